@@ -1,0 +1,50 @@
+"""Which sentences make a batch: similar lengths together, a budget of tokens instead of a number of sentences."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TokenBudgetSampler:
+    """Shuffled batches of similar lengths, each of at most `batch_tokens` padded tokens on its longer side.
+
+    An epoch is a function of (seed, epoch) alone, so a resumed run needs no more than its number and the position in
+    it. Sentences are sorted by target length, then source length, with chance deciding among equals; the sorted list
+    is cut where the budget is full, and the batches are shuffled.
+
+    Args:
+        source_lengths: (N,) pieces of each source sentence, `eos` included.
+        target_lengths: (N,) pieces of each target sentence, `eos` included.
+        batch_tokens: the most sentences × longest sentence, of the source or of the target, in a batch. A sentence
+            that is longer by itself makes a batch of its own.
+        seed: of the shuffling.
+    """
+
+    def __init__(
+        self, source_lengths: NDArray[np.int64], target_lengths: NDArray[np.int64], *, batch_tokens: int, seed: int
+    ) -> None:
+        if not isinstance(batch_tokens, int) or batch_tokens < 1:
+            raise ValueError(f"batch_tokens={batch_tokens} must be a whole number of at least 1")
+        if len(source_lengths) == 0:
+            raise ValueError("there are no training sentences to make batches of")
+        self.source_lengths = source_lengths
+        self.target_lengths = target_lengths
+        self.batch_tokens = batch_tokens
+        self.seed = seed
+
+    def epoch(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The batches of one epoch, each an array of sentence indices; every sentence occurs once."""
+        generator = np.random.default_rng([self.seed, epoch])
+        shuffled = generator.permutation(len(self.source_lengths))
+        order = shuffled[np.lexsort((self.source_lengths[shuffled], self.target_lengths[shuffled]))]
+        longest = np.maximum(self.source_lengths, self.target_lengths)[order]
+        batches = []
+        start = 0
+        while start < len(order):
+            window = longest[start : start + max(1, self.batch_tokens // int(longest[start]))]
+            padded = np.maximum.accumulate(window) * np.arange(1, len(window) + 1)
+            size = max(1, int(np.searchsorted(padded, self.batch_tokens, side="right")))
+            batches.append(order[start : start + size])
+            start += size
+        return [batches[index] for index in generator.permutation(len(batches))]

@@ -1,0 +1,435 @@
+"""Recurrent encoder-decoders: no attention, Bahdanau's and Luong's.
+
+Sutskever, Vinyals, Le (2014), https://arxiv.org/abs/1409.3215
+Bahdanau, Cho, Bengio (2015), https://arxiv.org/abs/1409.0473
+Luong, Pham, Manning (2015), https://arxiv.org/abs/1508.04025
+
+All three read the source with one bidirectional encoder and use LSTM cells (Bahdanau's paper used gated recurrent
+units), so that what differs between them is the attention alone.
+
+Shapes: B batch, S source positions, T target positions, V target vocabulary, E embedding size, D hidden size, L layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nmt.models.attention import AdditiveScore, Score, attend
+from nmt.models.dropout import Dropout
+from nmt.models.embedding import Vocabulary
+from nmt.models.seq2seq import Memory, Rows, Seq2Seq, State, StepOutput, check_sizes
+
+
+def reverse_positions(source_mask: Tensor) -> Tensor:
+    """For a mask (B, S): the indices (B, S) that turn each sentence round and leave its padding at the end."""
+    lengths = source_mask.sum(1, keepdim=True)  # (B, 1)
+    positions = torch.arange(source_mask.size(1), device=source_mask.device).unsqueeze(0)  # (1, S)
+    return torch.where(source_mask, lengths - 1 - positions, positions)  # (B, S)
+
+
+def rearrange(inputs: Tensor, positions: Tensor) -> Tensor:
+    """The rows of inputs (B, S, D) in the order of positions (B, S)."""
+    return inputs.gather(1, positions.unsqueeze(-1).expand(-1, -1, inputs.size(-1)))
+
+
+class BidirectionalEncoder(nn.Module):
+    """h_j = [→h_j; ←h_j], the two directions side by side (Bahdanau et al., 2015, §3.2 and A.2.1), in L layers.
+
+    The backward direction is a forward LSTM over sentences turned round within their own lengths. So padding stays
+    behind the words in both directions, where it changes nothing, and torch's fused LSTM needs no packing, which would
+    have the host wait for the lengths.
+    """
+
+    def __init__(self, *, input_size: int, hidden_size: int, num_layers: int, dropout: float) -> None:
+        super().__init__()
+        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        if hidden_size % 2:
+            raise ValueError(f"hidden_size={hidden_size} must be even: each direction of the encoder has half of it")
+        sizes = [input_size] + [hidden_size] * (num_layers - 1)
+        self.forwards = nn.ModuleList(nn.LSTM(size, hidden_size // 2, batch_first=True) for size in sizes)
+        self.backwards = nn.ModuleList(nn.LSTM(size, hidden_size // 2, batch_first=True) for size in sizes)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, inputs: Tensor, source_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Reads inputs (B, S, E).
+
+        Returns:
+            outputs (B, S, D) of the top layer, and the summary (B, D): each direction's output after its last word.
+        """
+        backward_order = reverse_positions(source_mask)  # (B, S)
+        last = (source_mask.sum(1) - 1).view(-1, 1, 1)  # (B, 1, 1)
+        outputs, summary = inputs, inputs
+        for layer, (forwards, backwards) in enumerate(zip(self.forwards, self.backwards, strict=True)):
+            if layer > 0:
+                outputs = self.dropout(outputs)
+            left_to_right, _ = forwards(outputs)  # (B, S, D/2)
+            right_to_left, _ = backwards(rearrange(outputs, backward_order))  # (B, S, D/2), last word first
+            index = last.expand(-1, 1, left_to_right.size(-1))  # (B, 1, D/2)
+            summary = torch.cat([left_to_right.gather(1, index), right_to_left.gather(1, index)], dim=-1).squeeze(1)
+            outputs = torch.cat([left_to_right, rearrange(right_to_left, backward_order)], dim=-1)  # (B, S, D)
+        return outputs, summary
+
+
+@dataclass(frozen=True)
+class LSTMState(Rows):
+    """The hidden and the cell state of L layers, each (B, L, D)."""
+
+    hidden: Tensor
+    cell: Tensor
+
+    @property
+    def top(self) -> Tensor:
+        """The hidden state (B, D) of the top layer."""
+        return self.hidden[:, -1]
+
+
+class StackedCells(nn.Module):
+    """L LSTM cells, one above the other, run one step at a time because each step's input needs the step before.
+
+    What is known before the loop (the embedded target) is projected to the gates for all steps in one product; inside
+    the loop remain what is fed back (a context or an attentional vector) and the recurrence, as one product more.
+    """
+
+    def __init__(
+        self, *, input_size: int, feedback_size: int, hidden_size: int, num_layers: int, dropout: float
+    ) -> None:
+        super().__init__()
+        check_sizes(input_size=input_size, feedback_size=feedback_size, hidden_size=hidden_size, num_layers=num_layers)
+        self.input_gates = nn.Linear(input_size, 4 * hidden_size)
+        self.feedback_gates = nn.Linear(feedback_size + hidden_size, 4 * hidden_size, bias=False)
+        self.upper = nn.ModuleList(nn.LSTMCell(hidden_size, hidden_size) for _ in range(num_layers - 1))
+        self.dropout = Dropout(dropout)
+
+    def prepare(self, inputs: Tensor) -> Tensor:
+        """The share (…, 4 D) of the gates that inputs (…, input_size) bring."""
+        gates: Tensor = self.input_gates(inputs)
+        return gates
+
+    def forward(self, prepared: Tensor, feedback: Tensor, state: LSTMState) -> LSTMState:
+        """One step from prepared (B, 4 D) and feedback (B, feedback_size)."""
+        hidden, cell = state.hidden.unbind(1), state.cell.unbind(1)  # L × (B, D)
+        gates = prepared + self.feedback_gates(torch.cat([feedback, hidden[0]], dim=-1))  # (B, 4 D)
+        write, forget, candidate, read = gates.chunk(4, dim=-1)
+        new_cell = torch.sigmoid(forget) * cell[0] + torch.sigmoid(write) * torch.tanh(candidate)  # (B, D)
+        hiddens, cells = [torch.sigmoid(read) * torch.tanh(new_cell)], [new_cell]
+        for layer, upper in enumerate(self.upper, start=1):
+            above, above_cell = upper(self.dropout(hiddens[-1]), (hidden[layer], cell[layer]))
+            hiddens.append(above)
+            cells.append(above_cell)
+        return LSTMState(torch.stack(hiddens, 1), torch.stack(cells, 1))
+
+
+class RecurrentSeq2Seq(Seq2Seq):
+    """What the three share: the vocabulary, the encoder, and the decoder's first state.
+
+    Args:
+        source_vocab_size: pieces of the source language.
+        target_vocab_size: V.
+        shared_vocab: both languages use one set of pieces.
+        tie_output: the output layer's weights are the target embedding's.
+        embedding_size: E, also of the vector from which the output layer predicts.
+        hidden_size: D, of the decoder's LSTM and of the encoder's outputs (half for each direction).
+        num_layers: L, of the encoder and of the decoder.
+        dropout: probability of dropping a number of the embeddings, between layers and before the output layer.
+    """
+
+    def __init__(
+        self,
+        *,
+        source_vocab_size: int,
+        target_vocab_size: int,
+        shared_vocab: bool,
+        tie_output: bool,
+        embedding_size: int,
+        hidden_size: int,
+        num_layers: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = Vocabulary(
+            source_vocab_size=source_vocab_size,
+            target_vocab_size=target_vocab_size,
+            shared_vocab=shared_vocab,
+            tie_output=tie_output,
+            embedding_size=embedding_size,
+        )
+        self.encoder = BidirectionalEncoder(
+            input_size=embedding_size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
+        )
+        self.bridge = nn.Linear(hidden_size, 2 * num_layers * hidden_size)
+        self.num_layers = num_layers
+        self.dropout = Dropout(dropout)
+
+    @property
+    def max_length(self) -> int | None:
+        return None
+
+    def read(self, source: Tensor, source_mask: Tensor) -> tuple[Tensor, LSTMState]:
+        """The encoder's outputs (B, S, D), and the decoder's first state, s_0 = tanh(W_s ←h_1) (Bahdanau, A.2.2).
+
+        The state is made from the last output of both directions, not only the backward one: without attention it is
+        all that the decoder ever learns of the source.
+        """
+        outputs, summary = self.encoder(self.dropout(self.vocabulary.source(source)), source_mask)
+        hidden, cell = self.bridge(summary).unflatten(-1, (2, self.num_layers, -1)).unbind(1)  # 2 × (B, L, D)
+        return outputs, LSTMState(torch.tanh(hidden), cell)
+
+    def embed(self, target: Tensor) -> Tensor:
+        """Target ids (…) to embeddings (…, E)."""
+        embedded: Tensor = self.dropout(self.vocabulary.target(target))
+        return embedded
+
+    def predict(self, readout: Tensor) -> Tensor:
+        """Readouts (…, E) to logits (…, V)."""
+        logits: Tensor = self.vocabulary.output(self.dropout(readout))
+        return logits
+
+
+class FusedDecoder(nn.Module):
+    """A decoder's LSTM that gets nothing back from the attention, so that the whole target runs in one fused call."""
+
+    def __init__(self, *, input_size: int, hidden_size: int, num_layers: int, dropout: float) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(
+            input_size, hidden_size, num_layers, batch_first=True, dropout=dropout if num_layers > 1 else 0.0
+        )
+
+    def forward(self, inputs: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        """Runs inputs (B, T, E) from `state`; returns the top outputs (B, T, D) and the last state."""
+        first = (state.hidden.transpose(0, 1).contiguous(), state.cell.transpose(0, 1).contiguous())  # (L, B, D)
+        outputs, (hidden, cell) = self.lstm(inputs, first)
+        return outputs, LSTMState(hidden.transpose(0, 1), cell.transpose(0, 1))
+
+
+@dataclass(frozen=True)
+class VectorMemory(Memory):
+    """The fixed vector: all that a decoder without attention gets of the source."""
+
+    first: LSTMState
+
+
+@dataclass(frozen=True)
+class RecurrentState(State):
+    """The LSTM's state, and Luong's attentional vector h̃_{t-1} (B, E) where it is fed back."""
+
+    lstm: LSTMState
+    attentional: Tensor | None
+
+
+class LSTM(RecurrentSeq2Seq):
+    """No attention: the source becomes one fixed vector, from which the decoder starts (Sutskever et al., 2014, §2)."""
+
+    def __init__(self, *, embedding_size: int, hidden_size: int, num_layers: int, dropout: float, **vocabulary: Any):
+        super().__init__(
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+            **vocabulary,
+        )
+        self.decoder = FusedDecoder(
+            input_size=embedding_size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
+        )
+        self.readout = nn.Linear(hidden_size, embedding_size)
+
+    def encode(self, source: Tensor, source_mask: Tensor) -> VectorMemory:
+        _, first = self.read(source, source_mask)
+        return VectorMemory(source_mask, first)
+
+    def start(self, memory: VectorMemory) -> RecurrentState:  # type: ignore[override]
+        return RecurrentState(memory.first, None)
+
+    def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        _, first = self.read(source, source_mask)
+        outputs, _ = self.decoder(self.embed(target_input), first)  # (B, T, D)
+        return self.predict(torch.tanh(self.readout(outputs)))  # (B, T, V)
+
+    def step(
+        self, token: Tensor, state: RecurrentState, memory: VectorMemory, *, need_attention: bool = False
+    ) -> StepOutput:
+        outputs, lstm = self.decoder(self.embed(token.unsqueeze(1)), state.lstm)  # (B, 1, D)
+        logits = self.predict(torch.tanh(self.readout(outputs.squeeze(1))))  # (B, V)
+        return StepOutput(logits, None, RecurrentState(lstm, None))
+
+
+@dataclass(frozen=True)
+class AttentionMemory(Memory):
+    """The encoder's outputs h_j, what of them is compared, and the decoder's first state."""
+
+    values: Tensor  # (B, S, D)
+    keys: Tensor  # (B, S, ·), made once per sentence by the score
+    first: LSTMState
+
+
+class BahdanauLSTM(RecurrentSeq2Seq):
+    """Attention before the step (Bahdanau et al., 2015): the previous state asks, the answer feeds the recurrence.
+
+        α_ij = softmax_j(v_aᵀ tanh(W_a s_{i-1} + U_a h_j))     Eq. 6 and A.1.2
+        c_i  = Σ_j α_ij h_j                                    Eq. 5
+        s_i  = f(s_{i-1}, y_{i-1}, c_i)                        §3.1, f an LSTM
+        p(y_i) = g(y_{i-1}, s_i, c_i)                          Eq. 4, g one tanh layer and the softmax
+
+    Args (besides those of RecurrentSeq2Seq):
+        attention_size: of the score's hidden layer.
+    """
+
+    def __init__(
+        self,
+        *,
+        embedding_size: int,
+        hidden_size: int,
+        num_layers: int,
+        attention_size: int,
+        dropout: float,
+        **vocabulary: Any,
+    ) -> None:
+        super().__init__(
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+            **vocabulary,
+        )
+        self.score = AdditiveScore(query_size=hidden_size, value_size=hidden_size, attention_size=attention_size)
+        self.cells = StackedCells(
+            input_size=embedding_size,
+            feedback_size=hidden_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+        )
+        self.readout = nn.Linear(hidden_size + embedding_size + hidden_size, embedding_size)
+
+    def encode(self, source: Tensor, source_mask: Tensor) -> AttentionMemory:
+        values, first = self.read(source, source_mask)
+        return AttentionMemory(source_mask, values, self.score.keys(values), first)
+
+    def start(self, memory: AttentionMemory) -> RecurrentState:  # type: ignore[override]
+        return RecurrentState(memory.first, None)
+
+    def advance(self, prepared: Tensor, lstm: LSTMState, memory: AttentionMemory) -> tuple[Tensor, Tensor, LSTMState]:
+        """From prepared gates (B, 4 D): the context c_i (B, D), the weights (B, S) and the state s_i."""
+        scores = self.score(lstm.top.unsqueeze(1), memory.keys)  # (B, 1, S)
+        context, weights = attend(scores, memory.values, memory.source_mask)  # (B, 1, D), (B, 1, S)
+        context = context.squeeze(1)  # (B, D)
+        return context, weights.squeeze(1), self.cells(prepared, context, lstm)
+
+    def output(self, hidden: Tensor, embedded: Tensor, context: Tensor) -> Tensor:
+        """g(y_{i-1}, s_i, c_i): logits (…, V)."""
+        return self.predict(torch.tanh(self.readout(torch.cat([hidden, embedded, context], dim=-1))))
+
+    def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        memory = self.encode(source, source_mask)
+        embedded = self.embed(target_input)  # (B, T, E)
+        lstm, hiddens, contexts = memory.first, [], []
+        for prepared in self.cells.prepare(embedded).unbind(1):  # T × (B, 4 D)
+            context, _, lstm = self.advance(prepared, lstm, memory)
+            hiddens.append(lstm.top)
+            contexts.append(context)
+        return self.output(torch.stack(hiddens, 1), embedded, torch.stack(contexts, 1))  # (B, T, V)
+
+    def step(
+        self, token: Tensor, state: RecurrentState, memory: AttentionMemory, *, need_attention: bool = False
+    ) -> StepOutput:
+        embedded = self.embed(token)  # (B, E)
+        context, weights, lstm = self.advance(self.cells.prepare(embedded), state.lstm, memory)
+        logits = self.output(lstm.top, embedded, context)  # (B, V)
+        return StepOutput(logits, weights if need_attention else None, RecurrentState(lstm, None))
+
+
+class LuongLSTM(RecurrentSeq2Seq):
+    """Attention after the step (Luong et al., 2015, §3.1): the current state asks, the answer goes to the output.
+
+        h_t = LSTM(y_{t-1}, h_{t-1}), with input feeding LSTM([y_{t-1}; h̃_{t-1}], h_{t-1})     §3.3
+        a_t = softmax_s(score(h_t, h̄_s))                                                       Eq. 7
+        h̃_t = tanh(W_c [c_t; h_t])                                                             Eq. 5
+        p(y_t) = softmax(W_s h̃_t)                                                              Eq. 6
+
+    Without input feeding nothing flows from the attention into the recurrence, and the whole target runs through one
+    fused LSTM call and one attention over all steps.
+
+    Args (besides those of RecurrentSeq2Seq):
+        score: how the query is compared: DotScore, GeneralScore or AdditiveScore ("concat").
+        input_feeding: h̃_{t-1}, here of embedding_size, joins the next input.
+    """
+
+    def __init__(
+        self,
+        *,
+        embedding_size: int,
+        hidden_size: int,
+        num_layers: int,
+        score: Score,
+        input_feeding: bool,
+        dropout: float,
+        **vocabulary: Any,
+    ) -> None:
+        super().__init__(
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+            **vocabulary,
+        )
+        self.score = score
+        self.decoder: FusedDecoder | StackedCells
+        if input_feeding:
+            self.decoder = StackedCells(
+                input_size=embedding_size,
+                feedback_size=embedding_size,
+                hidden_size=hidden_size,
+                num_layers=num_layers,
+                dropout=dropout,
+            )
+        else:
+            self.decoder = FusedDecoder(
+                input_size=embedding_size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
+            )
+        self.combine = nn.Linear(2 * hidden_size, embedding_size, bias=False)  # W_c
+
+    def encode(self, source: Tensor, source_mask: Tensor) -> AttentionMemory:
+        values, first = self.read(source, source_mask)
+        return AttentionMemory(source_mask, values, self.score.keys(values), first)
+
+    def start(self, memory: AttentionMemory) -> RecurrentState:  # type: ignore[override]
+        rows = memory.values.size(0)
+        feeds = isinstance(self.decoder, StackedCells)
+        return RecurrentState(memory.first, memory.values.new_zeros(rows, self.combine.out_features) if feeds else None)
+
+    def look(self, hidden: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
+        """From states h_t (B, T, D): the attentional vectors h̃_t (B, T, E) and the weights (B, T, S)."""
+        scores = self.score(hidden, memory.keys)  # (B, T, S)
+        context, weights = attend(scores, memory.values, memory.source_mask)  # (B, T, D), (B, T, S)
+        return torch.tanh(self.combine(torch.cat([context, hidden], dim=-1))), weights
+
+    def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        memory = self.encode(source, source_mask)
+        embedded = self.embed(target_input)  # (B, T, E)
+        if isinstance(self.decoder, FusedDecoder):
+            hidden, _ = self.decoder(embedded, memory.first)  # (B, T, D)
+            return self.predict(self.look(hidden, memory)[0])  # (B, T, V)
+        start, attentionals = self.start(memory), []
+        lstm, attentional = start.lstm, start.attentional
+        for prepared in self.decoder.prepare(embedded).unbind(1):  # T × (B, 4 D)
+            lstm = self.decoder(prepared, attentional, lstm)
+            looked, _ = self.look(lstm.top.unsqueeze(1), memory)  # (B, 1, E)
+            attentionals.append(looked)
+            attentional = looked.squeeze(1)  # (B, E)
+        return self.predict(torch.cat(attentionals, 1))  # (B, T, V)
+
+    def step(
+        self, token: Tensor, state: RecurrentState, memory: AttentionMemory, *, need_attention: bool = False
+    ) -> StepOutput:
+        embedded = self.embed(token)  # (B, E)
+        if isinstance(self.decoder, FusedDecoder):
+            _, lstm = self.decoder(embedded.unsqueeze(1), state.lstm)
+        else:
+            lstm = self.decoder(self.decoder.prepare(embedded), state.attentional, state.lstm)
+        attentional, weights = self.look(lstm.top.unsqueeze(1), memory)  # (B, 1, E), (B, 1, S)
+        fed_back = attentional.squeeze(1) if state.attentional is not None else None  # (B, E)
+        logits = self.predict(attentional.squeeze(1))  # (B, V)
+        return StepOutput(logits, weights.squeeze(1) if need_attention else None, RecurrentState(lstm, fed_back))

@@ -1,0 +1,121 @@
+"""The contract of a model: what the trainer, the search and the report know of an architecture, and all they know.
+
+    forward(source, source_mask, target_input) -> logits       teacher forcing, every position at once
+    encode(source, source_mask)                -> Memory       everything that is computed once per sentence
+    start(memory)                              -> State        before the first target token
+    step(token, state, memory)                 -> StepOutput   one target position further
+    Memory.select(rows), State.select(rows)                    reorder, repeat or drop sentences and beams
+
+Shapes in this package: B batch, S source positions, T target positions, V target vocabulary, D model size, H heads.
+A mask is boolean and True where a token is real.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+
+def _select(value: Any, rows: Tensor) -> Any:
+    if isinstance(value, Tensor):
+        return value.index_select(0, rows)
+    if isinstance(value, Rows):
+        return value.select(rows)
+    if isinstance(value, tuple):
+        return tuple(_select(item, rows) for item in value)
+    assert value is None
+    return None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Tensors, or tuples and Rows of them, whose first dimension is the batch, so that one rule reorders any of them."""
+
+    def select(self, rows: Tensor) -> Self:
+        """The same state for `rows` (N,), int64 indices into the batch, with repetitions where a beam splits."""
+        return replace(self, **{field.name: _select(getattr(self, field.name), rows) for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class Memory(Rows):
+    """What the decoder reads of the source; each architecture adds its own tensors."""
+
+    source_mask: Tensor  # (B, S), True = a real token
+
+
+@dataclass(frozen=True)
+class State(Rows):
+    """Where the decoder stands after some target tokens; each architecture adds its own tensors."""
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """One step of the decoder.
+
+    Attributes:
+        logits: (B, V), unnormalised scores of the next token.
+        attention_weights: what this step looked at: (B, S) of a recurrent decoder, (B, layers, H, S) of the
+            Transformer's cross-attention; None without attention, or where nobody asked.
+        state: to hand to the next step.
+    """
+
+    logits: Tensor
+    attention_weights: Tensor | None
+    state: State
+
+
+class Seq2Seq(nn.Module, ABC):
+    """An encoder-decoder. Parameters live on the module; everything about a sentence travels in arguments."""
+
+    @abstractmethod
+    def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        """Logits (B, T, V) of each next token, given the right tokens before it.
+
+        Args:
+            source: (B, S) ids, padded at the end.
+            source_mask: (B, S).
+            target_input: (B, T) ids that begin with `bos`, padded at the end.
+        """
+
+    @abstractmethod
+    def encode(self, source: Tensor, source_mask: Tensor) -> Memory:
+        """Reads (B, S) source ids once."""
+
+    @abstractmethod
+    def start(self, memory: Memory) -> State:
+        """The state before the first token."""
+
+    @abstractmethod
+    def step(self, token: Tensor, state: Any, memory: Any, *, need_attention: bool = False) -> StepOutput:
+        """Advances every row by one `token` (B,). Without `need_attention` nothing is spent on weights."""
+
+    @property
+    @abstractmethod
+    def max_length(self) -> int | None:
+        """The most positions that a side may have; None where there is no limit."""
+
+    def num_parameters(self) -> int:
+        """Trainable numbers, tied ones counted once."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raises ValueError unless every size is a whole number of at least one."""
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"{name}={size} must be a whole number of at least 1")
+
+
+def check_dropout(dropout: float) -> None:
+    """Raises ValueError unless `dropout` is a probability below one."""
+    if not 0.0 <= dropout < 1.0:
+        raise ValueError(f"dropout={dropout} must be a probability from 0 to below 1")
