@@ -304,7 +304,7 @@ def _description(path: Path) -> dict[str, Any]:
 
 def _model_bytes(folder: Path, description: dict[str, Any], side: str) -> bytes:
     """The bytes of one side's model, if they are those that the description was written for. Raises ValueError."""
-    path = folder / description["files"][side]
+    path: Path = folder / description["files"][side]
     try:
         model = path.read_bytes()
     except OSError as error:
