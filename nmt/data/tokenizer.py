@@ -27,7 +27,7 @@ from typing import Any
 
 import sentencepiece
 
-from nmt.run import read_json, replacing, write_json
+from nmt.files import read_json, replacing, write_json
 
 FORMAT = 1
 """The version of tokenizer.json; a reader refuses a newer one."""

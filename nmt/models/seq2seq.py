@@ -33,7 +33,7 @@ def _select(value: Any, rows: Tensor) -> Any:
 
 @dataclass(frozen=True)
 class Rows:
-    """Tensors, or tuples and Rows of them, whose first dimension is the batch, so that one rule reorders any of them."""
+    """Tensors (or tuples and Rows of them) whose first dimension is the batch: one rule reorders them all."""
 
     def select(self, rows: Tensor) -> Self:
         """The same state for `rows` (N,), int64 indices into the batch, with repetitions where a beam splits."""
