@@ -2,7 +2,7 @@
 
     config.yaml  model.json  search.json  corpus.json  tokenizer.json  tokenizer.model
     history.jsonl  log.txt
-    checkpoints/  best.safetensors   last/ (exact resume)   step-*.safetensors (for averaging)
+    checkpoints/  best.safetensors   last.safetensors (exact resume)   step-*.safetensors (for averaging)
     evaluation/   report/   tensorboard/
 
 Nothing in it is executable. A class is written down by its name and its arguments, and looked up by that name among the
@@ -69,7 +69,8 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.best = self.path / "checkpoints" / "best.safetensors"
-        self.last = self.path / "checkpoints" / "last"
+        self.last = self.path / "checkpoints" / "last.safetensors"
+        self.averaged = self.path / "checkpoints" / "averaged.safetensors"
         self.history = self.path / "history.jsonl"
         self._lock: BinaryIO | None = None
 
@@ -114,6 +115,14 @@ class RunFolder:
         except OSError:
             raise ValueError(f"run={path} is in use: another process is training in it") from None
         return run
+
+    def step_path(self, step: int) -> Path:
+        """Where the weights after `step` are kept for averaging."""
+        return self.path / "checkpoints" / f"step-{step:08d}.safetensors"
+
+    def step_paths(self) -> list[Path]:
+        """The weights kept for averaging, oldest first."""
+        return sorted((self.path / "checkpoints").glob("step-*.safetensors"))
 
     def describe(self, what: str, description: Description) -> None:
         """Writes `what`.json: the description of the run's model, search or corpus."""
