@@ -16,7 +16,7 @@ import datasets
 import huggingface_hub
 import pyarrow.compute  # type: ignore[import-untyped]
 
-from nmt.data.files import content_key, find_pairs, find_splits, list_files, read_split, single_line
+from nmt.data.readers import content_key, find_pairs, find_splits, list_files, read_split, single_line
 
 FEATURES = datasets.Features({"source": datasets.Value("string"), "target": datasets.Value("string")})
 
@@ -58,7 +58,7 @@ class Corpus(ABC):
 
 
 class FilesCorpus(Corpus):
-    """A folder of plain, .tsv or .jsonl files, compressed or not; `nmt.data.files` says how they look.
+    """A folder of plain, .tsv or .jsonl files, compressed or not; `nmt.data.readers` says how they look.
 
     Args:
         path: the folder.
