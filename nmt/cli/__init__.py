@@ -1,0 +1,117 @@
+"""The program's door: `nmt COMMAND …`.
+
+A command is a line in COMMANDS, a module `nmt/cli/NAME.py` with `run(config: DictConfig) -> None`, and its
+configuration `conf/NAME.yaml`. Only the command that was asked for is imported, and only after its configuration was
+found right: `nmt --help` and a misspelt key answer without waiting for torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmt.cli.errors import UserError, attempt, nearest
+
+
+@dataclass(frozen=True)
+class Command:
+    """One sub-command.
+
+    Args:
+        name: the word after `nmt`; also the module's and the YAML file's name.
+        summary: one line for `nmt --help`.
+        text: the keys whose value is taken as it was typed, whatever characters are in it; nothing is a sweep or a
+            reference there.
+    """
+
+    name: str
+    summary: str
+    text: tuple[str, ...] = ()
+
+    @property
+    def module(self) -> str:
+        return f"nmt.cli.{self.name}"
+
+
+COMMANDS = (
+    Command("train", "train one system and write its run folder"),
+    Command("evaluate", "measure a trained system on a split: BLEU, chrF, TER"),
+    Command("translate", "translate standard input, a file, or line by line", text=("input", "output")),
+    Command("compare", "set trained systems side by side in a report"),
+    Command("plot", "draw the alignment matrix of a sentence", text=("source", "target")),
+    Command("demo", "train and compare four systems on the built-in corpus"),
+)
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line; `argv` is what follows `nmt`, by default the process's own.
+
+    Returns:
+        The exit code: 0 done, 2 the user's mistake, 1 anything else, 130 interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = next((command for command in COMMANDS if arguments[:1] == [command.name]), None)
+    if command is None:
+        return attempt("nmt", lambda: _answer(arguments))
+    return attempt(f"nmt {command.name}", lambda: _start(command, arguments[1:]))
+
+
+def _start(command: Command, arguments: list[str]) -> int:
+    from nmt.cli.application import start  # brings in hydra, which `nmt --help` does without
+
+    return start(command, arguments)
+
+
+def _answer(arguments: list[str]) -> int:
+    """Everything that is not a command."""
+    match arguments:
+        case [] | ["-h" | "--help", *_]:
+            print(_usage())
+        case ["--version", *_]:
+            print(f"nmt {_version()}")
+        case ["--completion", shell] if shell in SHELLS:
+            from nmt.cli.completion import SCRIPTS
+
+            print(SCRIPTS[shell], end="")
+        case ["--completion", *_]:
+            raise UserError(f"--completion needs the name of a shell: {', '.join(SHELLS)}")
+        case ["--complete", line]:  # called by the shells' scripts
+            from nmt.cli.completion import complete
+
+            for word in complete(line):
+                print(word)
+        case [word, *_]:
+            names = [command.name for command in COMMANDS]
+            close = nearest(word, [*names, "--help", "--version", "--completion"])
+            remedy = f"did you mean {close[0]}?" if close else f"there is {', '.join(names)}"
+            raise UserError(f"{word}: no such {'option' if word.startswith('-') else 'command'}; {remedy}")
+    return 0
+
+
+def _usage() -> str:
+    commands = "\n".join(f"  {command.name:<11}{command.summary}" for command in COMMANDS)
+    return f"""\
+nmt: neural machine translation, to read, to trust and to change
+
+Usage: nmt COMMAND [key=value ...]
+
+{commands}
+
+nmt COMMAND --help    what it does, its choices and keys with their defaults
+nmt --version         the version
+eval "$(nmt --completion bash)"    completion by the Tab key (also: zsh, fish)"""
+
+
+def _version() -> str:
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    if project.is_file():  # a checkout, installed or not: what its own file says
+        import tomllib
+
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+    from importlib import metadata
+
+    return metadata.version("nmt")

@@ -1,0 +1,132 @@
+"""What a person is told when something goes wrong: one line on standard error, and the exit code that goes with it."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from difflib import SequenceMatcher
+
+USER_ERRORS = (
+    ValueError,
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+"""What the library raises for a mistake of its user; anything else is a defect, or the machine's trouble."""
+
+
+class UserError(ValueError):
+    """A mistake on the command line, said in one line with its remedy."""
+
+
+def say(program: str, text: str) -> None:
+    """One line to the person at the terminal. Standard output is for results."""
+    print(f"{program}: {text}", file=sys.stderr, flush=True)
+
+
+def attempt(program: str, action: Callable[[], int]) -> int:
+    """Does `action` and answers for its errors.
+
+    A user's mistake becomes one line (HYDRA_FULL_ERROR=1 in the environment shows where it came from as well), a defect
+    a traceback.
+
+    Returns:
+        The action's exit code, or 2 for a user's mistake, 130 when interrupted, 1 for anything else. A reader of
+        standard output that has left, as `head` does, is no error: 0.
+    """
+    try:
+        code = action()
+        sys.stdout.flush()  # here, not at the interpreter's end: a broken pipe must meet the handler below
+        return code
+    except KeyboardInterrupt:
+        say(program, "interrupted")
+        return 130
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        text = line(error)
+        if text is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exception(error)
+        if text is None:
+            return 1
+        say(program, text)
+        return 2
+
+
+def line(error: BaseException) -> str | None:
+    """The one line that tells a user's mistake, or None when `error` is not one."""
+    if isinstance(error, UserError):
+        return one_line(str(error))
+    from hydra.errors import InstantiationException  # a defect before hydra is there can wait for it
+
+    if isinstance(error, InstantiationException):
+        return _instantiation(error)
+    if not isinstance(error, USER_ERRORS):
+        return None
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return one_line(f"{error.filename}: {error.strerror.lower()}")
+    return one_line(str(error) or type(error).__name__)
+
+
+def one_line(text: str) -> str:
+    return " ".join(part.strip() for part in text.splitlines() if part.strip())
+
+
+def nearest(word: str, candidates: Iterable[str]) -> list[str]:
+    """The candidates that `word` may have meant: all whose last part is the same, or else the most similar one.
+
+    The parts of a name are separated by dots, so that `max_steps` finds `trainer.max_steps`. At most three, maybe none.
+    """
+
+    def last(name: str) -> str:
+        return name.rpartition(".")[2]
+
+    candidates = list(dict.fromkeys(candidates))
+    same = [candidate for candidate in candidates if last(candidate) == last(word)]
+    if same:
+        return same[:3]
+
+    def likeness(candidate: str) -> tuple[float, float]:
+        pairs = ((last(word), last(candidate)), (word, candidate))
+        part, whole = (SequenceMatcher(None, mine.lower(), theirs.lower()).ratio() for mine, theirs in pairs)
+        return part, whole
+
+    best = max(candidates, key=likeness, default="")
+    return [best] if likeness(best)[0] > 0.6 else []
+
+
+def _instantiation(error: BaseException) -> str | None:
+    """The line of the error that a class, made from the configuration, raised about its arguments."""
+    message = str(error)
+    found = re.search(r"^full_key: (.+)$", message, re.MULTILINE)
+    key = f"{found[1]}: " if found else ""
+    target = re.match(r"Error locating target '(.+?)'", message)
+    if target:
+        return f"{key}there is no {target[1]}"
+    cause = error.__cause__
+    if cause is None:
+        return one_line(f"{key}{message.splitlines()[0]}")
+    if isinstance(cause, TypeError):
+        # No frame below the call itself: the arguments did not fit the constructor, which therefore never began.
+        fits = cause.__traceback__ is not None and cause.__traceback__.tb_next is not None
+        return None if fits else one_line(f"{key}{cause}")
+    text = line(cause)
+    return None if text is None else f"{key}{text}"
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe whose reader has gone."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:
+        return False
+    poll = select.poll()
+    poll.register(descriptor, 0)  # errors are reported unasked
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))

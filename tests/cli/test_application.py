@@ -1,0 +1,80 @@
+"""The options that every command has, and several runs from one line."""
+
+from collections.abc import Callable
+
+import pytest
+import yaml
+from omegaconf import DictConfig
+
+from nmt.cli import main
+
+Replace = Callable[[Callable[[DictConfig], None]], None]
+
+
+def test_cfg_job_prints_yaml_and_runs_nothing(calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["greet", "--cfg", "job", "seed=2"]) == 0  # `run` may be missing still
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert (shown["seed"], shown["run"], shown["title"], shown["voice"]["volume"]) == (2, "???", "${source}", 0.5)
+    assert main(["greet", "source=${x}", "--cfg", "job", "run=x", "--resolve"]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["folder"] == "runs/plain/calm-seed1"
+    assert shown["title"] == shown["source"]
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--halp"], "--halp: no such option; did you mean --help?"),
+        (["--run=x"], "--run=x: no such option; write run=x"),
+        (["--cfg"], "--cfg is written --cfg job"),
+        (["--cfg", "hydra"], "--cfg is written --cfg job"),
+        (["--resolve"], "--resolve goes with --cfg job"),
+        (["--cfg", "job", "-m"], "--cfg job shows one run's configuration: leave -m out"),
+        (["--help", "voic=loud"], "voic: no such key; did you mean voice?"),
+    ],
+)
+def test_wrong_options(words: list[str], text: str, mistake: Callable[..., str]) -> None:
+    assert mistake("greet", *words) == text
+
+
+def test_multirun_runs_every_combination(calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["greet", "run=x", "-m", "seed=range(1,3)", "voice=loud,calm", "source=a,b"]) == 0
+    assert [(c.seed, c.voice.volume) for c in calls] == [(1, 1.0), (1, 0.5), (2, 1.0), (2, 0.5)]
+    assert {config.source for config in calls} == {"a,b"}  # a sentence is never several values
+    output, error = capsys.readouterr()
+    assert output == ""
+    assert "nmt greet (2 of 4: run=x seed=1 voice=calm source=a,b): starts\n" in error
+
+
+def test_multirun_starts_nothing_when_one_configuration_is_wrong(mistake: Callable[..., str]) -> None:
+    assert mistake("greet", "-m", "run=x", "seed=1,x") == "seed: must be a whole number (the default is 1), not x"
+    assert mistake("greet", "-m", "run=x", "seed=interval(1,2)").startswith("seed=interval(1,2): ")
+
+
+def test_multirun_says_which_run_failed_and_goes_on(body: Replace, capsys: pytest.CaptureFixture[str]) -> None:
+    seeds = []
+
+    def run(config: DictConfig) -> None:
+        seeds.append(config.seed)
+        if config.seed == 2:
+            raise ValueError("two is too many")
+
+    body(run)
+    assert main(["greet", "-m", "run=x", "seed=1,2,3"]) == 2
+    assert seeds == [1, 2, 3]
+    error = capsys.readouterr().err
+    assert "nmt greet (2 of 3: run=x seed=2): two is too many\n" in error
+    assert error.endswith("nmt greet: 1 of 3 runs failed\n")
+
+
+def test_multirun_stops_when_interrupted(body: Replace, capsys: pytest.CaptureFixture[str]) -> None:
+    seeds = []
+
+    def run(config: DictConfig) -> None:
+        seeds.append(config.seed)
+        raise KeyboardInterrupt
+
+    body(run)
+    assert main(["greet", "-m", "run=x", "seed=1,2"]) == 130
+    assert seeds == [1]
