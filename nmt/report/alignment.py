@@ -42,7 +42,7 @@ def write_alignment(
         out: the file; its suffix chooses the kind. Written whole or not at all.
         source_tokens: the S source pieces, as the tokenizer shows them ("▁A", "▁dog", …, "</s>").
         target_tokens: the T target pieces.
-        weights: (T, S) attention weights between 0 and 1: rows of numbers, an array or a CPU tensor.
+        weights: (T, S) attention weights between 0 and 1: an array or rows of numbers.
         title: written above the matrix; may be empty.
 
     Raises:

@@ -50,7 +50,14 @@ def _score(metric: str) -> Callable[[System], float]:
 def significance_table(report: Report) -> Table:
     """BLEU with its interval, and the difference from the baseline with its interval and p-value."""
     baseline = report["baseline"]
-    columns = ["System", "BLEU (mean ± 95 % interval)", f"difference from {baseline}", "its 95 % interval", "p", "verdict"]
+    columns = [
+        "System",
+        "BLEU (mean ± 95 % interval)",
+        f"difference from {baseline}",
+        "its 95 % interval",
+        "p",
+        "verdict",
+    ]
     rows = []
     for system in report["systems"]:
         figures = system["significance"]

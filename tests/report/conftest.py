@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,17 @@ def make_run():
     return write_run
 
 
+@pytest.fixture(scope="session")
+def finished_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of four evaluated runs, made once."""
+    folder = tmp_path_factory.mktemp("finished")
+    for system in SYSTEMS:
+        write_run(folder / system, system=system)
+    return folder
+
+
 @pytest.fixture
-def runs(tmp_path: Path) -> list[Path]:
-    """Four evaluated runs that a test may spoil."""
-    return [write_run(tmp_path / "runs" / system, system=system) for system in SYSTEMS]
+def runs(finished_runs: Path, tmp_path: Path) -> list[Path]:
+    """A copy of the four evaluated runs, which a test may spoil."""
+    shutil.copytree(finished_runs, tmp_path / "runs")
+    return [tmp_path / "runs" / system for system in SYSTEMS]
