@@ -1,0 +1,109 @@
+"""A line chart as inline SVG: its geometry is here, its drawing in `_chart.html.j2`, its colours in `style.css`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 420, 270  # CSS pixels at the natural size; the page scales it
+LEFT, RIGHT, TOP, BOTTOM = 50, 24, 30, 44  # room for the title and the axes
+
+Point = tuple[float, float]
+Tick = tuple[float, str]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One system's line, in pixels."""
+
+    system: int
+    """The system's place in the report, which chooses colour and dash in every chart."""
+    name: str
+    points: list[tuple[float, float, str]]
+    """x, y and what to say about the point."""
+    with_dots: bool
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A line chart laid out in pixels; y grows downward."""
+
+    title: str
+    x_label: str
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    lines: list[Line]
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    top: int = TOP
+    bottom: int = HEIGHT - BOTTOM
+
+
+def line_chart(
+    *,
+    title: str,
+    x_label: str,
+    names: Sequence[str],
+    lines: Sequence[Sequence[Point]],
+    from_zero: bool,
+    x_names: Sequence[str] = (),
+) -> Chart:
+    """Lays out a chart with a line for each of `names`; a line without points is left out.
+
+    Args:
+        lines: each system's (x, y) by ascending x; at least one point in all.
+        from_zero: whether the y axis starts at zero or at the lowest y.
+        x_names: for an axis of categories, their names; x is then 0, 1, 2, …
+    """
+    assert len(names) == len(lines)
+    xs = [x for line in lines for x, _ in line]
+    ys = [y for line in lines for _, y in line]
+    assert xs, f"{title}: there is no point to draw"
+    x_values = [float(i) for i in range(len(x_names))] if x_names else ticks(min(0, *xs), max(xs))
+    y_values = ticks(min(0, *ys) if from_zero else min(ys), max(ys))
+    padding = 0.35 if x_names else 0.0  # categories do not begin at the edge
+    x_low, x_high = min([*x_values, *xs]) - padding, max([*x_values, *xs]) + padding
+    y_low, y_high = y_values[0], y_values[-1]
+
+    def x_pixel(x: float) -> float:
+        return round(LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT), 1)
+
+    def y_pixel(y: float) -> float:
+        return round(HEIGHT - BOTTOM - (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM), 1)
+
+    def drawn(system: int, line: Sequence[Point]) -> Line:
+        points = [
+            (x_pixel(x), y_pixel(y), f"{names[system]}: {y:.4g} at {x_names[int(x)] if x_names else f'{x:,.4g}'}")
+            for x, y in line
+        ]
+        return Line(system=system, name=names[system], points=points, with_dots=len(points) <= 30)
+
+    return Chart(
+        title=title,
+        x_label=x_label,
+        x_ticks=[(x_pixel(x), x_names[int(x)] if x_names else f"{x:,g}") for x in x_values],
+        y_ticks=[(y_pixel(y), f"{y:,g}") for y in y_values],
+        lines=[drawn(system, line) for system, line in enumerate(lines) if line],
+    )
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Three to eight round numbers (steps of 1, 2 or 5 times a power of ten) that enclose `low` to `high`."""
+    span = high - low or abs(high) or 1.0
+    rough = span / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    if first == last:
+        last += 1
+    return [round(i * step, 10) for i in range(first, last + 1)]
+
+
+def thinned(points: Sequence[Point], *, most: int) -> list[Point]:
+    """At most `most` points that follow the same course: each the mean of a stretch of equally many neighbours."""
+    size = math.ceil(len(points) / most) if points else 1
+    stretches = [points[i : i + size] for i in range(0, len(points), size)]
+    return [(sum(x for x, _ in s) / len(s), sum(y for _, y in s) / len(s)) for s in stretches]

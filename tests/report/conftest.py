@@ -1,0 +1,149 @@
+"""Run folders made up for the report: four systems that never were, with the shapes of real ones."""
+
+import json
+import math
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from nmt.evaluation import metrics
+
+NOUNS = {"dog": "Hund", "man": "Mann", "boy": "Junge", "bird": "Vogel", "baker": "Bäcker", "giant": "Riese"}
+VERBS = {"sees": "sieht", "hears": "hört", "paints": "malt", "greets": "grüßt"}
+NUM_SENTENCES = 60
+SAMPLE_INDICES = [4, 17, 33]
+HOSTILE = "<script>alert('x')</script> & \"quotes\" | *stars*"
+
+# What sets the systems apart: class, parameters, share of wrong words, sharpness of the attention (None: has none).
+SYSTEMS = {
+    "lstm": ("LSTM", 5_123_456, 0.45, None),
+    "lstm_bahdanau": ("BahdanauLSTM", 6_210_001, 0.2, 4.0),
+    "lstm_luong": ("LuongLSTM", 5_980_400, 0.18, 6.0),
+    "transformer": ("Transformer", 7_401_216, 0.08, 9.0),
+}
+
+
+def sentence_pair(random_: random.Random) -> tuple[str, str]:
+    """A sentence of 4 to 40 words and its word-by-word translation."""
+    clauses = [
+        (f"the {n} {v} the {m}", f"der {NOUNS[n]} {VERBS[v]} den {NOUNS[m]}")
+        for n, v, m in (
+            (random_.choice(list(NOUNS)), random_.choice(list(VERBS)), random_.choice(list(NOUNS)))
+            for _ in range(random_.choice([1, 1, 2, 2, 3, 4, 7]))
+        )
+    ]
+    source, target = " and ".join(c[0] for c in clauses), " und ".join(c[1] for c in clauses)
+    return f"{source[0].upper()}{source[1:]}.", f"{target[0].upper()}{target[1:]}."
+
+
+def damaged(line: str, share: float, random_: random.Random) -> str:
+    words = [random_.choice(["ein", "Hund", "rot", "geht"]) if random_.random() < share else w for w in line.split()]
+    return " ".join(words)
+
+
+def pieces(line: str) -> list[str]:
+    """Like SentencePiece's: each word opened by "▁", longer words in two pieces, the full stop apart."""
+    result = []
+    for word in line.removesuffix(".").split():
+        result += [f"▁{word}"] if len(word) < 6 else [f"▁{word[:4]}", word[4:]]
+    return [*result, ".", "</s>"]
+
+
+def attention(num_rows: int, num_columns: int, sharpness: float) -> list[list[float]]:
+    """(T, S): rows that sum to 1, darkest along the diagonal."""
+    rows = []
+    for t in range(num_rows):
+        weights = [
+            math.exp(-sharpness * abs(t / num_rows - s / num_columns) * num_columns / 3) for s in range(num_columns)
+        ]
+        rows.append([w / sum(weights) for w in weights])
+    return rows
+
+
+def write_run(folder: Path, *, system: str, split: str = "test", seed: int = 1) -> Path:
+    """A run folder as `nmt train` and `nmt evaluate` leave it, as far as the report reads it."""
+    model, parameters, share, sharpness = SYSTEMS[system]
+    data = random.Random(seed)  # the same test set for every system
+    pairs = [sentence_pair(data) for _ in range(NUM_SENTENCES)]
+    pairs[SAMPLE_INDICES[1]] = (f"{HOSTILE} 🚀", f"{HOSTILE} 🚀")
+    sources, references = [s for s, _ in pairs], [t for _, t in pairs]
+    own = random.Random(system)
+    hypotheses = [damaged(reference, share, own) for reference in references]
+    hypotheses[SAMPLE_INDICES[1]] = f"{system}: {HOSTILE}"
+
+    (folder / "evaluation").mkdir(parents=True)
+    write_json(
+        folder / "model.json", {"format": 1, "class": model, "arguments": {"size": 256}, "parameters": parameters}
+    )
+    (folder / "history.jsonl").write_text("".join(json.dumps(r) + "\n" for r in history(share, own)), encoding="utf-8")
+    samples = []
+    for index in SAMPLE_INDICES:
+        source, target = pieces(sources[index]), pieces(hypotheses[index])
+        samples.append(
+            {
+                "index": index, "source": sources[index], "reference": references[index],
+                "hypothesis": hypotheses[index],
+                "score": -0.41, "source_tokens": source, "target_tokens": target,
+                "attention": sharpness and attention(len(target), len(source), sharpness),
+            }
+        )  # fmt: skip
+    write_json(
+        folder / "evaluation" / f"{split}.json",
+        {
+            "format": 1, "split": split, "source": "en", "target": "de", "sentences": NUM_SENTENCES, "step": 3500,
+            "metrics": {key: vars(metric) for key, metric in metrics.score(hypotheses, references).items()},
+            "bleu_by_length": metrics.bleu_by_length(sources, hypotheses, references),
+            "search": {"class": "BeamSearch", "arguments": {"beam_size": 5, "length_penalty": 0.6}},
+            "seconds": 12.1, "sentences_per_second": 82.0 + 10 * len(system), "device": "cpu", "threads": 2,
+            "samples": samples,
+        },
+    )  # fmt: skip
+    for name, lines in (("hyp", hypotheses), ("ref", references)):
+        path = folder / "evaluation" / f"{split}.{name}.txt"
+        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
+    return folder
+
+
+def history(share: float, random_: random.Random) -> list[dict]:
+    """4,000 steps, a record every 50 and a validation every 500."""
+    records: list[dict] = []
+    for step in range(50, 4001, 50):
+        loss = 2 + 4 * share + 5 * math.exp(-step / 700) + random_.gauss(0, 0.05)
+        shared = {"step": step, "seconds": step * (0.25 + share / 3), "loss": loss}
+        speed = 2900 + 4000 * share + random_.gauss(0, 60)
+        records.append(
+            {"kind": "train", "epoch": 1 + step // 1000, "learning_rate": 1e-3, "gradient_norm": 1.2,
+             "tokens_per_second": speed, **shared}
+        )  # fmt: skip
+        if step % 500 == 0:
+            bleu = 100 * (1 - share) ** 4 * (1 - math.exp(-step / 1200))
+            records.append({"kind": "validation", **shared, "loss": loss + 0.2, "bleu": bleu})
+    return records
+
+
+def write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+
+
+@pytest.fixture
+def make_run():
+    """`write_run`, for tests that need a run of their own."""
+    return write_run
+
+
+@pytest.fixture(scope="session")
+def finished_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of four evaluated runs, made once."""
+    folder = tmp_path_factory.mktemp("finished")
+    for system in SYSTEMS:
+        write_run(folder / system, system=system)
+    return folder
+
+
+@pytest.fixture
+def runs(finished_runs: Path, tmp_path: Path) -> list[Path]:
+    """A copy of the four evaluated runs, which a test may spoil."""
+    shutil.copytree(finished_runs, tmp_path / "runs")
+    return [tmp_path / "runs" / system for system in SYSTEMS]

@@ -1,0 +1,319 @@
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from nmt.evaluation import metrics
+from nmt.report.comparison import compare
+from nmt.run import read_json
+
+NAMES = ["lstm", "lstm_bahdanau", "lstm_luong", "transformer"]
+HOSTILE = "<script>alert('x')</script> & \"quotes\" | *stars*"
+
+
+class Page(HTMLParser):
+    """The tables, the visible text and the cells of the alignment matrices of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self.best: list[str] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.matrices: dict[str, dict[float, float]] = {}  # label → row's y → sum of its weights
+        self.in_matrix = ""
+        self.feed(text)
+        self.close()
+        assert self.open == [], f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.tags.append(tag)
+        if tag != "meta":
+            self.open.append("cells" if attributes.get("class") == "cells" else tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+            if attributes.get("class") == "best":
+                self.best.append(self.tables[-1][-1][0])
+        elif tag == "svg" and attributes.get("class") == "matrix":
+            self.in_matrix = attributes["aria-label"]
+            self.matrices[self.in_matrix] = {}
+        elif tag == "rect" and "cells" in self.open:
+            rows, y = self.matrices[self.in_matrix], float(attributes["y"])
+            rows[y] = rows.get(y, 0.0) + float(attributes["fill-opacity"])
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        expected = self.open.pop()
+        assert expected == tag or (expected, tag) == ("cells", "g"), f"</{tag}> closes <{expected}>"
+
+    def handle_data(self, data):
+        if "style" in self.open:
+            return
+        self.text += data
+        if self.tables and "tr" in self.open and self.tables[-1][-1]:
+            self.tables[-1][-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def runs_as_they_are(finished_runs) -> list[Path]:
+    return [finished_runs / name for name in NAMES]
+
+
+@pytest.fixture(scope="module")
+def out(runs_as_they_are, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("compared") / "report"
+    compare(runs_as_they_are, split="test", out=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(out) -> Page:
+    return Page((out / "report.html").read_text(encoding="utf-8"))
+
+
+def evaluation(run: Path) -> dict:
+    return read_json(run / "evaluation" / "test.json")
+
+
+def rewrite(path: Path, **changes) -> None:
+    path.write_text(json.dumps({**read_json(path), **changes}), encoding="utf-8")
+
+
+def test_page_shows_every_systems_figures(runs_as_they_are, page):
+    runs = runs_as_they_are
+    quality, significance, lengths, cost, folders = page.tables
+    assert [row[0] for row in quality[1:]] == NAMES
+    for row, run in zip(quality[1:], runs, strict=True):
+        scores = evaluation(run)["metrics"]
+        keys = ("bleu", "chrf", "ter", "bleu_lowercase_tokenized")
+        assert row[1:] == [f"{scores[key]['score']:.1f}" for key in keys]
+        for key in keys:
+            assert scores[key]["signature"] in page.text
+    assert significance[1][1:] == [significance[1][1], "–", "–", "–", "the baseline"]
+    assert [row[-1] for row in significance[2:]] == ["better"] * 3
+    buckets = evaluation(runs[0])["bleu_by_length"]
+    assert len(buckets) > 2
+    assert lengths[0][1:] == [
+        f"{b['from']}" + ("+" if b["to"] is None else f"–{b['to']}") + f" words ({b['sentences']})" for b in buckets
+    ]
+    assert lengths[1][1:] == [f"{b['bleu']:.1f}" for b in buckets]
+    assert cost[1][:4] == ["lstm", "LSTM", "5.12 M", "4,000"]
+    assert folders[1][1] == str(runs[0])
+    assert folders[1][3] == "BeamSearch(beam_size=5, length_penalty=0.6)"
+
+
+def test_best_figures_are_marked(page):
+    # Quality has four columns and the transformer wins them all; so it does in every bucket, and on validation.
+    buckets = len(page.tables[2][0]) - 1
+    assert page.best.count("transformer") == 4 + buckets + 1
+    assert page.best.count("lstm_bahdanau") == 1  # the fastest decoding
+    assert page.best.count("lstm") == 1  # the fastest training
+
+
+def test_matrices_stand_beside_each_other_and_sum_to_one(page):
+    labels = [f"alignment matrix of {name}, sentence {index}" for index in (4, 17, 33) for name in NAMES[1:]]
+    assert list(page.matrices) == labels
+    for rows in page.matrices.values():
+        assert len(rows) >= 3
+        assert list(rows.values()) == pytest.approx([1.0] * len(rows), abs=0.02)
+    assert page.text.count("no attention, no matrix") == 3
+
+
+def test_text_is_escaped(out, page):
+    assert "script" not in page.tags
+    for name in NAMES:
+        assert f"{name}: {HOSTILE}" in page.text
+    markdown = (out / "report.md").read_text(encoding="utf-8")
+    assert "<script" not in markdown.replace("\\<", "")
+    assert "\\| \\*stars\\*" in markdown
+
+
+def test_page_needs_no_network(out):
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"\b(src|href)=|url\(|@import|https?:", page)
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+
+
+def test_page_has_curves_for_every_system(page, out):
+    for title in ("BLEU by source length", "Training loss", "Validation loss", "Validation BLEU"):
+        assert title in page.text
+    html = (out / "report.html").read_text(encoding="utf-8")
+    assert html.count("<polyline") == 7 * len(NAMES)  # six learning curves and BLEU by length
+    for name in NAMES:
+        assert html.count(f"<title>{name}</title></polyline>") == 7
+
+
+def test_json_equals_the_inputs(runs_as_they_are, out):
+    report = read_json(out / "report.json")
+    assert (report["split"], report["source"], report["target"], report["sentences"]) == ("test", "en", "de", 60)
+    assert report["baseline"] == "lstm"
+    for system, run in zip(report["systems"], runs_as_they_are, strict=True):
+        given = evaluation(run)
+        assert system["metrics"] == given["metrics"]
+        assert system["bleu_by_length"] == given["bleu_by_length"]
+        assert system["decoding"] == {key: given[key] for key in system["decoding"]}
+        assert system["parameters"] == read_json(run / "model.json")["parameters"]
+        assert system["significance"]["bleu"] == pytest.approx(given["metrics"]["bleu"]["score"])
+        records = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+        best = max((r for r in records if r["kind"] == "validation"), key=lambda r: r["bleu"])
+        assert system["training"]["best_validation_bleu"] == best["bleu"]
+        assert system["training"]["seconds"] == records[-1]["seconds"]
+    assert [sample["index"] for sample in report["samples"]] == [4, 17, 33]
+    texts = [t["text"] for t in report["samples"][0]["translations"]]
+    assert texts == [evaluation(run)["samples"][0]["hypothesis"] for run in runs_as_they_are]
+    assert report["notes"] == []
+
+
+def test_markdown_tables_are_whole(out):
+    markdown = (out / "report.md").read_text(encoding="utf-8")
+    tables = re.findall(r"(?:^\|.*\|\n)+", markdown, flags=re.MULTILINE)
+    assert len(tables) == 4
+    for table in tables:
+        rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]
+        assert {len(row) for row in rows} == {len(rows[0])}
+        assert [row[0].strip().replace("\\", "") for row in rows[2:]] == NAMES
+        assert all(re.fullmatch(r" :?---:? ", cell) for cell in rows[1])
+    scores = read_json(out / "report.json")["systems"][3]["metrics"]
+    assert f"| transformer | **{scores['bleu']['score']:.1f}** |" in tables[0]
+
+
+def test_another_baseline_by_name_or_by_folder(runs, tmp_path):
+    by_name = compare(runs, split="test", out=tmp_path / "a", baseline="transformer")
+    by_folder = compare(runs, split="test", out=tmp_path / "b", baseline=str(runs[3]))
+    assert by_name == by_folder
+    assert by_name["systems"][0]["significance"]["difference"] < 0
+    assert by_name["systems"][3]["significance"]["p_value"] is None
+    assert "no system is above the baseline" in (tmp_path / "a" / "report.md").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="baseline=x is none of the compared runs: choose lstm, lstm_bahdanau"):
+        compare(runs, split="test", out=tmp_path / "c", baseline="x")
+
+
+def test_one_run_alone(runs, tmp_path):
+    compare(runs[:1], split="test", out=tmp_path / "report")
+    page = Page((tmp_path / "report" / "report.html").read_text(encoding="utf-8"))
+    assert page.text.lstrip().startswith("Comparison on test")
+    assert "1 system on test" in page.text
+    assert page.best == []
+
+
+def test_runs_of_the_same_name_are_told_apart(make_run, tmp_path):
+    folders = [
+        make_run(tmp_path / parent / "lstm", system=system) for parent, system in (("a", "lstm"), ("b", "transformer"))
+    ]
+    folders.append(make_run(tmp_path / "luong", system="lstm_luong"))
+    report = compare(folders, split="test", out=tmp_path / "report")
+    assert [system["name"] for system in report["systems"]] == ["a/lstm", "b/lstm", "luong"]
+    with pytest.raises(ValueError, match="listed twice"):
+        compare([folders[0], tmp_path / "b" / ".." / "a" / "lstm"], split="test", out=tmp_path / "report")
+
+
+def test_other_searches_and_devices_are_noted(runs, tmp_path):
+    rewrite(runs[0] / "evaluation" / "test.json", search={"class": "GreedySearch", "arguments": {}}, device="cuda")
+    scores = evaluation(runs[1])["metrics"]
+    scores["chrf"]["signature"] = "nrefs:1|nw:2"
+    rewrite(runs[1] / "evaluation" / "test.json", metrics=scores)
+    report = compare(runs, split="test", out=tmp_path / "report")
+    assert [re.findall("signatures|searches|devices", note)[0] for note in report["notes"]] == [
+        "signatures",
+        "searches",
+        "devices",
+    ]
+    markdown = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "lstm: GreedySearch(); lstm\\_bahdanau: BeamSearch(beam\\_size=5" in markdown
+    assert "- chrF of lstm\\_bahdanau: `nrefs:1|nw:2`" in markdown
+
+
+def test_only_samples_that_all_share_are_shown(runs, tmp_path):
+    rewrite(runs[2] / "evaluation" / "test.json", samples=evaluation(runs[2])["samples"][1:])
+    assert [s["index"] for s in compare(runs, split="test", out=tmp_path / "report")["samples"]] == [17, 33]
+    rewrite(runs[1] / "evaluation" / "test.json", samples=[])
+    assert compare(runs, split="test", out=tmp_path / "report")["samples"] == []
+    assert "no sentence in common" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+
+
+def test_empty_hypotheses_and_odd_line_ends_stay_lines(make_run, tmp_path):
+    run = make_run(tmp_path / "run", system="lstm")
+    references = (run / "evaluation" / "test.ref.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    hypotheses = ["", "eins\u2028zwei\x0cdrei\rvier", *references[2:-1], ""]
+    (run / "evaluation" / "test.hyp.txt").write_bytes("".join(f"{line}\n" for line in hypotheses).encode())
+    scores = {key: vars(metric) for key, metric in metrics.score(hypotheses, references).items()}
+    rewrite(run / "evaluation" / "test.json", metrics=scores)
+    report = compare([run], split="test", out=tmp_path / "report")
+    assert report["systems"][0]["significance"]["bleu"] == pytest.approx(scores["bleu"]["score"])
+
+
+def spoil_references(runs):
+    shutil.copy(runs[0] / "evaluation" / "test.hyp.txt", runs[2] / "evaluation" / "test.ref.txt")
+
+
+def spoil_evaluation(runs):
+    (runs[2] / "evaluation" / "test.json").unlink()
+
+
+def spoil_score(runs):
+    scores = evaluation(runs[2])["metrics"]
+    scores["bleu"]["score"] += 1
+    rewrite(runs[2] / "evaluation" / "test.json", metrics=scores)
+
+
+def spoil_metric(runs):
+    scores = evaluation(runs[2])["metrics"]
+    del scores["ter"]
+    rewrite(runs[2] / "evaluation" / "test.json", metrics=scores)
+
+
+def spoil_lines(runs):
+    (runs[2] / "evaluation" / "test.hyp.txt").write_text("one line\n", encoding="utf-8")
+
+
+def spoil_language(runs):
+    rewrite(runs[2] / "evaluation" / "test.json", target="fr")
+
+
+def spoil_attention(runs):
+    samples = evaluation(runs[2])["samples"]
+    samples[0]["attention"].pop()
+    rewrite(runs[2] / "evaluation" / "test.json", samples=samples)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_references, r"runs/lstm and \S*runs/lstm_luong were evaluated on different references for test"),
+        (spoil_evaluation, r"test\.json is missing: call `nmt evaluate run=\S*runs/lstm_luong split=test` first"),
+        (spoil_score, r"lstm_luong: evaluation/test\.json says BLEU .* but test\.hyp\.txt scores"),
+        (spoil_metric, r"no whole metric 'ter': call `nmt evaluate run="),
+        (spoil_lines, r"tells of 60 sentences, but beside it lie 1 hypotheses and 60 references"),
+        (spoil_attention, r"lstm_luong: sentence 4 of test: the attention weights are"),
+        (lambda runs: rewrite(runs[2] / "model.json", format=2), r"model\.json has format 2, newer"),
+        (lambda runs: (runs[2] / "model.json").write_text("[]"), r"model\.json is damaged: it has no class"),
+        (lambda runs: (runs[2] / "model.json").write_text("{"), r"model\.json is damaged"),
+        (spoil_language, r"different target languages, de and fr"),
+        (lambda runs: shutil.rmtree(runs[2]), r"lstm_luong is not a folder"),
+        (lambda runs: runs.clear(), r"nothing to compare"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_named_and_nothing_is_written(runs, tmp_path, spoil, message):
+    spoil(runs)
+    with pytest.raises(ValueError, match=message) as error:
+        compare(runs, split="test", out=tmp_path / "report")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "report").exists()
+
+
+def test_out_is_a_folder(runs, tmp_path):
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(ValueError, match="is a file: out= names the folder"):
+        compare(runs, split="test", out=tmp_path / "report.html")
