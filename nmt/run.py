@@ -25,6 +25,7 @@ from nmt.files import read_json, replacing, write_json
 if TYPE_CHECKING:  # torch takes a second to import, and half of the commands never need it
     from torch import Tensor
 
+    from nmt.data.corpus import Corpus
     from nmt.models import Seq2Seq
 
 FORMAT = 1
@@ -96,17 +97,30 @@ class RunFolder:
         return run
 
     @classmethod
-    def create(cls, path: str | Path, *, resume: bool) -> RunFolder:
-        """A folder to train in, locked until this process ends.
+    def claim(cls, path: str | Path, *, resume: bool) -> RunFolder:
+        """A folder that may be trained in; nothing is written yet.
 
         Raises:
-            ValueError: it holds something already and `resume` is off, or another process is training in it.
+            ValueError: it holds something already and `resume` is off, or `resume` is on and there is no run in it.
         """
         run = cls(path)
         if run.path.exists() and not run.path.is_dir():
             raise ValueError(f"run={path} is a file: name a folder")
-        if run.path.is_dir() and any(file.name != ".lock" for file in run.path.iterdir()) and not resume:
+        used = run.path.is_dir() and any(file.name != ".lock" for file in run.path.iterdir())
+        if used and not resume:
             raise ValueError(f"run={path} is in use: name another folder, or go on with it by resume=true")
+        if resume and not (run.path / "model.json").is_file():
+            raise ValueError(f"run={path} holds no run to go on with: leave resume=true out")
+        return run
+
+    @classmethod
+    def create(cls, path: str | Path, *, resume: bool) -> RunFolder:
+        """A folder to train in, made where it is missing, and locked until this process ends.
+
+        Raises:
+            ValueError: as `claim`, or another process is training in it.
+        """
+        run = cls.claim(path, resume=resume)
         run.path.mkdir(parents=True, exist_ok=True)
         # The system lets go of the lock when the process ends, however it ends.
         run._lock = (run.path / ".lock").open("wb")
@@ -168,6 +182,19 @@ class RunFolder:
         from nmt import search
 
         return build(self.description("search"), search)
+
+    def corpus(self, **changes: Any) -> Corpus:
+        """The corpus that the run was trained on, with some of its arguments changed.
+
+        Raises:
+            ValueError: the description is damaged, or the corpus is not where it was.
+        """
+        from nmt.data import corpora
+
+        description = self.description("corpus")
+        arguments = {**description.get("arguments", {}), **changes}
+        corpus: Corpus = build({"class": description.get("class"), "arguments": arguments}, corpora)
+        return corpus
 
     def best_step(self) -> int:
         """The training step of the best weights."""

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.report.page import printable, render
-from nmt.run import replacing
+from nmt.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

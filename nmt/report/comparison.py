@@ -18,7 +18,8 @@ from nmt.report.curves import learning_curves
 from nmt.report.page import points, probability, render, search, signed, words
 from nmt.report.runs import METRIC_KEYS, EvaluatedRun, read_runs
 from nmt.report.tables import MEANINGS, Report, cost_table, length_table, quality_table, significance_table
-from nmt.run import FORMAT, write_json, write_text
+from nmt.files import write_json, write_text
+from nmt.run import FORMAT
 
 
 def compare(runs: Sequence[Path], *, split: str, out: Path, baseline: str | None = None) -> Report:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nmt.report.curves import History, read_history
-from nmt.run import FORMAT, read_json
+from nmt.files import read_json
+from nmt.run import FORMAT
 
 _MODEL_KEYS = ("class", "arguments", "parameters")
 _EVALUATION_KEYS = (

@@ -53,16 +53,27 @@ def save_checkpoint(path: Path, progress: Progress, model: Seq2Seq, optimizer: t
         file.write(save(on_cpu, metadata={"progress": json.dumps(asdict(progress))}))
 
 
+def read_progress(path: Path) -> Progress:
+    """Where the run of a file of `save_checkpoint` stood.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return Progress(**json.loads(file.metadata()["progress"]))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+
+
 def load_checkpoint(path: Path, model: Seq2Seq, optimizer: torch.optim.Optimizer) -> Progress:
     """Fills model, optimizer and random states from a file of `save_checkpoint`.
 
     Raises:
         ValueError: the file is missing, damaged, or of another model.
     """
-    tensors = read_weights(path)
+    progress, tensors = read_progress(path), read_weights(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            progress = Progress(**json.loads(file.metadata()["progress"]))
         for name, parameter in model.named_parameters():
             parameter.data.copy_(tensors[f"model.{name}"])
         state: dict[int, dict[str, Tensor]] = {}
@@ -74,7 +85,7 @@ def load_checkpoint(path: Path, model: Seq2Seq, optimizer: torch.optim.Optimizer
         torch.set_rng_state(tensors["random.cpu"])
         if model.device.type == "cuda" and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"], model.device)
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path} is damaged or of another model: {str(error).splitlines()[0]}") from None
     return progress
 
