@@ -1,3 +1,4 @@
+import io
 import json
 import pickle
 import random
@@ -8,12 +9,15 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
+import hydra
 import pytest
+import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.data.tokenizer import Tokenizer
 
+CONF = Path(__file__).parents[2] / "conf"
 DRAW = random.Random(0)
 
 
@@ -285,11 +289,7 @@ def test_only_plain_names_are_opened(name, tmp_path):
         Tokenizer.load(run)
 
 
-def test_a_model_without_our_special_pieces(tmp_path):
-    import io
-
-    import sentencepiece
-
+def test_a_model_without_our_special_pieces():
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(ENGLISH), model_writer=model, vocab_size=50, minloglevel=2
@@ -298,6 +298,14 @@ def test_a_model_without_our_special_pieces(tmp_path):
         Tokenizer(source_model=model.getvalue(), target_model=None, model_type="unigram")
     with pytest.raises(ValueError, match="not a SentencePiece model"):
         Tokenizer(source_model=b"garbage", target_model=None, model_type="unigram")
+
+
+@pytest.mark.parametrize(("choice", "kind"), [("unigram", "unigram"), ("bpe", "bpe")])
+def test_the_configuration_trains_the_tokenizer(choice, kind):
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        config = hydra.compose(overrides=[f"+tokenizer={choice}", "tokenizer.vocab_size=160"])
+    learn = hydra.utils.instantiate(config.tokenizer)
+    assert learn(ENGLISH, GERMAN).fingerprint == made(kind).fingerprint
 
 
 def test_translating_does_not_pay_for_heavy_imports():
