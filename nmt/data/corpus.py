@@ -208,8 +208,6 @@ class HubCorpus(Corpus):
                 )
         sides = {columns[self.source]: "source", columns[self.target]: "target"}
         table = table.select_columns(list(sides)).rename_columns(sides)
-        if not len(table):
-            raise ValueError(f"the corpus is empty: {self._where} has no text in the split {name}")
         for side, language in (("source", self.source), ("target", self.target)):
             if table.features[side].dtype not in ("string", "large_string"):
                 raise ValueError(f"{self._where}: the column {language} holds {table.features[side].dtype}, not text")

@@ -21,6 +21,7 @@ import re
 import threading
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,7 @@ FORMAT = 1
 MODEL_TYPES = ("unigram", "bpe")
 SIDES = ("source", "target")
 
-# The sampler of SentencePiece draws from generators of the library's own, seeded by one number for the whole process.
-_sampling = threading.Lock()
+_sampling = threading.Lock()  # SentencePiece has one seed for the whole process
 
 
 class Tokenizer:
@@ -274,9 +274,11 @@ def _encode(processor: Any, texts: Sequence[str], **sampling: Any) -> list[list[
 
 
 def _sample(processor: Any, texts: Sequence[str], *, alpha: float, seed: int) -> list[list[int]]:
-    with _sampling:
+    # The library has a generator per thread, and some versions seed it only before the thread's first draw: a new
+    # thread each time starts from the seed in every version.
+    with _sampling, ThreadPoolExecutor(max_workers=1) as thread:
         sentencepiece.set_random_generator_seed(seed % (2**32 - 1))  # 2**32 - 1 would mean: do not seed
-        return _encode(processor, texts, enable_sampling=True, nbest_size=-1, alpha=alpha)
+        return thread.submit(_encode, processor, texts, enable_sampling=True, nbest_size=-1, alpha=alpha).result()
 
 
 def _description(path: Path) -> dict[str, Any]:

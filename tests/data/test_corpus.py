@@ -1,0 +1,338 @@
+import gzip
+import json
+import os
+from pathlib import Path
+
+import datasets
+import huggingface_hub
+import hydra
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt.data.corpus import FilesCorpus, HubCorpus
+from nmt.data.files import read_split
+
+CONF = Path(__file__).parents[2] / "conf"
+ENGLISH = ["A dog runs.", "", "  Two  cats sleep. ", "A\u2028b\x85c\x0bd\x0ce\rf\u00a0g"]
+GERMAN = ["Ein Hund rennt.", "Nichts.", "Zwei Katzen schlafen.", "\ufeffÄ 😀"]
+PAIRS = [{"source": source, "target": target} for source, target in zip(ENGLISH, GERMAN, strict=True)]
+NESTED = [{"translation": {"en": source, "de": target}} for source, target in zip(ENGLISH, GERMAN, strict=True)]
+
+
+def lines(texts: list[str], end: str = "\n") -> bytes:
+    return "".join(text + end for text in texts).encode()
+
+
+def write(folder: Path, **files: bytes | str) -> Path:
+    """Files by name, with "__" for the dot."""
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        content = content.encode() if isinstance(content, str) else content
+        (folder / name.replace("__", ".")).write_bytes(content)
+    return folder
+
+
+def files_corpus(folder: Path, source: str = "en", target: str = "de") -> FilesCorpus:
+    return FilesCorpus(path=folder, source=source, target=target)
+
+
+def hub_corpus(folder: Path | None, source: str = "en", target: str = "de") -> HubCorpus:
+    names = {"train": "train", "val": "validation", "test_2016_flickr": "test"}
+    return HubCorpus(id="nobody/nothing", path=folder, subset=None, source=source, target=target, split_names=names)
+
+
+def rows(dataset: datasets.Dataset) -> list[dict[str, str]]:
+    return list(dataset)
+
+
+def jsonl(objects: list[object]) -> str:
+    return "".join(json.dumps(thing, ensure_ascii=False) + "\n" for thing in objects)
+
+
+TABLE = ["en\tnote\tde", *(f"{source}\tx\t{target}" for source, target in zip(ENGLISH, GERMAN, strict=True))]
+LAYOUTS = {
+    "plain": {"train__en": lines(ENGLISH), "train__de": lines(GERMAN)},
+    "crlf": {"train__en": lines(ENGLISH, "\r\n"), "train__de": lines(GERMAN)},
+    "byte order mark": {"train__en": b"\xef\xbb\xbf" + lines(ENGLISH), "train__de": lines(GERMAN)},
+    "no final newline": {"train__en": lines(ENGLISH)[:-1], "train__de": lines(GERMAN)},
+    "one compressed": {"train__en": lines(ENGLISH), "train__de__gz": gzip.compress(lines(GERMAN))},
+    "tsv": {"train__tsv": lines(TABLE)},
+    "tsv.gz": {"train__tsv__gz": gzip.compress(b"\xef\xbb\xbf" + lines(TABLE, "\r\n"))},
+    "jsonl": {"train__jsonl": jsonl([pair["translation"] for pair in NESTED])},
+    "nested jsonl.gz": {"train__jsonl__gz": gzip.compress(("\n" + jsonl(NESTED) + "\n").encode())},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_every_layout_holds_the_same_text(layout, tmp_path):
+    folder = write(tmp_path / "corpus", **layout)
+    corpus = files_corpus(folder)
+    assert corpus.splits() == ["train"]
+    dataset = corpus.split("train")
+    assert dataset.column_names == ["source", "target"]
+    assert rows(dataset) == PAIRS
+    back = files_corpus(folder, source="de", target="en").split("train")
+    assert rows(back) == [{"source": pair["target"], "target": pair["source"]} for pair in PAIRS]
+
+
+@given(texts=st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\n"))))
+def test_nothing_but_line_ends_is_changed(texts, tmp_path_factory):
+    texts = [text.rstrip("\r") for text in ["first", *texts]]
+    folder = tmp_path_factory.mktemp("text")
+    write(folder, a__en=lines(texts), a__de=lines(texts, "\r\n"), b__jsonl=jsonl([{"en": t, "de": t} for t in texts]))
+    for paths in ((folder / "a.en", folder / "a.de"), (folder / "b.jsonl",)):
+        pairs = list(read_split(paths, source="en", target="de"))
+        assert pairs == [{"source": text, "target": text} for text in texts]
+
+
+def test_splits_are_stems_that_hold_both_languages(tmp_path):
+    both = {
+        f"{split}__{language}": "a\n" for split in ("b", "test", "val", "a.tok", "train") for language in ("en", "de")
+    }
+    folder = write(tmp_path, **both, odd__en="a\n", odd__fr="a\n", zz__tsv="en\tde\na\tb\n", README__md="a\n")
+    write(folder / "sub.en")
+    assert files_corpus(folder).splits() == ["train", "val", "test", "a.tok", "b", "zz"]
+    assert files_corpus(folder, "fr", "en").splits() == ["odd", "zz"]
+
+
+def test_the_text_is_on_disk_and_cached_by_content(tmp_path):
+    folder = write(tmp_path, train__en="a\nb\n", train__de="c\nd\n")
+    first, again = files_corpus(folder).split("train"), files_corpus(folder).split("train")
+    assert first.cache_files == again.cache_files
+    assert first._fingerprint == again._fingerprint
+    assert Path(first.cache_files[0]["filename"]).is_relative_to(datasets.config.HF_DATASETS_CACHE)
+    before = (folder / "train.de").stat()
+    write(folder, train__de="c\nD\n")
+    os.utime(folder / "train.de", ns=(before.st_atime_ns, before.st_mtime_ns))
+    changed = files_corpus(folder).split("train")
+    assert changed["target"][:] == ["c", "D"]
+    assert first["target"][:] == ["c", "d"]
+    assert changed._fingerprint != first._fingerprint
+
+
+def test_text_is_read_as_a_stream(tmp_path):
+    write(tmp_path, train__en=b"a\n\xff\n", train__de=b"b\nc\n")
+    pairs = read_split((tmp_path / "train.en", tmp_path / "train.de"), source="en", target="de")
+    assert next(pairs) == {"source": "a", "target": "b"}
+    with pytest.raises(ValueError, match="line 2 is not UTF-8"):
+        next(pairs)
+
+
+BAD = {
+    "longer source": (
+        {"train__en": "a\nb\nc\nd\n", "train__de": "a\nb\n"},
+        "{0}/train.en has 4 lines but train.de has 2: from line 3 on, train.en has no partner",
+    ),
+    "longer target": (
+        {"train__en": "a\n", "train__de": "a\n\n"},
+        "{0}/train.de has 2 lines but train.en has 1: from line 2",
+    ),
+    "latin-1": ({"train__en": b"a\nb\n", "train__de": b"a\nM\xfcll\n"}, "{0}/train.de line 2 is not UTF-8: byte 0xfc"),
+    "utf-16": ({"train__en": "a\n".encode("utf-16"), "train__de": "a\n"}, "{0}/train.en line 1 is not UTF-8"),
+    "empty": (
+        {"train__en": "", "train__de": b"\xef\xbb\xbf"},
+        "the corpus is empty: no text in {0}/train.en and {0}/train.de",
+    ),
+    "empty tsv": ({"train__tsv": ""}, "the corpus is empty: no text in {0}/train.tsv"),
+    "only a header": ({"train__tsv": "en\tde\n"}, "the corpus is empty: no text in {0}/train.tsv"),
+    "no header": (
+        {"train__tsv": "A dog\tEin Hund\n"},
+        "{0}/train.tsv line 1 must name the columns by language code, en",
+    ),
+    "tsv without de": (
+        {"train__tsv": "en\tfr\na\tb\n"},
+        "{0}/train.tsv line 1 must name the columns by language code, de",
+    ),
+    "columns": ({"train__tsv": "en\tde\na\tb\nc\n"}, "{0}/train.tsv line 3 has 1 columns, but line 1 names 2"),
+    "broken json": ({"train__jsonl": '{"en": "a", "de": "b"}\n{"en": '}, "{0}/train.jsonl line 2 is not JSON"),
+    "deep json": ({"train__jsonl": "[" * 100_000}, "{0}/train.jsonl line 1 is not JSON"),
+    "json list": ({"train__jsonl": '["a", "b"]\n'}, "{0}/train.jsonl line 1 is not an object"),
+    "json without de": (
+        {"train__jsonl": '{"en": "a", "fr": "b"}\n'},
+        "{0}/train.jsonl line 1 has no 'de': it has 'en, fr'",
+    ),
+    "json number": (
+        {"train__jsonl": '{"en": 1, "de": "b"}\n'},
+        "{0}/train.jsonl line 1: the value of 'en' is not text",
+    ),
+    "json surrogate": (
+        {"train__jsonl": '{"en": "\\ud800", "de": "b"}\n'},
+        "{0}/train.jsonl line 1: the value of 'en' is not valid Unicode",
+    ),
+    "cut gzip": (
+        {"train__en": "a\n", "train__de__gz": gzip.compress(bytes(range(65, 90)))[:-12]},
+        "{0}/train.de.gz is not a whole gzip file",
+    ),
+    "no gzip": ({"train__en": "a\n", "train__de__gz": "b\n"}, "{0}/train.de.gz is not a whole gzip file"),
+    "twice": (
+        {"train__en": "a\n", "train__de": "a\n", "train__tsv": "en\tde\na\tb\n"},
+        "{0} holds the split train more than once (train.en, train.de, train.tsv)",
+    ),
+    "also compressed": (
+        {"train__en": "a\n", "train__de": "a\n", "train__de__gz": gzip.compress(b"b\n")},
+        "{0} holds train.de both plain and compressed",
+    ),
+    "no such split": ({"val__en": "a\n", "val__de": "b\n"}, "{0} has no split train; the splits there are val"),
+    "no partner": (
+        {"train__en": "a\n", "train__fr": "b\n"},
+        "{0} holds train.en but not train.de; the files there are",
+    ),
+    "other languages": (
+        {"train__cs": "a\n", "train__fr": "b\n"},
+        "{0} holds no text from en to de, such as train.en with",
+    ),
+    "no files": ({}, "{0} is empty: it should hold train.en and train.de"),
+}
+
+
+@pytest.mark.parametrize(("files", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_files_are_named_in_one_line_each_time(files, message, tmp_path):
+    write(tmp_path, **files)
+    for _ in range(2):  # what was half written at the first try must not serve at the second
+        with pytest.raises(ValueError) as error:
+            files_corpus(tmp_path).split("train")
+        assert str(error.value).startswith(message.format(tmp_path))
+        assert "\n" not in str(error.value)
+        assert error.type is ValueError
+
+
+def test_a_corrected_file_is_read(tmp_path):
+    write(tmp_path, train__en="a\nb\n", train__de="c\n")
+    with pytest.raises(ValueError, match="has 2 lines"):
+        files_corpus(tmp_path).split("train")
+    write(tmp_path, train__de="c\nd\n")
+    assert rows(files_corpus(tmp_path).split("train"))[1] == {"source": "b", "target": "d"}
+
+
+def test_no_folder(tmp_path):
+    for corpus in (files_corpus(tmp_path / "none"), hub_corpus(tmp_path / "none")):
+        with pytest.raises(ValueError, match=r"none is not a folder: data\.path=DIR names the folder"):
+            corpus.splits()
+
+
+@pytest.mark.parametrize(("source", "target"), [("en", "en"), ("../en", "de"), ("en", ""), ("en", "d e")])
+def test_languages_are_codes(source, target, tmp_path):
+    with pytest.raises(ValueError, match=r"^data\."):
+        files_corpus(tmp_path, source, target)
+
+
+def test_nothing_is_said(tmp_path, capfd):
+    rows(files_corpus(write(tmp_path, train__en="quiet\n", train__de="still\n")).split("train"))
+    assert capfd.readouterr() == ("", "")
+    assert not datasets.are_progress_bars_disabled()
+
+
+def test_hub_folder_with_language_columns(tmp_path):
+    names = {"train": PAIRS, "val": PAIRS[:2], "test": PAIRS[:1]}
+    for name, pairs in names.items():
+        write(tmp_path, **{f"{name}__jsonl": jsonl([{"en": pair["source"], "de": pair["target"]} for pair in pairs])})
+    corpus = hub_corpus(tmp_path)
+    assert corpus.splits() == ["train", "val", "test_2016_flickr"]
+    for ours, theirs in (("train", "train"), ("val", "val"), ("test_2016_flickr", "test")):
+        dataset = corpus.split(ours)
+        assert dataset.column_names == ["source", "target"]
+        assert rows(dataset) == names[theirs]
+        assert Path(dataset.cache_files[0]["filename"]).is_relative_to(datasets.config.HF_DATASETS_CACHE)
+    back = hub_corpus(tmp_path, source="de", target="en").split("train")
+    assert back[0] == {"source": "Ein Hund rennt.", "target": "A dog runs."}
+
+
+def test_hub_folder_with_translations(tmp_path):
+    (tmp_path / "data").mkdir()
+    language = pa.struct([("de", pa.large_string()), ("en", pa.large_string())])
+    table = pa.table({"id": range(4), "translation": pa.array([row["translation"] for row in NESTED], language)})
+    pyarrow.parquet.write_table(table, tmp_path / "data" / "train-00000-of-00001.parquet")
+    corpus = hub_corpus(tmp_path)
+    assert corpus.splits() == ["train"]
+    dataset = corpus.split("train")
+    assert rows(dataset) == PAIRS
+    assert dataset.features == {"source": datasets.Value("string"), "target": datasets.Value("string")}
+
+
+def test_hub_folder_with_tables(tmp_path):
+    write(tmp_path, train__csv='en,de\n"A dog, running.",Ein Hund\n', extra__csv="en,de\na,b\n")
+    assert rows(hub_corpus(tmp_path).split("train")) == [{"source": "A dog, running.", "target": "Ein Hund"}]
+
+
+def test_line_ends_inside_a_text_become_spaces(tmp_path):
+    write(tmp_path / "hub", train__jsonl=jsonl([{"en": "a\r\nb\nc", "de": "d\u2028e\n"}, {"en": "f", "de": "g"}]))
+    expected = [{"source": "a b c", "target": "d\u2028e "}, {"source": "f", "target": "g"}]
+    assert rows(hub_corpus(tmp_path / "hub").split("train")) == expected
+    assert rows(files_corpus(tmp_path / "hub").split("train")) == expected
+
+
+def test_hub_corpus_reads_plain_files(tmp_path):
+    write(tmp_path, train__en="a\n", train__de="b\n", test_2016_flickr__en="c\n", test_2016_flickr__de="d\n")
+    corpus = hub_corpus(tmp_path)
+    assert corpus.splits() == ["train", "test_2016_flickr"]
+    assert rows(corpus.split("test_2016_flickr")) == [{"source": "c", "target": "d"}]
+    with pytest.raises(ValueError, match=r"the splits there are train, test_2016_flickr$"):
+        corpus.split("val")
+
+
+BAD_COPIES = {
+    "language": ({"train__jsonl": '{"en": "a", "fr": "b"}\n'}, "{0} has no language de; the columns there are en, fr"),
+    "nested language": (
+        {"train__jsonl": '{"translation": {"en": "a", "fr": "b"}}\n'},
+        "{0} has no language de; the columns there are en, fr",
+    ),
+    "split": (
+        {"test__jsonl": '{"en": "a", "de": "b"}\n'},
+        "{0} has no split train; the splits there are test_2016_flickr",
+    ),
+    "number": ({"train__jsonl": '{"en": 1, "de": "b"}\n'}, "{0}: the column en holds int64, not text"),
+    "null": ({"train__csv": "en,de\na,b\nc,\n"}, "{0}: 1 rows of the split train have no de"),
+    "empty": ({"train__csv": "en,de\n"}, "{0} cannot be read as a dataset ("),
+    "broken": ({"train__jsonl": '{"en": "a", "de": "b"}\n{"en": \n'}, "{0} cannot be read as a dataset ("),
+    "nothing": ({}, "{0} cannot be read as a dataset ("),
+}
+
+
+@pytest.mark.parametrize(("files", "message"), BAD_COPIES.values(), ids=BAD_COPIES.keys())
+def test_bad_hub_folders_are_named_in_one_line(files, message, tmp_path):
+    with pytest.raises(ValueError) as error:
+        hub_corpus(write(tmp_path, **files)).split("train")
+    assert str(error.value).startswith(message.format(tmp_path))
+    assert "\n" not in str(error.value)
+    assert error.type is ValueError
+
+
+def test_no_connection_names_the_local_copy(monkeypatch, capfd):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match=r"^nobody/nothing cannot be loaded from the hub .*data\.path=DIR$") as error:
+        hub_corpus(None).splits()
+    assert "\n" not in str(error.value)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["+data=multi30k"], HubCorpus),
+        (["+data=hub", "data.id=a/b"], HubCorpus),
+        (["+data=files", "data.path=text"], FilesCorpus),
+    ],
+)
+def test_the_configuration_builds_the_corpus(overrides, expected):
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        corpus = hydra.utils.instantiate(hydra.compose(overrides=overrides).data)
+    assert type(corpus) is expected
+    assert (corpus.source, corpus.target) == ("en", "de")
+
+
+@pytest.mark.multi30k
+@pytest.mark.skipif("NMT_MULTI30K" not in os.environ, reason="NMT_MULTI30K names no folder with Multi30k")
+def test_multi30k():
+    path = f"data.path={os.environ.get('NMT_MULTI30K')}"
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        corpus = hydra.utils.instantiate(hydra.compose(overrides=["+data=multi30k", path]).data)
+    assert corpus.splits()[:3] == ["train", "val", "test_2016_flickr"]
+    assert [len(corpus.split(name)) for name in corpus.splits()[:3]] == [29000, 1014, 1000]
+    assert corpus.split("train")[0] == {
+        "source": "Two young, White males are outside near many bushes.",
+        "target": "Zwei junge weiße Männer sind im Freien in der Nähe vieler Büsche.",
+    }
