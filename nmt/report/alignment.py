@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt.report.page import printable, render
 from nmt.files import replacing
+from nmt.report.page import printable, render
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from nmt.evaluation.significance import NUM_RESAMPLES, SEED, paired_bootstrap
+from nmt.files import write_json, write_text
 from nmt.report.alignment import HeatMap, heat_map
 from nmt.report.chart import Chart, line_chart
 from nmt.report.curves import learning_curves
 from nmt.report.page import points, probability, render, search, signed, words
 from nmt.report.runs import METRIC_KEYS, EvaluatedRun, read_runs
 from nmt.report.tables import MEANINGS, Report, cost_table, length_table, quality_table, significance_table
-from nmt.files import write_json, write_text
 from nmt.run import FORMAT
 
 

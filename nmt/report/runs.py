@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nmt.report.curves import History, read_history
 from nmt.files import read_json
+from nmt.report.curves import History, read_history
 from nmt.run import FORMAT
 
 _MODEL_KEYS = ("class", "arguments", "parameters")
