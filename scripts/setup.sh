@@ -1,0 +1,38 @@
+# Sourced by demo.sh and test.sh: goes to the project's root and makes .venv there, with the project in it.
+# It is made once; a change of pyproject.toml or constraints.txt renews it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+find_python() {
+    local candidate
+    for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "nmt needs Python 3.11 or newer; python3 here is $(python3 --version 2>&1 || true)" >&2
+    return 1
+}
+
+# set_up [EXTRA]: what runs the project, or with EXTRA=dev what tests it as well.
+set_up() {
+    local extra=${1:-} wanted stamp python
+    wanted=$(cat pyproject.toml constraints.txt | cksum)
+    for stamp in ".venv/installed${extra:+-$extra}" .venv/installed-dev; do
+        if [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+            return
+        fi
+    done
+    if [ ! -x .venv/bin/pip ]; then
+        python=$(find_python)
+        echo "Making .venv with $("$python" --version)" >&2
+        "$python" -m venv .venv >/dev/null || {
+            echo "$python -m venv failed; on Debian and Ubuntu it comes with: apt install python3-venv" >&2
+            return 1
+        }
+    fi
+    echo "Installing nmt and what it needs into .venv (minutes, the first time)" >&2
+    .venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".${extra:+[$extra]}"
+    echo "$wanted" >".venv/installed${extra:+-$extra}"
+}
