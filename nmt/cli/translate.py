@@ -44,7 +44,11 @@ def run(config: DictConfig) -> None:
             warn=lambda number, message: say("nmt translate", f"line {number + 1}: {message}"),
         )
         for translations in results:
-            line = translations[0].text if config.format == "text" else json.dumps(as_json(translations), ensure_ascii=False)
+            line = (
+                translations[0].text
+                if config.format == "text"
+                else json.dumps(as_json(translations), ensure_ascii=False)
+            )
             target.write(line.encode("utf-8", errors="replace") + b"\n")
             target.flush()
 
