@@ -75,8 +75,9 @@ _REASONS = tuple(  # what one does for a reason: adjectives that speak for it, a
         ("spielen", "young happy strong", "tired weak old sad"),
     )
 )
-_FIRST = [VERBS[verb] for verb in ("kaufen", "suchen", "finden")]  # what one does not do to a thing afterwards
-_LAST = [VERBS[verb] for verb in ("verkaufen", "verlieren", "vergessen", "essen", "trinken", "wegwerfen")]  # … before
+_GETTING = [VERBS[verb] for verb in ("kaufen", "suchen", "finden")]  # nothing one does with what one has
+_ENDING = [VERBS[verb] for verb in ("essen", "trinken", "wegwerfen")]  # nothing comes after it
+_PARTING = [VERBS[verb] for verb in ("verkaufen", "verlieren", "vergessen")]  # after it, the next may be another's
 _TENSES = ((PAST, PAST), (PRESENT, PRESENT), (COULD, PAST), (CAN, PRESENT), (WANTED_TO, PAST))
 
 
@@ -148,14 +149,15 @@ class Pronouns:
         subject, tags = self.nominals.subject(_GROWN_UP)
         tenses = (PRESENT if subject.agreement == "2s" else self.dice.pick((PRESENT, PAST)),)
         verbs = [verb for verb in verbs_for(tags) if verb.objects & _LIFELESS and "indirect" not in verb.uses]
-        verb = self.dice.pick(verbs)
+        verb = self.dice.pick([verb for verb in verbs if verb not in _ENDING])
         noun = self.nominals.noun(verb.objects, _LIFELESS)
         thing = replace(self.nominals.noun_phrase(noun, owner=owner_of(subject)), antecedent=True)
         one = self.clauses.clause(subject, tags, verb=verb, tenses=tenses, negated=0, adverbial=0)
         one = replace(one, accusative=thing, rest=NOTHING)
 
-        again = self.dice.pick([other for other in verbs if other is not verb and other.objects & noun.tags])
-        if verb not in _LAST and again not in _FIRST and self.dice.chance(0.6):
+        unlikely = [verb] if verb in _PARTING else [verb, *_GETTING]
+        again = self.dice.pick([then for then in verbs if then not in unlikely and then.objects & noun.tags])
+        if verb not in _PARTING and self.dice.chance(0.6):
             two = self.clauses.clause(subject, tags, verb=again, tenses=tenses, negated=0, adverbial=0)
             two = replace(two, accusative=pronoun_for(thing), rest=NOTHING)
             return statement(one) + linked("and", "und") + arrange(two, "statement", silent_subject=True)

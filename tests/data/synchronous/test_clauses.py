@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from nmt.data.synchronous.clauses import (
-    BE,
     BECAUSE,
     CAN,
     FUTURE,
@@ -21,7 +20,7 @@ from nmt.data.synchronous.clauses import (
     statement,
     with_subordinate,
 )
-from nmt.data.synchronous.lexicon import ADJECTIVES, DETERMINERS, NOUNS, PREPOSITIONS, VERBS, WAITING_FOR
+from nmt.data.synchronous.lexicon import ADJECTIVES, BE, DETERMINERS, NOUNS, PREPOSITIONS, VERBS, WAITING_FOR
 from nmt.data.synchronous.phrases import (
     HE,
     SHE,
