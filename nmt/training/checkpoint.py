@@ -73,9 +73,13 @@ def load_checkpoint(path: Path, model: Seq2Seq, optimizer: torch.optim.Optimizer
         ValueError: the file is missing, damaged, or of another model.
     """
     progress, tensors = read_progress(path), read_weights(path)
+    parameters = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
+    saved = {name: tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    if {name: tensor.shape for name, tensor in saved.items()} != {name: own.shape for name, own in parameters.items()}:
+        raise ValueError(f"{path} is of another model: resume=true goes on with the same settings")
     try:
-        for name, parameter in model.named_parameters():
-            parameter.data.copy_(tensors[f"model.{name}"])
+        for name, parameter in parameters.items():
+            parameter.data.copy_(saved[name])
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             if name.startswith("optimizer."):
@@ -86,7 +90,7 @@ def load_checkpoint(path: Path, model: Seq2Seq, optimizer: torch.optim.Optimizer
         if model.device.type == "cuda" and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"], model.device)
     except (KeyError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{path} is damaged or of another model: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
     return progress
 
 

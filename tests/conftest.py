@@ -1,0 +1,126 @@
+"""What all tests share: their own cache, one thread, a tiny corpus, and one tiny run trained through the front door."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+import hypothesis
+import pytest
+import torch
+
+from nmt.cli import main
+
+# The same examples in every run, and no clock: machines differ and are shared.
+hypothesis.settings.register_profile("nmt", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("nmt")
+
+NUMBERS = {
+    "one": "eins",
+    "two": "zwei",
+    "three": "drei",
+    "four": "vier",
+    "five": "fünf",
+    "six": "sechs",
+    "seven": "sieben",
+    "eight": "acht",
+    "nine": "neun",
+}
+SPLITS = {"train": 120, "val": 16, "test": 8}
+
+TINY_MODELS = {
+    "lstm": ["model=lstm", "model.embedding_size=16", "model.hidden_size=16"],
+    "lstm_bahdanau": [
+        "model=lstm_bahdanau",
+        "model.embedding_size=16",
+        "model.hidden_size=16",
+        "model.attention_size=16",
+    ],
+    "lstm_luong": ["model=lstm_luong", "model.embedding_size=16", "model.hidden_size=16"],
+    "transformer": [
+        "model=transformer",
+        "model.model_size=16",
+        "model.feedforward_size=32",
+        "model.num_heads=2",
+        "model.num_encoder_layers=1",
+        "model.num_decoder_layers=1",
+    ],
+}
+TINY_TRAINING = [
+    "tokenizer.vocab_size=40",
+    "trainer.max_steps=1",
+    "trainer.batch_tokens=256",
+    "trainer.validate_every=100",
+    "trainer.device=cpu",
+    "trainer.num_workers=1",
+    "trainer.tensorboard=false",
+    "search=greedy",
+]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def datasets_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The tests' own cache: the user's is neither read nor written, by this process or by those it starts."""
+    folder = tmp_path_factory.mktemp("datasets")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
+        patch.setenv("HF_DATASETS_CACHE", str(folder))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tiny models gain nothing from several, and sums of several threads may differ in their last bits."""
+    torch.set_num_threads(1)
+
+
+def counting(num_lines: int, *, seed: int) -> tuple[list[str], list[str]]:
+    """English and German number words, one to six a line."""
+    draw = random.Random(seed)
+    lines = [draw.choices(list(NUMBERS), k=draw.randint(1, 6)) for _ in range(num_lines)]
+    return [" ".join(line) for line in lines], [" ".join(NUMBERS[word] for word in line) for line in lines]
+
+
+def write_corpus(folder: Path) -> Path:
+    """A tiny parallel corpus: train.en, train.de, val.en, …"""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, (split, num_lines) in enumerate(SPLITS.items()):
+        for language, lines in zip(("en", "de"), counting(num_lines, seed=seed), strict=True):
+            (folder / f"{split}.{language}").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny corpus; not to be changed."""
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture
+def own_corpus(tmp_path: Path) -> Path:
+    """A copy of the tiny corpus that a test may spoil."""
+    return write_corpus(tmp_path / "corpus")
+
+
+@pytest.fixture(scope="session")
+def tiny_models() -> dict[str, list[str]]:
+    """Overrides by which each model trains in a moment."""
+    return TINY_MODELS
+
+
+@pytest.fixture(scope="session")
+def tiny_training() -> list[str]:
+    """Overrides by which `nmt train` takes a moment: one step on the CPU, greedy search."""
+    return TINY_TRAINING
+
+
+@pytest.fixture(scope="session")
+def trained_run(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of Luong's model after a few steps; not to be changed."""
+    folder = tmp_path_factory.mktemp("runs") / "luong"
+    overrides = [*TINY_MODELS["lstm_luong"], *TINY_TRAINING, "trainer.max_steps=160", "trainer.validate_every=40"]
+    overrides += ["model.hidden_size=32", "model.dropout=0.0", "schedule.learning_rate=0.02", "schedule.warmup_steps=20"]
+    overrides += ["trainer.log_every=40", "search=beam"]
+    assert main(["train", "data=files", f"data.path={corpus_folder}", f"run={folder}", *overrides]) == 0
+    return folder
