@@ -28,7 +28,9 @@ class Progress:
         seconds: of training so far, over all sittings; validation included.
         best_score: of the validations so far; None before the first.
         waited: validations since the best one.
+        validated: the step of the last validation.
         schedule: the state of the learning rate's schedule.
+        window: the sums for the next record of the training loss.
     """
 
     step: int = 0
@@ -37,7 +39,9 @@ class Progress:
     seconds: float = 0.0
     best_score: float | None = None
     waited: int = 0
+    validated: int = 0
     schedule: dict[str, Any] = field(default_factory=dict)
+    window: dict[str, float] = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, progress: Progress, model: Seq2Seq, optimizer: torch.optim.Optimizer) -> None:

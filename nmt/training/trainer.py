@@ -65,8 +65,9 @@ class Trainer:
         )
         limits = {"max_steps": max_steps, "max_epochs": max_epochs, "max_minutes": max_minutes}
         for name, limit in {**limits, "clip_norm": clip_norm, "patience": patience}.items():
-            if limit is not None and limit <= 0:
-                raise ValueError(f"{name}={limit} must be above 0, or null for none")
+            whole = name not in ("max_minutes", "clip_norm")
+            if limit is not None and not _is_positive(limit, whole=whole):
+                raise ValueError(f"{name}={limit} must be {'a whole number ' * whole}above 0, or null for none")
         if all(limit is None for limit in limits.values()) and patience is None:
             raise ValueError("the run would never end: set one of max_steps, max_epochs, max_minutes or patience")
         if not 0.0 <= label_smoothing < 1.0:
@@ -135,6 +136,12 @@ class Trainer:
         return nullcontext()
 
 
+def _is_positive(value: object, *, whole: bool) -> bool:
+    """Whether `value` is a number above 0."""
+    kinds = int if whole else (int, float)
+    return isinstance(value, kinds) and not isinstance(value, bool) and value > 0
+
+
 class _Loop:
     """One call of `Trainer.fit`."""
 
@@ -162,12 +169,11 @@ class _Loop:
             schedule.restore(self.progress.schedule)
         self.clock = time.monotonic() - self.progress.seconds
         self.batches_per_epoch = len(pairs.sampler.epoch(self.progress.epoch))
-        self.window = _Window(model.device)
+        self.window = _Window(model.device, self.progress.window)
 
     def run_to_the_end(self) -> Progress:
         settings, progress = self.settings, self.progress
         reason = self.why_end()
-        validated = progress.step  # a resumed run begins where a validation was, or will come soon enough
         while reason is None:
             batches = self.pairs.epoch(progress.epoch, start=progress.position)
             while reason is None and (group := list(islice(batches, settings.accumulate))):
@@ -178,7 +184,6 @@ class _Loop:
                     self.log()
                 if progress.step % settings.validate_every == 0:
                     self.check()
-                    validated = progress.step
                 reason = self.why_end()
             if reason is None:
                 progress.epoch, progress.position = progress.epoch + 1, 0
@@ -188,7 +193,7 @@ class _Loop:
             if not self.run.best.is_file():  # a folder that can translate, however badly
                 save_weights(self.model.state_dict(), self.run.best, step=progress.step)
         else:
-            if validated < progress.step:
+            if progress.validated < progress.step:
                 self.check()
             self.try_average()
         self.bar.say(f"ended after step {progress.step}, {duration(progress.seconds)}: {reason}")
@@ -268,6 +273,7 @@ class _Loop:
         """Validates, keeps the best weights, and saves all that a resumed run needs."""
         progress = self.progress
         loss, score = self.measure()
+        progress.validated = progress.step
         self.schedule.observe(score)
         better = progress.best_score is None or score > progress.best_score
         if better:
@@ -304,6 +310,7 @@ class _Loop:
     def save(self) -> None:
         """Writes the last checkpoint."""
         self.progress.schedule = self.schedule.state()
+        self.progress.window = self.window.state()
         save_checkpoint(self.run.last, self.progress, self.model, self.optimizer)
 
     def try_average(self) -> None:
@@ -316,8 +323,11 @@ class _Loop:
         loss, score = self.measure()
         better = self.progress.best_score is None or score > self.progress.best_score
         self.report(loss, score, better=better, averaged=len(paths))
+        load_checkpoint(self.run.last, self.model, self.optimizer)  # what a longer run goes on from is not the mean
         if better:
             self.run.averaged.replace(self.run.best)
+            self.progress.best_score = score
+            self.save()
         else:
             self.run.averaged.unlink()
 
@@ -326,18 +336,33 @@ INTERRUPTED = "interrupted; go on with resume=true"
 
 
 class _Window:
-    """Sums over the steps since the last record; they stay on the device until then, so that no step waits."""
+    """Sums over the steps since the last record; they stay on the device until then, so that no step waits.
 
-    def __init__(self, device: torch.device) -> None:
+    Args:
+        device: the model's.
+        state: of the window of the run that goes on; empty for a new one.
+    """
+
+    def __init__(self, device: torch.device, state: dict[str, float]) -> None:
         self.device = device
-        self.clear()
+        self.restore(state)
 
-    def clear(self) -> None:
-        self.likelihood = torch.zeros((), device=self.device)
-        self.norm = torch.zeros((), device=self.device)
-        self.num_tokens = 0
-        self.num_steps = 0
-        self.seconds = 0.0
+    def restore(self, state: dict[str, float]) -> None:
+        self.likelihood = torch.tensor(state.get("likelihood", 0.0), device=self.device)
+        self.norm = torch.tensor(state.get("norm", 0.0), device=self.device)
+        self.num_tokens = state.get("num_tokens", 0)
+        self.num_steps = state.get("num_steps", 0)
+        self.seconds = state.get("seconds", 0.0)
+
+    def state(self) -> dict[str, float]:
+        """What `restore` takes up exactly, as JSON values."""
+        return {
+            "likelihood": float(self.likelihood),
+            "norm": float(self.norm),
+            "num_tokens": self.num_tokens,
+            "num_steps": self.num_steps,
+            "seconds": self.seconds,
+        }
 
     def add(self, likelihood: Tensor, num_tokens: int, norm: Tensor, seconds: float) -> None:
         self.likelihood += likelihood
@@ -353,5 +378,5 @@ class _Window:
             "gradient_norm": float(self.norm) / self.num_steps,
             "tokens_per_second": self.num_tokens / self.seconds,
         }
-        self.clear()
+        self.restore({})
         return facts

@@ -97,7 +97,7 @@ class Bench:
         self,
         *,
         validate: Callable[[Seq2Seq], float] = size_of,
-        stop: Callable[[], bool] = lambda: False,
+        stop_at: int | None = None,
         name: str = "LuongLSTM",
         model: Seq2Seq | None = None,
         dropout: float = 0.0,
@@ -111,18 +111,21 @@ class Bench:
         pairs = pairs if pairs is not None else self.make_pairs()
         last_step = read_progress(self.run.last).step if self.run.last.is_file() else 0
         history = History(self.run.history, tensorboard=None, last_step=last_step)
+        updates = optimizer(self.model.parameters(), lr=1.0)
+        steps = [last_step]
+        updates.register_step_post_hook(lambda *_: steps.append(steps[-1] + 1))
         with ProgressBar("tiny", log=self.said) as bar:
             return Trainer(**(SETTINGS | settings)).fit(
                 self.model,
                 pairs=pairs,
                 validation=list(self.make_pairs().epoch(0, start=0))[:2],
                 validate=validate,
-                optimizer=optimizer(self.model.parameters(), lr=1.0),
+                optimizer=updates,
                 schedule=schedule or Plateau(learning_rate=0.01, warmup_steps=2, factor=0.5, patience=1),
                 run=self.run,
                 history=history,
                 bar=bar,
-                stop=stop,
+                stop=lambda: stop_at is not None and steps[-1] >= stop_at,
             )
 
     def records(self, kind: str) -> list[dict[str, Any]]:
@@ -145,17 +148,6 @@ class Scripted:
         assert not model.training
         self.weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
         return self.scores[len(self.weights) - 1]
-
-
-class StopAfter:
-    """Asks to stop when it is asked for the n-th time after an update; the first question comes before any."""
-
-    def __init__(self, updates: int) -> None:
-        self.left = updates + 1
-
-    def __call__(self) -> bool:
-        self.left -= 1
-        return self.left <= 0
 
 
 @pytest.fixture(scope="session")
@@ -192,8 +184,3 @@ def bench(new_bench: Callable[[str], Bench]) -> Bench:
 @pytest.fixture
 def scripted() -> type[Scripted]:
     return Scripted
-
-
-@pytest.fixture
-def stop_after() -> type[StopAfter]:
-    return StopAfter

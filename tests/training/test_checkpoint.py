@@ -118,7 +118,9 @@ def test_a_checkpoint_of_another_model(tmp_path: Path, saved: dict[str, Any], re
     begun(torch.zeros(1, 2).long(), torch.ones(1, 2).bool(), torch.zeros(1, 2).long()).sum().backward()
     optimizer.step()
     save_checkpoint(tmp_path / "last", PROGRESS, begun, optimizer)
-    with pytest.raises(ValueError, match="last is of another model: resume=true goes on with the same settings") as caught:
+    with pytest.raises(
+        ValueError, match="last is of another model: resume=true goes on with the same settings"
+    ) as caught:
         load_checkpoint(tmp_path / "last", model, torch.optim.Adam(model.parameters()))
     assert "\n" not in str(caught.value)
 

@@ -56,7 +56,9 @@ def test_empty_and_long_pairs_are_left_out(tokenizer: Tokenizer) -> None:
 
 def test_nothing_left_is_an_error(tokenizer: Tokenizer) -> None:
     dataset = encode(tokenizer, [("one two three", "eins"), ("", "eins"), ("one", "")])
-    with pytest.raises(ValueError, match="no pair of 3 can be used: 2 have an empty side, 1 are longer than max_length=2"):
+    with pytest.raises(
+        ValueError, match="no pair of 3 can be used: 2 have an empty side, 1 are longer than max_length=2"
+    ):
         make(dataset, tokenizer, max_length=2)
 
 
