@@ -120,7 +120,12 @@ def trained_run(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     """The folder of a run of Luong's model after a few steps; not to be changed."""
     folder = tmp_path_factory.mktemp("runs") / "luong"
     overrides = [*TINY_MODELS["lstm_luong"], *TINY_TRAINING, "trainer.max_steps=160", "trainer.validate_every=40"]
-    overrides += ["model.hidden_size=32", "model.dropout=0.0", "schedule.learning_rate=0.02", "schedule.warmup_steps=20"]
+    overrides += [
+        "model.hidden_size=32",
+        "model.dropout=0.0",
+        "schedule.learning_rate=0.02",
+        "schedule.warmup_steps=20",
+    ]
     overrides += ["trainer.log_every=40", "search=beam"]
     assert main(["train", "data=files", f"data.path={corpus_folder}", f"run={folder}", *overrides]) == 0
     return folder

@@ -305,7 +305,9 @@ def test_weights_come_back_and_tied_ones_are_written_once(tmp_path: Path) -> Non
     assert len([name for name in read_weights(tmp_path / "w") if name.startswith("vocabulary.")]) == 2  # table, bias
 
 
-@pytest.mark.parametrize(("saved", "read"), [({"num_layers": 2}, {}), ({}, {"num_layers": 2}), ({"tie_output": False}, {})])
+@pytest.mark.parametrize(
+    ("saved", "read"), [({"num_layers": 2}, {}), ({}, {"num_layers": 2}), ({"tie_output": False}, {})]
+)
 def test_weights_of_another_model(tmp_path: Path, saved: dict[str, Any], read: dict[str, Any]) -> None:
     save_weights(luong(**saved).state_dict(), tmp_path / "w", step=1)
     with pytest.raises(ValueError, match=r"does not fit model\.json"):

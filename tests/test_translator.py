@@ -220,9 +220,7 @@ def test_the_best_of_n_is_the_translation(translator: Translator) -> None:
 
 def test_a_stream_is_translate(translator: Translator) -> None:
     lines = [*SENTENCES, "", *STRANGE]
-    streamed = list(
-        translator.stream(iter(lines), n_best=1, batch_size=3, need_attention=False, warn=lambda *_: None)
-    )
+    streamed = list(translator.stream(iter(lines), n_best=1, batch_size=3, need_attention=False, warn=lambda *_: None))
     assert [found[0].text for found in streamed] == [one.text for one in translator.translate(lines)]
 
 
