@@ -81,5 +81,5 @@ def test_extreme_logits_stay_finite() -> None:
 
 @pytest.mark.parametrize("label_smoothing", [-0.1, 1.0, 2.0])
 def test_smoothing_out_of_range(label_smoothing: float) -> None:
-    with pytest.raises(ValueError, match="label_smoothing=.* must be a probability from 0 to below 1"):
+    with pytest.raises(ValueError, match=r"label_smoothing=.* must be a probability from 0 to below 1"):
         cross_entropy(some_logits(), TARGET, MASK, label_smoothing=label_smoothing)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-import nmt.training.trainer
+import nmt.training.loop
 from nmt.data.batch import Batch, make_batch
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder, read_weights
@@ -215,7 +215,7 @@ def test_max_minutes_counts_validation(bench: Any, monkeypatch: pytest.MonkeyPat
         now += 50.0
         return 1.0
 
-    monkeypatch.setattr(nmt.training.trainer.time, "monotonic", lambda: now)
+    monkeypatch.setattr(nmt.training.loop.time, "monotonic", lambda: now)
     bench.fit(max_minutes=2.0, validate_every=1, log_every=1000, validate=validate)
     assert [record["seconds"] for record in bench.records("validation")] == [50, 100, 150]
     assert bench.reason().endswith("2 min 30 s: max_minutes=2")
@@ -229,7 +229,7 @@ def test_minutes_add_up_over_the_sittings(bench: Any, monkeypatch: pytest.Monkey
         now += 60.0
         return 1.0
 
-    monkeypatch.setattr(nmt.training.trainer.time, "monotonic", lambda: now)
+    monkeypatch.setattr(nmt.training.loop.time, "monotonic", lambda: now)
     bench.fit(max_minutes=3, validate_every=1, log_every=1000, validate=validate, stop_at=2)
     now = 1e6
     progress = bench.fit(max_minutes=3, validate_every=1, log_every=1000, validate=validate)
