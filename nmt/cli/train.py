@@ -109,6 +109,8 @@ def run(config: DictConfig) -> None:
         if progress.best_score is not None:
             bar.say(f"best validation BLEU {progress.best_score:.2f}; the run is in {folder.path}")
     history.close()
+    if interrupt.requested:
+        raise KeyboardInterrupt
 
 
 def with_vocabulary(description: Description, tokenizer: Tokenizer) -> Description:

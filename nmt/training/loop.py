@@ -59,6 +59,9 @@ class Loop:
     def run_to_the_end(self) -> Progress:
         settings, progress = self.settings, self.progress
         reason = self.why_end()
+        if reason is not None and self.run.best.is_file():
+            self.bar.say(f"there is nothing left to do after step {progress.step}: {reason}")
+            return progress
         while reason is None:
             batches = self.pairs.epoch(progress.epoch, start=progress.position)
             while reason is None and (group := list(islice(batches, settings.accumulate))):
