@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import Dataset
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -32,64 +34,36 @@ ELSEWHERE = ("batch_tokens", "max_length", "subword_alpha", "device", "num_worke
 
 def run(config: DictConfig) -> None:
     """Trains the system that `config` (conf/train.yaml) describes."""
-    # All that can be wrong with the settings shows before anything is read or written.
-    folder = RunFolder.claim(str(config.run), resume=config.resume)
+    # All that can be wrong with the settings and the corpus shows before anything is written.
+    RunFolder.claim(str(config.run), resume=config.resume)
     settings = config.trainer
     trainer = Trainer(**{str(key): value for key, value in settings.items() if key not in ELSEWHERE})
     device = pick_device(settings.device)
     schedule = instantiate(config.schedule)
-    search_description = describe(config.search)
-    searcher = build(search_description, search)
-    corpus_description = located(describe(config.data))
+    descriptions = {"search": describe(config.search), "corpus": located(describe(config.data))}
+    searcher = build(descriptions["search"], search)
     corpus: Corpus = instantiate(config.data)
     train_split, validation_split = corpus.split(config.train_split), corpus.split(config.validation_split)
-
-    if config.resume:
-        tokenizer = folder.tokenizer()
-    else:
-        with waiting(f"learning {config.tokenizer.vocab_size:,} pieces from {len(train_split):,} pairs"):
-            tokenizer = instantiate(config.tokenizer)(train_split["source"], train_split["target"])
+    tokenizer = tokenizer_for(config, train_split)
+    descriptions["model"] = with_vocabulary(describe(config.model), tokenizer)
     torch.manual_seed(config.seed)
-    model_description = with_vocabulary(describe(config.model), tokenizer)
-    model: Seq2Seq = build(model_description, models).to(device)
-    pairs, validation = (
-        Pairs(
-            encode_corpus(split, tokenizer, num_workers=settings.num_workers),
-            tokenizer,
-            max_length=min(settings.max_length, model.max_length or settings.max_length),
-            batch_tokens=settings.batch_tokens,
-            subword_alpha=alpha,
-            seed=config.seed,
-        )
-        for split, alpha in ((train_split, settings.subword_alpha), (validation_split, 0.0))
-    )
+    model: Seq2Seq = build(descriptions["model"], models).to(device)
+    descriptions["model"]["parameters"] = model.num_parameters()
     optimizer = instantiate(config.optimizer)(model.parameters(), lr=schedule.rate(1))
+    pairs = pairs_of(train_split, tokenizer, model, config, subword_alpha=settings.subword_alpha)
+    validation = pairs_of(validation_split, tokenizer, model, config, subword_alpha=0.0)
 
-    folder = RunFolder.create(str(config.run), resume=config.resume)
-    model_description["parameters"] = model.num_parameters()
-    if config.resume:
-        check_same(folder, model_description)
-    else:
-        tokenizer.save(folder.path)
-        folder.describe("search", search_description)
-        folder.describe("corpus", corpus_description)
-        write_text(folder.path / "config.yaml", OmegaConf.to_yaml(config))
-        folder.describe("model", model_description)
-
-    sources, references = validation_split["source"][:], validation_split["target"][:]
-
-    def validate(model: Seq2Seq) -> float:
-        translator = Translator(model, tokenizer, searcher, batch_tokens=settings.batch_tokens)
-        return bleu([translation.text for translation in translator.translate(sources)], references)
-
+    folder = open_folder(config, tokenizer, descriptions)
     history = History(
         folder.history,
         tensorboard=folder.path / "tensorboard" if settings.tensorboard else None,
         last_step=read_progress(folder.last).step if folder.last.is_file() else 0,
     )
-    name = model_description["class"]
     with Interrupt() as interrupt, ProgressBar(folder.name, log=folder.path / "log.txt") as bar:
-        bar.say(f"{name}, {model.num_parameters():,} parameters, on {device} ({torch.get_num_threads()} threads)")
+        bar.say(
+            f"{type(model).__name__}, {model.num_parameters():,} parameters, on {device} "
+            f"({torch.get_num_threads()} threads)"
+        )
         bar.say(
             f"{len(pairs):,} training pairs; left out: {pairs.num_empty:,} with an empty side, "
             f"{pairs.num_long:,} of more than {pairs.max_length} pieces"
@@ -98,7 +72,7 @@ def run(config: DictConfig) -> None:
             model,
             pairs=pairs,
             validation=list(validation.epoch(0, start=0)),
-            validate=validate,
+            validate=validator(validation_split, tokenizer, searcher, batch_tokens=settings.batch_tokens),
             optimizer=optimizer,
             schedule=schedule,
             run=folder,
@@ -111,6 +85,54 @@ def run(config: DictConfig) -> None:
     history.close()
     if interrupt.requested:
         raise KeyboardInterrupt
+
+
+def tokenizer_for(config: DictConfig, split: Dataset) -> Tokenizer:
+    """The tokenizer of the run that goes on, or a new one that has learned from the training split."""
+    if config.resume:
+        return RunFolder(str(config.run)).tokenizer()
+    with waiting(f"learning {config.tokenizer.vocab_size:,} pieces from {len(split):,} pairs"):
+        learned: Tokenizer = instantiate(config.tokenizer)(split["source"], split["target"])
+    return learned
+
+
+def pairs_of(
+    split: Dataset, tokenizer: Tokenizer, model: Seq2Seq, config: DictConfig, *, subword_alpha: float
+) -> Pairs:
+    """A split as batches for `model`."""
+    settings = config.trainer
+    return Pairs(
+        encode_corpus(split, tokenizer, num_workers=settings.num_workers),
+        tokenizer,
+        max_length=min(settings.max_length, model.max_length or settings.max_length),
+        batch_tokens=settings.batch_tokens,
+        subword_alpha=subword_alpha,
+        seed=config.seed,
+    )
+
+
+def open_folder(config: DictConfig, tokenizer: Tokenizer, descriptions: dict[str, Description]) -> RunFolder:
+    """The run folder, with all that translating needs but the weights."""
+    folder = RunFolder.create(str(config.run), resume=config.resume)
+    if config.resume:
+        check_same(folder, descriptions["model"])
+        return folder
+    tokenizer.save(folder.path)
+    write_text(folder.path / "config.yaml", OmegaConf.to_yaml(config))
+    for what, description in descriptions.items():  # the model comes last: it makes the folder a run
+        folder.describe(what, description)
+    return folder
+
+
+def validator(split: Dataset, tokenizer: Tokenizer, searcher: Any, *, batch_tokens: int) -> Callable[[Seq2Seq], float]:
+    """What tells the BLEU of a model on the validation split, by the search that will be used in test."""
+    sources, references = split["source"][:], split["target"][:]
+
+    def validate(model: Seq2Seq) -> float:
+        translator = Translator(model, tokenizer, searcher, batch_tokens=batch_tokens)
+        return bleu([translation.text for translation in translator.translate(sources)], references)
+
+    return validate
 
 
 def with_vocabulary(description: Description, tokenizer: Tokenizer) -> Description:
