@@ -192,8 +192,10 @@ class RunFolder:
         from nmt.data import corpora
 
         description = self.description("corpus")
-        arguments = {**description.get("arguments", {}), **changes}
-        corpus: Corpus = build({"class": description.get("class"), "arguments": arguments}, corpora)
+        arguments = description.get("arguments", {})
+        if isinstance(arguments, Mapping):
+            description["arguments"] = {**arguments, **changes}
+        corpus: Corpus = build(description, corpora)
         return corpus
 
     def best_step(self) -> int:

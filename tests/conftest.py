@@ -117,10 +117,15 @@ def tiny_training() -> list[str]:
 
 @pytest.fixture(scope="session")
 def trained_run(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run of Luong's model that has learned to count, mostly; not to be changed."""
+    """The folder of a run of Luong's model after a few steps; not to be changed."""
     folder = tmp_path_factory.mktemp("runs") / "luong"
-    overrides = [*TINY_MODELS["lstm_luong"], *TINY_TRAINING, "trainer.max_steps=150", "trainer.validate_every=50"]
-    overrides += ["model.embedding_size=32", "model.hidden_size=64", "model.dropout=0.0", "trainer.log_every=10"]
-    overrides += ["schedule.learning_rate=0.01", "schedule.warmup_steps=10", "search=beam"]
+    overrides = [*TINY_MODELS["lstm_luong"], *TINY_TRAINING, "trainer.max_steps=160", "trainer.validate_every=40"]
+    overrides += [
+        "model.hidden_size=32",
+        "model.dropout=0.0",
+        "schedule.learning_rate=0.02",
+        "schedule.warmup_steps=20",
+    ]
+    overrides += ["trainer.log_every=40", "search=beam"]
     assert main(["train", "data=files", f"data.path={corpus_folder}", f"run={folder}", *overrides]) == 0
     return folder

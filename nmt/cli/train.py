@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from nmt import models, search
 from nmt.cli.description import describe
-from nmt.cli.errors import say
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
 from nmt.data.tokenizer import Tokenizer
@@ -23,7 +22,7 @@ from nmt.training.checkpoint import read_progress
 from nmt.training.history import History
 from nmt.training.interrupt import Interrupt
 from nmt.training.pairs import Pairs
-from nmt.training.progress import ProgressBar
+from nmt.training.progress import ProgressBar, waiting
 from nmt.training.trainer import Trainer
 from nmt.translator import Translator, pick_device
 
@@ -48,8 +47,8 @@ def run(config: DictConfig) -> None:
     if config.resume:
         tokenizer = folder.tokenizer()
     else:
-        say("nmt train", f"learning {config.tokenizer.vocab_size} pieces from {len(train_split):,} pairs")
-        tokenizer = instantiate(config.tokenizer)(train_split["source"], train_split["target"])
+        with waiting(f"learning {config.tokenizer.vocab_size:,} pieces from {len(train_split):,} pairs"):
+            tokenizer = instantiate(config.tokenizer)(train_split["source"], train_split["target"])
     torch.manual_seed(config.seed)
     model_description = with_vocabulary(describe(config.model), tokenizer)
     model: Seq2Seq = build(model_description, models).to(device)
@@ -64,6 +63,7 @@ def run(config: DictConfig) -> None:
         )
         for split, alpha in ((train_split, settings.subword_alpha), (validation_split, 0.0))
     )
+    optimizer = instantiate(config.optimizer)(model.parameters(), lr=schedule.rate(1))
 
     folder = RunFolder.create(str(config.run), resume=config.resume)
     model_description["parameters"] = model.num_parameters()
@@ -99,7 +99,7 @@ def run(config: DictConfig) -> None:
             pairs=pairs,
             validation=list(validation.epoch(0, start=0)),
             validate=validate,
-            optimizer=instantiate(config.optimizer)(model.parameters(), lr=schedule.rate(1)),
+            optimizer=optimizer,
             schedule=schedule,
             run=folder,
             history=history,
@@ -109,6 +109,8 @@ def run(config: DictConfig) -> None:
         if progress.best_score is not None:
             bar.say(f"best validation BLEU {progress.best_score:.2f}; the run is in {folder.path}")
     history.close()
+    if interrupt.requested:
+        raise KeyboardInterrupt
 
 
 def with_vocabulary(description: Description, tokenizer: Tokenizer) -> Description:
@@ -132,11 +134,12 @@ def located(description: Description) -> Description:
 def check_same(folder: RunFolder, description: Description) -> None:
     """Raises ValueError if a run that shall go on was begun with another model."""
     begun = folder.description("model")
-    for key, value in description["arguments"].items():
-        if begun.get("arguments", {}).get(key) != value:
-            raise ValueError(
-                f"run={folder.path} was begun with model.{key}={begun.get('arguments', {}).get(key)}, not {value}: "
-                f"resume=true goes on with the same settings"
-            )
     if begun.get("class") != description["class"]:
         raise ValueError(f"run={folder.path} was begun with {begun.get('class')}, not {description['class']}")
+    arguments = begun.get("arguments", {})
+    for key, value in description["arguments"].items():
+        if arguments.get(key) != value:
+            raise ValueError(
+                f"run={folder.path} was begun with model.{key}={arguments.get(key)}, not {value}: "
+                f"resume=true goes on with the same settings"
+            )

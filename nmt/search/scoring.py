@@ -46,3 +46,10 @@ class LengthLimit:
         """Limits (B,) for a source mask (B, S), none above the model's `max_length`."""
         limits = (source_mask.sum(1) * self.factor).long() + self.margin
         return limits if max_length is None else limits.clamp(max=max_length)
+
+
+def end_here(log_probabilities: Tensor, at_limit: Tensor, eos_id: int) -> None:
+    """Leaves the rows at_limit (N,) of log_probabilities (N, V) no choice but to end, at that token's own price."""
+    ending = log_probabilities[:, eos_id].clone()
+    log_probabilities.masked_fill_(at_limit.unsqueeze(-1), -math.inf)
+    log_probabilities[:, eos_id] = ending

@@ -28,7 +28,9 @@ class Progress:
         seconds: of training so far, over all sittings; validation included.
         best_score: of the validations so far; None before the first.
         waited: validations since the best one.
+        validated: the step of the last validation.
         schedule: the state of the learning rate's schedule.
+        window: the sums for the next record of the training loss.
     """
 
     step: int = 0
@@ -37,7 +39,9 @@ class Progress:
     seconds: float = 0.0
     best_score: float | None = None
     waited: int = 0
+    validated: int = 0
     schedule: dict[str, Any] = field(default_factory=dict)
+    window: dict[str, float] = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, progress: Progress, model: Seq2Seq, optimizer: torch.optim.Optimizer) -> None:
@@ -73,9 +77,13 @@ def load_checkpoint(path: Path, model: Seq2Seq, optimizer: torch.optim.Optimizer
         ValueError: the file is missing, damaged, or of another model.
     """
     progress, tensors = read_progress(path), read_weights(path)
+    parameters = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
+    saved = {name: tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    if {name: tensor.shape for name, tensor in saved.items()} != {name: own.shape for name, own in parameters.items()}:
+        raise ValueError(f"{path} is of another model: resume=true goes on with the same settings")
     try:
-        for name, parameter in model.named_parameters():
-            parameter.data.copy_(tensors[f"model.{name}"])
+        for name, parameter in parameters.items():
+            parameter.data.copy_(saved[name])
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             if name.startswith("optimizer."):
@@ -86,7 +94,7 @@ def load_checkpoint(path: Path, model: Seq2Seq, optimizer: torch.optim.Optimizer
         if model.device.type == "cuda" and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"], model.device)
     except (KeyError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{path} is damaged or of another model: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
     return progress
 
 

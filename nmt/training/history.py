@@ -24,7 +24,7 @@ class History:
 
     def __init__(self, path: Path, *, tensorboard: Path | None, last_step: int) -> None:
         self.path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
         kept = [line for line in lines if _step(line) <= last_step]
         write_text(path, "".join(line + "\n" for line in kept))
         self._writer: SummaryWriter | None = None
@@ -51,7 +51,7 @@ class History:
 def _step(line: str) -> float:
     """The step of a record; of a line that a crash cut short, infinity."""
     try:
-        step: int = json.loads(line)["step"]
+        step = json.loads(line)["step"]
     except (json.JSONDecodeError, KeyError, TypeError):
         return float("inf")
-    return step
+    return step if isinstance(step, int) else float("inf")

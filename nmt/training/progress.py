@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
@@ -18,6 +19,11 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def waiting(line: str) -> AbstractContextManager[object]:
+    """Shows a line on the terminal, if there is one, for as long as the block takes."""
+    return Console(stderr=True, highlight=False).status(line)
 
 
 class ProgressBar:

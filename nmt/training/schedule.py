@@ -51,8 +51,13 @@ class Schedule(ABC):
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Takes up a state that `state()` gave."""
-        assert not state
+        """Takes up a state that `state()` gave.
+
+        Raises:
+            ValueError: a schedule of another kind gave it.
+        """
+        if state.keys() != self.state().keys():
+            raise ValueError("the run was begun with another schedule: resume=true goes on with the same settings")
 
 
 class InverseSquareRoot(Schedule):
@@ -121,5 +126,6 @@ class Plateau(Schedule):
         return {"share": self.share, "best": best, "waited": self.waited}
 
     def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
         self.share, self.waited = state["share"], state["waited"]
         self.best = -math.inf if state["best"] is None else state["best"]

@@ -100,9 +100,7 @@ def test_mistakes_end_in_one_line(
 
 
 @pytest.mark.parametrize("name", ["model.json", "search.json", "tokenizer.json", "checkpoints/best.safetensors"])
-def test_an_incomplete_or_damaged_folder_is_named(
-    name: str, own_run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_incomplete_or_damaged_folder_is_named(name: str, own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = (own_run / name).read_bytes()
     (own_run / name).write_bytes(whole[: len(whole) // 2])
     assert main(["evaluate", f"run={own_run}", "split=val", "device=cpu"]) == 2

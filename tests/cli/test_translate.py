@@ -33,7 +33,9 @@ def test_lines_keep_their_number_and_order(
     assert len(lines) == len(words)
     assert lines[2] == lines[4] == ""
     for word, line in zip(words, lines, strict=True):  # as if it had come alone
-        assert translate(monkeypatch, capfdbinary, word.encode() + b"\n", f"run={trained_run}")[1].decode() == f"{line}\n"
+        assert (
+            translate(monkeypatch, capfdbinary, word.encode() + b"\n", f"run={trained_run}")[1].decode() == f"{line}\n"
+        )
 
 
 @pytest.mark.parametrize(
@@ -133,9 +135,7 @@ def test_mistakes_end_in_one_line(
 def test_it_streams_and_a_closed_pipe_is_quiet(trained_run: Path) -> None:
     """The first line comes out before the second is written, in a process of its own; then nobody reads any more."""
     command = [sys.executable, "-m", "nmt", "translate", f"run={trained_run}", "batch_size=1", "device=cpu"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None

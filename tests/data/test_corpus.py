@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.data.corpus import FilesCorpus, HubCorpus
-from nmt.data.files import read_split
+from nmt.data.readers import read_split
 
 CONF = Path(__file__).parents[2] / "conf"
 ENGLISH = ["A dog runs.", "", "  Two  cats sleep. ", "A\u2028b\x85c\x0bd\x0ce\rf\u00a0g"]

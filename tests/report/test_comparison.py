@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from nmt.evaluation import metrics
-from nmt.report.comparison import compare
 from nmt.files import read_json
+from nmt.report.comparison import compare
 
 NAMES = ["lstm", "lstm_bahdanau", "lstm_luong", "transformer"]
 HOSTILE = "<script>alert('x')</script> & \"quotes\" | *stars*"

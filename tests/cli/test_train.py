@@ -1,0 +1,399 @@
+"""`nmt train` through the program's own door."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+import nmt
+from nmt.cli import main
+from nmt.cli.configuration import conf_folder
+from nmt.run import RunFolder
+from nmt.translator import Translator
+
+ROOT = Path(nmt.__file__).parents[1]
+
+Train = Callable[..., int]
+
+
+@pytest.fixture
+def train(
+    tmp_path: Path,
+    corpus_folder: Path,
+    tiny_models: dict[str, list[str]],
+    tiny_training: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Train:
+    """`nmt train` with everything tiny, into the folder `run`; later words win."""
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def run(*words: str, model: str = "lstm") -> int:
+        common = ["data=files", f"data.path={corpus_folder}", f"run={tmp_path / 'run'}"]
+        return main(["train", *common, *tiny_models[model], *tiny_training, *words])
+
+    return run
+
+
+@pytest.fixture
+def mistake(train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """A command line that is wrong: exit code 2, one line, nothing written. Returns the line."""
+
+    def run(*words: str, model: str = "lstm") -> str:
+        assert train(*words, model=model) == 2
+        output, error = capsys.readouterr()
+        assert output == ""
+        assert error.startswith("nmt train: ") and error.endswith("\n") and error.count("\n") == 1, error
+        assert not (tmp_path / "run").exists()
+        return error.removeprefix("nmt train: ").rstrip("\n")
+
+    return run
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# What a run leaves
+
+
+def test_a_run_folder_is_whole(train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["trainer.max_steps=4", "trainer.validate_every=2", "trainer.log_every=1", "trainer.tensorboard=true"]
+    assert train(*words) == 0
+    output, error = capsys.readouterr()
+    assert output == ""  # standard output is for results
+    assert "ended after step 4" in error and "best validation BLEU" in error
+    folder = tmp_path / "run"
+    names = {name for name in files(folder) if not name.startswith("tensorboard/")}
+    assert names == {
+        ".lock",
+        "config.yaml",
+        "model.json",
+        "search.json",
+        "corpus.json",
+        "tokenizer.json",
+        "tokenizer.model",
+        "history.jsonl",
+        "log.txt",
+        "checkpoints/best.safetensors",
+        "checkpoints/last.safetensors",
+        "checkpoints/step-00000002.safetensors",
+        "checkpoints/step-00000004.safetensors",
+    }
+    assert list((folder / "tensorboard").iterdir())
+    run = RunFolder.open(folder)
+    described = run.description("model")
+    assert described["class"] == "LSTM"
+    assert described["parameters"] == run.model().num_parameters()
+    assert [record["step"] for record in run.records() if record["kind"] == "train"] == [1, 2, 3, 4]
+    translator = Translator.load(folder, device="cpu")
+    assert len(translator.translate(["one two", ""])) == 2
+
+
+def test_the_corpus_is_found_from_any_folder(
+    train: Train, tmp_path: Path, own_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert train(f"data.path={own_corpus.name}") == 0
+    monkeypatch.chdir("/")
+    assert len(RunFolder(tmp_path / "run").corpus().split("test")) == 8
+
+
+def test_the_same_seed_gives_the_same_run(train: Train, tmp_path: Path) -> None:
+    words = ["trainer.max_steps=3", "trainer.log_every=1", "trainer.subword_alpha=0.2"]
+    found = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert train(*words, f"run={tmp_path / name}", f"seed={seed}") == 0
+        found.append([record["loss"] for record in RunFolder(tmp_path / name).records()])
+    assert found[0] == found[1] != found[2]
+
+
+def test_the_other_direction(train: Train, tmp_path: Path) -> None:
+    assert train("data.source=de", "data.target=en") == 0
+    corpus = RunFolder(tmp_path / "run").corpus()
+    assert (corpus.source, corpus.target) == ("de", "en")
+
+
+# A folder that is in use, and going on
+
+
+def test_a_used_folder_is_refused_and_unchanged(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train() == 0
+    before = files(tmp_path / "run")
+    capsys.readouterr()
+    assert train("trainer.max_steps=2") == 2
+    error = capsys.readouterr().err
+    assert (
+        error == f"nmt train: run={tmp_path / 'run'} is in use: name another folder, or go on with it by resume=true\n"
+    )
+    assert files(tmp_path / "run") == before
+
+
+def test_a_folder_in_which_another_process_trains(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train() == 0
+    holder = RunFolder.create(tmp_path / "run", resume=True)
+    before = files(tmp_path / "run")
+    capsys.readouterr()
+    assert train("resume=true", "trainer.max_steps=2") == 2
+    assert capsys.readouterr().err == (f"nmt train: run={holder.path} is in use: another process is training in it\n")
+    assert files(tmp_path / "run") == before
+
+
+def test_resume_goes_on(train: Train, tmp_path: Path) -> None:
+    words = ["trainer.log_every=1", "trainer.validate_every=2"]
+    assert train(*words, "trainer.max_steps=4", f"run={tmp_path / 'whole'}") == 0
+    assert train(*words, "trainer.max_steps=2") == 0
+    first = files(tmp_path / "run")
+    assert train(*words, "trainer.max_steps=4", "resume=true") == 0
+    losses = [
+        [record["loss"] for record in RunFolder(tmp_path / name).records() if record["kind"] == "train"]
+        for name in ("run", "whole")
+    ]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 4
+    then = files(tmp_path / "run")
+    for name in ("tokenizer.json", "tokenizer.model", "model.json", "config.yaml"):
+        assert then[name] == first[name]
+    assert then["log.txt"].startswith(first["log.txt"])
+
+
+def test_a_finished_run_stays_finished(train: Train, tmp_path: Path) -> None:
+    assert train() == 0
+    before = (tmp_path / "run" / "checkpoints" / "best.safetensors").read_bytes()
+    assert train("resume=true") == 0
+    assert (tmp_path / "run" / "checkpoints" / "best.safetensors").read_bytes() == before
+    assert [record["step"] for record in RunFolder(tmp_path / "run").records()] == [1]
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "message"),
+    [
+        ("lstm", ["model.hidden_size=18"], "model.hidden_size=16, not 18: resume=true goes on with the same settings"),
+        ("lstm_luong", [], "was begun with LSTM, not LuongLSTM"),
+        ("lstm", ["schedule=plateau"], "begun with another schedule"),
+    ],
+)
+def test_another_model_cannot_go_on(
+    train: Train,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    model: str,
+    words: list[str],
+    message: str,
+) -> None:
+    assert train("schedule=inverse_sqrt") == 0
+    before = files(tmp_path / "run")
+    capsys.readouterr()
+    assert train("resume=true", "trainer.max_steps=2", *words, model=model) == 2
+    error = capsys.readouterr().err
+    assert message in error.splitlines()[-1] and "Traceback" not in error
+    after = files(tmp_path / "run")
+    assert {name for name in before if before[name] != after[name]} <= {"log.txt"}
+
+
+def test_resume_without_a_run(mistake: Callable[..., str]) -> None:
+    assert "holds no run to go on with: leave resume=true out" in mistake("resume=true")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_tidily(
+    tmp_path: Path, corpus_folder: Path, tiny_models: dict[str, list[str]], tiny_training: list[str], number: int
+) -> None:
+    folder = tmp_path / "run"
+    words = ["data=files", f"data.path={corpus_folder}", f"run={folder}", *tiny_models["lstm"], *tiny_training]
+    words += ["trainer.max_steps=1000000", "trainer.log_every=1", "trainer.validate_every=1000000"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nmt", "train", *words], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        history = folder / "history.jsonl"
+        while process.poll() is None and not (history.is_file() and history.stat().st_size):
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, error
+    assert "interrupted; go on with resume=true" in error and "Traceback" not in error
+    assert len(Translator.load(folder, device="cpu").translate(["one"])) == 1
+    with safe_open(folder / "checkpoints" / "last.safetensors", framework="pt") as checkpoint:
+        step = json.loads(checkpoint.metadata()["progress"])["step"]
+    assert main(["train", *words, "resume=true", f"trainer.max_steps={step + 2}"]) == 0
+    steps = [record["step"] for record in RunFolder(folder).records() if record["kind"] == "train"]
+    assert steps == list(range(1, step + 3))
+
+
+# What bad input gets
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trainer.max_step=3"], "trainer.max_step: no such key; did you mean trainer.max_steps?"),
+        (["model=lstmm"], "model=lstmm: no such choice; did you mean lstm"),
+        (["trainer.max_steps=many"], "trainer.max_steps: must be a whole number"),
+        (["trainer.max_epochs=two"], "max_epochs=two must be a whole number above 0"),
+        (["trainer.max_minutes=ten"], "max_minutes=ten must be above 0"),
+        (["trainer.max_steps=0"], "max_steps=0"),
+        (["trainer.precision=fp8"], "precision=fp8 is unknown: use auto, fp32 or bf16"),
+        (["trainer.batch_tokens=0"], "batch_tokens=0"),
+        (["trainer.max_length=1"], "max_length=1"),
+        (["trainer.num_workers=0"], "num_workers=0"),
+        (["trainer.label_smoothing=1.5"], "label_smoothing=1.5"),
+        (["trainer.subword_alpha=-1.0"], "subword_alpha=-1.0"),
+        (["schedule.learning_rate=0.0"], "learning_rate=0.0 must be above 0"),
+        (["optimizer.betas=[2.0,0.9]"], "beta"),
+        (["model.hidden_size=15"], "hidden_size=15 must be even"),
+        (["model.dropout=1.0"], "dropout=1.0"),
+        (["search=beam", "search.beam_size=0"], "beam_size=0"),
+        (["trainer.device=gpu"], "device=gpu is unknown: use auto, cpu or cuda"),
+        (["trainer.device=cuda:99"], "device=cuda:99 is not there"),
+        (["train_split=trian"], "has no split trian; the splits there are train, val, test"),
+        (["validation_split=dev"], "has no split dev; the splits there are train, val, test"),
+        (["data.path=nowhere"], "nowhere is not a folder"),
+        (["data.source=fr"], "fr"),
+        (["data.target=en"], "both en"),
+        (["tokenizer.vocab_size=100000"], "tokenizer.vocab_size=100000 is more than this corpus allows: at most"),
+        (["tokenizer.vocab_size=5"], "tokenizer.vocab_size=5 is too small"),
+        (["tokenizer.model_type=words"], "tokenizer.model_type=words is unknown"),
+    ],
+)
+def test_a_wrong_setting(mistake: Callable[..., str], words: list[str], message: str) -> None:
+    assert message in mistake(*words)
+
+
+def test_a_missing_file(mistake: Callable[..., str], own_corpus: Path) -> None:
+    (own_corpus / "val.de").unlink()
+    assert "holds val.en but not val.de" in mistake(f"data.path={own_corpus}")
+
+
+def test_sides_of_different_length(mistake: Callable[..., str], own_corpus: Path) -> None:
+    with (own_corpus / "train.de").open("a") as file:
+        file.write("zehn\nelf\n")
+    message = mistake(f"data.path={own_corpus}")
+    assert "train.de has 122 lines but train.en has 120: from line 121 on" in message
+
+
+@pytest.mark.parametrize("name", ["train.en", "val.de"])
+def test_bytes_that_are_not_utf8(mistake: Callable[..., str], own_corpus: Path, name: str) -> None:
+    lines = (own_corpus / name).read_bytes().split(b"\n")
+    lines[6] = b"f\xfcnf"
+    (own_corpus / name).write_bytes(b"\n".join(lines))
+    assert f"{name} line 7 is not UTF-8: byte 0xfc" in mistake(f"data.path={own_corpus}")
+
+
+@pytest.mark.parametrize("text", ["", "\n\n\n"])
+def test_an_empty_corpus(mistake: Callable[..., str], own_corpus: Path, text: str) -> None:
+    for language in ("en", "de"):
+        (own_corpus / f"train.{language}").write_text(text)
+    message = mistake(f"data.path={own_corpus}")
+    assert "empty" in message
+
+
+def test_a_folder_without_text(mistake: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "void").mkdir()
+    assert "void is empty" in mistake(f"data.path={tmp_path / 'void'}")
+
+
+def test_a_device_that_is_not_there(mistake: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert mistake("trainer.device=cuda") == "device=cuda is not there: this machine has 0 CUDA devices; use cpu"
+
+
+def test_a_run_that_is_a_file(train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run").write_text("notes")
+    assert train() == 2
+    assert capsys.readouterr().err == f"nmt train: run={tmp_path / 'run'} is a file: name a folder\n"
+    assert (tmp_path / "run").read_text() == "notes"
+
+
+# Every YAML file composes, binds and trains
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+
+
+def test_every_group_is_tried_here() -> None:
+    groups = {str(path.parent.relative_to(conf_folder())) for path in conf_folder().rglob("*.yaml")} - {"."}
+    tried = {"data", "model", "model/score", "tokenizer", "optimizer", "schedule", "trainer", "search", "experiment"}
+    assert groups == tried
+    assert set(choices("data")) - {"grammar"} == {"files", "hub", "multi30k"}
+
+
+@pytest.mark.parametrize("model", choices("model"))
+def test_every_model(train: Train, tmp_path: Path, model: str) -> None:
+    assert train(model=model) == 0
+    assert RunFolder(tmp_path / "run").model().num_parameters() > 0
+
+
+@pytest.mark.parametrize("score", choices("model/score"))
+def test_every_score(train: Train, tmp_path: Path, score: str) -> None:
+    assert train(f"model/score={score}", model="lstm_luong") == 0
+    described = RunFolder(tmp_path / "run").description("model")["arguments"]["score"]
+    assert described["class"] == {"dot": "DotScore", "general": "GeneralScore", "concat": "AdditiveScore"}[score]
+
+
+@pytest.mark.parametrize(
+    ("group", "choice"),
+    [
+        (group, choice)
+        for group in ("tokenizer", "optimizer", "schedule", "trainer", "search")
+        for choice in choices(group)
+    ],
+)
+def test_every_choice(train: Train, tmp_path: Path, group: str, choice: str) -> None:
+    assert train(f"{group}={choice}") == 0
+    assert RunFolder.open(tmp_path / "run").best_step() == 1
+
+
+@pytest.mark.parametrize("data", ["hub", "multi30k"])
+def test_data_of_the_hub_in_a_local_folder(train: Train, tmp_path: Path, data: str) -> None:
+    words = [f"data={data}"] + (["data.id=some/where"] if data == "hub" else [])
+    assert train(*words) == 0
+    assert len(RunFolder(tmp_path / "run").corpus().split("val")) == 16
+
+
+def test_compressed_files(train: Train, own_corpus: Path) -> None:
+    for path in list(own_corpus.iterdir()):
+        with gzip.open(own_corpus / f"{path.name}.gz", "wb") as file:
+            file.write(path.read_bytes())
+        path.unlink()
+    assert train(f"data.path={own_corpus}") == 0
+
+
+CLASSES = {
+    "lstm": "LSTM",
+    "lstm_bahdanau": "BahdanauLSTM",
+    "lstm_luong": "LuongLSTM",
+    "transformer": "Transformer",
+}
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_every_experiment(
+    tmp_path: Path, corpus_folder: Path, tiny_models: dict[str, list[str]], tiny_training: list[str], experiment: str
+) -> None:
+    """As the file's own first lines start it, with every size shrunk."""
+    text = (conf_folder() / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8")
+    command = next(line for line in text.splitlines() if "nmt train" in line)
+    (models,) = [word for word in command.split() if word.startswith("model=")] or ["model=transformer"]
+    for name in models.removeprefix("model=").split(","):
+        sizes = [word for word in tiny_models[name] if not (name == "transformer" and word.startswith("model="))]
+        common = [f"experiment={experiment}", f"data.path={corpus_folder}", f"run={tmp_path / name}"]
+        assert main(["train", *common, *sizes, *tiny_training, "trainer.max_minutes=null"]) == 0
+        assert RunFolder.open(tmp_path / name).description("model")["class"] == CLASSES[name]

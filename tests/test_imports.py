@@ -1,0 +1,132 @@
+"""The arrows of the design: who may import whom. Read from the files, so that imports inside functions count too."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import nmt
+
+ROOT = Path(nmt.__file__).parent
+
+BELOW = {
+    "files": set(),
+    "data": {"files"},
+    "models": {"data", "files"},
+    "run": {"models", "data", "files", "search"},
+    "search": {"run", "models", "data", "files"},
+    "training": {"run", "models", "data", "files"},
+    "translator": {"search", "run", "models", "data", "files"},
+    "evaluation": {"translator", "search", "run", "models", "data", "files"},
+    "report": {"evaluation", "run", "data", "files"},
+    "cli": {"report", "evaluation", "translator", "search", "training", "run", "models", "data", "files", ""},
+    "__main__": {"cli"},
+    "": {"translator"},  # the package itself: its public names
+}
+"""What each part may import besides itself, each with its reason in the design.
+
+One arrow is allowed that points up: `run` looks up the class of a run's search by its name, inside a function.
+"""
+ONLY_IN_CLI = {"hydra", "omegaconf"}
+
+
+def part_of(module: str) -> str:
+    """nmt.data.corpus -> data."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def imported(source: str, package: str) -> Iterator[str]:
+    """The modules that a file of `package` imports, at whatever depth; `from nmt import models` is nmt.models."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            if module == "nmt":
+                yield from (f"nmt.{alias.name}" for alias in node.names)
+            else:
+                yield module
+
+
+def wrong_arrows(module: str, package: str, source: str) -> list[str]:
+    """The imports of `module` that the design does not allow."""
+    part = part_of(module)
+    wrong = []
+    for name in imported(source, package):
+        top = name.split(".")[0]
+        if top == "nmt":
+            if part_of(name) not in {*BELOW[part], part}:
+                wrong.append(f"{module} imports {name}")
+        elif top in ONLY_IN_CLI and part != "cli":
+            wrong.append(f"{module} imports {name}")
+    return wrong
+
+
+def modules() -> Iterator[tuple[str, str, str]]:
+    """(module, its package, source) of every file."""
+    for path in sorted(ROOT.rglob("*.py")):
+        names = ["nmt", *path.relative_to(ROOT).with_suffix("").parts]
+        package = ".".join(names[:-1])
+        yield ".".join(names[:-1] if names[-1] == "__init__" else names), package, path.read_text(encoding="utf-8")
+
+
+def test_every_part_has_its_place() -> None:
+    assert {part_of(module) for module, _, _ in modules()} == set(BELOW)
+
+
+def test_imports_run_downward() -> None:
+    assert [wrong for module in modules() for wrong in wrong_arrows(*module)] == []
+
+
+def test_only_the_search_of_a_run_is_looked_up_from_below() -> None:
+    for module, package, source in modules():
+        if part_of(module) == "run":
+            outside = ast.parse(source)
+            functions = [node for node in ast.walk(outside) if isinstance(node, ast.FunctionDef)]
+            inside = [name for node in functions for name in imported(ast.unparse(node), package)]
+            everywhere = list(imported(source, package))
+            assert everywhere.count("nmt.search") == inside.count("nmt.search") == 1
+
+
+def test_the_parts_have_an_order() -> None:
+    """No circle among what is allowed, but for the search of a run."""
+    allowed = {part: below - ({"search"} if part == "run" else set()) for part, below in BELOW.items()}
+    placed: set[str] = set()
+    while len(placed) < len(allowed):
+        ready = {part for part, below in allowed.items() if part not in placed and below <= placed}
+        assert ready, f"a circle among {set(allowed) - placed}"
+        placed |= ready
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("nmt.models.attention", "from nmt.training.loss import cross_entropy"),
+        ("nmt.training.trainer", "import nmt.search.beam"),
+        ("nmt.training.trainer", "from nmt import evaluation"),
+        ("nmt.training.trainer", "from ..evaluation import metrics"),
+        ("nmt.report.curves", "from nmt.translator import Translator"),
+        ("nmt.report.curves", "from nmt import models"),
+        ("nmt.files", "from . import run"),
+        ("nmt.run", "import omegaconf"),
+        ("nmt.translator", "from hydra.utils import instantiate"),
+        ("nmt.data.corpus", "def f():\n    if True:\n        from nmt.cli import main"),
+    ],
+)
+def test_an_upward_arrow_is_seen(module: str, line: str) -> None:
+    assert len(wrong_arrows(module, module.rpartition(".")[0], f"import torch\n{line}\n")) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("nmt.cli.train", "from hydra.utils import instantiate"),
+        ("nmt.training.trainer", "from nmt.run import RunFolder"),
+        ("nmt.models.attention", "from .seq2seq import Memory"),
+        ("nmt.data.corpus", "from nmt.files import replacing"),
+    ],
+)
+def test_a_downward_arrow_passes(module: str, line: str) -> None:
+    assert wrong_arrows(module, module.rpartition(".")[0], line) == []

@@ -1,0 +1,138 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nmt import models
+from nmt.models import Seq2Seq
+from nmt.run import build, save_weights
+from nmt.training.checkpoint import Progress, average, load_checkpoint, read_progress, save_checkpoint
+
+ADAMS = [torch.optim.Adam, torch.optim.AdamW]
+PROGRESS = Progress(
+    step=12,
+    epoch=3,
+    position=2,
+    seconds=4.25,
+    best_score=-1.5,
+    waited=1,
+    schedule={"share": 0.5, "best": None, "waited": 2},
+)
+
+
+def make_model(**changes: Any) -> Seq2Seq:
+    arguments = {
+        "source_vocab_size": 9,
+        "target_vocab_size": 9,
+        "shared_vocab": True,
+        "tie_output": True,
+        "embedding_size": 4,
+        "hidden_size": 4,
+        "num_layers": 1,
+        "dropout": 0.5,
+    }
+    model: Seq2Seq = build({"class": "LSTM", "arguments": arguments | changes}, models)
+    return model
+
+
+def update(model: Seq2Seq, optimizer: torch.optim.Optimizer) -> None:
+    """One step on something that dropout makes random."""
+    source = torch.tensor([[4, 5, 6]])
+    optimizer.zero_grad()
+    model.train()(source, torch.ones(1, 3).bool(), source).square().sum().backward()
+    optimizer.step()
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("kind", ADAMS)
+def test_training_goes_on_exactly(tmp_path: Path, kind: Callable[..., torch.optim.Optimizer], fused: bool) -> None:
+    first, second = make_model(), make_model()
+    optimizers = [kind(model.parameters(), lr=0.01, fused=fused) for model in (first, second)]
+    for _ in range(3):
+        update(first, optimizers[0])
+    save_checkpoint(tmp_path / "last", PROGRESS, first, optimizers[0])
+    for _ in range(2):
+        update(first, optimizers[0])
+    drawn = torch.rand(3)
+
+    torch.manual_seed(99)
+    assert load_checkpoint(tmp_path / "last", second, optimizers[1]) == PROGRESS
+    for _ in range(2):
+        update(second, optimizers[1])
+    assert torch.equal(torch.rand(3), drawn)
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other)
+    states, expected = (optimizer.state_dict()["state"] for optimizer in reversed(optimizers))
+    assert states.keys() == expected.keys()
+    for index, state in expected.items():
+        assert states[index].keys() == state.keys()
+        assert all(torch.equal(states[index][key], state[key]) for key in state)
+
+
+def test_progress_is_read_alone(tmp_path: Path) -> None:
+    model = make_model()
+    save_checkpoint(tmp_path / "last", PROGRESS, model, torch.optim.Adam(model.parameters()))
+    assert read_progress(tmp_path / "last") == PROGRESS
+
+
+@pytest.mark.parametrize("keep", [0, 7, 200, -1])
+def test_a_truncated_file_is_damaged(tmp_path: Path, keep: int) -> None:
+    model = make_model()
+    optimizer = torch.optim.Adam(model.parameters())
+    path = tmp_path / "last"
+    save_checkpoint(path, PROGRESS, model, optimizer)
+    path.write_bytes(path.read_bytes()[:keep])
+    for read in (lambda: read_progress(path), lambda: load_checkpoint(path, model, optimizer)):
+        with pytest.raises(ValueError, match="last is damaged") as caught:
+            read()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="last"):
+        read_progress(tmp_path / "last")
+
+
+def test_mere_weights_are_no_checkpoint(tmp_path: Path) -> None:
+    model = make_model()
+    save_weights(model.state_dict(), tmp_path / "last", step=3)
+    with pytest.raises(ValueError, match="last is damaged"):
+        load_checkpoint(tmp_path / "last", model, torch.optim.Adam(model.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("saved", "read"),
+    [
+        ({"hidden_size": 6}, {}),
+        ({}, {"num_layers": 2}),
+        ({"num_layers": 2}, {}),
+        ({"tie_output": False}, {}),
+        ({"source_vocab_size": 1, "target_vocab_size": 1}, {}),  # torch would spread the one row over all
+    ],
+)
+def test_a_checkpoint_of_another_model(tmp_path: Path, saved: dict[str, Any], read: dict[str, Any]) -> None:
+    begun, model = make_model(**saved), make_model(**read)
+    optimizer = torch.optim.Adam(begun.parameters())
+    begun(torch.zeros(1, 2).long(), torch.ones(1, 2).bool(), torch.zeros(1, 2).long()).sum().backward()
+    optimizer.step()
+    save_checkpoint(tmp_path / "last", PROGRESS, begun, optimizer)
+    with pytest.raises(
+        ValueError, match="last is of another model: resume=true goes on with the same settings"
+    ) as caught:
+        load_checkpoint(tmp_path / "last", model, torch.optim.Adam(model.parameters()))
+    assert "\n" not in str(caught.value)
+
+
+def test_average_by_hand(tmp_path: Path) -> None:
+    tensors = [torch.tensor([1.0, -2.0]), torch.tensor([2.0, 2.0]), torch.tensor([6.0, 3.0])]
+    paths = [tmp_path / str(number) for number in range(3)]
+    for path, tensor in zip(paths, tensors, strict=True):
+        save_weights({"a": tensor, "b": tensor.to(torch.bfloat16)}, path, step=1)
+    mean = average(paths)
+    assert mean.keys() == {"a", "b"}
+    for tensor in mean.values():
+        assert tensor.dtype == torch.float32
+        torch.testing.assert_close(tensor, torch.tensor([3.0, 1.0]))
+    torch.testing.assert_close(average(paths[:1])["a"], tensors[0])

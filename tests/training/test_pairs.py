@@ -1,0 +1,109 @@
+from collections.abc import Iterable
+from typing import Any
+
+import datasets
+import pytest
+import torch
+
+from nmt.data.batch import Batch
+from nmt.data.encoding import encode_corpus
+from nmt.data.tokenizer import Tokenizer
+from nmt.training.pairs import Pairs
+
+
+def encode(tokenizer: Tokenizer, pairs: Iterable[tuple[str, str]]) -> datasets.Dataset:
+    sources, targets = map(list, zip(*pairs, strict=True))
+    return encode_corpus(datasets.Dataset.from_dict({"source": sources, "target": targets}), tokenizer, num_workers=1)
+
+
+def make(dataset: datasets.Dataset, tokenizer: Tokenizer, **changes: Any) -> Pairs:
+    arguments = {"max_length": 40, "batch_tokens": 100, "subword_alpha": 0.0, "seed": 1} | changes
+    return Pairs(dataset, tokenizer, **arguments)
+
+
+def same(first: Batch, second: Batch) -> bool:
+    return torch.equal(first.source, second.source) and torch.equal(first.target_output, second.target_output)
+
+
+def sentences(batches: Iterable[Batch], tokenizer: Tokenizer) -> list[str]:
+    return sorted(tokenizer.decode_target(ids) for batch in batches for ids in batch.target_output.tolist())
+
+
+def test_an_epoch_holds_every_pair_once(encoded: datasets.Dataset, tokenizer: Tokenizer) -> None:
+    pairs = make(encoded, tokenizer)
+    assert len(pairs) == len(encoded)
+    for epoch in (0, 1):
+        assert sentences(pairs.epoch(epoch, start=0), tokenizer) == sorted(encoded["target"])
+
+
+def test_source_and_target_stay_together(encoded: datasets.Dataset, tokenizer: Tokenizer) -> None:
+    partner = dict(zip(encoded["source"], encoded["target"], strict=True))
+    for batch in make(encoded, tokenizer).epoch(0, start=0):
+        for source, target in zip(batch.source.tolist(), batch.target_output.tolist(), strict=True):
+            assert partner[tokenizer.decode_target(source)] == tokenizer.decode_target(target)
+
+
+def test_empty_and_long_pairs_are_left_out(tokenizer: Tokenizer) -> None:
+    four, five = "one one", "one two one"
+    lengths = [len(ids) + 1 for ids in tokenizer.encode_source([four, five])]
+    assert lengths[0] < lengths[1]
+    rows = [(four, four), ("", four), (four, ""), ("", ""), (five, four), (four, five), (" ", five), (four, four)]
+    pairs = make(encode(tokenizer, rows), tokenizer, max_length=lengths[0])
+    assert (len(pairs), pairs.num_empty, pairs.num_long) == (2, 4, 2)
+    assert sentences(pairs.epoch(0, start=0), tokenizer) == [four, four]
+    assert len(make(encode(tokenizer, rows), tokenizer, max_length=lengths[1])) == 4
+
+
+def test_nothing_left_is_an_error(tokenizer: Tokenizer) -> None:
+    dataset = encode(tokenizer, [("one two three", "eins"), ("", "eins"), ("one", "")])
+    with pytest.raises(
+        ValueError, match="no pair of 3 can be used: 2 have an empty side, 1 are longer than max_length=2"
+    ):
+        make(dataset, tokenizer, max_length=2)
+
+
+@pytest.mark.parametrize("changes", [{"max_length": 1}, {"subword_alpha": -0.1}, {"batch_tokens": 0}])
+def test_arguments_are_checked(encoded: datasets.Dataset, tokenizer: Tokenizer, changes: dict[str, Any]) -> None:
+    ((key, value),) = changes.items()
+    with pytest.raises(ValueError, match=f"{key}={value}"):
+        make(encoded, tokenizer, **changes)
+
+
+def test_no_batch_is_over_its_budget(encoded: datasets.Dataset, tokenizer: Tokenizer) -> None:
+    batches = list(make(encoded, tokenizer, batch_tokens=100).epoch(0, start=0))
+    assert len(batches) > 3
+    assert all(max(batch.source.numel(), batch.target_output.numel()) <= 100 for batch in batches)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.2])
+def test_start_goes_on_exactly(encoded: datasets.Dataset, tokenizer: Tokenizer, alpha: float) -> None:
+    whole = list(make(encoded, tokenizer, subword_alpha=alpha).epoch(2, start=0))
+    for start in (0, 1, 3, len(whole) - 1, len(whole)):
+        rest = list(make(encoded, tokenizer, subword_alpha=alpha).epoch(2, start=start))
+        assert len(rest) == len(whole) - start
+        assert all(same(*both) for both in zip(rest, whole[start:], strict=True))
+
+
+def test_segmentations_are_drawn_by_seed_and_epoch(encoded: datasets.Dataset, tokenizer: Tokenizer) -> None:
+    def pieces(epoch: int, *, seed: int = 1, alpha: float = 0.2) -> dict[str, list[str]]:
+        pairs = make(encoded, tokenizer, subword_alpha=alpha, seed=seed)
+        found = (ids for batch in pairs.epoch(epoch, start=0) for ids in batch.target_output.tolist())
+        return {
+            tokenizer.decode_target(ids): [piece for piece in tokenizer.target_pieces(ids) if piece != "<pad>"]
+            for ids in found
+        }
+
+    first = pieces(0)
+    assert pieces(0) == first
+    assert pieces(1) != first
+    assert pieces(0, seed=2) != first
+    assert pieces(0, alpha=0.0) == pieces(1, alpha=0.0) != first
+    assert first.keys() == set(encoded["target"])  # other pieces, the same text
+
+
+def test_a_drawn_segmentation_is_never_over_the_limit(encoded: datasets.Dataset, tokenizer: Tokenizer) -> None:
+    longest = max(len(ids) for ids in [*encoded["source_ids"], *encoded["target_ids"]]) + 1
+    pairs = make(encoded, tokenizer, max_length=longest, subword_alpha=0.01)
+    batches = [batch for epoch in range(3) for batch in pairs.epoch(epoch, start=0)]
+    assert max(batch.source.size(1) for batch in batches) == longest
+    assert max(batch.target_output.size(1) for batch in batches) <= longest
