@@ -115,7 +115,8 @@ def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tens
     """
     if queries.device.type == "cpu" and queries.dtype == torch.bfloat16:
         with torch.autocast("cpu", enabled=False):
-            return fused_attention(queries.float(), keys.float(), values.float(), mask=mask, causal=causal)
+            heads = fused_attention(queries.float(), keys.float(), values.float(), mask=mask, causal=causal)
+        return heads.to(queries.dtype)
     return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal)
 
 

@@ -158,6 +158,37 @@ def test_causal_multi_head_attention():
     torch.testing.assert_close(by_torch(attention, inputs, inputs, attn_mask=~allowed)[0], expected, **EXACT)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 5e-2)]
+)
+def test_the_fused_kernel_keeps_the_type(dtype, tolerance):
+    attention = multi_head()
+    inputs = torch.randn(2, 5, 12)
+    mask = MASK[:, None, None, :]
+    expected, _ = attention.with_weights(inputs, *attention.keys_values(inputs), mask=mask)
+    attention.to(dtype)
+    output = attention(inputs.to(dtype), *attention.keys_values(inputs.to(dtype)), mask=mask)
+    assert output.dtype == dtype
+    assert (output.double() - expected).abs().max() < tolerance * expected.abs().max()
+
+
+def test_the_fused_kernel_under_autocast():
+    attention = multi_head().float()
+    inputs = torch.randn(2, 5, 12, dtype=torch.float32)
+    mask = MASK[:, None, None, :]
+    expected = attention(inputs, *attention.keys_values(inputs), mask=mask)
+    expected.square().sum().backward()
+    gradients = {name: parameter.grad.clone() for name, parameter in attention.named_parameters()}
+    attention.zero_grad()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = attention(inputs, *attention.keys_values(inputs), mask=mask)
+    assert output.dtype == torch.bfloat16
+    assert (output - expected).abs().max() < 5e-2 * expected.abs().max()
+    output.float().square().sum().backward()
+    for name, parameter in attention.named_parameters():
+        assert (parameter.grad - gradients[name]).norm() < 0.1 * gradients[name].norm() + 1e-6, name
+
+
 def test_dropout_falls_on_the_output():
     attention = multi_head(dropout=0.5)
     inputs = torch.randn(2, 5, 12)
