@@ -33,13 +33,14 @@ ELSEWHERE = ("batch_tokens", "max_length", "subword_alpha", "device", "num_worke
 def run(config: DictConfig) -> None:
     """Trains the system that `config` (conf/train.yaml) describes."""
     # All that can be wrong with the settings shows before anything is read or written.
-    folder = RunFolder.claim(config.run, resume=config.resume)
+    folder = RunFolder.claim(str(config.run), resume=config.resume)
     settings = config.trainer
     trainer = Trainer(**{str(key): value for key, value in settings.items() if key not in ELSEWHERE})
     device = pick_device(settings.device)
     schedule = instantiate(config.schedule)
     search_description = describe(config.search)
     searcher = build(search_description, search)
+    corpus_description = located(describe(config.data))
     corpus: Corpus = instantiate(config.data)
     train_split, validation_split = corpus.split(config.train_split), corpus.split(config.validation_split)
 
@@ -64,14 +65,14 @@ def run(config: DictConfig) -> None:
     )
     optimizer = instantiate(config.optimizer)(model.parameters(), lr=schedule.rate(1))
 
-    folder = RunFolder.create(config.run, resume=config.resume)
+    folder = RunFolder.create(str(config.run), resume=config.resume)
     model_description["parameters"] = model.num_parameters()
     if config.resume:
         check_same(folder, model_description)
     else:
         tokenizer.save(folder.path)
         folder.describe("search", search_description)
-        folder.describe("corpus", located(describe(config.data)))
+        folder.describe("corpus", corpus_description)
         write_text(folder.path / "config.yaml", OmegaConf.to_yaml(config))
         folder.describe("model", model_description)
 

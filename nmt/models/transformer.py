@@ -187,7 +187,7 @@ class Transformer(Seq2Seq):
         max_length: int,
     ) -> None:
         super().__init__()
-        check_sizes(num_encoder_layers=num_encoder_layers, num_decoder_layers=num_decoder_layers)
+        check_sizes(model_size=model_size, num_encoder_layers=num_encoder_layers, num_decoder_layers=num_decoder_layers)
         self.vocabulary = Vocabulary(
             source_vocab_size=source_vocab_size,
             target_vocab_size=target_vocab_size,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nmt.models.seq2seq import Seq2Seq, check_sizes
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.scoring import LengthLimit, LengthPenalty
+from nmt.search.scoring import LengthLimit, LengthPenalty, end_here
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,58 @@ class Step:
     ended: Tensor  # (A, K), the slot's hypothesis took `eos` at this step
     attention: Tensor | None  # (A, K, …, S), weights of each *parent* at this step
     row_of: dict[int, int]  # from a sentence of the batch to its row among the A
+
+
+@dataclass
+class Front:
+    """The A sentences that are still being translated, and where their K slots stand."""
+
+    sentences: list[int]  # A, their places in the batch
+    limits: Tensor  # (A,), the most tokens of each
+    totals: Tensor  # (A, K), log-probability of each hypothesis that goes on; -inf in the other slots
+    room: Tensor  # (A, 1), slots whose hypothesis has not ended
+    best_ended: Tensor  # (A, K), scores of those that have, best first
+
+    @classmethod
+    def at_start(cls, limits: Tensor, width: int) -> Front:
+        """All slots of a sentence begin alike, so one of them speaks for all."""
+        size = limits.size(0)
+        totals = torch.full((size, width), -math.inf, device=limits.device)
+        best_ended = totals.clone()
+        totals[:, 0] = 0.0
+        return cls(list(range(size)), limits, totals, limits.new_full((size, 1), width), best_ended)
+
+    def extend(self, log_probabilities: Tensor, attention: Tensor | None, eos_id: int) -> Step:
+        """Fills the slots with the best continuations, given the next token's log-probabilities (A·K, V)."""
+        size, width = self.totals.shape
+        num_tokens = log_probabilities.size(-1)
+        continued = (self.totals.unsqueeze(-1) + log_probabilities.view(size, width, -1)).flatten(1)  # (A, K·V)
+        totals, chosen = continued.topk(width)  # (A, K) twice, best first
+        parents, tokens = chosen // num_tokens, chosen % num_tokens
+        # The slots of hypotheses that have ended are taken: only so many of the best continuations find room.
+        totals = totals.masked_fill(torch.arange(width, device=totals.device) >= self.room, -math.inf)
+        ended = (tokens == eos_id) & totals.isfinite()  # (A, K)
+        self.room = self.room - ended.sum(1, keepdim=True)
+        self.totals = totals.masked_fill(ended, -math.inf)
+        weights = None if attention is None else attention.view(size, width, *attention.shape[1:])
+        return Step(parents, tokens, totals, ended, weights, {number: row for row, number in enumerate(self.sentences)})
+
+    def done(self, step: Step, length: int, n_best: int, penalty: LengthPenalty) -> Tensor:
+        """Which sentences (A,) have their `n_best` hypotheses for good.
+
+        The log-probability of a hypothesis that goes on can only fall, and its penalty grow no further than at the
+        length limit: what it has now, over that penalty, is the most that it can reach.
+        """
+        scores = (step.totals / penalty(float(length))).masked_fill(~step.ended, -math.inf)
+        self.best_ended = torch.cat([self.best_ended, scores], dim=1).topk(scores.size(1)).values  # (A, K)
+        reachable = self.totals.max(1).values / penalty(self.limits.float())  # (A,)
+        return (reachable == -math.inf) | (self.best_ended[:, n_best - 1] >= reachable)
+
+    def keep(self, rows: Tensor) -> None:
+        """Lets all sentences leave but those in `rows`."""
+        self.sentences = [self.sentences[row] for row in rows.tolist()]
+        self.limits, self.totals, self.room = self.limits[rows], self.totals[rows], self.room[rows]
+        self.best_ended = self.best_ended[rows]
 
 
 class BeamSearch:
@@ -80,71 +132,36 @@ class BeamSearch:
         width = self.beam_size
         if not 1 <= n_best <= width:
             raise ValueError(f"n_best={n_best} must be from 1 to search.beam_size={width}")
-        device = source.device
-        batch_size = source.size(0)
+        slots = torch.arange(width, device=source.device)  # (K,)
         memory = model.encode(source, source_mask)
-        limits = self.limit(source_mask, model.max_length)  # (A,)
-        memory = memory.select(torch.arange(batch_size, device=device).repeat_interleave(width))
+        front = Front.at_start(self.limit(source_mask, model.max_length), width)
+        memory = memory.select(torch.arange(source.size(0), device=source.device).repeat_interleave(width))
         state = model.start(memory)
-        tokens = source.new_full((batch_size * width,), bos_id)  # (A·K,)
-        totals = torch.full((batch_size, width), -math.inf, device=device)  # (A, K)
-        totals[:, 0] = 0.0  # all slots begin alike: one of them speaks for all
-        slots = torch.full((batch_size, 1), width, device=device)  # (A, 1), those that have not ended
-        best_ended = torch.full((batch_size, width), -math.inf, device=device)  # (A, K), scores, best first
-        active = list(range(batch_size))
+        tokens = source.new_full((source.size(0) * width,), bos_id)  # (A·K,)
         steps: list[Step] = []
-
-        for length in range(1, int(limits.max()) + 1):
+        for length in range(1, int(front.limits.max()) + 1):
             output = model.step(tokens, state, memory, need_attention=need_attention)
             log_probabilities = output.logits.float().log_softmax(-1)  # (A·K, V)
-            log_probabilities = log_probabilities.view(len(active), width, -1)  # (A, K, V)
-            log_probabilities[..., banned_ids] = -math.inf
-            at_limit = limits == length  # (A,), these have to end here
-            if bool(at_limit.any()):
-                ending = log_probabilities[..., eos_id].clone()
-                log_probabilities.masked_fill_(at_limit[:, None, None], -math.inf)
-                log_probabilities[..., eos_id] = ending
-
-            num_tokens = log_probabilities.size(-1)
-            continued = (totals.unsqueeze(-1) + log_probabilities).flatten(1)  # (A, K·V)
-            totals, chosen = continued.topk(min(width, continued.size(1)))  # (A, K) twice, best first
-            parents, chosen_tokens = chosen // num_tokens, chosen % num_tokens
-            # Slots of hypotheses that have ended are taken: only so many of the best continuations find room.
-            totals = totals.masked_fill(torch.arange(width, device=device) >= slots, -math.inf)
-            ended = (chosen_tokens == eos_id) & totals.isfinite()  # (A, K)
-            attention = output.attention_weights
-            steps.append(
-                Step(
-                    parents,
-                    chosen_tokens,
-                    totals,
-                    ended,
-                    None if attention is None else attention.view(len(active), width, *attention.shape[1:]),
-                    {sentence: row for row, sentence in enumerate(active)},
-                )
-            )
-
-            slots = slots - ended.sum(1, keepdim=True)
-            ended_scores = (totals / self.penalty(float(length))).masked_fill(~ended, -math.inf)
-            best_ended = torch.cat([best_ended, ended_scores], dim=1).topk(width).values  # (A, K)
-            totals = totals.masked_fill(ended, -math.inf)
-            reachable = totals.max(1).values / self.penalty(limits.float())  # (A,)
-            done = (reachable == -math.inf) | (best_ended[:, n_best - 1] >= reachable)
-            rows = torch.arange(len(active), device=device).unsqueeze(1) * width + parents  # (A, K)
+            log_probabilities[:, banned_ids] = -math.inf
+            end_here(log_probabilities, (front.limits == length).repeat_interleave(width), eos_id)
+            step = front.extend(log_probabilities, output.attention_weights, eos_id)
+            steps.append(step)
+            rows = (
+                torch.arange(len(front.sentences), device=source.device).unsqueeze(1) * width + step.parents
+            )  # (A, K)
+            tokens = step.tokens
+            done = front.done(step, length, n_best, self.penalty)
             if bool(done.any()):
-                going = (~done).nonzero().squeeze(1)  # the sentences that go on
-                active = [active[row] for row in going.tolist()]
-                if not active:
+                going = (~done).nonzero().squeeze(1)
+                if len(going) == 0:
                     break
-                memory = memory.select((going.unsqueeze(1) * width + torch.arange(width, device=device)).flatten())
-                rows, chosen_tokens, totals, slots, best_ended, limits = (
-                    tensor[going] for tensor in (rows, chosen_tokens, totals, slots, best_ended, limits)
-                )
-            state = output.state.select(rows.flatten())
-            tokens = chosen_tokens.flatten()
+                front.keep(going)
+                rows, tokens = rows[going], tokens[going]
+                memory = memory.select((going.unsqueeze(1) * width + slots).flatten())
+            state, tokens = output.state.select(rows.flatten()), tokens.flatten()
 
         lengths = source_mask.sum(1).tolist()
-        return [self._walk_back(steps, sentence, lengths[sentence], n_best) for sentence in range(batch_size)]
+        return [self._walk_back(steps, sentence, lengths[sentence], n_best) for sentence in range(source.size(0))]
 
     def _walk_back(self, steps: Sequence[Step], sentence: int, source_length: int, n_best: int) -> list[Hypothesis]:
         """Collects the hypotheses of one sentence that have ended, and follows the best of them to the beginning."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nmt.models.seq2seq import Seq2Seq
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.scoring import LengthLimit
+from nmt.search.scoring import LengthLimit, end_here
 
 
 class GreedySearch:
@@ -51,9 +51,8 @@ class GreedySearch:
             output = model.step(tokens, state, memory, need_attention=need_attention)
             log_probabilities = output.logits.float().log_softmax(-1)  # (B, V)
             log_probabilities[:, banned_ids] = -math.inf
+            end_here(log_probabilities, limits == length, eos_id)
             best, tokens = log_probabilities.max(-1)  # (B,), (B,)
-            cut = limits == length  # a translation at its limit has to end here
-            best, tokens = torch.where(cut, log_probabilities[:, eos_id], best), tokens.masked_fill(cut, eos_id)
             totals += best.masked_fill(ended, 0.0)
             history.append(tokens)
             if output.attention_weights is not None:

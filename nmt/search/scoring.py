@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 from torch import Tensor
+
+from nmt.models.seq2seq import check_sizes
 
 Number = TypeVar("Number", float, Tensor)
 
@@ -19,8 +22,8 @@ class LengthPenalty:
     """
 
     def __init__(self, alpha: float) -> None:
-        if alpha < 0:
-            raise ValueError(f"length_penalty={alpha} must be at least 0")
+        if not 0 <= alpha < math.inf:
+            raise ValueError(f"length_penalty={alpha} must be a number of at least 0")
         self.alpha = alpha
 
     def __call__(self, length: Number) -> Number:
@@ -33,8 +36,9 @@ class LengthLimit:
     """The most tokens of a translation: `factor` × source tokens + `margin`, `eos` included on both sides."""
 
     def __init__(self, *, factor: float, margin: int) -> None:
-        if factor < 0 or margin < 1:
-            raise ValueError(f"max_length_factor={factor} must be at least 0 and max_length_margin={margin} at least 1")
+        if not 0 <= factor < math.inf:
+            raise ValueError(f"max_length_factor={factor} must be a number of at least 0")
+        check_sizes(max_length_margin=margin)
         self.factor = factor
         self.margin = margin
 
@@ -42,3 +46,10 @@ class LengthLimit:
         """Limits (B,) for a source mask (B, S), none above the model's `max_length`."""
         limits = (source_mask.sum(1) * self.factor).long() + self.margin
         return limits if max_length is None else limits.clamp(max=max_length)
+
+
+def end_here(log_probabilities: Tensor, at_limit: Tensor, eos_id: int) -> None:
+    """Leaves the rows at_limit (N,) of log_probabilities (N, V) no choice but to end, at that token's own price."""
+    ending = log_probabilities[:, eos_id].clone()
+    log_probabilities.masked_fill_(at_limit.unsqueeze(-1), -math.inf)
+    log_probabilities[:, eos_id] = ending

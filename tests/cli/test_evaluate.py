@@ -1,0 +1,114 @@
+"""`nmt evaluate` through the real entry point."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import sacrebleu
+
+from nmt.cli import main
+from nmt.translator import Translator
+
+
+@pytest.fixture
+def own_run(trained_run: Path, tmp_path: Path) -> Path:
+    """A copy of the trained run that a test may write into."""
+    return Path(shutil.copytree(trained_run, tmp_path / "run"))
+
+
+def test_scores_are_sacrebleus_of_the_files_beside_them(
+    own_run: Path, corpus_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", f"run={own_run}", "split=test", "device=cpu"]) == 0
+    folder = own_run / "evaluation"
+    result = json.loads((folder / "test.json").read_text(encoding="utf-8"))
+    hypotheses = (folder / "test.hyp.txt").read_text(encoding="utf-8").splitlines()
+    references = (folder / "test.ref.txt").read_text(encoding="utf-8").splitlines()
+    assert references == (corpus_folder / "test.de").read_text(encoding="utf-8").splitlines()
+    expected = sacrebleu.corpus_bleu(hypotheses, [references]).score
+    assert result["metrics"]["bleu"]["score"] == pytest.approx(expected)
+    assert expected > 20  # the run has learned something: equal zeros would prove little
+    printed = capsys.readouterr().out
+    assert f"{expected:.2f}" in printed
+    assert result["metrics"]["bleu"]["signature"] in printed
+
+
+def test_hypotheses_are_those_of_the_translator(own_run: Path, corpus_folder: Path) -> None:
+    assert main(["evaluate", f"run={own_run}", "split=test", "device=cpu"]) == 0
+    sources = (corpus_folder / "test.en").read_text(encoding="utf-8").splitlines()
+    expected = [translation.text for translation in Translator.load(own_run, device="cpu").translate(sources)]
+    assert (own_run / "evaluation" / "test.hyp.txt").read_text(encoding="utf-8").splitlines() == expected
+
+
+def test_samples_are_translations_of_the_split_with_their_attention(own_run: Path, corpus_folder: Path) -> None:
+    assert main(["evaluate", f"run={own_run}", "split=val", "device=cpu"]) == 0
+    result = json.loads((own_run / "evaluation" / "val.json").read_text(encoding="utf-8"))
+    sources = (corpus_folder / "val.en").read_text(encoding="utf-8").splitlines()
+    hypotheses = (own_run / "evaluation" / "val.hyp.txt").read_text(encoding="utf-8").splitlines()
+    assert len(result["samples"]) == 8
+    lengths = [len(sample["source"].split()) for sample in result["samples"]]
+    assert min(lengths) < max(lengths)  # from short to long
+    for sample in result["samples"]:
+        assert sample["source"] == sources[sample["index"]]
+        assert sample["hypothesis"] == hypotheses[sample["index"]]
+        assert len(sample["attention"]) == len(sample["target_tokens"])
+        for row in sample["attention"]:
+            assert len(row) == len(sample["source_tokens"])
+            assert sum(row) == pytest.approx(1.0, abs=0.01)
+
+
+def test_another_search_and_another_corpus(own_run: Path, own_corpus: Path) -> None:
+    """Overrides win over what the run remembers, and the record says so."""
+    for language in ("en", "de"):
+        (own_corpus / f"extra.{language}").write_text("one two\n" if language == "en" else "eins zwei\n", "utf-8")
+    arguments = [f"run={own_run}", "split=extra", f"data.path={own_corpus}", "search.beam_size=2", "device=cpu"]
+    assert main(["evaluate", *arguments]) == 0
+    result = json.loads((own_run / "evaluation" / "extra.json").read_text(encoding="utf-8"))
+    assert result["sentences"] == 1
+    assert result["search"]["arguments"]["beam_size"] == 2
+
+
+def test_the_other_groups_choices(own_run: Path, own_corpus: Path) -> None:
+    arguments = [f"run={own_run}", "split=val", "data=files", f"data.path={own_corpus}", "search=greedy", "device=cpu"]
+    assert main(["evaluate", *arguments]) == 0
+    result = json.loads((own_run / "evaluation" / "val.json").read_text(encoding="utf-8"))
+    assert result["search"]["class"] == "GreedySearch"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run=nowhere", "split=val"], "run=nowhere"),
+        (["split=val"], "run=… is required"),
+        (["run={run}", "split=tset"], "tset"),
+        (["run={run}", "split=val", "device=cuda:99"], "device=cuda:99"),
+        (["run={run}", "split=val", "search.beam_size=0"], "beam_size=0"),
+        (["run={run}", "split=val", "search.beem_size=3"], "search.beam_size"),
+        (["run={run}", "split=val", "data.path=nowhere"], "nowhere"),
+    ],
+)
+def test_mistakes_end_in_one_line(
+    arguments: list[str], said: str, own_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *(argument.format(run=own_run) for argument in arguments)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+    assert not (own_run / "evaluation").exists()
+
+
+@pytest.mark.parametrize("name", ["model.json", "search.json", "tokenizer.json", "checkpoints/best.safetensors"])
+def test_an_incomplete_or_damaged_folder_is_named(
+    name: str, own_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = (own_run / name).read_bytes()
+    (own_run / name).write_bytes(whole[: len(whole) // 2])
+    assert main(["evaluate", f"run={own_run}", "split=val", "device=cpu"]) == 2
+    assert Path(name).name in capsys.readouterr().err
+    (own_run / name).unlink()
+    assert main(["evaluate", f"run={own_run}", "split=val", "device=cpu"]) == 2
+    error = capsys.readouterr().err
+    assert Path(name).name in error
+    assert error.count("\n") == 1

@@ -1,0 +1,70 @@
+"""`nmt plot` through the real entry point."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nmt.cli import main
+
+
+@pytest.mark.parametrize(
+    ("suffix", "magic"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF"), (".html", b"<!DOCTYPE html")]
+)
+def test_pictures(suffix: str, magic: bytes, trained_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / f"matrix{suffix}"
+    assert main(["plot", f"run={trained_run}", "source=one, two (three): it's", f"out={out}", "device=cpu"]) == 0
+    assert out.read_bytes()[: len(magic)].lower() == magic.lower()
+
+
+def test_a_given_target_is_drawn_in_the_place_of_the_own_one(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "matrix.json"
+    arguments = [f"run={trained_run}", "source=one two", "target=neun acht sieben", f"out={out}", "device=cpu"]
+    assert main(["plot", *arguments]) == 0
+    assert capsys.readouterr().out == "neun acht sieben\n"
+    drawn = json.loads(out.read_text(encoding="utf-8"))
+    assert "".join(drawn["target_tokens"]).replace("▁", " ").strip() == "neun acht sieben</s>"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["out=matrix.gif", "source=one"], ".png"),
+        (["source="], "source="),
+        (["source=one", "target= "], "target"),
+        ([], "source=… is required"),
+    ],
+)
+def test_mistakes_end_in_one_line(
+    arguments: list[str],
+    said: str,
+    trained_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["plot", f"run={trained_run}", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_without_attention_has_nothing_to_draw(
+    corpus_folder: Path,
+    tiny_models: dict[str, list[str]],
+    tiny_training: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = tmp_path / "lstm"
+    data = ["data=files", f"data.path={corpus_folder}"]
+    assert main(["train", *data, f"run={run}", *tiny_models["lstm"], *tiny_training]) == 0
+    capsys.readouterr()
+    assert main(["plot", f"run={run}", "source=one", f"out={tmp_path / 'x.png'}", "device=cpu"]) == 2
+    assert "without attention" in capsys.readouterr().err
+    assert not (tmp_path / "x.png").exists()

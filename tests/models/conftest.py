@@ -1,0 +1,95 @@
+"""Every architecture in every variant, from one fixture: what holds for a model is tested for all of them."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from nmt.models import (
+    LSTM,
+    AdditiveScore,
+    BahdanauLSTM,
+    DotScore,
+    GeneralScore,
+    LuongLSTM,
+    Seq2Seq,
+    Transformer,
+)
+
+LUONG = {
+    f"lstm_luong-{score}-{fed}": (score, fed == "fed")
+    for score in ("dot", "general", "concat")
+    for fed in ("fed", "unfed")
+}
+ARCHITECTURES = ["lstm", "lstm_bahdanau", *LUONG, "transformer-pre_norm", "transformer-post_norm"]
+CHOICES = [(1, False, False), (2, True, True), (2, False, True)]  # layers, one vocabulary, tied output
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to build a tiny model. All its sizes differ where they may, so that none can stand in for another."""
+
+    architecture: str
+    num_layers: int
+    shared_vocab: bool
+    tie_output: bool
+
+    def build(self, *, dropout: float = 0.0, seed: int = 1) -> Seq2Seq:
+        """In evaluation mode, of 64-bit numbers, every parameter random (biases and gains are not, to begin with)."""
+        torch.manual_seed(seed)
+        arguments = {
+            "source_vocab_size": 13 if self.shared_vocab else 11,
+            "target_vocab_size": 13,
+            "shared_vocab": self.shared_vocab,
+            "tie_output": self.tie_output,
+            "dropout": dropout,
+        }
+        if self.architecture.startswith("transformer"):
+            model: Seq2Seq = Transformer(
+                **arguments,
+                model_size=8,
+                feedforward_size=12,
+                num_heads=2,
+                num_encoder_layers=self.num_layers,
+                num_decoder_layers=3 - self.num_layers,
+                pre_norm=self.architecture == "transformer-pre_norm",
+                max_length=24,
+            )
+        else:
+            arguments |= {"embedding_size": 6, "hidden_size": 8, "num_layers": self.num_layers}
+            if self.architecture == "lstm":
+                model = LSTM(**arguments)
+            elif self.architecture == "lstm_bahdanau":
+                model = BahdanauLSTM(**arguments, attention_size=5)
+            else:
+                name, input_feeding = LUONG[self.architecture]
+                sizes = {"query_size": 8, "value_size": 8}
+                score = {
+                    "dot": lambda: DotScore(**sizes),
+                    "general": lambda: GeneralScore(**sizes),
+                    "concat": lambda: AdditiveScore(**sizes, attention_size=5),
+                }[name]()
+                model = LuongLSTM(**arguments, score=score, input_feeding=input_feeding)
+        for parameter in model.parameters():
+            nn.init.normal_(parameter, std=0.5)
+        return model.double().eval()
+
+
+VARIANTS = [Variant(name, *choices) for name in ARCHITECTURES for choices in CHOICES]
+
+
+@pytest.fixture(
+    params=VARIANTS,
+    ids=lambda variant: (
+        f"{variant.architecture}-{variant.num_layers}"
+        f"{'-shared' if variant.shared_vocab else ''}{'-tied' if variant.tie_output else ''}"
+    ),
+)
+def variant(request: pytest.FixtureRequest) -> Variant:
+    return request.param
+
+
+@pytest.fixture
+def model(variant: Variant) -> Seq2Seq:
+    return variant.build()

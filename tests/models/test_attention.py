@@ -1,0 +1,237 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from nmt.models import AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Transformer
+from nmt.models.attention import MultiHeadAttention, attend
+from nmt.search import BeamSearch, GreedySearch
+
+EXACT = {"rtol": 0.0, "atol": 1e-12}
+
+
+@pytest.fixture(autouse=True)
+def exact():
+    torch.manual_seed(1)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+# Two queries and three positions of the source.
+QUERY = torch.tensor([[[1.0, 2.0], [0.0, -1.0]]], dtype=torch.float64)
+VALUES = torch.tensor([[[3.0, 4.0], [0.0, 1.0], [-2.0, 5.0]]], dtype=torch.float64)
+
+
+def test_dot_score():
+    score = DotScore(query_size=2, value_size=2)
+    expected = [[3 + 8, 2, -2 + 10], [-4, -1, -5]]
+    assert score(QUERY, score.keys(VALUES)).tolist() == [expected]
+    assert list(score.parameters()) == []
+
+
+def test_general_score():
+    score = GeneralScore(query_size=2, value_size=3)
+    score.key_projection.weight.data = torch.tensor([[1.0, 0.0, 2.0], [0.0, 3.0, -1.0]])
+    values = torch.tensor([[[1.0, 1.0, 1.0], [0.0, 2.0, -1.0]]])
+    # W_a h_1 = (3, 2), W_a h_2 = (-2, 7)
+    expected = [[3 + 4, -2 + 14], [-2, -7]]
+    assert score(QUERY, score.keys(values)).tolist() == [expected]
+
+
+def test_additive_score_is_the_formula():
+    score = AdditiveScore(query_size=2, value_size=3, attention_size=2)
+    score.query_projection.weight.data = torch.tensor([[0.5, -0.25], [1.0, 0.0]])  # W_a
+    score.key_projection.weight.data = torch.tensor([[0.1, 0.2, 0.3], [0.0, -1.0, 1.0]])  # U_a
+    score.energy.data = torch.tensor([2.0, -3.0])  # v_a
+    values = torch.tensor([[[1.0, 1.0, 1.0], [0.0, 2.0, -1.0]]])
+    # W_a s: (0, 1) and (0.25, 0);   U_a h: (0.6, 0) and (0.1, -3)
+    expected = [
+        [2 * math.tanh(0.6) - 3 * math.tanh(1.0), 2 * math.tanh(0.1) - 3 * math.tanh(-2.0)],
+        [2 * math.tanh(0.85), 2 * math.tanh(0.35) - 3 * math.tanh(-3.0)],
+    ]
+    torch.testing.assert_close(score(QUERY, score.keys(values)), torch.tensor([expected]), **EXACT)
+
+
+def test_additive_score_is_luongs_concat():
+    """score(h_t, h̄_s) = v_aᵀ tanh(W_a [h_t; h̄_s]) with one matrix W_a (Luong et al., 2015, Eq. 8)."""
+    score = AdditiveScore(query_size=4, value_size=6, attention_size=5)
+    query, values = torch.randn(2, 3, 4), torch.randn(2, 7, 6)
+    matrix = torch.cat([score.query_projection.weight, score.key_projection.weight], dim=1)  # (5, 4 + 6)
+    scores = score(query, score.keys(values))
+    assert scores.shape == (2, 3, 7)
+    for row in range(2):
+        for t in range(3):
+            for s in range(7):
+                expected = score.energy @ torch.tanh(matrix @ torch.cat([query[row, t], values[row, s]]))
+                torch.testing.assert_close(scores[row, t, s], expected, **EXACT)
+
+
+def test_attend():
+    # exp: 1, 3 and 6, so of ten parts the first has 1, the second 3, the third 6; then the third is padding.
+    scores = torch.tensor([[[0.0, math.log(3), math.log(6)]], [[0.0, math.log(3), 100.0]]])
+    values = torch.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 50.0]]).expand(2, 3, 2)
+    context, weights = attend(scores, values, torch.tensor([[True, True, True], [True, True, False]]))
+    expected_weights = torch.tensor([[[0.1, 0.3, 0.6]], [[0.25, 0.75, 0.0]]])
+    torch.testing.assert_close(weights, expected_weights, **EXACT)
+    assert weights[1, 0, 2] == 0
+    torch.testing.assert_close(context, torch.tensor([[[2.5, 37.0]], [[1.75, 17.5]]]), **EXACT)
+
+
+def multi_head(dropout=0.0):
+    attention = MultiHeadAttention(model_size=12, num_heads=3, dropout=dropout)
+    for parameter in attention.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return attention
+
+
+LENGTHS = torch.tensor([5, 2])
+MASK = torch.arange(5) < LENGTHS[:, None]  # (B, S)
+
+
+def by_head(attention, query, inputs, allowed):
+    """Vaswani et al. (2017), Eq. 1 and §3.2.2, one head, one row and one query at a time; allowed: (B, T, S)."""
+    size = attention.key_value_projection.in_features
+    width = size // attention.num_heads
+    w_key, w_value = attention.key_value_projection.weight.split(size)
+    b_key, b_value = attention.key_value_projection.bias.split(size)
+    outputs, weights = torch.zeros_like(query), torch.zeros(len(query), 3, query.size(1), inputs.size(1))
+    for row in range(len(query)):
+        for t in range(query.size(1)):
+            heads = []
+            for head in range(attention.num_heads):
+                own = slice(head * width, (head + 1) * width)
+                q = attention.query_projection.weight[own] @ query[row, t] + attention.query_projection.bias[own]
+                numerators, total = {}, 0.0
+                for s in range(inputs.size(1)):
+                    if allowed[row, t, s]:
+                        key = w_key[own] @ inputs[row, s] + b_key[own]
+                        numerators[s] = torch.exp(q @ key / math.sqrt(width))
+                        total = total + numerators[s]
+                result = torch.zeros(width)
+                for s, numerator in numerators.items():
+                    weights[row, head, t, s] = numerator / total
+                    result = result + numerator / total * (w_value[own] @ inputs[row, s] + b_value[own])
+                heads.append(result)
+            outputs[row, t] = attention.output_projection.weight @ torch.cat(heads) + attention.output_projection.bias
+    return outputs, weights
+
+
+def by_torch(attention, query, inputs, **masks):
+    reference = nn.MultiheadAttention(12, 3, batch_first=True)
+    with torch.no_grad():
+        projections = [attention.query_projection, attention.key_value_projection]
+        reference.in_proj_weight.copy_(torch.cat([projection.weight for projection in projections]))
+        reference.in_proj_bias.copy_(torch.cat([projection.bias for projection in projections]))
+        reference.out_proj.load_state_dict(attention.output_projection.state_dict())
+    return reference(query, inputs, inputs, average_attn_weights=False, **masks)
+
+
+@torch.no_grad()
+def test_multi_head_attention_over_a_padded_source():
+    attention = multi_head()
+    query, inputs = torch.randn(2, 4, 12), torch.randn(2, 5, 12)
+    keys, values = attention.keys_values(inputs)
+    assert keys.shape == values.shape == (2, 3, 5, 4)
+    mask = MASK[:, None, None, :]
+    fused = attention(query, keys, values, mask=mask)
+    output, weights = attention.with_weights(query, keys, values, mask=mask)
+    for expected, expected_weights in (
+        by_head(attention, query, inputs, MASK.unsqueeze(1).expand(2, 4, 5)),
+        by_torch(attention, query, inputs, key_padding_mask=~MASK),
+    ):
+        torch.testing.assert_close(fused, expected, **EXACT)
+        torch.testing.assert_close(output, expected, **EXACT)
+        torch.testing.assert_close(weights, expected_weights, **EXACT)
+    assert (weights[1, :, :, 2:] == 0).all()
+
+
+@torch.no_grad()
+def test_causal_multi_head_attention():
+    attention = multi_head()
+    inputs = torch.randn(2, 5, 12)
+    output = attention(inputs, *attention.keys_values(inputs), causal=True)
+    allowed = torch.tensor([[s <= t for s in range(5)] for t in range(5)])
+    expected, _ = by_head(attention, inputs, inputs, allowed.expand(2, 5, 5))
+    torch.testing.assert_close(output, expected, **EXACT)
+    torch.testing.assert_close(by_torch(attention, inputs, inputs, attn_mask=~allowed)[0], expected, **EXACT)
+
+
+def test_dropout_falls_on_the_output():
+    attention = multi_head(dropout=0.5)
+    inputs = torch.randn(2, 5, 12)
+    keys_values = attention.keys_values(inputs)
+    mask = MASK[:, None, None, :]
+    full = attention.eval()(inputs, *keys_values, mask=mask)
+    attention.train()
+    for output in (
+        attention(inputs, *keys_values, mask=mask),
+        attention.with_weights(inputs, *keys_values, mask=mask)[0],
+    ):
+        dropped = output == 0
+        assert 0.25 < dropped.double().mean() < 0.75
+        torch.testing.assert_close(output[~dropped], 2 * full[~dropped], **EXACT)
+
+
+VOCABULARY = {"source_vocab_size": 9, "target_vocab_size": 9, "shared_vocab": False, "tie_output": False}
+LSTM_SIZES = {**VOCABULARY, "embedding_size": 6, "hidden_size": 8, "num_layers": 1, "dropout": 0.0}
+
+
+def luong(score, input_feeding):
+    return LuongLSTM(**LSTM_SIZES, score=score, input_feeding=input_feeding)
+
+
+def general():
+    return GeneralScore(query_size=8, value_size=8)
+
+
+def concat():
+    return AdditiveScore(query_size=8, value_size=8, attention_size=5)
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        BeamSearch(beam_size=3, length_penalty=0.5, max_length_factor=0.0, max_length_margin=6),
+        GreedySearch(max_length_factor=0.0, max_length_margin=6),
+    ],
+)
+@pytest.mark.parametrize(
+    ("model", "projections", "steps"),
+    [
+        (lambda: BahdanauLSTM(**LSTM_SIZES, attention_size=5), ["score.key_projection"], ["score.query_projection"]),
+        (lambda: luong(general(), True), ["score.key_projection"], ["score"]),
+        (lambda: luong(general(), False), ["score.key_projection"], ["score"]),
+        (lambda: luong(concat(), True), ["score.key_projection"], ["score.query_projection"]),
+        (
+            lambda: Transformer(
+                **VOCABULARY,
+                model_size=8,
+                feedforward_size=12,
+                num_heads=2,
+                num_encoder_layers=1,
+                num_decoder_layers=2,
+                dropout=0.0,
+                pre_norm=True,
+                max_length=24,
+            ),
+            [f"decoder.{layer}.cross_attention.key_value_projection" for layer in (0, 1)],
+            [f"decoder.{layer}.self_attention.key_value_projection" for layer in (0, 1)],
+        ),
+    ],
+)
+def test_keys_of_the_source_are_projected_once_in_a_whole_search(search, model, projections, steps):
+    model = model().eval()
+    model.vocabulary.output.bias.data[2] = -100.0  # never ends by itself: six steps
+    calls = {name: [] for name in projections + steps}
+    for name, shapes in calls.items():
+        model.get_submodule(name).register_forward_hook(
+            lambda _, inputs, __, shapes=shapes: shapes.append(inputs[0].shape[:2])
+        )
+    source = torch.tensor([[4, 5, 2, 0], [6, 7, 8, 2]])
+    search(model, source, source != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1, need_attention=True)
+    for name in projections:
+        assert calls[name] == [(2, 4)], name  # each sentence once, not once a beam
+    for name in steps:
+        assert [positions for _, positions in calls[name]] == [1] * 6, name  # one new position a step

@@ -1,0 +1,111 @@
+"""What constructors refuse, and how many parameters they make."""
+
+import pytest
+
+from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Transformer
+from nmt.models.embedding import Vocabulary
+
+VOCABULARY = {"source_vocab_size": 11, "target_vocab_size": 13, "shared_vocab": False, "tie_output": False}
+RECURRENT = {**VOCABULARY, "embedding_size": 6, "hidden_size": 8, "num_layers": 1, "dropout": 0.1}
+ADDITIVE = {"query_size": 8, "value_size": 8, "attention_size": 5}
+TRANSFORMER = {
+    **VOCABULARY,
+    "model_size": 8,
+    "feedforward_size": 12,
+    "num_heads": 2,
+    "num_encoder_layers": 1,
+    "num_decoder_layers": 1,
+    "dropout": 0.1,
+    "pre_norm": True,
+    "max_length": 24,
+}
+CLASSES = {
+    LSTM: RECURRENT,
+    BahdanauLSTM: {**RECURRENT, "attention_size": 5},
+    LuongLSTM: {**RECURRENT, "score": DotScore(query_size=8, value_size=8), "input_feeding": True},
+    Transformer: TRANSFORMER,
+    AdditiveScore: ADDITIVE,
+    GeneralScore: {"query_size": 8, "value_size": 8},
+    DotScore: {"query_size": 8, "value_size": 8},
+}
+
+
+def refused():
+    for cls, arguments in CLASSES.items():
+        for name in arguments:
+            if name.endswith(("_size", "_layers", "_heads", "max_length")):
+                for value in (0, -1, 2.5, True):
+                    yield cls, {name: value}, f"{name}={value}"
+        if "dropout" in arguments:
+            for value in (-0.1, 1.0, 1.5, float("nan")):
+                yield cls, {"dropout": value}, f"dropout={value}"
+        if "hidden_size" in arguments:
+            yield cls, {"hidden_size": 9}, "hidden_size=9"
+        if "shared_vocab" in arguments:
+            yield cls, {"shared_vocab": True}, "11 and 13"
+    yield Transformer, {"num_heads": 3}, "num_heads=3"
+    yield Transformer, {"model_size": 9, "num_heads": 3}, "model_size=9"
+    yield DotScore, {"query_size": 6}, "query_size=6, value_size=8"
+
+
+@pytest.mark.parametrize(("cls", "changes", "named"), list(refused()))
+def test_a_wrong_argument_is_named_in_one_line(cls, changes, named):
+    cls(**CLASSES[cls])  # right as it stands
+    with pytest.raises(ValueError) as caught:
+        cls(**{**CLASSES[cls], **changes})
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shared_vocab", [False, True])
+@pytest.mark.parametrize("tie_output", [False, True])
+def test_sharing_and_tying_are_two_choices(shared_vocab, tie_output):
+    vocabulary = Vocabulary(
+        source_vocab_size=13, target_vocab_size=13, shared_vocab=shared_vocab, tie_output=tie_output, embedding_size=6
+    )
+    assert (vocabulary.source.weight is vocabulary.target.weight) == shared_vocab
+    assert (vocabulary.output.weight is vocabulary.target.weight) == tie_output
+
+
+# LSTM layers of torch have two biases a gate: 4 D (inputs + D) + 8 D.
+EMBEDDINGS = 11 * 6 + 13 * 6
+OUTPUT = 6 * 13 + 13
+ENCODER = 2 * (16 * (6 + 4) + 32)  # two directions of 4
+BRIDGE = 8 * 16 + 16  # to a hidden and a cell state of 8
+SHARED = EMBEDDINGS + OUTPUT + ENCODER + BRIDGE
+
+
+def test_number_of_parameters_of_the_lstm():
+    decoder, readout = 32 * (6 + 8) + 64, 8 * 6 + 6
+    assert LSTM(**CLASSES[LSTM]).num_parameters() == SHARED + decoder + readout == 1329
+
+
+def test_number_of_parameters_of_bahdanau():
+    score = 8 * 5 + 8 * 5 + 5
+    cell = 32 * (6 + 8 + 8) + 32  # piece, context and state; one bias
+    readout = (8 + 6 + 8) * 6 + 6
+    assert BahdanauLSTM(**CLASSES[BahdanauLSTM]).num_parameters() == SHARED + score + cell + readout == 1722
+
+
+def test_number_of_parameters_of_luong_in_two_layers():
+    score = 8 * 8
+    cell = 32 * (6 + 6 + 8) + 32  # piece, attentional vector and state
+    combine = (8 + 8) * 6
+    second_layer = 2 * (16 * (8 + 4) + 32) + (32 * (8 + 8) + 64) + (8 * 16 + 16)  # encoder, decoder, bridge
+    model = LuongLSTM(
+        **{**RECURRENT, "num_layers": 2, "tie_output": True},
+        score=GeneralScore(query_size=8, value_size=8),
+        input_feeding=True,
+    )
+    assert model.num_parameters() == SHARED - 6 * 13 + score + cell + combine + second_layer == 2685
+
+
+@pytest.mark.parametrize(("pre_norm", "total"), [(True, 1517), (False, 1485)])
+def test_number_of_parameters_of_the_transformer(pre_norm, total):
+    attention, feedforward, norm = 4 * (8 * 8 + 8), 8 * 12 + 12 + 12 * 8 + 8, 8 + 8
+    encoder = attention + feedforward + 2 * norm
+    decoder = 2 * attention + feedforward + 3 * norm
+    shared = {"source_vocab_size": 13, "shared_vocab": True, "tie_output": True, "pre_norm": pre_norm}
+    model = Transformer(**{**TRANSFORMER, **shared})
+    vocabulary = 13 * 8 + 13  # one table for all, and the output's bias
+    assert model.num_parameters() == vocabulary + encoder + decoder + 2 * norm * pre_norm == total

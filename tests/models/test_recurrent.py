@@ -1,0 +1,226 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM
+from nmt.models.recurrent import BidirectionalEncoder, LSTMState, StackedCells, rearrange, reverse_positions
+
+EXACT = {"rtol": 0.0, "atol": 1e-12}
+
+
+@pytest.fixture(autouse=True)
+def exact():
+    torch.manual_seed(1)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def randomised(module):
+    """Every parameter random: biases too."""
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return module.eval()
+
+
+def test_sentences_turn_round_within_their_lengths():
+    mask = torch.tensor([[True, True, True, False], [True, False, False, False], [True] * 4])
+    order = reverse_positions(mask)
+    assert order.tolist() == [[2, 1, 0, 3], [0, 1, 2, 3], [3, 2, 1, 0]]
+    inputs = torch.arange(24.0).view(3, 4, 2)
+    assert rearrange(inputs, order)[0].tolist() == [[4, 5], [2, 3], [0, 1], [6, 7]]
+
+
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
+def test_the_encoder_is_torchs_bidirectional_lstm(num_layers):
+    encoder = randomised(BidirectionalEncoder(input_size=6, hidden_size=8, num_layers=num_layers, dropout=0.0))
+    reference = nn.LSTM(6, 4, num_layers, bidirectional=True, batch_first=True)
+    with torch.no_grad():
+        for layer in range(num_layers):
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                for lstm, suffix in ((encoder.forwards[layer], ""), (encoder.backwards[layer], "_reverse")):
+                    getattr(reference, f"{name}_l{layer}{suffix}").copy_(getattr(lstm, f"{name}_l0"))
+    inputs = torch.randn(4, 7, 6)
+    lengths = torch.tensor([7, 1, 4, 6])
+    mask = torch.arange(7) < lengths[:, None]
+    outputs, summary = encoder(inputs, mask)
+    packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+    expected, (hidden, _) = reference(packed)
+    expected, _ = pad_packed_sequence(expected, batch_first=True)
+    torch.testing.assert_close(outputs[mask], expected[mask], **EXACT)
+    torch.testing.assert_close(summary, torch.cat([hidden[-2], hidden[-1]], dim=-1), **EXACT)
+
+
+@pytest.mark.parametrize("num_layers", [1, 3])
+def test_stacked_cells_are_torchs_cells(num_layers):
+    cells = randomised(StackedCells(input_size=5, feedback_size=3, hidden_size=4, num_layers=num_layers, dropout=0.0))
+    lowest = nn.LSTMCell(5 + 3, 4)
+    with torch.no_grad():
+        from_feedback, from_hidden = cells.feedback_gates.weight.split([3, 4], dim=1)
+        lowest.weight_ih.copy_(torch.cat([cells.input_gates.weight, from_feedback], dim=1))
+        lowest.weight_hh.copy_(from_hidden)
+        lowest.bias_ih.copy_(cells.input_gates.bias)
+        lowest.bias_hh.zero_()
+    state = LSTMState(torch.randn(2, num_layers, 4), torch.randn(2, num_layers, 4))
+    expected = [(state.hidden[:, layer], state.cell[:, layer]) for layer in range(num_layers)]
+    inputs, feedback = torch.randn(2, 6, 5), torch.randn(2, 6, 3)
+    prepared = cells.prepare(inputs)
+    for step in range(6):
+        state = cells(prepared[:, step], feedback[:, step], state)
+        below = torch.cat([inputs[:, step], feedback[:, step]], dim=-1)
+        for layer, cell in enumerate([lowest, *cells.upper]):
+            expected[layer] = cell(below, expected[layer])
+            below = expected[layer][0]
+            torch.testing.assert_close(state.hidden[:, layer], expected[layer][0], **EXACT)
+            torch.testing.assert_close(state.cell[:, layer], expected[layer][1], **EXACT)
+        assert torch.equal(state.top, state.hidden[:, -1])
+
+
+SIZES = {
+    "source_vocab_size": 11,
+    "target_vocab_size": 13,
+    "shared_vocab": False,
+    "tie_output": False,
+    "embedding_size": 6,
+    "hidden_size": 8,
+    "num_layers": 2,
+    "dropout": 0.0,
+}
+SOURCE = torch.tensor([[5, 6, 7, 2]])
+MASK = torch.ones(1, 4, dtype=torch.bool)
+TARGET = torch.tensor([1, 9, 4])
+
+
+def linear(module, vector):
+    """Wx + b, or Wx."""
+    return module.weight @ vector + (module.bias if module.bias is not None else 0)
+
+
+def lstm_cell(gates, cell):
+    """torch's order of gates: input, forget, candidate, output."""
+    i, f, g, o = gates.chunk(4)
+    cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(cell), cell
+
+
+def encoded(model):
+    """The annotations h_j (S, D), and the decoder's first hidden and cell states, a list of vectors a layer."""
+    outputs, summary = model.encoder(model.vocabulary.source.weight[SOURCE], MASK)
+    bridged = linear(model.bridge, summary[0])  # all hidden states, then all cell states
+    parts = bridged.split(8)
+    return outputs[0], [torch.tanh(part) for part in parts[:2]], list(parts[2:])
+
+
+def cells_by_hand(cells, below, hidden, cell):
+    """Both layers of StackedCells one step further; below: [y; feedback]."""
+    lowest = torch.cat([cells.input_gates.weight, cells.feedback_gates.weight], dim=1)
+    hidden[0], cell[0] = lstm_cell(lowest @ torch.cat([below, hidden[0]]) + cells.input_gates.bias, cell[0])
+    upper = cells.upper[0]
+    gates = upper.weight_ih @ hidden[0] + upper.bias_ih + upper.weight_hh @ hidden[1] + upper.bias_hh
+    hidden[1], cell[1] = lstm_cell(gates, cell[1])
+
+
+def fused_by_hand(lstm, below, hidden, cell):
+    """Both layers of torch's LSTM one step further."""
+    for layer in range(2):
+        w_ih, w_hh, b_ih, b_hh = (
+            getattr(lstm, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        hidden[layer], cell[layer] = lstm_cell(w_ih @ below + b_ih + w_hh @ hidden[layer] + b_hh, cell[layer])
+        below = hidden[layer]
+
+
+@torch.no_grad()
+def test_the_lstm_by_hand():
+    model = randomised(LSTM(**SIZES))
+    _, hidden, cell = encoded(model)
+    expected = []
+    for token in TARGET:
+        fused_by_hand(model.decoder.lstm, model.vocabulary.target.weight[token], hidden, cell)
+        expected.append(linear(model.vocabulary.output, torch.tanh(linear(model.readout, hidden[1]))))
+    torch.testing.assert_close(model(SOURCE, MASK, TARGET[None])[0], torch.stack(expected), **EXACT)
+
+
+@torch.no_grad()
+def test_bahdanau_by_hand():
+    """Bahdanau et al. (2015): the previous state asks, and the context feeds the recurrence and the output."""
+    model = randomised(BahdanauLSTM(**SIZES, attention_size=5))
+    annotations, hidden, cell = encoded(model)
+    memory = model.encode(SOURCE, MASK)
+    state = model.start(memory)
+    expected = []
+    for token in TARGET:
+        embedded = model.vocabulary.target.weight[token]
+        asked = linear(model.score.query_projection, hidden[1])  # W_a s_{i-1}
+        energies = torch.stack(
+            [model.score.energy @ torch.tanh(asked + linear(model.score.key_projection, h)) for h in annotations]
+        )
+        weights = energies.exp() / energies.exp().sum()  # Eq. 6
+        context = sum(weight * h for weight, h in zip(weights, annotations, strict=True))  # Eq. 5
+        cells_by_hand(model.cells, torch.cat([embedded, context]), hidden, cell)
+        readout = torch.tanh(linear(model.readout, torch.cat([hidden[1], embedded, context])))  # Eq. 4
+        expected.append(linear(model.vocabulary.output, readout))
+        output = model.step(token[None], state, memory, need_attention=True)
+        state = output.state
+        torch.testing.assert_close(output.logits[0], expected[-1], **EXACT)
+        torch.testing.assert_close(output.attention_weights[0], weights, **EXACT)
+    torch.testing.assert_close(model(SOURCE, MASK, TARGET[None])[0], torch.stack(expected), **EXACT)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("input_feeding", [True, False])
+def test_luong_by_hand(input_feeding):
+    """Luong et al. (2015), §3.1 to §3.3: the current state asks; h̃_t is fed back, or not."""
+    score = GeneralScore(query_size=8, value_size=8)
+    model = randomised(LuongLSTM(**SIZES, score=score, input_feeding=input_feeding))
+    annotations, hidden, cell = encoded(model)
+    memory = model.encode(SOURCE, MASK)
+    state = model.start(memory)
+    attentional = torch.zeros(6)
+    expected = []
+    for token in TARGET:
+        embedded = model.vocabulary.target.weight[token]
+        if input_feeding:
+            cells_by_hand(model.decoder, torch.cat([embedded, attentional]), hidden, cell)
+        else:
+            fused_by_hand(model.decoder.lstm, embedded, hidden, cell)
+        scores = torch.stack([hidden[1] @ (score.key_projection.weight @ h) for h in annotations])  # Eq. 8
+        weights = scores.exp() / scores.exp().sum()  # Eq. 7
+        context = sum(weight * h for weight, h in zip(weights, annotations, strict=True))
+        attentional = torch.tanh(model.combine.weight @ torch.cat([context, hidden[1]]))  # Eq. 5
+        expected.append(linear(model.vocabulary.output, attentional))  # Eq. 6
+        output = model.step(token[None], state, memory, need_attention=True)
+        state = output.state
+        torch.testing.assert_close(output.logits[0], expected[-1], **EXACT)
+        torch.testing.assert_close(output.attention_weights[0], weights, **EXACT)
+    torch.testing.assert_close(model(SOURCE, MASK, TARGET[None])[0], torch.stack(expected), **EXACT)
+
+
+def count_calls(module):
+    calls = []
+    module.register_forward_hook(lambda *_: calls.append(1))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("score", "sizes"), [(DotScore, {}), (GeneralScore, {}), (AdditiveScore, {"attention_size": 5})]
+)
+@pytest.mark.parametrize(("input_feeding", "expected"), [(False, 1), (True, 3)])
+def test_without_input_feeding_the_whole_target_runs_at_once(score, sizes, input_feeding, expected):
+    model = LuongLSTM(**SIZES, score=score(query_size=8, value_size=8, **sizes), input_feeding=input_feeding)
+    calls = [count_calls(model.decoder), count_calls(model.score)]
+    outputs = [count_calls(module) for module in (model.vocabulary.target, model.vocabulary.output)]
+    model(SOURCE, MASK, TARGET[None])
+    assert [len(call) for call in calls] == [expected, expected]
+    assert [len(call) for call in outputs] == [1, 1]
+
+
+def test_bahdanau_does_outside_the_loop_what_needs_no_loop():
+    model = BahdanauLSTM(**SIZES, attention_size=5)
+    once = [model.cells.input_gates, model.score.key_projection, model.readout, model.vocabulary.output]
+    calls = [count_calls(module) for module in once]
+    steps = count_calls(model.cells.feedback_gates)
+    model(SOURCE, MASK, TARGET[None])
+    assert [len(call) for call in calls] == [1, 1, 1, 1]
+    assert len(steps) == 3

@@ -1,0 +1,189 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from nmt.models import Transformer
+from nmt.models.attention import MultiHeadAttention
+from nmt.models.embedding import SinusoidalPositions
+
+pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor")  # torch speaks of its own fast path
+
+SIZES = {"model_size": 8, "feedforward_size": 12, "num_heads": 2, "num_encoder_layers": 2, "num_decoder_layers": 3}
+
+LENGTHS = torch.tensor([5, 1, 3])
+MASK = torch.arange(5) < LENGTHS[:, None]  # (3, 5)
+
+
+def transformer(*, pre_norm, dropout=0.0):
+    torch.manual_seed(1)
+    model = Transformer(
+        **SIZES,
+        source_vocab_size=11,
+        target_vocab_size=13,
+        shared_vocab=False,
+        tie_output=False,
+        dropout=dropout,
+        pre_norm=pre_norm,
+        max_length=16,
+    )
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return model.double().eval()
+
+
+def copy_attention(ours, theirs):
+    theirs.in_proj_weight.copy_(torch.cat([ours.query_projection.weight, ours.key_value_projection.weight]))
+    theirs.in_proj_bias.copy_(torch.cat([ours.query_projection.bias, ours.key_value_projection.bias]))
+    theirs.out_proj.load_state_dict(ours.output_projection.state_dict())
+
+
+@torch.no_grad()
+def torchs_own(model, *, pre_norm):
+    """torch.nn.Transformer with the model's weights."""
+    reference = nn.Transformer(
+        SIZES["model_size"],
+        SIZES["num_heads"],
+        SIZES["num_encoder_layers"],
+        SIZES["num_decoder_layers"],
+        SIZES["feedforward_size"],
+        dropout=0.0,
+        norm_first=pre_norm,
+        batch_first=True,
+    ).double()
+    for side in ("encoder", "decoder"):
+        theirs_all = getattr(reference, side)
+        for ours, theirs in zip(getattr(model, side), theirs_all.layers, strict=True):
+            copy_attention(ours.self_attention, theirs.self_attn)
+            if side == "decoder":
+                copy_attention(ours.cross_attention, theirs.multihead_attn)
+            theirs.linear1.load_state_dict(ours.feedforward[0].state_dict())
+            theirs.linear2.load_state_dict(ours.feedforward[3].state_dict())
+            for number, residual in enumerate(ours.residuals, start=1):
+                getattr(theirs, f"norm{number}").load_state_dict(residual.norm.state_dict())
+        if pre_norm:
+            theirs_all.norm.load_state_dict(getattr(model, f"{side}_norm").state_dict())
+        else:
+            theirs_all.norm = None  # torch adds a last norm even where the paper has none
+    return reference
+
+
+def embedded(table, ids):
+    """√D · embedding + position, position by position (Vaswani et al., 2017, §3.4 and §3.5)."""
+    size = table.weight.size(1)
+    result = table.weight[ids] * math.sqrt(size)
+    for position in range(ids.size(1)):
+        for i in range(size // 2):
+            angle = position / 10_000 ** (2 * i / size)
+            result[:, position, i] += math.sin(angle)
+            result[:, position, size // 2 + i] += math.cos(angle)
+    return result
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("pre_norm", [True, False])
+def test_the_model_is_torchs_transformer(pre_norm):
+    model = transformer(pre_norm=pre_norm)
+    source, target = torch.randint(0, 11, (3, 5)), torch.randint(0, 13, (3, 6))
+    hidden = torchs_own(model, pre_norm=pre_norm)(
+        embedded(model.vocabulary.source, source),
+        embedded(model.vocabulary.target, target),
+        tgt_mask=torch.ones(6, 6, dtype=torch.bool).triu(1),  # True = may not be looked at
+        src_key_padding_mask=~MASK,
+        memory_key_padding_mask=~MASK,
+    )
+    expected = hidden @ model.vocabulary.output.weight.T + model.vocabulary.output.bias
+    # Not to the last digits: the table of positions is made of 32-bit numbers.
+    torch.testing.assert_close(model(source, MASK, target), expected, rtol=0.0, atol=2e-5)
+    assert expected.std() > 0.5
+
+
+@pytest.mark.parametrize("size", [2, 8, 64])
+def test_positions(size):
+    positions = SinusoidalPositions(model_size=size, max_length=50)
+    assert positions.table.shape == (50, size)
+    for position in (0, 1, 7, 49):
+        for i in range(size // 2):
+            angle = position / 10_000 ** (2 * i / size)
+            assert positions.table[position, i] == pytest.approx(math.sin(angle), abs=1e-5)
+            assert positions.table[position, size // 2 + i] == pytest.approx(math.cos(angle), abs=1e-5)
+    inputs = torch.randn(2, 3, size)
+    assert torch.equal(positions(inputs), inputs + positions.table[:3])
+    assert torch.equal(positions(inputs, start=47), inputs + positions.table[47:])
+    with pytest.raises(AssertionError, match="limit of 50"):
+        positions(inputs, start=48)
+    assert positions.state_dict() == {}  # a formula, not a weight
+
+
+@torch.no_grad()
+def test_cross_attention_weights_are_torchs():
+    model = transformer(pre_norm=True)
+    source = torch.randint(0, 11, (3, 5))
+    target = torch.randint(0, 13, (3, 6))
+    reference = torchs_own(model, pre_norm=True)
+    seen = []
+    for layer in reference.decoder.layers:
+        attention = layer.multihead_attn
+
+        def ask(*inputs, _attention=attention, _forward=attention.forward, **options):
+            seen.append(_forward(*inputs, **{**options, "need_weights": True}, average_attn_weights=False)[1])
+            return _forward(*inputs, **options)
+
+        attention.forward = ask
+    reference(
+        embedded(model.vocabulary.source, source),
+        embedded(model.vocabulary.target, target),
+        tgt_mask=torch.ones(6, 6, dtype=torch.bool).triu(1),
+        src_key_padding_mask=~MASK,
+        memory_key_padding_mask=~MASK,
+    )
+    expected = torch.stack(seen, 1)  # (B, layers, H, T, S)
+    memory = model.encode(source, MASK)
+    state = model.start(memory)
+    for position in range(6):
+        assert state.length == position
+        output = model.step(target[:, position], state, memory, need_attention=True)
+        state = output.state
+        torch.testing.assert_close(output.attention_weights, expected[:, :, :, position], rtol=0.0, atol=2e-5)
+
+
+def test_who_does_not_ask_for_weights_does_not_pay_for_them(monkeypatch):
+    model = transformer(pre_norm=True)
+    arguments = torch.randint(0, 11, (3, 5)), MASK
+    memory = model.encode(*arguments)
+    token = torch.tensor([1, 1, 1])
+    monkeypatch.setattr(MultiHeadAttention, "with_weights", None)
+    model(*arguments, token.unsqueeze(1))
+    model.step(token, model.start(memory), memory)
+    with pytest.raises(TypeError):
+        model.step(token, model.start(memory), memory, need_attention=True)
+
+
+def test_the_longest_target_fits_and_no_longer_one():
+    model = transformer(pre_norm=True)
+    source = torch.tensor([[5, 2]])
+    memory = model.encode(source, source != 0)
+    state = model.start(memory)
+    for _ in range(16):
+        state = model.step(torch.tensor([3]), state, memory).state
+    with pytest.raises(AssertionError, match="limit of 16"):
+        model.step(torch.tensor([3]), state, memory)
+
+
+def test_dropout_falls_on_embeddings_and_sublayers():
+    """With all but the embeddings' dropout off, then with all but the layers' off, something is still dropped."""
+    model = transformer(pre_norm=True, dropout=0.5)
+    arguments = (torch.randint(0, 11, (3, 5)), MASK, torch.randint(0, 13, (3, 6)))
+    expected = model(*arguments)
+    parts = {"embeddings": model.dropout}
+    for side in ("encoder", "decoder"):
+        layer = getattr(model, side)[0]
+        parts[f"{side}'s self-attention"] = layer.self_attention
+        parts[f"{side}'s feed-forward network"] = layer.feedforward[2]
+        parts[f"{side}'s feed-forward output"] = layer.feedforward[4]
+    parts["cross-attention"] = model.decoder[0].cross_attention
+    for name, part in parts.items():
+        part.train()
+        assert (model(*arguments) - expected).abs().max() > 1e-6, name
+        part.eval()
