@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -324,15 +325,28 @@ def test_a_run_that_is_a_file(train: Train, tmp_path: Path, capsys: pytest.Captu
 # Every YAML file composes, binds and trains
 
 
+GRAMMAR = ["data.train_size=200", "data.val_size=8", "data.test_size=8", "data.test_long_size=4"]
+
+
 def choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+    """The choices of a group that are for training; `run` stands for what a trained run used."""
+    return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml") if path.stem != "run")
 
 
 def test_every_group_is_tried_here() -> None:
     groups = {str(path.parent.relative_to(conf_folder())) for path in conf_folder().rglob("*.yaml")} - {"."}
     tried = {"data", "model", "model/score", "tokenizer", "optimizer", "schedule", "trainer", "search", "experiment"}
     assert groups == tried
-    assert set(choices("data")) - {"grammar"} == {"files", "hub", "multi30k"}
+    assert choices("data") == ["files", "grammar", "hub", "multi30k"]
+
+
+@pytest.mark.parametrize("group", ["data", "search"])
+def test_what_stands_for_a_trained_run_s_own(tmp_path: Path, corpus_folder: Path, group: str, capsys: Any) -> None:
+    words = ["data=files", f"data.path={corpus_folder}"] if group != "data" else []
+    assert main(["train", *words, f"{group}=run", f"run={tmp_path / 'run'}"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "stands for what a trained run used" in error
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("model", choices("model"))
@@ -368,6 +382,12 @@ def test_data_of_the_hub_in_a_local_folder(train: Train, tmp_path: Path, data: s
     assert len(RunFolder(tmp_path / "run").corpus().split("val")) == 16
 
 
+def test_the_built_in_corpus(tmp_path: Path, tiny_models: dict[str, list[str]], tiny_training: list[str]) -> None:
+    words = ["data=grammar", *GRAMMAR, *tiny_models["lstm"], *tiny_training, "tokenizer.vocab_size=120"]
+    assert main(["train", *words, f"run={tmp_path / 'run'}"]) == 0
+    assert len(RunFolder(tmp_path / "run").corpus().split("val")) == 8
+
+
 def test_compressed_files(train: Train, own_corpus: Path) -> None:
     for path in list(own_corpus.iterdir()):
         with gzip.open(own_corpus / f"{path.name}.gz", "wb") as file:
@@ -384,6 +404,7 @@ CLASSES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", choices("experiment"))
 def test_every_experiment(
     tmp_path: Path, corpus_folder: Path, tiny_models: dict[str, list[str]], tiny_training: list[str], experiment: str
@@ -394,6 +415,9 @@ def test_every_experiment(
     (models,) = [word for word in command.split() if word.startswith("model=")] or ["model=transformer"]
     for name in models.removeprefix("model=").split(","):
         sizes = [word for word in tiny_models[name] if not (name == "transformer" and word.startswith("model="))]
-        common = [f"experiment={experiment}", f"data.path={corpus_folder}", f"run={tmp_path / name}"]
-        assert main(["train", *common, *sizes, *tiny_training, "trainer.max_minutes=null"]) == 0
+        data = [f"data.path={corpus_folder}"]
+        if "/data: grammar" in text:
+            data = [*GRAMMAR, "tokenizer.vocab_size=120"]
+        words = [f"experiment={experiment}", *sizes, *tiny_training, *data, "trainer.max_minutes=null"]
+        assert main(["train", *words, f"run={tmp_path / name}"]) == 0
         assert RunFolder.open(tmp_path / name).description("model")["class"] == CLASSES[name]

@@ -22,7 +22,7 @@ def test_a_new_run_begins_with_an_empty_file(tmp_path: Path) -> None:
 def test_a_resumed_run_drops_what_it_will_make_again(tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     history = History(path, tensorboard=None, last_step=0)
-    for step in (5, 10, 15):
+    for step in (5, 10, 11, 15):
         history.record({"kind": "train", "step": step})
     history = History(path, tensorboard=None, last_step=10)
     history.record({"kind": "train", "step": 11})

@@ -101,6 +101,13 @@ def test_segmentations_are_drawn_by_seed_and_epoch(encoded: datasets.Dataset, to
     assert first.keys() == set(encoded["target"])  # other pieces, the same text
 
 
+def test_one_sentence_is_cut_up_anew_in_every_epoch(tokenizer: Tokenizer) -> None:
+    pairs = make(encode(tokenizer, [("one two three four", "eins zwei drei vier")]), tokenizer, subword_alpha=0.2)
+    drawn = [next(pairs.epoch(epoch, start=0)) for epoch in range(5)]
+    assert len({tuple(batch.source[0].tolist()) for batch in drawn}) > 1
+    assert len({tuple(batch.target_output[0].tolist()) for batch in drawn}) > 1
+
+
 def test_a_drawn_segmentation_is_never_over_the_limit(encoded: datasets.Dataset, tokenizer: Tokenizer) -> None:
     longest = max(len(ids) for ids in [*encoded["source_ids"], *encoded["target_ids"]]) + 1
     pairs = make(encoded, tokenizer, max_length=longest, subword_alpha=0.01)
