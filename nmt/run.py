@@ -177,12 +177,6 @@ class RunFolder:
         load_weights(model, self.best)
         return model.eval()
 
-    def search(self) -> Any:
-        """The search that the run was validated with."""
-        from nmt import search
-
-        return build(self.description("search"), search)
-
     def corpus(self, **changes: Any) -> Corpus:
         """The corpus that the run was trained on, with some of its arguments changed.
 

@@ -17,10 +17,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from nmt import search as searches
 from nmt.data.batch import make_batch, pad
 from nmt.data.tokenizer import Tokenizer
 from nmt.models.seq2seq import Seq2Seq
-from nmt.run import RunFolder
+from nmt.run import RunFolder, build
 from nmt.search.hypothesis import Hypothesis
 
 Warn = Callable[[int, str], None]
@@ -117,7 +118,7 @@ class Translator:
         """
         folder = RunFolder.open(run)
         place = pick_device(device)
-        chosen = search if search is not None else folder.search()
+        chosen = search if search is not None else build(folder.description("search"), searches)
         return cls(folder.model().to(place), folder.tokenizer(), chosen, batch_tokens=batch_tokens)
 
     def translate(

@@ -14,7 +14,7 @@ BELOW = {
     "files": set(),
     "data": {"files"},
     "models": {"data", "files"},
-    "run": {"models", "data", "files", "search"},
+    "run": {"models", "data", "files"},
     "search": {"run", "models", "data", "files"},
     "training": {"run", "models", "data", "files"},
     "translator": {"search", "run", "models", "data", "files"},
@@ -24,10 +24,7 @@ BELOW = {
     "__main__": {"cli"},
     "": {"translator"},  # the package itself: its public names
 }
-"""What each part may import besides itself, each with its reason in the design.
-
-One arrow is allowed that points up: `run` looks up the class of a run's search by its name, inside a function.
-"""
+"""What each part may import besides itself."""
 ONLY_IN_CLI = {"hydra", "omegaconf"}
 
 
@@ -80,23 +77,12 @@ def test_imports_run_downward() -> None:
     assert [wrong for module in modules() for wrong in wrong_arrows(*module)] == []
 
 
-def test_only_the_search_of_a_run_is_looked_up_from_below() -> None:
-    for module, package, source in modules():
-        if part_of(module) == "run":
-            outside = ast.parse(source)
-            functions = [node for node in ast.walk(outside) if isinstance(node, ast.FunctionDef)]
-            inside = [name for node in functions for name in imported(ast.unparse(node), package)]
-            everywhere = list(imported(source, package))
-            assert everywhere.count("nmt.search") == inside.count("nmt.search") == 1
-
-
 def test_the_parts_have_an_order() -> None:
-    """No circle among what is allowed, but for the search of a run."""
-    allowed = {part: below - ({"search"} if part == "run" else set()) for part, below in BELOW.items()}
+    """No circle among what is allowed."""
     placed: set[str] = set()
-    while len(placed) < len(allowed):
-        ready = {part for part, below in allowed.items() if part not in placed and below <= placed}
-        assert ready, f"a circle among {set(allowed) - placed}"
+    while len(placed) < len(BELOW):
+        ready = {part for part, below in BELOW.items() if part not in placed and below <= placed}
+        assert ready, f"a circle among {set(BELOW) - placed}"
         placed |= ready
 
 
