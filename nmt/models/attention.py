@@ -25,7 +25,13 @@ from nmt.models.seq2seq import check_sizes
 
 
 class Score(nn.Module, ABC):
-    """Compares a recurrent decoder's query with every position of the source."""
+    """Compares a recurrent decoder's query (query_size numbers) with every position of the source (value_size)."""
+
+    def __init__(self, *, query_size: int, value_size: int) -> None:
+        super().__init__()
+        check_sizes(query_size=query_size, value_size=value_size)
+        self.query_size = query_size
+        self.value_size = value_size
 
     @abstractmethod
     def keys(self, values: Tensor) -> Tensor:
@@ -40,8 +46,7 @@ class DotScore(Score):
     """score(h_t, h̄_s) = h_tᵀ h̄_s (Luong et al., 2015, Eq. 8, dot). It has no parameters: both sizes must agree."""
 
     def __init__(self, *, query_size: int, value_size: int) -> None:
-        super().__init__()
-        check_sizes(query_size=query_size, value_size=value_size)
+        super().__init__(query_size=query_size, value_size=value_size)
         if query_size != value_size:
             raise ValueError(f"the dot score needs equal sizes, not query_size={query_size}, value_size={value_size}")
 
@@ -56,8 +61,7 @@ class GeneralScore(Score):
     """score(h_t, h̄_s) = h_tᵀ W_a h̄_s (Luong et al., 2015, Eq. 8, general). W_a h̄_s is computed once per sentence."""
 
     def __init__(self, *, query_size: int, value_size: int) -> None:
-        super().__init__()
-        check_sizes(query_size=query_size, value_size=value_size)
+        super().__init__(query_size=query_size, value_size=value_size)
         self.key_projection = nn.Linear(value_size, query_size, bias=False)  # W_a
 
     def keys(self, values: Tensor) -> Tensor:
@@ -76,8 +80,8 @@ class AdditiveScore(Score):
     """
 
     def __init__(self, *, query_size: int, value_size: int, attention_size: int) -> None:
-        super().__init__()
-        check_sizes(query_size=query_size, value_size=value_size, attention_size=attention_size)
+        super().__init__(query_size=query_size, value_size=value_size)
+        check_sizes(attention_size=attention_size)
         self.query_projection = nn.Linear(query_size, attention_size, bias=False)  # W_a
         self.key_projection = nn.Linear(value_size, attention_size, bias=False)  # U_a
         self.energy = nn.Parameter(torch.empty(attention_size))  # v_a

@@ -173,6 +173,9 @@ class LuongLSTM(RecurrentSeq2Seq):
     Args (besides those of RecurrentSeq2Seq):
         score: how the query is compared: DotScore, GeneralScore or AdditiveScore ("concat").
         input_feeding: h̃_{t-1}, here of embedding_size, joins the next input.
+
+    Raises:
+        ValueError: the score is made for other sizes than hidden_size.
     """
 
     def __init__(
@@ -193,6 +196,11 @@ class LuongLSTM(RecurrentSeq2Seq):
             dropout=dropout,
             **vocabulary,
         )
+        if (score.query_size, score.value_size) != (hidden_size, hidden_size):
+            raise ValueError(
+                f"the score compares {score.query_size} with {score.value_size} numbers: "
+                f"its query_size and value_size must be hidden_size={hidden_size}"
+            )
         self.score = score
         self.decoder: FusedDecoder | StackedCells
         if input_feeding:

@@ -109,3 +109,8 @@ def test_number_of_parameters_of_the_transformer(pre_norm, total):
     model = Transformer(**{**TRANSFORMER, **shared})
     vocabulary = 13 * 8 + 13  # one table for all, and the output's bias
     assert model.num_parameters() == vocabulary + encoder + decoder + 2 * norm * pre_norm == total
+
+
+def test_a_score_for_other_sizes_is_refused():
+    with pytest.raises(ValueError, match="hidden_size=8"):
+        LuongLSTM(**RECURRENT, score=GeneralScore(query_size=8, value_size=6), input_feeding=True)
