@@ -24,6 +24,8 @@ class History:
     """step, epoch, seconds, loss, learning_rate, gradient_norm, tokens_per_second"""
     validation: list[Record]
     """step, seconds, loss, bleu; the last may be missing or None"""
+    averaged: list[Record]
+    """the same, of the mean of the last checkpoints' weights: no point of the curves, but perhaps the best"""
 
     @property
     def steps(self) -> int | None:
@@ -33,7 +35,7 @@ class History:
     @property
     def seconds(self) -> float | None:
         """Wall-clock seconds of training, validation included."""
-        return max((float(record["seconds"]) for record in self.train + self.validation), default=None)
+        return max((float(record["seconds"]) for record in self.train + self.validation + self.averaged), default=None)
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -44,7 +46,7 @@ class History:
     @property
     def best_validation(self) -> Record | None:
         """The first record of the highest validation BLEU."""
-        scored = [record for record in self.validation if record.get("bleu") is not None]
+        scored = [record for record in self.validation + self.averaged if record.get("bleu") is not None]
         return max(scored, key=lambda record: float(record["bleu"]), default=None)
 
 
@@ -63,11 +65,11 @@ def read_history(path: Path) -> History:
         raise ValueError(f"{path} is missing: is {path.parent} a whole run folder?") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is damaged: {error}") from None
-    kinds: dict[str, list[Record]] = {"train": [], "validation": []}
+    kinds: dict[str, list[Record]] = {"train": [], "validation": [], "averaged": []}
     for number, line in enumerate(lines[:-1], start=1):  # what follows the last line end is nothing, or half a line
         try:
             record = json.loads(line)
-            kind, step = record["kind"], record["step"]
+            kind, step = "averaged" if "averaged" in record else record["kind"], record["step"]
             record["seconds"], record["loss"]
         except (json.JSONDecodeError, KeyError, TypeError):
             raise ValueError(f"{path}, line {number}, is damaged: {line[:60]!r}") from None
@@ -75,7 +77,7 @@ def read_history(path: Path) -> History:
         while records and records[-1]["step"] >= step:
             records.pop()
         records.append(record)
-    return History(train=kinds["train"], validation=kinds["validation"])
+    return History(train=kinds["train"], validation=kinds["validation"], averaged=kinds["averaged"])
 
 
 def learning_curves(histories: Mapping[str, History]) -> list[Chart]:

@@ -37,6 +37,15 @@ def test_what_a_resumed_run_repeats_replaces_what_it_wrote_before(tmp_path):
     assert [r["bleu"] for r in history.validation] == [10.0]
 
 
+def test_the_mean_of_checkpoints_may_be_the_best_but_is_no_point_of_a_curve(tmp_path):
+    """It is validated at the step of the last checkpoint, whose own validation it does not replace."""
+    records = [train(10), validation(10, bleu=5.0), train(20), validation(20, bleu=9.0)]
+    better = read_history(written(tmp_path / "a.jsonl", [*records, validation(20, bleu=9.5, averaged=2)]))
+    worse = read_history(written(tmp_path / "b.jsonl", [*records, validation(20, bleu=8.0, averaged=2)]))
+    assert [r["bleu"] for r in better.validation] == [r["bleu"] for r in worse.validation] == [5.0, 9.0]
+    assert (better.best_validation["bleu"], worse.best_validation["bleu"]) == (9.5, 9.0)
+
+
 def test_half_a_last_line_is_passed_over(tmp_path):
     history = read_history(written(tmp_path / "history.jsonl", [train(10)], end='\n{"kind": "tra'))
     assert history.steps == 10
@@ -53,8 +62,10 @@ def test_damage_is_named(tmp_path):
 
 
 def test_curves_over_steps_and_over_minutes():
-    long = History(train=[train(i) for i in range(1, 1001)], validation=[validation(500), validation(1000, bleu=40.0)])
-    without_bleu = History(train=[train(5)], validation=[validation(5, bleu=None)])
+    long = History(
+        train=[train(i) for i in range(1, 1001)], validation=[validation(500), validation(1000, bleu=40.0)], averaged=[]
+    )
+    without_bleu = History(train=[train(5)], validation=[validation(5, bleu=None)], averaged=[])
     charts = learning_curves({"long": long, "short": without_bleu})
     titles = ["Training loss", "Validation loss", "Validation BLEU"]
     assert [(c.title, c.x_label) for c in charts] == [
@@ -74,7 +85,7 @@ def test_curves_over_steps_and_over_minutes():
 
 
 def test_runs_that_validated_without_bleu_have_no_bleu_chart():
-    history = History(train=[train(5)], validation=[validation(5, bleu=None)])
+    history = History(train=[train(5)], validation=[validation(5, bleu=None)], averaged=[])
     assert {chart.title for chart in learning_curves({"a": history})} == {"Training loss", "Validation loss"}
 
 
