@@ -64,6 +64,8 @@ def read_lines(source: BinaryIO, *, prompt: str) -> Iterator[str]:
             print(prompt, end="", file=sys.stderr, flush=True)
         line = source.readline()
         if not line:
+            if prompt:
+                print(file=sys.stderr)  # the shell's own prompt begins a new line
             return
         number += 1
         text = line.removesuffix(b"\n").removesuffix(b"\r")

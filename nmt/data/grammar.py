@@ -15,14 +15,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cached_property
 from random import Random
-from typing import TYPE_CHECKING
+
+import datasets
 
 from nmt.data.corpus import Corpus
 from nmt.data.synchronous.phrases import Antecedent, GrammarPair, words
 from nmt.data.synchronous.sentences import SentenceWriter
-
-if TYPE_CHECKING:
-    import datasets
 
 __all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate", "pharaoh", "words"]
 
@@ -121,8 +119,6 @@ class GrammarCorpus(Corpus):
         Raises:
             ValueError: there is no split of that name.
         """
-        import datasets
-
         index = datasets.Value("int32")
         features = datasets.Features(
             {

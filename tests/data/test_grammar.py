@@ -82,11 +82,8 @@ def test_sentences_are_the_same_in_every_process() -> None:
         assert run.stdout.strip() == here
 
 
-def test_writing_sentences_needs_no_libraries() -> None:
-    program = (
-        "import sys, nmt.data.grammar as grammar; next(grammar.generate(1))\n"
-        "print(*{'datasets', 'torch', 'numpy'} & {*sys.modules})"
-    )
+def test_writing_sentences_needs_no_torch() -> None:
+    program = "import sys, nmt.data.grammar as grammar; next(grammar.generate(1))\nprint(*{'torch'} & {*sys.modules})"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
