@@ -24,6 +24,10 @@ from nmt.models.seq2seq import Seq2Seq
 from nmt.run import RunFolder, build
 from nmt.search.hypothesis import Hypothesis
 
+LONGEST = 1024
+"""The most pieces of a line for a model without a limit of its own: it would take a megabyte without line ends too, but
+every line behind it would wait for minutes."""
+
 Warn = Callable[[int, str], None]
 """Is told the index of a line, from 0, and what is the matter with it."""
 
@@ -107,6 +111,11 @@ class Translator:
         self.search = search
         self.batch_tokens = batch_tokens
 
+    @property
+    def max_length(self) -> int:
+        """The most pieces that are translated of a line, the end-of-sentence piece included."""
+        return LONGEST if self.model.max_length is None else self.model.max_length
+
     @classmethod
     def load(
         cls, run: str | Path, *, search: Any | None = None, device: str = "auto", batch_tokens: int = 4096
@@ -135,9 +144,9 @@ class Translator:
         A line without words has one empty translation. A line over the model's limit is cut, and `warn` is told which.
         """
         sources = self.tokenizer.encode_source([clean(line) for line in lines])
-        limit = None if self.model.max_length is None else self.model.max_length - 1  # room for `eos`
+        limit = self.max_length - 1  # room for `eos`
         for number, ids in enumerate(sources):
-            if limit is not None and len(ids) > limit:
+            if len(ids) > limit:
                 if warn is not None:
                     warn(number, f"{len(ids)} pieces, the model takes {limit}: the rest is cut off")
                 del ids[limit:]
@@ -171,11 +180,11 @@ class Translator:
         tokenizer, model = self.tokenizer, self.model
         source_ids = tokenizer.encode_source([clean(source)])[0]
         target_ids = tokenizer.encode_target([clean(target)])[0]
-        limit = model.max_length
+        limit = self.max_length
         for side, ids in (("source", source_ids), ("target", target_ids)):
             if not ids:
                 raise ValueError(f"the {side} has no words")
-            if limit is not None and len(ids) >= limit:
+            if len(ids) >= limit:
                 raise ValueError(f"the {side} has {len(ids)} pieces, the model takes {limit - 1}")
         batch = make_batch(
             [source_ids], [target_ids], pad_id=tokenizer.pad_id, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id

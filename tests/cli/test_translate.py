@@ -75,6 +75,19 @@ def test_bytes_that_are_not_utf8_are_told_with_their_line(
     assert "UTF-8" in err
 
 
+def test_an_endless_line_is_cut_with_its_number(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """A recurrent model has no limit of its own; the line behind must not wait for a megabyte."""
+    arguments = (f"run={trained_run}", "search=greedy", "search.max_length_factor=0.0")
+    code, out, err = translate(monkeypatch, capfdbinary, b"one\n" + b"two " * 3000 + b"\nthree\n", *arguments)
+    assert code == 0
+    assert out.count(b"\n") == 3
+    assert "line 2" in err
+    assert "cut off" in err
+    assert err.count("\n") == 1
+
+
 def test_files(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in.en").write_text("one\ntwo\n", encoding="utf-8")
     arguments = [f"run={trained_run}", f"input={tmp_path / 'in.en'}", f"output={tmp_path / 'out.de'}", "device=cpu"]
