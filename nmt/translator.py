@@ -56,16 +56,20 @@ class Translation:
         """The attention as one matrix (T, S) whose rows sum to one; None without attention.
 
         Args:
-            layer: of a Transformer: the decoder layer whose heads are averaged, from 0. None = the last but one, which
-                aligns best (Garg et al., 2019, https://arxiv.org/abs/1909.02074, §4.1).
+            layer: of a Transformer: the decoder layer whose heads are averaged, from 0. None = all layers: which one
+                aligns best depends on how many there are (docs/results/demo.md), and their mean is never far behind.
+
+        Raises:
+            ValueError: there is no such layer.
         """
         if self.attention is None or self.attention.dim() == 2:
             return self.attention
-        num_layers = self.attention.size(1)  # (T, layers, H, S)
-        chosen = max(num_layers - 2, 0) if layer is None else layer
-        if not 0 <= chosen < num_layers:
-            raise ValueError(f"layer={chosen} must be from 0 to {num_layers - 1}")
-        return self.attention[:, chosen].mean(1)  # (T, S)
+        if layer is None:
+            return self.attention.mean((1, 2))  # (T, layers, H, S) -> (T, S)
+        num_layers = self.attention.size(1)
+        if not 0 <= layer < num_layers:
+            raise ValueError(f"layer={layer} must be from 0 to {num_layers - 1}")
+        return self.attention[:, layer].mean(1)  # (T, S)
 
 
 EMPTY = Translation(text="", score=0.0, log_probability=0.0, source_tokens=[], target_tokens=[], attention=None)

@@ -282,10 +282,16 @@ def test_alignment_takes_one_layer_and_the_mean_of_its_heads() -> None:
     attention = torch.zeros(1, 3, 2, 2)  # (T, layers, H, S)
     attention[0, 0] = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     attention[0, 1] = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    attention[0, 2] = torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+    attention[0, 2] = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     found = Translation("", 0.0, 0.0, ["a", "</s>"], ["</s>"], attention)
-    assert [found.alignment(layer=layer).tolist() for layer in (0, 1, 2)] == [[[1, 0]], [[0.5, 0.5]], [[0, 1]]]
-    assert found.alignment().tolist() == [[0.5, 0.5]]  # the last but one
+    assert [found.alignment(layer=layer).tolist() for layer in (0, 1, 2)] == [
+        [[1, 0]],
+        [[0.5, 0.5]],
+        [[0.5, 0.5]],
+    ]
+    torch.testing.assert_close(
+        found.alignment(), torch.tensor([[4 / 6, 2 / 6]])
+    )  # of six heads, four look at the first
     for layer in (-1, 3):
         with pytest.raises(ValueError, match=rf"layer={layer} must be from 0 to 2"):
             found.alignment(layer=layer)
