@@ -114,7 +114,7 @@ def attend(scores: Tensor, values: Tensor, source_mask: Tensor) -> tuple[Tensor,
 def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor | None, causal: bool) -> Tensor:
     """softmax(Q Kᵀ / √d) V (Vaswani et al., 2017, Eq. 1) by torch's fused kernel, (B, H, T, d).
 
-    On a CPU never in bf16: there the kernel's gradient takes fifteen times as long as in float32 for short sentences
+    On a CPU never in bf16: there the kernel's gradient takes over ten times as long as in float32 for short sentences
     (torch 2.13), which would be half of a training step under autocast.
     """
     if queries.device.type == "cpu" and queries.dtype == torch.bfloat16:

@@ -60,7 +60,9 @@ class Pairs:
         self.sampler = TokenBudgetSampler(
             source_lengths[self.kept], target_lengths[self.kept], batch_tokens=batch_tokens, seed=seed
         )
-        self.dataset = dataset
+        # Text is read only where it is cut up anew: decoding a column that nobody looks at would cost in every batch.
+        columns = ["source_ids", "target_ids"] + (["source", "target"] if subword_alpha > 0 else [])
+        self.dataset = dataset.select_columns(columns)
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.subword_alpha = subword_alpha
