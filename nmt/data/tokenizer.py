@@ -136,8 +136,8 @@ class Tokenizer:
     def sample_source(self, texts: Sequence[str], *, alpha: float, seed: int) -> list[list[int]]:
         """Like `encode_source`, with each segmentation drawn at random: subword regularization.
 
-        The same texts in the same order with the same seed give the same pieces; other draws of the process, by
-        SentencePiece or by anybody else, make no difference.
+        Within one process the same texts in the same order with the same seed give the same pieces, whatever else was
+        drawn. Another process draws others: SentencePiece 0.2.3 mixes something of its own into the seed.
 
         Args:
             alpha: unigram: how sharply likely segmentations are preferred (0.1 to 0.5 are usual; large means the best
