@@ -10,17 +10,19 @@ import nmt
 
 ROOT = Path(nmt.__file__).parent
 
+BOTTOM = {"files", "failure"}
 BELOW = {
-    "files": set(),
-    "data": {"files"},
-    "models": {"data", "files"},
-    "run": {"models", "data", "files"},
-    "search": {"run", "models", "data", "files"},
-    "training": {"run", "models", "data", "files"},
-    "translator": {"search", "run", "models", "data", "files"},
-    "evaluation": {"translator", "search", "run", "models", "data", "files"},
-    "report": {"evaluation", "run", "data", "files"},
-    "cli": {"report", "evaluation", "translator", "search", "training", "run", "models", "data", "files", ""},
+    "failure": set(),
+    "files": {"failure"},
+    "data": BOTTOM,
+    "models": {"data", *BOTTOM},
+    "run": {"models", "data", *BOTTOM},
+    "search": {"run", "models", "data", *BOTTOM},
+    "training": {"run", "models", "data", *BOTTOM},
+    "translator": {"search", "run", "models", "data", *BOTTOM},
+    "evaluation": {"translator", "search", "run", "models", "data", *BOTTOM},
+    "report": {"evaluation", "run", "data", *BOTTOM},
+    "cli": {"report", "evaluation", "translator", "search", "training", "run", "models", "data", *BOTTOM, ""},
     "__main__": {"cli"},
     "": {"translator"},  # the package itself: its public names
 }

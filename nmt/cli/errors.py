@@ -10,6 +10,8 @@ import traceback
 from collections.abc import Callable, Iterable
 from difflib import SequenceMatcher
 
+from nmt.failure import Failure
+
 USER_ERRORS = (
     ValueError,
     FileNotFoundError,
@@ -33,8 +35,8 @@ def say(program: str, text: str) -> None:
 def attempt(program: str, action: Callable[[], int]) -> int:
     """Does `action` and answers for its errors.
 
-    A user's mistake becomes one line (HYDRA_FULL_ERROR=1 in the environment shows where it came from as well), a defect
-    a traceback.
+    A user's mistake becomes one line (HYDRA_FULL_ERROR=1 in the environment shows where it came from as well), and so
+    does a `Failure`; a defect becomes a traceback.
 
     Returns:
         The action's exit code, or 2 for a user's mistake, 130 when interrupted, 1 for anything else. A reader of
@@ -51,6 +53,9 @@ def attempt(program: str, action: Callable[[], int]) -> int:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
+        if isinstance(error, Failure):
+            say(program, one_line(str(error)))
+            return 1
         text = line(error)
         if text is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exception(error)

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from nmt.cli import main
 from nmt.cli.errors import nearest
+from nmt.failure import Failure
 
 Replace = Callable[[Callable[[DictConfig], None]], None]
 
@@ -55,6 +56,12 @@ def test_a_users_mistake(
     raising(error)
     assert main(["greet", "run=x"]) == 2
     assert capsys.readouterr() == ("", f"nmt greet: {text}\n")
+
+
+def test_a_failure_is_one_line_and_1(raising: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    raising(Failure("the disk is full;\n the last checkpoint is good"))
+    assert main(["greet", "run=x"]) == 1
+    assert capsys.readouterr() == ("", "nmt greet: the disk is full; the last checkpoint is good\n")
 
 
 def test_hydra_full_error_shows_where_it_came_from(
