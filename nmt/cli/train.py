@@ -108,6 +108,8 @@ def pairs_of(
         batch_tokens=settings.batch_tokens,
         subword_alpha=subword_alpha,
         seed=config.seed,
+        rank=0,
+        num_ranks=1,
     )
 
 
