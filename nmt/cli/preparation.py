@@ -115,6 +115,8 @@ def pairs_of(
         batch_tokens=settings.batch_tokens,
         subword_alpha=subword_alpha,
         seed=config.seed,
+        rank=processes.rank,
+        num_ranks=processes.size,
     )
 
 

@@ -1,8 +1,8 @@
 """`nmt train` as one of several processes, of which one fails: misbehaving.py HOW WORD...
 
-    raises    the second process has a defect at its third update
-    dies      it is killed there
-    memory    it runs out of memory there
+raises    the second process has a defect at its third update
+dies      it is killed there
+memory    it runs out of memory there
 """
 
 import os

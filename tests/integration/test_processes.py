@@ -24,7 +24,7 @@ SETTINGS = [
     "trainer.accumulate=2",
     "trainer.average_checkpoints=2",
     "trainer.batch_tokens=64",
-    "trainer.subword_alpha=0.0",
+    "trainer.subword_alpha=0.3",
     "model.dropout=0.0",
     "schedule.learning_rate=0.01",
     "schedule.warmup_steps=2",
@@ -99,9 +99,7 @@ def test_a_run_goes_on_with_another_number_of_processes(torchrun: Torchrun, tmp_
         ("memory", "nmt train (process 2 of 2): step 3: out of memory on a batch of"),
     ],
 )
-def test_a_process_that_fails_takes_the_others_down(
-    torchrun: Torchrun, tmp_path: Path, how: str, message: str
-) -> None:
+def test_a_process_that_fails_takes_the_others_down(torchrun: Torchrun, tmp_path: Path, how: str, message: str) -> None:
     script = str(Path(__file__).parent / "misbehaving.py")
     done = torchrun("run", "trainer.save_every=2", processes=2, through=(script, how))
     assert done.returncode != 0

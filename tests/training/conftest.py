@@ -95,6 +95,8 @@ class Bench:
             batch_tokens=batch_tokens,
             subword_alpha=subword_alpha,
             seed=1,
+            rank=0,
+            num_ranks=1,
         )
 
     def fit(

@@ -50,7 +50,8 @@ class FixedPairs:
 def batch_of(tokenizer: Any, *pairs: tuple[str, str]) -> Batch:
     sources, targets = zip(*pairs, strict=True)
     ids = {"pad_id": tokenizer.pad_id, "bos_id": tokenizer.bos_id, "eos_id": tokenizer.eos_id}
-    return make_batch(tokenizer.encode_source(sources), tokenizer.encode_target(targets), **ids)
+    rows = range(len(pairs))
+    return make_batch(tokenizer.encode_source(sources), tokenizer.encode_target(targets), **ids, rows=rows)
 
 
 # One update
@@ -200,6 +201,7 @@ def test_the_batch_of_a_bad_update_is_kept(bench: Any) -> None:
     source, target = bad.source.size(1), bad.target_input.size(1)
     assert kept["batches"] == [{"sentences": 1, "source_positions": source, "target_positions": target}]
     (pair,) = kept["sentences"]
+    assert pair.pop("line") == 1
     spelled = {side: text.replace(" ", "").replace("▁", " ") for side, text in pair.items()}
     assert spelled == {"source": " four five six seven</s>", "target": " vier fünf sechs sieben</s>"}
 
