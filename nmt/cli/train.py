@@ -54,12 +54,13 @@ def run(config: DictConfig) -> None:
     validation = pairs_of(validation_split, tokenizer, model, config, subword_alpha=0.0)
 
     folder = open_folder(config, tokenizer, descriptions)
-    history = History(
-        folder.history,
-        tensorboard=folder.path / "tensorboard" if settings.tensorboard else None,
-        last_step=read_progress(folder.last).step if folder.last.is_file() else 0,
-    )
-    with Interrupt() as interrupt, ProgressBar(folder.name, log=folder.path / "log.txt") as bar:
+    with folder.telling():
+        history = History(
+            folder.history,
+            tensorboard=folder.path / "tensorboard" if settings.tensorboard else None,
+            last_step=read_progress(folder.last).step if folder.last.is_file() else 0,
+        )
+    with folder.telling(), Interrupt() as interrupt, ProgressBar(folder.name, log=folder.path / "log.txt") as bar:
         bar.say(
             f"{type(model).__name__}, {model.num_parameters():,} parameters, on {device} "
             f"({torch.get_num_threads()} threads)"
@@ -82,7 +83,7 @@ def run(config: DictConfig) -> None:
         )
         if progress.best_score is not None:
             bar.say(f"best validation BLEU {progress.best_score:.2f}; the run is in {folder.path}")
-    history.close()
+        history.close()
     if interrupt.requested:
         raise KeyboardInterrupt
 
@@ -117,10 +118,11 @@ def open_folder(config: DictConfig, tokenizer: Tokenizer, descriptions: dict[str
     if config.resume:
         check_same(folder, descriptions["model"])
         return folder
-    tokenizer.save(folder.path)
-    write_text(folder.path / "config.yaml", OmegaConf.to_yaml(config))
-    for what, description in descriptions.items():  # the model comes last: it makes the folder a run
-        folder.describe(what, description)
+    with folder.telling():
+        tokenizer.save(folder.path)
+        write_text(folder.path / "config.yaml", OmegaConf.to_yaml(config))
+        for what, description in descriptions.items():  # the model comes last: it makes the folder a run
+            folder.describe(what, description)
     return folder
 
 

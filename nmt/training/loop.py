@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nmt.data.batch import Batch
 from nmt.models.seq2seq import Seq2Seq
-from nmt.run import RunFolder, load_weights, save_weights
+from nmt.run import RunFolder
 from nmt.training.checkpoint import Progress, average, load_checkpoint, save_checkpoint
 from nmt.training.history import History
 from nmt.training.loss import cross_entropy
@@ -21,6 +21,7 @@ from nmt.training.pairs import Pairs
 from nmt.training.progress import ProgressBar, duration
 from nmt.training.schedule import Schedule
 from nmt.training.window import Window
+from nmt.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
     from nmt.training.trainer import Trainer
@@ -199,6 +200,7 @@ class Loop:
         """Writes the last checkpoint."""
         self.progress.schedule = self.schedule.state()
         self.progress.window = self.window.state()
+        self.history.flush()  # first: a resumed run does not make them again
         save_checkpoint(self.run.last, self.progress, self.model, self.optimizer)
 
     def try_average(self) -> None:

@@ -10,6 +10,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from nmt.files import append
+
 
 def duration(seconds: float) -> str:
     """Seconds as a person says them: 42 s, 3 min 20 s, 1 h 05 min."""
@@ -65,5 +67,4 @@ class ProgressBar:
     def say(self, line: str) -> None:
         """Shows a line, above the bar if there is one, and logs it with the time of day."""
         self.console.print(line, markup=False, soft_wrap=True)
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")
+        append(self.log, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")

@@ -8,11 +8,12 @@ import torch
 import nmt.training.loop
 from nmt.data.batch import Batch, make_batch
 from nmt.models import Seq2Seq
-from nmt.run import RunFolder, read_weights
+from nmt.run import RunFolder
 from nmt.training.checkpoint import average, read_progress
 from nmt.training.loss import cross_entropy
 from nmt.training.schedule import InverseSquareRoot, Plateau
 from nmt.training.trainer import Trainer
+from nmt.weights import read_weights
 
 Weights = dict[str, torch.Tensor]
 
@@ -129,6 +130,7 @@ def test_dropout_is_on_in_training_and_off_in_validation(bench: Any) -> None:
     model, mode = bench.make_model("LuongLSTM", dropout=0.5, seed=1), []
     model.register_forward_pre_hook(lambda module, _: mode.append(module.training))
     bench.run = RunFolder(bench.run.path / "again")
+    bench.run.best.parent.mkdir(parents=True)
     bench.fit(model=model, max_steps=4, validate_every=3)
     assert mode == [True] * 3 + [False] * 2 + [True] + [False] * 2  # two validation batches
 
