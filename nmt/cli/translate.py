@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from nmt.cli.description import translator_of
 from nmt.cli.errors import say
-from nmt.files import replacing
+from nmt.files import make_folder, replacing
 from nmt.run import RunFolder
 from nmt.translator import Translation
 
@@ -30,6 +30,8 @@ def run(config: DictConfig) -> None:
     if config.batch_size < 1:
         raise ValueError(f"batch_size={config.batch_size} must be at least 1")
     folder = RunFolder.open(str(config.run))
+    if config.output is not None:
+        make_folder(Path(config.output).parent)
     translator, _ = translator_of(folder, config.search, device=config.device, batch_tokens=BATCH_TOKENS)
     by_hand = config.input is None and sys.stdin.isatty()
     with (

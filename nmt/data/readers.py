@@ -145,7 +145,7 @@ def _read_jsonl(path: Path, source: str, target: str) -> Iterator[tuple[str, str
             continue
         try:
             row = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
             raise ValueError(f"{path} line {number} is not JSON: {error}") from None
         pair = row.get("translation", row) if isinstance(row, dict) else row
         if not isinstance(pair, dict):

@@ -27,7 +27,7 @@ from typing import Any
 import sentencepiece
 
 from nmt.data.subwords import BpeSubwords, Subwords, UnigramSubwords
-from nmt.files import read_json, replacing, write_json
+from nmt.files import read_bytes, read_json, replacing, write_json
 
 FORMAT = 1
 """The version of tokenizer.json; a reader refuses a newer one."""
@@ -54,7 +54,7 @@ class Tokenizer:
         self._source = _processor(source_model)
         self._target = self._source if target_model is None else _processor(target_model)
         special = _special_ids(self._source)
-        if special != _special_ids(self._target) or min(special) < 0:
+        if special != _special_ids(self._target) or min(special) < 0 or len(set(special)) < len(special):
             raise ValueError(
                 f"the SentencePiece models need pad, bos, eos and unk, with the same ids on both sides; "
                 f"source has {special}, target {_special_ids(self._target)}"
@@ -228,8 +228,12 @@ def _processor(model: bytes) -> Any:
     try:
         if not model:
             raise RuntimeError("it is empty")
-        return sentencepiece.SentencePieceProcessor(model_proto=model)
-    except RuntimeError:
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        # What the library finds out only when it is asked: pieces that are no text, a model that cannot sample.
+        processor.id_to_piece(list(range(processor.get_piece_size())))
+        processor.encode(["a"], num_threads=1, enable_sampling=True, nbest_size=-1, alpha=0.1)
+        return processor
+    except (RuntimeError, UnicodeDecodeError):
         raise ValueError("not a SentencePiece model") from None
 
 
@@ -308,7 +312,7 @@ def _whole(text: str) -> str:
 def _description(path: Path) -> dict[str, Any]:
     """What tokenizer.json says, with every field of the right kind. Raises ValueError."""
     description = read_json(path)
-    if not isinstance(description, dict) or not isinstance(description.get("format"), int):
+    if not isinstance(description, dict) or type(description.get("format")) is not int:
         raise ValueError(f"{path} is damaged: it is not a tokenizer's description")
     if description["format"] > FORMAT:
         raise ValueError(
@@ -331,10 +335,7 @@ def _description(path: Path) -> dict[str, Any]:
 def _model_bytes(folder: Path, description: dict[str, Any], side: str) -> bytes:
     """The bytes of one side's model, if they are those that the description was written for. Raises ValueError."""
     path: Path = folder / description["files"][side]
-    try:
-        model = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path}, which tokenizer.json names, cannot be read: {error.strerror}") from None
+    model = read_bytes(path)
     if _sha256(model) != description["sha256"][side]:
         raise ValueError(f"{path} is damaged or from another run: it is not the file that tokenizer.json describes")
     return model

@@ -276,6 +276,7 @@ def test_damaged_folders_are_named_in_one_line(damage, named, tmp_path):
 )
 def test_only_plain_names_are_opened(name, tmp_path):
     run = tmp_path / "run"
+    run.mkdir()
     made("separate").save(run)
     made("separate").save(tmp_path)
     edit("tokenizer.json", files={"source": name, "target": "target.model"})(run)

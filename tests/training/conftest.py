@@ -72,7 +72,7 @@ class Bench:
         self.dataset = dataset
         self.model: Seq2Seq
         self.said = folder / "log.txt"
-        folder.mkdir()
+        self.run.best.parent.mkdir(parents=True)
 
     def make_model(self, name: str, *, dropout: float, seed: int) -> Seq2Seq:
         torch.manual_seed(seed)
