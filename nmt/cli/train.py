@@ -13,11 +13,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from nmt import models, search
 from nmt.cli.description import describe
+from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
 from nmt.data.tokenizer import Tokenizer
 from nmt.evaluation.metrics import bleu
-from nmt.files import write_text
+from nmt.files import write_json, write_text
 from nmt.models import Seq2Seq
 from nmt.run import Description, RunFolder, build
 from nmt.training.checkpoint import read_progress
@@ -30,6 +31,8 @@ from nmt.translator import Translator, pick_device
 
 ELSEWHERE = ("batch_tokens", "max_length", "subword_alpha", "device", "num_workers", "tensorboard")
 """The keys of the trainer's group that are for other classes than `Trainer`."""
+
+ONLY_EMPTY = Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=False)
 
 
 def run(config: DictConfig) -> None:
@@ -50,10 +53,20 @@ def run(config: DictConfig) -> None:
     model: Seq2Seq = build(descriptions["model"], models).to(device)
     descriptions["model"]["parameters"] = model.num_parameters()
     optimizer = instantiate(config.optimizer)(model.parameters(), lr=schedule.rate(1))
-    pairs = pairs_of(train_split, tokenizer, model, config, subword_alpha=settings.subword_alpha)
-    validation = pairs_of(validation_split, tokenizer, model, config, subword_alpha=0.0)
+    pairs = pairs_of(
+        train_split,
+        tokenizer,
+        model,
+        config,
+        cleaning=instantiate(config.cleaning),
+        subword_alpha=settings.subword_alpha,
+    )
+    # Its loss has nothing to learn from an empty line; its BLEU is measured on the whole split, see `validator`.
+    validation = pairs_of(validation_split, tokenizer, model, config, cleaning=ONLY_EMPTY, subword_alpha=0.0)
 
     folder = open_folder(config, tokenizer, descriptions)
+    repairs = corpus.repairs(config.train_split)
+    write_json(folder.path / "cleaning.json", {**pairs.report.record(), "repaired": repairs})
     history = History(
         folder.history,
         tensorboard=folder.path / "tensorboard" if settings.tensorboard else None,
@@ -64,10 +77,8 @@ def run(config: DictConfig) -> None:
             f"{type(model).__name__}, {model.num_parameters():,} parameters, on {device} "
             f"({torch.get_num_threads()} threads)"
         )
-        bar.say(
-            f"{len(pairs):,} training pairs; left out: {pairs.num_empty:,} with an empty side, "
-            f"{pairs.num_long:,} of more than {pairs.max_length} pieces"
-        )
+        for line in [*pairs.report.lines(), *repairs]:
+            bar.say(line)
         progress = trainer.fit(
             model,
             pairs=pairs,
@@ -97,13 +108,20 @@ def tokenizer_for(config: DictConfig, split: Dataset) -> Tokenizer:
 
 
 def pairs_of(
-    split: Dataset, tokenizer: Tokenizer, model: Seq2Seq, config: DictConfig, *, subword_alpha: float
+    split: Dataset,
+    tokenizer: Tokenizer,
+    model: Seq2Seq,
+    config: DictConfig,
+    *,
+    cleaning: Cleaning,
+    subword_alpha: float,
 ) -> Pairs:
     """A split as batches for `model`."""
     settings = config.trainer
     return Pairs(
         encode_corpus(split, tokenizer, num_workers=settings.num_workers),
         tokenizer,
+        cleaning=cleaning,
         max_length=min(settings.max_length, model.max_length or settings.max_length),
         batch_tokens=settings.batch_tokens,
         subword_alpha=subword_alpha,
