@@ -7,7 +7,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from nmt.cli.preparation import Preparation, prepare, validator
-from nmt.files import read_text, write_text
+from nmt.files import read_text, write_json, write_text
 from nmt.run import Description, RunFolder
 from nmt.training.checkpoint import Progress, read_progress
 from nmt.training.history import History
@@ -44,12 +44,11 @@ def train(config: DictConfig, parts: Preparation, processes: Processes) -> None:
             f"{type(model).__name__}, {model.num_parameters():,} parameters, on {model.device} "
             f"({torch.get_num_threads()} threads{among})"
         )
-        bar.say(
-            f"{len(pairs):,} training pairs; left out: {pairs.num_empty:,} with an empty side, "
-            f"{pairs.num_long:,} of more than {pairs.max_length} pieces"
-        )
-        for change in changed:
-            bar.say(f"the run was begun with {change}")
+        repairs = parts.corpus.repairs(config.train_split)
+        for line in [*pairs.report.lines(), *repairs, *(f"the run was begun with {change}" for change in changed)]:
+            bar.say(line)
+        if processes.leads:
+            write_json(folder.path / "cleaning.json", {**pairs.report.record(), "repaired": repairs})
         progress = parts.trainer.fit(
             model,
             pairs=pairs,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.data.batch import Batch, make_batch, without_tokens
+from nmt.data.cleaning import Cleaning
 from nmt.data.encoding import lengths
 from nmt.data.sampler import TokenBudgetSampler
 from nmt.data.tokenizer import Tokenizer
@@ -23,6 +24,7 @@ class Pairs:
     Args:
         dataset: with the columns of `encode_corpus`; it stays on the disk, rows are read as batches need them.
         tokenizer: the one that encoded it.
+        cleaning: the rules by which pairs are left out; `report` says what they did.
         max_length: the most pieces of a side, `eos` included; longer pairs are left out.
         batch_tokens: the budget of a batch, see `TokenBudgetSampler`.
         subword_alpha: 0 = always the best segmentation; above, another one is drawn for every sentence in every epoch
@@ -40,6 +42,7 @@ class Pairs:
         dataset: Dataset,
         tokenizer: Tokenizer,
         *,
+        cleaning: Cleaning,
         max_length: int,
         batch_tokens: int,
         subword_alpha: float,
@@ -51,18 +54,13 @@ class Pairs:
         if max_length < 2:
             raise ValueError(f"max_length={max_length} must be at least 2")
         tokenizer.check_alpha(subword_alpha)
-        source_lengths, target_lengths = lengths(dataset, "source_ids") + 1, lengths(dataset, "target_ids") + 1
-        shortest, longest = np.minimum(source_lengths, target_lengths), np.maximum(source_lengths, target_lengths)
-        self.kept: NDArray[np.int64] = np.flatnonzero((shortest > 1) & (longest <= max_length))
-        self.num_empty = int((shortest == 1).sum())
-        self.num_long = len(dataset) - len(self.kept) - self.num_empty
-        if len(self.kept) == 0:
-            raise ValueError(
-                f"no pair of {len(dataset)} can be used: {self.num_empty} have an empty side, {self.num_long} are "
-                f"longer than max_length={max_length} pieces"
-            )
+        self.report = cleaning.examine(dataset, max_length=max_length)
+        self.kept = self.report.kept
         self.sampler = TokenBudgetSampler(
-            source_lengths[self.kept], target_lengths[self.kept], batch_tokens=batch_tokens, seed=seed
+            lengths(dataset, "source_ids")[self.kept] + 1,
+            lengths(dataset, "target_ids")[self.kept] + 1,
+            batch_tokens=batch_tokens,
+            seed=seed,
         )
         # Text is read only where it is cut up anew: decoding a column that nobody looks at would cost in every batch.
         columns = ["source_ids", "target_ids"] + (["source", "target"] if subword_alpha > 0 else [])

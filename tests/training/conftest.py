@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from nmt import models
+from nmt.data.cleaning import Cleaning
 from nmt.data.encoding import encode_corpus
 from nmt.data.tokenizer import Tokenizer
 from nmt.models import Seq2Seq
@@ -91,6 +92,7 @@ class Bench:
         return Pairs(
             self.dataset,
             self.tokenizer,
+            cleaning=Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=False),
             max_length=64,
             batch_tokens=batch_tokens,
             subword_alpha=subword_alpha,

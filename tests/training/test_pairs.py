@@ -8,10 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.data.batch import Batch
+from nmt.data.cleaning import Cleaning
 from nmt.data.encoding import encode_corpus
 from nmt.data.tokenizer import Tokenizer
 from nmt.training.loss import cross_entropy
 from nmt.training.pairs import Pairs
+
+CLEANING = Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=False)
 
 
 def encode(tokenizer: Tokenizer, pairs: Iterable[tuple[str, str]]) -> datasets.Dataset:
@@ -21,7 +24,7 @@ def encode(tokenizer: Tokenizer, pairs: Iterable[tuple[str, str]]) -> datasets.D
 
 def make(dataset: datasets.Dataset, tokenizer: Tokenizer, **changes: Any) -> Pairs:
     arguments = {"max_length": 40, "batch_tokens": 100, "subword_alpha": 0.0, "seed": 1, "rank": 0, "num_ranks": 1}
-    return Pairs(dataset, tokenizer, **(arguments | changes))
+    return Pairs(dataset, tokenizer, **(arguments | {"cleaning": CLEANING} | changes))
 
 
 def same(first: Batch, second: Batch) -> bool:
@@ -52,17 +55,17 @@ def test_empty_and_long_pairs_are_left_out(tokenizer: Tokenizer) -> None:
     assert lengths[0] < lengths[1]
     rows = [(four, four), ("", four), (four, ""), ("", ""), (five, four), (four, five), (" ", five), (four, four)]
     pairs = make(encode(tokenizer, rows), tokenizer, max_length=lengths[0])
-    assert (len(pairs), pairs.num_empty, pairs.num_long) == (2, 4, 2)
+    assert len(pairs) == 2
+    assert pairs.report.dropped == {"both sides empty": 1, "source empty": 2, "target empty": 1, "too long": 2}
     assert sentences(pairs.epoch(0, start=0), tokenizer) == [four, four]
     assert len(make(encode(tokenizer, rows), tokenizer, max_length=lengths[1])) == 4
 
 
-def test_nothing_left_is_an_error(tokenizer: Tokenizer) -> None:
-    dataset = encode(tokenizer, [("one two three", "eins"), ("", "eins"), ("one", "")])
-    with pytest.raises(
-        ValueError, match="no pair of 3 can be used: 2 have an empty side, 1 are longer than max_length=2"
-    ):
-        make(dataset, tokenizer, max_length=2)
+def test_the_rules_are_those_that_were_given(tokenizer: Tokenizer) -> None:
+    dataset = encode(tokenizer, [("one", "eins"), ("one", "eins"), ("", "eins")])
+    rules = Cleaning(drop_empty=False, max_ratio=None, drop_duplicates=True)
+    (batch,) = make(dataset, tokenizer, cleaning=rules).epoch(0, start=0)
+    assert sorted(batch.rows) == [0, 2]
 
 
 @pytest.mark.parametrize("changes", [{"max_length": 1}, {"subword_alpha": -0.1}, {"batch_tokens": 0}])
