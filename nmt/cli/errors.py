@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 from difflib import SequenceMatcher
+from typing import TextIO
 
 from nmt.failure import Failure
 
@@ -28,8 +29,14 @@ class UserError(ValueError):
 
 
 def say(program: str, text: str) -> None:
-    """One line to the person at the terminal. Standard output is for results."""
-    print(f"{program}: {text}", file=sys.stderr, flush=True)
+    """One line to the person at the terminal. Standard output is for results.
+
+    Where standard error cannot be written any more, the work goes on unheard.
+    """
+    try:
+        print(f"{program}: {text}", file=sys.stderr, flush=True)
+    except OSError:
+        _let_go(sys.stderr)
 
 
 def attempt(program: str, action: Callable[[], int]) -> int:
@@ -44,15 +51,21 @@ def attempt(program: str, action: Callable[[], int]) -> int:
     """
     try:
         code = action()
-        sys.stdout.flush()  # here, not at the interpreter's end: a broken pipe must meet the handler below
+        if sys.stdout is not None:  # None: the caller closed it
+            sys.stdout.flush()  # here, not at the interpreter's end: a broken pipe must meet the handler below
         return code
     except KeyboardInterrupt:
         say(program, "interrupted")
         return 130
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _let_go(sys.stdout)
             return 0
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except OSError:  # such as a full disk's; the interpreter would try again at its end, and have the last word
+            _let_go(sys.stdout)
         if isinstance(error, Failure):
             say(program, one_line(str(error)))
             return 1
@@ -126,11 +139,16 @@ def _instantiation(error: BaseException) -> str | None:
     return None if text is None else f"{key}{text}"
 
 
+def _let_go(stream: TextIO) -> None:
+    """Sends what a stream still holds, and all that is yet to come, to nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _nobody_reads() -> bool:
     """Whether standard output is a pipe whose reader has gone."""
     try:
         descriptor = sys.stdout.fileno()
-    except OSError:
+    except (AttributeError, OSError):  # None where the caller closed it
         return False
     poll = select.poll()
     poll.register(descriptor, 0)  # errors are reported unasked
