@@ -39,6 +39,13 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
+def append(path: Path, line: str) -> None:
+    """Adds a line, its end included, to the file at `path`: one write, and on the disk when this returns."""
+    with path.open("ab", buffering=0) as file:
+        file.write(line.encode("utf-8"))
+        os.fsync(file.fileno())
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as indented JSON, whole or not at all."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")

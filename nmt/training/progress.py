@@ -10,6 +10,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from nmt.files import append
+
 
 def duration(seconds: float) -> str:
     """Seconds as a person says them: 42 s, 3 min 20 s, 1 h 05 min."""
@@ -31,11 +33,11 @@ class ProgressBar:
 
     Args:
         title: stands before the bar.
-        log: the file that lines are appended to.
+        log: the file that lines are appended to; None = nothing is shown or kept, as in a process that does not speak.
     """
 
-    def __init__(self, title: str, *, log: Path) -> None:
-        self.console = Console(stderr=True, highlight=False)
+    def __init__(self, title: str, *, log: Path | None) -> None:
+        self.console = Console(stderr=True, highlight=False, quiet=log is None)
         self.log = log
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -43,7 +45,7 @@ class ProgressBar:
             TextColumn("{task.percentage:>3.0f}% {task.fields[facts]}"),
             console=self.console,
             transient=True,
-            disable=not self.console.is_terminal,
+            disable=log is None or not self.console.is_terminal,
         )
         self._task: TaskID = self._bar.add_task(title, total=1.0, facts="")
         self._began = time.monotonic()
@@ -65,5 +67,5 @@ class ProgressBar:
     def say(self, line: str) -> None:
         """Shows a line, above the bar if there is one, and logs it with the time of day."""
         self.console.print(line, markup=False, soft_wrap=True)
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")
+        if self.log is not None:
+            append(self.log, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")

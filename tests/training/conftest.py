@@ -17,6 +17,7 @@ from nmt.run import RunFolder, build
 from nmt.training.checkpoint import Progress, read_progress
 from nmt.training.history import History
 from nmt.training.pairs import Pairs
+from nmt.training.processes import Processes
 from nmt.training.progress import ProgressBar
 from nmt.training.schedule import Plateau, Schedule
 from nmt.training.trainer import Trainer
@@ -31,6 +32,9 @@ SETTINGS: dict[str, Any] = {
     "precision": "fp32",
     "log_every": 2,
     "validate_every": 3,
+    "save_every": None,
+    "save_minutes": None,
+    "skip_nonfinite": 0,
     "patience": None,
     "average_checkpoints": 1,
 }
@@ -109,10 +113,10 @@ class Bench:
     ) -> Progress:
         self.model = model if model is not None else self.make_model(name, dropout=dropout, seed=seed)
         pairs = pairs if pairs is not None else self.make_pairs()
-        last_step = read_progress(self.run.last).step if self.run.last.is_file() else 0
-        history = History(self.run.history, tensorboard=None, last_step=last_step)
+        begun = read_progress(self.run.last) if self.run.last.is_file() else Progress()
+        history = History(self.run.history, tensorboard=None, records=begun.records, last_step=begun.step)
         updates = optimizer(self.model.parameters(), lr=1.0)
-        steps = [last_step]
+        steps = [begun.step]
         updates.register_step_post_hook(lambda *_: steps.append(steps[-1] + 1))
         with ProgressBar("tiny", log=self.said) as bar:
             return Trainer(**(SETTINGS | settings)).fit(
@@ -126,6 +130,8 @@ class Bench:
                 history=history,
                 bar=bar,
                 stop=lambda: stop_at is not None and steps[-1] >= stop_at,
+                processes=Processes(),
+                seed=1,
             )
 
     def records(self, kind: str) -> list[dict[str, Any]]:
