@@ -376,16 +376,19 @@ def test_memory_does_not_grow_with_the_input(
     assert source.marks[2_000] - source.marks[20_000] < 100_000  # bytes; a list of the lines would be a million
 
 
-def process(*arguments: str, **streams: int) -> subprocess.Popen[bytes]:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
-    return subprocess.Popen([sys.executable, "-m", "nmt", "translate", *arguments, "device=cpu"], **pipes)  # type: ignore[call-overload]
+@pytest.fixture
+def buffered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes hold output back as they do by default, or none would show a flush that is missing."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
 
 
+@pytest.mark.usefixtures("buffered")
 @pytest.mark.parametrize("kind", ["recurrent", "babbling"])
 def test_it_streams_and_a_closed_pipe_is_quiet(trained_run: Path, babbling_run: Path, kind: str) -> None:
     """Each line comes out before the next is written, in a process of its own; then nobody reads any more."""
     folder = trained_run if kind == "recurrent" else babbling_run
-    with process(f"run={folder}", "batch_size=1") as running:
+    command = [sys.executable, "-m", "nmt", "translate", f"run={folder}", "batch_size=1", "device=cpu"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdin is not None
         assert running.stdout is not None
         assert running.stderr is not None
@@ -404,6 +407,7 @@ def test_it_streams_and_a_closed_pipe_is_quiet(trained_run: Path, babbling_run: 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("buffered")
 @pytest.mark.parametrize(
     ("line", "code", "num_lines", "said"),
     [
