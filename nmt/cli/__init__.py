@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 2 the user's mistake, 1 anything else, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _occupy_closed_streams()
     command = next((command for command in COMMANDS if arguments[:1] == [command.name]), None)
     if command is None:
         return attempt("nmt", lambda: _answer(arguments))
@@ -71,6 +72,21 @@ def _start(command: Command, arguments: list[str]) -> int:
     from nmt.cli.application import start  # brings in hydra, which `nmt --help` does without
 
     return start(command, arguments)
+
+
+def _occupy_closed_streams() -> None:
+    """Gives the numbers of standard streams that the caller closed (`2>&-`) to nothing.
+
+    Else the next file that is opened would get such a number, and take in what anybody writes there; and Python would
+    print to standard output what is meant for a standard error that is None.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _answer(arguments: list[str]) -> int:

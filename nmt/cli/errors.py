@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from difflib import SequenceMatcher
-from typing import TypeGuard
+from typing import TextIO, TypeGuard
 
 from nmt.failure import Failure
 from nmt.files import trouble
@@ -41,9 +41,14 @@ class UserError(ValueError):
 
 
 def say(program: str, text: str) -> None:
-    """One line to the person at the terminal, if that can be reached. Standard output is for results."""
-    with suppress(OSError):
+    """One line to the person at the terminal. Standard output is for results.
+
+    Where standard error cannot be written any more, the work goes on unheard.
+    """
+    try:
         print(f"{program}: {text}", file=sys.stderr, flush=True)
+    except OSError:
+        _let_go(sys.stderr)
 
 
 def attempt(program: str, action: Callable[[], int]) -> int:
@@ -59,20 +64,26 @@ def attempt(program: str, action: Callable[[], int]) -> int:
     threading.excepthook = _in_a_thread
     try:
         code = action()
-        sys.stdout.flush()  # here, not at the interpreter's end: a broken pipe must meet the handler below
+        if sys.stdout is not None:  # None: the caller closed it
+            sys.stdout.flush()  # here, not at the interpreter's end: a broken pipe must meet the handler below
         return code
     except KeyboardInterrupt:
         say(program, "interrupted")
         return 130
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
-            _leave_standard_output()
+            _let_go(sys.stdout)
             return 0
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except OSError:  # such as a full disk's; the interpreter would try again at its end, and have the last word
+            _let_go(sys.stdout)
         if isinstance(error, Failure):
             say(program, one_line(str(error)))
             return 1
         if _is_trouble(error):
-            _leave_standard_output()
+            _let_go(sys.stdout)
             say(program, one_line(f"{_place(error)}: {trouble(error)}"))
             return 1
         text = line(error)
@@ -156,10 +167,11 @@ def _place(error: OSError) -> str:
     return str(error.filename) if error.filename is not None else "the output cannot be written"
 
 
-def _leave_standard_output() -> None:
-    """What is still kept back for it goes nowhere: the interpreter's end would try to write it again."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _let_go(stream: TextIO | None) -> None:
+    """Sends what a stream still holds, and all that is yet to come, to nowhere."""
+    if stream is not None:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _in_a_thread(arguments: threading.ExceptHookArgs) -> None:
@@ -172,7 +184,7 @@ def _nobody_reads() -> bool:
     """Whether standard output is a pipe whose reader has gone."""
     try:
         descriptor = sys.stdout.fileno()
-    except OSError:
+    except (AttributeError, OSError):  # None where the caller closed it
         return False
     poll = select.poll()
     poll.register(descriptor, 0)  # errors are reported unasked

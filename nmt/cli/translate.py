@@ -1,11 +1,18 @@
-"""`nmt translate`: lines in, lines out."""
+"""`nmt translate`: lines in, lines out.
+
+One line in is one line out, in order, whatever is in it: a line ends at a line feed and nowhere else, and what comes
+out holds nothing else that any reader takes for the end of a line. What a line suffered is said on standard error.
+No more is held in memory than the lines of one batch, each up to LONGEST_LINE.
+"""
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,12 +20,47 @@ from omegaconf import DictConfig
 
 from nmt.cli.description import translator_of
 from nmt.cli.errors import say
+from nmt.failure import Failure
 from nmt.files import make_folder, replacing
 from nmt.run import RunFolder
 from nmt.translator import Translation
 
 BATCH_TOKENS = 4096
 """Most sentences × pieces of one batch: bounds the memory, whatever the lines are like."""
+
+LONGEST_LINE = 2**20
+"""Bytes of a line that are read; the rest is passed over. No model takes as many pieces, and a file without line feeds,
+or an endless stream, would else be one line in memory."""
+
+MOST_REMARKS = 20
+"""So many lines of a kind are remarked on one by one; more are only counted."""
+
+SEPARATORS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+"""Line separators that JSON leaves as they are inside a text."""
+
+
+class Remarks:
+    """What is said about single lines on standard error: the first of each kind one by one, the rest as a number.
+
+    A million lines that are all too long must not drown what else there is to say, nor fill a log.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def __call__(self, kind: str, number: int, message: str) -> None:
+        """Says `message` about line `number`, from 1. `kind` ends the sentence "5 lines in all …"."""
+        self.counts[kind] += 1
+        if self.counts[kind] <= MOST_REMARKS:
+            say("nmt translate", f"line {number}: {message}")
+        if self.counts[kind] == MOST_REMARKS:
+            say("nmt translate", f"further lines that {kind} are only counted")
+
+    def close(self) -> None:
+        """Says the numbers of those that were only counted."""
+        for kind, count in self.counts.items():
+            if count > MOST_REMARKS:
+                say("nmt translate", f"{count:,} lines in all {kind}")
 
 
 def run(config: DictConfig) -> None:
@@ -33,55 +75,102 @@ def run(config: DictConfig) -> None:
     if config.output is not None:
         make_folder(Path(config.output).parent)
     translator, _ = translator_of(folder, config.search, device=config.device, batch_tokens=BATCH_TOKENS)
-    by_hand = config.input is None and sys.stdin.isatty()
-    with (
-        nullcontext(sys.stdin.buffer) if config.input is None else Path(config.input).open("rb") as source,
-        nullcontext(sys.stdout.buffer) if config.output is None else replacing(Path(config.output)) as target,
-    ):
+    shape: Callable[[list[Translation]], str] = as_text if config.format == "text" else as_json
+    remarks = Remarks()
+    with opened_input(config.input) as source, opened_output(config.output) as target:
+        by_hand = config.input is None and sys.stdin.isatty()
         results = translator.stream(
-            read_lines(source, prompt="> " if by_hand else ""),
+            read_lines(source, remarks, prompt="> " if by_hand else ""),
             n_best=config.n_best,
             batch_size=1 if by_hand else config.batch_size,
             need_attention=config.attention,
-            warn=lambda number, message: say("nmt translate", f"line {number + 1}: {message}"),
+            warn=lambda number, message: remarks("were cut off", number + 1, message),
         )
-        for translations in results:
-            line = (
-                translations[0].text
-                if config.format == "text"
-                else json.dumps(as_json(translations), ensure_ascii=False)
-            )
-            target.write(line.encode("utf-8", errors="replace") + b"\n")
-            target.flush()
+        for number, translations in enumerate(results):
+            line = shape(translations).encode("utf-8", errors="replace") + b"\n"
+            try:
+                target.write(line)
+                target.flush()
+            except BrokenPipeError:  # the reader has seen enough
+                raise
+            except OSError as error:
+                name = "standard output" if config.output is None else f"output={config.output}"
+                raise Failure(
+                    f"{name} cannot be written ({(error.strerror or str(error)).lower()}) after {number:,} lines"
+                ) from error
+    remarks.close()
 
 
-def read_lines(source: BinaryIO, *, prompt: str) -> Iterator[str]:
-    """The lines of a binary file without their ends: only a line feed ends one, as it does for `wc -l`.
+def opened_input(path: str | None) -> AbstractContextManager[BinaryIO]:
+    """The file, or standard input. Raises ValueError where the caller closed that."""
+    if path is not None:
+        return Path(path).open("rb")
+    if sys.stdin is None:
+        raise ValueError("standard input is closed: name a file with input=FILE")
+    return nullcontext(sys.stdin.buffer)
 
-    Bytes that are not UTF-8 become U+FFFD, and a line on standard error says so.
+
+def opened_output(path: str | None) -> AbstractContextManager[BinaryIO]:
+    """The file, whole or not at all, or standard output. Raises ValueError where the caller closed that."""
+    if path is not None:
+        return replacing(Path(path))
+    if sys.stdout is None:
+        raise ValueError("standard output is closed: name a file with output=FILE")
+    return nullcontext(sys.stdout.buffer)
+
+
+def read_lines(source: BinaryIO, remarks: Remarks, *, prompt: str) -> Iterator[str]:
+    """The lines of a binary file without their ends: only a line feed ends one, as it does for `wc -l`, and the last
+    one may lack it. A carriage return before it goes with it.
+
+    Bytes that are not UTF-8 become U+FFFD, a line over LONGEST_LINE is cut, and a remark says so.
     """
     number = 0
     while True:
         if prompt:
             print(prompt, end="", file=sys.stderr, flush=True)
-        line = source.readline()
+        line = source.readline(LONGEST_LINE)
         if not line:
             if prompt:
                 print(file=sys.stderr)  # the shell's own prompt begins a new line
             return
         number += 1
+        whole = line.endswith(b"\n") or not (passed := pass_over(source))
+        if not whole:
+            remarks("were not read whole", number, f"{len(line) + passed:,} bytes, only {len(line):,} are read")
         text = line.removesuffix(b"\n").removesuffix(b"\r")
         try:
-            yield text.decode("utf-8")
+            yield decoded(text, whole=whole, errors="strict")
         except UnicodeDecodeError as error:
-            say("nmt translate", f"line {number}: byte {error.start + 1} is not UTF-8; replaced")
-            yield text.decode("utf-8", errors="replace")
+            remarks("were not UTF-8", number, f"byte {error.start + 1} is not UTF-8; replaced")
+            yield decoded(text, whole=whole, errors="replace")
 
 
-def as_json(translations: list[Translation]) -> dict[str, Any]:
-    """The best translation of a line, and the list of all that were asked for."""
+def pass_over(source: BinaryIO) -> int:
+    """Reads up to the next line end; how many bytes, that end not counted."""
+    passed = 0
+    while piece := source.readline(LONGEST_LINE):
+        passed += len(piece)
+        if piece.endswith(b"\n"):
+            return passed - 1
+    return passed
+
+
+def decoded(line: bytes, *, whole: bool, errors: str) -> str:
+    """The text of UTF-8; of a line that is not whole, without the character in which it was cut."""
+    return codecs.getincrementaldecoder("utf-8")(errors).decode(line, final=whole)
+
+
+def as_text(translations: list[Translation]) -> str:
+    """The best translation of a line."""
+    return translations[0].text
+
+
+def as_json(translations: list[Translation]) -> str:
+    """A JSON object of the best translation of a line, with the list of all if several were asked for."""
     every = [_as_json(translation) for translation in translations]
-    return {**every[0], "n_best": every} if len(every) > 1 else every[0]
+    value = {**every[0], "n_best": every} if len(every) > 1 else every[0]
+    return json.dumps(value, ensure_ascii=False).translate(SEPARATORS)
 
 
 def _as_json(translation: Translation) -> dict[str, Any]:

@@ -34,6 +34,7 @@ FORMAT = 1
 
 MODEL_TYPES = ("unigram", "bpe")
 SIDES = ("source", "target")
+LINE_END = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
 class Tokenizer:
@@ -171,10 +172,14 @@ class Tokenizer:
         return {**self.__dict__, "_subwords": {}}  # what was remembered about words stays behind
 
     def decode_target(self, ids: Sequence[int]) -> str:
-        """The text of the pieces, on one line whatever they are. pad, bos and eos are left out; unk becomes "⁇"."""
+        """The text of the pieces. pad, bos and eos are left out; unk becomes "⁇".
+
+        It is one line whatever the pieces are, to every reader: byte pieces can spell all that `str.splitlines` splits
+        at (\\n, \\r, \\v, \\f, \\x1c to \\x1e, U+0085, U+2028, U+2029), and each of these becomes a space.
+        """
         silent = {self.pad_id, self.bos_id, self.eos_id}
         text: str = self._target.decode([id for id in map(int, ids) if id not in silent])
-        return text.replace("\r", " ").replace("\n", " ")  # byte pieces can spell a line end
+        return LINE_END.sub(" ", text)
 
     def source_pieces(self, ids: Sequence[int]) -> list[str]:
         """The pieces as they are shown to people: "▁" opens a word, special pieces look like "</s>"."""

@@ -17,7 +17,7 @@ import torch
 from safetensors import safe_open
 
 import nmt
-import nmt.cli.train
+import nmt.cli.preparation
 from nmt.cli import main
 from nmt.cli.configuration import conf_folder
 from nmt.run import RunFolder
@@ -151,13 +151,13 @@ def test_cleaning_can_be_switched_off(train: Train, tmp_path: Path, own_corpus: 
 def test_nothing_is_left_out_of_validation(train: Train, own_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     size = spoil(own_corpus, "val")
     measured = []
-    bleu = nmt.cli.train.bleu
+    bleu = nmt.cli.preparation.bleu
 
     def measure(hypotheses: list[str], references: list[str]) -> float:
         measured.append((len(hypotheses), references))
         return bleu(hypotheses, references)
 
-    monkeypatch.setattr(nmt.cli.train, "bleu", measure)
+    monkeypatch.setattr(nmt.cli.preparation, "bleu", measure)
     assert train(f"data.path={own_corpus}") == 0
     references = (own_corpus / "val.de").read_text().split("\n")[:-1]
     assert measured == [(size, references)]

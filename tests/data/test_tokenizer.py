@@ -120,11 +120,15 @@ def test_decoding_gives_one_line_and_leaves_special_pieces_out(tokenizer, data):
     assert not {"<pad>", "<s>", "</s>"} & set(re.findall(r"<[a-z/]*>", text))
 
 
-def test_byte_pieces_cannot_break_the_line():
+SEPARATORS = [chr(code) for code in range(0x110000) if len(f"a{chr(code)}b".splitlines()) > 1]
+
+
+@pytest.mark.parametrize("separator", SEPARATORS, ids=ascii)
+def test_byte_pieces_cannot_break_the_line(separator):
     tokenizer = made("bytes")
     pieces = tokenizer.target_pieces(range(tokenizer.target_size))
-    ids = [pieces.index("<0x41>"), pieces.index("<0x0A>"), pieces.index("<0x0D>"), pieces.index("<0x42>")]
-    assert tokenizer.decode_target(ids) == "A  B"
+    ids = [pieces.index(f"<0x{byte:02X}>") for byte in f"A{separator}{separator}B{separator}".encode()]
+    assert tokenizer.decode_target(ids) == "A  B "
 
 
 def test_an_unseen_character_is_unk_or_bytes():
