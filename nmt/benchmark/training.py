@@ -19,10 +19,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from nmt.benchmark.device import Clock, peak_memory
 from nmt.data.batch import Batch
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.loss import cross_entropy
+from nmt.training.loss import linear_cross_entropy
 
-Loss = Callable[[Tensor, Batch], Tensor]
-"""The mean loss per target token of logits (B, T, V)."""
+Loss = Callable[[Seq2Seq, Batch], Tensor]
+"""The mean loss per target token of a model on a batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,7 @@ class Learner:
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         with self.autocast():
-            logits = self.model(batch.source, batch.source_mask, batch.target_input)  # (B, T, V)
-        loss = self.loss(logits, batch)
+            loss = self.loss(self.model, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         limit = self.clip_norm if self.clip_norm is not None else float("inf")
         nn.utils.clip_grad_norm_(self.model.parameters(), limit)
@@ -57,8 +56,15 @@ class Learner:
 def own_loss(label_smoothing: float) -> Loss:
     """The trainer's loss."""
 
-    def loss(logits: Tensor, batch: Batch) -> Tensor:
-        total, _ = cross_entropy(logits, batch.target_output, batch.target_mask, label_smoothing=label_smoothing)
+    def loss(model: Seq2Seq, batch: Batch) -> Tensor:
+        readouts = model.readouts(batch.source, batch.source_mask, batch.target_input)  # (B, T, E)
+        total, _ = linear_cross_entropy(
+            readouts,
+            model.vocabulary.output,
+            batch.target_output,
+            batch.target_mask,
+            label_smoothing=label_smoothing,
+        )
         return total / batch.num_tokens
 
     return loss
@@ -68,7 +74,8 @@ def plain_loss(label_smoothing: float, *, pad_id: int) -> Loss:
     """torch's, which goes over padding too and then ignores it."""
     criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing, ignore_index=pad_id)
 
-    def loss(logits: Tensor, batch: Batch) -> Tensor:
+    def loss(model: Seq2Seq, batch: Batch) -> Tensor:
+        logits = model(batch.source, batch.source_mask, batch.target_input)  # (B, T, V)
         # A piece may be `pad` in the text as well; what is padding the mask knows.
         target = batch.target_output.masked_fill(~batch.target_mask, pad_id)
         value: Tensor = criterion(logits.flatten(0, 1).float(), target.flatten())

@@ -109,6 +109,9 @@ class Recurrent(Seq2Seq, ABC):
             logits.append(output.logits)
         return torch.stack(logits, 1)  # (B, T, V)
 
+    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        raise NotImplementedError("the output layer is applied in every step: see `forward`")
+
     def encode(self, source: Tensor, source_mask: Tensor) -> EncodedMemory:
         embedded = self.dropout(self.vocabulary.source(source))  # (B, S, E)
         packed = pack_padded_sequence(embedded, source_mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)

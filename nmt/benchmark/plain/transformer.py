@@ -75,7 +75,7 @@ class Transformer(Seq2Seq):
     def max_length(self) -> int | None:
         return self.positions.table.size(0)
 
-    def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         return self.decode(target_input, self.encode(source, source_mask))
 
     def encode(self, source: Tensor, source_mask: Tensor) -> EncodedMemory:
@@ -83,15 +83,14 @@ class Transformer(Seq2Seq):
         return EncodedMemory(source_mask, self.encoder(embedded, src_key_padding_mask=~source_mask))
 
     def decode(self, target: Tensor, memory: EncodedMemory) -> Tensor:
-        """Logits (B, T, V) of target ids (B, T)."""
+        """Readouts (B, T, D) of target ids (B, T)."""
         length = target.size(1)
         embedded = self.dropout(self.positions(self.vocabulary.target(target) * self.scale))  # (B, T, D)
         later = torch.ones(length, length, dtype=torch.bool, device=target.device).triu(1)  # (T, T)
-        hidden = self.decoder(
+        hidden: Tensor = self.decoder(
             embedded, memory.values, tgt_mask=later, memory_key_padding_mask=~memory.source_mask, tgt_is_causal=True
         )
-        logits: Tensor = self.vocabulary.output(hidden)  # (B, T, V)
-        return logits
+        return hidden
 
     def start(self, memory: EncodedMemory) -> PrefixState:  # type: ignore[override]
         return PrefixState(memory.source_mask.new_zeros((memory.source_mask.size(0), 0), dtype=torch.int64))
@@ -100,4 +99,5 @@ class Transformer(Seq2Seq):
         self, token: Tensor, state: PrefixState, memory: EncodedMemory, *, need_attention: bool = False
     ) -> StepOutput:
         tokens = torch.cat([state.tokens, token.unsqueeze(1)], dim=1)  # (B, t + 1)
-        return StepOutput(self.decode(tokens, memory)[:, -1], None, PrefixState(tokens))
+        logits = self.vocabulary.output(self.decode(tokens, memory)[:, -1])  # (B, V)
+        return StepOutput(logits, None, PrefixState(tokens))
