@@ -21,7 +21,7 @@ from nmt.benchmark.device import matrix_peak
 from nmt.benchmark.table import show
 from nmt.benchmark.training import Learner, measure_training, own_loss, plain_loss
 from nmt.cli.description import describe
-from nmt.cli.train import ELSEWHERE, pairs_of, with_vocabulary
+from nmt.cli.preparation import ELSEWHERE, pairs_of, with_vocabulary
 from nmt.data.batch import Batch
 from nmt.data.corpus import Corpus
 from nmt.data.tokenizer import Tokenizer
@@ -30,6 +30,7 @@ from nmt.models import Seq2Seq
 from nmt.models.seq2seq import check_sizes
 from nmt.run import build
 from nmt.training.pairs import Pairs
+from nmt.training.processes import Processes
 from nmt.training.progress import waiting
 from nmt.training.trainer import Trainer
 from nmt.translator import Translator, pick_device
@@ -62,7 +63,15 @@ def run(config: DictConfig) -> None:
         made: Seq2Seq = build(description, plain).to(device)
         return made
 
-    pairs = pairs_of(split, tokenizer, own, config, subword_alpha=settings.subword_alpha)
+    pairs = pairs_of(
+        split,
+        tokenizer,
+        own,
+        config,
+        Processes(),
+        cleaning=instantiate(config.cleaning),
+        subword_alpha=settings.subword_alpha,
+    )
     autocast = partial(trainer.autocast, device)
     with autocast():
         dtype = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32

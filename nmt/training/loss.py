@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
+from nmt.models.seq2seq import Seq2Seq
+
 CHUNK = {"cpu": 2**20, "cuda": 2**28}
 """Logits that exist at once: on a CPU so few that they stay in its cache."""
 
@@ -77,7 +79,7 @@ def linear_cross_entropy(
     (2017, §5.4): ε of the probability is spread over all V pieces.
 
     Args:
-        readouts: (B, T, E), from which `output` predicts; their number format is that of its products.
+        readouts: (B, T, E), from which `output` predicts; under autocast its products are as everywhere else.
         output: the output layer, E -> V.
         target: (B, T) ids.
         mask: (B, T), True = a real token; the others count nothing, and nothing is computed for them.
@@ -88,55 +90,29 @@ def linear_cross_entropy(
     """
     if not 0.0 <= label_smoothing < 1.0:
         raise ValueError(f"label_smoothing={label_smoothing} must be a probability from 0 to below 1")
-    with torch.autocast(readouts.device.type, enabled=False):
+    kind = readouts.device.type
+    if torch.is_autocast_enabled(kind):  # a Transformer's last normalisation leaves float32
+        readouts = readouts.to(torch.get_autocast_dtype(kind))
+    with torch.autocast(kind, enabled=False):
         loss, likelihood = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
             readouts[mask], output.weight, output.bias, target[mask], label_smoothing
         )
     return loss, likelihood
 
 
-class _SmoothedCrossEntropy(Function):
-    """As `_LinearCrossEntropy`, where the logits (N, V) are there already.
+class Objective(nn.Module):
+    """A model and its loss in one module, as what computes gradients in several processes wants to see them."""
 
-    torch's own label smoothing takes more than twice as long over a vocabulary of thousands on a CPU: it goes over
-    the logits again for the smoothing term, forwards and backwards. Here the gradient reuses the log-probabilities'
-    memory.
-    """
+    def __init__(self, model: Seq2Seq, *, label_smoothing: float) -> None:
+        super().__init__()
+        self.model = model
+        self.label_smoothing = label_smoothing
 
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, target: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-        log_probabilities = logits.float().log_softmax(-1)  # (N, V)
-        likelihood = -log_probabilities.gather(-1, target.unsqueeze(-1)).sum()
-        uniform = -log_probabilities.mean(-1).sum()
-        ctx.save_for_backward(log_probabilities, target)
-        ctx.smoothing, ctx.dtype = smoothing, logits.dtype
-        ctx.mark_non_differentiable(likelihood)
-        return (1 - smoothing) * likelihood + smoothing * uniform, likelihood
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        log_probabilities, target = ctx.saved_tensors
-        gradient = log_probabilities.exp_().sub_(ctx.smoothing / log_probabilities.size(-1))  # (N, V), p - ε/V
-        gradient.scatter_add_(-1, target.unsqueeze(-1), gradient.new_full((target.size(0), 1), ctx.smoothing - 1))
-        return gradient.mul_(gradients[0]).to(ctx.dtype), None, None
-
-
-def cross_entropy(logits: Tensor, target: Tensor, mask: Tensor, *, label_smoothing: float) -> tuple[Tensor, Tensor]:
-    """The loss to minimise and the plain negative log-likelihood, both summed over real tokens, in nats.
-
-    Label smoothing is that of Szegedy et al. (2016, https://arxiv.org/abs/1512.00567, §7) as used by Vaswani et al.
-    (2017, §5.4): ε of the probability is spread over all V pieces.
-
-    Args:
-        logits: (B, T, V).
-        target: (B, T) ids.
-        mask: (B, T), True = a real token; the others count nothing.
-        label_smoothing: ε, from 0 to below 1.
-
-    Raises:
-        ValueError: ε is out of its range.
-    """
-    if not 0.0 <= label_smoothing < 1.0:
-        raise ValueError(f"label_smoothing={label_smoothing} must be a probability from 0 to below 1")
-    loss, likelihood = _SmoothedCrossEntropy.apply(logits[mask], target[mask], label_smoothing)  # type: ignore[no-untyped-call]
-    return loss, likelihood
+    def forward(
+        self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The two sums of `linear_cross_entropy`, of a batch's tensors."""
+        readouts = self.model.readouts(source, source_mask, target_input)  # (B, T, E)
+        return linear_cross_entropy(
+            readouts, self.model.vocabulary.output, target_output, target_mask, label_smoothing=self.label_smoothing
+        )
