@@ -39,7 +39,7 @@ def raise_out_of_memory(loop: Loop) -> None:
     def exhaust(module: torch.nn.Module, _: Any) -> None:
         raise torch.OutOfMemoryError("out of memory")
 
-    loop.model.register_forward_pre_hook(exhaust)
+    loop.model.encoder.register_forward_pre_hook(exhaust)
 
 
 if __name__ == "__main__":
