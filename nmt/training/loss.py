@@ -33,7 +33,7 @@ class _LinearCrossEntropy(Function):
         hidden_gradient, weight_gradient = torch.empty_like(hidden), torch.zeros_like(weight, dtype=exact)
         bias_gradient = torch.zeros_like(bias, dtype=exact)
         likelihood, log_sums = hidden.new_zeros((), dtype=exact), hidden.new_zeros((), dtype=exact)
-        size = min(num_rows, max(1, CHUNK[hidden.device.type] // num_tokens))
+        size = max(1, min(num_rows, CHUNK[hidden.device.type] // num_tokens))
         # Each chunk's numbers are written over the last one's, where the cache still has the place.
         all_logits = hidden.new_empty(size, num_tokens)
         all_probabilities = hidden.new_empty(size, num_tokens, dtype=exact)
