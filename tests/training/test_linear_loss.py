@@ -107,8 +107,10 @@ def test_bf16_readouts_are_summed_in_float32():
     rounded = readouts.detach().bfloat16().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):  # which would round the sums as well
         loss, likelihood = linear_cross_entropy(rounded, output, TARGET, MASK, label_smoothing=0.1)
+        inside, _ = linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=0.1)
     assert loss.dtype == likelihood.dtype == torch.float32
     expected, _ = linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=0.1)
+    assert torch.equal(inside, expected)
     torch.testing.assert_close(loss, expected, rtol=0.02, atol=0.0)
     found = gradients(loss, rounded, output)
     assert [gradient.dtype for gradient in found] == [torch.bfloat16, torch.float32, torch.float32]
