@@ -35,19 +35,24 @@ class _LinearCrossEntropy(Function):
         hidden_gradient, weight_gradient = torch.empty_like(hidden), torch.zeros_like(weight, dtype=exact)
         bias_gradient = torch.zeros_like(bias, dtype=exact)
         likelihood, log_sums = hidden.new_zeros((), dtype=exact), hidden.new_zeros((), dtype=exact)
-        size = max(1, CHUNK[hidden.device.type] // num_tokens)
+        size = max(1, min(num_rows, CHUNK[hidden.device.type] // num_tokens))
+        # Each chunk's numbers are written over the last one's, where the cache still has the place.
+        all_logits = hidden.new_empty(size, num_tokens)
+        all_probabilities = hidden.new_empty(size, num_tokens, dtype=exact)
+        ones = hidden.new_ones(size, dtype=exact)
         for start in range(0, num_rows, size):
             some = slice(start, start + size)
             rows, targets = hidden[some], target[some].unsqueeze(1)  # (n, E), (n, 1)
-            logits = torch.addmm(rounded_bias, rows, rounded.t())  # (n, V)
-            probabilities = logits.softmax(-1, dtype=exact)  # (n, V)
+            count = len(rows)
+            logits = torch.mm(rows, rounded.t(), out=all_logits[:count]).add_(rounded_bias)  # (n, V)
+            probabilities = torch.softmax(logits, -1, dtype=exact, out=all_probabilities[:count])  # (n, V)
             log_sum = logits.amax(-1, keepdim=True).to(exact) - probabilities.amax(-1, keepdim=True).log()  # (n, 1)
             likelihood += (log_sum - logits.gather(1, targets)).sum()
             log_sums += log_sum.sum()
             if need_gradient:
                 lower = probabilities.new_full(targets.shape, smoothing - 1)
                 difference = probabilities.scatter_add_(1, targets, lower)  # p - q, but for the share of ε
-                bias_gradient += difference.sum(0)
+                bias_gradient.addmv_(difference.t(), ones[:count])
                 difference = difference.to(hidden.dtype)
                 torch.mm(difference, rounded, out=hidden_gradient[some])
                 if exact == hidden.dtype:
@@ -93,9 +98,12 @@ def linear_cross_entropy(
     kind = readouts.device.type
     if torch.is_autocast_enabled(kind):  # a Transformer's last normalisation leaves float32
         readouts = readouts.to(torch.get_autocast_dtype(kind))
+    layer: list[Tensor] = [output.weight, output.bias]
+    if not torch.is_grad_enabled():  # the Function would make gradients of what could have some
+        layer = [parameter.detach() for parameter in layer]
     with torch.autocast(kind, enabled=False):
         loss, likelihood = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            readouts[mask], output.weight, output.bias, target[mask], label_smoothing
+            readouts[mask], *layer, target[mask], label_smoothing
         )
     return loss, likelihood
 

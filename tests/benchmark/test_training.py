@@ -1,13 +1,13 @@
 import contextlib
 import itertools
-from dataclasses import dataclass
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from nmt import models
-from nmt.benchmark.training import Learner, measure_training, own_loss, percentiles, step_flops
+from nmt.benchmark.training import Learner, Round, measure_training, own_loss, percentiles, step_flops
 from nmt.run import build
 
 
@@ -52,25 +52,17 @@ def test_operations_of_attention_and_recurrence_are_counted(batch, description):
     assert step_flops(model, [batch]) > output + weights * 2 * 3 * 9  # at the very least once in each of 9 rows
 
 
-@dataclass
-class Recorder:
-    """Stands in a model's place, and writes down what it is given."""
+def recording(name, log, description):
+    """A learner that writes down when it is made, and each batch that it learns from."""
+    model = build(description, models)
 
-    name: str
-    log: list
+    def loss(model, batch):
+        log.append((name, batch))
+        return own_loss(0.1)(model, batch)
 
-    def learner(self, description):
-        model = build(description, models)
-        learner = Learner(
-            model=model,
-            loss=own_loss(0.1),
-            optimizer=torch.optim.SGD(model.parameters(), lr=0.0),
-            autocast=contextlib.nullcontext,
-            clip_norm=1.0,
-        )
-        self.log.append((self.name, "made"))
-        model.register_forward_pre_hook(lambda _, inputs: self.log.append((self.name, inputs[0].device.type)))
-        return learner
+    log.append((name, "made"))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    return Learner(model=model, loss=loss, optimizer=optimizer, autocast=contextlib.nullcontext, clip_norm=1.0)
 
 
 @pytest.mark.parametrize("description", ["lstm_luong"], indirect=True)
@@ -78,17 +70,19 @@ def test_both_learn_from_the_same_batches_in_turn(description, batch):
     log = []
     peaks = iter([3e9, 1e9, 2e9])
     result = measure_training(
-        lambda: Recorder("model", log).learner(description),
-        lambda: Recorder("plain", log).learner(description),
-        itertools.repeat(batch),
+        lambda: recording("model", log, description),
+        lambda: recording("plain", log, description),
+        (replace(batch, num_tokens=number) for number in itertools.count(batch.num_tokens)),
         rounds=3,
         steps=2,
         warmup_steps=1,
         peak=lambda: next(peaks),
     )
-    warmup = [("model", "made"), ("model", "cpu"), ("plain", "made"), ("plain", "cpu")]
-    in_turn = ([("model", "cpu")] * 2 + [("plain", "cpu")] * 2) * 3
-    assert [entry for entry in log if entry[1] != "meta"] == warmup + in_turn
+    # Batches are told apart by their number.
+    seen = [(name, what if what == "made" else what.num_tokens - batch.num_tokens) for name, what in log]
+    warmup = [("model", "made"), ("model", 0), ("plain", "made"), ("plain", 0)]
+    in_turn = [(name, first + place) for first in (1, 3, 5) for name in ("model", "plain") for place in (0, 1)]
+    assert seen == warmup + in_turn
     model, plain = result["model"], result["plain"]
     assert set(plain) | {
         "waiting_share",
@@ -97,17 +91,22 @@ def test_both_learn_from_the_same_batches_in_turn(description, batch):
         "matrix_peak_flops_per_second",
         "share_of_matrix_peak",
     } == set(model)
-    pairs, source = len(batch.source), int(batch.source_mask.sum())
-    per_token = model["sentences_per_second"] / model["target_tokens_per_second"]
-    assert per_token == pytest.approx(pairs / batch.num_tokens)
-    whole = model["tokens_per_second"] / model["target_tokens_per_second"]
-    assert whole == pytest.approx((batch.num_tokens + source) / batch.num_tokens)
     assert model["matrix_peak_flops_per_second"] == 2e9
-    expected = step_flops(build(description, models), [batch]) / batch.num_tokens
+    expected = step_flops(build(description, models), [batch]) / (batch.num_tokens + 1.5)  # of batches 1 and 2
     assert model["flops_per_target_token"] == pytest.approx(expected)
     assert 0 <= model["waiting_share"] < 1
     assert len(result["ratio"]["rounds"]) == 3
     assert result["ratio"]["lowest"] <= result["ratio"]["median"] <= result["ratio"]["highest"]
+
+
+def test_rates_by_hand(batch):
+    # Six pairs: sources of 3 to 8 pieces and targets of 9 to 4, each with its end.
+    one = Round(seconds=[0.5, 1.5], waited=0.0, batches=[batch, batch])
+    assert one.per_second() == {
+        "target_tokens_per_second": 45.0,
+        "tokens_per_second": 84.0,
+        "sentences_per_second": 6.0,
+    }
 
 
 def test_percentiles():

@@ -63,6 +63,16 @@ def test_step_equals_teacher_forcing(model, need_attention):
     torch.testing.assert_close(stepped, logits, **EXACT)
 
 
+def test_the_output_layer_predicts_from_the_readouts(model):
+    calls = []
+    model.vocabulary.output.register_forward_hook(lambda *_: calls.append(1))
+    arguments = (*padded(SOURCES), padded(TARGETS)[0])
+    readouts = model.readouts(*arguments)
+    assert readouts.shape == (5, 7, model.vocabulary.output.in_features)
+    assert calls == []  # the loss applies it
+    assert torch.equal(model.vocabulary.output(readouts), model(*arguments))
+
+
 @pytest.mark.parametrize(("extra", "filler"), [(0, 7), (9, PAD)])
 def test_source_padding_changes_nothing(model, variant, extra, filler):
     target, _ = padded(TARGETS)

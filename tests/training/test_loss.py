@@ -107,8 +107,10 @@ def test_bf16_readouts_are_summed_in_float32():
     rounded = readouts.detach().bfloat16().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):  # which would round the sums as well
         loss, likelihood = linear_cross_entropy(rounded, output, TARGET, MASK, label_smoothing=0.1)
+        inside, _ = linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=0.1)
     assert loss.dtype == likelihood.dtype == torch.float32
     expected, _ = linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=0.1)
+    assert torch.equal(inside, loss)  # autocast's products are in bf16, whatever a normalisation leaves
     torch.testing.assert_close(loss, expected, rtol=0.02, atol=0.0)
     found = gradients(loss, rounded, output)
     assert [gradient.dtype for gradient in found] == [torch.bfloat16, torch.float32, torch.float32]
@@ -150,6 +152,27 @@ def test_the_logits_are_never_there_all_at_once(monkeypatch):
         loss, _ = linear_cross_entropy(readouts, output, everywhere.long(), everywhere, label_smoothing=0.1)
         loss.backward()
     assert largest.size == 50 * E  # W, and not 40 x 50
+
+
+class Products(TorchDispatchMode):
+    """How many matrix products there were."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += any(name in str(func) for name in ("mm", "addmv"))
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_gradient_is_computed_where_none_is_asked_for():
+    readouts, output = parts()
+    counts = []
+    for no_gradient in (torch.no_grad, torch.enable_grad):
+        with no_gradient(), Products() as products:
+            linear_cross_entropy(readouts.detach(), output, TARGET, MASK, label_smoothing=0.1)
+        counts.append(products.count)
+    chunks = -(-NUM_TOKENS // max(1, module.CHUNK["cpu"] // V))
+    assert counts == [chunks, 4 * chunks]
 
 
 @pytest.mark.parametrize("label_smoothing", [-0.1, 1.0, 2.0])
