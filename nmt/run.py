@@ -6,30 +6,53 @@
     evaluation/   report/   tensorboard/
 
 Nothing in it is executable. A class is written down by its name and its arguments, and looked up by that name among the
-public names of one package of ours; a path to code is never followed.
+public names of one package of ours; a path to code is never followed. Everything is read as if a stranger had written
+it: what does not fit together is a ValueError in one line that names the file, before anything large is made of it. One
+thing is taken at its word: corpus.json names a folder or a dataset anywhere, which `nmt evaluate` then reads.
 """
 
 from __future__ import annotations
 
 import fcntl
 import inspect
-import json
-from collections.abc import Mapping
+import math
+import os
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nmt.data.tokenizer import Tokenizer
-from nmt.files import read_json, replacing, write_json
+from nmt.failure import Failure
+from nmt.files import (
+    is_partial,
+    make_folder,
+    parse_json,
+    read_json,
+    read_text,
+    remove_partials,
+    trouble,
+    write_json,
+    writing,
+)
+from nmt.weights import Shapes, load_weights, read_shapes, read_step
 
 if TYPE_CHECKING:  # torch takes a second to import, and half of the commands never need it
-    from torch import Tensor
-
     from nmt.data.corpus import Corpus
     from nmt.models import Seq2Seq
 
 FORMAT = 1
 """The version of the folder's format; a reader refuses a newer one."""
+
+MOST_OF_SEARCH = 1024
+"""The largest number in search.json: a stranger's beam of a billion would take all memory. Who wants more says so."""
+
+TOKENIZER = ("tokenizer.json", "tokenizer.model", "source.model", "target.model")
+BEFORE_MODEL = {".lock", "checkpoints", "config.yaml", "corpus.json", "search.json", *TOKENIZER}
+"""What training writes before model.json, which makes the folder a run."""
 
 Description = dict[str, Any]
 """A class by its name and its arguments: {"class": "DotScore", "arguments": {"query_size": 8, "value_size": 8}}."""
@@ -60,8 +83,10 @@ def build(description: Any, package: ModuleType, **runtime: Any) -> Any:
     }
     try:
         return getattr(package, name)(**values, **runtime)
-    except TypeError as error:
-        raise ValueError(f"{name} cannot be made from these arguments: {error}") from None
+    # Besides what a class refuses by itself: what arguments of a wrong kind or size do to it.
+    except (TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
+        reason = str(error).split("\n")[0]
+        raise ValueError(f"{name} cannot be made from these arguments: {reason}") from None
 
 
 class RunFolder:
@@ -106,7 +131,7 @@ class RunFolder:
         run = cls(path)
         if run.path.exists() and not run.path.is_dir():
             raise ValueError(f"run={path} is a file: name a folder")
-        used = run.path.is_dir() and any(file.name != ".lock" for file in run.path.iterdir())
+        used = run.path.is_dir() and not run._unbegun()
         if used and not resume:
             raise ValueError(f"run={path} is in use: name another folder, or go on with it by resume=true")
         if resume and not (run.path / "model.json").is_file():
@@ -121,14 +146,53 @@ class RunFolder:
             ValueError: as `claim`, or another process is training in it.
         """
         run = cls.claim(path, resume=resume)
-        run.path.mkdir(parents=True, exist_ok=True)
-        # The system lets go of the lock when the process ends, however it ends.
-        run._lock = (run.path / ".lock").open("wb")
+        make_folder(run.path)
+        with writing(run.path / ".lock"):
+            run._lock = (run.path / ".lock").open("wb")
+        # The system lets go of the lock when the process ends, however it ends, unless a child that it forked, which
+        # shares the lock, outlives it: so a child gives up its share.
+        os.register_at_fork(after_in_child=partial(_close, weakref.ref(run._lock)))
         try:
             fcntl.flock(run._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise ValueError(f"run={path} is in use: another process is training in it") from None
+        except OSError as error:
+            raise Failure(f"{run.path} cannot be locked: {trouble(error)}") from None
+        with writing(run.best.parent):
+            run.best.parent.mkdir(exist_ok=True)
+        remove_partials(run.path)
+        remove_partials(run.best.parent)
         return run
+
+    def _unbegun(self) -> bool:
+        """Whether the folder holds nothing, or no more than a run that ended before its description was written."""
+        names = {file.name for file in self.path.iterdir()}
+        if not names - {".lock"}:
+            return True
+        partial = {name for name in names if is_partial(name)}
+        begun = "model.json" in names or any(self.best.parent.glob("*"))
+        return ".lock" in names and names - partial <= BEFORE_MODEL and not begun
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """A `Failure` inside also tells what is still good."""
+        try:
+            yield
+        except Failure as failure:
+            raise Failure(f"{failure}; {self.still_good()}") from failure
+
+    def still_good(self) -> str:
+        """What a failure leaves to go on with, in words: the newest checkpoint that reads whole, and its step."""
+        if not self.path.is_dir():
+            return f"{self.path} itself is gone: put it back and go on with resume=true"
+        steps = {path: step for path in (self.last, self.best) if (step := read_step(path)) is not None}
+        if self.last in steps:
+            return f"the checkpoint of step {steps[self.last]} ({self.last}) is whole: go on with resume=true"
+        if self.best in steps:
+            return f"the weights of step {steps[self.best]} in {self.best} are whole: they can translate, not go on"
+        return "there is no checkpoint yet: begin again with the same command" + (
+            " and resume=true" if (self.path / "model.json").is_file() else ""
+        )
 
     def step_path(self, step: int) -> Path:
         """Where the weights after `step` are kept for averaging."""
@@ -150,17 +214,33 @@ class RunFolder:
         """
         path = self.path / f"{what}.json"
         description = read_json(path)
-        if not isinstance(description, dict) or not isinstance(description.get("format"), int):
+        if not isinstance(description, dict) or type(description.get("format")) is not int:
             raise ValueError(f"{path} is damaged: it names no format")
         if description["format"] > FORMAT:
             raise ValueError(
                 f"{path} has format {description['format']}, newer than this program's {FORMAT}: update nmt"
             )
+        if not isinstance(description.get("arguments", {}), dict):
+            raise ValueError(f"{path} is damaged: the arguments must be names with values")
+        if what == "search" and (huge := _first_above(description, MOST_OF_SEARCH)) is not None:
+            raise ValueError(f"{path} asks for a search of {huge}, but at most {MOST_OF_SEARCH} is read from a folder")
         return description
 
     def tokenizer(self) -> Tokenizer:
-        """The run's tokenizer."""
-        return Tokenizer.load(self.path)
+        """The run's tokenizer.
+
+        Raises:
+            ValueError: it is missing or damaged, or has not as many pieces as the model.
+        """
+        tokenizer = Tokenizer.load(self.path)
+        arguments = self.description("model").get("arguments", {})
+        for side, size in (("source", tokenizer.source_size), ("target", tokenizer.target_size)):
+            if arguments.get(f"{side}_vocab_size") != size:
+                raise ValueError(
+                    f"{self.path / 'tokenizer.json'} is of another run: it has {size} {side} pieces, "
+                    f"model.json {str(arguments.get(f'{side}_vocab_size'))[:80]}"
+                )
+        return tokenizer
 
     def model(self) -> Seq2Seq:
         """The run's model with its best weights, on the CPU, in evaluation mode.
@@ -170,8 +250,11 @@ class RunFolder:
         """
         from nmt import models
 
+        description = self.description("model")
+        shapes = read_shapes(self.best)
         try:
-            model: Seq2Seq = build(self.description("model"), models)
+            check_size(description, models, shapes)
+            model: Seq2Seq = build(description, models)
         except ValueError as error:
             raise ValueError(f"{self.path / 'model.json'}: {error}") from None
         load_weights(model, self.best)
@@ -186,78 +269,81 @@ class RunFolder:
         from nmt.data import corpora
 
         description = self.description("corpus")
-        arguments = description.get("arguments", {})
-        if isinstance(arguments, Mapping):
-            description["arguments"] = {**arguments, **changes}
-        corpus: Corpus = build(description, corpora)
+        description["arguments"] = {**description.get("arguments", {}), **changes}
+        try:
+            corpus: Corpus = build(description, corpora)
+        except ValueError as error:
+            raise ValueError(f"{self.path / 'corpus.json'}: {error}") from None
         return corpus
 
     def best_step(self) -> int:
         """The training step of the best weights."""
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(self.best, framework="pt") as file:
-                return int((file.metadata() or {})["step"])
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise ValueError(f"{self.best} is damaged: {error}") from None
+        step = read_step(self.best)
+        if step is None:
+            raise ValueError(f"{self.best} is damaged: it does not say of which step it is")
+        return step
 
     def records(self) -> list[dict[str, Any]]:
-        """The history's records, in order."""
-        if not self.history.is_file():
+        """The history's records, in order; a last line that a killed run left half written is passed over.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        if not self.history.exists():
             return []
+        lines = read_text(self.history).split("\n")[:-1]  # what follows the last line end is nothing, or half a line
         try:
-            return [json.loads(line) for line in self.history.read_text(encoding="utf-8").splitlines()]
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            records = [parse_json(line) for line in lines]
+            if not all(isinstance(record, dict) for record in records):
+                raise ValueError("a line is no record")
+        except ValueError as error:
             raise ValueError(f"{self.history} is damaged: {error}") from None
+        return records
 
 
-def save_weights(weights: Mapping[str, Tensor], path: Path, *, step: int) -> None:
-    """Writes tensors as safetensors, whole or not at all, tied ones once; `step` goes into the file's metadata."""
-    from safetensors.torch import save
+def check_size(description: Description, package: ModuleType, shapes: Shapes) -> None:
+    """Finds a model that is larger than the weights that it shall get, before memory is asked for.
 
-    kept = {}
-    seen = set()
-    for name, tensor in weights.items():
-        if tensor.data_ptr() not in seen or tensor.numel() == 0:
-            seen.add(tensor.data_ptr())
-            kept[name] = tensor.detach().cpu().contiguous()
-    with replacing(path) as file:
-        file.write(save(kept, metadata={"step": str(step)}))
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU.
+    The model is made without memory, and no further than to somewhat more tensors than the file has. What it makes
+    besides weights, the table of positions, is no larger than they are, or small.
 
     Raises:
-        ValueError: the file is missing or damaged.
+        ValueError: the description cannot be made, or is of another size.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    import torch
+    from torch.nn.modules.module import register_module_parameter_registration_hook
 
+    left = 2 * len(shapes) + 64  # some are registered twice: the tied ones
+
+    def count(module: Any, name: str, parameter: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ValueError(f"it describes more than the {len(shapes)} tensors of the weights")
+
+    hook = register_module_parameter_registration_hook(count)
     try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing") from None
-    except (SafetensorError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+        with torch.device("meta"):
+            model = build(description, package)
+    finally:
+        hook.remove()
+    if not isinstance(model, torch.nn.Module) or not hasattr(model, "encode"):
+        raise ValueError(f"{description['class']} is no model")
+    most = max(sum(math.prod(shape) for _, shape in shapes.values()), 2**24)
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if tensor.numel() > most:
+            raise ValueError(f"it describes {name} with {tensor.numel():,} numbers, more than the weights have")
 
 
-def load_weights(model: Seq2Seq, path: Path) -> None:
-    """Fills `model` from a file of `save_weights`.
+def _close(file: weakref.ref[BinaryIO]) -> None:
+    if (still := file()) is not None:
+        still.close()
 
-    Raises:
-        ValueError: the file is missing or damaged, or its tensors are not the model's.
-    """
-    weights = read_weights(path)
-    own = model.state_dict()
-    names_of: dict[int, list[str]] = {}  # tied tensors have several names, and were saved under one
-    for name, tensor in own.items():
-        names_of.setdefault(tensor.data_ptr(), []).append(name)
-    for names in names_of.values():
-        saved = [name for name in names if name in weights]
-        if len(saved) != 1 or weights[saved[0]].shape != own[saved[0]].shape:
-            raise ValueError(f"{path} does not fit model.json: {names[0]} is missing or of another shape")
-        own[saved[0]].copy_(weights.pop(saved[0]))
-    if weights:
-        raise ValueError(f"{path} does not fit model.json: it has {next(iter(weights))}, the model has not")
+
+def _first_above(value: Any, most: float) -> float | None:
+    """The first number in a JSON value that is larger than `most`, or none at all."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return next((found for item in value if (found := _first_above(item, most)) is not None), None)
+    return value if isinstance(value, (int, float)) and not value <= most else None

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from nmt.failure import Failure
 from nmt.files import read_json, replacing, write_json, write_text
 
 
-def test_a_file_appears_with_its_folders(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "b" / "text"
+def test_a_file_appears_alone(tmp_path: Path) -> None:
+    path = tmp_path / "text"
     write_text(path, "Straße\n")
     assert path.read_bytes() == "Straße\n".encode()
     assert [file.name for file in path.parent.iterdir()] == ["text"]
@@ -41,7 +42,7 @@ def test_a_failure_in_the_middle_changes_nothing(
 
 def test_a_failure_to_take_the_place_leaves_no_debris(tmp_path: Path) -> None:
     (tmp_path / "place").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(Failure, match="place cannot be written: a folder has that name"):
         write_text(tmp_path / "place", "text")
     assert [file.name for file in tmp_path.iterdir()] == ["place"]
 

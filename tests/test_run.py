@@ -15,9 +15,10 @@ import nmt.run
 from nmt import models
 from nmt.data import corpora
 from nmt.models import DotScore, LuongLSTM, Transformer
-from nmt.run import RunFolder, build, load_weights, read_weights, save_weights
+from nmt.run import RunFolder, build
 from nmt.search import BeamSearch
 from nmt.translator import Translator
+from nmt.weights import load_weights, read_weights, save_weights
 
 ROOT = Path(nmt.run.__file__).parents[1]
 
@@ -228,9 +229,20 @@ def test_records_come_in_order(run_copy: RunFolder, tmp_path: Path) -> None:
     assert [record["step"] for record in records if record["kind"] == "train"] == [40, 80, 120, 160]
     assert [record["step"] for record in records if record["kind"] == "validation"][:4] == [40, 80, 120, 160]
     assert RunFolder(tmp_path / "new").records() == []
-    run_copy.history.write_text('{"kind": "train"')
+
+
+@pytest.mark.parametrize("damage", ['{"kind": "train"\n', "3\n", "\n", "[" * 100_000 + "\n"])
+def test_a_damaged_history(run_copy: RunFolder, damage: str) -> None:
+    run_copy.history.write_text(damage)
     with pytest.raises(ValueError, match=r"history\.jsonl is damaged"):
         run_copy.records()
+
+
+def test_half_a_last_record_is_passed_over(run_copy: RunFolder) -> None:
+    before = run_copy.records()
+    with run_copy.history.open("a") as file:
+        file.write('{"kind": "tra')
+    assert run_copy.records() == before
 
 
 @pytest.mark.parametrize("what", ["model", "search", "corpus"])
@@ -289,7 +301,7 @@ def test_weights_without_a_step(run_copy: RunFolder) -> None:
 
 
 def test_best_step_is_what_was_saved(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path)
+    run = RunFolder.create(tmp_path, resume=False)
     save_weights({"a": torch.zeros(1)}, run.best, step=123)
     assert run.best_step() == 123
 
@@ -321,7 +333,7 @@ def test_missing_weights(tmp_path: Path) -> None:
 
 
 def test_step_paths_are_in_the_order_of_steps(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path)
+    run = RunFolder.create(tmp_path, resume=False)
     for step in (900, 1000, 99):
         save_weights({"a": torch.zeros(1)}, run.step_path(step), step=step)
     assert run.step_paths() == [run.step_path(99), run.step_path(900), run.step_path(1000)]

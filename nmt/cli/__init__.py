@@ -60,7 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = next((command for command in COMMANDS if arguments[:1] == [command.name]), None)
     if command is None:
         return attempt("nmt", lambda: _answer(arguments))
-    return attempt(f"nmt {command.name}", lambda: _start(command, arguments[1:]))
+    return attempt(f"nmt {command.name}{_process()}", lambda: _start(command, arguments[1:]))
+
+
+def _process() -> str:
+    """Which of several processes this is, where torchrun has started them."""
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    return f" (process {rank + 1} of {size})" if size > 1 else ""
 
 
 def _start(command: Command, arguments: list[str]) -> int:

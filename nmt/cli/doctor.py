@@ -214,24 +214,21 @@ def tell_corpus(report: Report, config: DictConfig, parts: Preparation) -> None:
                     f"tokenizer.byte_fallback=true"
                 )
     Console(width=WIDTH, highlight=False).print(table)
-    for name, pairs in ((config.train_split, parts.pairs), (config.validation_split, parts.validation)):
-        tell_left_out(report, str(name), pairs)
+    for line in [*parts.pairs.report.lines(), *corpus.repairs(config.train_split)]:
+        report.tell("", line)
+    note_left_out(report, config.train_split, parts.pairs)
+    note_left_out(report, config.validation_split, parts.validation)
     for name in corpus.splits():
         if name != config.train_split:
             tell_leaks(report, name, whole, corpus.split(name))
 
 
-def tell_left_out(report: Report, name: str, pairs: Pairs) -> None:
-    """What is not learned from, or not in the validation loss, and why."""
-    out = pairs.num_empty + pairs.num_long
-    everything = len(pairs) + out
-    report.tell(
-        "left out",
-        f"{name}: {out:,} of {everything:,} pairs; {pairs.num_empty:,} have an empty side, {pairs.num_long:,} more "
-        f"than {pairs.max_length - 1} pieces",
-    )
-    if out > MANY * everything:
-        report.notes.append(f"{out / everything:.1%} of the pairs of {name} are left out")
+def note_left_out(report: Report, name: str, pairs: Pairs) -> None:
+    """Notes that a good part of a split is of no use."""
+    found = pairs.report
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in found.dropped.items() if count)
+    if found.num_pairs - len(pairs) > MANY * found.num_pairs:
+        report.notes.append(f"of {found.num_pairs:,} pairs of {name}, {len(pairs):,} can be used: {reasons}")
 
 
 def tell_leaks(report: Report, name: str, train: Dataset, other: Dataset) -> None:

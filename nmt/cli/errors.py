@@ -1,17 +1,26 @@
-"""What a person is told when something goes wrong: one line on standard error, and the exit code that goes with it."""
+"""What a person is told when something goes wrong: one line on standard error, and the exit code that goes with it.
+
+Of what the system refuses, it is the user's mistake (2) where something that the user named cannot be read (input=,
+data.path=, a run), or cannot be the place of results (run=, out=, output=): a look at the command line mends it. What
+fails later in writing is the machine's trouble (1), a `Failure`: the disk is full, the folder has gone.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import select
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from difflib import SequenceMatcher
-from typing import TextIO
+from typing import TextIO, TypeGuard
 
 from nmt.failure import Failure
+from nmt.files import trouble
 
 USER_ERRORS = (
     ValueError,
@@ -22,6 +31,9 @@ USER_ERRORS = (
     PermissionError,
 )
 """What the library raises for a mistake of its user; anything else is a defect, or the machine's trouble."""
+
+TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE}
+"""What the system says of a disk that is full or fails, wherever it is met: on standard output, in a cache."""
 
 
 class UserError(ValueError):
@@ -36,7 +48,7 @@ def say(program: str, text: str) -> None:
     try:
         print(f"{program}: {text}", file=sys.stderr, flush=True)
     except OSError:
-        _let_go(sys.stderr)
+        _leave(sys.stderr)
 
 
 def attempt(program: str, action: Callable[[], int]) -> int:
@@ -49,6 +61,7 @@ def attempt(program: str, action: Callable[[], int]) -> int:
         The action's exit code, or 2 for a user's mistake, 130 when interrupted, 1 for anything else. A reader of
         standard output that has left, as `head` does, is no error: 0.
     """
+    threading.excepthook = _in_a_thread
     try:
         code = action()
         if sys.stdout is not None:  # None: the caller closed it
@@ -59,15 +72,19 @@ def attempt(program: str, action: Callable[[], int]) -> int:
         return 130
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
-            _let_go(sys.stdout)
+            _leave(sys.stdout)
             return 0
         try:
             if sys.stdout is not None:
                 sys.stdout.flush()
         except OSError:  # such as a full disk's; the interpreter would try again at its end, and have the last word
-            _let_go(sys.stdout)
+            _leave(sys.stdout)
         if isinstance(error, Failure):
             say(program, one_line(str(error)))
+            return 1
+        if _is_trouble(error):
+            _leave(sys.stdout)
+            say(program, one_line(f"{_place(error)}: {trouble(error)}"))
             return 1
         text = line(error)
         if text is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
@@ -94,7 +111,9 @@ def line(error: BaseException) -> str | None:
 
 
 def one_line(text: str) -> str:
-    return " ".join(part.strip() for part in text.splitlines() if part.strip())
+    """The text without line ends, and with whatever could steer a terminal written out: it may quote a stranger."""
+    line = " ".join(part.strip() for part in text.splitlines() if part.strip())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
 
 
 def nearest(word: str, candidates: Iterable[str]) -> list[str]:
@@ -139,9 +158,25 @@ def _instantiation(error: BaseException) -> str | None:
     return None if text is None else f"{key}{text}"
 
 
-def _let_go(stream: TextIO) -> None:
-    """Sends what a stream still holds, and all that is yet to come, to nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+def _is_trouble(error: BaseException) -> TypeGuard[OSError]:
+    return isinstance(error, OSError) and error.errno in TROUBLE
+
+
+def _place(error: OSError) -> str:
+    """What could not be written or read: a file, or the stream that has no name."""
+    return str(error.filename) if error.filename is not None else "the output cannot be written"
+
+
+def _leave(stream: TextIO) -> None:
+    """What is still kept back for a stream goes nowhere: the interpreter's end would try to write it again."""
+    with suppress(AttributeError, OSError, ValueError):  # it may be closed, or None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _in_a_thread(arguments: threading.ExceptHookArgs) -> None:
+    """TensorBoard writes in a thread, whose trouble is met again, and told, where the next record is handed over."""
+    if arguments.exc_value is None or not _is_trouble(arguments.exc_value):
+        threading.__excepthook__(arguments)
 
 
 def _nobody_reads() -> bool:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from nmt import models, search
 from nmt.cli.description import describe
+from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
 from nmt.data.tokenizer import Tokenizer
@@ -29,6 +30,9 @@ from nmt.translator import Translator, pick_device
 
 ELSEWHERE = ("batch_tokens", "max_length", "subword_alpha", "device", "num_workers", "tensorboard")
 """The keys of the trainer's group that are for other classes than `Trainer`."""
+
+ONLY_EMPTY = Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=False)
+"""For the validation loss, which has nothing to learn from an empty line; BLEU is measured on the whole split."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +95,18 @@ def prepare(
         tokenizer=tokenizer,
         model=model,
         optimizer=instantiate(config.optimizer)(model.parameters(), lr=schedule.rate(1)),
-        pairs=pairs_of(train_split, tokenizer, model, config, processes, subword_alpha=settings.subword_alpha),
-        validation=pairs_of(validation_split, tokenizer, model, config, processes, subword_alpha=0.0),
+        pairs=pairs_of(
+            train_split,
+            tokenizer,
+            model,
+            config,
+            processes,
+            cleaning=instantiate(config.cleaning),
+            subword_alpha=settings.subword_alpha,
+        ),
+        validation=pairs_of(
+            validation_split, tokenizer, model, config, processes, cleaning=ONLY_EMPTY, subword_alpha=0.0
+        ),
         descriptions=descriptions,
     )
 
@@ -113,6 +127,7 @@ def pairs_of(
     config: DictConfig,
     processes: Processes,
     *,
+    cleaning: Cleaning,
     subword_alpha: float,
 ) -> Pairs:
     """A split as batches for `model`: this process's share of them."""
@@ -120,10 +135,13 @@ def pairs_of(
     return Pairs(
         processes.first_leader(lambda: encode_corpus(split, tokenizer, num_workers=settings.num_workers)),
         tokenizer,
+        cleaning=cleaning,
         max_length=min(settings.max_length, model.max_length or settings.max_length),
         batch_tokens=settings.batch_tokens,
         subword_alpha=subword_alpha,
         seed=config.seed,
+        rank=processes.rank,
+        num_ranks=processes.size,
     )
 
 

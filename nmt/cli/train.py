@@ -7,7 +7,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from nmt.cli.preparation import Preparation, prepare, validator
-from nmt.files import write_text
+from nmt.files import read_text, write_json, write_text
 from nmt.run import Description, RunFolder
 from nmt.training.checkpoint import Progress, read_progress
 from nmt.training.history import History
@@ -31,27 +31,24 @@ def train(config: DictConfig, parts: Preparation, processes: Processes) -> None:
     changed: list[str] = []
     if processes.leads:
         folder, changed = open_folder(config, parts)
-    begun = read_progress(folder.last) if processes.leads and folder.last.is_file() else Progress()
-    history = History(
-        folder.history if processes.leads else None,
-        tensorboard=folder.path / "tensorboard" if config.trainer.tensorboard and processes.leads else None,
-        records=begun.records,
-        last_step=begun.step,
-    )
-    model, pairs = parts.model, parts.pairs
     log = folder.path / "log.txt" if processes.leads else None
-    with Interrupt(alone=processes.size == 1) as interrupt, ProgressBar(folder.name, log=log) as bar:
+    model, pairs = parts.model, parts.pairs
+    with (
+        folder.telling(),
+        Interrupt(alone=processes.size == 1) as interrupt,
+        ProgressBar(folder.name, log=log) as bar,
+    ):
+        history = history_of(folder, processes, tensorboard=config.trainer.tensorboard)
         among = f", {processes.size} processes" if processes.size > 1 else ""
         bar.say(
             f"{type(model).__name__}, {model.num_parameters():,} parameters, on {model.device} "
             f"({torch.get_num_threads()} threads{among})"
         )
-        bar.say(
-            f"{len(pairs):,} training pairs; left out: {pairs.num_empty:,} with an empty side, "
-            f"{pairs.num_long:,} of more than {pairs.max_length} pieces"
-        )
-        for change in changed:
-            bar.say(f"the run was begun with {change}")
+        repairs = parts.corpus.repairs(config.train_split)
+        for line in [*pairs.report.lines(), *repairs, *(f"the run was begun with {change}" for change in changed)]:
+            bar.say(line)
+        if processes.leads:
+            write_json(folder.path / "cleaning.json", {**pairs.report.record(), "repaired": repairs})
         progress = parts.trainer.fit(
             model,
             pairs=pairs,
@@ -74,9 +71,22 @@ def train(config: DictConfig, parts: Preparation, processes: Processes) -> None:
         )
         if progress.best_score is not None:
             bar.say(f"best validation BLEU {progress.best_score:.2f}; the run is in {folder.path}")
-    history.close()
+        history.close()
     if interrupt.requested:
         raise KeyboardInterrupt
+
+
+def history_of(folder: RunFolder, processes: Processes, *, tensorboard: bool) -> History:
+    """The run's history up to its last checkpoint; of a process that does not write, one that goes nowhere."""
+    if not processes.leads:
+        return History(None, tensorboard=None, records=0, last_step=0)
+    begun = read_progress(folder.last) if folder.last.is_file() else Progress()
+    return History(
+        folder.history,
+        tensorboard=folder.path / "tensorboard" if tensorboard else None,
+        records=begun.records,
+        last_step=begun.step,
+    )
 
 
 def open_folder(config: DictConfig, parts: Preparation) -> tuple[RunFolder, list[str]]:
@@ -85,10 +95,11 @@ def open_folder(config: DictConfig, parts: Preparation) -> tuple[RunFolder, list
     if config.resume:
         check_same(folder, parts.descriptions["model"])
         return folder, differences(folder, config)
-    parts.tokenizer.save(folder.path)
-    write_text(folder.path / "config.yaml", OmegaConf.to_yaml(config))
-    for what, description in parts.descriptions.items():  # the model comes last: it makes the folder a run
-        folder.describe(what, description)
+    with folder.telling():
+        parts.tokenizer.save(folder.path)
+        write_text(folder.path / "config.yaml", OmegaConf.to_yaml(config))
+        for what, description in parts.descriptions.items():  # the model comes last: it makes the folder a run
+            folder.describe(what, description)
     return folder, []
 
 
@@ -113,10 +124,11 @@ def differences(folder: RunFolder, config: DictConfig) -> list[str]:
         ValueError: config.yaml in the folder is missing or damaged.
     """
     path = folder.path / "config.yaml"
+    text = read_text(path)
     try:
-        begun = flat(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
-        raise ValueError(f"{path} cannot be read: is {folder.path} a whole run folder?") from None
+        begun = flat(yaml.safe_load(text))
+    except (yaml.YAMLError, RecursionError):
+        raise ValueError(f"{path} is damaged: it is not YAML") from None
     now = flat(yaml.safe_load(OmegaConf.to_yaml(config)))
     keys = sorted((begun.keys() | now.keys()) - {"run", "resume"})
     return [

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 from nmt.cli.description import translator_of
 from nmt.cli.errors import say
 from nmt.failure import Failure
-from nmt.files import replacing
+from nmt.files import make_folder, replacing, trouble
 from nmt.run import RunFolder
 from nmt.translator import Translation
 
@@ -72,6 +72,8 @@ def run(config: DictConfig) -> None:
     if config.batch_size < 1:
         raise ValueError(f"batch_size={config.batch_size} must be at least 1")
     folder = RunFolder.open(str(config.run))
+    if config.output is not None:
+        make_folder(Path(config.output).parent)
     translator, _ = translator_of(folder, config.search, device=config.device, batch_tokens=BATCH_TOKENS)
     shape: Callable[[list[Translation]], str] = as_text if config.format == "text" else as_json
     remarks = Remarks()
@@ -92,10 +94,7 @@ def run(config: DictConfig) -> None:
             except BrokenPipeError:  # the reader has seen enough
                 raise
             except OSError as error:
-                name = "standard output" if config.output is None else f"output={config.output}"
-                raise Failure(
-                    f"{name} cannot be written ({(error.strerror or str(error)).lower()}) after {number:,} lines"
-                ) from error
+                raise Failure(f"standard output cannot be written after {number:,} lines: {trouble(error)}") from error
     remarks.close()
 
 

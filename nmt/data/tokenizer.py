@@ -18,17 +18,16 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import threading
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import sentencepiece
 
-from nmt.files import read_json, replacing, write_json
+from nmt.data.subwords import BpeSubwords, Subwords, UnigramSubwords
+from nmt.files import read_bytes, read_json, replacing, write_json
 
 FORMAT = 1
 """The version of tokenizer.json; a reader refuses a newer one."""
@@ -36,8 +35,6 @@ FORMAT = 1
 MODEL_TYPES = ("unigram", "bpe")
 SIDES = ("source", "target")
 LINE_END = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-
-_sampling = threading.Lock()  # SentencePiece has one seed for the whole process
 
 
 class Tokenizer:
@@ -58,7 +55,7 @@ class Tokenizer:
         self._source = _processor(source_model)
         self._target = self._source if target_model is None else _processor(target_model)
         special = _special_ids(self._source)
-        if special != _special_ids(self._target) or min(special) < 0:
+        if special != _special_ids(self._target) or min(special) < 0 or len(set(special)) < len(special):
             raise ValueError(
                 f"the SentencePiece models need pad, bos, eos and unk, with the same ids on both sides; "
                 f"source has {special}, target {_special_ids(self._target)}"
@@ -66,6 +63,7 @@ class Tokenizer:
         self.pad_id, self.bos_id, self.eos_id, self.unk_id = special
         # The very bytes: serialized again by another version of the library they could be others.
         self._models = [source_model] if target_model is None else [source_model, target_model]
+        self._subwords: dict[tuple[str, float], Subwords] = {}
         self.fingerprint = _sha256("".join(map(_sha256, self._models)).encode())
         """Names the content: equal for equal models, whoever trained or loaded them."""
 
@@ -134,22 +132,44 @@ class Tokenizer:
         """The piece ids of each text, without bos and eos; empty text gives no ids."""
         return _encode(self._target, texts)
 
-    def sample_source(self, texts: Sequence[str], *, alpha: float, seed: int) -> list[list[int]]:
+    def sample_source(self, texts: Sequence[str], *, alpha: float, seeds: Sequence[str]) -> list[list[int]]:
         """Like `encode_source`, with each segmentation drawn at random: subword regularization.
 
-        Within one process the same texts in the same order with the same seed give the same pieces, whatever else was
-        drawn. Another process draws others: SentencePiece 0.2.3 mixes something of its own into the seed.
+        A segmentation is a function of its text, its seed and alpha alone: whatever else is drawn, in any process.
 
         Args:
             alpha: unigram: how sharply likely segmentations are preferred (0.1 to 0.5 are usual; large means the best
                 one nearly always). BPE: the probability with which a merge is left out (0.1 is usual).
-            seed: any integer.
-        """
-        return _sample(self._source, texts, alpha=alpha, seed=seed)
+            seeds: one a text, any strings.
 
-    def sample_target(self, texts: Sequence[str], *, alpha: float, seed: int) -> list[list[int]]:
+        Raises:
+            ValueError: see `check_alpha`.
+        """
+        return self._sample("source", texts, alpha, seeds)
+
+    def sample_target(self, texts: Sequence[str], *, alpha: float, seeds: Sequence[str]) -> list[list[int]]:
         """Like `sample_source`, for the target side."""
-        return _sample(self._target, texts, alpha=alpha, seed=seed)
+        return self._sample("target", texts, alpha, seeds)
+
+    def check_alpha(self, alpha: float) -> None:
+        """Raises ValueError if this kind of model cannot draw with `alpha`."""
+        most = 1 if self.model_type == "bpe" else 1000
+        if not 0 <= alpha <= most:
+            what = "a probability" if self.model_type == "bpe" else "a number"
+            raise ValueError(f"subword_alpha={alpha} must be {what} from 0 to {most} for model_type={self.model_type}")
+
+    def _sample(self, side: str, texts: Sequence[str], alpha: float, seeds: Sequence[str]) -> list[list[int]]:
+        self.check_alpha(alpha)
+        processor = self._source if side == "source" else self._target
+        key = ("source" if self.shared else side, alpha)
+        if key not in self._subwords:
+            kind = BpeSubwords if self.model_type == "bpe" else UnigramSubwords
+            self._subwords[key] = kind(processor, alpha=alpha)
+        draw = self._subwords[key].draw
+        return [draw(text, seed) for text, seed in zip(_normalized(processor, texts), seeds, strict=True)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_subwords": {}}  # what was remembered about words stays behind
 
     def decode_target(self, ids: Sequence[int]) -> str:
         """The text of the pieces. pad, bos and eos are left out; unk becomes "⁇".
@@ -213,8 +233,12 @@ def _processor(model: bytes) -> Any:
     try:
         if not model:
             raise RuntimeError("it is empty")
-        return sentencepiece.SentencePieceProcessor(model_proto=model)
-    except RuntimeError:
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        # What the library finds out only when it is asked: pieces that are no text, a model that cannot sample.
+        processor.id_to_piece(list(range(processor.get_piece_size())))
+        processor.encode(["a"], num_threads=1, enable_sampling=True, nbest_size=-1, alpha=0.1)
+        return processor
+    except (RuntimeError, UnicodeDecodeError):
         raise ValueError("not a SentencePiece model") from None
 
 
@@ -269,27 +293,31 @@ def _training_error(message: str, what: str, options: dict[str, Any]) -> str:
     return f"SentencePiece cannot train on {what}: {' '.join(message.split())}"
 
 
-def _encode(processor: Any, texts: Sequence[str], **sampling: Any) -> list[list[int]]:
-    # One thread: the library is far faster than what feeds it, and its sampling repeats only within one thread.
+def _encode(processor: Any, texts: Sequence[str]) -> list[list[int]]:
+    # One thread: the library is far faster than what feeds it.
     try:
-        return list(processor.encode(list(texts), num_threads=1, **sampling))
+        return list(processor.encode(list(texts), num_threads=1))
     except (TypeError, UnicodeEncodeError):  # lone surrogates, which no UTF-8 can spell
-        whole = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
-        return list(processor.encode(whole, num_threads=1, **sampling))
+        return list(processor.encode(list(map(_whole, texts)), num_threads=1))
 
 
-def _sample(processor: Any, texts: Sequence[str], *, alpha: float, seed: int) -> list[list[int]]:
-    # The library has a generator per thread, and some versions seed it only before the thread's first draw: a new
-    # thread each time starts from the seed in every version.
-    with _sampling, ThreadPoolExecutor(max_workers=1) as thread:
-        sentencepiece.set_random_generator_seed(seed % (2**32 - 1))  # 2**32 - 1 would mean: do not seed
-        return thread.submit(_encode, processor, texts, enable_sampling=True, nbest_size=-1, alpha=alpha).result()
+def _normalized(processor: Any, texts: Sequence[str]) -> list[str]:
+    """The texts as the model sees them, with "▁" before every word."""
+    try:
+        return list(processor.normalize(list(texts)))
+    except (TypeError, UnicodeEncodeError, RuntimeError):
+        return list(processor.normalize(list(map(_whole, texts))))
+
+
+def _whole(text: str) -> str:
+    """The text with "\ufffd" for halves of surrogate pairs."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _description(path: Path) -> dict[str, Any]:
     """What tokenizer.json says, with every field of the right kind. Raises ValueError."""
     description = read_json(path)
-    if not isinstance(description, dict) or not isinstance(description.get("format"), int):
+    if not isinstance(description, dict) or type(description.get("format")) is not int:
         raise ValueError(f"{path} is damaged: it is not a tokenizer's description")
     if description["format"] > FORMAT:
         raise ValueError(
@@ -312,10 +340,7 @@ def _description(path: Path) -> dict[str, Any]:
 def _model_bytes(folder: Path, description: dict[str, Any], side: str) -> bytes:
     """The bytes of one side's model, if they are those that the description was written for. Raises ValueError."""
     path: Path = folder / description["files"][side]
-    try:
-        model = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path}, which tokenizer.json names, cannot be read: {error.strerror}") from None
+    model = read_bytes(path)
     if _sha256(model) != description["sha256"][side]:
         raise ValueError(f"{path} is damaged or from another run: it is not the file that tokenizer.json describes")
     return model

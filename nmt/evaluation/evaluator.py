@@ -11,7 +11,7 @@ import torch
 
 from nmt.data.corpus import Corpus
 from nmt.evaluation.metrics import bleu_by_length, score
-from nmt.files import write_json, write_text
+from nmt.files import write_json, write_text, writing
 from nmt.run import FORMAT, Description, RunFolder
 from nmt.translator import Translation, Translator
 
@@ -74,6 +74,8 @@ def evaluate(
         ],
     }
     folder = run.path / "evaluation"
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
     write_text(folder / f"{split}.hyp.txt", "".join(line + "\n" for line in hypotheses))
     write_text(folder / f"{split}.ref.txt", "".join(line + "\n" for line in references))
     write_json(folder / f"{split}.json", result)  # last: it vouches for the other two

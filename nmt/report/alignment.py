@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt.files import replacing
+from nmt.files import make_folder, replacing
 from nmt.report.page import printable, render
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def write_alignment(
     if suffix not in SUFFIXES:
         raise ValueError(f"{out}: the suffix says what to draw, and must be one of {' '.join(SUFFIXES)}")
     matrix = checked_weights(source_tokens, target_tokens, weights)
+    make_folder(out.parent)
     if suffix in (".html", ".json"):
         text = (
             render("alignment.html.j2", title=title, matrix=heat_map(source_tokens, target_tokens, matrix))

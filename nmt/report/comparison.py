@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.evaluation.significance import NUM_RESAMPLES, SEED, paired_bootstrap
-from nmt.files import write_json, write_text
+from nmt.files import make_folder, write_json, write_text
 from nmt.report.alignment import HeatMap, heat_map
 from nmt.report.chart import Chart, line_chart
 from nmt.report.curves import learning_curves
@@ -60,6 +60,7 @@ def compare(runs: Sequence[Path], *, split: str, out: Path, baseline: str | None
         curves=learning_curves({run.name: run.history for run in evaluated}),
         matrices=_matrices(evaluated, report),
     )
+    make_folder(out)
     write_text(out / "report.html", page)
     write_text(out / "report.md", render("comparison.md.j2", **contents))
     write_json(out / "report.json", report)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nmt.files import parse_json, read_text
 from nmt.report.chart import Chart, Point, line_chart, thinned
 
 _MOST_POINTS = 200  # on a line: more than these the eye does not tell apart
+_QUANTITIES = {"loss", "bleu", "tokens_per_second"}
+_LARGEST = 1e30  # of a quantity: no loss, score or speed is, and what is cannot be drawn
 
 Record = dict[str, Any]
 
@@ -40,7 +42,7 @@ class History:
     @property
     def tokens_per_second(self) -> float | None:
         """The median, which neither the warming up nor a busy moment of the machine moves."""
-        speeds = [float(record["tokens_per_second"]) for record in self.train if "tokens_per_second" in record]
+        speeds = [float(speed) for record in self.train if (speed := record.get("tokens_per_second")) is not None]
         return statistics.median(speeds) if speeds else None
 
     @property
@@ -59,25 +61,39 @@ def read_history(path: Path) -> History:
     Raises:
         ValueError: the file is missing or a line of it is damaged.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing: is {path.parent} a whole run folder?") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+    lines = read_text(path).split("\n")
     kinds: dict[str, list[Record]] = {"train": [], "validation": [], "averaged": []}
     for number, line in enumerate(lines[:-1], start=1):  # what follows the last line end is nothing, or half a line
         try:
-            record = json.loads(line)
-            kind, step = "averaged" if "averaged" in record else record["kind"], record["step"]
-            record["seconds"], record["loss"]
-        except (json.JSONDecodeError, KeyError, TypeError):
+            record = _checked(parse_json(line))
+        except (ValueError, KeyError, TypeError, OverflowError):
             raise ValueError(f"{path}, line {number}, is damaged: {line[:60]!r}") from None
+        kind, step = "averaged" if "averaged" in record else record["kind"], record["step"]
         records = kinds.setdefault(kind, [])
         while records and records[-1]["step"] >= step:
             records.pop()
         records.append(record)
     return History(train=kinds["train"], validation=kinds["validation"], averaged=kinds["averaged"])
+
+
+def _checked(record: Record) -> Record:
+    """A record whose kind is text, whose step counts and whose quantities are numbers; not finite ones become None.
+
+    Raises:
+        ValueError, KeyError, TypeError, OverflowError: it is not one.
+    """
+    if type(record["kind"]) is not str or type(record["step"]) is not int or not 0 <= record["step"] < 2**53:
+        raise ValueError
+    if type(record["seconds"]) not in (int, float) or not 0 <= record["seconds"] < 2**53:
+        raise ValueError
+    checked = {**record, "loss": record["loss"]}
+    for key in _QUANTITIES & checked.keys():
+        value = checked[key]
+        if value is not None and type(value) not in (int, float):
+            raise ValueError
+        # A loss that overflowed is no point of a curve.
+        checked[key] = None if value is None or not abs(float(value)) < _LARGEST else value
+    return checked
 
 
 def learning_curves(histories: Mapping[str, History]) -> list[Chart]:

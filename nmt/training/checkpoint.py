@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nmt.files import replacing
 from nmt.models.seq2seq import Seq2Seq
-from nmt.run import read_weights
+from nmt.weights import read_weights
 
 
 @dataclass

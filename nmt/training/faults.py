@@ -48,20 +48,21 @@ def save_bad_update(
 ) -> Path:
     """Writes nonfinite-step-N.json: `facts`, the parameters whose gradient is not finite, and the update's sentences.
 
+    Each with its line in the training split, and in the pieces in which the model saw it.
+
     Returns:
         the file's path.
     """
     sentences = []
     for batch in group:
-        columns = (batch.source, batch.source_mask, batch.target_output, batch.target_mask)
-        for source, source_mask, target, target_mask in zip(*columns, strict=True):
-            pieces = {
-                "source": tokenizer.source_pieces(source[source_mask].tolist()),
-                "target": tokenizer.target_pieces(target[target_mask].tolist()),
-            }
-            sentences.append({side: " ".join(each) for side, each in pieces.items()})
+        share = []
+        for place, row in enumerate(batch.rows):
+            source = batch.source[place][batch.source_mask[place]].tolist()
+            target = batch.target_output[place][batch.target_mask[place]].tolist()
+            texts = {"source": tokenizer.source_pieces(source), "target": tokenizer.target_pieces(target)}
+            share.append({"line": row + 1, **{side: " ".join(pieces) for side, pieces in texts.items()}})
+        sentences += processes.interleave(share)
     path = folder / f"nonfinite-step-{facts['step']:08d}.json"
-    every_sentence = processes.interleave(sentences)
     if processes.leads:
         gradients = ((name, parameter.grad) for name, parameter in model.named_parameters())
         bad = [name for name, gradient in gradients if gradient is not None and not bool(gradient.isfinite().all())]
@@ -73,5 +74,5 @@ def save_bad_update(
             }
             for batch in group
         ]
-        write_json(path, {**facts, "parameters": bad, "batches": shapes, "sentences": every_sentence})
+        write_json(path, {**facts, "parameters": bad, "batches": shapes, "sentences": sentences})
     return path

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmt.files import append, write_text
+from nmt.files import append, flush, write_text, writing
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -35,19 +35,28 @@ class History:
         if tensorboard is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(tensorboard), purge_step=last_step + 1 if last_step else None)
+            with writing(tensorboard):
+                self._writer = SummaryWriter(str(tensorboard), purge_step=last_step + 1 if last_step else None)
+            self._tensorboard = tensorboard
 
     def record(self, record: dict[str, Any]) -> None:
-        """Adds one record; it is on the disk when this returns."""
+        """Adds one record; it is in the file when this returns. Raises `Failure` if the system refuses to write."""
         if self.path is not None:
             append(self.path, json.dumps(record) + "\n")
         self.records += 1
         if self._writer is not None:
-            for name, value in record.items():
-                if isinstance(value, float):
-                    self._writer.add_scalar(f"{record['kind']}/{name}", value, record["step"])
+            with writing(self._tensorboard):
+                for name, value in record.items():
+                    if isinstance(value, float):
+                        self._writer.add_scalar(f"{record['kind']}/{name}", value, record["step"])
+
+    def flush(self) -> None:
+        """Returns when the records are on the disk, where a checkpoint that comes after them relies on them."""
+        if self.path is not None:
+            flush(self.path)
 
     def close(self) -> None:
         """Ends TensorBoard's file."""
         if self._writer is not None:
-            self._writer.close()
+            with writing(self._tensorboard):
+                self._writer.close()

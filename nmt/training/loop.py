@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from nmt.data.batch import Batch
 from nmt.failure import Failure
 from nmt.models.seq2seq import Seq2Seq
-from nmt.run import RunFolder, load_weights, save_weights
+from nmt.run import RunFolder
 from nmt.training.checkpoint import Progress, average, read_checkpoint, restore, save_checkpoint
 from nmt.training.faults import out_of_memory, save_bad_update
 from nmt.training.history import History
@@ -27,6 +27,7 @@ from nmt.training.processes import Processes, without_exchange
 from nmt.training.progress import ProgressBar, duration
 from nmt.training.schedule import Schedule
 from nmt.training.window import Window
+from nmt.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
     from nmt.training.trainer import Trainer
@@ -280,7 +281,7 @@ class Loop:
             num_tokens += batch.num_tokens
         total, all_tokens = self.processes.sum(total, num_tokens)
         if not math.isfinite(total):
-            raise Failure(f"step {self.progress.step}: the validation loss is {total:g}; the last checkpoint is good")
+            raise Failure(f"step {self.progress.step}: the validation loss is {total:g}")
         return total / all_tokens, self.validate(self.model)
 
     def report(self, loss: float, score: float, *, better: bool, averaged: int) -> None:
@@ -300,6 +301,7 @@ class Loop:
         progress.records = self.history.records
         self.saved_at = progress.seconds
         if self.processes.leads:
+            self.history.flush()  # first: a run that goes on does not make them again
             save_checkpoint(self.run.last, progress, self.model, self.optimizer)
 
     def try_average(self) -> None:

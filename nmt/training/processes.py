@@ -10,6 +10,7 @@ What is shared is the work, not the result: a batch is the same set of sentences
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -121,12 +122,15 @@ class Processes:
         if self.size == 1:
             return model
         on_gpu = next(model.parameters()).device.type == "cuda"
-        return DistributedDataParallel(
-            model,
-            device_ids=[self.local_rank] if on_gpu else None,
-            broadcast_buffers=False,
-            gradient_as_bucket_view=True,
-        )
+        with warnings.catch_warnings():
+            # The argument that follows broadcast_buffers is not there in the oldest torch that serves.
+            warnings.simplefilter("ignore", FutureWarning)
+            return DistributedDataParallel(
+                model,
+                device_ids=[self.local_rank] if on_gpu else None,
+                broadcast_buffers=False,  # the only buffers are constants
+                gradient_as_bucket_view=True,
+            )
 
 
 def without_exchange(model: nn.Module) -> AbstractContextManager[object]:

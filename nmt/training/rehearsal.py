@@ -242,7 +242,7 @@ def first_rows(batch: Batch, count: int) -> Batch:
     """The first `count` sentences of a batch, as wide as they were in it."""
     names = ("source", "source_mask", "target_input", "target_output", "target_mask")
     tensors = {name: getattr(batch, name)[:count] for name in names}
-    return replace(batch, **tensors, num_tokens=int(tensors["target_mask"].sum()))
+    return replace(batch, **tensors, num_tokens=int(tensors["target_mask"].sum()), rows=batch.rows[:count])
 
 
 def check_gradients(model: Seq2Seq) -> None:

@@ -70,11 +70,13 @@ def test_what_would_be_left_out(examine: Run, own_corpus: Path) -> None:
     lines = (own_corpus / "train.en").read_text(encoding="utf-8").splitlines()
     lines[:5] = ["one " * 300, "", "two", " ", "one " * 200]
     (own_corpus / "train.en").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    code, report, _ = examine(f"data.path={own_corpus}")
+    code, report, _ = examine(f"data.path={own_corpus}", "cleaning.drop_duplicates=false", "cleaning.max_ratio=null")
     assert code == 0
     text = " ".join(report.split())
-    assert "left out train: 4 of 120 pairs; 2 have an empty side, 2 more than 127 pieces" in text
-    assert "mind 3.3% of the pairs of train are left out" in text
+    assert (
+        "training pairs 120 100.00% kept 116 96.67% dropped: both sides empty 0 0.00% dropped: source empty 2" in text
+    )
+    assert "mind of 120 pairs of train, 116 can be used: source empty 2, too long 2" in text
 
 
 def test_lines_that_training_sees_are_told(examine: Run, own_corpus: Path) -> None:
@@ -99,14 +101,15 @@ def test_unknown_pieces_are_told(examine: Run, own_corpus: Path) -> None:
 
 
 def test_a_large_corpus_is_sampled(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = examine("trainer.max_epochs=7", "trainer.max_steps=null", "trainer.batch_tokens=32")[1]
+    words = ["trainer.max_epochs=7", "trainer.max_steps=null", "trainer.batch_tokens=32", "cleaning=none"]
+    whole = examine(*words)[1]
     monkeypatch.setattr(doctor, "LARGE", 119)
     monkeypatch.setattr(doctor, "SAMPLE", 60)
-    code, report, _ = examine("trainer.max_epochs=7", "trainer.max_steps=null", "trainer.batch_tokens=32")
+    code, report, _ = examine(*words)
     assert code == 0
     text = " ".join(report.split())
     assert "of 120 training pairs a sample of 60 is looked at" in text
-    assert "left out train: 0 of 60 pairs" in text
+    assert "training pairs 60 100.00%" in text
     of_all, of_sample = (int(one[one.index("an epoch of ") :].split()[3]) for one in (" ".join(whole.split()), text))
     assert of_sample == pytest.approx(of_all, rel=0.15)  # an epoch is that of the whole split
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from nmt import models
+from nmt.data.cleaning import Cleaning
 from nmt.data.encoding import encode_corpus
 from nmt.data.tokenizer import Tokenizer
 from nmt.models import Seq2Seq
@@ -72,7 +73,7 @@ class Bench:
         self.dataset = dataset
         self.model: Seq2Seq
         self.said = folder / "log.txt"
-        folder.mkdir()
+        self.run.best.parent.mkdir(parents=True)
 
     def make_model(self, name: str, *, dropout: float, seed: int) -> Seq2Seq:
         torch.manual_seed(seed)
@@ -91,10 +92,13 @@ class Bench:
         return Pairs(
             self.dataset,
             self.tokenizer,
+            cleaning=Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=False),
             max_length=64,
             batch_tokens=batch_tokens,
             subword_alpha=subword_alpha,
             seed=1,
+            rank=0,
+            num_ranks=1,
         )
 
     def fit(

@@ -7,8 +7,9 @@ import torch
 
 from nmt import models
 from nmt.models import Seq2Seq
-from nmt.run import build, save_weights
+from nmt.run import build
 from nmt.training.checkpoint import Progress, average, read_checkpoint, read_progress, restore, save_checkpoint
+from nmt.weights import save_weights
 
 ADAMS = [torch.optim.Adam, torch.optim.AdamW]
 PROGRESS = Progress(

@@ -14,7 +14,7 @@ def test_a_record_is_in_the_file_at_once(tmp_path: Path) -> None:
 
 
 def test_a_new_run_begins_with_an_empty_file(tmp_path: Path) -> None:
-    path = tmp_path / "run" / "history.jsonl"
+    path = tmp_path / "history.jsonl"
     History(path, tensorboard=None, records=0, last_step=0)
     assert path.read_text() == ""
 

@@ -10,11 +10,12 @@ import nmt.training.loop
 from nmt.data.batch import Batch, make_batch
 from nmt.failure import Failure
 from nmt.models import Seq2Seq
-from nmt.run import RunFolder, read_weights
+from nmt.run import RunFolder
 from nmt.training.checkpoint import average, read_progress
 from nmt.training.loss import cross_entropy
 from nmt.training.schedule import InverseSquareRoot, Plateau
 from nmt.training.trainer import Trainer
+from nmt.weights import read_weights
 
 Weights = dict[str, torch.Tensor]
 
@@ -50,7 +51,8 @@ class FixedPairs:
 def batch_of(tokenizer: Any, *pairs: tuple[str, str]) -> Batch:
     sources, targets = zip(*pairs, strict=True)
     ids = {"pad_id": tokenizer.pad_id, "bos_id": tokenizer.bos_id, "eos_id": tokenizer.eos_id}
-    return make_batch(tokenizer.encode_source(sources), tokenizer.encode_target(targets), **ids)
+    rows = range(len(pairs))
+    return make_batch(tokenizer.encode_source(sources), tokenizer.encode_target(targets), **ids, rows=rows)
 
 
 # One update
@@ -131,6 +133,7 @@ def test_dropout_is_on_in_training_and_off_in_validation(bench: Any) -> None:
     model, mode = bench.make_model("LuongLSTM", dropout=0.5, seed=1), []
     model.register_forward_pre_hook(lambda module, _: mode.append(module.training))
     bench.run = RunFolder(bench.run.path / "again")
+    bench.run.best.parent.mkdir(parents=True)
     bench.fit(model=model, max_steps=4, validate_every=3)
     assert mode == [True] * 3 + [False] * 2 + [True] + [False] * 2  # two validation batches
 
@@ -200,6 +203,7 @@ def test_the_batch_of_a_bad_update_is_kept(bench: Any) -> None:
     source, target = bad.source.size(1), bad.target_input.size(1)
     assert kept["batches"] == [{"sentences": 1, "source_positions": source, "target_positions": target}]
     (pair,) = kept["sentences"]
+    assert pair.pop("line") == 1
     spelled = {side: text.replace(" ", "").replace("▁", " ") for side, text in pair.items()}
     assert spelled == {"source": " four five six seven</s>", "target": " vier fünf sechs sieben</s>"}
 
@@ -226,7 +230,7 @@ def test_an_update_that_is_left_out_changes_nothing(bench: Any) -> None:
 def test_a_validation_loss_that_is_not_finite_ends_the_run(bench: Any) -> None:
     model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
     model.register_forward_hook(lambda module, _, logits: logits if module.training else logits * float("nan"))
-    with pytest.raises(Failure, match="step 3: the validation loss is nan; the last checkpoint is good"):
+    with pytest.raises(Failure, match="step 3: the validation loss is nan"):
         bench.fit(model=model, max_steps=9)
     assert not bench.run.best.exists()
 
