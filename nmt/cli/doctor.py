@@ -104,17 +104,17 @@ def run(config: DictConfig) -> None:
         memory = rehearsal.memory()
     report.tell("memory", needs(memory, device))
     report.tell("run folder", place(config, memory))
-    with waiting("learning one batch by heart"):
+    with waiting("learning a few sentences by heart"):
         learning = rehearsal.learn(seconds=LEARN_SECONDS)
     report.tell(
         "learning",
-        f"one batch by heart: the loss falls from {learning.first:.2f} to {learning.last:.2f} nats a token in "
+        f"a few sentences by heart: the loss falls from {learning.first:.2f} to {learning.last:.2f} nats a token in "
         f"{learning.steps} steps, up to the rate {parts.schedule.learning_rate:g}; every parameter gets a gradient",
     )
     if learning.last - learning.lowest > TURN * (learning.first - learning.lowest):
         report.notes.append(
-            f"the loss on one batch came down to {learning.lowest:.2f} and went up again to {learning.last:.2f} as the "
-            f"rate rose: lower schedule.learning_rate={parts.schedule.learning_rate:g}"
+            f"the loss on a few sentences came down to {learning.lowest:.2f} and went up again to "
+            f"{learning.last:.2f} as the rate rose: lower schedule.learning_rate={parts.schedule.learning_rate:g}"
         )
     with waiting("measuring the speed"):
         speed = rehearsal.speed(seconds=SPEED_SECONDS)
@@ -214,8 +214,8 @@ def tell_corpus(report: Report, config: DictConfig, parts: Preparation) -> None:
                     f"tokenizer.byte_fallback=true"
                 )
     Console(width=WIDTH, highlight=False).print(table)
-    for line in [*parts.pairs.report.lines(), *corpus.repairs(config.train_split)]:
-        report.tell("", line)
+    for number, line in enumerate([*parts.pairs.report.lines(), *corpus.repairs(config.train_split)]):
+        report.tell("" if number else "cleaning", line)
     note_left_out(report, config.train_split, parts.pairs)
     note_left_out(report, config.validation_split, parts.validation)
     for name in corpus.splits():

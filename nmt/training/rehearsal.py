@@ -25,7 +25,10 @@ from nmt.training.schedule import Schedule
 from nmt.training.trainer import Trainer
 
 NUM_STEPS = 150
-"""At most so many on the one batch that is learned by heart."""
+"""At most so many on the sentences that are learned by heart."""
+
+FEW = 32
+"""These sentences: few enough for many steps in little time."""
 
 PART = 8
 """What a batch takes is foreseen from the eighth part of its sentences."""
@@ -60,7 +63,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Learning:
-    """How the loss on one batch went, in nats per target token, while the rate rose to the schedule's highest.
+    """How the loss on a few sentences went, in nats per target token, while the rate rose to the schedule's highest.
 
     Attributes:
         first, last: the last is a mean of five steps.
@@ -149,13 +152,14 @@ class Rehearsal:
         return Memory(weights, optimizer, activations, peak_memory(model.device), free, rows, length)
 
     def learn(self, *, seconds: float) -> Learning:
-        """Learns one batch by heart, for so long or NUM_STEPS steps. The rate rises to the schedule's highest in the
-        first half: a rate that would lead the run astray later does so now.
+        """Learns a few sentences by heart, for so long or NUM_STEPS steps.
+
+        The rate rises to the schedule's highest in the first half: one that would lead the run astray does so here.
 
         Raises:
             ValueError: the loss did not fall, or was not finite.
         """
-        batch = next(self.pairs.epoch(0, start=0))
+        batch = first_rows(next(self.pairs.epoch(0, start=0)), FEW)
         highest = self.schedule.learning_rate
         remedy = f"lower schedule.learning_rate={highest:g}"
         losses: list[float] = []
@@ -165,15 +169,15 @@ class Rehearsal:
             losses.append(self.step(batch, rate=highest * min(1.0, 0.05 + 2 * share)))
             if not np.isfinite(losses[-1]):
                 raise ValueError(
-                    f"the loss on one batch, {losses[0]:.2f} at first, is not finite after {len(losses)} "
+                    f"the loss on a few sentences, {losses[0]:.2f} at first, is not finite after {len(losses)} "
                     f"steps: {remedy}"
                 )
         means = np.convolve(losses, np.full(5, 0.2), mode="valid")
         lowest, last = float(means.min()), float(means[-1])
         if last >= losses[0]:
             raise ValueError(
-                f"the loss on one batch rises from {losses[0]:.2f} to {last:.2f} nats a token in {len(losses)} steps: "
-                f"{remedy}"
+                f"the loss on a few sentences rises from {losses[0]:.2f} to {last:.2f} nats a token in "
+                f"{len(losses)} steps: {remedy}"
             )
         return Learning(losses[0], lowest, last, len(losses))
 

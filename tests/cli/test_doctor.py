@@ -50,7 +50,18 @@ def test_a_run_that_will_work(
     assert not any(line.endswith(" ") for line in lines)
     verdict = " ".join(lines[-2:])
     assert "This run will work: about " in verdict and "to max_steps=1 " in verdict
-    for label in ("versions", "device", "corpus", "pieces", "model", "memory", "run folder", "learning", "speed"):
+    for label in (
+        "versions",
+        "device",
+        "corpus",
+        "pieces",
+        "cleaning",
+        "model",
+        "memory",
+        "run folder",
+        "learning",
+        "speed",
+    ):
         assert sum(line.startswith(label) for line in lines) == 1, label
 
 
@@ -177,7 +188,7 @@ def test_a_learning_rate_that_leads_astray(examine: Run, rate: str) -> None:
     """Training would warm up for a thousand steps before it shows."""
     code, report, error = examine(f"schedule.learning_rate={rate}", "schedule.warmup_steps=1000", model="transformer")
     assert code == 2
-    assert "the loss on one batch" in error and f"lower schedule.learning_rate={float(rate):g}" in error
+    assert "the loss on a few sentences" in error and f"lower schedule.learning_rate={float(rate):g}" in error
     assert "will work" not in report
 
 
@@ -233,7 +244,7 @@ def test_learning_that_turns_round_is_told(
     monkeypatch.setattr(Rehearsal, "learn", lambda self, seconds: Learning(3.0, 1.0, last, 150))
     code, report, _ = examine("schedule.learning_rate=0.25")
     assert code == 0
-    note = f"mind the loss on one batch came down to 1.00 and went up again to {last:.2f}"
+    note = f"mind the loss on a few sentences came down to 1.00 and went up again to {last:.2f}"
     assert (note in " ".join(report.split())) is told
     assert ("schedule.learning_rate=0.25" in report) is told
 

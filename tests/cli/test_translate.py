@@ -22,8 +22,9 @@ from nmt.cli.errors import attempt
 from nmt.cli.overrides import configure
 from nmt.cli.translate import LONGEST_LINE, MOST_REMARKS, as_json
 from nmt.data.tokenizer import Tokenizer
-from nmt.run import RunFolder, save_weights
+from nmt.run import RunFolder
 from nmt.translator import Translation, clean
+from nmt.weights import save_weights
 
 LIMIT = 24
 """The most pieces that the model of `babbling_run` takes."""
