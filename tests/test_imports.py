@@ -23,7 +23,22 @@ BELOW = {
     "translator": {"search", "run", "models", "data", *BOTTOM},
     "evaluation": {"translator", "search", "run", "models", "data", *BOTTOM},
     "report": {"evaluation", "run", "data", *BOTTOM},
-    "cli": {"report", "evaluation", "translator", "search", "training", "run", "models", "data", *BOTTOM, ""},
+    "benchmark": {"translator", "search", "training", "run", "models", "data", *BOTTOM},
+    "cli": {
+        *(
+            "benchmark",
+            "report",
+            "evaluation",
+            "translator",
+            "search",
+            "training",
+            "run",
+            "models",
+            "data",
+            *BOTTOM,
+            "",
+        ),
+    },
     "__main__": {"cli"},
     "": {"translator"},  # the package itself: its public names
 }

@@ -43,6 +43,7 @@ COMMANDS = (
     Command("translate", "translate standard input, a file, or line by line", text=("input", "output")),
     Command("compare", "set trained systems side by side in a report"),
     Command("plot", "draw the alignment matrix of a sentence", text=("source", "target")),
+    Command("benchmark", "measure how fast a configuration trains and translates"),
     Command("demo", "train and compare four systems on the built-in corpus"),
 )
 

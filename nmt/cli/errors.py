@@ -48,7 +48,7 @@ def say(program: str, text: str) -> None:
     try:
         print(f"{program}: {text}", file=sys.stderr, flush=True)
     except OSError:
-        _leave(sys.stderr)
+        _let_go(sys.stderr)
 
 
 def attempt(program: str, action: Callable[[], int]) -> int:
@@ -72,18 +72,18 @@ def attempt(program: str, action: Callable[[], int]) -> int:
         return 130
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
-            _leave(sys.stdout)
+            _let_go(sys.stdout)
             return 0
         try:
             if sys.stdout is not None:
                 sys.stdout.flush()
         except OSError:  # such as a full disk's; the interpreter would try again at its end, and have the last word
-            _leave(sys.stdout)
+            _let_go(sys.stdout)
         if isinstance(error, Failure):
             say(program, one_line(str(error)))
             return 1
         if _is_trouble(error):
-            _leave(sys.stdout)
+            _let_go(sys.stdout)
             say(program, one_line(f"{_place(error)}: {trouble(error)}"))
             return 1
         text = line(error)
@@ -167,10 +167,11 @@ def _place(error: OSError) -> str:
     return str(error.filename) if error.filename is not None else "the output cannot be written"
 
 
-def _leave(stream: TextIO) -> None:
-    """What is still kept back for a stream goes nowhere: the interpreter's end would try to write it again."""
-    with suppress(AttributeError, OSError, ValueError):  # it may be closed, or None
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+def _let_go(stream: TextIO | None) -> None:
+    """Sends what a stream still holds, and all that is yet to come, to nowhere."""
+    if stream is not None:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _in_a_thread(arguments: threading.ExceptHookArgs) -> None:

@@ -41,5 +41,6 @@ def dropout_mask(shape: torch.Size, p: float, dtype: torch.dtype) -> Tensor:
     count = shape.numel()
     words = torch.empty((count + 7) // 8, dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
     dropped = min(round(p * 256), 255)  # of the 256 values of a byte
-    kept = words.view(torch.uint8)[:count] >= dropped
-    return kept.to(dtype).mul_(256 / (256 - dropped)).view(shape)
+    # A comparison in place of numbers takes half the time of one that makes truth values to be turned into numbers.
+    kept = words.view(torch.uint8)[:count].to(dtype).ge_(dropped)
+    return kept.mul_(256 / (256 - dropped)).view(shape)

@@ -61,10 +61,10 @@ class LSTM(RecurrentSeq2Seq):
     def start(self, memory: VectorMemory) -> RecurrentState:  # type: ignore[override]
         return RecurrentState(memory.first, None)
 
-    def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         _, first = self.read(source, source_mask)
         outputs, _ = self.decoder(self.embed(target_input), first)  # (B, T, D)
-        return self.predict(torch.tanh(self.readout(outputs)))  # (B, T, V)
+        return self.drop(torch.tanh(self.readout(outputs)))  # (B, T, E)
 
     def step(
         self, token: Tensor, state: RecurrentState, memory: VectorMemory, *, need_attention: bool = False
@@ -136,11 +136,11 @@ class BahdanauLSTM(RecurrentSeq2Seq):
         context = context.squeeze(1)  # (B, D)
         return context, weights.squeeze(1), self.cells(prepared, context, lstm)
 
-    def output(self, hidden: Tensor, embedded: Tensor, context: Tensor) -> Tensor:
-        """g(y_{i-1}, s_i, c_i): logits (…, V)."""
-        return self.predict(torch.tanh(self.readout(torch.cat([hidden, embedded, context], dim=-1))))
+    def combine(self, hidden: Tensor, embedded: Tensor, context: Tensor) -> Tensor:
+        """The tanh layer of g(y_{i-1}, s_i, c_i), (…, E)."""
+        return torch.tanh(self.readout(torch.cat([hidden, embedded, context], dim=-1)))
 
-    def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         memory = self.encode(source, source_mask)
         embedded = self.embed(target_input)  # (B, T, E)
         lstm, hiddens, contexts = memory.first, [], []
@@ -148,14 +148,15 @@ class BahdanauLSTM(RecurrentSeq2Seq):
             context, _, lstm = self.advance(prepared, lstm, memory)
             hiddens.append(lstm.top)
             contexts.append(context)
-        return self.output(torch.stack(hiddens, 1), embedded, torch.stack(contexts, 1))  # (B, T, V)
+        readouts = self.combine(torch.stack(hiddens, 1), embedded, torch.stack(contexts, 1))  # (B, T, E)
+        return self.drop(readouts)
 
     def step(
         self, token: Tensor, state: RecurrentState, memory: AttentionMemory, *, need_attention: bool = False
     ) -> StepOutput:
         embedded = self.embed(token)  # (B, E)
         context, weights, lstm = self.advance(self.cells.prepare(embedded), state.lstm, memory)
-        logits = self.output(lstm.top, embedded, context)  # (B, V)
+        logits = self.predict(self.combine(lstm.top, embedded, context))  # (B, V)
         return StepOutput(logits, weights if need_attention else None, RecurrentState(lstm, None))
 
 
@@ -232,12 +233,12 @@ class LuongLSTM(RecurrentSeq2Seq):
         context, weights = attend(scores, memory.values, memory.source_mask)  # (B, T, D), (B, T, S)
         return torch.tanh(self.combine(torch.cat([context, hidden], dim=-1))), weights
 
-    def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         memory = self.encode(source, source_mask)
         embedded = self.embed(target_input)  # (B, T, E)
         if isinstance(self.decoder, FusedDecoder):
             hidden, _ = self.decoder(embedded, memory.first)  # (B, T, D)
-            return self.predict(self.look(hidden, memory)[0])  # (B, T, V)
+            return self.drop(self.look(hidden, memory)[0])  # (B, T, E)
         start, attentionals = self.start(memory), []
         lstm, attentional = start.lstm, start.attentional
         for prepared in self.decoder.prepare(embedded).unbind(1):  # T × (B, 4 D)
@@ -245,7 +246,7 @@ class LuongLSTM(RecurrentSeq2Seq):
             looked, _ = self.look(lstm.top.unsqueeze(1), memory)  # (B, 1, E)
             attentionals.append(looked)
             attentional = looked.squeeze(1)  # (B, E)
-        return self.predict(torch.cat(attentionals, 1))  # (B, T, V)
+        return self.drop(torch.cat(attentionals, 1))  # (B, T, E)
 
     def step(
         self, token: Tensor, state: RecurrentState, memory: AttentionMemory, *, need_attention: bool = False

@@ -176,9 +176,14 @@ class RecurrentSeq2Seq(Seq2Seq):
         embedded: Tensor = self.dropout(self.vocabulary.target(target))
         return embedded
 
+    def drop(self, readout: Tensor) -> Tensor:
+        """What the output layer sees of readouts (…, E)."""
+        dropped: Tensor = self.dropout(readout)
+        return dropped
+
     def predict(self, readout: Tensor) -> Tensor:
-        """Readouts (…, E) to logits (…, V)."""
-        logits: Tensor = self.vocabulary.output(self.dropout(readout))
+        """Readouts (B, E) to logits (B, V)."""
+        logits: Tensor = self.vocabulary.output(self.drop(readout))
         return logits
 
 

@@ -1,6 +1,7 @@
 """The contract of a model: what the trainer, the search and the report know of an architecture, and all they know.
 
-    forward(source, source_mask, target_input) -> logits       teacher forcing, every position at once
+    readouts(source, source_mask, target_input) -> vectors     teacher forcing, every position at once
+    forward(source, source_mask, target_input) -> logits       the same, and the output layer
     encode(source, source_mask)                -> Memory       everything that is computed once per sentence
     start(memory)                              -> State        before the first target token
     step(token, state, memory)                 -> StepOutput   one target position further
@@ -14,10 +15,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from nmt.models.embedding import Vocabulary
 
 
 def _select(value: Any, rows: Tensor) -> Any:
@@ -71,9 +75,18 @@ class StepOutput:
 class Seq2Seq(nn.Module, ABC):
     """An encoder-decoder. Parameters live on the module; everything about a sentence travels in arguments."""
 
-    @abstractmethod
+    vocabulary: Vocabulary
+
     def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
-        """Logits (B, T, V) of each next token, given the right tokens before it.
+        """Logits (B, T, V) of each next token, given the right tokens before it; see `readouts`."""
+        logits: Tensor = self.vocabulary.output(self.readouts(source, source_mask, target_input))  # (B, T, V)
+        return logits
+
+    @abstractmethod
+    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        """What the output layer predicts each next token from, (B, T, E), given the right tokens before it.
+
+        The trainer asks for these: its loss applies the output layer itself, to some positions at a time.
 
         Args:
             source: (B, S) ids, padded at the end.

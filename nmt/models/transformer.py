@@ -239,7 +239,7 @@ class Transformer(Seq2Seq):
     def decode(
         self, target: Tensor, state: TransformerState, memory: TransformerMemory, *, need_attention: bool
     ) -> tuple[Tensor, TransformerState, list[Tensor]]:
-        """Logits (B, T, V) of target ids (B, T) that follow `state`, the state after them, and the layers' weights."""
+        """Readouts (B, T, D) of target ids (B, T) that follow `state`, the state after them, the layers' weights."""
         hidden = self.embed(self.vocabulary.target, target, start=state.length)  # (B, T, D)
         mask = memory.source_mask[:, None, None, :]  # (B, 1, 1, S)
         past = state.layers or (None,) * len(self.decoder)
@@ -248,18 +248,18 @@ class Transformer(Seq2Seq):
             hidden, seen, weights = layer(hidden, layer_past, layer_source, mask, need_attention=need_attention)
             layers.append(seen)
             attention.append(weights)
-        logits = self.vocabulary.output(self.decoder_norm(hidden))  # (B, T, V)
-        return logits, TransformerState(tuple(layers)), attention
+        return self.decoder_norm(hidden), TransformerState(tuple(layers)), attention
 
-    def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         memory = self.encode(source, source_mask)
-        logits, _, _ = self.decode(target_input, self.start(memory), memory, need_attention=False)
-        return logits
+        readouts, _, _ = self.decode(target_input, self.start(memory), memory, need_attention=False)
+        return readouts
 
     def step(
         self, token: Tensor, state: TransformerState, memory: TransformerMemory, *, need_attention: bool = False
     ) -> StepOutput:
-        logits, new_state, attention = self.decode(token.unsqueeze(1), state, memory, need_attention=need_attention)
+        readouts, new_state, attention = self.decode(token.unsqueeze(1), state, memory, need_attention=need_attention)
+        logits = self.vocabulary.output(readouts.squeeze(1))  # (B, V)
         # layers × (B, H, 1, S) -> (B, layers, H, S)
         weights = torch.stack(attention, 1).squeeze(3) if need_attention else None
-        return StepOutput(logits.squeeze(1), weights, new_state)
+        return StepOutput(logits, weights, new_state)

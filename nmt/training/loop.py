@@ -21,7 +21,7 @@ from nmt.run import RunFolder
 from nmt.training.checkpoint import Progress, average, read_checkpoint, restore, save_checkpoint
 from nmt.training.faults import out_of_memory, save_bad_update
 from nmt.training.history import History
-from nmt.training.loss import cross_entropy
+from nmt.training.loss import Objective
 from nmt.training.pairs import Pairs
 from nmt.training.processes import Processes, without_exchange
 from nmt.training.progress import ProgressBar, duration
@@ -64,7 +64,8 @@ class Loop:
     def __post_init__(self) -> None:
         self.progress = Progress(order=self.pairs.sampler.order)
         self.go_on()
-        self.parallel = self.processes.parallel(self.model)
+        objective = Objective(self.model, label_smoothing=self.settings.label_smoothing)
+        self.objective = self.processes.parallel(objective)
         self.clock = time.monotonic() - self.progress.seconds
         self.saved_at = self.progress.seconds
         self.stopping = False
@@ -166,9 +167,9 @@ class Loop:
         (num_tokens,) = processes.sum(sum(batch.num_tokens for batch in group))
         likelihood = torch.zeros((), device=self.model.device)
         for batch in group:
-            exchange = nullcontext() if batch is group[-1] else without_exchange(self.parallel)
+            exchange = nullcontext() if batch is group[-1] else without_exchange(self.objective)
             with out_of_memory(self.progress.step, batch), exchange:
-                loss, batch_likelihood = self.loss(self.parallel, batch.to(self.model.device))
+                loss, batch_likelihood = self.loss(batch)
                 # The processes' gradients are averaged; the mean over all tokens is their sum.
                 (loss * (processes.size / num_tokens)).backward()  # type: ignore[no-untyped-call]
             likelihood += batch_likelihood
@@ -185,12 +186,14 @@ class Loop:
         sequence = np.random.SeedSequence([self.seed, self.progress.step, self.processes.rank])
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
 
-    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The loss to minimise and the negative log-likelihood, summed over the batch's tokens."""
+        batch = batch.to(self.model.device)
         with self.settings.autocast(self.model.device):
-            logits = model(batch.source, batch.source_mask, batch.target_input)  # (B, T, V)
-        return cross_entropy(
-            logits, batch.target_output, batch.target_mask, label_smoothing=self.settings.label_smoothing
-        )
+            loss, likelihood = self.objective(
+                batch.source, batch.source_mask, batch.target_input, batch.target_output, batch.target_mask
+            )
+        return loss, likelihood
 
     def is_finite(self, group: Sequence[Batch], likelihood: Tensor, norm: Tensor) -> bool:
         """Whether the update may be made. One that may not is left out, if the settings allow so many in a row.
@@ -277,7 +280,7 @@ class Loop:
         total, num_tokens = 0.0, 0
         for batch in self.validation:
             with out_of_memory(self.progress.step, batch):
-                total += float(self.loss(self.model, batch.to(self.model.device))[1])
+                total += float(self.loss(batch)[1])
             num_tokens += batch.num_tokens
         total, all_tokens = self.processes.sum(total, num_tokens)
         if not math.isfinite(total):

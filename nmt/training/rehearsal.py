@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from nmt.data.batch import Batch
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.faults import out_of_memory
-from nmt.training.loss import cross_entropy
+from nmt.training.loss import Objective
 from nmt.training.pairs import Pairs
 from nmt.training.schedule import Schedule
 from nmt.training.trainer import Trainer
@@ -44,8 +44,7 @@ class Memory:
     Attributes:
         weights: of the model; the gradients are as many.
         optimizer: its state after a step.
-        activations: foreseen for the largest batch: what its forward pass keeps for the backward one, and the logits
-            with their gradient.
+        activations: foreseen for the largest batch: what its forward pass keeps for the backward one.
         peak: the most in use while that batch was trained on: of the whole process on a CPU, of torch on a GPU.
         free: what the device had left before.
         rows: sentences of the largest batch.
@@ -205,7 +204,7 @@ class Rehearsal:
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         with out_of_memory(1, batch):
-            loss, likelihood, _ = self._loss(batch)
+            loss, likelihood = self._loss(batch)
             (loss / batch.num_tokens).backward()  # type: ignore[no-untyped-call]
         if not self.optimizer.state:
             check_gradients(self.model)
@@ -214,17 +213,18 @@ class Rehearsal:
         self.optimizer.step()
         return float(likelihood) / batch.num_tokens
 
-    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """The loss and the negative log-likelihood, summed over tokens, and the logits (B, T, V)."""
+    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The loss and the negative log-likelihood, summed over tokens."""
         batch = batch.to(self.model.device)
+        objective = Objective(self.model, label_smoothing=self.settings.label_smoothing)
         with self.settings.autocast(self.model.device):
-            logits = self.model(batch.source, batch.source_mask, batch.target_input)  # (B, T, V)
-        smoothing = self.settings.label_smoothing
-        loss, likelihood = cross_entropy(logits, batch.target_output, batch.target_mask, label_smoothing=smoothing)
-        return loss, likelihood, logits
+            loss, likelihood = objective(
+                batch.source, batch.source_mask, batch.target_input, batch.target_output, batch.target_mask
+            )
+        return loss, likelihood
 
     def _activations(self, batch: Batch) -> int:
-        """Bytes that a forward pass keeps for the backward one, each storage counted once, and twice the logits'."""
+        """Bytes that a forward pass keeps for the backward one, each storage counted once."""
         own = {parameter.untyped_storage().data_ptr() for parameter in self.model.parameters()}
         kept: dict[int, int] = {}
         held = []  # or else a storage that is given back and used again would count once
@@ -238,8 +238,8 @@ class Rehearsal:
 
         self.model.train()
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            logits = self._loss(batch)[2]
-        return sum(kept.values()) + 2 * logits.nbytes
+            self._loss(batch)
+        return sum(kept.values())
 
 
 def first_rows(batch: Batch, count: int) -> Batch:

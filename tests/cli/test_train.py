@@ -17,10 +17,11 @@ import torch
 from safetensors import safe_open
 
 import nmt
-import nmt.cli.train
+import nmt.cli.preparation
 from nmt.cli import main
 from nmt.cli.configuration import conf_folder
 from nmt.run import RunFolder
+from nmt.training.checkpoint import read_progress
 from nmt.translator import Translator
 
 ROOT = Path(nmt.__file__).parents[1]
@@ -151,13 +152,13 @@ def test_cleaning_can_be_switched_off(train: Train, tmp_path: Path, own_corpus: 
 def test_nothing_is_left_out_of_validation(train: Train, own_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     size = spoil(own_corpus, "val")
     measured = []
-    bleu = nmt.cli.train.bleu
+    bleu = nmt.cli.preparation.bleu
 
     def measure(hypotheses: list[str], references: list[str]) -> float:
         measured.append((len(hypotheses), references))
         return bleu(hypotheses, references)
 
-    monkeypatch.setattr(nmt.cli.train, "bleu", measure)
+    monkeypatch.setattr(nmt.cli.preparation, "bleu", measure)
     assert train(f"data.path={own_corpus}") == 0
     references = (own_corpus / "val.de").read_text().split("\n")[:-1]
     assert measured == [(size, references)]
@@ -232,6 +233,55 @@ def test_resume_goes_on(train: Train, tmp_path: Path) -> None:
     for name in ("tokenizer.json", "tokenizer.model", "model.json", "config.yaml"):
         assert then[name] == first[name]
     assert then["log.txt"].startswith(first["log.txt"])
+
+
+def test_what_is_otherwise_than_when_the_run_began_is_said(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train() == 0
+    capsys.readouterr()
+    assert train("resume=true", "trainer.max_steps=3", "search.max_length_factor=1.0") == 0
+    error = capsys.readouterr().err
+    said = [line for line in error.splitlines() if line.startswith("the run was begun with ")]
+    assert said == [
+        "the run was begun with search.max_length_factor=1.5, not 1.0",
+        "the run was begun with trainer.max_steps=1, not 3",
+    ]
+    capsys.readouterr()
+    assert train("resume=true", "trainer.max_steps=3", "search.max_length_factor=1.0") == 0
+    assert "search.max_length_factor=1.5, not 1.0" in capsys.readouterr().err  # config.yaml tells of the beginning
+
+
+def test_where_the_order_of_the_pairs_has_changed_the_epoch_begins_again_and_that_is_said(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["trainer.batch_tokens=128", "trainer.log_every=1"]
+    assert train(*words, "trainer.max_steps=2") == 0
+    capsys.readouterr()
+    assert train(*words, "resume=true", "trainer.max_steps=3") == 0
+    assert "begins again" not in capsys.readouterr().err
+    assert train(*words, "resume=true", "trainer.max_steps=4", "trainer.batch_tokens=64") == 0
+    assert "trainer.batch_tokens has changed: epoch 1 begins again" in capsys.readouterr().err
+    assert read_progress(RunFolder(tmp_path / "run").last).position == 1
+
+
+@pytest.mark.parametrize("text", ["a: [1", "\x00", "{" * 5000])
+def test_a_damaged_config_of_a_run_that_shall_go_on(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    assert train() == 0
+    (tmp_path / "run" / "config.yaml").write_text(text)
+    capsys.readouterr()
+    assert train("resume=true", "trainer.max_steps=3") == 2
+    assert capsys.readouterr().err == f"nmt train: {tmp_path / 'run' / 'config.yaml'} is damaged: it is not YAML\n"
+
+
+def test_a_config_of_a_run_is_never_instantiated(train: Train, tmp_path: Path) -> None:
+    assert train() == 0
+    path = tmp_path / "run" / "config.yaml"
+    path.write_text(path.read_text() + f"_target_: os.system\n_args_: [touch {tmp_path / 'made'}]\n")
+    assert train("resume=true", "trainer.max_steps=3") == 0
+    assert not (tmp_path / "made").exists()
 
 
 def test_a_finished_run_stays_finished(train: Train, tmp_path: Path) -> None:

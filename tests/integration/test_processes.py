@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import nmt
-from nmt.run import RunFolder, read_weights
+from nmt.run import RunFolder
+from nmt.weights import read_weights
 
 ROOT = Path(nmt.__file__).parents[1]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from nmt.run import load_weights, save_weights
+from nmt.weights import load_weights, save_weights
 
 PAD, BOS, EOS = 0, 1, 2
 # Between them, all ids of both vocabularies; the shortest source is a lone end of sentence.

@@ -81,7 +81,7 @@ class ScriptedModel(Seq2Seq):
     def max_length(self) -> int | None:
         return None
 
-    def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         raise NotImplementedError
 
     def encode(self, source: Tensor, source_mask: Tensor) -> Script:

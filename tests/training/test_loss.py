@@ -1,93 +1,159 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from nmt.training.loss import cross_entropy
+from nmt.training import loss as module
+from nmt.training.loss import linear_cross_entropy
 
-B, T, V = 3, 5, 7
-
-
-def some_logits(seed: int = 1, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    return (3 * torch.randn(B, T, V, generator=torch.Generator().manual_seed(seed))).to(dtype).requires_grad_()
-
-
+B, T, E, V = 3, 5, 4, 7
 TARGET = torch.randint(V, (B, T), generator=torch.Generator().manual_seed(2))
 MASK = torch.arange(T) < torch.tensor([[5], [2], [3]])
+NUM_TOKENS = 10
+
+
+@pytest.fixture(autouse=True, params=[1, 3, 100], ids=lambda rows: f"{rows}-rows")
+def chunk(request, monkeypatch):
+    """Chunks of one row, of some with a rest, and of all rows at once."""
+    monkeypatch.setitem(module.CHUNK, "cpu", request.param * V)
+
+
+def parts(dtype=torch.float64):
+    """Readouts (B, T, E) and an output layer, all random."""
+    torch.manual_seed(1)
+    output = nn.Linear(E, V)
+    for parameter in output.parameters():
+        nn.init.normal_(parameter)
+    return torch.randn(B, T, E).to(dtype).requires_grad_(), output.to(dtype)
+
+
+def gradients(loss, readouts, output):
+    return torch.autograd.grad(loss * 0.3, [readouts, output.weight, output.bias])
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1, 0.9])
-def test_value_and_gradient_are_torch_s(label_smoothing: float) -> None:
-    logits, same = some_logits(), some_logits()
-    loss, likelihood = cross_entropy(logits, TARGET, MASK, label_smoothing=label_smoothing)
-    expected = F.cross_entropy(same[MASK], TARGET[MASK], reduction="sum", label_smoothing=label_smoothing)
-    torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(likelihood, F.cross_entropy(same[MASK], TARGET[MASK], reduction="sum"))
-    (loss * 0.3).backward()
-    (expected * 0.3).backward()
-    torch.testing.assert_close(logits.grad, same.grad)
+def test_values_and_gradients_are_torch_s(label_smoothing):
+    readouts, output = parts()
+    loss, likelihood = linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=label_smoothing)
+    logits = output(readouts)[MASK]
+    expected = F.cross_entropy(logits, TARGET[MASK], reduction="sum", label_smoothing=label_smoothing)
+    torch.testing.assert_close(loss, expected, rtol=0.0, atol=1e-12)
+    plain = F.cross_entropy(logits, TARGET[MASK], reduction="sum")
+    torch.testing.assert_close(likelihood, plain, rtol=0.0, atol=1e-12)
+    found = gradients(loss, readouts, output)
+    for mine, theirs in zip(found, gradients(expected, readouts, output), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0.0, atol=1e-12)
 
 
-def test_the_gradient_is_the_value_s_slope() -> None:
-    logits = some_logits()
-    loss, _ = cross_entropy(logits, TARGET, MASK, label_smoothing=0.2)
-    loss.backward()
-    moved = torch.zeros(B, T, V)
-    moved[0, 1, 3], moved[1, 0, 2] = 1e-2, -1e-2
+def test_the_gradient_is_the_value_s_slope():
+    readouts, output = parts()
+
+    def value(vectors, weight, bias):
+        layer = SimpleNamespace(weight=weight, bias=bias)
+        return linear_cross_entropy(vectors, layer, TARGET, MASK, label_smoothing=0.2)[0]
+
+    inputs = [tensor.detach().requires_grad_() for tensor in (readouts, output.weight, output.bias)]
+    assert torch.autograd.gradcheck(value, inputs)
+
+
+def test_by_hand():
+    output = nn.Linear(1, 2)
     with torch.no_grad():
-        up, down = (cross_entropy(logits + sign * moved, TARGET, MASK, label_smoothing=0.2)[0] for sign in (1, -1))
-    assert float(up - down) / 2 == pytest.approx(float((logits.grad * moved).sum()), rel=1e-2)
+        output.weight.copy_(torch.tensor([[0.0], [math.log(3.0)]]))
+        output.bias.zero_()
+    one = torch.ones(1, 1, dtype=torch.bool)  # p = 1/4, 3/4
+    loss, likelihood = linear_cross_entropy(torch.ones(1, 1, 1), output, one.long(), one, label_smoothing=0.2)
+    assert loss.item() == pytest.approx(-0.9 * math.log(3 / 4) - 0.1 * math.log(1 / 4))
+    assert likelihood.item() == pytest.approx(-math.log(3 / 4))
 
 
-def test_by_hand() -> None:
-    logits = torch.tensor([[[math.log(1.0), math.log(3.0)]]])  # p = 1/4, 3/4
-    loss, likelihood = cross_entropy(logits, torch.tensor([[1]]), torch.ones(1, 1).bool(), label_smoothing=0.2)
-    assert float(likelihood) == pytest.approx(-math.log(3 / 4))
-    assert float(loss) == pytest.approx(-0.9 * math.log(3 / 4) - 0.1 * math.log(1 / 4))
+def test_a_table_that_is_tied_receives_both_gradients():
+    _, output = parts()
+    ids = torch.arange(V).expand(2, V)
+    arguments = ids.flip(1), torch.ones(2, V, dtype=torch.bool)
+    loss, _ = linear_cross_entropy(F.embedding(ids, output.weight), output, *arguments, label_smoothing=0.1)
+    logits = output(F.embedding(ids, output.weight))
+    expected = F.cross_entropy(logits.flatten(0, 1), ids.flip(1).flatten(), reduction="sum", label_smoothing=0.1)
+    found, same = (torch.autograd.grad(value, output.weight)[0] for value in (loss, expected))
+    torch.testing.assert_close(found, same, rtol=0.0, atol=1e-12)
 
 
-def test_what_is_masked_counts_nothing() -> None:
-    logits = some_logits()
-    first = cross_entropy(logits, TARGET, MASK, label_smoothing=0.1)
-    other = torch.where(MASK.unsqueeze(-1), logits, torch.full_like(logits, 99.0))
-    second = cross_entropy(other, TARGET.masked_fill(~MASK, 0), MASK, label_smoothing=0.1)
+def test_what_is_masked_counts_nothing():
+    readouts, output = parts()
+    first = linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=0.1)
+    other = readouts.detach().masked_fill(~MASK.unsqueeze(-1), 99.0)
+    second = linear_cross_entropy(other, output, TARGET.masked_fill(~MASK, 0), MASK, label_smoothing=0.1)
     assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
-    first[0].backward()
-    assert logits.grad is not None
-    assert bool((logits.grad[~MASK] == 0).all())
-    assert bool((logits.grad[MASK].abs().sum(-1) > 0).all())
+    gradient, _, _ = gradients(first[0], readouts, output)
+    assert bool((gradient[~MASK] == 0).all())
+    assert bool((gradient[MASK].abs().sum(-1) > 0).all())
 
 
-def test_nothing_real_is_no_loss_and_moves_nothing() -> None:
-    logits = some_logits()
-    loss, likelihood = cross_entropy(logits, TARGET, torch.zeros_like(MASK), label_smoothing=0.1)
-    assert loss.item() == likelihood.item() == 0
-    loss.backward()
-    assert logits.grad is not None and not bool(logits.grad.any())
+def test_without_a_gradient_the_values_are_the_same():
+    readouts, output = parts()
+    expected = linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=0.1)
+    with torch.no_grad():
+        found = linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=0.1)
+    assert not found[0].requires_grad and not expected[1].requires_grad
+    assert torch.equal(found[0], expected[0]) and torch.equal(found[1], expected[1])
 
 
-def test_bf16_logits_are_summed_in_float32() -> None:
-    logits = some_logits(dtype=torch.bfloat16)
-    loss, likelihood = cross_entropy(logits, TARGET, MASK, label_smoothing=0.1)
-    exact = logits.detach().float().requires_grad_()
-    expected, expected_likelihood = cross_entropy(exact, TARGET, MASK, label_smoothing=0.1)
+def test_bf16_readouts_are_summed_in_float32():
+    readouts, output = parts(torch.float32)
+    rounded = readouts.detach().bfloat16().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):  # which would round the sums as well
+        loss, likelihood = linear_cross_entropy(rounded, output, TARGET, MASK, label_smoothing=0.1)
     assert loss.dtype == likelihood.dtype == torch.float32
-    assert torch.equal(loss, expected) and torch.equal(likelihood, expected_likelihood)
-    loss.backward()
-    expected.backward()
-    assert logits.grad is not None and logits.grad.dtype == torch.bfloat16
-    assert torch.equal(logits.grad, exact.grad.bfloat16())
+    expected, _ = linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=0.1)
+    torch.testing.assert_close(loss, expected, rtol=0.02, atol=0.0)
+    found = gradients(loss, rounded, output)
+    assert [gradient.dtype for gradient in found] == [torch.bfloat16, torch.float32, torch.float32]
+    for mine, theirs in zip(found, gradients(expected, readouts, output), strict=True):
+        assert ((mine - theirs).norm() / theirs.norm()).item() < 0.02
 
 
-def test_extreme_logits_stay_finite() -> None:
-    logits = torch.tensor([[[1e4, -1e4, 0.0]]], requires_grad=True)
-    loss, _ = cross_entropy(logits, torch.tensor([[1]]), torch.ones(1, 1).bool(), label_smoothing=0.1)
-    loss.backward()
-    assert bool(loss.isfinite()) and bool(logits.grad.isfinite().all())
+def test_extreme_logits_stay_finite():
+    output = nn.Linear(1, 3, bias=True)
+    with torch.no_grad():
+        output.weight.copy_(torch.tensor([[1e4], [-1e4], [0.0]]))
+        output.bias.zero_()
+    one = torch.ones(1, 1, dtype=torch.bool)
+    loss, likelihood = linear_cross_entropy(torch.ones(1, 1, 1), output, one.long(), one, label_smoothing=0.1)
+    assert likelihood.item() == pytest.approx(2e4)
+    assert loss.isfinite()
+    assert torch.autograd.grad(loss, output.weight)[0].isfinite().all()
+
+
+class Largest(TorchDispatchMode):
+    """The most numbers of a tensor that any operation returned."""
+
+    size = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(tensor, torch.Tensor):
+                self.size = max(self.size, tensor.numel())
+        return result
+
+
+def test_the_logits_are_never_there_all_at_once(monkeypatch):
+    monkeypatch.setitem(module.CHUNK, "cpu", 64)
+    output = nn.Linear(E, 50)
+    readouts = torch.randn(8, 5, E, requires_grad=True)
+    with Largest() as largest:
+        everywhere = torch.ones(8, 5, dtype=torch.bool)
+        loss, _ = linear_cross_entropy(readouts, output, everywhere.long(), everywhere, label_smoothing=0.1)
+        loss.backward()
+    assert largest.size == 50 * E  # W, and not 40 x 50
 
 
 @pytest.mark.parametrize("label_smoothing", [-0.1, 1.0, 2.0])
-def test_smoothing_out_of_range(label_smoothing: float) -> None:
+def test_smoothing_out_of_range(label_smoothing):
+    readouts, output = parts()
     with pytest.raises(ValueError, match=r"label_smoothing=.* must be a probability from 0 to below 1"):
-        cross_entropy(some_logits(), TARGET, MASK, label_smoothing=label_smoothing)
+        linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=label_smoothing)

@@ -11,7 +11,7 @@ from nmt.data.batch import Batch
 from nmt.data.cleaning import Cleaning
 from nmt.data.encoding import encode_corpus
 from nmt.data.tokenizer import Tokenizer
-from nmt.training.loss import cross_entropy
+from nmt.training.loss import Objective
 from nmt.training.pairs import Pairs
 
 CLEANING = Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=False)
@@ -185,8 +185,9 @@ def test_a_process_without_a_sentence_stands_in(encoded: datasets.Dataset, token
     assert first.source.tolist() == second.source.tolist()
     for name in ("LuongLSTM", "Transformer"):
         model = bench.make_model(name, dropout=0.0, seed=1)
-        logits = model(second.source, second.source_mask, second.target_input)
-        loss, likelihood = cross_entropy(logits, second.target_output, second.target_mask, label_smoothing=0.1)
+        loss, likelihood = Objective(model, label_smoothing=0.1)(
+            second.source, second.source_mask, second.target_input, second.target_output, second.target_mask
+        )
         assert loss.item() == likelihood.item() == 0
         loss.backward()
         assert all(parameter.grad is not None and not parameter.grad.any() for parameter in model.parameters())

@@ -12,7 +12,6 @@ from nmt.failure import Failure
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
 from nmt.training.checkpoint import average, read_progress
-from nmt.training.loss import cross_entropy
 from nmt.training.schedule import InverseSquareRoot, Plateau
 from nmt.training.trainer import Trainer
 from nmt.weights import read_weights
@@ -84,12 +83,10 @@ def test_an_update_by_hand(bench: Any, clip_norm: float | None) -> None:
     batch = batch_of(bench.tokenizer, *LEFT)
     model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
     before = weights_of(model)
-    loss, likelihood = cross_entropy(
-        model(batch.source, batch.source_mask, batch.target_input),
-        batch.target_output,
-        batch.target_mask,
-        label_smoothing=0.1,
-    )
+    logits = model(batch.source, batch.source_mask, batch.target_input)[batch.target_mask]
+    target = batch.target_output[batch.target_mask]
+    loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum", label_smoothing=0.1)
+    likelihood = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
     (loss / batch.num_tokens).backward()
     norm = float(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).norm())
     share = 1.0 if clip_norm is None else min(1.0, clip_norm / norm)
@@ -106,7 +103,7 @@ def test_an_update_by_hand(bench: Any, clip_norm: float | None) -> None:
     )
     assert_close({name: tensor - 0.5 * gradients[name] for name, tensor in before.items()}, weights_of(bench.model))
     (record,) = bench.records("train")
-    assert record["loss"] == pytest.approx(float(likelihood) / batch.num_tokens)
+    assert record["loss"] == pytest.approx(likelihood.item() / batch.num_tokens)
     assert record["gradient_norm"] == pytest.approx(norm, rel=1e-4)
     assert record["learning_rate"] == 0.5
 
@@ -131,7 +128,7 @@ def test_dropout_is_on_in_training_and_off_in_validation(bench: Any) -> None:
     assert modes == [False]
     assert bench.model.training is False
     model, mode = bench.make_model("LuongLSTM", dropout=0.5, seed=1), []
-    model.register_forward_pre_hook(lambda module, _: mode.append(module.training))
+    model.encoder.register_forward_pre_hook(lambda module, _: mode.append(module.training))
     bench.run = RunFolder(bench.run.path / "again")
     bench.run.best.parent.mkdir(parents=True)
     bench.fit(model=model, max_steps=4, validate_every=3)
@@ -153,7 +150,7 @@ def test_the_validation_loss_is_per_token_and_not_smoothed(bench: Any) -> None:
 def test_bf16_is_autocast(bench: Any) -> None:
     dtypes = []
     model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
-    model.register_forward_hook(lambda module, inputs, output: dtypes.append(output.dtype))
+    model.combine.register_forward_hook(lambda module, inputs, output: dtypes.append(output.dtype))
     bench.fit(model=model, max_steps=1, precision="bf16")
     assert set(dtypes) == {torch.bfloat16}
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
@@ -163,7 +160,7 @@ def test_bf16_is_autocast(bench: Any) -> None:
 def test_on_a_cpu_auto_is_fp32(bench: Any, precision: str) -> None:
     dtypes = []
     model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
-    model.register_forward_hook(lambda module, inputs, output: dtypes.append(output.dtype))
+    model.combine.register_forward_hook(lambda module, inputs, output: dtypes.append(output.dtype))
     bench.fit(model=model, max_steps=1, precision=precision)
     assert set(dtypes) == {torch.float32}
 
@@ -229,7 +226,8 @@ def test_an_update_that_is_left_out_changes_nothing(bench: Any) -> None:
 
 def test_a_validation_loss_that_is_not_finite_ends_the_run(bench: Any) -> None:
     model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
-    model.register_forward_hook(lambda module, _, logits: logits if module.training else logits * float("nan"))
+    spoil = float("nan")
+    model.combine.register_forward_hook(lambda module, _, vectors: vectors if module.training else vectors * spoil)
     with pytest.raises(Failure, match="step 3: the validation loss is nan"):
         bench.fit(model=model, max_steps=9)
     assert not bench.run.best.exists()
@@ -249,7 +247,7 @@ def test_out_of_memory_names_the_shape_and_the_remedy(bench: Any, error: Excepti
         raise error
 
     model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
-    model.register_forward_pre_hook(exhaust)
+    model.encoder.register_forward_pre_hook(exhaust)
     batch = batch_of(bench.tokenizer, *RIGHT)
     pairs = FixedPairs(batch)
     source, target = batch.source.size(1), batch.target_input.size(1)
@@ -264,7 +262,7 @@ def test_out_of_memory_names_the_shape_and_the_remedy(bench: Any, error: Excepti
 
 def test_another_error_of_a_batch_is_not_taken_for_lack_of_memory(bench: Any) -> None:
     model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
-    model.register_forward_pre_hook(lambda module, _: [][0])
+    model.encoder.register_forward_pre_hook(lambda module, _: [][0])
     with pytest.raises(IndexError):
         bench.fit(model=model, max_steps=9)
 

@@ -1,0 +1,192 @@
+"""A loop over `nn.LSTMCell`: in every step the keys are projected again, and the output layer is applied."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from nmt.models.embedding import Vocabulary
+from nmt.models.seq2seq import Memory, Seq2Seq, State, StepOutput
+
+
+class DotScore(nn.Module):
+    """Takes the arguments of `nmt.models.DotScore`, as the others take those of their namesakes."""
+
+    def __init__(self, *, query_size: int, value_size: int) -> None:
+        super().__init__()
+
+    def forward(self, query: Tensor, values: Tensor) -> Tensor:
+        """Scores (B, S) of a query (B, D) against values (B, S, D)."""
+        return torch.bmm(values, query.unsqueeze(2)).squeeze(2)
+
+
+class GeneralScore(nn.Module):
+    def __init__(self, *, query_size: int, value_size: int) -> None:
+        super().__init__()
+        self.key_projection = nn.Linear(value_size, query_size, bias=False)
+
+    def forward(self, query: Tensor, values: Tensor) -> Tensor:
+        return torch.bmm(self.key_projection(values), query.unsqueeze(2)).squeeze(2)
+
+
+class AdditiveScore(nn.Module):
+    def __init__(self, *, query_size: int, value_size: int, attention_size: int) -> None:
+        super().__init__()
+        self.query_projection = nn.Linear(query_size, attention_size, bias=False)
+        self.key_projection = nn.Linear(value_size, attention_size, bias=False)
+        self.energy = nn.Linear(attention_size, 1, bias=False)
+
+    def forward(self, query: Tensor, values: Tensor) -> Tensor:
+        hidden = torch.tanh(self.query_projection(query).unsqueeze(1) + self.key_projection(values))  # (B, S, A)
+        scores: Tensor = self.energy(hidden).squeeze(2)  # (B, S)
+        return scores
+
+
+@dataclass(frozen=True)
+class EncodedMemory(Memory):
+    """The encoder's outputs (B, S, D) and what the decoder starts from, (B, 2 L D)."""
+
+    values: Tensor
+    bridged: Tensor
+
+
+@dataclass(frozen=True)
+class LoopState(State):
+    """Hidden and cell states of each layer, (B, D) each, and what is fed back, (B, ·)."""
+
+    hidden: tuple[Tensor, ...]
+    cell: tuple[Tensor, ...]
+    fed_back: Tensor
+
+
+class Recurrent(Seq2Seq, ABC):
+    """What the three share. A subclass says what joins the embedding at the cells' input, and what the output sees."""
+
+    score: nn.Module
+
+    def __init__(
+        self,
+        *,
+        embedding_size: int,
+        hidden_size: int,
+        num_layers: int,
+        dropout: float,
+        feedback_size: int,
+        **vocabulary: Any,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = Vocabulary(embedding_size=embedding_size, **vocabulary)
+        self.encoder = nn.LSTM(
+            embedding_size,
+            hidden_size // 2,
+            num_layers,
+            batch_first=True,
+            bidirectional=True,
+            dropout=dropout if num_layers > 1 else 0.0,
+        )
+        self.bridge = nn.Linear(hidden_size, 2 * num_layers * hidden_size)
+        sizes = [embedding_size + feedback_size] + [hidden_size] * (num_layers - 1)
+        self.cells = nn.ModuleList(nn.LSTMCell(size, hidden_size) for size in sizes)
+        self.dropout = nn.Dropout(dropout)
+        self.feedback_size = feedback_size
+
+    @property
+    def max_length(self) -> int | None:
+        return None
+
+    def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        memory = self.encode(source, source_mask)
+        state, logits = self.start(memory), []
+        for token in target_input.unbind(1):  # T × (B,)
+            output = self.step(token, state, memory)
+            state = output.state  # type: ignore[assignment]
+            logits.append(output.logits)
+        return torch.stack(logits, 1)  # (B, T, V)
+
+    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        raise NotImplementedError("the output layer is applied in every step: see `forward`")
+
+    def encode(self, source: Tensor, source_mask: Tensor) -> EncodedMemory:
+        embedded = self.dropout(self.vocabulary.source(source))  # (B, S, E)
+        packed = pack_padded_sequence(embedded, source_mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+        outputs, (hidden, _) = self.encoder(packed)
+        values, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.size(1))  # (B, S, D)
+        return EncodedMemory(source_mask, values, self.bridge(torch.cat([hidden[-2], hidden[-1]], dim=1)))
+
+    def start(self, memory: EncodedMemory) -> LoopState:  # type: ignore[override]
+        states = memory.bridged.chunk(2 * len(self.cells), dim=1)  # 2 L × (B, D)
+        hidden = tuple(torch.tanh(state) for state in states[: len(self.cells)])
+        return LoopState(
+            hidden, states[len(self.cells) :], memory.bridged.new_zeros(len(hidden[0]), self.feedback_size)
+        )
+
+    def step(
+        self, token: Tensor, state: LoopState, memory: EncodedMemory, *, need_attention: bool = False
+    ) -> StepOutput:
+        embedded = self.dropout(self.vocabulary.target(token))  # (B, E)
+        joined = self.joined(state, memory)  # (B, feedback_size)
+        inputs = torch.cat([embedded, joined], dim=1)
+        hidden, cell = [], []
+        for layer, cells in enumerate(self.cells):
+            new_hidden, new_cell = cells(inputs, (state.hidden[layer], state.cell[layer]))
+            hidden.append(new_hidden)
+            cell.append(new_cell)
+            inputs = self.dropout(new_hidden)
+        readout = self.readout(hidden[-1], embedded, joined, memory)  # (B, E)
+        logits = self.vocabulary.output(self.dropout(readout))  # (B, V)
+        fed_back = readout if self.feedback_size == readout.size(1) else state.fed_back
+        return StepOutput(logits, None, LoopState(tuple(hidden), tuple(cell), fed_back))
+
+    def attend(self, query: Tensor, memory: EncodedMemory) -> Tensor:
+        """The context (B, D) of a query (B, D)."""
+        scores = self.score(query, memory.values).masked_fill(~memory.source_mask, -math.inf)  # (B, S)
+        return torch.bmm(torch.softmax(scores, dim=1).unsqueeze(1), memory.values).squeeze(1)  # (B, D)
+
+    def joined(self, state: LoopState, memory: EncodedMemory) -> Tensor:
+        """What joins the embedding: what the last step fed back."""
+        return state.fed_back
+
+    @abstractmethod
+    def readout(self, hidden: Tensor, embedded: Tensor, joined: Tensor, memory: EncodedMemory) -> Tensor:
+        """The vector (B, E) from which the output layer predicts."""
+
+
+class LSTM(Recurrent):
+    def __init__(self, *, embedding_size: int, hidden_size: int, **others: Any) -> None:
+        super().__init__(embedding_size=embedding_size, hidden_size=hidden_size, feedback_size=0, **others)
+        self.combine = nn.Linear(hidden_size, embedding_size)
+
+    def readout(self, hidden: Tensor, embedded: Tensor, joined: Tensor, memory: EncodedMemory) -> Tensor:
+        return torch.tanh(self.combine(hidden))
+
+
+class BahdanauLSTM(Recurrent):
+    def __init__(self, *, embedding_size: int, hidden_size: int, attention_size: int, **others: Any) -> None:
+        super().__init__(embedding_size=embedding_size, hidden_size=hidden_size, feedback_size=hidden_size, **others)
+        self.score = AdditiveScore(query_size=hidden_size, value_size=hidden_size, attention_size=attention_size)
+        self.combine = nn.Linear(2 * hidden_size + embedding_size, embedding_size)
+
+    def joined(self, state: LoopState, memory: EncodedMemory) -> Tensor:
+        return self.attend(state.hidden[-1], memory)
+
+    def readout(self, hidden: Tensor, embedded: Tensor, joined: Tensor, memory: EncodedMemory) -> Tensor:
+        return torch.tanh(self.combine(torch.cat([hidden, embedded, joined], dim=1)))
+
+
+class LuongLSTM(Recurrent):
+    def __init__(
+        self, *, embedding_size: int, hidden_size: int, score: nn.Module, input_feeding: bool, **others: Any
+    ) -> None:
+        feedback_size = embedding_size if input_feeding else 0
+        super().__init__(embedding_size=embedding_size, hidden_size=hidden_size, feedback_size=feedback_size, **others)
+        self.score = score
+        self.combine = nn.Linear(2 * hidden_size, embedding_size, bias=False)
+
+    def readout(self, hidden: Tensor, embedded: Tensor, joined: Tensor, memory: EncodedMemory) -> Tensor:
+        return torch.tanh(self.combine(torch.cat([self.attend(hidden, memory), hidden], dim=1)))

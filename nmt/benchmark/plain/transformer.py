@@ -1,0 +1,103 @@
+"""torch's own Transformer layers, as `torch.nn.Transformer` stacks them; decoding runs the whole prefix every time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nmt.models.embedding import SinusoidalPositions, Vocabulary
+from nmt.models.seq2seq import Memory, Seq2Seq, State, StepOutput
+
+
+@dataclass(frozen=True)
+class EncodedMemory(Memory):
+    """The encoder's outputs (B, S, D)."""
+
+    values: Tensor
+
+
+@dataclass(frozen=True)
+class PrefixState(State):
+    """The target ids so far, (B, t)."""
+
+    tokens: Tensor
+
+
+class Transformer(Seq2Seq):
+    """Takes the arguments of `nmt.models.Transformer`."""
+
+    def __init__(
+        self,
+        *,
+        model_size: int,
+        feedforward_size: int,
+        num_heads: int,
+        num_encoder_layers: int,
+        num_decoder_layers: int,
+        dropout: float,
+        pre_norm: bool,
+        max_length: int,
+        **vocabulary: Any,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = Vocabulary(embedding_size=model_size, **vocabulary)
+        self.positions = SinusoidalPositions(model_size=model_size, max_length=max_length)
+        self.dropout = nn.Dropout(dropout)
+        layer: dict[str, Any] = {
+            "d_model": model_size,
+            "nhead": num_heads,
+            "dim_feedforward": feedforward_size,
+            "dropout": dropout,
+            "batch_first": True,
+            "norm_first": pre_norm,
+        }
+        self.encoder = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(**layer),
+            num_encoder_layers,
+            nn.LayerNorm(model_size),
+            enable_nested_tensor=False,
+        )
+        self.decoder = nn.TransformerDecoder(
+            nn.TransformerDecoderLayer(**layer),
+            num_decoder_layers,
+            nn.LayerNorm(model_size),
+        )
+        self.scale = math.sqrt(model_size)
+        for parameter in [*self.encoder.parameters(), *self.decoder.parameters()]:
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+
+    @property
+    def max_length(self) -> int | None:
+        return self.positions.table.size(0)
+
+    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        return self.decode(target_input, self.encode(source, source_mask))
+
+    def encode(self, source: Tensor, source_mask: Tensor) -> EncodedMemory:
+        embedded = self.dropout(self.positions(self.vocabulary.source(source) * self.scale))  # (B, S, D)
+        return EncodedMemory(source_mask, self.encoder(embedded, src_key_padding_mask=~source_mask))
+
+    def decode(self, target: Tensor, memory: EncodedMemory) -> Tensor:
+        """Readouts (B, T, D) of target ids (B, T)."""
+        length = target.size(1)
+        embedded = self.dropout(self.positions(self.vocabulary.target(target) * self.scale))  # (B, T, D)
+        later = torch.ones(length, length, dtype=torch.bool, device=target.device).triu(1)  # (T, T)
+        hidden: Tensor = self.decoder(
+            embedded, memory.values, tgt_mask=later, memory_key_padding_mask=~memory.source_mask, tgt_is_causal=True
+        )
+        return hidden
+
+    def start(self, memory: EncodedMemory) -> PrefixState:  # type: ignore[override]
+        return PrefixState(memory.source_mask.new_zeros((memory.source_mask.size(0), 0), dtype=torch.int64))
+
+    def step(
+        self, token: Tensor, state: PrefixState, memory: EncodedMemory, *, need_attention: bool = False
+    ) -> StepOutput:
+        tokens = torch.cat([state.tokens, token.unsqueeze(1)], dim=1)  # (B, t + 1)
+        logits = self.vocabulary.output(self.decode(tokens, memory)[:, -1])  # (B, V)
+        return StepOutput(logits, None, PrefixState(tokens))

@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from nmt import models
+from nmt.benchmark import plain
+from nmt.benchmark.training import own_loss, plain_loss
+from nmt.run import build
+
+
+@pytest.fixture
+def both(description):
+    return [build(description, package).eval() for package in (models, plain)]
+
+
+def test_a_plain_model_is_of_the_same_kind_and_size(both):
+    own, other = both
+    assert type(own).__name__ == type(other).__name__
+    assert type(own) is not type(other)
+    assert other.num_parameters() == pytest.approx(own.num_parameters(), rel=0.06)
+    assert other.vocabulary.output.weight is other.vocabulary.source.weight
+    assert other.max_length == own.max_length
+
+
+def test_a_plain_model_begins_with_a_loss_of_the_same_size(both, batch):
+    own, other = both
+    expected = float(own_loss(0.1)(own, batch).detach())
+    assert float(plain_loss(0.1, pad_id=0)(other, batch).detach()) == pytest.approx(expected, rel=0.25)
+
+
+def test_the_losses_are_the_same(both, batch):
+    own, _ = both
+    torch.testing.assert_close(plain_loss(0.1, pad_id=0)(own, batch), own_loss(0.1)(own, batch))
+
+
+def test_a_plain_step_equals_its_teacher_forcing(both, batch):
+    _, model = both
+    expected = model(batch.source, batch.source_mask, batch.target_input)
+    rows = torch.tensor([3, 1, 1])
+    memory = model.encode(batch.source, batch.source_mask).select(rows)
+    state, logits = model.start(memory), []
+    for token in batch.target_input[rows].unbind(1):
+        output = model.step(token, state, memory)
+        state = output.state.select(torch.arange(3))
+        logits.append(output.logits)
+    torch.testing.assert_close(torch.stack(logits, 1), expected[rows], rtol=0.0, atol=1e-5)
+
+
+def test_a_plain_models_padding_changes_nothing(both, batch):
+    _, model = both
+    changed = batch.source.masked_fill(~batch.source_mask, 7)
+    logits, same = (model(source, batch.source_mask, batch.target_input) for source in (batch.source, changed))
+    torch.testing.assert_close(logits, same)
+
+
+def test_every_parameter_of_a_plain_model_learns(both, batch):
+    _, model = both
+    plain_loss(0.1, pad_id=0)(model, batch).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
