@@ -38,6 +38,7 @@ class Command:
 
 COMMANDS = (
     Command("train", "train one system and write its run folder"),
+    Command("doctor", "say in a minute whether nmt train would work"),
     Command("evaluate", "measure a trained system on a split: BLEU, chrF, TER"),
     Command("translate", "translate standard input, a file, or line by line", text=("input", "output")),
     Command("compare", "set trained systems side by side in a report"),

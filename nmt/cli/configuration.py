@@ -62,10 +62,15 @@ class Composition:
             return None
 
     def files(self) -> list[tuple[str, str | None, Path]]:
-        """(key at which it stands, group, path) of every file in force; the command's own first: ("", None, …)."""
+        """(key at which it stands, group, path) of every file in force; the command's own first: ("", None, …), then
+        the one of the command whose keys it takes over, if it does."""
         order = {key: place for place, key in enumerate(self.config)}
         groups = sorted(self.choices, key=lambda group: (order.get(group.split("/")[0], len(order)), group))
-        found: list[tuple[str, str | None, Path]] = [("", None, self.folder / f"{self.name}.yaml")]
+        own = self.folder / f"{self.name}.yaml"
+        listed = (yaml.safe_load(own.read_text(encoding="utf-8")) or {}).get("defaults", [])
+        others = [name for name in listed if isinstance(name, str) and name != "_self_"]
+        found: list[tuple[str, str | None, Path]] = [("", None, own)]
+        found += [("", None, self.folder / f"{name}.yaml") for name in others]
         for group in groups:
             folder, _, package = group.partition("@")
             path = self.folder / folder / f"{self.choices[group]}.yaml"

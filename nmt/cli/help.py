@@ -40,6 +40,9 @@ def help_text(command: Command, composition: Composition) -> str:
     sections = [body] if body else []
     for key, group, path in chosen:
         introduction, body = _read(path)
+        if group is None:
+            sections.append(body)
+            continue
         placed_by_file = re.search(r"^# @package _global_\s*$", path.read_text(encoding="utf-8"), re.MULTILINE)
         heading = f"# {group}={path.stem}" if placed_by_file else f"{key}:  # {group}={path.stem}"
         remarks = textwrap.indent(introduction, "# ", lambda _: True) if introduction else ""

@@ -57,8 +57,13 @@ class Preparation:
     descriptions: dict[str, Description]
 
 
-def prepare(config: DictConfig, processes: Processes) -> Preparation:
+def prepare(
+    config: DictConfig, processes: Processes, *, thin: Callable[[Dataset], Dataset] | None = None
+) -> Preparation:
     """Makes every part that `config` (conf/train.yaml) describes, so that all that can be wrong with it shows.
+
+    Args:
+        thin: what is taken of the training split, for its tokenizer as for its pairs; None = all of it.
 
     Raises:
         ValueError: a setting, or the corpus, is wrong.
@@ -72,6 +77,8 @@ def prepare(config: DictConfig, processes: Processes) -> Preparation:
     corpus: Corpus = instantiate(config.data)
     train_split = processes.first_leader(lambda: corpus.split(config.train_split))
     validation_split = processes.first_leader(lambda: corpus.split(config.validation_split))
+    if thin is not None:
+        train_split = thin(train_split)
     tokenizer = processes.spread(tokenizer_for(config, train_split) if processes.leads else None)
     assert tokenizer is not None
     descriptions["model"] = with_vocabulary(describe(config.model), tokenizer)
