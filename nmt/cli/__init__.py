@@ -7,6 +7,7 @@ found right: `nmt --help` and a misspelt key answer without waiting for torch.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = next((command for command in COMMANDS if arguments[:1] == [command.name]), None)
     if command is None:
         return attempt("nmt", lambda: _answer(arguments))
-    return attempt(f"nmt {command.name}", lambda: _start(command, arguments[1:]))
+    return attempt(f"nmt {command.name}{_process()}", lambda: _start(command, arguments[1:]))
+
+
+def _process() -> str:
+    """Which of several processes this is, where torchrun has started them."""
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    return f" (process {rank + 1} of {size})" if size > 1 else ""
 
 
 def _start(command: Command, arguments: list[str]) -> int:

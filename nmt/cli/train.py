@@ -2,84 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import torch
-from datasets import Dataset
-from hydra.utils import instantiate
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from nmt import models, search
-from nmt.cli.description import describe
-from nmt.data.corpus import Corpus
-from nmt.data.encoding import encode_corpus
-from nmt.data.tokenizer import Tokenizer
-from nmt.evaluation.metrics import bleu
-from nmt.files import write_text
-from nmt.models import Seq2Seq
-from nmt.run import Description, RunFolder, build
-from nmt.training.checkpoint import read_progress
+from nmt.cli.preparation import Preparation, prepare, validator
+from nmt.files import read_text, write_json, write_text
+from nmt.run import Description, RunFolder
+from nmt.training.checkpoint import Progress, read_progress
 from nmt.training.history import History
 from nmt.training.interrupt import Interrupt
-from nmt.training.pairs import Pairs
-from nmt.training.progress import ProgressBar, waiting
-from nmt.training.trainer import Trainer
-from nmt.translator import Translator, pick_device
-
-ELSEWHERE = ("batch_tokens", "max_length", "subword_alpha", "device", "num_workers", "tensorboard")
-"""The keys of the trainer's group that are for other classes than `Trainer`."""
+from nmt.training.processes import Processes
+from nmt.training.progress import ProgressBar
 
 
 def run(config: DictConfig) -> None:
-    """Trains the system that `config` (conf/train.yaml) describes."""
-    # All that can be wrong with the settings and the corpus shows before anything is written.
-    RunFolder.claim(str(config.run), resume=config.resume)
-    settings = config.trainer
-    trainer = Trainer(**{str(key): value for key, value in settings.items() if key not in ELSEWHERE})
-    device = pick_device(settings.device)
-    schedule = instantiate(config.schedule)
-    descriptions = {"search": describe(config.search), "corpus": located(describe(config.data))}
-    searcher = build(descriptions["search"], search)
-    corpus: Corpus = instantiate(config.data)
-    train_split, validation_split = corpus.split(config.train_split), corpus.split(config.validation_split)
-    tokenizer = tokenizer_for(config, train_split)
-    descriptions["model"] = with_vocabulary(describe(config.model), tokenizer)
-    torch.manual_seed(config.seed)
-    model: Seq2Seq = build(descriptions["model"], models).to(device)
-    descriptions["model"]["parameters"] = model.num_parameters()
-    optimizer = instantiate(config.optimizer)(model.parameters(), lr=schedule.rate(1))
-    pairs = pairs_of(train_split, tokenizer, model, config, subword_alpha=settings.subword_alpha)
-    validation = pairs_of(validation_split, tokenizer, model, config, subword_alpha=0.0)
+    """Trains the system that `config` (conf/train.yaml) describes, alone or among the processes of torchrun."""
+    with Processes.joined() as processes:
+        # All that can be wrong with the settings and the corpus shows before anything is written.
+        if processes.leads:
+            RunFolder.claim(str(config.run), resume=config.resume)
+        train(config, prepare(config, processes), processes)
 
-    folder = open_folder(config, tokenizer, descriptions)
-    with folder.telling():
-        history = History(
-            folder.history,
-            tensorboard=folder.path / "tensorboard" if settings.tensorboard else None,
-            last_step=read_progress(folder.last).step if folder.last.is_file() else 0,
-        )
-    with folder.telling(), Interrupt() as interrupt, ProgressBar(folder.name, log=folder.path / "log.txt") as bar:
+
+def train(config: DictConfig, parts: Preparation, processes: Processes) -> None:
+    """Trains what has been prepared; only the first process writes, or says what happens."""
+    folder = RunFolder(str(config.run))
+    changed: list[str] = []
+    if processes.leads:
+        folder, changed = open_folder(config, parts)
+    log = folder.path / "log.txt" if processes.leads else None
+    model, pairs = parts.model, parts.pairs
+    with (
+        folder.telling(),
+        Interrupt(alone=processes.size == 1) as interrupt,
+        ProgressBar(folder.name, log=log) as bar,
+    ):
+        history = history_of(folder, processes, tensorboard=config.trainer.tensorboard)
+        among = f", {processes.size} processes" if processes.size > 1 else ""
         bar.say(
-            f"{type(model).__name__}, {model.num_parameters():,} parameters, on {device} "
-            f"({torch.get_num_threads()} threads)"
+            f"{type(model).__name__}, {model.num_parameters():,} parameters, on {model.device} "
+            f"({torch.get_num_threads()} threads{among})"
         )
-        bar.say(
-            f"{len(pairs):,} training pairs; left out: {pairs.num_empty:,} with an empty side, "
-            f"{pairs.num_long:,} of more than {pairs.max_length} pieces"
-        )
-        progress = trainer.fit(
+        repairs = parts.corpus.repairs(config.train_split)
+        for line in [*pairs.report.lines(), *repairs, *(f"the run was begun with {change}" for change in changed)]:
+            bar.say(line)
+        if processes.leads:
+            write_json(folder.path / "cleaning.json", {**pairs.report.record(), "repaired": repairs})
+        progress = parts.trainer.fit(
             model,
             pairs=pairs,
-            validation=list(validation.epoch(0, start=0)),
-            validate=validator(validation_split, tokenizer, searcher, batch_tokens=settings.batch_tokens),
-            optimizer=optimizer,
-            schedule=schedule,
+            validation=list(parts.validation.epoch(0, start=0)),
+            validate=validator(
+                parts.validation_split,
+                parts.tokenizer,
+                parts.searcher,
+                processes,
+                batch_tokens=config.trainer.batch_tokens,
+            ),
+            optimizer=parts.optimizer,
+            schedule=parts.schedule,
             run=folder,
             history=history,
             bar=bar,
             stop=lambda: interrupt.requested,
+            processes=processes,
+            seed=config.seed,
         )
         if progress.best_score is not None:
             bar.say(f"best validation BLEU {progress.best_score:.2f}; the run is in {folder.path}")
@@ -88,71 +76,31 @@ def run(config: DictConfig) -> None:
         raise KeyboardInterrupt
 
 
-def tokenizer_for(config: DictConfig, split: Dataset) -> Tokenizer:
-    """The tokenizer of the run that goes on, or a new one that has learned from the training split."""
-    if config.resume:
-        return RunFolder(str(config.run)).tokenizer()
-    with waiting(f"learning {config.tokenizer.vocab_size:,} pieces from {len(split):,} pairs"):
-        learned: Tokenizer = instantiate(config.tokenizer)(split["source"], split["target"])
-    return learned
-
-
-def pairs_of(
-    split: Dataset, tokenizer: Tokenizer, model: Seq2Seq, config: DictConfig, *, subword_alpha: float
-) -> Pairs:
-    """A split as batches for `model`."""
-    settings = config.trainer
-    return Pairs(
-        encode_corpus(split, tokenizer, num_workers=settings.num_workers),
-        tokenizer,
-        max_length=min(settings.max_length, model.max_length or settings.max_length),
-        batch_tokens=settings.batch_tokens,
-        subword_alpha=subword_alpha,
-        seed=config.seed,
+def history_of(folder: RunFolder, processes: Processes, *, tensorboard: bool) -> History:
+    """The run's history up to its last checkpoint; of a process that does not write, one that goes nowhere."""
+    if not processes.leads:
+        return History(None, tensorboard=None, records=0, last_step=0)
+    begun = read_progress(folder.last) if folder.last.is_file() else Progress()
+    return History(
+        folder.history,
+        tensorboard=folder.path / "tensorboard" if tensorboard else None,
+        records=begun.records,
+        last_step=begun.step,
     )
 
 
-def open_folder(config: DictConfig, tokenizer: Tokenizer, descriptions: dict[str, Description]) -> RunFolder:
-    """The run folder, with all that translating needs but the weights."""
+def open_folder(config: DictConfig, parts: Preparation) -> tuple[RunFolder, list[str]]:
+    """The run folder, with all that translating needs but the weights, and what was otherwise when the run began."""
     folder = RunFolder.create(str(config.run), resume=config.resume)
     if config.resume:
-        check_same(folder, descriptions["model"])
-        return folder
+        check_same(folder, parts.descriptions["model"])
+        return folder, differences(folder, config)
     with folder.telling():
-        tokenizer.save(folder.path)
+        parts.tokenizer.save(folder.path)
         write_text(folder.path / "config.yaml", OmegaConf.to_yaml(config))
-        for what, description in descriptions.items():  # the model comes last: it makes the folder a run
+        for what, description in parts.descriptions.items():  # the model comes last: it makes the folder a run
             folder.describe(what, description)
-    return folder
-
-
-def validator(split: Dataset, tokenizer: Tokenizer, searcher: Any, *, batch_tokens: int) -> Callable[[Seq2Seq], float]:
-    """What tells the BLEU of a model on the validation split, by the search that will be used in test."""
-    sources, references = split["source"][:], split["target"][:]
-
-    def validate(model: Seq2Seq) -> float:
-        translator = Translator(model, tokenizer, searcher, batch_tokens=batch_tokens)
-        return bleu([translation.text for translation in translator.translate(sources)], references)
-
-    return validate
-
-
-def with_vocabulary(description: Description, tokenizer: Tokenizer) -> Description:
-    """The model's description with what only the tokenizer knows."""
-    vocabulary = {
-        "source_vocab_size": tokenizer.source_size,
-        "target_vocab_size": tokenizer.target_size,
-        "shared_vocab": tokenizer.shared,
-    }
-    return {**description, "arguments": {**vocabulary, **description["arguments"]}}
-
-
-def located(description: Description) -> Description:
-    """The corpus's description with its path made absolute, so that other commands find it from any folder."""
-    arguments: dict[str, Any] = dict(description["arguments"])
-    if arguments.get("path") is not None:
-        arguments["path"] = str(Path(arguments["path"]).resolve())
-    return {**description, "arguments": arguments}
+    return folder, []
 
 
 def check_same(folder: RunFolder, description: Description) -> None:
@@ -167,3 +115,32 @@ def check_same(folder: RunFolder, description: Description) -> None:
                 f"run={folder.path} was begun with model.{key}={arguments.get(key)}, not {value}: "
                 f"resume=true goes on with the same settings"
             )
+
+
+def differences(folder: RunFolder, config: DictConfig) -> list[str]:
+    """The settings that a run was begun with and that are others now, as key=value, not=value.
+
+    Raises:
+        ValueError: config.yaml in the folder is missing or damaged.
+    """
+    path = folder.path / "config.yaml"
+    text = read_text(path)
+    try:
+        begun = flat(yaml.safe_load(text))
+    except (yaml.YAMLError, RecursionError):
+        raise ValueError(f"{path} is damaged: it is not YAML") from None
+    now = flat(yaml.safe_load(OmegaConf.to_yaml(config)))
+    keys = sorted((begun.keys() | now.keys()) - {"run", "resume"})
+    return [
+        f"{key}={begun.get(key, 'nothing')}, not {now.get(key, 'nothing')}"
+        for key in keys
+        if begun.get(key) != now.get(key)
+    ]
+
+
+def flat(value: object, prefix: str = "") -> dict[str, object]:
+    """{"a": {"b": 1}} as {"a.b": 1}."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    pairs = (flat(inner, f"{prefix}.{key}" if prefix else str(key)) for key, inner in value.items())
+    return {key: inner for part in pairs for key, inner in part.items()}

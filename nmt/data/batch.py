@@ -22,6 +22,7 @@ class Batch:
         target_output: (B, T) ids, what is to be predicted: each sentence closed by `eos`.
         target_mask: (B, T).
         num_tokens: real target tokens, `eos` included.
+        rows: (B,) the sentences' numbers in their split, from 0 on; empty where they come from none.
     """
 
     source: Tensor
@@ -30,6 +31,7 @@ class Batch:
     target_output: Tensor
     target_mask: Tensor
     num_tokens: int
+    rows: tuple[int, ...] = ()
 
     def to(self, device: torch.device) -> Self:
         """The same batch on `device`; from pinned memory the copy does not wait."""
@@ -47,10 +49,24 @@ def pad(sentences: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor
 
 
 def make_batch(
-    sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], *, pad_id: int, bos_id: int, eos_id: int
+    sources: Sequence[Sequence[int]],
+    targets: Sequence[Sequence[int]],
+    *,
+    pad_id: int,
+    bos_id: int,
+    eos_id: int,
+    rows: Sequence[int] = (),
 ) -> Batch:
     """Pads sentence pairs, given as piece ids without `bos` and `eos`."""
     source, source_mask = pad([[*sentence, eos_id] for sentence in sources], pad_id)
     target_input, target_mask = pad([[bos_id, *sentence] for sentence in targets], pad_id)
     target_output, _ = pad([[*sentence, eos_id] for sentence in targets], pad_id)
-    return Batch(source, source_mask, target_input, target_output, target_mask, int(target_mask.sum()))
+    return Batch(source, source_mask, target_input, target_output, target_mask, int(target_mask.sum()), tuple(rows))
+
+
+def without_tokens(batch: Batch) -> Batch:
+    """The same batch with nothing to learn in it: it stands in where a process has no share of a batch.
+
+    It goes through a model like any other, but its loss is zero and so is each gradient.
+    """
+    return replace(batch, target_mask=torch.zeros_like(batch.target_mask), num_tokens=0, rows=())

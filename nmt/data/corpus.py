@@ -16,7 +16,7 @@ import datasets
 import huggingface_hub
 import pyarrow.compute  # type: ignore[import-untyped]
 
-from nmt.data.readers import content_key, find_pairs, find_splits, list_files, read_split, single_line
+from nmt.data.readers import content_key, find_pairs, find_splits, list_files, read_split, repairs_of, single_line
 
 FEATURES = datasets.Features({"source": datasets.Value("string"), "target": datasets.Value("string")})
 
@@ -55,6 +55,10 @@ class Corpus(ABC):
         Raises:
             ValueError: there is no such split, or its text cannot be used; the message says which and why.
         """
+
+    def repairs(self, name: str) -> list[str]:
+        """What reading a split puts right in its files, a line each; none where there are no plain files."""
+        return []
 
 
 class FilesCorpus(Corpus):
@@ -95,6 +99,10 @@ class FilesCorpus(Corpus):
             if type(error.__cause__) is ValueError:
                 raise ValueError(str(error.__cause__)) from None
             raise
+
+    def repairs(self, name: str) -> list[str]:
+        paths = find_splits(self.path, source=self.source, target=self.target)[name]
+        return [line for path in paths if (line := repairs_of(path)) is not None]
 
     def _missing(self, name: str, splits: list[str]) -> str:
         """Why there is no split `name`, as far as the folder's files can tell."""
@@ -158,6 +166,9 @@ class HubCorpus(Corpus):
         table = self._tables[self._names[name]]
         with quiet():
             return self._pairs(table, name)
+
+    def repairs(self, name: str) -> list[str]:
+        return [] if self._plain is None else self._plain.repairs(name)
 
     @cached_property
     def _plain(self) -> FilesCorpus | None:

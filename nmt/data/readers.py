@@ -7,7 +7,8 @@ A split is a file's stem. It lies in two plain files, one a language, or in one 
     train.jsonl             one object a line: {"en": …, "de": …} or {"translation": {"en": …, "de": …}}
 
 Any of them may be compressed (train.en.gz). Text is UTF-8. A line ends at "\\n" or "\\r\\n" and at nothing else: the
-other line separators of Unicode stay inside the line. A byte order mark at a file's start is dropped.
+other line separators of Unicode stay inside the line. A byte order mark at a file's start is dropped. `repairs_of`
+tells what was put right so.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ import zlib
 from collections.abc import Iterator
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+BLOCK = 2**20
+"""Bytes that are looked at in one go where line ends are counted."""
 
 
 def find_splits(folder: Path, *, source: str, target: str) -> dict[str, tuple[Path, ...]]:
@@ -107,6 +111,24 @@ def read_split(paths: tuple[Path, ...], *, source: str, target: str) -> Iterator
         raise ValueError(f"the corpus is empty: no text in {' and '.join(map(str, paths))}")
 
 
+def repairs_of(path: Path) -> str | None:
+    """What reading a file puts right, in words; None if nothing. The file must be readable."""
+    lines = ended = 0
+    with _opened(path) as file:
+        marked = file.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK
+        file.seek(0)
+        before = b""
+        while block := file.read(BLOCK):
+            lines += block.count(b"\n")
+            ended += block.count(b"\r\n") + (before == b"\r" and block.startswith(b"\n"))
+            before = block[-1:]
+    found = ["a byte order mark was dropped"] * marked
+    if ended > 0:
+        others = "" if ended == lines else f", {lines - ended:,} in LF"
+        found.append(f"{ended:,} lines end in CRLF{others}")
+    return f"{path.name}: {'; '.join(found)}" if found else None
+
+
 def _read_pair(source: Path, target: Path) -> Iterator[tuple[str, str]]:
     lines = zip_longest(_raw_lines(source), _raw_lines(target))
     for number, (source_line, target_line) in enumerate(lines, start=1):
@@ -175,11 +197,15 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:60] + "…")
 
 
+def _opened(path: Path) -> BinaryIO | gzip.GzipFile:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+
+
 def _raw_lines(path: Path) -> Iterator[bytes]:
     """The file's lines without their ends. Raises ValueError where the file or its compression is damaged."""
     number = 0
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        with _opened(path) as file:
             for number, line in enumerate(file, start=1):  # a binary file's lines end at "\n" alone
                 if number == 1:
                     line = line.removeprefix(BYTE_ORDER_MARK)

@@ -18,16 +18,15 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import threading
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import sentencepiece
 
+from nmt.data.subwords import BpeSubwords, Subwords, UnigramSubwords
 from nmt.files import read_bytes, read_json, replacing, write_json
 
 FORMAT = 1
@@ -35,8 +34,6 @@ FORMAT = 1
 
 MODEL_TYPES = ("unigram", "bpe")
 SIDES = ("source", "target")
-
-_sampling = threading.Lock()  # SentencePiece has one seed for the whole process
 
 
 class Tokenizer:
@@ -65,6 +62,7 @@ class Tokenizer:
         self.pad_id, self.bos_id, self.eos_id, self.unk_id = special
         # The very bytes: serialized again by another version of the library they could be others.
         self._models = [source_model] if target_model is None else [source_model, target_model]
+        self._subwords: dict[tuple[str, float], Subwords] = {}
         self.fingerprint = _sha256("".join(map(_sha256, self._models)).encode())
         """Names the content: equal for equal models, whoever trained or loaded them."""
 
@@ -133,22 +131,44 @@ class Tokenizer:
         """The piece ids of each text, without bos and eos; empty text gives no ids."""
         return _encode(self._target, texts)
 
-    def sample_source(self, texts: Sequence[str], *, alpha: float, seed: int) -> list[list[int]]:
+    def sample_source(self, texts: Sequence[str], *, alpha: float, seeds: Sequence[str]) -> list[list[int]]:
         """Like `encode_source`, with each segmentation drawn at random: subword regularization.
 
-        Within one process the same texts in the same order with the same seed give the same pieces, whatever else was
-        drawn. Another process draws others: SentencePiece 0.2.3 mixes something of its own into the seed.
+        A segmentation is a function of its text, its seed and alpha alone: whatever else is drawn, in any process.
 
         Args:
             alpha: unigram: how sharply likely segmentations are preferred (0.1 to 0.5 are usual; large means the best
                 one nearly always). BPE: the probability with which a merge is left out (0.1 is usual).
-            seed: any integer.
-        """
-        return _sample(self._source, texts, alpha=alpha, seed=seed)
+            seeds: one a text, any strings.
 
-    def sample_target(self, texts: Sequence[str], *, alpha: float, seed: int) -> list[list[int]]:
+        Raises:
+            ValueError: see `check_alpha`.
+        """
+        return self._sample("source", texts, alpha, seeds)
+
+    def sample_target(self, texts: Sequence[str], *, alpha: float, seeds: Sequence[str]) -> list[list[int]]:
         """Like `sample_source`, for the target side."""
-        return _sample(self._target, texts, alpha=alpha, seed=seed)
+        return self._sample("target", texts, alpha, seeds)
+
+    def check_alpha(self, alpha: float) -> None:
+        """Raises ValueError if this kind of model cannot draw with `alpha`."""
+        most = 1 if self.model_type == "bpe" else 1000
+        if not 0 <= alpha <= most:
+            what = "a probability" if self.model_type == "bpe" else "a number"
+            raise ValueError(f"subword_alpha={alpha} must be {what} from 0 to {most} for model_type={self.model_type}")
+
+    def _sample(self, side: str, texts: Sequence[str], alpha: float, seeds: Sequence[str]) -> list[list[int]]:
+        self.check_alpha(alpha)
+        processor = self._source if side == "source" else self._target
+        key = ("source" if self.shared else side, alpha)
+        if key not in self._subwords:
+            kind = BpeSubwords if self.model_type == "bpe" else UnigramSubwords
+            self._subwords[key] = kind(processor, alpha=alpha)
+        draw = self._subwords[key].draw
+        return [draw(text, seed) for text, seed in zip(_normalized(processor, texts), seeds, strict=True)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_subwords": {}}  # what was remembered about words stays behind
 
     def decode_target(self, ids: Sequence[int]) -> str:
         """The text of the pieces, on one line whatever they are. pad, bos and eos are left out; unk becomes "⁇"."""
@@ -268,21 +288,25 @@ def _training_error(message: str, what: str, options: dict[str, Any]) -> str:
     return f"SentencePiece cannot train on {what}: {' '.join(message.split())}"
 
 
-def _encode(processor: Any, texts: Sequence[str], **sampling: Any) -> list[list[int]]:
-    # One thread: the library is far faster than what feeds it, and its sampling repeats only within one thread.
+def _encode(processor: Any, texts: Sequence[str]) -> list[list[int]]:
+    # One thread: the library is far faster than what feeds it.
     try:
-        return list(processor.encode(list(texts), num_threads=1, **sampling))
+        return list(processor.encode(list(texts), num_threads=1))
     except (TypeError, UnicodeEncodeError):  # lone surrogates, which no UTF-8 can spell
-        whole = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
-        return list(processor.encode(whole, num_threads=1, **sampling))
+        return list(processor.encode(list(map(_whole, texts)), num_threads=1))
 
 
-def _sample(processor: Any, texts: Sequence[str], *, alpha: float, seed: int) -> list[list[int]]:
-    # The library has a generator per thread, and some versions seed it only before the thread's first draw: a new
-    # thread each time starts from the seed in every version.
-    with _sampling, ThreadPoolExecutor(max_workers=1) as thread:
-        sentencepiece.set_random_generator_seed(seed % (2**32 - 1))  # 2**32 - 1 would mean: do not seed
-        return thread.submit(_encode, processor, texts, enable_sampling=True, nbest_size=-1, alpha=alpha).result()
+def _normalized(processor: Any, texts: Sequence[str]) -> list[str]:
+    """The texts as the model sees them, with "▁" before every word."""
+    try:
+        return list(processor.normalize(list(texts)))
+    except (TypeError, UnicodeEncodeError, RuntimeError):
+        return list(processor.normalize(list(map(_whole, texts))))
+
+
+def _whole(text: str) -> str:
+    """The text with "\ufffd" for halves of surrogate pairs."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _description(path: Path) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""The state of a run on the disk: all that going on exactly needs, in one file that is replaced as a whole."""
+"""The state of a run on the disk: all that going on exactly needs, in one file that is replaced as a whole.
+
+The random generators are not in it: each update seeds them from the run's seed and the update's number (see `Loop`), so
+where they stand follows from where the run stands.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +29,14 @@ class Progress:
         step: updates of the weights so far.
         epoch: the one that is going on, from 0.
         position: batches of it that have been used.
+        order: names the order in which the training pairs come; where it changed, `position` means nothing any more.
         seconds: of training so far, over all sittings; validation included.
+        skipped: updates in a row, up to now, that were left out because the gradient was not finite.
         best_score: of the validations so far; None before the first.
         waited: validations since the best one.
         validated: the step of the last validation.
+        averaged: the step at which the mean of the last checkpoints was last tried.
+        records: in the history so far; what it holds beyond them will be made again.
         schedule: the state of the learning rate's schedule.
         window: the sums for the next record of the training loss.
     """
@@ -36,22 +44,23 @@ class Progress:
     step: int = 0
     epoch: int = 0
     position: int = 0
+    order: str = ""
     seconds: float = 0.0
+    skipped: int = 0
     best_score: float | None = None
     waited: int = 0
     validated: int = 0
+    averaged: int = 0
+    records: int = 0
     schedule: dict[str, Any] = field(default_factory=dict)
     window: dict[str, float] = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, progress: Progress, model: Seq2Seq, optimizer: torch.optim.Optimizer) -> None:
-    """Writes weights, optimizer, progress and random states to one safetensors file, whole or not at all."""
+    """Writes weights, optimizer and progress to one safetensors file, whole or not at all."""
     tensors = {f"model.{name}": parameter.detach() for name, parameter in model.named_parameters()}
     for index, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
-    tensors["random.cpu"] = torch.get_rng_state()
-    if model.device.type == "cuda":
-        tensors["random.cuda"] = torch.cuda.get_rng_state(model.device)
     on_cpu = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as file:
         file.write(save(on_cpu, metadata={"progress": json.dumps(asdict(progress))}))
@@ -70,13 +79,12 @@ def read_progress(path: Path) -> Progress:
         raise ValueError(f"{path} is damaged: {error}") from None
 
 
-def load_checkpoint(path: Path, model: Seq2Seq, optimizer: torch.optim.Optimizer) -> Progress:
-    """Fills model, optimizer and random states from a file of `save_checkpoint`.
+def restore(tensors: dict[str, Tensor], path: Path, model: Seq2Seq, optimizer: torch.optim.Optimizer) -> None:
+    """Fills model and optimizer with the `tensors` that `path`, a file of `save_checkpoint`, holds.
 
     Raises:
-        ValueError: the file is missing, damaged, or of another model.
+        ValueError: they are of another model or optimizer.
     """
-    progress, tensors = read_progress(path), read_weights(path)
     parameters = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
     saved = {name: tensor for name, tensor in tensors.items() if name.startswith("model.")}
     if {name: tensor.shape for name, tensor in saved.items()} != {name: own.shape for name, own in parameters.items()}:
@@ -90,12 +98,17 @@ def load_checkpoint(path: Path, model: Seq2Seq, optimizer: torch.optim.Optimizer
                 _, index, key = name.split(".")
                 state.setdefault(int(index), {})[key] = tensor
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        torch.set_rng_state(tensors["random.cpu"])
-        if model.device.type == "cuda" and "random.cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random.cuda"], model.device)
     except (KeyError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
-    return progress
+
+
+def read_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+    """What a file of `save_checkpoint` holds: where the run stood, and the tensors for `restore`.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    return read_progress(path), read_weights(path)
 
 
 def average(paths: list[Path]) -> dict[str, Tensor]:

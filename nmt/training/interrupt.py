@@ -8,9 +8,15 @@ from typing import Any
 
 
 class Interrupt:
-    """While entered, the first SIGINT or SIGTERM only raises a flag, and the second ends the process as usual."""
+    """While entered, the first SIGINT or SIGTERM only raises a flag, and the second ends the process as usual.
 
-    def __init__(self) -> None:
+    Args:
+        alone: False where torchrun has started several processes. It hands on each signal, so that one Ctrl-C comes
+            twice: there the second is not heard, and torchrun itself ends what does not end within 30 seconds.
+    """
+
+    def __init__(self, *, alone: bool) -> None:
+        self.alone = alone
         self.requested = False
         self._before: dict[signal.Signals, Any] = {}
 
@@ -26,7 +32,8 @@ class Interrupt:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
-        self._restore()
+        if self.alone:
+            self._restore()
 
     def _restore(self) -> None:
         while self._before:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from nmt.data.batch import Batch
+from nmt.failure import Failure
 from nmt.models.seq2seq import Seq2Seq
 from nmt.run import RunFolder
-from nmt.training.checkpoint import Progress, average, load_checkpoint, save_checkpoint
+from nmt.training.checkpoint import Progress, average, read_checkpoint, restore, save_checkpoint
+from nmt.training.faults import out_of_memory, save_bad_update
 from nmt.training.history import History
 from nmt.training.loss import cross_entropy
 from nmt.training.pairs import Pairs
+from nmt.training.processes import Processes, without_exchange
 from nmt.training.progress import ProgressBar, duration
 from nmt.training.schedule import Schedule
 from nmt.training.window import Window
@@ -34,7 +40,12 @@ INTERRUPTED = "interrupted; go on with resume=true"
 
 @dataclass(kw_only=True)
 class Loop:
-    """One call of `Trainer.fit`, whose docstring tells the parts."""
+    """One call of `Trainer.fit`, whose docstring tells the parts.
+
+    A run that is killed anywhere goes on from its last checkpoint as if nothing had happened, because a checkpoint is
+    written only when all that belongs to its step is done, and everything behind it is made again alike: the order of
+    the batches follows from the seed and the epoch, and dropout from the seed and the step.
+    """
 
     settings: Trainer
     model: Seq2Seq
@@ -47,20 +58,40 @@ class Loop:
     history: History
     bar: ProgressBar
     stop: Callable[[], bool]
+    processes: Processes
+    seed: int
 
     def __post_init__(self) -> None:
-        self.progress = Progress()
-        if self.run.last.is_file():
-            self.progress = load_checkpoint(self.run.last, self.model, self.optimizer)
-            self.schedule.restore(self.progress.schedule)
+        self.progress = Progress(order=self.pairs.sampler.order)
+        self.go_on()
+        self.parallel = self.processes.parallel(self.model)
         self.clock = time.monotonic() - self.progress.seconds
+        self.saved_at = self.progress.seconds
+        self.stopping = False
         self.batches_per_epoch = len(self.pairs.sampler.epoch(self.progress.epoch))
-        self.window = Window(self.model.device, self.progress.window)
+        self.window = Window(self.model.device, self.progress.window if self.processes.leads else {})
+
+    def go_on(self) -> None:
+        """Takes up the last checkpoint, if there is one."""
+        found = read_checkpoint(self.run.last) if self.processes.leads and self.run.last.is_file() else None
+        found = self.processes.spread(found)
+        if found is None:
+            return
+        self.progress, tensors = found
+        restore(tensors, self.run.last, self.model, self.optimizer)
+        self.schedule.restore(self.progress.schedule)
+        if self.progress.order != self.pairs.sampler.order:
+            self.bar.say(
+                f"the corpus, its cleaning, the seed or trainer.batch_tokens has changed: epoch "
+                f"{self.progress.epoch + 1} begins again"
+            )
+            self.progress.order, self.progress.position = self.pairs.sampler.order, 0
 
     def run_to_the_end(self) -> Progress:
         settings, progress = self.settings, self.progress
+        self.look_up()
         reason = self.why_end()
-        if reason is not None and self.run.best.is_file():
+        if reason is not None and progress.averaged == progress.step > 0:
             self.bar.say(f"there is nothing left to do after step {progress.step}: {reason}")
             return progress
         while reason is None:
@@ -68,25 +99,34 @@ class Loop:
             while reason is None and (group := list(islice(batches, settings.accumulate))):
                 self.update(group)
                 progress.position += len(group)
-                progress.seconds = time.monotonic() - self.clock
+                self.look_up()
                 if progress.step % settings.log_every == 0:
                     self.log()
                 if progress.step % settings.validate_every == 0:
                     self.check()
+                if self.is_due():
+                    self.save()
                 reason = self.why_end()
             if reason is None:
                 progress.epoch, progress.position = progress.epoch + 1, 0
                 reason = self.why_end()
         if reason == INTERRUPTED:
             self.save()
-            if not self.run.best.is_file():  # a folder that can translate, however badly
+            if self.processes.leads and not self.run.best.is_file():  # a folder that can translate, however badly
                 save_weights(self.model.state_dict(), self.run.best, step=progress.step)
         else:
             if progress.validated < progress.step:
                 self.check()
+                self.save()
             self.try_average()
         self.bar.say(f"ended after step {progress.step}, {duration(progress.seconds)}: {reason}")
         return progress
+
+    def look_up(self) -> None:
+        """Looks at the clock, and whether somebody asks to stop: alike in all processes."""
+        seconds = time.monotonic() - self.clock if self.processes.leads else 0.0
+        self.progress.seconds, stops = self.processes.sum(seconds, float(self.stop()))
+        self.stopping = stops > 0
 
     def why_end(self) -> str | None:
         """The reason to end now, if there is one."""
@@ -99,47 +139,95 @@ class Loop:
             return f"max_minutes={settings.max_minutes:g}"
         if settings.patience is not None and progress.waited >= settings.patience:
             return f"no better score in patience={settings.patience} validations"
-        if self.stop():
+        if self.stopping:
             return INTERRUPTED
         return None
+
+    def is_due(self) -> bool:
+        """Whether the last checkpoint shall be written now."""
+        settings, progress = self.settings, self.progress
+        return (
+            progress.validated == progress.step
+            or (settings.save_every is not None and progress.step % settings.save_every == 0)
+            or (settings.save_minutes is not None and progress.seconds - self.saved_at >= settings.save_minutes * 60)
+        )
 
     def update(self, group: Sequence[Batch]) -> None:
         """One step of the optimizer on the mean loss over the tokens of all batches of the group."""
         began = time.monotonic()
-        model, settings = self.model, self.settings
+        settings, processes = self.settings, self.processes
         self.progress.step += 1
         rate = self.schedule.rate(self.progress.step)
-        for parameters in self.optimizer.param_groups:
-            parameters["lr"] = rate
-        model.train()
+        for options in self.optimizer.param_groups:
+            options["lr"] = rate
+        self.seed_dropout()
+        self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        num_tokens = sum(batch.num_tokens for batch in group)
-        likelihood = torch.zeros((), device=model.device)
+        (num_tokens,) = processes.sum(sum(batch.num_tokens for batch in group))
+        likelihood = torch.zeros((), device=self.model.device)
         for batch in group:
-            loss, batch_likelihood = self.loss(batch.to(model.device))
-            (loss / num_tokens).backward()  # type: ignore[no-untyped-call]
+            exchange = nullcontext() if batch is group[-1] else without_exchange(self.parallel)
+            with out_of_memory(self.progress.step, batch), exchange:
+                loss, batch_likelihood = self.loss(self.parallel, batch.to(self.model.device))
+                # The processes' gradients are averaged; the mean over all tokens is their sum.
+                (loss * (processes.size / num_tokens)).backward()  # type: ignore[no-untyped-call]
             likelihood += batch_likelihood
-        limit = settings.clip_norm if settings.clip_norm is not None else float("inf")
-        norm = nn.utils.clip_grad_norm_(model.parameters(), limit)
-        if not bool(norm.isfinite()):
-            raise FloatingPointError(
-                f"step {self.progress.step}, learning rate {rate:.2e}: the gradient is not finite; "
-                f"the last checkpoint is good, a lower schedule.learning_rate may help"
-            )
-        self.optimizer.step()
-        self.window.add(likelihood, num_tokens, norm, time.monotonic() - began)
+        parameters = list(self.model.parameters())
+        norm = nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None])
+        if self.is_finite(group, likelihood, norm):
+            if settings.clip_norm is not None:
+                nn.utils.clip_grads_with_norm_(parameters, settings.clip_norm, norm)
+            self.optimizer.step()
+            self.window.add(likelihood, sum(batch.num_tokens for batch in group), norm, time.monotonic() - began)
 
-    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def seed_dropout(self) -> None:
+        """Makes chance a function of the run's seed, the step and the process, whatever was drawn before."""
+        sequence = np.random.SeedSequence([self.seed, self.progress.step, self.processes.rank])
+        torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         with self.settings.autocast(self.model.device):
-            logits = self.model(batch.source, batch.source_mask, batch.target_input)  # (B, T, V)
+            logits = model(batch.source, batch.source_mask, batch.target_input)  # (B, T, V)
         return cross_entropy(
             logits, batch.target_output, batch.target_mask, label_smoothing=self.settings.label_smoothing
         )
 
-    def log(self) -> None:
-        """Records the training loss since the last record."""
+    def is_finite(self, group: Sequence[Batch], likelihood: Tensor, norm: Tensor) -> bool:
+        """Whether the update may be made. One that may not is left out, if the settings allow so many in a row.
+
+        Raises:
+            Failure: they do not.
+        """
         progress = self.progress
-        facts = self.window.close()
+        (bad,) = self.processes.sum(float(not bool((likelihood + norm).isfinite())))
+        if bad == 0:
+            progress.skipped = 0
+            return True
+        progress.skipped += 1
+        rate = self.schedule.rate(progress.step)
+        facts = {
+            "step": progress.step,
+            "epoch": progress.epoch,
+            "learning_rate": rate,
+            "loss": repr(float(likelihood)),  # JSON has no NaN
+            "gradient_norm": repr(float(norm)),
+        }
+        path = save_bad_update(self.run.path, facts, group, self.model, self.pairs.tokenizer, self.processes)
+        what = (
+            f"step {progress.step}, learning rate {rate:.2e}: the loss is {float(likelihood):g}, the gradient's norm "
+            f"{float(norm):g}; the batch is in {path}"
+        )
+        if progress.skipped <= self.settings.skip_nonfinite:
+            self.bar.say(f"{what}; the update is left out ({progress.skipped} in a row)")
+            return False
+        raise Failure(f"{what}. A lower schedule.learning_rate may help, or trainer.skip_nonfinite=K")
+
+    def log(self) -> None:
+        """Records the training loss since the last record, unless every update since then was left out."""
+        if self.window.num_steps == 0:
+            return
+        progress = self.progress
+        facts = self.window.close(self.processes)
         self.history.record(
             {
                 "kind": "train",
@@ -159,7 +247,7 @@ class Loop:
         )
 
     def check(self) -> None:
-        """Validates, keeps the best weights, and saves all that a resumed run needs."""
+        """Validates, and keeps the weights if they are the best so far."""
         progress = self.progress
         loss, score = self.measure()
         progress.validated = progress.step
@@ -167,29 +255,38 @@ class Loop:
         better = progress.best_score is None or score > progress.best_score
         if better:
             progress.best_score, progress.waited = score, 0
-            save_weights(self.model.state_dict(), self.run.best, step=progress.step)
         else:
             progress.waited += 1
         self.report(loss, score, better=better, averaged=1)
-        if self.settings.average_checkpoints > 1:
-            save_weights(self.model.state_dict(), self.run.step_path(progress.step), step=progress.step)
-            for old in self.run.step_paths()[: -self.settings.average_checkpoints]:
-                old.unlink()
-        self.save()
+        if self.processes.leads:
+            if better:
+                save_weights(self.model.state_dict(), self.run.best, step=progress.step)
+            if self.settings.average_checkpoints > 1:
+                save_weights(self.model.state_dict(), self.run.step_path(progress.step), step=progress.step)
+                for old in self.run.step_paths()[: -self.settings.average_checkpoints]:
+                    old.unlink()
 
     @torch.no_grad()
     def measure(self) -> tuple[float, float]:
-        """The validation loss, in nats per target token, and the score."""
+        """The validation loss, in nats per target token, and the score.
+
+        Raises:
+            Failure: the loss is not finite.
+        """
         self.model.eval()
         total, num_tokens = 0.0, 0
         for batch in self.validation:
-            total += float(self.loss(batch.to(self.model.device))[1])
+            with out_of_memory(self.progress.step, batch):
+                total += float(self.loss(self.model, batch.to(self.model.device))[1])
             num_tokens += batch.num_tokens
-        return total / num_tokens, self.validate(self.model)
+        total, all_tokens = self.processes.sum(total, num_tokens)
+        if not math.isfinite(total):
+            raise Failure(f"step {self.progress.step}: the validation loss is {total:g}")
+        return total / all_tokens, self.validate(self.model)
 
     def report(self, loss: float, score: float, *, better: bool, averaged: int) -> None:
         progress = self.progress
-        progress.seconds = time.monotonic() - self.clock
+        self.look_up()
         record = {"kind": "validation", "step": progress.step, "seconds": progress.seconds, "loss": loss, "bleu": score}
         self.history.record(record | ({"averaged": averaged} if averaged > 1 else {}))
         what = f"mean of the last {averaged} checkpoints" if averaged > 1 else f"step {progress.step}"
@@ -197,26 +294,37 @@ class Loop:
         self.bar.say(f"{what}, {duration(progress.seconds)}: validation loss {loss:.3f}, BLEU {score:.2f}{mark}")
 
     def save(self) -> None:
-        """Writes the last checkpoint."""
-        self.progress.schedule = self.schedule.state()
-        self.progress.window = self.window.state()
-        self.history.flush()  # first: a resumed run does not make them again
-        save_checkpoint(self.run.last, self.progress, self.model, self.optimizer)
+        """Writes the last checkpoint: all that belongs to this step has been done."""
+        progress = self.progress
+        progress.schedule = self.schedule.state()
+        progress.window = self.window.state(self.processes)
+        progress.records = self.history.records
+        self.saved_at = progress.seconds
+        if self.processes.leads:
+            self.history.flush()  # first: a run that goes on does not make them again
+            save_checkpoint(self.run.last, progress, self.model, self.optimizer)
 
     def try_average(self) -> None:
         """Puts the mean of the last checkpoints in the best one's place if it scores better."""
-        paths = self.run.step_paths()[-self.settings.average_checkpoints :]
-        if len(paths) < 2 or self.settings.average_checkpoints < 2:
-            return
-        save_weights(average(paths), self.run.averaged, step=self.progress.step)
-        load_weights(self.model, self.run.averaged)
-        loss, score = self.measure()
-        better = self.progress.best_score is None or score > self.progress.best_score
-        self.report(loss, score, better=better, averaged=len(paths))
-        load_checkpoint(self.run.last, self.model, self.optimizer)  # what a longer run goes on from is not the mean
-        if better:
-            self.run.averaged.replace(self.run.best)
-            self.progress.best_score = score
-            self.save()
-        else:
-            self.run.averaged.unlink()
+        progress, settings, leads = self.progress, self.settings, self.processes.leads
+        paths = [path for path in self.run.step_paths() if path <= self.run.step_path(progress.step)] if leads else []
+        paths = self.processes.spread(paths[-settings.average_checkpoints :])
+        if len(paths) > 1 and settings.average_checkpoints > 1:
+            trained = [parameter.detach().clone() for parameter in self.model.parameters()]
+            if leads:
+                save_weights(average(paths), self.run.averaged, step=progress.step)
+                load_weights(self.model, self.run.averaged)
+            self.processes.spread_weights(self.model)
+            loss, score = self.measure()
+            better = progress.best_score is None or score > progress.best_score
+            self.report(loss, score, better=better, averaged=len(paths))
+            for parameter, before in zip(self.model.parameters(), trained, strict=True):
+                parameter.data.copy_(before)  # what a longer run goes on from is not the mean
+            if better:
+                progress.best_score = score
+            if leads and better:
+                self.run.averaged.replace(self.run.best)
+            elif leads:
+                self.run.averaged.unlink()
+        progress.averaged = progress.step
+        self.save()

@@ -33,11 +33,11 @@ class ProgressBar:
 
     Args:
         title: stands before the bar.
-        log: the file that lines are appended to.
+        log: the file that lines are appended to; None = nothing is shown or kept, as in a process that does not speak.
     """
 
-    def __init__(self, title: str, *, log: Path) -> None:
-        self.console = Console(stderr=True, highlight=False)
+    def __init__(self, title: str, *, log: Path | None) -> None:
+        self.console = Console(stderr=True, highlight=False, quiet=log is None)
         self.log = log
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -45,7 +45,7 @@ class ProgressBar:
             TextColumn("{task.percentage:>3.0f}% {task.fields[facts]}"),
             console=self.console,
             transient=True,
-            disable=not self.console.is_terminal,
+            disable=log is None or not self.console.is_terminal,
         )
         self._task: TaskID = self._bar.add_task(title, total=1.0, facts="")
         self._began = time.monotonic()
@@ -67,4 +67,5 @@ class ProgressBar:
     def say(self, line: str) -> None:
         """Shows a line, above the bar if there is one, and logs it with the time of day."""
         self.console.print(line, markup=False, soft_wrap=True)
-        append(self.log, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")
+        if self.log is not None:
+            append(self.log, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")

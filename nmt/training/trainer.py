@@ -15,6 +15,7 @@ from nmt.training.checkpoint import Progress
 from nmt.training.history import History
 from nmt.training.loop import Loop, Validate
 from nmt.training.pairs import Pairs
+from nmt.training.processes import Processes
 from nmt.training.progress import ProgressBar
 from nmt.training.schedule import Schedule
 
@@ -33,6 +34,10 @@ class Trainer:
         precision: "fp32", "bf16" (autocast) or "auto" (bf16 on a GPU that has it).
         log_every: steps between records of the training loss.
         validate_every: steps between validations.
+        save_every: steps between checkpoints, besides those after validations; None = no others.
+        save_minutes: minutes between checkpoints likewise; None = no others.
+        skip_nonfinite: updates in a row that are left out because the loss or the gradient is not finite; one more
+            ends the run, 0 = the first.
         patience: validations without a better score after which the run ends; None = never.
         average_checkpoints: at the end the weights of so many last validations are averaged, and kept if they score
             better; 1 = no averaging.
@@ -50,21 +55,26 @@ class Trainer:
     precision: str
     log_every: int
     validate_every: int
+    save_every: int | None
+    save_minutes: float | None
+    skip_nonfinite: int
     patience: int | None
     average_checkpoints: int
 
     def __post_init__(self) -> None:
         for name in ("accumulate", "log_every", "validate_every", "average_checkpoints"):
             check_sizes(**{name: getattr(self, name)})
-        for name in ("max_steps", "max_epochs", "patience"):
+        for name in ("max_steps", "max_epochs", "save_every", "patience"):
             if (value := getattr(self, name)) is not None and not _is_positive(value, whole=True):
                 raise ValueError(f"{name}={value} must be a whole number above 0, or null for none")
-        for name in ("max_minutes", "clip_norm"):
+        for name in ("max_minutes", "save_minutes", "clip_norm"):
             if (value := getattr(self, name)) is not None and not _is_positive(value, whole=False):
                 raise ValueError(f"{name}={value} must be above 0, or null for none")
         limits = (self.max_steps, self.max_epochs, self.max_minutes, self.patience)
         if all(limit is None for limit in limits):
             raise ValueError("the run would never end: set one of max_steps, max_epochs, max_minutes or patience")
+        if not isinstance(self.skip_nonfinite, int) or self.skip_nonfinite < 0:
+            raise ValueError(f"skip_nonfinite={self.skip_nonfinite} must be a whole number of at least 0")
         if not 0.0 <= self.label_smoothing < 1.0:
             raise ValueError(f"label_smoothing={self.label_smoothing} must be a probability from 0 to below 1")
         if self.precision not in ("auto", "fp32", "bf16"):
@@ -83,19 +93,26 @@ class Trainer:
         history: History,
         bar: ProgressBar,
         stop: Callable[[], bool],
+        processes: Processes,
+        seed: int,
     ) -> Progress:
         """Trains `model` and leaves the run folder with a best checkpoint, whichever way it ends.
 
         Args:
-            pairs: to learn from.
-            validation: the batches of the validation loss.
-            validate: the score by which the best checkpoint is chosen.
+            pairs: to learn from; this process's share.
+            validation: the batches of the validation loss; this process's share.
+            validate: the score by which the best checkpoint is chosen; the same in all processes.
             optimizer: of the model's parameters.
             schedule: of the learning rate.
             run: where checkpoints go; if it has a last checkpoint, training goes on from there.
             history: takes the records.
             bar: shows them.
             stop: is asked after each update whether to end tidily now.
+            processes: that train this model together.
+            seed: of dropout.
+
+        Raises:
+            Failure: the loss or the gradient is not finite, the memory ran out, or another process ended.
         """
         loop = Loop(
             settings=self,
@@ -109,6 +126,8 @@ class Trainer:
             history=history,
             bar=bar,
             stop=stop,
+            processes=processes,
+            seed=seed,
         )
         return loop.run_to_the_end()
 

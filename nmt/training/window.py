@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nmt.training.processes import Processes
+
 
 class Window:
     """Sums over the steps since the last record; they stay on the device until then, so that no step waits.
@@ -25,12 +27,13 @@ class Window:
         self.num_steps = state.get("num_steps", 0)
         self.seconds = state.get("seconds", 0.0)
 
-    def state(self) -> dict[str, float]:
-        """What `restore` takes up exactly, as JSON values."""
+    def state(self, processes: Processes) -> dict[str, float]:
+        """What `restore` takes up exactly, as JSON values: the sums of all processes, for one of them to go on with."""
+        likelihood, num_tokens = processes.sum(float(self.likelihood), self.num_tokens)
         return {
-            "likelihood": float(self.likelihood),
+            "likelihood": likelihood,
             "norm": float(self.norm),
-            "num_tokens": self.num_tokens,
+            "num_tokens": int(num_tokens),
             "num_steps": self.num_steps,
             "seconds": self.seconds,
         }
@@ -42,12 +45,13 @@ class Window:
         self.num_steps += 1
         self.seconds += seconds
 
-    def close(self) -> dict[str, float]:
+    def close(self, processes: Processes) -> dict[str, float]:
         """Means since the last call: the loss in nats per token, the gradient's norm, target tokens per second."""
+        likelihood, num_tokens = processes.sum(float(self.likelihood), self.num_tokens)
         facts = {
-            "loss": float(self.likelihood) / self.num_tokens,
+            "loss": likelihood / num_tokens,
             "gradient_norm": float(self.norm) / self.num_steps,
-            "tokens_per_second": self.num_tokens / self.seconds,
+            "tokens_per_second": num_tokens / self.seconds,
         }
         self.restore({})
         return facts

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 from safetensors import safe_open
 
 import nmt
+import nmt.cli.train
 from nmt.cli import main
 from nmt.cli.configuration import conf_folder
 from nmt.run import RunFolder
@@ -80,6 +82,7 @@ def test_a_run_folder_is_whole(train: Train, tmp_path: Path, capsys: pytest.Capt
         "model.json",
         "search.json",
         "corpus.json",
+        "cleaning.json",
         "tokenizer.json",
         "tokenizer.model",
         "history.jsonl",
@@ -97,6 +100,67 @@ def test_a_run_folder_is_whole(train: Train, tmp_path: Path, capsys: pytest.Capt
     assert [record["step"] for record in run.records() if record["kind"] == "train"] == [1, 2, 3, 4]
     translator = Translator.load(folder, device="cpu")
     assert len(translator.translate(["one two", ""])) == 2
+
+
+def spoil(corpus: Path, split: str) -> int:
+    """Makes a split dirty in every way and returns its number of lines."""
+    pairs = [*zip(*((corpus / f"{split}.{name}").read_text().splitlines() for name in ("en", "de")), strict=True)]
+    pairs = list(dict.fromkeys(pairs))
+    dirty = [*pairs, ("", ""), ("", "eins"), ("one", " "), pairs[0], pairs[0]]
+    dirty += [("one", "eins " * 30), ("two " * 200, "zwei " * 200)]
+    sources, targets = zip(*dirty, strict=True)
+    (corpus / f"{split}.en").write_bytes(b"\xef\xbb\xbf" + "".join(line + "\r\n" for line in sources).encode())
+    (corpus / f"{split}.de").write_text("".join(line + "\n" for line in targets))
+    return len(dirty)
+
+
+def test_what_is_left_out_of_a_dirty_corpus_is_told(
+    train: Train, tmp_path: Path, own_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = spoil(own_corpus, "train")
+    assert train(f"data.path={own_corpus}") == 0
+    error = capsys.readouterr().err
+    log = (tmp_path / "run" / "log.txt").read_text()
+    expected = {
+        "training pairs": size,
+        "kept": size - 7,
+        "dropped: both sides empty": 1,
+        "dropped: source empty": 1,
+        "dropped: target empty": 1,
+        "dropped: too long": 1,
+        "dropped: length ratio": 1,
+        "dropped: duplicate": 2,
+    }
+    for what, count in expected.items():
+        line = re.compile(rf"{what} +{count} +[0-9.]+%$", re.MULTILINE)
+        assert line.search(error) and line.search(log), what
+    repaired = f"train.en: a byte order mark was dropped; {size} lines end in CRLF"
+    assert repaired in error and repaired in log
+    record = json.loads((tmp_path / "run" / "cleaning.json").read_text())
+    assert (record["pairs"], record["kept"], sum(record["dropped"].values())) == (size, size - 7, 7)
+    assert record["repaired"] == [repaired]
+
+
+def test_cleaning_can_be_switched_off(train: Train, tmp_path: Path, own_corpus: Path) -> None:
+    size = spoil(own_corpus, "train")
+    assert train(f"data.path={own_corpus}", "cleaning=none", "trainer.max_length=1000") == 0
+    record = json.loads((tmp_path / "run" / "cleaning.json").read_text())
+    assert (record["pairs"], record["kept"], record["dropped"]) == (size, size, {"too long": 0})
+
+
+def test_nothing_is_left_out_of_validation(train: Train, own_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = spoil(own_corpus, "val")
+    measured = []
+    bleu = nmt.cli.train.bleu
+
+    def measure(hypotheses: list[str], references: list[str]) -> float:
+        measured.append((len(hypotheses), references))
+        return bleu(hypotheses, references)
+
+    monkeypatch.setattr(nmt.cli.train, "bleu", measure)
+    assert train(f"data.path={own_corpus}") == 0
+    references = (own_corpus / "val.de").read_text().split("\n")[:-1]
+    assert measured == [(size, references)]
 
 
 def test_the_corpus_is_found_from_any_folder(
@@ -335,8 +399,8 @@ def choices(group: str) -> list[str]:
 
 def test_every_group_is_tried_here() -> None:
     groups = {str(path.parent.relative_to(conf_folder())) for path in conf_folder().rglob("*.yaml")} - {"."}
-    tried = {"data", "model", "model/score", "tokenizer", "optimizer", "schedule", "trainer", "search", "experiment"}
-    assert groups == tried
+    tried = {"data", "cleaning", "model", "model/score", "tokenizer", "optimizer", "schedule", "trainer", "search"}
+    assert groups == tried | {"experiment"}
     assert choices("data") == ["files", "grammar", "hub", "multi30k"]
 
 
@@ -366,7 +430,7 @@ def test_every_score(train: Train, tmp_path: Path, score: str) -> None:
     ("group", "choice"),
     [
         (group, choice)
-        for group in ("tokenizer", "optimizer", "schedule", "trainer", "search")
+        for group in ("cleaning", "tokenizer", "optimizer", "schedule", "trainer", "search")
         for choice in choices(group)
     ],
 )

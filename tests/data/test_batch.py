@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from nmt.data.batch import make_batch, pad
+from nmt.data.batch import make_batch, pad, without_tokens
 
 PAD, BOS, EOS = 9, 7, 8
 
@@ -42,3 +42,14 @@ def test_a_batch_moves_whole():
         assert getattr(moved, name).shape == getattr(batch, name).shape
         assert getattr(batch, name).device.type == "cpu"
     assert moved.num_tokens == batch.num_tokens == 3
+
+
+def test_a_batch_without_tokens_keeps_its_sentences():
+    batch = make_batch([[11], [12]], [[21, 22], []], pad_id=PAD, bos_id=BOS, eos_id=EOS, rows=[5, 3])
+    assert batch.rows == (5, 3)
+    none = without_tokens(batch)
+    assert (none.num_tokens, none.rows) == (0, ())
+    assert not none.target_mask.any()
+    assert none.target_mask.shape == batch.target_mask.shape
+    assert none.source_mask.equal(batch.source_mask)
+    assert batch.num_tokens == 4

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.data.corpus import FilesCorpus, HubCorpus
-from nmt.data.readers import read_split
+from nmt.data.readers import read_split, repairs_of
 
 CONF = Path(__file__).parents[2] / "conf"
 ENGLISH = ["A dog runs.", "", "  Two  cats sleep. ", "A\u2028b\x85c\x0bd\x0ce\rf\u00a0g"]
@@ -76,6 +76,47 @@ def test_every_layout_holds_the_same_text(layout, tmp_path):
     assert rows(dataset) == PAIRS
     back = files_corpus(folder, source="de", target="en").split("train")
     assert rows(back) == [{"source": pair["target"], "target": pair["source"]} for pair in PAIRS]
+
+
+MARK = b"\xef\xbb\xbf"
+REPAIRS = [
+    ({"train__en": lines(ENGLISH), "train__de": lines(GERMAN)}, []),
+    ({"train__en": lines(ENGLISH, "\r\n"), "train__de": lines(GERMAN)}, ["train.en: 4 lines end in CRLF"]),
+    (
+        {"train__en": lines(ENGLISH), "train__de": MARK + lines(GERMAN[:3], "\r\n") + lines(GERMAN[3:])},
+        ["train.de: a byte order mark was dropped; 3 lines end in CRLF, 1 in LF"],
+    ),
+    (
+        {"train__en__gz": gzip.compress(MARK + lines(ENGLISH)), "train__de": MARK + lines(GERMAN)},
+        ["train.en.gz: a byte order mark was dropped", "train.de: a byte order mark was dropped"],
+    ),
+    ({"train__tsv": lines(TABLE, "\r\n")}, ["train.tsv: 5 lines end in CRLF"]),
+    (
+        {"train__en": "a\r\r\nb\r", "train__de": "\ra\n\r\n"},
+        ["train.en: 1 lines end in CRLF", "train.de: 1 lines end in CRLF, 1 in LF"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("layout", "expected"), REPAIRS)
+def test_what_reading_puts_right_is_told(layout, expected, tmp_path):
+    folder = write(tmp_path / "corpus", **layout)
+    assert files_corpus(folder).repairs("train") == expected
+    assert files_corpus(folder).split("train").num_rows in (2, 4)
+    if "train__tsv" not in layout:
+        assert hub_corpus(folder).repairs("train") == expected
+
+
+@given(ends=st.lists(st.sampled_from(["\n", "\r\n"]), min_size=1, max_size=30), block=st.integers(1, 9))
+def test_line_ends_are_counted_across_blocks(ends, block, tmp_path_factory):
+    path = tmp_path_factory.mktemp("text") / "train.en"
+    path.write_bytes("".join(f"a{end}" for end in ends).encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nmt.data.readers.BLOCK", block)
+        told = repairs_of(path)
+    crlf = ends.count("\r\n")
+    mixed = f", {len(ends) - crlf} in LF" if crlf < len(ends) else ""
+    assert told == (f"train.en: {crlf} lines end in CRLF{mixed}" if crlf else None)
 
 
 @given(texts=st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\n"))))

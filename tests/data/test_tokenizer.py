@@ -148,28 +148,20 @@ def test_strange_texts_do_not_disturb_their_neighbours(tokenizer):
     assert tokenizer.encode_source(["", " "]) == [[], []]
 
 
-def test_sampling_repeats_with_its_seed_alone(tokenizer):
-    first = tokenizer.sample_source(ENGLISH[:20], alpha=0.1, seed=1)
-    other = tokenizer.sample_source(ENGLISH[:20], alpha=0.1, seed=2)
-    tokenizer.sample_target(GERMAN[:7], alpha=0.1, seed=5)
-    assert tokenizer.sample_source(ENGLISH[:20], alpha=0.1, seed=1) == first != other
-    long = [" ".join(ENGLISH[:10])]
-    one = [tokenizer.sample_source(long, alpha=0.1, seed=seed)[0] for seed in range(20)]
-    assert one == [tokenizer.sample_source(long, alpha=0.1, seed=seed)[0] for seed in range(20)]
-    assert len(set(map(tuple, one))) > 5
-    assert tokenizer.sample_source(ENGLISH[:1], alpha=0.1, seed=2**32 - 1)  # a number that the library keeps for itself
-    assert tokenizer.sample_source(ENGLISH[:1], alpha=0.1, seed=-(2**70))
-
-
-def test_samples_spell_the_same_text(tokenizer):
-    samples = tokenizer.sample_target(GERMAN, alpha=0.1, seed=3)
+def test_each_side_draws_with_its_own_model():
+    tokenizer = made("separate")
+    seeds = [str(number) for number in range(len(GERMAN))]
+    samples = tokenizer.sample_target(GERMAN, alpha=0.1, seeds=seeds)
     assert [tokenizer.decode_target(ids) for ids in samples] == GERMAN
-    assert samples != tokenizer.encode_target(GERMAN)
+    assert samples != tokenizer.sample_source(GERMAN, alpha=0.1, seeds=seeds)
+    assert tokenizer.sample_target(GERMAN, alpha=1000.0, seeds=seeds) == tokenizer.encode_target(GERMAN)
+    assert tokenizer.sample_target(GERMAN, alpha=0.1, seeds=seeds) == samples  # each alpha has its own distribution
+    assert tokenizer.sample_target(GERMAN, alpha=0.2, seeds=seeds) != samples
 
 
-def test_a_large_alpha_prefers_the_best_segmentation():
-    tokenizer = made("unigram")
-    assert tokenizer.sample_target(GERMAN, alpha=1000.0, seed=1) == tokenizer.encode_target(GERMAN)
+def test_texts_and_seeds_go_together(tokenizer):
+    with pytest.raises(ValueError, match="shorter"):
+        tokenizer.sample_source(ENGLISH[:3], alpha=0.1, seeds=["a", "b"])
 
 
 @pytest.mark.parametrize("model_type", ["unigram", "bpe"])
@@ -235,6 +227,8 @@ def test_saved_and_pickled_tokenizers_are_the_same(tokenizer, tmp_path):
         assert copy.shared == tokenizer.shared
         assert copy.encode_source(ENGLISH) == tokenizer.encode_source(ENGLISH)
         assert copy.encode_target(GERMAN) == tokenizer.encode_target(GERMAN)
+        drawn = [each.sample_source(ENGLISH[:9], alpha=0.1, seeds=list("abcdefghi")) for each in (copy, tokenizer)]
+        assert drawn[0] == drawn[1]
 
 
 def edit(name, **changes):

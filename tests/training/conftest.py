@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from nmt import models
+from nmt.data.cleaning import Cleaning
 from nmt.data.encoding import encode_corpus
 from nmt.data.tokenizer import Tokenizer
 from nmt.models import Seq2Seq
@@ -17,6 +18,7 @@ from nmt.run import RunFolder, build
 from nmt.training.checkpoint import Progress, read_progress
 from nmt.training.history import History
 from nmt.training.pairs import Pairs
+from nmt.training.processes import Processes
 from nmt.training.progress import ProgressBar
 from nmt.training.schedule import Plateau, Schedule
 from nmt.training.trainer import Trainer
@@ -31,6 +33,9 @@ SETTINGS: dict[str, Any] = {
     "precision": "fp32",
     "log_every": 2,
     "validate_every": 3,
+    "save_every": None,
+    "save_minutes": None,
+    "skip_nonfinite": 0,
     "patience": None,
     "average_checkpoints": 1,
 }
@@ -87,10 +92,13 @@ class Bench:
         return Pairs(
             self.dataset,
             self.tokenizer,
+            cleaning=Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=False),
             max_length=64,
             batch_tokens=batch_tokens,
             subword_alpha=subword_alpha,
             seed=1,
+            rank=0,
+            num_ranks=1,
         )
 
     def fit(
@@ -109,10 +117,10 @@ class Bench:
     ) -> Progress:
         self.model = model if model is not None else self.make_model(name, dropout=dropout, seed=seed)
         pairs = pairs if pairs is not None else self.make_pairs()
-        last_step = read_progress(self.run.last).step if self.run.last.is_file() else 0
-        history = History(self.run.history, tensorboard=None, last_step=last_step)
+        begun = read_progress(self.run.last) if self.run.last.is_file() else Progress()
+        history = History(self.run.history, tensorboard=None, records=begun.records, last_step=begun.step)
         updates = optimizer(self.model.parameters(), lr=1.0)
-        steps = [last_step]
+        steps = [begun.step]
         updates.register_step_post_hook(lambda *_: steps.append(steps[-1] + 1))
         with ProgressBar("tiny", log=self.said) as bar:
             return Trainer(**(SETTINGS | settings)).fit(
@@ -126,6 +134,8 @@ class Bench:
                 history=history,
                 bar=bar,
                 stop=lambda: stop_at is not None and steps[-1] >= stop_at,
+                processes=Processes(),
+                seed=1,
             )
 
     def records(self, kind: str) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ def received(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_signal_only_raises_a_flag(received: list[int], number: int) -> None:
-    with Interrupt() as interrupt:
+    with Interrupt(alone=True) as interrupt:
         assert not interrupt.requested
         os.kill(os.getpid(), number)
         assert interrupt.requested
@@ -30,15 +30,27 @@ def test_the_first_signal_only_raises_a_flag(received: list[int], number: int) -
 @pytest.mark.parametrize("first", SIGNALS)
 @pytest.mark.parametrize("second", SIGNALS)
 def test_the_second_signal_does_what_it_always_did(received: list[int], first: int, second: int) -> None:
-    with Interrupt():
+    with Interrupt(alone=True):
         os.kill(os.getpid(), first)
         os.kill(os.getpid(), second)
         assert received == [second]
 
 
+@pytest.mark.parametrize("first", SIGNALS)
+@pytest.mark.parametrize("second", SIGNALS)
+def test_among_several_processes_the_second_signal_is_not_heard(received: list[int], first: int, second: int) -> None:
+    with Interrupt(alone=False) as interrupt:
+        os.kill(os.getpid(), first)
+        os.kill(os.getpid(), second)
+        assert interrupt.requested
+    assert received == []
+    os.kill(os.getpid(), first)
+    assert received == [first]
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_afterwards_all_is_as_before(received: list[int], number: int) -> None:
-    with Interrupt() as interrupt:
+    with Interrupt(alone=True) as interrupt:
         pass
     os.kill(os.getpid(), number)
     assert received == [number]
@@ -46,14 +58,14 @@ def test_afterwards_all_is_as_before(received: list[int], number: int) -> None:
 
 
 def test_an_error_inside_restores_as_well(received: list[int]) -> None:
-    with pytest.raises(RuntimeError), Interrupt():
+    with pytest.raises(RuntimeError), Interrupt(alone=True):
         raise RuntimeError
     os.kill(os.getpid(), signal.SIGTERM)
     assert received == [signal.SIGTERM]
 
 
 def test_control_c_twice_is_a_keyboard_interrupt() -> None:
-    with pytest.raises(KeyboardInterrupt), Interrupt() as interrupt:
+    with pytest.raises(KeyboardInterrupt), Interrupt(alone=True) as interrupt:
         os.kill(os.getpid(), signal.SIGINT)
         assert interrupt.requested
         os.kill(os.getpid(), signal.SIGINT)

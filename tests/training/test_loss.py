@@ -59,6 +59,14 @@ def test_what_is_masked_counts_nothing() -> None:
     assert bool((logits.grad[MASK].abs().sum(-1) > 0).all())
 
 
+def test_nothing_real_is_no_loss_and_moves_nothing() -> None:
+    logits = some_logits()
+    loss, likelihood = cross_entropy(logits, TARGET, torch.zeros_like(MASK), label_smoothing=0.1)
+    assert loss.item() == likelihood.item() == 0
+    loss.backward()
+    assert logits.grad is not None and not bool(logits.grad.any())
+
+
 def test_bf16_logits_are_summed_in_float32() -> None:
     logits = some_logits(dtype=torch.bfloat16)
     loss, likelihood = cross_entropy(logits, TARGET, MASK, label_smoothing=0.1)

@@ -4,11 +4,17 @@ from typing import Any
 import datasets
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nmt.data.batch import Batch
+from nmt.data.cleaning import Cleaning
 from nmt.data.encoding import encode_corpus
 from nmt.data.tokenizer import Tokenizer
+from nmt.training.loss import cross_entropy
 from nmt.training.pairs import Pairs
+
+CLEANING = Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=False)
 
 
 def encode(tokenizer: Tokenizer, pairs: Iterable[tuple[str, str]]) -> datasets.Dataset:
@@ -17,8 +23,8 @@ def encode(tokenizer: Tokenizer, pairs: Iterable[tuple[str, str]]) -> datasets.D
 
 
 def make(dataset: datasets.Dataset, tokenizer: Tokenizer, **changes: Any) -> Pairs:
-    arguments = {"max_length": 40, "batch_tokens": 100, "subword_alpha": 0.0, "seed": 1} | changes
-    return Pairs(dataset, tokenizer, **arguments)
+    arguments = {"max_length": 40, "batch_tokens": 100, "subword_alpha": 0.0, "seed": 1, "rank": 0, "num_ranks": 1}
+    return Pairs(dataset, tokenizer, **(arguments | {"cleaning": CLEANING} | changes))
 
 
 def same(first: Batch, second: Batch) -> bool:
@@ -49,17 +55,17 @@ def test_empty_and_long_pairs_are_left_out(tokenizer: Tokenizer) -> None:
     assert lengths[0] < lengths[1]
     rows = [(four, four), ("", four), (four, ""), ("", ""), (five, four), (four, five), (" ", five), (four, four)]
     pairs = make(encode(tokenizer, rows), tokenizer, max_length=lengths[0])
-    assert (len(pairs), pairs.num_empty, pairs.num_long) == (2, 4, 2)
+    assert len(pairs) == 2
+    assert pairs.report.dropped == {"both sides empty": 1, "source empty": 2, "target empty": 1, "too long": 2}
     assert sentences(pairs.epoch(0, start=0), tokenizer) == [four, four]
     assert len(make(encode(tokenizer, rows), tokenizer, max_length=lengths[1])) == 4
 
 
-def test_nothing_left_is_an_error(tokenizer: Tokenizer) -> None:
-    dataset = encode(tokenizer, [("one two three", "eins"), ("", "eins"), ("one", "")])
-    with pytest.raises(
-        ValueError, match="no pair of 3 can be used: 2 have an empty side, 1 are longer than max_length=2"
-    ):
-        make(dataset, tokenizer, max_length=2)
+def test_the_rules_are_those_that_were_given(tokenizer: Tokenizer) -> None:
+    dataset = encode(tokenizer, [("one", "eins"), ("one", "eins"), ("", "eins")])
+    rules = Cleaning(drop_empty=False, max_ratio=None, drop_duplicates=True)
+    (batch,) = make(dataset, tokenizer, cleaning=rules).epoch(0, start=0)
+    assert sorted(batch.rows) == [0, 2]
 
 
 @pytest.mark.parametrize("changes", [{"max_length": 1}, {"subword_alpha": -0.1}, {"batch_tokens": 0}])
@@ -114,3 +120,73 @@ def test_a_drawn_segmentation_is_never_over_the_limit(encoded: datasets.Dataset,
     batches = [batch for epoch in range(3) for batch in pairs.epoch(epoch, start=0)]
     assert max(batch.source.size(1) for batch in batches) == longest
     assert max(batch.target_output.size(1) for batch in batches) <= longest
+
+
+def test_a_batch_says_which_rows_of_the_split_it_holds(encoded: datasets.Dataset, tokenizer: Tokenizer) -> None:
+    dataset = encode(tokenizer, [("", "eins"), ("two one", "zwei"), ("one", ""), ("one", "zwei eins")])
+    (batch,) = make(dataset, tokenizer).epoch(0, start=0)
+    assert sorted(batch.rows) == [1, 3]
+    for row, ids in zip(batch.rows, batch.source.tolist(), strict=True):
+        assert tokenizer.decode_target(ids) == dataset["source"][row]
+
+
+def of_sentences(batches: Iterable[Batch]) -> dict[int, tuple[list[int], list[int]]]:
+    """The real ids of both sides, by row."""
+    found = {}
+    for batch in batches:
+        for index, row in enumerate(batch.rows):
+            assert row not in found
+            found[row] = (
+                batch.source[index][batch.source_mask[index]].tolist(),
+                batch.target_output[index][batch.target_mask[index]].tolist(),
+            )
+    return found
+
+
+@given(
+    num_ranks=st.integers(1, 5),
+    batch_tokens=st.integers(1, 300),
+    alpha=st.sampled_from([0.0, 0.2]),
+    epoch=st.integers(0, 9),
+    data=st.data(),
+)
+@settings(max_examples=25)
+def test_several_processes_learn_together_what_one_would(
+    encoded: datasets.Dataset,
+    tokenizer: Tokenizer,
+    num_ranks: int,
+    batch_tokens: int,
+    alpha: float,
+    epoch: int,
+    data: st.DataObject,
+) -> None:
+    arguments = {"batch_tokens": batch_tokens, "subword_alpha": alpha}
+    alone = list(make(encoded, tokenizer, **arguments).epoch(epoch, start=0))
+    start = data.draw(st.integers(0, len(alone)))
+    ranks = [
+        list(make(encoded, tokenizer, rank=rank, num_ranks=num_ranks, **arguments).epoch(epoch, start=start))
+        for rank in range(num_ranks)
+    ]
+    assert {len(batches) for batches in ranks} == {len(alone) - start}
+    for whole, *shares in zip(alone[start:], *ranks, strict=True):
+        assert of_sentences(shares) == of_sentences([whole])
+        assert sum(share.num_tokens for share in shares) == whole.num_tokens
+        sizes = [len(share.rows) for share in shares]
+        assert max(sizes) - min(sizes) <= 1
+        assert all(share.source.size(0) == max(1, len(share.rows)) for share in shares)
+
+
+def test_a_process_without_a_sentence_stands_in(encoded: datasets.Dataset, tokenizer: Tokenizer, bench: Any) -> None:
+    first, second = (
+        next(make(encoded, tokenizer, batch_tokens=1, rank=rank, num_ranks=2).epoch(0, start=0)) for rank in (0, 1)
+    )
+    assert first.num_tokens == int(first.target_mask.sum()) > 0
+    assert second.num_tokens == int(second.target_mask.sum()) == 0
+    assert first.source.tolist() == second.source.tolist()
+    for name in ("LuongLSTM", "Transformer"):
+        model = bench.make_model(name, dropout=0.0, seed=1)
+        logits = model(second.source, second.source_mask, second.target_input)
+        loss, likelihood = cross_entropy(logits, second.target_output, second.target_mask, label_smoothing=0.1)
+        assert loss.item() == likelihood.item() == 0
+        loss.backward()
+        assert all(parameter.grad is not None and not parameter.grad.any() for parameter in model.parameters())

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +8,7 @@ import torch
 
 import nmt.training.loop
 from nmt.data.batch import Batch, make_batch
+from nmt.failure import Failure
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
 from nmt.training.checkpoint import average, read_progress
@@ -40,7 +42,7 @@ class FixedPairs:
 
     def __init__(self, *batches: Batch) -> None:
         self.batches = batches
-        self.sampler = SimpleNamespace(epoch=lambda epoch: batches)
+        self.sampler = SimpleNamespace(epoch=lambda epoch: batches, order="fixed")
 
     def epoch(self, epoch: int, *, start: int) -> Iterator[Batch]:
         return iter(self.batches[start:])
@@ -49,7 +51,8 @@ class FixedPairs:
 def batch_of(tokenizer: Any, *pairs: tuple[str, str]) -> Batch:
     sources, targets = zip(*pairs, strict=True)
     ids = {"pad_id": tokenizer.pad_id, "bos_id": tokenizer.bos_id, "eos_id": tokenizer.eos_id}
-    return make_batch(tokenizer.encode_source(sources), tokenizer.encode_target(targets), **ids)
+    rows = range(len(pairs))
+    return make_batch(tokenizer.encode_source(sources), tokenizer.encode_target(targets), **ids, rows=rows)
 
 
 # One update
@@ -165,22 +168,144 @@ def test_on_a_cpu_auto_is_fp32(bench: Any, precision: str) -> None:
     assert set(dtypes) == {torch.float32}
 
 
+class Spoiled:
+    """A model whose gradient is multiplied by `bad` in some of its updates, counted from 1."""
+
+    def __init__(self, bench: Any, bad: float, updates: list[int]) -> None:
+        self.model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
+        self.bad, self.updates, self.calls = bad, updates, 0
+        self.model.vocabulary.output.bias.register_hook(self.spoil)
+
+    def spoil(self, gradient: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return gradient * self.bad if self.calls in self.updates else gradient
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_gradient_that_is_not_finite_ends_the_run(bench: Any, bad: float) -> None:
-    model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
-    calls = 0
-
-    def spoil(gradient: torch.Tensor) -> torch.Tensor:
-        nonlocal calls
-        calls += 1
-        return gradient * bad if calls == 5 else gradient
-
-    model.vocabulary.output.bias.register_hook(spoil)
-    with pytest.raises(FloatingPointError, match=r"step 5, learning rate 1\.00e-01: the gradient is not finite"):
+    model = Spoiled(bench, bad, [5]).model
+    with pytest.raises(Failure, match=r"step 5, learning rate 1\.00e-01: .* the gradient's norm (nan|inf); the batch"):
         bench.fit(model=model, max_steps=9, schedule=Plateau(**FLAT))
     assert read_progress(bench.run.last).step == 3
     assert all(bool(parameter.isfinite().all()) for parameter in model.parameters())  # the step was not taken
     assert bench.fit(max_steps=4).step == 4  # and the last checkpoint is good
+
+
+def test_the_batch_of_a_bad_update_is_kept(bench: Any) -> None:
+    bad = batch_of(bench.tokenizer, *RIGHT)
+    pairs = FixedPairs(batch_of(bench.tokenizer, *LEFT), bad)
+    pairs.tokenizer = bench.tokenizer
+    with pytest.raises(Failure, match=r"nonfinite-step-00000002\.json"):
+        bench.fit(model=Spoiled(bench, float("nan"), [2]).model, pairs=pairs, max_steps=9, schedule=Plateau(**FLAT))
+    kept = json.loads((bench.run.path / "nonfinite-step-00000002.json").read_text())
+    assert (kept["step"], kept["learning_rate"], kept["gradient_norm"]) == (2, 0.1, "nan")
+    assert kept["parameters"] == ["vocabulary.output.bias"]
+    source, target = bad.source.size(1), bad.target_input.size(1)
+    assert kept["batches"] == [{"sentences": 1, "source_positions": source, "target_positions": target}]
+    (pair,) = kept["sentences"]
+    assert pair.pop("line") == 1
+    spelled = {side: text.replace(" ", "").replace("▁", " ") for side, text in pair.items()}
+    assert spelled == {"source": " four five six seven</s>", "target": " vier fünf sechs sieben</s>"}
+
+
+def test_bad_updates_are_left_out_up_to_so_many_in_a_row(bench: Any, new_bench: Callable[[str], Any]) -> None:
+    other = new_bench("other")
+    settings: dict[str, Any] = {"skip_nonfinite": 2, "log_every": 1, "validate_every": 100}
+    model = Spoiled(bench, float("nan"), [1, 3, 4, 6, 7]).model
+    assert bench.fit(model=model, max_steps=8, schedule=Plateau(**FLAT), **settings).step == 8
+    assert [record["step"] for record in bench.records("train")] == [2, 5, 8]
+    assert "the update is left out (2 in a row)" in bench.said.read_text()
+    model = Spoiled(other, float("nan"), [3, 4, 5]).model
+    with pytest.raises(Failure, match="step 5,"):
+        other.fit(model=model, max_steps=8, schedule=Plateau(**FLAT), **settings)
+
+
+def test_an_update_that_is_left_out_changes_nothing(bench: Any) -> None:
+    model = Spoiled(bench, float("inf"), [1, 2]).model
+    before = weights_of(model)
+    bench.fit(model=model, max_steps=2, skip_nonfinite=2)
+    assert same(weights_of(model), before)
+
+
+def test_a_validation_loss_that_is_not_finite_ends_the_run(bench: Any) -> None:
+    model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
+    model.register_forward_hook(lambda module, _, logits: logits if module.training else logits * float("nan"))
+    with pytest.raises(Failure, match="step 3: the validation loss is nan"):
+        bench.fit(model=model, max_steps=9)
+    assert not bench.run.best.exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+    ids=["gpu", "python", "cpu"],
+)
+def test_out_of_memory_names_the_shape_and_the_remedy(bench: Any, error: Exception) -> None:
+    def exhaust(module: torch.nn.Module, _: Any) -> None:
+        raise error
+
+    model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
+    model.register_forward_pre_hook(exhaust)
+    batch = batch_of(bench.tokenizer, *RIGHT)
+    pairs = FixedPairs(batch)
+    source, target = batch.source.size(1), batch.target_input.size(1)
+    message = (
+        f"step 1: out of memory on a batch of 1 sentences, {source} source and {target} target positions: "
+        f"lower trainer.batch_tokens"
+    )
+    with pytest.raises(Failure, match=message) as caught:
+        bench.fit(model=model, pairs=pairs, max_steps=9)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_error_of_a_batch_is_not_taken_for_lack_of_memory(bench: Any) -> None:
+    model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
+    model.register_forward_pre_hook(lambda module, _: [][0])
+    with pytest.raises(IndexError):
+        bench.fit(model=model, max_steps=9)
+
+
+# Checkpoints between validations
+
+
+def saved_steps(bench: Any, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> list[int]:
+    """The steps after which `fit` writes the last checkpoint."""
+    steps = []
+    save = nmt.training.loop.save_checkpoint
+
+    def note(path: Any, progress: Any, *others: Any) -> None:
+        steps.append(progress.step)
+        save(path, progress, *others)
+
+    monkeypatch.setattr(nmt.training.loop, "save_checkpoint", note)
+    bench.fit(validate_every=100, **settings)
+    return steps
+
+
+def test_a_checkpoint_every_so_many_steps(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = saved_steps(bench, monkeypatch, max_steps=8, save_every=3)
+    assert sorted(set(steps)) == [3, 6, 8]
+
+
+def test_a_checkpoint_every_so_many_minutes(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += 10.0
+        return now
+
+    monkeypatch.setattr(nmt.training.loop.time, "monotonic", clock)
+    steps = saved_steps(bench, monkeypatch, max_steps=8, save_minutes=1.0)  # three looks at the clock in a step
+    assert sorted(set(steps)) == [2, 4, 6, 8]
+
+
+def test_none_but_those_after_validations(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(saved_steps(bench, monkeypatch, max_steps=8)) == {8}
 
 
 # The ways to end
@@ -407,6 +532,9 @@ GOOD: dict[str, Any] = {
     "precision": "auto",
     "log_every": 1,
     "validate_every": 1,
+    "save_every": None,
+    "save_minutes": None,
+    "skip_nonfinite": 0,
     "patience": None,
     "average_checkpoints": 1,
 }
@@ -426,6 +554,9 @@ GOOD: dict[str, Any] = {
         ({"clip_norm": 0}, "clip_norm=0 must be above 0, or null"),
         ({"clip_norm": [1]}, r"clip_norm=\[1\] must be above 0, or null"),
         ({"patience": 0}, "patience=0 must be"),
+        ({"save_every": 0}, "save_every=0 must be"),
+        ({"save_minutes": 0.0}, "save_minutes=0.0 must be above 0, or null"),
+        ({"skip_nonfinite": -1}, "skip_nonfinite=-1 must be a whole number of at least 0"),
         ({"max_steps": None}, "the run would never end: set one of max_steps"),
         ({"accumulate": 0}, "accumulate=0"),
         ({"log_every": 0}, "log_every=0"),

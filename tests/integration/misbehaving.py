@@ -1,0 +1,48 @@
+"""`nmt train` as one of several processes, of which one fails: misbehaving.py HOW WORD...
+
+raises    the second process has a defect at its third update
+dies      it is killed there
+memory    it runs out of memory there
+"""
+
+import os
+import signal
+import sys
+from typing import Any
+
+import torch
+
+from nmt.cli import main
+from nmt.training.loop import Loop
+
+update = Loop.update
+
+
+def fail(how: str) -> None:
+    if how == "raises":
+        raise ZeroDivisionError("a defect of the second process")
+    if how == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def misbehave(loop: Loop, group: Any) -> None:
+    if loop.processes.rank == 1 and loop.progress.step == 2:
+        if how == "memory":
+            raise_out_of_memory(loop)
+        fail(how)
+    update(loop, group)
+
+
+def raise_out_of_memory(loop: Loop) -> None:
+    """From inside the model, as the allocator does."""
+
+    def exhaust(module: torch.nn.Module, _: Any) -> None:
+        raise torch.OutOfMemoryError("out of memory")
+
+    loop.model.register_forward_pre_hook(exhaust)
+
+
+if __name__ == "__main__":
+    how = sys.argv[1]
+    Loop.update = misbehave  # type: ignore[method-assign]
+    sys.exit(main(sys.argv[2:]))
