@@ -284,11 +284,7 @@ class RunFolder:
         return step
 
     def records(self) -> list[dict[str, Any]]:
-        """The history's records, in order; a last line that a killed run left half written is passed over.
-
-        Raises:
-            ValueError: the file is damaged.
-        """
+        """The history's records, in order, but half a last line of a killed run. Raises ValueError if it is damaged."""
         if not self.history.exists():
             return []
         lines = read_text(self.history).split("\n")[:-1]  # what follows the last line end is nothing, or half a line

@@ -21,23 +21,27 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from nmt import models
 from nmt import search as searches
 from nmt.cli import COMMANDS
 from nmt.cli.configuration import conf_folder, opened
 from nmt.cli.overrides import configure
+from nmt.cli.train import differences
 from nmt.data.corpus import FilesCorpus
 from nmt.data.readers import find_splits, read_split
 from nmt.data.tokenizer import Tokenizer
 from nmt.evaluation import significance
+from nmt.models import Seq2Seq
 from nmt.report import comparison
 from nmt.report.comparison import compare
 from nmt.report.curves import learning_curves, read_history
 from nmt.run import RunFolder, build
 from nmt.search import GreedySearch
-from nmt.training.checkpoint import Progress, load_checkpoint, read_progress, save_checkpoint
+from nmt.training.checkpoint import Progress, read_checkpoint, restore, save_checkpoint
 from nmt.training.history import History
+from nmt.training.window import Window
 from nmt.translator import Translator
 from nmt.weights import save_weights
 
@@ -168,9 +172,22 @@ def runs(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Ru
         model = build(description, models)
         run.describe("model", description | {"parameters": model.num_parameters()})
         save_weights(model.state_dict(), run.best, step=7)
-        save_checkpoint(run.last, Progress(step=7), model, torch.optim.Adam(model.parameters()))
+        save_checkpoint(run.last, *stepped(model))
         made.append(run)
     return made
+
+
+def stepped(model: Seq2Seq) -> tuple[Progress, Seq2Seq, torch.optim.Optimizer]:
+    """Where a run stands after an update."""
+    optimizer = torch.optim.Adam(model.parameters())
+    update(model, optimizer)
+    return Progress(step=7, window={"likelihood": 1.0, "num_tokens": 3}), model, optimizer
+
+
+def update(model: Seq2Seq, optimizer: torch.optim.Optimizer) -> None:
+    ids = torch.ones(1, 1, dtype=torch.long)
+    model(ids, ids.bool(), ids).sum().backward()
+    optimizer.step()
 
 
 def translate(run: RunFolder) -> None:
@@ -249,7 +266,7 @@ def use(folder: Path) -> None:
         tokenizer.decode_target(ids)
     assert len(tokenizer.target_pieces(range(tokenizer.target_size))) == tokenizer.target_size
     tokenizer.decode_target(range(tokenizer.target_size))
-    tokenizer.sample_source(texts, alpha=0.1, seed=1)
+    tokenizer.sample_source(texts, alpha=0.1, seeds=texts)
 
 
 def test_tokenizer_json(trained_run: Path, tmp_path: Path, outcome: Outcome) -> None:
@@ -308,8 +325,12 @@ def test_safetensors(runs: list[RunFolder], name: str, outcome: Outcome) -> None
             return
         run.still_good()
         model = build(run.description("model"), models)
-        read_progress(run.last)
-        load_checkpoint(run.last, model, torch.optim.Adam(model.parameters()))
+        optimizer = torch.optim.Adam(model.parameters())
+        progress, tensors = read_checkpoint(run.last)
+        restore(tensors, run.last, model, optimizer)
+        Window(model.device, progress.window).state()
+        History(run.path / "other.jsonl", tensorboard=None, records=progress.records, last_step=progress.step)
+        update(model, optimizer)
 
     @fuzz
     @given(st.integers(0, 3), structure, structure, damages)
@@ -326,6 +347,31 @@ def test_safetensors(runs: list[RunFolder], name: str, outcome: Outcome) -> None
             outcome(lambda: read(run), str(run.path))
         finally:
             path.write_bytes(before)
+
+    check()
+
+
+def test_config_yaml(runs: list[RunFolder], outcome: Outcome) -> None:
+    run = runs[0]
+    path = run.path / "config.yaml"
+    valid = path.read_bytes()
+    now = OmegaConf.create({"seed": 1, "model": {"_target_": "a"}})
+    odd = st.sampled_from(
+        [
+            b"a: &a {b: 1}\nc: *a\n",
+            b"!!python/object/apply:os.system ['true']\n",
+            b"2020-99-99\n",
+            b"!!int x\n",
+            b"? [a]\n",
+        ]
+        + [b"{" * 5000, b"- " * 5000, b"seed: 0x\n", b"x: 1e999\n", b"<<: 1\n", b"!!binary x\n", b"!!timestamp x\n"]
+    )
+
+    @fuzz
+    @given(damages, st.lists(st.tuples(st.just("insert"), places, places, odd), max_size=2))
+    def check(damage: Any, inserted: Any) -> None:
+        path.write_bytes(spoilt(spoilt(valid, damage), inserted))
+        outcome(lambda: differences(run, now), str(path))
 
     check()
 
@@ -359,8 +405,7 @@ def test_history_jsonl(tmp_path: Path, outcome: Outcome) -> None:
         content = spoilt(b"".join(dumped(line) + b"\n" for line in lines), damage)
         run.history.write_bytes(content)
         outcome(read, str(run.history))
-        History(run.history, tensorboard=None, last_step=15).record({"kind": "train", "step": 16})
-        run.records()  # resuming mends whatever was there
+        History(run.history, tensorboard=None, records=2, last_step=15).record({"kind": "train", "step": 16})
 
     check()
 
