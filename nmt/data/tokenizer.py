@@ -229,9 +229,8 @@ def _processor(model: bytes) -> Any:
         if not model:
             raise RuntimeError("it is empty")
         processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-        processor.id_to_piece(
-            list(range(processor.get_piece_size()))
-        )  # only here would it find pieces that are no text
+        pieces = range(processor.get_piece_size())
+        processor.id_to_piece(list(pieces))  # fails on pieces that are no text
         return processor
     except (RuntimeError, UnicodeDecodeError):
         raise ValueError("not a SentencePiece model") from None
