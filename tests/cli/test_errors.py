@@ -50,6 +50,8 @@ def raising(body: Replace) -> Callable[[BaseException], None]:
         (FileNotFoundError(2, "No such file or directory", "a.txt"), "a.txt: no such file or directory"),
         (FileExistsError("runs/x is in use"), "runs/x is in use"),
         (IsADirectoryError(21, "Is a directory", "runs"), "runs: is a directory"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "runs"), "runs: file name too long"),
+        (OSError(errno.ELOOP, "Too many levels of symbolic links", "a"), "a: too many levels of symbolic links"),
     ],
 )
 def test_a_users_mistake(
