@@ -13,6 +13,7 @@ from nmt.files import (
     append,
     flush,
     is_partial,
+    is_stream,
     make_folder,
     read_bytes,
     read_json,
@@ -230,8 +231,10 @@ def test_what_a_killed_process_left_can_be_told_and_goes(tmp_path: Path) -> None
 
 
 def test_a_device_or_a_pipe_is_written_to_not_replaced(tmp_path: Path) -> None:
-    write_text(Path("/dev/null"), "nothing")
-    assert Path("/dev/null").is_char_device()
+    """By way of links in a folder of the test's own: nobody's device is at stake, should the protection be missing."""
+    (tmp_path / "null").symlink_to("/dev/null")
+    write_text(tmp_path / "null", "nothing")
+    assert (tmp_path / "null").is_symlink()
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     write_text(tmp_path / "pipe", "through")
@@ -240,10 +243,16 @@ def test_a_device_or_a_pipe_is_written_to_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "pipe").is_fifo()
 
 
+def test_standard_output_is_one_wherever_it_goes(capfd: pytest.CaptureFixture[str]) -> None:
+    assert stat.S_ISREG(os.fstat(1).st_mode)  # pytest's own file, as in `nmt … output=/dev/stdout > file`
+    assert is_stream(Path("/dev/stdout"))
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_device_that_is_full() -> None:
-    with pytest.raises(Failure, match="/dev/full cannot be written: the disk is full"):
-        write_text(Path("/dev/full"), "text")
+def test_a_device_that_is_full(tmp_path: Path) -> None:
+    (tmp_path / "full").symlink_to("/dev/full")
+    with pytest.raises(Failure, match="full cannot be written: the disk is full"):
+        write_text(tmp_path / "full", "text")
 
 
 # Appending

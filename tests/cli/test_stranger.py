@@ -131,6 +131,9 @@ def vocabulary(run: Path) -> None:
     ).save(run)
 
 
+REFERENCES = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{x: *a{n - 1}, y: *a{n - 1}}}\n" for n in range(1, 60))
+"""A few lines of YAML that stand for 2**60."""
+
 MODEL = ("model.json", "arguments")
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "empty": (content("model.json", ""), "model.json"),
@@ -229,6 +232,11 @@ def test_a_damage_is_one_line(
         ("train", content("checkpoints/last.safetensors", ""), "last.safetensors"),
         ("train", flipped("tokenizer.model", 0.3), "tokenizer.model"),
         ("train", edit("model.json", "format", value=7), "model.json"),
+        ("train", content("config.yaml", "seed: [1"), "config.yaml"),
+        ("train", content("config.yaml", "[" * 100_000), "config.yaml"),
+        ("train", content("config.yaml", "when: 2020-99-99"), "config.yaml"),
+        ("train", content("config.yaml", "a: !!python/object/apply:os.system ['true']"), "config.yaml"),
+        ("train", content("config.yaml", REFERENCES), "config.yaml"),
     ],
 )
 def test_every_command_reads_with_care(
