@@ -97,7 +97,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         Failure: the system refuses to write.
     """
-    if _is_stream(path):
+    if is_stream(path):
         with writing(path):
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
         with io.BufferedWriter(_Beside(descriptor, path)) as stream:
@@ -127,7 +127,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def _is_stream(path: Path) -> bool:
+def is_stream(path: Path) -> bool:
+    """Whether a path is a pipe's or a device's: renaming a file over it would destroy it."""
     try:
         mode = path.stat().st_mode
     except OSError:

@@ -284,11 +284,7 @@ class RunFolder:
         return step
 
     def records(self) -> list[dict[str, Any]]:
-        """The history's records, in order; a last line that a killed run left half written is passed over.
-
-        Raises:
-            ValueError: the file is damaged.
-        """
+        """The history's records, in order, but half a last line of a killed run. Raises ValueError if it is damaged."""
         if not self.history.exists():
             return []
         lines = read_text(self.history).split("\n")[:-1]  # what follows the last line end is nothing, or half a line
@@ -304,8 +300,9 @@ class RunFolder:
 def check_size(description: Description, package: ModuleType, shapes: Shapes) -> None:
     """Finds a model that is larger than the weights that it shall get, before memory is asked for.
 
-    The model is made without memory, and no further than to somewhat more tensors than the file has. What it makes
-    besides weights, the table of positions, is no larger than they are, or small.
+    No argument is larger than the number of weights, or large. Then the model is made without memory, and no further
+    than to somewhat more tensors than the file has. What it makes besides weights, the table of positions, is no larger
+    than they are, or small.
 
     Raises:
         ValueError: the description cannot be made, or is of another size.
@@ -313,6 +310,9 @@ def check_size(description: Description, package: ModuleType, shapes: Shapes) ->
     import torch
     from torch.nn.modules.module import register_module_parameter_registration_hook
 
+    total = sum(math.prod(shape) for _, shape in shapes.values())
+    if (huge := _first_above(description.get("arguments", {}), max(total, 2**16))) is not None:
+        raise ValueError(f"it describes a model of size {huge}, but the weights are {total:,} numbers")
     left = 2 * len(shapes) + 64  # some are registered twice: the tied ones
 
     def count(module: Any, name: str, parameter: Any) -> None:
@@ -329,9 +329,8 @@ def check_size(description: Description, package: ModuleType, shapes: Shapes) ->
         hook.remove()
     if not isinstance(model, torch.nn.Module) or not hasattr(model, "encode"):
         raise ValueError(f"{description['class']} is no model")
-    most = max(sum(math.prod(shape) for _, shape in shapes.values()), 2**24)
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if tensor.numel() > most:
+        if tensor.numel() > max(total, 2**24):
             raise ValueError(f"it describes {name} with {tensor.numel():,} numbers, more than the weights have")
 
 

@@ -1,11 +1,29 @@
+import errno
 import os
+import resource
 import stat
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from nmt.failure import Failure
-from nmt.files import read_json, replacing, write_json, write_text
+from nmt.files import (
+    append,
+    flush,
+    is_partial,
+    is_stream,
+    make_folder,
+    read_bytes,
+    read_json,
+    remove_partials,
+    replacing,
+    trouble,
+    write_json,
+    write_text,
+    writing,
+)
 
 
 def test_a_file_appears_alone(tmp_path: Path) -> None:
@@ -77,3 +95,236 @@ def test_damaged_json_is_said_to_be(tmp_path: Path, content: bytes) -> None:
 def test_missing_json_names_its_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"value\.json is missing: is {tmp_path} a whole run folder"):
         read_json(tmp_path / "value.json")
+
+
+# What the system refuses
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 1,000 bytes: what a full disk does, without one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("num_bytes", [1001, 100_000, 5_000_000])
+def test_bytes_that_do_not_fit_leave_the_old_file(tmp_path: Path, small_files: None, num_bytes: int) -> None:
+    path = tmp_path / "text"
+    path.write_text("old")
+    with pytest.raises(Failure, match="text cannot be written: files may not grow so large there") as caught:
+        write_text(path, "x" * num_bytes)
+    assert "\n" not in str(caught.value)
+    assert [file.name for file in tmp_path.iterdir()] == ["text"]
+    assert path.read_text() == "old"
+
+
+def test_bytes_that_do_not_fit_are_met_while_they_come(tmp_path: Path, small_files: None) -> None:
+    with pytest.raises(Failure), replacing(tmp_path / "text") as file:
+        for _ in range(10_000):
+            file.write(b"a line of a translation\n")
+        raise AssertionError("nothing was said")
+
+
+@pytest.mark.parametrize("size", ["64k", "1m"])
+def test_a_full_disk(tmp_path: Path, size: str) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root may mount a disk that can be filled")
+    try:
+        write_text(tmp_path / "text", "old")
+        append(tmp_path / "log", "a line\n")
+        with (tmp_path / "ballast").open("wb", buffering=0) as ballast, pytest.raises(OSError):
+            while True:
+                ballast.write(bytes(1000))
+        for write in (lambda: write_text(tmp_path / "text", "x" * 9000), lambda: append(tmp_path / "log", "x" * 9000)):
+            with pytest.raises(Failure, match="the disk is full: make room there"):
+                write()
+        assert (tmp_path / "text").read_text() == "old"
+        assert (tmp_path / "log").read_text() == "a line\n"
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["ballast", "log", "text"]
+        (tmp_path / "ballast").unlink()
+        write_text(tmp_path / "text", "new")
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "the disk quota is used up"),
+        (errno.EROFS, "the file system is read-only"),
+        (errno.EACCES, "writing there is not permitted"),
+        (errno.EIO, "the disk reports an error"),
+        (errno.ENOENT, "its folder has vanished"),
+        (errno.ENAMETOOLONG, "file name too long"),
+    ],
+)
+@pytest.mark.parametrize("call", ["fsync", "fchmod"])
+def test_every_refusal_is_said_in_plain_words(
+    tmp_path: Path, code: int, said: str, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    (tmp_path / "text").write_text("old")
+    monkeypatch.setattr(os, call, refuse)
+    with pytest.raises(Failure, match=f"text cannot be written: {said}"):
+        write_text(tmp_path / "text", "new")
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_folder_that_vanished_is_not_made_again(tmp_path: Path) -> None:
+    for write in (write_text, append):
+        with pytest.raises(Failure, match="b cannot be written: its folder has vanished: put it back"):
+            write(tmp_path / "a" / "b", "text")
+    with pytest.raises(Failure, match="vanished"):
+        flush(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_a_reader_is_not_one_of_the_writer(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "text"):
+        (tmp_path / "missing").read_bytes()
+
+
+def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the name before the call returns: the file, the renaming, the folder."""
+    order = []
+    rename, fsync = Path.replace, os.fsync
+
+    def told_replace(self: Path, target: Path) -> Path:
+        order.append("rename")
+        return rename(self, target)
+
+    def told_fsync(descriptor: int) -> None:
+        order.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    monkeypatch.setattr(Path, "replace", told_replace)
+    monkeypatch.setattr(os, "fsync", told_fsync)
+    write_text(tmp_path / "text", "x")
+    assert order == ["file", "rename", "folder"]
+
+
+def test_a_long_name_is_no_obstacle(tmp_path: Path) -> None:
+    write_text(tmp_path / ("x" * 255), "text")
+    write_text(tmp_path / ("ß" * 127), "text")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_a_killed_process_left_can_be_told_and_goes(tmp_path: Path) -> None:
+    pid = os.fork()
+    if pid == 0:
+        with replacing(tmp_path / "best.safetensors"):
+            os.kill(os.getpid(), 9)
+    os.waitpid(pid, 0)
+    (left,) = tmp_path.iterdir()
+    assert is_partial(left.name) and left.name.startswith(".best.safetensors.")
+    others = ["notes.partial", ".partial", ".notes.ABCDEFGH.partial", ".notes.txt", "a.b.abcdefgh.partial"]
+    for name in others:
+        (tmp_path / name).touch()
+    remove_partials(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(others)
+
+
+def test_a_device_or_a_pipe_is_written_to_not_replaced(tmp_path: Path) -> None:
+    """By way of links in a folder of the test's own: nobody's device is at stake, should the protection be missing."""
+    (tmp_path / "null").symlink_to("/dev/null")
+    write_text(tmp_path / "null", "nothing")
+    assert (tmp_path / "null").is_symlink()
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_text(tmp_path / "pipe", "through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_standard_output_is_one_wherever_it_goes(capfd: pytest.CaptureFixture[str]) -> None:
+    assert stat.S_ISREG(os.fstat(1).st_mode)  # pytest's own file, as in `nmt … output=/dev/stdout > file`
+    assert is_stream(Path("/dev/stdout"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_device_that_is_full(tmp_path: Path) -> None:
+    (tmp_path / "full").symlink_to("/dev/full")
+    with pytest.raises(Failure, match="full cannot be written: the disk is full"):
+        write_text(tmp_path / "full", "text")
+
+
+# Appending
+
+
+def test_lines_are_added(tmp_path: Path) -> None:
+    for line in ("one\n", "zwei ß\n", "\ud800\n"):
+        append(tmp_path / "log", line)
+    flush(tmp_path / "log")
+    assert (tmp_path / "log").read_text() == "one\nzwei ß\n?\n"
+
+
+def test_a_line_that_does_not_fit_leaves_nothing(tmp_path: Path, small_files: None) -> None:
+    append(tmp_path / "log", "x" * 900 + "\n")
+    with pytest.raises(Failure, match="log cannot be written"):
+        append(tmp_path / "log", "y" * 200 + "\n")
+    assert (tmp_path / "log").read_text() == "x" * 900 + "\n"
+    append(tmp_path / "log", "z\n")
+    assert (tmp_path / "log").read_text() == "x" * 900 + "\nz\n"
+
+
+# Places for results
+
+
+def test_a_place_is_made_with_its_parents(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_no_place_for_results_is_the_users_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300)):
+        with pytest.raises(ValueError, match=r"cannot be written to \(.*\): name another folder"):
+            make_folder(path)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # what anybody but root is told of a read-only folder
+    with pytest.raises(ValueError, match=r"\(permission denied\)"):
+        make_folder(tmp_path)
+
+
+def test_no_room_for_a_place_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **more: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(Failure, match="a cannot be made: the disk is full"):
+        make_folder(tmp_path / "a")
+
+
+# Reading
+
+
+def test_only_files_of_a_sensible_size_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nmt.files.LARGEST", 10)
+    (tmp_path / "file").write_bytes(b"x" * 11)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    for name, said in (("file", "11 bytes"), ("pipe", "no file"), ("endless", "no file"), (".", "no file")):
+        with pytest.raises(ValueError, match=said):
+            read_bytes(tmp_path / name)
+    (tmp_path / "file").write_bytes(b"x" * 10)
+    assert read_bytes(tmp_path / "file") == b"x" * 10
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a":' * 100_000, '{"a": ' + "9" * 10_000 + "}"])
+def test_json_that_would_break_the_reader(tmp_path: Path, content: str) -> None:
+    (tmp_path / "value.json").write_text(content)
+    with pytest.raises(ValueError, match=r"value\.json is damaged"):
+        read_json(tmp_path / "value.json")
+
+
+def test_trouble_without_a_number() -> None:
+    assert trouble(OSError("Odd Thing")) == "odd thing"
+    with pytest.raises(Failure, match="x cannot be written: odd thing"), writing(Path("x")):
+        raise OSError("Odd Thing")

@@ -14,6 +14,7 @@ import torch
 import nmt.run
 from nmt import models
 from nmt.data import corpora
+from nmt.failure import Failure
 from nmt.models import DotScore, LuongLSTM, Transformer
 from nmt.run import RunFolder, build
 from nmt.search import BeamSearch
@@ -182,6 +183,77 @@ def test_the_lock_goes_with_its_process(tmp_path: Path) -> None:
     assert run._lock is not None and not run._lock.closed
     with (tmp_path / ".lock").open("wb") as again, pytest.raises(BlockingIOError):
         fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_folder_that_never_became_a_run_may_be_begun_again(tmp_path: Path) -> None:
+    """The disk was full, or the process was killed, before model.json was there."""
+    RunFolder.create(tmp_path, resume=False)
+    for name in ("tokenizer.model", "tokenizer.json", "config.yaml", "search.json", ".corpus.json.abcd1234.partial"):
+        (tmp_path / name).write_text("half")
+    RunFolder.create(tmp_path, resume=False)
+    assert not list(tmp_path.glob(".*.partial"))
+    for name in ("model.json", "notes.txt", "checkpoints/best.safetensors"):
+        (tmp_path / name).touch()
+        with pytest.raises(ValueError, match="is in use: name another folder"):
+            RunFolder.claim(tmp_path, resume=False)
+        (tmp_path / name).unlink()
+    (tmp_path / ".lock").unlink()  # somebody else's folder, whose config.yaml is precious
+    with pytest.raises(ValueError, match="is in use: name another folder"):
+        RunFolder.claim(tmp_path, resume=False)
+
+
+def test_what_is_still_good(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", resume=False)
+    assert run.still_good() == "there is no checkpoint yet: begin again with the same command"
+    run.describe("model", {"class": "LSTM", "arguments": {}})
+    assert run.still_good().endswith("begin again with the same command and resume=true")
+    save_weights({"a": torch.zeros(1)}, run.best, step=5)
+    assert "the weights of step 5" in run.still_good() and "they can translate" in run.still_good()
+    save_weights({"a": torch.zeros(1)}, run.last, step=7)
+    assert run.still_good() == f"the checkpoint of step 7 ({run.last}) is whole: go on with resume=true"
+    run.last.write_bytes(run.last.read_bytes()[:-1])
+    assert "step 5" in run.still_good()
+    with pytest.raises(Failure, match=r"the disk is full; the weights of step 5"), run.telling():
+        raise Failure("the disk is full")
+    shutil.rmtree(run.path)
+    assert "itself is gone: put it back and go on with resume=true" in run.still_good()
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"num_layers": 10**9}, {"hidden_size": 10**12}, {"hidden_size": 30_000}, {"embedding_size": 1e12}]
+)
+def test_a_model_is_not_built_beyond_its_weights(
+    run_copy: RunFolder, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    description = run_copy.description("model")
+    description["arguments"] |= arguments
+    run_copy.describe("model", description)
+    built = []
+
+    def told(description: Any, package: ModuleType, **runtime: Any) -> Any:
+        built.append(torch.zeros(()).device.type)
+        return build(description, package, **runtime)
+
+    monkeypatch.setattr(nmt.run, "build", told)
+    with pytest.raises(ValueError, match=r"model\.json: "):
+        run_copy.model()
+    assert "cpu" not in built
+
+
+@pytest.mark.parametrize("max_length", [10**6, 60_000_000])
+def test_a_table_of_positions_beyond_all_measure(tmp_path: Path, max_length: int) -> None:
+    arguments = {
+        "source_vocab_size": 9, "target_vocab_size": 9, "shared_vocab": True, "tie_output": True, "model_size": 64,
+        "feedforward_size": 64, "num_heads": 2, "num_encoder_layers": 1, "num_decoder_layers": 1, "dropout": 0.0,
+        "pre_norm": True, "max_length": 20,
+    }  # fmt: skip
+    run = RunFolder.create(tmp_path, resume=False)
+    save_weights(build({"class": "Transformer", "arguments": arguments}, models).state_dict(), run.best, step=1)
+    run.describe("model", {"class": "Transformer", "arguments": arguments | {"max_length": 2**16}})
+    assert run.model().max_length == 2**16
+    run.describe("model", {"class": "Transformer", "arguments": arguments | {"max_length": max_length}})
+    with pytest.raises(ValueError, match=r"model\.json: it describes"):
+        run.model()
 
 
 def test_open_says_what_is_missing(tmp_path: Path, trained_run: Path) -> None:

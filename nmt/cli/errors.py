@@ -35,6 +35,9 @@ USER_ERRORS = (
 TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE}
 """What the system says of a disk that is full or fails, wherever it is met: on standard output, in a cache."""
 
+NO_NAMES = {errno.ENAMETOOLONG, errno.ELOOP}
+"""What the system says of names that cannot be any file's; Python has no class for these."""
+
 
 class UserError(ValueError):
     """A mistake on the command line, said in one line with its remedy."""
@@ -103,7 +106,7 @@ def line(error: BaseException) -> str | None:
 
     if isinstance(error, InstantiationException):
         return _instantiation(error)
-    if not isinstance(error, USER_ERRORS):
+    if not isinstance(error, USER_ERRORS) and getattr(error, "errno", None) not in NO_NAMES:
         return None
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return one_line(f"{error.filename}: {error.strerror.lower()}")

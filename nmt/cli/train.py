@@ -6,6 +6,7 @@ import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from nmt.cli.errors import one_line
 from nmt.cli.preparation import Preparation, prepare, validator
 from nmt.files import read_text, write_json, write_text
 from nmt.run import Description, RunFolder
@@ -126,16 +127,25 @@ def differences(folder: RunFolder, config: DictConfig) -> list[str]:
     path = folder.path / "config.yaml"
     text = read_text(path)
     try:
-        begun = flat(yaml.safe_load(text))
-    except (yaml.YAMLError, RecursionError):
-        raise ValueError(f"{path} is damaged: it is not YAML") from None
+        begun = flat(Plain(text).get_single_data())
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
+        raise ValueError(f"{path} is damaged: it is not plain YAML") from None
     now = flat(yaml.safe_load(OmegaConf.to_yaml(config)))
     keys = sorted((begun.keys() | now.keys()) - {"run", "resume"})
     return [
-        f"{key}={begun.get(key, 'nothing')}, not {now.get(key, 'nothing')}"
+        one_line(f"{key}={str(begun.get(key, 'nothing'))[:200]}, not {now.get(key, 'nothing')}")
         for key in keys
         if begun.get(key) != now.get(key)
     ]
+
+
+class Plain(yaml.SafeLoader):
+    """YAML without references: a few lines of them can stand for more than any memory holds."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("a reference")
+        return super().compose_node(parent, index)
 
 
 def flat(value: object, prefix: str = "") -> dict[str, object]:

@@ -74,9 +74,12 @@ def _with_ending(folder: Path, ending: str) -> dict[str, Path]:
 
 def list_files(folder: Path) -> list[Path]:
     """The folder's files, hidden ones left out, by name. Raises ValueError where there is no such folder."""
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder: data.path=DIR names the folder with the corpus")
-    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    try:
+        if not folder.is_dir():
+            raise ValueError(f"{folder} is not a folder: data.path=DIR names the folder with the corpus")
+        return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    except OSError as error:  # no permission, a name that is too long
+        raise ValueError(f"{folder} cannot be read: {error.strerror}") from None
 
 
 def content_key(paths: tuple[Path, ...]) -> str:

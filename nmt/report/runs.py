@@ -118,6 +118,8 @@ def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
             f"{files[0]} tells of {run.evaluation['sentences']:,} sentences, but beside it lie "
             f"{len(run.hypotheses):,} hypotheses and {len(run.references):,} references: {again}"
         )
+    if not run.evaluation["bleu_by_length"]:
+        raise ValueError(f"{files[0]} is damaged: bleu_by_length is empty")
     return run
 
 

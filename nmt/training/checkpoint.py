@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from nmt.files import replacing
+from nmt.files import parse_json, replacing
 from nmt.models.seq2seq import Seq2Seq
 from nmt.weights import read_weights
 
@@ -72,11 +72,29 @@ def read_progress(path: Path) -> Progress:
     Raises:
         ValueError: the file is missing or damaged.
     """
+    if not path.is_file():  # the library would wait for a pipe
+        raise ValueError(f"{path} is missing, or no file")
     try:
         with safe_open(path, framework="pt") as file:
-            return Progress(**json.loads(file.metadata()["progress"]))
+            progress = Progress(**parse_json((file.metadata() or {})["progress"]))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
+    for name, kind in get_type_hints(Progress).items():
+        if not _is(getattr(progress, name), kind):
+            raise ValueError(f"{path} is damaged: {name} is of the wrong kind")
+    return progress
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """Whether a JSON value is of a kind of `Progress`; numbers are finite, and whole ones count something."""
+    if kind is int:
+        return type(value) is int and 0 <= value < 2**53
+    if kind is str:
+        return isinstance(value, str)
+    if get_origin(kind) is dict:
+        return isinstance(value, dict) and all(inner is None or _is(inner, float) for inner in value.values())
+    optional = type(None) in get_args(kind)
+    return (optional and value is None) or (type(value) in (int, float) and abs(value) < 2**53)
 
 
 def restore(tensors: dict[str, Tensor], path: Path, model: Seq2Seq, optimizer: torch.optim.Optimizer) -> None:
@@ -96,10 +114,15 @@ def restore(tensors: dict[str, Tensor], path: Path, model: Seq2Seq, optimizer: t
         for name, tensor in tensors.items():
             if name.startswith("optimizer."):
                 _, index, key = name.split(".")
+                own = list(parameters.values())[int(index)]
+                if tensor.shape not in ((), own.shape) or not tensor.is_floating_point():
+                    raise ValueError(f"{name} is of another shape or kind")
                 state.setdefault(int(index), {})[key] = tensor
+        if len({frozenset(entry) for entry in state.values()}) > 1:
+            raise ValueError("the optimizer's state has gaps")
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+    except (LookupError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{path} is damaged: {(str(error).splitlines() or ['it lacks a tensor'])[0]}") from None
 
 
 def read_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:

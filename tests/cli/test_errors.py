@@ -1,7 +1,9 @@
 """What becomes of an exception: a user's mistake is one line and 2, a defect is a traceback and 1."""
 
+import errno
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -48,6 +50,8 @@ def raising(body: Replace) -> Callable[[BaseException], None]:
         (FileNotFoundError(2, "No such file or directory", "a.txt"), "a.txt: no such file or directory"),
         (FileExistsError("runs/x is in use"), "runs/x is in use"),
         (IsADirectoryError(21, "Is a directory", "runs"), "runs: is a directory"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "runs"), "runs: file name too long"),
+        (OSError(errno.ELOOP, "Too many levels of symbolic links", "a"), "a: too many levels of symbolic links"),
     ],
 )
 def test_a_users_mistake(
@@ -62,6 +66,48 @@ def test_a_failure_is_one_line_and_1(raising: Callable[..., None], capsys: pytes
     raising(Failure("the disk is full;\n the last checkpoint is good"))
     assert main(["greet", "run=x"]) == 1
     assert capsys.readouterr() == ("", "nmt greet: the disk is full; the last checkpoint is good\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError(errno.ENOSPC, "No space left", "cache/x"), "cache/x: the disk is full: make room there"),
+        (OSError(errno.EIO, "Input/output error"), "the output cannot be written: the disk reports an error: check it"),
+        (OSError(errno.EROFS, "Read-only", "a"), "a: the file system is read-only: mount it for writing"),
+    ],
+)
+def test_a_disk_that_fails_is_one_line_and_1(
+    error: Exception, text: str, raising: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(error)
+    assert main(["greet", "run=x"]) == 1
+    output, said = capsys.readouterr()
+    assert output == "" and said.count("\n") == 1 and said.startswith(f"nmt greet: {text}")
+
+
+def test_a_message_cannot_steer_the_terminal(raising: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    raising(ValueError("a class \x1b[2J\x07\u202e of Straße 日本 “…”"))
+    assert main(["greet", "run=x"]) == 2
+    assert capsys.readouterr().err == "nmt greet: a class \\x1b[2J\\x07\\u202e of Straße 日本 “…”\n"
+
+
+def test_trouble_in_a_thread_is_left_to_the_one_that_meets_it(
+    body: Replace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TensorBoard's writer works in a thread, and hands its error on with the next record."""
+
+    def run(config: DictConfig) -> None:
+        def refuse() -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        thread.join()
+        raise Failure("the disk is full")
+
+    body(run)
+    assert main(["greet", "run=x"]) == 1
+    assert capsys.readouterr() == ("", "nmt greet: the disk is full\n")
 
 
 def test_hydra_full_error_shows_where_it_came_from(

@@ -1,9 +1,11 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from nmt import models
 from nmt.models import Seq2Seq
@@ -142,3 +144,53 @@ def test_average_by_hand(tmp_path: Path) -> None:
         assert tensor.dtype == torch.float32
         torch.testing.assert_close(tensor, torch.tensor([3.0, 1.0]))
     torch.testing.assert_close(average(paths[:1])["a"], tensors[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("step", "12"), ("step", -1), ("step", True), ("step", 10**30), ("step", None), ("epoch", 1.5), ("order", 3),
+        ("seconds", float("nan")), ("seconds", float("inf")), ("seconds", None), ("best_score", "high"),
+        ("schedule", []), ("schedule", {"best": "x"}), ("window", {"norm": [1]}), ("window", None), ("records", 1e9),
+    ],
+)  # fmt: skip
+def test_what_a_checkpoint_says_of_itself_is_checked(tmp_path: Path, name: str, value: Any) -> None:
+    model = make_model()
+    path = tmp_path / "last"
+    save_checkpoint(path, replace(PROGRESS, **{name: value}), model, torch.optim.Adam(model.parameters()))
+    with pytest.raises(ValueError, match=f"last is damaged: {name} is of the wrong kind"):
+        read_progress(path)
+
+
+@pytest.mark.parametrize(
+    "progress", ["", "{}}", "[]", "3", "[" * 100_000, '{"colour": 1}', '{"step": ' + "9" * 9999 + "}"]
+)
+def test_a_checkpoint_that_says_nothing_of_itself(tmp_path: Path, progress: str) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "last", metadata={"progress": progress})
+    with pytest.raises(ValueError, match="last is damaged"):
+        read_progress(tmp_path / "last")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer.0.exp_avg": torch.zeros(3, 3)},
+        {"optimizer.0.exp_avg": torch.zeros(9, 4).long()},
+        {"optimizer.99.exp_avg": torch.zeros(9, 4)},
+        {"optimizer.x.exp_avg": torch.zeros(9, 4)},
+        {"optimizer.0": torch.zeros(9, 4)},
+        {"optimizer.0.exp_avg": None},
+        {"optimizer.0.more": torch.zeros(9, 4)},
+    ],
+)
+def test_an_optimizer_that_does_not_fit_its_model(tmp_path: Path, changes: dict[str, torch.Tensor | None]) -> None:
+    model = make_model()
+    optimizer = torch.optim.Adam(model.parameters())
+    update(model, optimizer, seed=1)
+    path = tmp_path / "last"
+    save_checkpoint(path, PROGRESS, model, optimizer)
+    _, tensors = read_checkpoint(path)
+    restore(tensors, path, model, optimizer)
+    with pytest.raises(ValueError, match="last is damaged: ") as caught:
+        restore({k: t for k, t in (tensors | changes).items() if t is not None}, path, model, optimizer)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,495 @@
+"""Every reader of a format that the project defines, under damage: it takes the input or refuses it in clean words.
+
+The damage is of two kinds, also one after the other: to the structure (a value becomes another, goes, comes twice,
+changes its name) and to the bytes (cut, flipped, doubled). What is found is kept as a case with a name in the reader's
+own tests.
+"""
+
+import copy
+import gzip
+import hashlib
+import json
+import math
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from nmt import models
+from nmt import search as searches
+from nmt.cli import COMMANDS
+from nmt.cli.configuration import conf_folder, opened
+from nmt.cli.overrides import configure
+from nmt.cli.train import differences
+from nmt.data.corpus import FilesCorpus
+from nmt.data.readers import find_splits, read_split
+from nmt.data.tokenizer import Tokenizer
+from nmt.evaluation import significance
+from nmt.models import Seq2Seq
+from nmt.report import comparison
+from nmt.report.comparison import compare
+from nmt.report.curves import learning_curves, read_history
+from nmt.run import RunFolder, build
+from nmt.search import GreedySearch
+from nmt.training.checkpoint import Progress, read_checkpoint, restore, save_checkpoint
+from nmt.training.history import History
+from nmt.training.window import Window
+from nmt.translator import Translator
+from nmt.weights import save_weights
+
+Outcome = Callable[[Callable[[], object], str], None]
+
+fuzz = hypothesis.settings.get_profile("fuzz")
+"""The profile of conftest.py."""
+
+# What a stranger might write in a value's place.
+ODD = [
+    None, True, 0, -1, 1, 2, 3, 7, 64, 1.5, -0.5, 1e308, math.nan, math.inf, 10**9, 10**12, 10**30, -(10**30), "", "8",
+    "Seq2Seq", "Transformer", "LSTM", "torch.nn.Linear", "os.system", "../../../etc/passwd", "/etc/passwd", "a\nb",
+    "\x1b[2J", "\ud800", "x" * 5000, [], {}, [[]], [1, "a", None], {"class": "Seq2Seq"},
+    {"class": "DotScore", "arguments": {}},
+    {"_target_": "os.system", "command": "true"},
+]  # fmt: skip
+values = st.one_of(
+    st.sampled_from(ODD),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+        max_leaves=5,
+    ),
+)
+places = st.integers(0, 2**20)
+structure = st.lists(
+    st.tuples(st.sampled_from(["replace", "remove", "double", "rename", "swap", "wrap"]), places, places, values),
+    max_size=3,
+)
+damages = st.lists(
+    st.tuples(
+        st.sampled_from(["cut", "flip", "double", "drop", "insert", "tail"]), places, places, st.binary(max_size=6)
+    ),
+    max_size=2,
+)
+
+
+def spots(value: Any) -> list[tuple[Any, Any]]:
+    """Every place in a JSON value, as its container and the key there."""
+    items = (
+        list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    )
+    return [spot for key, inner in items for spot in ((value, key), *spots(inner))]
+
+
+def mutated(value: Any, changes: list[tuple[str, int, int, Any]]) -> Any:
+    """A JSON value after changes to its structure."""
+    value = json.loads(json.dumps(value))
+    for kind, place, other, drawn in changes:
+        new = copy.deepcopy(drawn)  # what is drawn again must be as it was
+        where = spots(value)
+        if not where:
+            return new
+        container, key = where[place % len(where)]
+        if kind == "replace":
+            container[key] = new
+        elif kind == "remove":
+            del container[key]
+        elif kind == "double" and isinstance(container, list):
+            container.insert(key, container[key])
+        elif kind == "rename" and isinstance(container, dict):
+            container[str(new)[:20]] = container.pop(key)
+        elif kind == "wrap":
+            container[key] = [container[key]] if other % 2 else {"class": container[key]}
+        else:
+            there, its = where[other % len(where)]
+            container[key] = json.loads(json.dumps(there[its]))
+    return value
+
+
+def spoilt(data: bytes, changes: list[tuple[str, int, int, bytes]]) -> bytes:
+    """Bytes after damage."""
+    for kind, place, other, new in changes:
+        at = place % (len(data) + 1)
+        to = min(len(data), at + other % 40)
+        if kind == "cut":
+            data = data[:at]
+        elif kind == "flip" and at < len(data):
+            data = data[:at] + bytes([data[at] ^ 1 << other % 8]) + data[at + 1 :]
+        elif kind == "double":
+            data = data[:to] + data[at:to] + data[to:]
+        elif kind == "drop":
+            data = data[:at] + data[to:]
+        elif kind == "insert":
+            data = data[:at] + new + data[at:]
+        elif kind == "tail":
+            data += new
+    return data
+
+
+def dumped(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=True).encode()
+
+
+LSTM = {
+    "source_vocab_size": 40, "target_vocab_size": 40, "shared_vocab": True, "tie_output": True, "embedding_size": 8,
+    "hidden_size": 8, "num_layers": 1, "dropout": 0.0,
+}  # fmt: skip
+DESCRIPTIONS: list[dict[str, Any]] = [
+    {"class": "LSTM", "arguments": LSTM},
+    {"class": "BahdanauLSTM", "arguments": {**LSTM, "attention_size": 8}},
+    {
+        "class": "LuongLSTM",
+        "arguments": {
+            **LSTM,
+            "input_feeding": True,
+            "score": {"class": "DotScore", "arguments": {"query_size": 8, "value_size": 8}},
+        },
+    },
+    {
+        "class": "Transformer",
+        "arguments": {
+            **{key: LSTM[key] for key in ("source_vocab_size", "target_vocab_size", "shared_vocab", "tie_output")},
+            "model_size": 8, "feedforward_size": 8, "num_heads": 2, "num_encoder_layers": 1, "num_decoder_layers": 1,
+            "dropout": 0.0, "pre_norm": True, "max_length": 64,
+        },
+    },
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[RunFolder]:
+    """A run folder of each architecture, with weights as they are made, and the trained run's tokenizer."""
+    made = []
+    for description in DESCRIPTIONS:
+        run = RunFolder(tmp_path_factory.mktemp("fuzzed") / description["class"])
+        shutil.copytree(trained_run, run.path)
+        model = build(description, models)
+        run.describe("model", description | {"parameters": model.num_parameters()})
+        save_weights(model.state_dict(), run.best, step=7)
+        save_checkpoint(run.last, *stepped(model))
+        made.append(run)
+    return made
+
+
+def stepped(model: Seq2Seq) -> tuple[Progress, Seq2Seq, torch.optim.Optimizer]:
+    """Where a run stands after an update."""
+    optimizer = torch.optim.Adam(model.parameters())
+    update(model, optimizer)
+    return Progress(step=7, window={"likelihood": 1.0, "num_tokens": 3}), model, optimizer
+
+
+def update(model: Seq2Seq, optimizer: torch.optim.Optimizer) -> None:
+    ids = torch.ones(1, 1, dtype=torch.long)
+    model(ids, ids.bool(), ids).sum().backward()
+    optimizer.step()
+
+
+def translate(run: RunFolder) -> None:
+    search = GreedySearch(max_length_factor=1.0, max_length_margin=2)
+    translator = Translator(run.model(), run.tokenizer(), search, batch_tokens=64)
+    assert len(translator.translate(["one two", ""])) == 2
+
+
+def test_model_json(runs: list[RunFolder], outcome: Outcome) -> None:
+    @fuzz
+    @given(st.integers(0, 3), structure, damages)
+    def check(which: int, changes: Any, damage: Any) -> None:
+        run, path = runs[which], runs[which].path / "model.json"
+        before = path.read_bytes()
+        path.write_bytes(spoilt(dumped(mutated(json.loads(before), changes)), damage))
+        try:
+            outcome(lambda: translate(run), str(run.path))
+        finally:
+            path.write_bytes(before)
+
+    check()
+
+
+def test_search_json(runs: list[RunFolder], outcome: Outcome) -> None:
+    run = runs[0]
+    path = run.path / "search.json"
+    valid = json.loads(path.read_bytes())
+
+    def read() -> None:
+        search = build(run.description("search"), searches)
+        search.limit(torch.ones(2, 3, dtype=torch.bool), None)
+
+    @fuzz
+    @given(structure, damages)
+    def check(changes: Any, damage: Any) -> None:
+        path.write_bytes(spoilt(dumped(mutated(valid, changes)), damage))
+        outcome(read, "")
+
+    check()
+
+
+def test_corpus_json(runs: list[RunFolder], outcome: Outcome) -> None:
+    run = runs[0]
+    path = run.path / "corpus.json"
+    languages = {"source": "en", "target": "de"}
+    sizes = {f"{split}_size": 3 for split in ("train", "val", "test", "test_long")}
+    valid = [
+        json.loads(path.read_bytes()),
+        {"format": 1, "class": "GrammarCorpus", "arguments": {**languages, "seed": 1, **sizes}},
+        {
+            "format": 1,
+            "class": "HubCorpus",
+            "arguments": {"id": "a/b", "path": None, "subset": None, **languages, "split_names": {"val": "validation"}},
+        },
+    ]
+
+    def read() -> None:
+        corpus = run.corpus()
+        if isinstance(corpus, FilesCorpus):  # the others make their text, or ask for it
+            corpus.splits()
+
+    @fuzz
+    @given(st.sampled_from(valid), structure, damages)
+    def check(description: Any, changes: Any, damage: Any) -> None:
+        path.write_bytes(spoilt(dumped(mutated(description, changes)), damage))
+        outcome(read, "")
+
+    check()
+
+
+def use(folder: Path) -> None:
+    tokenizer = Tokenizer.load(folder)
+    texts = ["one two three", "", "Straße ﬁ… 日本 \u202e😀", "a" * 50]
+    for ids in tokenizer.encode_source(texts) + tokenizer.encode_target(texts):
+        assert all(0 <= id < max(tokenizer.source_size, tokenizer.target_size) for id in ids)
+        tokenizer.decode_target(ids)
+    assert len(tokenizer.target_pieces(range(tokenizer.target_size))) == tokenizer.target_size
+    tokenizer.decode_target(range(tokenizer.target_size))
+    tokenizer.sample_source(texts, alpha=0.1, seeds=texts)
+
+
+def test_tokenizer_json(trained_run: Path, tmp_path: Path, outcome: Outcome) -> None:
+    for name in ("tokenizer.json", "tokenizer.model"):
+        shutil.copy(trained_run / name, tmp_path)
+    path = tmp_path / "tokenizer.json"
+    valid = json.loads(path.read_bytes())
+
+    @fuzz
+    @given(structure, damages)
+    def check(changes: Any, damage: Any) -> None:
+        path.write_bytes(spoilt(dumped(mutated(valid, changes)), damage))
+        outcome(lambda: use(tmp_path), str(tmp_path))
+
+    check()
+
+
+def test_tokenizer_model(trained_run: Path, tmp_path: Path, outcome: Outcome) -> None:
+    """With the right checksum, which only accidents get wrong."""
+    for name in ("tokenizer.json", "tokenizer.model"):
+        shutil.copy(trained_run / name, tmp_path)
+    path = tmp_path / "tokenizer.model"
+    description, valid = json.loads((tmp_path / "tokenizer.json").read_bytes()), path.read_bytes()
+    small = valid.index(b"nmt_nfkc") if b"nmt_nfkc" in valid else len(valid)
+    near = st.tuples(st.sampled_from(["flip", "drop", "double", "cut"]), st.integers(0, small), places, st.just(b""))
+
+    @fuzz
+    @given(st.lists(near, max_size=3), damages)
+    def check(pieces: Any, damage: Any) -> None:
+        data = spoilt(spoilt(valid, pieces), damage)
+        path.write_bytes(data)
+        checksum = hashlib.sha256(data).hexdigest()
+        changed = description | {"sha256": {"source": checksum, "target": checksum}}
+        (tmp_path / "tokenizer.json").write_bytes(dumped(changed))
+        outcome(lambda: use(tmp_path), str(tmp_path))
+
+    check()
+
+
+def packed(header: Any, data: bytes) -> bytes:
+    text = dumped(header)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def unpacked(content: bytes) -> tuple[Any, bytes]:
+    (length,) = struct.unpack("<Q", content[:8])
+    return json.loads(content[8 : 8 + length]), content[8 + length :]
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_safetensors(runs: list[RunFolder], name: str, outcome: Outcome) -> None:
+    def read(run: RunFolder) -> None:
+        if name == "best":
+            translate(run)
+            run.best_step()
+            return
+        run.still_good()
+        model = build(run.description("model"), models)
+        optimizer = torch.optim.Adam(model.parameters())
+        progress, tensors = read_checkpoint(run.last)
+        restore(tensors, run.last, model, optimizer)
+        Window(model.device, progress.window)
+        History(run.path / "other.jsonl", tensorboard=None, records=progress.records, last_step=progress.step)
+        update(model, optimizer)
+
+    @fuzz
+    @given(st.integers(0, 3), structure, structure, damages)
+    def check(which: int, changes: Any, inner: Any, damage: Any) -> None:
+        run = runs[which]
+        path = run.best if name == "best" else run.last
+        before = path.read_bytes()
+        header, data = unpacked(before)
+        if name == "last" and inner:
+            progress = mutated(json.loads(header["__metadata__"]["progress"]), inner)
+            header["__metadata__"]["progress"] = json.dumps(progress)
+        path.write_bytes(spoilt(packed(mutated(header, changes), data), damage))
+        try:
+            outcome(lambda: read(run), str(run.path))
+        finally:
+            path.write_bytes(before)
+
+    check()
+
+
+def test_config_yaml(runs: list[RunFolder], outcome: Outcome) -> None:
+    run = runs[0]
+    path = run.path / "config.yaml"
+    valid = path.read_bytes()
+    now = OmegaConf.create({"seed": 1, "model": {"_target_": "a"}})
+    odd = st.sampled_from([
+        b"a: &a {b: 1}\nc: *a\n", b"!!python/object/apply:os.system ['true']\n", b"2020-99-99\n", b"!!int x\n",
+        b"? [a]\n", b"{" * 5000, b"- " * 5000, b"seed: 0x\n", b"x: 1e999\n", b"<<: 1\n", b"!!binary x\n",
+        b"!!timestamp x\n",
+    ])  # fmt: skip
+
+    @fuzz
+    @given(damages, st.lists(st.tuples(st.just("insert"), places, places, odd), max_size=2))
+    def check(damage: Any, inserted: Any) -> None:
+        path.write_bytes(spoilt(spoilt(valid, damage), inserted))
+        outcome(lambda: differences(run, now), str(path))
+
+    check()
+
+
+RECORDS = [
+    {"kind": "train", "step": 10, "epoch": 0, "seconds": 1.5, "learning_rate": 0.1, "loss": 3.5, "gradient_norm": 1.0,
+     "tokens_per_second": 900.0},
+    {"kind": "validation", "step": 10, "seconds": 2.0, "loss": 3.0, "bleu": 10.0},
+    {"kind": "train", "step": 20, "epoch": 1, "seconds": 3.5, "learning_rate": 0.1, "loss": 2.5, "gradient_norm": 1.0,
+     "tokens_per_second": 950.0},
+    {"kind": "validation", "step": 20, "seconds": 4.0, "loss": 2.0, "bleu": 20.0},
+    {"kind": "validation", "step": 20, "seconds": 5.0, "loss": 2.0, "bleu": 21.0, "averaged": 2},
+]  # fmt: skip
+
+
+def test_history_jsonl(tmp_path: Path, outcome: Outcome) -> None:
+    run = RunFolder(tmp_path)
+
+    def read() -> None:
+        history = read_history(run.history)
+        assert (history.steps is None) == (history.seconds is None or not history.train + history.validation)
+        assert history.tokens_per_second is None or history.best_validation is not False
+        learning_curves({"run": history})
+        run.records()
+
+    @fuzz
+    @given(structure, damages)
+    def check(changes: Any, damage: Any) -> None:
+        records = mutated(RECORDS, changes)
+        lines = records if isinstance(records, list) else [records]
+        content = spoilt(b"".join(dumped(line) + b"\n" for line in lines), damage)
+        run.history.write_bytes(content)
+        outcome(read, str(run.history))
+        History(run.history, tensorboard=None, records=2, last_step=15).record({"kind": "train", "step": 16})
+
+    check()
+
+
+def test_evaluation_json(runs: list[RunFolder], tmp_path: Path, outcome: Outcome, monkeypatch: Any) -> None:
+    monkeypatch.setattr(significance, "NUM_RESAMPLES", 2)
+    monkeypatch.setattr(comparison, "NUM_RESAMPLES", 2)
+    run = shutil.copytree(runs[0].path, tmp_path / "run")
+    (run / "evaluation").mkdir(exist_ok=True)
+    metric = {"name": "BLEU", "score": 100.0, "signature": "s"}
+    sample = {
+        "index": 0, "source": "one", "reference": "eins", "hypothesis": "eins", "score": -0.5,
+        "source_tokens": ["▁one", "</s>"], "target_tokens": ["▁eins", "</s>"], "attention": [[0.5, 0.5], [0.25, 0.75]],
+    }  # fmt: skip
+    valid = {
+        "format": 1, "split": "test", "source": "en", "target": "de", "sentences": 2, "step": 7,
+        "metrics": dict.fromkeys(("bleu", "chrf", "ter", "bleu_lowercase_tokenized"), metric),
+        "bleu_by_length": [{"from": 1, "to": 10, "sentences": 2, "bleu": 100.0}],
+        "search": {"class": "GreedySearch", "arguments": {}},
+        "seconds": 1.0, "sentences_per_second": 2.0, "device": "cpu", "threads": 1, "samples": [sample],
+    }  # fmt: skip
+    lines = "eins zwei drei vier fünf\nzwei drei vier fünf sechs\n".encode()
+    (run / "history.jsonl").write_bytes(b"".join(dumped(record) + b"\n" for record in RECORDS))
+
+    @fuzz
+    @given(structure, damages, damages, damages)
+    def check(changes: Any, damage: Any, hypotheses: Any, references: Any) -> None:
+        (run / "evaluation" / "test.json").write_bytes(spoilt(dumped(mutated(valid, changes)), damage))
+        (run / "evaluation" / "test.hyp.txt").write_bytes(spoilt(lines, hypotheses[1:]))
+        (run / "evaluation" / "test.ref.txt").write_bytes(spoilt(lines, references[1:]))
+        outcome(lambda: compare([run], split="test", out=tmp_path / "out"), str(run))
+
+    check()
+
+
+TABLE = b"en\tde\none\teins\ntwo three\tzwei drei\nfour\tvier\n"
+OBJECTS = [{"en": "one", "de": "eins"}, {"translation": {"en": "two", "de": "zwei"}}, {"en": "a\nb", "de": "c"}]
+
+
+@pytest.mark.parametrize("kind", ["plain", "tsv", "jsonl", "gz"])
+def test_corpus(kind: str, tmp_path: Path, outcome: Outcome) -> None:
+    def read() -> None:
+        for paths in find_splits(tmp_path, source="en", target="de").values():
+            for pair in read_split(paths, source="en", target="de"):
+                assert all("\n" not in side and side.encode() is not None for side in pair.values())
+
+    @fuzz
+    @given(structure, damages, damages)
+    def check(changes: Any, damage: Any, outer: Any) -> None:
+        if kind == "plain":
+            (tmp_path / "train.en").write_bytes(spoilt(b"one\ntwo three\n\xef\xbb\xbf\r\n", damage))
+            (tmp_path / "train.de").write_bytes(spoilt(b"eins\nzwei drei\nx\n", outer))
+        elif kind == "jsonl":
+            rows = mutated(OBJECTS, changes)
+            content = b"".join(dumped(row) + b"\n" for row in (rows if isinstance(rows, list) else [rows]))
+            (tmp_path / "train.jsonl").write_bytes(spoilt(content, damage))
+        else:
+            content = spoilt(TABLE, damage)
+            name, data = (
+                ("train.tsv.gz", spoilt(gzip.compress(content, mtime=0), outer))
+                if kind == "gz"
+                else ("train.tsv", content)
+            )
+            (tmp_path / name).write_bytes(data)
+        outcome(read, str(tmp_path))
+
+    check()
+
+
+WORDS = [
+    "model=lstm", "model.dropout=0.1", "trainer.max_steps=10", "data=files", "data.path=a", "+x=1", "~tokenizer",
+    "seed=1", "model@a=b", "schedule.learning_rate=1e-3", "run=${name}", "data.path=[a,b]", "name={a: 1}", "seed=???",
+    "model=a,b", "run=\"'x'\"", "trainer.device=cpu", "experiment=null", "resume=true",
+]  # fmt: skip
+
+
+def test_overrides(outcome: Outcome) -> None:
+    train = next(command for command in COMMANDS if command.name == "train")
+    characters = st.text(alphabet="=.,[]{}()'\"\\$~+@:#% \n\té0aτ\ud800", max_size=4)
+
+    @hypothesis.settings(fuzz, max_examples=fuzz.max_examples // 5)  # composing takes a tenth of a second
+    @given(st.lists(st.tuples(st.sampled_from(WORDS), places, places, characters), min_size=1, max_size=3))
+    def check(words: Any) -> None:
+        line = [
+            word[: at % (len(word) + 1)] + new + word[at % (len(word) + 1) + drop % 4 :]
+            for word, at, drop, new in words
+        ]
+        with opened() as folder:
+            outcome(lambda: configure(train, folder, line), "")
+
+    assert conf_folder().is_dir()
+    check()
