@@ -75,8 +75,8 @@ def prepare(
     descriptions = {"search": describe(config.search), "corpus": located(describe(config.data))}
     searcher = build(descriptions["search"], search)
     corpus: Corpus = instantiate(config.data)
-    train_split = processes.first_leader(lambda: corpus.split(config.train_split))
-    validation_split = processes.first_leader(lambda: corpus.split(config.validation_split))
+    train_split = processes.leader_first(lambda: corpus.split(config.train_split))
+    validation_split = processes.leader_first(lambda: corpus.split(config.validation_split))
     if thin is not None:
         train_split = thin(train_split)
     tokenizer = processes.spread(tokenizer_for(config, train_split) if processes.leads else None)
@@ -133,7 +133,7 @@ def pairs_of(
     """A split as batches for `model`: this process's share of them."""
     settings = config.trainer
     return Pairs(
-        processes.first_leader(lambda: encode_corpus(split, tokenizer, num_workers=settings.num_workers)),
+        processes.leader_first(lambda: encode_corpus(split, tokenizer, num_workers=settings.num_workers)),
         tokenizer,
         cleaning=cleaning,
         max_length=min(settings.max_length, model.max_length or settings.max_length),

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 from nmt.cli.description import translator_of
 from nmt.cli.errors import say
 from nmt.failure import Failure
-from nmt.files import make_folder, replacing
+from nmt.files import make_folder, replacing, trouble
 from nmt.run import RunFolder
 from nmt.translator import Translation
 
@@ -95,9 +95,7 @@ def run(config: DictConfig) -> None:
                 raise
             except OSError as error:
                 name = "standard output" if config.output is None else f"output={config.output}"
-                raise Failure(
-                    f"{name} cannot be written ({(error.strerror or str(error)).lower()}) after {number:,} lines"
-                ) from error
+                raise Failure(f"{name} cannot be written after {number:,} lines: {trouble(error)}") from error
     remarks.close()
 
 

@@ -9,6 +9,7 @@ What is shared is the work, not the result: a batch is the same set of sentences
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -60,6 +61,8 @@ class Processes:
             if _is_lost_connection(error):
                 raise Failure("another process of this run has ended; its own message says why") from None
             raise
+        distributed.barrier()  # who leaves while another still speaks takes the connection away
+        gc.collect()  # the model's wrapper holds on to the group, and must not be all that is left of it at the end
         distributed.destroy_process_group()
 
     @property
@@ -108,8 +111,8 @@ class Processes:
             whole[rank :: self.size] = items
         return whole
 
-    def first_leader(self, action: Callable[[], Value]) -> Value:
-        """Does `action` in the first process, then in the others, which find in the cache what it has made."""
+    def leader_first(self, action: Callable[[], Value]) -> Value:
+        """Does `action` in the first process, and then in the others, which find in the cache what it has made."""
         if not self.leads:
             distributed.barrier()
         value = action()

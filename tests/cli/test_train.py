@@ -273,7 +273,9 @@ def test_a_damaged_config_of_a_run_that_shall_go_on(
     (tmp_path / "run" / "config.yaml").write_text(text)
     capsys.readouterr()
     assert train("resume=true", "trainer.max_steps=3") == 2
-    assert capsys.readouterr().err == f"nmt train: {tmp_path / 'run' / 'config.yaml'} is damaged: it is not YAML\n"
+    assert (
+        capsys.readouterr().err == f"nmt train: {tmp_path / 'run' / 'config.yaml'} is damaged: it is not plain YAML\n"
+    )
 
 
 def test_a_config_of_a_run_is_never_instantiated(train: Train, tmp_path: Path) -> None:

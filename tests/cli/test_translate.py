@@ -421,7 +421,7 @@ def test_it_streams_and_a_closed_pipe_is_quiet(trained_run: Path, babbling_run: 
             "echo one | $NMT >/dev/full",
             1,
             0,
-            "nmt translate: standard output cannot be written (no space left on device) after 0 lines\n",
+            "nmt translate: standard output cannot be written after 0 lines: the disk is full: make room there\n",
         ),
     ],
     ids=["head", "stdin closed", "stdout closed", "stderr closed", "stderr full", "stdout full"],
