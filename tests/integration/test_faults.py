@@ -84,6 +84,7 @@ class Training:
         assert read_step(self.run.last) == step + 2
         steps = [record["step"] for record in self.run.records() if record["kind"] == "train"]
         assert steps == list(range(1, step + 3))
+        assert not list(self.run.best.parent.rglob("*.partial"))
         self.run.model()
 
 
@@ -111,7 +112,6 @@ def check_one_line(training: Training, code: int, said: str) -> None:
     assert said in lines[0]
     assert f"the checkpoint of step {read_step(training.run.last)} " in lines[0], lines[0]
     assert lines[0].endswith("is whole: go on with resume=true")
-    assert not list(training.run.path.rglob("*.partial"))
     training.run.model()
     OUTCOMES[said] += 1
 
@@ -124,6 +124,7 @@ def test_a_limit_of_file_sizes(training: Training, time_: int) -> None:
     time.sleep(random.Random(time_).random() / 5)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (2000 + 3000 * (time_ % 7), resource.RLIM_INFINITY))
     check_one_line(training, training.end(pid), "files may not grow so large there")
+    assert not list(training.run.path.rglob("*.partial"))
     training.resume()
 
 
@@ -141,6 +142,7 @@ def test_a_full_disk(training: Training, tmp_path: Path, time_: int) -> None:
                 ballast.write(bytes(512))
         assert full.value.errno == errno.ENOSPC
         check_one_line(training, training.end(pid), "the disk is full: make room there")
+        assert not list(training.run.path.rglob("*.partial"))
         (disk / "ballast").unlink()
         training.resume()
     finally:
@@ -160,7 +162,6 @@ def test_a_vanished_folder(training: Training, tmp_path: Path, time_: int) -> No
     assert "its folder has vanished: put it back" in error
     assert not training.run.path.exists()  # and is not made again, with most of it missing
     away.rename(training.run.path)
-    assert not list(training.run.path.rglob("*.partial"))
     OUTCOMES["its folder has vanished"] += 1
     training.resume()
 
@@ -216,8 +217,9 @@ def test_a_child_that_outlives_a_killed_run_does_not_keep_the_lock(tmp_path: Pat
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        RunFolder.create(tmp_path / "run", resume=False)
+        run = RunFolder.create(tmp_path / "run", resume=False)
         if os.fork() == 0:
+            assert run._lock is not None
             os.write(writer, str(os.getpid()).encode() + b"\n")
             signal.pause()
         os.kill(os.getpid(), signal.SIGKILL)
