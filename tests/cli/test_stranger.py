@@ -226,6 +226,7 @@ def test_a_damage_is_one_line(
         ("compare", edit("evaluation/test.json", "samples", value=[{"index": 1}]), "test.json"),
         ("compare", edit("evaluation/test.json", "bleu_by_length", value=[]), "test.json"),
         ("compare", edit("evaluation/test.json", "bleu_by_length", 0, "bleu", value=None), "test.json"),
+        ("compare", edit("evaluation/test.json", "bleu_by_length", 0, "sentences", value=None), "test.json"),
         ("compare", edit("evaluation/test.json", "metrics", "bleu", "score", value=float("nan")), "test.json"),
         ("compare", edit("evaluation/test.json", "threads", value=10**400), "test.json"),
         ("plot", edit("model.json", "class", value="os.system"), "model.json"),
