@@ -31,9 +31,11 @@ def small(words: list[str], sizes: dict[str, list[str]], training: list[str]) ->
     """The same command, made to end in a moment."""
     if words[0] == "demo":
         return [*words, "minutes=0.001"]
-    if words[0] == "train" and not {"--help", "--cfg"} & set(words):
+    if words[0] in ("train", "doctor", "benchmark") and not {"--help", "--cfg"} & set(words):
         model = next((word.removeprefix("model=") for word in words if word.startswith("model=")), "transformer")
         own = [override for override in sizes[model] if not override.startswith("model=")]
+        short = ["rounds=1", "steps=1", "warmup_steps=1", "sentences=2", "single_sentences=1"]
+        own += short if words[0] == "benchmark" else []
         return [*words, *own, *(override for override in training if not override.startswith("search="))]
     return words
 
@@ -77,7 +79,7 @@ def test_the_commands_and_the_program(
         done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("\n") == 1
-    for name in ("val.translated.de", "dog.png", "dog.svg", "report/report.html"):
+    for name in ("val.translated.de", "dog.png", "dog.svg", "report/report.html", "speed.json"):
         assert (tmp_path / name).stat().st_size > 0
 
 
