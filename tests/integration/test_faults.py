@@ -232,15 +232,17 @@ def test_a_child_that_outlives_a_killed_run_does_not_keep_the_lock(tmp_path: Pat
         os.kill(child, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("fault", ["full", "gone"])
-def test_standard_output_on_a_full_disk(fault: str, trained_run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("named", "words"), [(False, "standard output cannot be written"), (True, "the disk is full: make room there")]
+)
+def test_translating_onto_a_full_device(named: bool, words: str, trained_run: Path, tmp_path: Path) -> None:
     device = Path("/dev/full")
     if not device.exists():
         pytest.skip("no device that is always full")
     (tmp_path / "full").symlink_to(device)
     done = subprocess.run(
         [sys.executable, "-m", "nmt", "translate", f"run={trained_run}", "device=cpu"]
-        + ([f"output={tmp_path / 'full'}"] if fault == "gone" else []),
+        + ([f"output={tmp_path / 'full'}"] if named else []),
         input=b"one two\n",
         stdout=device.open("wb"),
         env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"},
@@ -248,7 +250,7 @@ def test_standard_output_on_a_full_disk(fault: str, trained_run: Path, tmp_path:
     )
     said = done.stderr.decode()
     assert done.returncode == 1, said
-    assert said.count("\n") == 1 and "the disk is full: make room there" in said
+    assert said.count("\n") == 1 and words in said
 
 
 def test_translating_into_a_full_disk_leaves_the_old_file(
