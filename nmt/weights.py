@@ -43,7 +43,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     _check_file(path)
     try:
         return load_file(path)
-    # The library knows kinds of numbers that torch does not.
+    # The library knows kinds of numbers that torch does not; and a run that goes on may replace the file meanwhile.
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError) as error:
         raise _damaged(path, error) from None
 
@@ -61,7 +61,7 @@ def read_shapes(path: Path) -> Shapes:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             return {name: (tensor.get_dtype(), tuple(tensor.get_shape())) for name, tensor in tensors.items()}
-    except (SafetensorError, ValueError, OSError) as error:
+    except (SafetensorError, ValueError, RuntimeError, OSError) as error:
         raise _damaged(path, error) from None
 
 
@@ -109,5 +109,5 @@ def read_step(path: Path) -> int | None:
             metadata = file.metadata() or {}
         step = metadata["step"] if "step" in metadata else parse_json(metadata["progress"])["step"]
         return int(step)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, OverflowError):
+    except (SafetensorError, RuntimeError, OSError, KeyError, TypeError, ValueError, OverflowError):
         return None

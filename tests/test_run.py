@@ -16,10 +16,10 @@ from nmt import models
 from nmt.data import corpora
 from nmt.failure import Failure
 from nmt.models import DotScore, LuongLSTM, Transformer
-from nmt.run import RunFolder, build
+from nmt.run import RunFolder, build, check_size
 from nmt.search import BeamSearch
 from nmt.translator import Translator
-from nmt.weights import load_weights, read_weights, save_weights
+from nmt.weights import load_weights, read_shapes, read_step, read_weights, save_weights
 
 ROOT = Path(nmt.run.__file__).parents[1]
 
@@ -240,6 +240,25 @@ def test_a_model_is_not_built_beyond_its_weights(
     assert "cpu" not in built
 
 
+SHAPES = {"a": ("F32", (300, 300)), "b": ("F32", (300,))}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"num_layers": 100_000}, "of size 100000, but the weights are 90,300 numbers"),  # a list of so many sizes
+        ({"num_layers": 50}, "more than the 2 tensors of the weights"),  # one by one
+        ({"hidden_size": 60_000, "score": None}, "cannot be made"),
+        ({"embedding_size": 40_000, "source_vocab_size": 2_000, "target_vocab_size": 2_000}, "numbers, more than the"),
+    ],
+)
+def test_each_measure_of_a_model_is_held_against_the_weights(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        check_size({"class": "LuongLSTM", "arguments": LUONG | arguments}, models, SHAPES)
+    assert torch.zeros(()).device.type == "cpu"
+    check_size({"class": "LuongLSTM", "arguments": LUONG}, models, SHAPES)
+
+
 @pytest.mark.parametrize("max_length", [10**6, 60_000_000])
 def test_a_table_of_positions_beyond_all_measure(tmp_path: Path, max_length: int) -> None:
     arguments = {
@@ -397,6 +416,14 @@ def test_weights_of_another_model(tmp_path: Path, saved: dict[str, Any], read: d
     save_weights(luong(**saved).state_dict(), tmp_path / "w", step=1)
     with pytest.raises(ValueError, match=r"does not fit model\.json"):
         load_weights(luong(**read), tmp_path / "w")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "w")
+    for read in (read_weights, read_shapes):
+        with pytest.raises(ValueError, match="w is damaged: it is no file"):
+            read(tmp_path / "w")
+    assert read_step(tmp_path / "w") is None
 
 
 def test_missing_weights(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ _EVALUATION = {
     "sentences": int,
     "step": int,
     "metrics": {key: {"name": str, "score": float, "signature": str} for key in METRIC_KEYS},
-    "bleu_by_length": [{"from": int, "to": (int, None), "bleu": (float, None)}],
+    "bleu_by_length": [{"from": int, "to": (int, None), "sentences": int, "bleu": float}],
     "search": {"class": str, "arguments": dict},
     "seconds": float,
     "sentences_per_second": float,

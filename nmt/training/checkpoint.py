@@ -77,7 +77,7 @@ def read_progress(path: Path) -> Progress:
     try:
         with safe_open(path, framework="pt") as file:
             progress = Progress(**parse_json((file.metadata() or {})["progress"]))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, RuntimeError, OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     for name, kind in get_type_hints(Progress).items():
         if not _is(getattr(progress, name), kind):
@@ -92,7 +92,8 @@ def _is(value: Any, kind: Any) -> bool:
     if kind is str:
         return isinstance(value, str)
     if get_origin(kind) is dict:
-        return isinstance(value, dict) and all(inner is None or _is(inner, float) for inner in value.values())
+        inner = float if get_args(kind)[1] is float else float | None
+        return isinstance(value, dict) and all(_is(one, inner) for one in value.values())
     optional = type(None) in get_args(kind)
     return (optional and value is None) or (type(value) in (int, float) and abs(value) < 2**53)
 

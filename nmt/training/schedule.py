@@ -127,5 +127,7 @@ class Plateau(Schedule):
 
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)
+        if None in (state["share"], state["waited"]):
+            raise ValueError("the checkpoint is damaged: it does not say where the schedule stood")
         self.share, self.waited = state["share"], state["waited"]
         self.best = -math.inf if state["best"] is None else state["best"]

@@ -91,6 +91,7 @@ def test_a_message_cannot_steer_the_terminal(raising: Callable[..., None], capsy
     assert capsys.readouterr().err == "nmt greet: a class \\x1b[2J\\x07\\u202e of Straße 日本 “…”\n"
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_trouble_in_a_thread_is_left_to_the_one_that_meets_it(
     body: Replace, capsys: pytest.CaptureFixture[str]
 ) -> None:

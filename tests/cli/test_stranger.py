@@ -31,7 +31,7 @@ def stranger(trained_run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained_run, tmp_path / "stranger"))
 
 
-def edit(name: str, *path: str, value: Any) -> Damage:
+def edit(name: str, *path: str | int, value: Any) -> Damage:
     """Puts another value into a JSON file."""
 
     def damage(run: Path) -> None:
@@ -225,6 +225,8 @@ def test_a_damage_is_one_line(
         ("compare", content("evaluation/test.json", "{}"), "test.json"),
         ("compare", edit("evaluation/test.json", "samples", value=[{"index": 1}]), "test.json"),
         ("compare", edit("evaluation/test.json", "bleu_by_length", value=[]), "test.json"),
+        ("compare", edit("evaluation/test.json", "bleu_by_length", 0, "bleu", value=None), "test.json"),
+        ("compare", edit("evaluation/test.json", "bleu_by_length", 0, "sentences", value=None), "test.json"),
         ("compare", edit("evaluation/test.json", "metrics", "bleu", "score", value=float("nan")), "test.json"),
         ("compare", edit("evaluation/test.json", "threads", value=10**400), "test.json"),
         ("plot", edit("model.json", "class", value="os.system"), "model.json"),

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import pickle
@@ -286,6 +287,19 @@ def test_only_plain_names_are_opened(name, tmp_path):
     edit("tokenizer.json", files={"source": name, "target": "target.model"})(run)
     with pytest.raises(ValueError, match="only plain names"):
         Tokenizer.load(run)
+
+
+def test_pieces_that_are_no_text(tmp_path):
+    """The library takes such a model, and fails only when somebody looks at the piece."""
+    made("unigram").save(tmp_path)
+    model = (tmp_path / "tokenizer.model").read_bytes()
+    place = model.index("▁".encode())
+    model = model[:place] + b"\xff" + model[place + 1 :]
+    (tmp_path / "tokenizer.model").write_bytes(model)
+    checksum = hashlib.sha256(model).hexdigest()
+    edit("tokenizer.json", sha256={"source": checksum, "target": checksum})(tmp_path)
+    with pytest.raises(ValueError, match=r"tokenizer\.json names models that cannot be used"):
+        Tokenizer.load(tmp_path)
 
 
 def test_a_model_without_our_special_pieces():

@@ -151,7 +151,8 @@ def test_average_by_hand(tmp_path: Path) -> None:
     [
         ("step", "12"), ("step", -1), ("step", True), ("step", 10**30), ("step", None), ("epoch", 1.5), ("order", 3),
         ("seconds", float("nan")), ("seconds", float("inf")), ("seconds", None), ("best_score", "high"),
-        ("schedule", []), ("schedule", {"best": "x"}), ("window", {"norm": [1]}), ("window", None), ("records", 1e9),
+        ("schedule", []), ("schedule", {"best": "x"}), ("window", {"norm": [1]}),
+        ("window", {"norm": None}), ("window", None), ("records", 1e9),
     ],
 )  # fmt: skip
 def test_what_a_checkpoint_says_of_itself_is_checked(tmp_path: Path, name: str, value: Any) -> None:
