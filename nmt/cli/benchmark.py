@@ -21,10 +21,9 @@ from nmt.benchmark.device import matrix_peak
 from nmt.benchmark.table import show
 from nmt.benchmark.training import Learner, measure_training, own_loss, plain_loss
 from nmt.cli.description import describe
-from nmt.cli.preparation import ELSEWHERE, pairs_of, with_vocabulary
+from nmt.cli.preparation import ELSEWHERE, learn, pairs_of, with_vocabulary
 from nmt.data.batch import Batch
 from nmt.data.corpus import Corpus
-from nmt.data.tokenizer import Tokenizer
 from nmt.files import write_json
 from nmt.models import Seq2Seq
 from nmt.models.seq2seq import check_sizes
@@ -53,7 +52,7 @@ def run(config: DictConfig) -> None:
     corpus: Corpus = instantiate(config.data)
     split, lines = corpus.split(config.train_split), corpus.split(config.validation_split)["source"][: config.sentences]
     with waiting(f"learning {config.tokenizer.vocab_size:,} pieces from {len(split):,} pairs"):
-        tokenizer: Tokenizer = instantiate(config.tokenizer)(split["source"], split["target"])
+        tokenizer = learn(config.tokenizer, split)
     description = with_vocabulary(describe(config.model), tokenizer)
     torch.manual_seed(config.seed)
     own: Seq2Seq = build(description, models).to(device)

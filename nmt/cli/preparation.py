@@ -17,6 +17,7 @@ from nmt.cli.description import describe
 from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
+from nmt.data.learning import learn_tokenizer
 from nmt.data.tokenizer import Tokenizer
 from nmt.evaluation.metrics import bleu
 from nmt.models import Seq2Seq
@@ -116,8 +117,13 @@ def tokenizer_for(config: DictConfig, split: Dataset) -> Tokenizer:
     if config.resume:
         return RunFolder(str(config.run)).tokenizer()
     with waiting(f"learning {config.tokenizer.vocab_size:,} pieces from {len(split):,} pairs"):
-        learned: Tokenizer = instantiate(config.tokenizer)(split["source"], split["target"])
-    return learned
+        return learn(config.tokenizer, split)
+
+
+def learn(settings: DictConfig, split: Dataset) -> Tokenizer:
+    """The tokenizer that the group `tokenizer` describes."""
+    train = instantiate({key: value for key, value in settings.items() if key != "max_pairs"})
+    return learn_tokenizer(split, train, max_pairs=settings.max_pairs)
 
 
 def pairs_of(
@@ -142,6 +148,7 @@ def pairs_of(
         seed=config.seed,
         rank=processes.rank,
         num_ranks=processes.size,
+        pinned=model.device.type == "cuda",
     )
 
 

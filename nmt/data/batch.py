@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -39,29 +40,58 @@ class Batch:
         return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
 
 
-def pad(sentences: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Ids (B, longest) with `pad_id` behind the shorter ones, and the mask (B, longest) of real tokens."""
-    lengths = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
-    mask = np.arange(lengths.max()) < lengths[:, None]  # (B, longest)
-    ids = np.full(mask.shape, pad_id, dtype=np.int64)
-    ids[mask] = np.concatenate([np.asarray(sentence, dtype=np.int64) for sentence in sentences])
-    return torch.from_numpy(ids), torch.from_numpy(mask)
+Sentences = Sequence[Sequence[int]] | Sequence[NDArray[np.int32]]
+"""Piece ids without `bos` and `eos`."""
+
+
+def pad(
+    sentences: Sentences,
+    pad_id: int,
+    *,
+    first: int | None = None,
+    last: int | None = None,
+    pinned: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Ids (B, longest) with `pad_id` behind the shorter ones, and the mask (B, longest) of real tokens.
+
+    Args:
+        first, last: what every sentence is opened and closed with.
+        pinned: in memory from which a GPU takes a copy without anybody waiting.
+    """
+    lengths = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))[:, None]  # (B, 1)
+    begin = 0 if first is None else 1
+    end = begin if last is None else begin + 1
+    ids = torch.empty((len(sentences), int(lengths.max()) + end), dtype=torch.int64, pin_memory=pinned)
+    mask = torch.empty(ids.shape, dtype=torch.bool, pin_memory=pinned)
+    table, places = ids.numpy(), np.arange(ids.size(1))
+    table.fill(pad_id)
+    table[(places >= begin) & (places < lengths + begin)] = np.concatenate(
+        [np.asarray(sentence, dtype=np.int64) for sentence in sentences]
+    )
+    if first is not None:
+        table[:, 0] = first
+    if last is not None:
+        table[places == lengths + begin] = last
+    np.less(places, lengths + end, out=mask.numpy())
+    return ids, mask
 
 
 def make_batch(
-    sources: Sequence[Sequence[int]],
-    targets: Sequence[Sequence[int]],
+    sources: Sentences,
+    targets: Sentences,
     *,
     pad_id: int,
     bos_id: int,
     eos_id: int,
     rows: Sequence[int] = (),
+    pinned: bool = False,
 ) -> Batch:
-    """Pads sentence pairs, given as piece ids without `bos` and `eos`."""
-    source, source_mask = pad([[*sentence, eos_id] for sentence in sources], pad_id)
-    target_input, target_mask = pad([[bos_id, *sentence] for sentence in targets], pad_id)
-    target_output, _ = pad([[*sentence, eos_id] for sentence in targets], pad_id)
-    return Batch(source, source_mask, target_input, target_output, target_mask, int(target_mask.sum()), tuple(rows))
+    """Pads sentence pairs; `pinned` is that of `pad`."""
+    source, source_mask = pad(sources, pad_id, last=eos_id, pinned=pinned)
+    target_input, target_mask = pad(targets, pad_id, first=bos_id, pinned=pinned)
+    target_output, _ = pad(targets, pad_id, last=eos_id, pinned=pinned)
+    num_tokens = sum(map(len, targets)) + len(targets)
+    return Batch(source, source_mask, target_input, target_output, target_mask, num_tokens, tuple(rows))
 
 
 def without_tokens(batch: Batch) -> Batch:

@@ -17,13 +17,19 @@ sign of a wrongly converted file, become `unk`.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.compute  # type: ignore[import-untyped]
 from numpy.typing import NDArray
+
+from nmt.data.cache import LARGE, cached
+from nmt.files import replacing
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,6 +39,9 @@ ROWS = 50_000
 
 CANDIDATES = 500_000
 """Pairs whose texts are compared in one go."""
+
+RULES = 1
+"""The version of what examining finds; part of the cache's key, so that changed rules look anew."""
 
 CONTROL = "[\\x00-\\x08\\x0a-\\x1f\\x7f\u0080-\u009f\ufeff\ufffe]"
 """Control characters but the tab, and byte-order marks."""
@@ -61,6 +70,28 @@ class Report:
 
     def __post_init__(self) -> None:
         assert len(self.kept) + sum(self.dropped.values()) == self.num_pairs
+
+    def save(self, path: Path) -> None:
+        """Writes what `load` reads: a bit for each pair, and the numbers."""
+        left = np.zeros(self.num_pairs, dtype=bool)
+        left[self.kept] = True
+        with replacing(path) as file:
+            np.savez(
+                file,
+                left=np.packbits(left),
+                reasons=np.array(list(self.dropped)),
+                dropped=np.array(list(self.dropped.values())),
+                control=np.array([self.num_control]),
+            )
+
+    @classmethod
+    def load(cls, path: Path, *, num_pairs: int) -> Report:
+        """Reads what `save` wrote. Raises OSError, EOFError, KeyError, ValueError or BadZipFile if it is not there."""
+        with np.load(path, allow_pickle=False) as facts:
+            left = np.unpackbits(facts["left"], count=num_pairs).astype(bool)
+            dropped = dict(zip(facts["reasons"].tolist(), facts["dropped"].tolist(), strict=True))
+            num_control = int(facts["control"][0])
+        return cls(num_pairs=num_pairs, kept=np.flatnonzero(left), dropped=dropped, num_control=num_control)
 
     def record(self) -> dict[str, Any]:
         """The numbers, for a file."""
@@ -104,7 +135,7 @@ class Cleaning:
             raise ValueError(f"cleaning.max_ratio={self.max_ratio} must be at least 1, or null for any ratio")
 
     def examine(self, dataset: Dataset, *, max_length: int) -> Report:
-        """Tries the rules on an encoded split.
+        """Tries the rules on an encoded split; what is found in a large one is found again by any later process.
 
         What is held in memory is some 50 bytes a pair, and the texts of at most `CANDIDATES` that may be duplicates.
 
@@ -117,6 +148,16 @@ class Cleaning:
         """
         if len(dataset) == 0:
             raise ValueError("there are no pairs to learn from")
+        if len(dataset) < LARGE:
+            return self._examine(dataset, max_length=max_length)
+        path = cached("cleaning", RULES, dataset._fingerprint, self, max_length).with_suffix(".npz")
+        with suppress(OSError, EOFError, KeyError, ValueError, BadZipFile):
+            return Report.load(path, num_pairs=len(dataset))
+        report = self._examine(dataset, max_length=max_length)
+        report.save(path)
+        return report
+
+    def _examine(self, dataset: Dataset, *, max_length: int) -> Report:
         facts = [facts_of(table) for table in dataset.with_format("arrow").iter(batch_size=ROWS)]
         sources, targets, hashes, control = (np.concatenate(columns) for columns in zip(*facts, strict=True))
         del facts

@@ -30,8 +30,8 @@ class TokenBudgetSampler:
             raise ValueError(f"batch_tokens={batch_tokens} must be a whole number of at least 1")
         if len(source_lengths) == 0:
             raise ValueError("there are no training sentences to make batches of")
-        self.source_lengths = source_lengths
-        self.target_lengths = target_lengths
+        self.source_lengths = source_lengths.astype(np.int32)
+        self.target_lengths = target_lengths.astype(np.int32)
         self.batch_tokens = batch_tokens
         self.seed = seed
 
@@ -47,7 +47,8 @@ class TokenBudgetSampler:
         """The batches of one epoch, each an array of sentence indices; every sentence occurs once."""
         generator = np.random.default_rng([self.seed, epoch])
         shuffled = generator.permutation(len(self.source_lengths))
-        order = shuffled[np.lexsort((self.source_lengths[shuffled], self.target_lengths[shuffled]))]
+        sides = (_narrow(self.source_lengths)[shuffled], _narrow(self.target_lengths)[shuffled])
+        order = shuffled[np.lexsort(sides)]
         longest = np.maximum(self.source_lengths, self.target_lengths)[order]
         batches = []
         start = 0
@@ -58,3 +59,8 @@ class TokenBudgetSampler:
             batches.append(order[start : start + size])
             start += size
         return [batches[index] for index in generator.permutation(len(batches))]
+
+
+def _narrow(lengths: NDArray[np.int32]) -> NDArray[np.unsignedinteger]:
+    """The lengths in as few bytes as hold them: up to 16 bits numpy sorts in linear time."""
+    return lengths.astype(np.min_scalar_type(int(lengths.max())))

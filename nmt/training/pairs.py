@@ -1,21 +1,30 @@
-"""The training split as batches."""
+"""The training split as batches, made by a thread ahead of the need."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmt.data.batch import Batch, make_batch, without_tokens
 from nmt.data.cleaning import Cleaning
-from nmt.data.encoding import lengths
+from nmt.data.encoding import Pieces
 from nmt.data.sampler import TokenBudgetSampler
 from nmt.data.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+AHEAD = 8
+"""Batches that are ready before they are asked for. One is made in a fraction of a step, so few bridge any delay."""
 
 
 class Pairs:
@@ -32,6 +41,7 @@ class Pairs:
         seed: of the shuffling and of the segmentations.
         rank: which of `num_ranks` processes this is, from 0 on; each gets its share of every batch.
         num_ranks: processes that learn together.
+        pinned: batches lie in memory from which a GPU takes a copy without anybody waiting; there must be a GPU.
 
     Raises:
         ValueError: an argument is out of its range, or no pair is left.
@@ -49,6 +59,7 @@ class Pairs:
         seed: int,
         rank: int,
         num_ranks: int,
+        pinned: bool,
     ) -> None:
         assert 0 <= rank < num_ranks
         if max_length < 2:
@@ -56,21 +67,21 @@ class Pairs:
         tokenizer.check_alpha(subword_alpha)
         self.report = cleaning.examine(dataset, max_length=max_length)
         self.kept = self.report.kept
+        self.sources, self.targets = Pieces(dataset, "source_ids"), Pieces(dataset, "target_ids")
         self.sampler = TokenBudgetSampler(
-            lengths(dataset, "source_ids")[self.kept] + 1,
-            lengths(dataset, "target_ids")[self.kept] + 1,
+            self.sources.lengths()[self.kept] + 1,
+            self.targets.lengths()[self.kept] + 1,
             batch_tokens=batch_tokens,
             seed=seed,
         )
-        # Text is read only where it is cut up anew: decoding a column that nobody looks at would cost in every batch.
-        columns = ["source_ids", "target_ids"] + (["source", "target"] if subword_alpha > 0 else [])
-        self.dataset = dataset.select_columns(columns)
+        self.texts = dataset.select_columns(["source", "target"])  # read only where it is cut up anew
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.subword_alpha = subword_alpha
         self.seed = seed
         self.rank = rank
         self.num_ranks = num_ranks
+        self.pinned = pinned
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -81,26 +92,19 @@ class Pairs:
         All processes together hold the sentences that one alone would have, segmented alike. Where a batch has fewer
         sentences than there are processes, the others get a sentence of it without any token to learn.
         """
-        for chosen in self.sampler.epoch(epoch)[start:]:
-            rows = self.kept[chosen]
-            share = rows[self.rank :: self.num_ranks]
-            yield self.batch(share, epoch) if len(share) else without_tokens(self.batch(rows[:1], epoch))
+        yield from made_ahead(partial(self.share, epoch=epoch), self.sampler.epoch(epoch)[start:], count=AHEAD)
+
+    def share(self, chosen: NDArray[np.int64], epoch: int) -> Batch:
+        """This process's share of a batch of the sampler's."""
+        rows = self.kept[chosen]
+        share = rows[self.rank :: self.num_ranks]
+        return self.batch(share, epoch) if len(share) else without_tokens(self.batch(rows[:1], epoch))
 
     def batch(self, rows: NDArray[np.int64], epoch: int) -> Batch:
         """The pairs of some rows of the split as they are segmented in an epoch."""
-        columns = self.dataset[rows.tolist()]
-        sources, targets = columns["source_ids"], columns["target_ids"]
-        if self.subword_alpha > 0:
-            seeds = [f"{self.seed} {epoch} {row}" for row in rows]
-            sources = self.tokenizer.sample_source(
-                columns["source"], alpha=self.subword_alpha, seeds=[f"{seed} source" for seed in seeds]
-            )
-            targets = self.tokenizer.sample_target(
-                columns["target"], alpha=self.subword_alpha, seeds=[f"{seed} target" for seed in seeds]
-            )
-            # A drawn segmentation may be longer than the best one.
-            sources = [ids[: self.max_length - 1] for ids in sources]
-            targets = [ids[: self.max_length - 1] for ids in targets]
+        sources, targets = (
+            self.drawn(rows, epoch) if self.subword_alpha > 0 else (self.sources[rows], self.targets[rows])
+        )
         return make_batch(
             sources,
             targets,
@@ -108,4 +112,37 @@ class Pairs:
             bos_id=self.tokenizer.bos_id,
             eos_id=self.tokenizer.eos_id,
             rows=rows.tolist(),
+            pinned=self.pinned,
         )
+
+    def drawn(self, rows: NDArray[np.int64], epoch: int) -> tuple[list[list[int]], list[list[int]]]:
+        """The ids of both sides of some rows in a segmentation that is drawn for this epoch."""
+        texts = self.texts[rows.tolist()]
+        seeds = [f"{self.seed} {epoch} {row}" for row in rows]
+        sources = self.tokenizer.sample_source(
+            texts["source"], alpha=self.subword_alpha, seeds=[f"{seed} source" for seed in seeds]
+        )
+        targets = self.tokenizer.sample_target(
+            texts["target"], alpha=self.subword_alpha, seeds=[f"{seed} target" for seed in seeds]
+        )
+        # A drawn segmentation may be longer than the best one.
+        most = self.max_length - 1
+        return [ids[:most] for ids in sources], [ids[:most] for ids in targets]
+
+
+def made_ahead(make: Callable[[Item], Made], items: Iterable[Item], *, count: int) -> Iterator[Made]:
+    """make(item) for each item in turn, by a thread that is up to `count` items ahead of who asks.
+
+    What `make` raises is raised here, at its item's turn. The thread ends with the iterator, however that ends.
+    """
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
+    waiting: deque[Future[Made]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(make, item))
+            if len(waiting) > count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

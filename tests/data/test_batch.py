@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from nmt.data.batch import make_batch, pad, without_tokens
@@ -12,6 +13,32 @@ def test_pad():
     assert mask.tolist() == [[True, True, True], [False, False, False], [True, False, False]]  # by length, not by id
     assert ids.dtype == torch.int64
     assert mask.dtype == torch.bool
+
+
+def test_pad_with_marks():
+    ids, mask = pad([[4, 5], []], PAD, first=BOS, last=EOS)
+    assert ids.tolist() == [[BOS, 4, 5, EOS], [BOS, EOS, PAD, PAD]]
+    assert mask.tolist() == [[True] * 4, [True, True, False, False]]
+
+
+def test_arrays_and_lists_make_the_same_batch():
+    sources, targets = [[11, 12, 13], [14], []], [[21], [22, 23], []]
+    arrays = [[np.array(ids, dtype=np.int32) for ids in side] for side in (sources, targets)]
+    marks = {"pad_id": PAD, "bos_id": BOS, "eos_id": EOS}
+    first, second = make_batch(sources, targets, **marks), make_batch(*arrays, **marks)
+    for name in ("source", "source_mask", "target_input", "target_output", "target_mask"):
+        assert torch.equal(getattr(first, name), getattr(second, name))
+        assert getattr(second, name).dtype == getattr(first, name).dtype
+    assert first.num_tokens == second.num_tokens
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_pinned():
+    batch = make_batch([[11]], [[21, 22]], pad_id=PAD, bos_id=BOS, eos_id=EOS, pinned=True)
+    for name in ("source", "source_mask", "target_input", "target_output", "target_mask"):
+        assert getattr(batch, name).is_pinned()
+    assert batch.target_input.tolist() == [[BOS, 21, 22]]
 
 
 def test_a_batch_by_hand():

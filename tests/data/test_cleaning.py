@@ -241,6 +241,50 @@ def test_nothing_left_is_an_error() -> None:
         Cleaning(**ALL).examine(dataset_of([("a", "a")]).select([]), max_length=9)
 
 
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own, in which every corpus counts as large."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    monkeypatch.setattr(nmt.data.cleaning, "LARGE", 1)
+    return tmp_path / "nmt"
+
+
+PAIRS = [("a", "a"), ("a", "a"), ("", "a"), ("b\x00", "a"), ("a", "c")]
+
+
+def same(first: Report, second: Report) -> bool:
+    return first.kept.tolist() == second.kept.tolist() and first.record() == second.record()
+
+
+def test_a_large_split_is_looked_at_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = examine(PAIRS)
+    monkeypatch.setattr(nmt.data.cleaning, "facts_of", None)  # looking again would fail
+    again = examine(PAIRS)
+    assert same(first, again)
+    assert again.kept.dtype == first.kept.dtype
+    for changes in ({"max_length": 99}, {"drop_duplicates": False}, {"max_ratio": 2.0}):
+        with pytest.raises(TypeError):
+            examine(PAIRS, **changes)
+    with pytest.raises(TypeError):
+        examine(PAIRS[::-1])
+
+
+@pytest.mark.parametrize("keep", [0, 10, -10])
+def test_a_damaged_report_is_made_anew(cache: Path, keep: int) -> None:
+    first = examine(PAIRS)
+    (path,) = cache.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:keep])
+    assert same(examine(PAIRS), first)
+    assert path.read_bytes() == whole
+
+
+def test_a_small_split_leaves_nothing_behind(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nmt.data.cleaning, "LARGE", len(PAIRS) + 1)
+    examine(PAIRS)
+    assert not cache.exists()
+
+
 @pytest.mark.parametrize("max_ratio", [0.5, -1.0, math.nan])
 def test_a_ratio_is_at_least_one(max_ratio: float) -> None:
     with pytest.raises(ValueError, match=rf"cleaning.max_ratio={max_ratio} must be at least 1"):

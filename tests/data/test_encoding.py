@@ -2,11 +2,12 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+import pyarrow
 import pytest
 
 import nmt.data.encoding
 from nmt.data.corpus import FilesCorpus
-from nmt.data.encoding import encode_corpus, lengths
+from nmt.data.encoding import Pieces, encode_corpus, lengths, num_cores
 from nmt.data.tokenizer import Tokenizer
 
 ENGLISH = ["the dog runs", "", "two dogs and  the cat ", "a \u2028 cat", "the end"]
@@ -66,6 +67,40 @@ def test_lengths(dataset):
             assert measured.dtype == np.int64
             assert measured.tolist() == [len(ids) for ids in rows[column]]
     assert lengths(encoded, "source_ids")[1] == 0
+
+
+def test_pieces_are_those_of_the_rows_in_their_order(dataset):
+    encoded = encode_corpus(dataset, tokenizer(50), num_workers=1)
+    several = datasets.concatenate_datasets([encoded.select(range(2)), encoded.select(range(2, 5))])
+    for rows in (encoded, several, encoded.shuffle(seed=1), encoded.select([3, 1, 1]), encoded.select(range(1, 4))):
+        pieces = Pieces(rows, "target_ids")
+        for chosen in ([0], [2, 0, 1], list(range(len(rows))), [1, 1]):
+            assert [ids.tolist() for ids in pieces[np.array(chosen)]] == [rows["target_ids"][row] for row in chosen]
+
+
+def test_pieces_are_views_of_the_file(dataset):
+    """Nothing is copied, and no row becomes a Python list."""
+    encoded = encode_corpus(dataset, tokenizer(50), num_workers=1)
+    before = pyarrow.total_allocated_bytes()
+    pieces = Pieces(encoded, "source_ids")
+    found = pieces[np.array([4, 0, 2])]
+    assert pyarrow.total_allocated_bytes() == before
+    assert len(encoded.cache_files) == 1
+    assert not any(ids.flags.owndata or ids.flags.writeable for ids in found)
+
+
+def test_work_is_found_again_by_any_number_of_workers(dataset, monkeypatch):
+    monkeypatch.setattr(nmt.data.encoding, "WORKER_ROWS", 2)
+    first = encode_corpus(dataset, tokenizer(52), num_workers=2)
+    monkeypatch.setattr(Tokenizer, "encode_source", None)
+    assert encode_corpus(dataset, tokenizer(52), num_workers=1)["source_ids"][:] == first["source_ids"][:]
+
+
+def test_as_many_workers_as_cores(dataset, monkeypatch):
+    monkeypatch.setattr(nmt.data.encoding, "WORKER_ROWS", 1)
+    monkeypatch.setattr(nmt.data.encoding, "num_cores", lambda: 3)
+    assert len(encode_corpus(dataset, tokenizer(53), num_workers=None).cache_files) == 3
+    assert num_cores() >= 1
 
 
 def test_workers_are_counted(dataset):

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -98,6 +100,33 @@ def test_equal_lengths_are_shuffled_too():
     assert [len(batch) for batch in batches] == [8] * 8
     assert batches != [list(range(start, start + 8)) for start in range(0, 64, 8)]
     assert any(max(batch) - min(batch) > 8 for batch in batches)
+
+
+@pytest.mark.parametrize("longest", [100, 255, 256, 65_535, 65_536, 10**6])
+def test_lengths_of_any_size_are_in_order(longest):
+    random = np.random.default_rng(2)
+    source, target = random.integers(1, longest + 1, (2, 300))
+    source[7] = target[9] = longest
+    batches = sampler(source, target, batch_tokens=1).epoch(0)  # one sentence each
+    assert len(batches) == 300
+    batches = sampler(source, target, batch_tokens=4 * longest).epoch(0)
+    batches.sort(key=lambda batch: (target[batch[0]], source[batch[0]]))
+    order = np.concatenate(batches)
+    assert sorted(order.tolist(), key=lambda row: (target[row], source[row])) == order.tolist()
+
+
+def test_an_epoch_takes_some_bytes_a_sentence():
+    source, target = realistic(100_000)
+    one = sampler(source, target, batch_tokens=4096)
+    peaks = []
+    for epochs in (1, 4):
+        tracemalloc.start()
+        for epoch in range(epochs):
+            one.epoch(epoch)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[0] < 50 * len(source)
+    assert peaks[1] < 1.5 * peaks[0]
 
 
 @pytest.mark.parametrize("batch_tokens", [0, -5, 10.0])

@@ -10,12 +10,14 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
+import datasets
 import hydra
 import pytest
 import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmt.cli.preparation import learn
 from nmt.data.tokenizer import Tokenizer
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -317,8 +319,8 @@ def test_a_model_without_our_special_pieces():
 def test_the_configuration_trains_the_tokenizer(choice, kind):
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra.compose(overrides=[f"+tokenizer={choice}", "tokenizer.vocab_size=160"])
-    learn = hydra.utils.instantiate(config.tokenizer)
-    assert learn(ENGLISH, GERMAN).fingerprint == made(kind).fingerprint
+    split = datasets.Dataset.from_dict({"source": ENGLISH, "target": GERMAN})
+    assert learn(config.tokenizer, split).fingerprint == made(kind).fingerprint
 
 
 def test_translating_does_not_pay_for_heavy_imports():

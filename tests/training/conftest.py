@@ -99,6 +99,7 @@ class Bench:
             seed=1,
             rank=0,
             num_ranks=1,
+            pinned=False,
         )
 
     def fit(

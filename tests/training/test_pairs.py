@@ -1,7 +1,10 @@
+import threading
+import tracemalloc
 from collections.abc import Iterable
 from typing import Any
 
 import datasets
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,10 +12,10 @@ from hypothesis import strategies as st
 
 from nmt.data.batch import Batch
 from nmt.data.cleaning import Cleaning
-from nmt.data.encoding import encode_corpus
+from nmt.data.encoding import Pieces, encode_corpus
 from nmt.data.tokenizer import Tokenizer
 from nmt.training.loss import Objective
-from nmt.training.pairs import Pairs
+from nmt.training.pairs import AHEAD, Pairs, made_ahead
 
 CLEANING = Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=False)
 
@@ -24,7 +27,7 @@ def encode(tokenizer: Tokenizer, pairs: Iterable[tuple[str, str]]) -> datasets.D
 
 def make(dataset: datasets.Dataset, tokenizer: Tokenizer, **changes: Any) -> Pairs:
     arguments = {"max_length": 40, "batch_tokens": 100, "subword_alpha": 0.0, "seed": 1, "rank": 0, "num_ranks": 1}
-    return Pairs(dataset, tokenizer, **(arguments | {"cleaning": CLEANING} | changes))
+    return Pairs(dataset, tokenizer, **(arguments | {"cleaning": CLEANING, "pinned": False} | changes))
 
 
 def same(first: Batch, second: Batch) -> bool:
@@ -191,3 +194,126 @@ def test_a_process_without_a_sentence_stands_in(encoded: datasets.Dataset, token
         assert loss.item() == likelihood.item() == 0
         loss.backward()
         assert all(parameter.grad is not None and not parameter.grad.any() for parameter in model.parameters())
+
+
+# Made ahead
+
+
+def test_what_is_made_ahead_comes_in_its_order() -> None:
+    made = list(made_ahead(lambda number: number * number, range(50), count=3))
+    assert made == [number * number for number in range(50)]
+    assert list(made_ahead(str, [], count=3)) == []
+
+
+def test_so_many_are_made_ahead_and_not_by_who_asks() -> None:
+    calls: list[tuple[int, str]] = []
+    seen = threading.Semaphore(0)
+
+    def make(number: int) -> int:
+        calls.append((number, threading.current_thread().name))
+        seen.release()
+        return number
+
+    batches = made_ahead(make, range(100), count=3)
+    assert not calls  # nobody has asked yet
+    for asked in range(1, 20):
+        assert next(batches) == asked - 1
+        for _ in range(4 if asked == 1 else 1):
+            assert seen.acquire(timeout=30)
+        assert [number for number, _ in calls] == list(range(asked + 3))
+    assert threading.current_thread().name not in {name for _, name in calls}
+    assert len({name for _, name in calls}) == 1
+
+
+def test_an_error_comes_up_at_its_turn_and_ends_the_thread() -> None:
+    def make(number: int) -> int:
+        if number == 5:
+            raise ValueError("five")
+        return number
+
+    before = threading.active_count()
+    batches = made_ahead(make, range(100), count=3)
+    assert [next(batches) for _ in range(5)] == list(range(5))
+    with pytest.raises(ValueError, match=r"^five$"):
+        next(batches)
+    assert threading.active_count() == before
+    assert list(batches) == []
+
+
+@pytest.mark.parametrize("how", ["close", "forget", "end", "interrupt"])
+def test_the_thread_ends_with_the_iterator(how: str) -> None:
+    before = threading.active_count()
+    made: list[int] = []
+
+    def make(number: int) -> int:
+        made.append(number)
+        return number
+
+    batches = made_ahead(make, range(20 if how == "end" else 10_000), count=3)
+    assert next(batches) == 0
+    assert threading.active_count() == before + 1
+    if how == "close":
+        batches.close()  # type: ignore[attr-defined]
+    elif how == "end":
+        assert len(list(batches)) == 19
+    elif how == "interrupt":
+        with pytest.raises(KeyboardInterrupt):
+            batches.throw(KeyboardInterrupt)  # type: ignore[attr-defined]
+    del batches
+    assert threading.active_count() == before
+    assert len(made) <= (20 if how == "end" else 4)
+
+
+def test_an_error_in_a_batch_ends_the_epoch(
+    encoded: datasets.Dataset, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = make(encoded, tokenizer)
+    third = pairs.sampler.epoch(0)[2][0]
+    whole = pairs.batch
+
+    def failing(rows: Any, epoch: int) -> Batch:
+        if third in rows:
+            raise MemoryError("no batch")
+        return whole(rows, epoch)
+
+    monkeypatch.setattr(pairs, "batch", failing)
+    taken: list[Batch] = []
+    with pytest.raises(MemoryError, match="no batch"):
+        taken.extend(pairs.epoch(0, start=0))
+    assert len(taken) == 2
+
+
+def test_only_the_rows_of_the_batches_are_read(
+    encoded: datasets.Dataset, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each once, as arrays; the text is not read at all."""
+    pairs = make(encoded, tokenizer)
+    read: list[int] = []
+    whole = Pieces.__getitem__
+    monkeypatch.setattr(Pieces, "__getitem__", lambda self, rows: read.extend(rows) or whole(self, rows))
+    monkeypatch.setattr(datasets.Dataset, "__getitem__", None)
+    epoch = pairs.epoch(0, start=0)
+    first = next(epoch)
+    few = pairs.sampler.epoch(0)[: AHEAD + 1]
+    assert len(first.rows) == len(few[0])
+    assert len(read) <= 2 * sum(map(len, few))
+    list(epoch)
+    assert sorted(read) == sorted(2 * list(range(len(pairs))))
+    assert all(isinstance(ids, np.ndarray) for ids in whole(pairs.sources, np.arange(3)))
+
+
+def test_memory_does_not_grow_from_epoch_to_epoch(encoded: datasets.Dataset, tokenizer: Tokenizer) -> None:
+    many = datasets.concatenate_datasets([encoded] * 50)
+    pairs = make(many, tokenizer, batch_tokens=2000)
+    for batch in pairs.epoch(0, start=0):  # what is made only once is made now
+        del batch
+    peaks = []
+    for epochs in (1, 4):
+        tracemalloc.start()
+        for epoch in range(epochs):
+            for batch in pairs.epoch(epoch, start=0):
+                del batch
+        peaks.append(tracemalloc.get_traced_memory())
+        tracemalloc.stop()
+    assert peaks[1][1] < 1.5 * peaks[0][1]
+    assert peaks[1][0] < peaks[0][0] + 20_000  # what is left over when all is done
