@@ -17,11 +17,11 @@ sign of a wrongly converted file, become `unk`.
 
 from __future__ import annotations
 
+import base64
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow  # type: ignore[import-untyped]
@@ -29,7 +29,7 @@ import pyarrow.compute  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from nmt.data.cache import LARGE, cached
-from nmt.files import replacing
+from nmt.files import read_json, write_json
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -72,26 +72,22 @@ class Report:
         assert len(self.kept) + sum(self.dropped.values()) == self.num_pairs
 
     def save(self, path: Path) -> None:
-        """Writes what `load` reads: a bit for each pair, and the numbers."""
+        """Writes what `load` reads: the numbers, and a bit for each pair."""
         left = np.zeros(self.num_pairs, dtype=bool)
         left[self.kept] = True
-        with replacing(path) as file:
-            np.savez(
-                file,
-                left=np.packbits(left),
-                reasons=np.array(list(self.dropped)),
-                dropped=np.array(list(self.dropped.values())),
-                control=np.array([self.num_control]),
-            )
+        write_json(path, self.record() | {"left": base64.b64encode(np.packbits(left).tobytes()).decode()})
 
     @classmethod
-    def load(cls, path: Path, *, num_pairs: int) -> Report:
-        """Reads what `save` wrote. Raises OSError, EOFError, KeyError, ValueError or BadZipFile if it is not there."""
-        with np.load(path, allow_pickle=False) as facts:
-            left = np.unpackbits(facts["left"], count=num_pairs).astype(bool)
-            dropped = dict(zip(facts["reasons"].tolist(), facts["dropped"].tolist(), strict=True))
-            num_control = int(facts["control"][0])
-        return cls(num_pairs=num_pairs, kept=np.flatnonzero(left), dropped=dropped, num_control=num_control)
+    def load(cls, path: Path) -> Report:
+        """Reads what `save` wrote. Raises ValueError if it is not there, or damaged."""
+        facts = read_json(path)
+        bits = np.frombuffer(base64.b64decode(facts["left"]), dtype=np.uint8)
+        return cls(
+            num_pairs=facts["pairs"],
+            kept=np.flatnonzero(np.unpackbits(bits, count=facts["pairs"])),
+            dropped=facts["dropped"],
+            num_control=facts["control_characters"],
+        )
 
     def record(self) -> dict[str, Any]:
         """The numbers, for a file."""
@@ -150,9 +146,9 @@ class Cleaning:
             raise ValueError("there are no pairs to learn from")
         if len(dataset) < LARGE:
             return self._examine(dataset, max_length=max_length)
-        path = cached("cleaning", RULES, dataset._fingerprint, self, max_length).with_suffix(".npz")
-        with suppress(OSError, EOFError, KeyError, ValueError, BadZipFile):
-            return Report.load(path, num_pairs=len(dataset))
+        path = cached("cleaning", RULES, dataset._fingerprint, self, max_length).with_suffix(".json")
+        with suppress(ValueError):
+            return Report.load(path)
         report = self._examine(dataset, max_length=max_length)
         report.save(path)
         return report

@@ -145,4 +145,6 @@ def made_ahead(make: Callable[[Item], Made], items: Iterable[Item], *, count: in
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        for future in waiting:
+            future.cancel()
+        pool.shutdown()
