@@ -4,6 +4,7 @@ Post-norm as in the paper, LayerNorm(x + Sublayer(x)) (§3.1), or pre-norm, x + 
 without a delicate warm-up (Xiong et al., 2020, https://arxiv.org/abs/2002.04745).
 
 Shapes: B batch, S source positions, T target positions, V target vocabulary, D model size, H heads, d = D / H.
+While decoding: A sentences, K hypotheses of each, P positions that the hypotheses of a sentence have read together.
 """
 
 from __future__ import annotations
@@ -11,18 +12,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from nmt.models.attention import MultiHeadAttention
+from nmt.models.cache import KeyValueState
 from nmt.models.dropout import Dropout
 from nmt.models.embedding import SinusoidalPositions, Vocabulary
-from nmt.models.seq2seq import Memory, Seq2Seq, State, StepOutput, check_sizes
+from nmt.models.seq2seq import Memory, Seq2Seq, StepOutput, check_sizes
 
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each (B, H, positions, d)."""
+
+Past = Callable[[Tensor, Tensor], KeysValues]
+"""Remembers keys and values, and gives back all that it remembers."""
 
 
 class Residual(nn.Module):
@@ -91,28 +97,33 @@ class DecoderLayer(nn.Module):
         self.residuals = nn.ModuleList(Residual(model_size=model_size, pre_norm=pre_norm) for _ in range(3))
 
     def forward(
-        self, inputs: Tensor, past: KeysValues | None, source: KeysValues, source_mask: Tensor, *, need_attention: bool
-    ) -> tuple[Tensor, KeysValues, Tensor | None]:
-        """Runs inputs (B, T, D): a whole target with `past` None, or the next position after `past`.
+        self,
+        inputs: Tensor,
+        source: KeysValues,
+        source_mask: Tensor,
+        *,
+        past: Past | None = None,
+        bias: Tensor | None = None,
+        need_attention: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Runs inputs (B, T, D): a whole target, or, with a past, the next position of T hypotheses side by side.
 
         Args:
-            past: keys and values (B, H, t, d) of the positions before.
             source: keys and values (B, H, S, d) of the source.
             source_mask: (B, 1, 1, S).
+            past: takes the inputs' keys and values (B, H, T, d), and gives those (B, H, P, d) of all that was read.
+            bias: (B, 1, T, P), added to the scores: -inf where an input may not look; None: everywhere.
 
         Returns:
-            outputs (B, T, D); keys and values of all positions so far; cross-attention's weights (B, H, T, S) if asked.
+            outputs (B, T, D), and cross-attention's weights (B, H, T, S) if asked.
         """
-        seen: KeysValues | None = None
         weights: Tensor | None = None
 
         def self_attention(x: Tensor) -> Tensor:
-            nonlocal seen
             keys, values = self.self_attention.keys_values(x)
             if past is not None:
-                keys, values = torch.cat([past[0], keys], dim=2), torch.cat([past[1], values], dim=2)
-            seen = keys, values
-            output: Tensor = self.self_attention(x, keys, values, causal=past is None)
+                keys, values = past(keys, values)
+            output: Tensor = self.self_attention(x, keys, values, mask=bias, causal=past is None)
             return output
 
         def cross_attention(x: Tensor) -> Tensor:
@@ -127,9 +138,7 @@ class DecoderLayer(nn.Module):
         around_self, around_cross, around_feedforward = self.residuals
         attended = around_self(inputs, self_attention)
         informed = around_cross(attended, cross_attention)
-        outputs = around_feedforward(informed, self.feedforward)
-        assert seen is not None
-        return outputs, seen, weights
+        return around_feedforward(informed, self.feedforward), weights
 
 
 @dataclass(frozen=True)
@@ -137,18 +146,6 @@ class TransformerMemory(Memory):
     """Each decoder layer's keys and values of the source, projected once."""
 
     layers: tuple[KeysValues, ...]
-
-
-@dataclass(frozen=True)
-class TransformerState(State):
-    """Each decoder layer's keys and values of the target so far; an empty tuple before the first token."""
-
-    layers: tuple[KeysValues, ...]
-
-    @property
-    def length(self) -> int:
-        """How many target positions have been read."""
-        return self.layers[0][0].size(2) if self.layers else 0
 
 
 class Transformer(Seq2Seq):
@@ -233,33 +230,34 @@ class Transformer(Seq2Seq):
         layers = [cast(DecoderLayer, layer) for layer in self.decoder]
         return TransformerMemory(source_mask, tuple(layer.cross_attention.keys_values(hidden) for layer in layers))
 
-    def start(self, memory: TransformerMemory) -> TransformerState:  # type: ignore[override]
-        return TransformerState(())
-
-    def decode(
-        self, target: Tensor, state: TransformerState, memory: TransformerMemory, *, need_attention: bool
-    ) -> tuple[Tensor, TransformerState, list[Tensor]]:
-        """Readouts (B, T, D) of target ids (B, T) that follow `state`, the state after them, the layers' weights."""
-        hidden = self.embed(self.vocabulary.target, target, start=state.length)  # (B, T, D)
-        mask = memory.source_mask[:, None, None, :]  # (B, 1, 1, S)
-        past = state.layers or (None,) * len(self.decoder)
-        layers, attention = [], []
-        for layer, layer_past, layer_source in zip(self.decoder, past, memory.layers, strict=True):
-            hidden, seen, weights = layer(hidden, layer_past, layer_source, mask, need_attention=need_attention)
-            layers.append(seen)
-            attention.append(weights)
-        return self.decoder_norm(hidden), TransformerState(tuple(layers)), attention
+    def start(self, memory: TransformerMemory) -> KeyValueState:  # type: ignore[override]
+        return KeyValueState.before_the_first(memory.layers[0][0], len(self.decoder))
 
     def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         memory = self.encode(source, source_mask)
-        readouts, _, _ = self.decode(target_input, self.start(memory), memory, need_attention=False)
+        hidden = self.embed(self.vocabulary.target, target_input)  # (B, T, D)
+        mask = source_mask[:, None, None, :]  # (B, 1, 1, S)
+        for layer, layer_source in zip(self.decoder, memory.layers, strict=True):
+            hidden, _ = layer(hidden, layer_source, mask)
+        readouts: Tensor = self.decoder_norm(hidden)
         return readouts
 
     def step(
-        self, token: Tensor, state: TransformerState, memory: TransformerMemory, *, need_attention: bool = False
+        self, token: Tensor, state: KeyValueState, memory: TransformerMemory, *, need_attention: bool = False
     ) -> StepOutput:
-        readouts, new_state, attention = self.decode(token.unsqueeze(1), state, memory, need_attention=need_attention)
-        logits = self.vocabulary.output(readouts.squeeze(1))  # (B, V)
-        # layers × (B, H, 1, S) -> (B, layers, H, S)
-        weights = torch.stack(attention, 1).squeeze(3) if need_attention else None
-        return StepOutput(logits, weights, new_state)
+        hidden = self.embed(self.vocabulary.target, token.unsqueeze(1), start=state.length)  # (A·K, 1, D)
+        hidden = hidden.view(memory.source_mask.size(0), -1, hidden.size(-1))  # (A, K, D): beside, not behind each other
+        state = state.advance(hidden.size(1))
+        bias = None if state.bias is None else state.bias.unsqueeze(1)  # (A, 1, K, P)
+        mask = memory.source_mask[:, None, None, :]  # (A, 1, 1, S)
+        attention = []
+        for number, (layer, layer_source) in enumerate(zip(self.decoder, memory.layers, strict=True)):
+            past = partial(state.write, number)
+            hidden, weights = layer(
+                hidden, layer_source, mask, past=past, bias=bias, need_attention=need_attention
+            )
+            attention.append(weights)
+        logits = self.vocabulary.output(self.decoder_norm(hidden).flatten(0, 1))  # (A·K, V)
+        # layers × (A, H, K, S) -> (A·K, layers, H, S)
+        weights = torch.stack(attention, 1).permute(0, 3, 1, 2, 4).flatten(0, 1) if need_attention else None
+        return StepOutput(logits, weights, state)

@@ -91,7 +91,7 @@ def test_finished_sentences_leave_the_batch(scripted):
     model = scripted({**chain(5, 2), **chain(6, 5), **chain(7, 1), **chain(8, 3)})
     found = run(beam(2), model, [5, 6, 7, 8])
     assert [[len(tokens) for tokens, _, _ in hypotheses] for hypotheses in found] == [[2], [5], [1], [3]]
-    assert model.rows == [8, 6, 4, 2, 2]  # two beams each of 4, 3, 2, 1 and 1 sentences
+    assert model.rows == [4, 6, 4, 2, 2]  # one beginning of 4 sentences; then two beams each of 3, 2, 1 and 1
     assert all(total == score == 0.0 for [(_, total, score)] in found)  # each was certain
 
 
