@@ -105,8 +105,12 @@ def main() -> None:
     parser.add_argument("run", help="the run folder of a Transformer")
     parser.add_argument("lines", type=Path, help="a file of sentences")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of each engine")
-    parser.add_argument("--batch-tokens", type=int, nargs="+", default=[512, 1024, 2048, 4096], help="nmt's, each tried")
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[16, 32, 64, 128], help="CTranslate2's, in sentences")
+    parser.add_argument(
+        "--batch-tokens", type=int, nargs="+", default=[512, 1024, 2048, 4096], help="nmt's, each tried"
+    )
+    parser.add_argument(
+        "--batch-sizes", type=int, nargs="+", default=[16, 32, 64, 128], help="CTranslate2's, in sentences"
+    )
     parser.add_argument("--compute-type", default="float32", help="CTranslate2's: float32 or int8")
     parser.add_argument("--singles", type=int, default=50, help="so many lines are also translated one at a time")
     parser.add_argument("--rounds", type=int, default=3)

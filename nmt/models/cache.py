@@ -83,10 +83,10 @@ class KeyValueState(State):
 
     def write(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Puts a layer's keys and values (A, H, K, d) at the newest K positions; returns all of them, (A, H, P, d)."""
-        keys_values = self.storage.tensor[:, layer, :, :, : self.written].unbind(1)  # 2 × (A, H, P, d)
-        for every, newest in zip(keys_values, (keys, values), strict=True):
-            every[:, :, -newest.size(2) :] = newest
-        return keys_values
+        tensor, start, end = self.storage.tensor, self.written - keys.size(2), self.written
+        tensor[:, layer, 0, :, start:end] = keys
+        tensor[:, layer, 1, :, start:end] = values
+        return tensor[:, layer, 0, :, :end], tensor[:, layer, 1, :, :end]
 
     def select(self, rows: Tensor) -> Self:
         """The same state for `rows`, (A',) or (A', K'): row a·K + k is hypothesis k of sentence a.

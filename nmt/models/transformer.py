@@ -246,16 +246,18 @@ class Transformer(Seq2Seq):
         self, token: Tensor, state: KeyValueState, memory: TransformerMemory, *, need_attention: bool = False
     ) -> StepOutput:
         hidden = self.embed(self.vocabulary.target, token.unsqueeze(1), start=state.length)  # (A·K, 1, D)
-        hidden = hidden.view(memory.source_mask.size(0), -1, hidden.size(-1))  # (A, K, D): beside, not behind each other
+        hidden = hidden.view(
+            memory.source_mask.size(0), -1, hidden.size(-1)
+        )  # (A, K, D): beside, not behind each other
         state = state.advance(hidden.size(1))
         bias = None if state.bias is None else state.bias.unsqueeze(1)  # (A, 1, K, P)
         mask = memory.source_mask[:, None, None, :]  # (A, 1, 1, S)
+        if not need_attention:  # added to the scores: the kernel would make this of it in every layer
+            mask = torch.zeros_like(mask, dtype=hidden.dtype).masked_fill_(~mask, -math.inf)
         attention = []
         for number, (layer, layer_source) in enumerate(zip(self.decoder, memory.layers, strict=True)):
             past = partial(state.write, number)
-            hidden, weights = layer(
-                hidden, layer_source, mask, past=past, bias=bias, need_attention=need_attention
-            )
+            hidden, weights = layer(hidden, layer_source, mask, past=past, bias=bias, need_attention=need_attention)
             attention.append(weights)
         logits = self.vocabulary.output(self.decoder_norm(hidden).flatten(0, 1))  # (A·K, V)
         # layers × (A, H, K, S) -> (A·K, layers, H, S)

@@ -33,18 +33,20 @@ class Front:
 
     sentences: list[int]  # A, their places in the batch
     limits: Tensor  # (A,), the most tokens of each
+    greatest: Tensor  # (A,), the length penalty at that limit
     totals: Tensor  # (A, K), log-probability of each hypothesis that goes on; -inf in the other slots
     room: Tensor  # (A, 1), slots whose hypothesis has not ended
     best_ended: Tensor  # (A, K), scores of those that have, best first
 
     @classmethod
-    def at_start(cls, limits: Tensor, width: int) -> Front:
+    def at_start(cls, limits: Tensor, width: int, penalty: LengthPenalty) -> Front:
         """All slots of a sentence begin alike, so one of them speaks for all."""
         size = limits.size(0)
         totals = torch.full((size, width), -math.inf, device=limits.device)
         best_ended = totals.clone()
         totals[:, 0] = 0.0
-        return cls(list(range(size)), limits, totals, limits.new_full((size, 1), width), best_ended)
+        room = limits.new_full((size, 1), width)
+        return cls(list(range(size)), limits, penalty(limits.float()), totals, room, best_ended)
 
     def extend(self, log_probabilities: Tensor, attention: Tensor | None, eos_id: int) -> Step:
         """Fills the slots with the best continuations, given the next token's log-probabilities (A·K or A, V)."""
@@ -66,14 +68,14 @@ class Front:
         """
         scores = (step.totals / penalty(float(length))).masked_fill(~step.ended, -math.inf)
         self.best_ended = torch.cat([self.best_ended, scores], dim=1).topk(scores.size(1)).values  # (A, K)
-        reachable = self.totals.max(1).values / penalty(self.limits.float())  # (A,)
+        reachable = self.totals.amax(1) / self.greatest  # (A,)
         return (reachable == -math.inf) | (self.best_ended[:, n_best - 1] >= reachable)
 
     def keep(self, rows: Tensor) -> None:
         """Lets all sentences leave but those in `rows`."""
         self.sentences = [self.sentences[row] for row in rows.tolist()]
-        self.limits, self.totals, self.room = self.limits[rows], self.totals[rows], self.room[rows]
-        self.best_ended = self.best_ended[rows]
+        self.limits, self.greatest = self.limits[rows], self.greatest[rows]
+        self.totals, self.room, self.best_ended = self.totals[rows], self.room[rows], self.best_ended[rows]
 
 
 class BeamSearch:
@@ -133,7 +135,7 @@ class BeamSearch:
         memory = model.encode(source, source_mask)
         limits = self.limit(source_mask, model.max_length)  # (B,)
         last_steps = set(limits.tolist())
-        front = Front.at_start(limits, width)
+        front = Front.at_start(limits, width, self.penalty)
         state = model.start(memory)
         tokens = source.new_full((source.size(0),), bos_id)  # (A,): at first, one hypothesis of each sentence
         steps: list[Step] = []
