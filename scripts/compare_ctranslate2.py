@@ -5,9 +5,9 @@
 
 CTranslate2 (https://github.com/OpenNMT/CTranslate2), which this needs and nmt does not, is the field's fast engine for
 models of this kind on a CPU, and so a yardstick. Both translate the same lines from text to text with the run's own
-tokenizer and beam size, in float32 and with as many threads, sorted by length, in batches and one at a time; every round
-measures both, and figures are the rounds' medians: sentences a second, and processor seconds, which count less of what
-else the machine does. The two rank hypotheses by different length penalties, and stop at different moments, so
+tokenizer and beam size, in float32 and with as many threads, sorted by length, in batches and one at a time; every
+round measures both, and figures are the rounds' medians: sentences a second, and processor seconds, which count less of
+what else the machine does. The two rank hypotheses by different length penalties, and stop at different moments, so
 translations are compared for a greedy search, where there is nothing to choose: they differ where two words are equally
 probable to six digits.
 """

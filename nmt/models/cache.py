@@ -17,8 +17,6 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nmt.models.seq2seq import State
-
 STEPS = 16
 """For so many steps there is room at first; after that, what is there is doubled."""
 
@@ -42,15 +40,15 @@ class Storage:
 
 
 @dataclass(frozen=True)
-class KeyValueState(State):
-    """Where the Transformer's decoder stands: the target so far, as keys and values.
+class KeyValueCache:
+    """The target so far.
 
-    Every state is a value: what is written behind one is not seen by those before it. Storage is shared by a state and
+    Every cache is a value: what is written behind one is not seen by those before it. Storage is shared by a cache and
     the one that follows it; where two follow the same, the second gets a copy.
 
     Attributes:
-        storage: of keys and values, perhaps with positions that later states wrote.
-        written: P, the positions that are this state's.
+        storage: of keys and values, perhaps with positions that later caches wrote.
+        written: P, the positions that are this cache's.
         length: how many tokens each hypothesis has read.
         bias: (A, K, P), 0 where a position is the hypothesis's own past, -inf elsewhere; None while there is one
             hypothesis of each sentence, K = 1, whose past is all.
@@ -68,7 +66,7 @@ class KeyValueState(State):
         return cls(Storage(keys.new_empty((sentences, num_layers, 2, heads, 0, size)), 0), 0, 0, None)
 
     def advance(self, width: int) -> Self:
-        """The state after one more token of each of K = `width` hypotheses; `write` fills in what it reads."""
+        """The cache after one more token of each of K = `width` hypotheses; `write` fills in what it reads."""
         end = self.written + width
         storage = self.storage
         if storage.used != self.written or storage.room < end:
@@ -81,15 +79,14 @@ class KeyValueState(State):
             bias = torch.cat([bias, own.expand(bias.size(0), -1, -1)], dim=2)  # (A, K, P)
         return replace(self, storage=storage, written=end, length=self.length + 1, bias=bias)
 
-    def write(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Puts a layer's keys and values (A, H, K, d) at the newest K positions; returns all of them, (A, H, P, d)."""
-        tensor, start, end = self.storage.tensor, self.written - keys.size(2), self.written
-        tensor[:, layer, 0, :, start:end] = keys
-        tensor[:, layer, 1, :, start:end] = values
-        return tensor[:, layer, 0, :, :end], tensor[:, layer, 1, :, :end]
+    def write(self, layer: int, newest: Tensor) -> tuple[Tensor, Tensor]:
+        """Puts a layer's keys and values (A, 2, H, K, d) at the newest positions; returns all, twice (A, H, P, d)."""
+        stored = self.storage.tensor[:, layer]  # (A, 2, H, room, d)
+        stored[:, :, :, self.written - newest.size(3) : self.written] = newest
+        return stored[:, 0, :, : self.written], stored[:, 1, :, : self.written]
 
     def select(self, rows: Tensor) -> Self:
-        """The same state for `rows`, (A',) or (A', K'): row a·K + k is hypothesis k of sentence a.
+        """The same for `rows`, (A',) or (A', K'): row a·K + k is hypothesis k of sentence a.
 
         Rows that stay with their sentence cost a row of the bias each; only where sentences leave, or change places,
         are keys and values moved. The K' rows of one sentence must come from one sentence.

@@ -4,7 +4,7 @@ Post-norm as in the paper, LayerNorm(x + Sublayer(x)) (§3.1), or pre-norm, x + 
 without a delicate warm-up (Xiong et al., 2020, https://arxiv.org/abs/2002.04745).
 
 Shapes: B batch, S source positions, T target positions, V target vocabulary, D model size, H heads, d = D / H.
-While decoding: A sentences, K hypotheses of each, P positions that the hypotheses of a sentence have read together.
+While decoding: A sentences, K hypotheses of each.
 """
 
 from __future__ import annotations
@@ -12,23 +12,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from nmt.models.attention import MultiHeadAttention
-from nmt.models.cache import KeyValueState
+from nmt.models.cache import KeyValueCache
+from nmt.models.decoder_step import LayerStep, TransformerState
 from nmt.models.dropout import Dropout
 from nmt.models.embedding import SinusoidalPositions, Vocabulary
 from nmt.models.seq2seq import Memory, Seq2Seq, StepOutput, check_sizes
 
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each (B, H, positions, d)."""
-
-Past = Callable[[Tensor, Tensor], KeysValues]
-"""Remembers keys and values, and gives back all that it remembers."""
 
 
 class Residual(nn.Module):
@@ -96,49 +93,27 @@ class DecoderLayer(nn.Module):
         self.feedforward = FeedForward(model_size=model_size, feedforward_size=feedforward_size, dropout=dropout)
         self.residuals = nn.ModuleList(Residual(model_size=model_size, pre_norm=pre_norm) for _ in range(3))
 
-    def forward(
-        self,
-        inputs: Tensor,
-        source: KeysValues,
-        source_mask: Tensor,
-        *,
-        past: Past | None = None,
-        bias: Tensor | None = None,
-        need_attention: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:
-        """Runs inputs (B, T, D): a whole target, or, with a past, the next position of T hypotheses side by side.
+    def forward(self, inputs: Tensor, source: KeysValues, source_mask: Tensor) -> Tensor:
+        """Runs a whole target (B, T, D); one position at a time, `LayerStep` does the same.
 
         Args:
             source: keys and values (B, H, S, d) of the source.
             source_mask: (B, 1, 1, S).
-            past: takes the inputs' keys and values (B, H, T, d), and gives those (B, H, P, d) of all that was read.
-            bias: (B, 1, T, P), added to the scores: -inf where an input may not look; None: everywhere.
-
-        Returns:
-            outputs (B, T, D), and cross-attention's weights (B, H, T, S) if asked.
         """
-        weights: Tensor | None = None
 
         def self_attention(x: Tensor) -> Tensor:
-            keys, values = self.self_attention.keys_values(x)
-            if past is not None:
-                keys, values = past(keys, values)
-            output: Tensor = self.self_attention(x, keys, values, mask=bias, causal=past is None)
+            output: Tensor = self.self_attention(x, *self.self_attention.keys_values(x), causal=True)
             return output
 
         def cross_attention(x: Tensor) -> Tensor:
-            nonlocal weights
-            output: Tensor
-            if need_attention:
-                output, weights = self.cross_attention.with_weights(x, *source, mask=source_mask)
-            else:
-                output = self.cross_attention(x, *source, mask=source_mask)
+            output: Tensor = self.cross_attention(x, *source, mask=source_mask)
             return output
 
         around_self, around_cross, around_feedforward = self.residuals
         attended = around_self(inputs, self_attention)
         informed = around_cross(attended, cross_attention)
-        return around_feedforward(informed, self.feedforward), weights
+        outputs: Tensor = around_feedforward(informed, self.feedforward)
+        return outputs
 
 
 @dataclass(frozen=True)
@@ -230,36 +205,34 @@ class Transformer(Seq2Seq):
         layers = [cast(DecoderLayer, layer) for layer in self.decoder]
         return TransformerMemory(source_mask, tuple(layer.cross_attention.keys_values(hidden) for layer in layers))
 
-    def start(self, memory: TransformerMemory) -> KeyValueState:  # type: ignore[override]
-        return KeyValueState.before_the_first(memory.layers[0][0], len(self.decoder))
-
     def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         memory = self.encode(source, source_mask)
         hidden = self.embed(self.vocabulary.target, target_input)  # (B, T, D)
         mask = source_mask[:, None, None, :]  # (B, 1, 1, S)
         for layer, layer_source in zip(self.decoder, memory.layers, strict=True):
-            hidden, _ = layer(hidden, layer_source, mask)
+            hidden = layer(hidden, layer_source, mask)
         readouts: Tensor = self.decoder_norm(hidden)
         return readouts
 
+    def start(self, memory: TransformerMemory) -> TransformerState:  # type: ignore[override]
+        cache = KeyValueCache.before_the_first(memory.layers[0][0], len(self.decoder))
+        return TransformerState(cache, tuple(LayerStep.of(cast(DecoderLayer, layer)) for layer in self.decoder))
+
     def step(
-        self, token: Tensor, state: KeyValueState, memory: TransformerMemory, *, need_attention: bool = False
+        self, token: Tensor, state: TransformerState, memory: TransformerMemory, *, need_attention: bool = False
     ) -> StepOutput:
-        hidden = self.embed(self.vocabulary.target, token.unsqueeze(1), start=state.length)  # (A·K, 1, D)
-        hidden = hidden.view(
-            memory.source_mask.size(0), -1, hidden.size(-1)
-        )  # (A, K, D): beside, not behind each other
-        state = state.advance(hidden.size(1))
-        bias = None if state.bias is None else state.bias.unsqueeze(1)  # (A, 1, K, P)
+        assert not self.training, "steps are for decoding: they drop nothing"
+        hidden = self.embed(self.vocabulary.target, token.unsqueeze(1), start=state.length).squeeze(1)  # (A·K, D)
         mask = memory.source_mask[:, None, None, :]  # (A, 1, 1, S)
         if not need_attention:  # added to the scores: the kernel would make this of it in every layer
             mask = torch.zeros_like(mask, dtype=hidden.dtype).masked_fill_(~mask, -math.inf)
-        attention = []
-        for number, (layer, layer_source) in enumerate(zip(self.decoder, memory.layers, strict=True)):
-            past = partial(state.write, number)
-            hidden, weights = layer(hidden, layer_source, mask, past=past, bias=bias, need_attention=need_attention)
-            attention.append(weights)
-        logits = self.vocabulary.output(self.decoder_norm(hidden).flatten(0, 1))  # (A·K, V)
-        # layers × (A, H, K, S) -> (A·K, layers, H, S)
-        weights = torch.stack(attention, 1).permute(0, 3, 1, 2, 4).flatten(0, 1) if need_attention else None
-        return StepOutput(logits, weights, state)
+        cache = state.cache.advance(token.size(0) // mask.size(0))
+        attention: list[Tensor | None] = []
+        for number, (layer, source) in enumerate(zip(state.layers, memory.layers, strict=True)):
+            hidden, seen = layer(number, hidden, cache, source, mask, need_attention=need_attention)
+            attention.append(seen)
+        logits = self.vocabulary.output(self.decoder_norm(hidden))  # (A·K, V)
+        weights: Tensor | None = None
+        if need_attention:  # layers × (A, H, K, S) -> (A·K, layers, H, S)
+            weights = torch.stack(cast(list[Tensor], attention), 1).permute(0, 3, 1, 2, 4).flatten(0, 1)
+        return StepOutput(logits, weights, TransformerState(cache, state.layers))

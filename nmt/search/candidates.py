@@ -39,7 +39,8 @@ def best_continuations(totals: Tensor, log_probabilities: Tensor) -> tuple[Tenso
     rows, num_tokens = log_probabilities.shape
     size = math.isqrt(num_tokens)
     num_blocks = num_tokens // size
-    blocks = log_probabilities[:, : num_blocks * size].unflatten(1, (num_blocks, size)).amax(2)  # (N, blocks)
+    whole = log_probabilities[:, : num_blocks * size].view(rows, num_blocks, size)
+    blocks = whole.amax(2)  # (N, blocks)
     if num_blocks * size < num_tokens:
         rest = log_probabilities[:, num_blocks * size :].amax(1, keepdim=True)  # (N, 1)
         blocks = torch.cat([blocks, rest], dim=1)
