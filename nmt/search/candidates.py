@@ -26,7 +26,8 @@ def best_continuations(totals: Tensor, log_probabilities: Tensor) -> tuple[Tenso
 
     The vocabulary is cut into blocks, and only each block's best is computed for all of them. The K best continuations
     lie in the K best blocks: for each block whose best is worse than theirs there are K better continuations. So only
-    these are sorted. With blocks of the square root of V, that is 2 K √V numbers a sentence instead of K · V.
+    these are sorted. With blocks of the power of two next to √V (which vector instructions like), that is
+    about 2 K √V numbers a sentence instead of K · V.
 
     Args:
         totals: (A, K), log-probability of each hypothesis, -inf of those that do not go on.
@@ -37,7 +38,7 @@ def best_continuations(totals: Tensor, log_probabilities: Tensor) -> tuple[Tenso
     """
     sentences, width = totals.shape
     rows, num_tokens = log_probabilities.shape
-    size = math.isqrt(num_tokens)
+    size = 1 << round(math.log2(num_tokens) / 2)
     num_blocks = num_tokens // size
     whole = log_probabilities[:, : num_blocks * size].view(rows, num_blocks, size)
     blocks = whole.amax(2)  # (N, blocks)
