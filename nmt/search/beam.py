@@ -15,7 +15,8 @@ from nmt.search.hypothesis import Hypothesis
 from nmt.search.scoring import LengthLimit, LengthPenalty, end_here
 
 LEAVE = 8
-"""Sentences that are done leave the batch as soon as they are one in so many: then all that stay are moved."""
+"""Sentences that are done leave the batch as soon as they are one in so many: then all that stay are moved.
+What a sentence that waits still finds cannot be better than what it has."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,6 @@ class Front:
         self.best_ended = torch.cat([self.best_ended, scores], dim=1).topk(scores.size(1)).values  # (A, K)
         reachable = self.totals.amax(1) / self.greatest  # (A,)
         return (reachable == -math.inf) | (self.best_ended[:, n_best - 1] >= reachable)
-
-    def close(self, done: Tensor) -> None:
-        """Lets the sentences in done (A,) find no more."""
-        self.totals = self.totals.masked_fill(done.unsqueeze(1), -math.inf)
-        self.room = self.room.masked_fill(done.unsqueeze(1), 0)
 
     def keep(self, rows: Tensor) -> None:
         """Lets all sentences leave but those in `rows`."""
@@ -165,8 +161,6 @@ class BeamSearch:
                 stay = (~done).nonzero().squeeze(1)
                 front.keep(stay)
                 rows, tokens, memory = rows[stay], tokens[stay], memory.select(stay)
-            elif num_done:
-                front.close(done)
             state, tokens = output.state.select(rows), tokens.flatten()
         return collect(steps, source_mask.sum(1).tolist(), n_best, self.penalty)
 

@@ -96,7 +96,7 @@ def test_finished_sentences_leave_the_batch(scripted):
 
 
 def test_few_that_are_done_wait_in_a_large_batch(scripted):
-    """One of 17 may wait, and finds no more; three are an eighth, and leave together."""
+    """One of 17 waits, and what it still finds is worse; three are an eighth, and leave together."""
     model = scripted(
         {**chain(5, 2), **chain(6, 3), **chain(7, 5), (8,): {EOS: 0.6, A: 0.4}, (8, A): {EOS: 0.5, A: 0.5}}
     )
