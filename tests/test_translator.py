@@ -11,7 +11,7 @@ from nmt import models
 from nmt.data.batch import make_batch
 from nmt.data.tokenizer import Tokenizer
 from nmt.models import Seq2Seq
-from nmt.run import build
+from nmt.run import RunFolder, build
 from nmt.search import BeamSearch, GreedySearch
 from nmt.translator import Translation, Translator, clean, pick_device
 
@@ -368,6 +368,20 @@ def test_load_takes_the_run_s_search_or_another(trained_run: Path) -> None:
     assert translator.search is greedy
     assert not translator.model.training
     assert len(translator.translate(["one two"])) == 1
+
+
+def test_on_a_cpu_linear_weights_are_stored_by_columns(trained_run: Path) -> None:
+    """As products with few rows read them fastest; an embedding stays stored by rows, the output layer's twin too."""
+    model = Translator.load(trained_run, device="cpu").model
+    saved = RunFolder.open(trained_run).model()
+    linear = [name for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)]
+    assert "vocabulary.output" in linear
+    for name in linear:
+        weight = model.get_submodule(name).weight
+        assert weight.t().is_contiguous(), name
+        assert torch.equal(weight, saved.get_submodule(name).weight), name
+    assert model.vocabulary.target.weight.is_contiguous()
+    assert model.vocabulary.source.weight.is_contiguous()
 
 
 def test_load_says_what_is_wrong(tmp_path: Path, trained_run: Path) -> None:

@@ -118,6 +118,8 @@ def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tens
     (torch 2.13), which would be half of a training step under autocast.
     """
     if queries.device.type == "cpu" and queries.dtype == torch.bfloat16:
+        if mask is not None and mask.is_floating_point():
+            mask = mask.float()
         with torch.autocast("cpu", enabled=False):
             heads = fused_attention(queries.float(), keys.float(), values.float(), mask=mask, causal=causal)
         return heads.to(queries.dtype)

@@ -7,7 +7,8 @@ Luong, Pham, Manning (2015), https://arxiv.org/abs/1508.04025
 All three read the source with one bidirectional encoder and use LSTM cells (Bahdanau's paper used gated recurrent
 units), so that what differs between them is the attention alone.
 
-Shapes: B batch, S source positions, T target positions, V target vocabulary, E embedding size, D hidden size, L layers.
+Shapes: B batch, S source positions, T target positions, V target vocabulary, E embedding size, D hidden size, L layers;
+while decoding, A sentences and K hypotheses of each.
 """
 
 from __future__ import annotations
@@ -130,11 +131,12 @@ class BahdanauLSTM(RecurrentSeq2Seq):
         return RecurrentState(memory.first, None)
 
     def advance(self, prepared: Tensor, lstm: LSTMState, memory: AttentionMemory) -> tuple[Tensor, Tensor, LSTMState]:
-        """From prepared gates (B, 4 D): the context c_i (B, D), the weights (B, S) and the state s_i."""
-        scores = self.score(lstm.top.unsqueeze(1), memory.keys)  # (B, 1, S)
-        context, weights = attend(scores, memory.values, memory.source_mask)  # (B, 1, D), (B, 1, S)
-        context = context.squeeze(1)  # (B, D)
-        return context, weights.squeeze(1), self.cells(prepared, context, lstm)
+        """From prepared gates (A·K, 4 D): the context c_i (A·K, D), the weights (A·K, S) and the state s_i."""
+        query = lstm.top.view(memory.keys.size(0), -1, lstm.top.size(-1))  # (A, K, D)
+        scores = self.score(query, memory.keys)  # (A, K, S)
+        context, weights = attend(scores, memory.values, memory.source_mask)  # (A, K, D), (A, K, S)
+        context = context.flatten(0, 1)  # (A·K, D)
+        return context, weights.flatten(0, 1), self.cells(prepared, context, lstm)
 
     def combine(self, hidden: Tensor, embedded: Tensor, context: Tensor) -> Tensor:
         """The tanh layer of g(y_{i-1}, s_i, c_i), (…, E)."""
@@ -256,7 +258,9 @@ class LuongLSTM(RecurrentSeq2Seq):
             _, lstm = self.decoder(embedded.unsqueeze(1), state.lstm)
         else:
             lstm = self.decoder(self.decoder.prepare(embedded), state.attentional, state.lstm)
-        attentional, weights = self.look(lstm.top.unsqueeze(1), memory)  # (B, 1, E), (B, 1, S)
-        fed_back = attentional.squeeze(1) if state.attentional is not None else None  # (B, E)
-        logits = self.predict(attentional.squeeze(1))  # (B, V)
-        return StepOutput(logits, weights.squeeze(1) if need_attention else None, RecurrentState(lstm, fed_back))
+        query = lstm.top.view(memory.keys.size(0), -1, lstm.top.size(-1))  # (A, K, D)
+        looked, weights = self.look(query, memory)  # (A, K, E), (A, K, S)
+        attentional = looked.flatten(0, 1)  # (A·K, E)
+        fed_back = attentional if state.attentional is not None else None
+        logits = self.predict(attentional)  # (A·K, V)
+        return StepOutput(logits, weights.flatten(0, 1) if need_attention else None, RecurrentState(lstm, fed_back))

@@ -5,7 +5,10 @@
     encode(source, source_mask)                -> Memory       everything that is computed once per sentence
     start(memory)                              -> State        before the first target token
     step(token, state, memory)                 -> StepOutput   one target position further
-    Memory.select(rows), State.select(rows)                    reorder, repeat or drop sentences and beams
+    Memory.select(sentences), State.select(rows)               reorder or drop sentences; and repeat hypotheses
+
+A search keeps several hypotheses of a sentence, but its memory once: rows of tokens and of states are K hypotheses of
+each of the memory's A sentences, row a·K + k is hypothesis k of sentence a, and K may be another at every step.
 
 Shapes in this package: B batch, S source positions, T target positions, V target vocabulary, D model size, H heads.
 A mask is boolean and True where a token is real.
@@ -40,7 +43,8 @@ class Rows:
     """Tensors (or tuples and Rows of them) whose first dimension is the batch: one rule reorders them all."""
 
     def select(self, rows: Tensor) -> Self:
-        """The same state for `rows` (N,), int64 indices into the batch, with repetitions where a beam splits."""
+        """The same for `rows`, int64 indices of any shape, in their order; repeated where a hypothesis splits."""
+        rows = rows.flatten()
         return replace(self, **{field.name: _select(getattr(self, field.name), rows) for field in fields(self)})
 
 
@@ -50,10 +54,21 @@ class Memory(Rows):
 
     source_mask: Tensor  # (B, S), True = a real token
 
+    def repeated(self, rows: int) -> Self:
+        """One row for each of `rows` hypotheses: for a model that cannot do with one for each sentence."""
+        sentences = self.source_mask.size(0)
+        if rows == sentences:
+            return self
+        every = torch.arange(sentences, device=self.source_mask.device)
+        return self.select(every.repeat_interleave(rows // sentences))
+
 
 @dataclass(frozen=True)
 class State(Rows):
-    """Where the decoder stands after some target tokens; each architecture adds its own tensors."""
+    """Where the decoder stands after some target tokens; each architecture adds its own tensors.
+
+    `select` takes rows (A',), or (A', K') with the K' hypotheses of each of A' sentences, which were one sentence's.
+    """
 
 
 @dataclass(frozen=True)
@@ -61,8 +76,8 @@ class StepOutput:
     """One step of the decoder.
 
     Attributes:
-        logits: (B, V), unnormalised scores of the next token.
-        attention_weights: what this step looked at: (B, S) of a recurrent decoder, (B, layers, H, S) of the
+        logits: (A·K, V), unnormalised scores of the next token; the caller's to write into.
+        attention_weights: what this step looked at: (A·K, S) of a recurrent decoder, (A·K, layers, H, S) of the
             Transformer's cross-attention; None without attention, or where nobody asked.
         state: to hand to the next step.
     """
@@ -104,7 +119,12 @@ class Seq2Seq(nn.Module, ABC):
 
     @abstractmethod
     def step(self, token: Tensor, state: Any, memory: Any, *, need_attention: bool = False) -> StepOutput:
-        """Advances every row by one `token` (B,). Without `need_attention` nothing is spent on weights."""
+        """Advances every hypothesis by one `token` (A·K,). Without `need_attention` nothing is spent on weights.
+
+        Args:
+            state: of as many rows.
+            memory: of the A sentences.
+        """
 
     @property
     @abstractmethod

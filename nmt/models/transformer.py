@@ -4,6 +4,7 @@ Post-norm as in the paper, LayerNorm(x + Sublayer(x)) (§3.1), or pre-norm, x + 
 without a delicate warm-up (Xiong et al., 2020, https://arxiv.org/abs/2002.04745).
 
 Shapes: B batch, S source positions, T target positions, V target vocabulary, D model size, H heads, d = D / H.
+While decoding: A sentences, K hypotheses of each.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from nmt.models.attention import MultiHeadAttention
+from nmt.models.cache import KeyValueCache
+from nmt.models.decoder_step import LayerStep, TransformerState
 from nmt.models.dropout import Dropout
 from nmt.models.embedding import SinusoidalPositions, Vocabulary
-from nmt.models.seq2seq import Memory, Seq2Seq, State, StepOutput, check_sizes
+from nmt.models.seq2seq import Memory, Seq2Seq, StepOutput, check_sizes
 
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each (B, H, positions, d)."""
@@ -90,46 +93,27 @@ class DecoderLayer(nn.Module):
         self.feedforward = FeedForward(model_size=model_size, feedforward_size=feedforward_size, dropout=dropout)
         self.residuals = nn.ModuleList(Residual(model_size=model_size, pre_norm=pre_norm) for _ in range(3))
 
-    def forward(
-        self, inputs: Tensor, past: KeysValues | None, source: KeysValues, source_mask: Tensor, *, need_attention: bool
-    ) -> tuple[Tensor, KeysValues, Tensor | None]:
-        """Runs inputs (B, T, D): a whole target with `past` None, or the next position after `past`.
+    def forward(self, inputs: Tensor, source: KeysValues, source_mask: Tensor) -> Tensor:
+        """Runs a whole target (B, T, D); one position at a time, `LayerStep` does the same.
 
         Args:
-            past: keys and values (B, H, t, d) of the positions before.
             source: keys and values (B, H, S, d) of the source.
             source_mask: (B, 1, 1, S).
-
-        Returns:
-            outputs (B, T, D); keys and values of all positions so far; cross-attention's weights (B, H, T, S) if asked.
         """
-        seen: KeysValues | None = None
-        weights: Tensor | None = None
 
         def self_attention(x: Tensor) -> Tensor:
-            nonlocal seen
-            keys, values = self.self_attention.keys_values(x)
-            if past is not None:
-                keys, values = torch.cat([past[0], keys], dim=2), torch.cat([past[1], values], dim=2)
-            seen = keys, values
-            output: Tensor = self.self_attention(x, keys, values, causal=past is None)
+            output: Tensor = self.self_attention(x, *self.self_attention.keys_values(x), causal=True)
             return output
 
         def cross_attention(x: Tensor) -> Tensor:
-            nonlocal weights
-            output: Tensor
-            if need_attention:
-                output, weights = self.cross_attention.with_weights(x, *source, mask=source_mask)
-            else:
-                output = self.cross_attention(x, *source, mask=source_mask)
+            output: Tensor = self.cross_attention(x, *source, mask=source_mask)
             return output
 
         around_self, around_cross, around_feedforward = self.residuals
         attended = around_self(inputs, self_attention)
         informed = around_cross(attended, cross_attention)
-        outputs = around_feedforward(informed, self.feedforward)
-        assert seen is not None
-        return outputs, seen, weights
+        outputs: Tensor = around_feedforward(informed, self.feedforward)
+        return outputs
 
 
 @dataclass(frozen=True)
@@ -137,18 +121,6 @@ class TransformerMemory(Memory):
     """Each decoder layer's keys and values of the source, projected once."""
 
     layers: tuple[KeysValues, ...]
-
-
-@dataclass(frozen=True)
-class TransformerState(State):
-    """Each decoder layer's keys and values of the target so far; an empty tuple before the first token."""
-
-    layers: tuple[KeysValues, ...]
-
-    @property
-    def length(self) -> int:
-        """How many target positions have been read."""
-        return self.layers[0][0].size(2) if self.layers else 0
 
 
 class Transformer(Seq2Seq):
@@ -233,33 +205,34 @@ class Transformer(Seq2Seq):
         layers = [cast(DecoderLayer, layer) for layer in self.decoder]
         return TransformerMemory(source_mask, tuple(layer.cross_attention.keys_values(hidden) for layer in layers))
 
-    def start(self, memory: TransformerMemory) -> TransformerState:  # type: ignore[override]
-        return TransformerState(())
-
-    def decode(
-        self, target: Tensor, state: TransformerState, memory: TransformerMemory, *, need_attention: bool
-    ) -> tuple[Tensor, TransformerState, list[Tensor]]:
-        """Readouts (B, T, D) of target ids (B, T) that follow `state`, the state after them, the layers' weights."""
-        hidden = self.embed(self.vocabulary.target, target, start=state.length)  # (B, T, D)
-        mask = memory.source_mask[:, None, None, :]  # (B, 1, 1, S)
-        past = state.layers or (None,) * len(self.decoder)
-        layers, attention = [], []
-        for layer, layer_past, layer_source in zip(self.decoder, past, memory.layers, strict=True):
-            hidden, seen, weights = layer(hidden, layer_past, layer_source, mask, need_attention=need_attention)
-            layers.append(seen)
-            attention.append(weights)
-        return self.decoder_norm(hidden), TransformerState(tuple(layers)), attention
-
     def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         memory = self.encode(source, source_mask)
-        readouts, _, _ = self.decode(target_input, self.start(memory), memory, need_attention=False)
+        hidden = self.embed(self.vocabulary.target, target_input)  # (B, T, D)
+        mask = source_mask[:, None, None, :]  # (B, 1, 1, S)
+        for layer, layer_source in zip(self.decoder, memory.layers, strict=True):
+            hidden = layer(hidden, layer_source, mask)
+        readouts: Tensor = self.decoder_norm(hidden)
         return readouts
+
+    def start(self, memory: TransformerMemory) -> TransformerState:  # type: ignore[override]
+        cache = KeyValueCache.before_the_first(memory.layers[0][0], len(self.decoder))
+        return TransformerState(cache, tuple(LayerStep.of(cast(DecoderLayer, layer)) for layer in self.decoder))
 
     def step(
         self, token: Tensor, state: TransformerState, memory: TransformerMemory, *, need_attention: bool = False
     ) -> StepOutput:
-        readouts, new_state, attention = self.decode(token.unsqueeze(1), state, memory, need_attention=need_attention)
-        logits = self.vocabulary.output(readouts.squeeze(1))  # (B, V)
-        # layers × (B, H, 1, S) -> (B, layers, H, S)
-        weights = torch.stack(attention, 1).squeeze(3) if need_attention else None
-        return StepOutput(logits, weights, new_state)
+        assert not self.training, "steps are for decoding: they drop nothing"
+        hidden = self.embed(self.vocabulary.target, token.unsqueeze(1), start=state.length).squeeze(1)  # (A·K, D)
+        mask = memory.source_mask[:, None, None, :]  # (A, 1, 1, S)
+        if not need_attention:  # added to the scores: the kernel would make this of it in every layer
+            mask = torch.zeros_like(mask, dtype=hidden.dtype).masked_fill_(~mask, -math.inf)
+        cache = state.cache.advance(token.size(0) // mask.size(0))
+        attention: list[Tensor | None] = []
+        for number, (layer, source) in enumerate(zip(state.layers, memory.layers, strict=True)):
+            hidden, seen = layer(number, hidden, cache, source, mask, need_attention=need_attention)
+            attention.append(seen)
+        logits = self.vocabulary.output(self.decoder_norm(hidden))  # (A·K, V)
+        weights: Tensor | None = None
+        if need_attention:  # layers × (A, H, K, S) -> (A·K, layers, H, S)
+            weights = torch.stack(cast(list[Tensor], attention), 1).permute(0, 3, 1, 2, 4).flatten(0, 1)
+        return StepOutput(logits, weights, TransformerState(cache, state.layers))

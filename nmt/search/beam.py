@@ -10,8 +10,13 @@ import torch
 from torch import Tensor
 
 from nmt.models.seq2seq import Seq2Seq, check_sizes
+from nmt.search.candidates import best_continuations, normalise, rows_of
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.scoring import LengthLimit, LengthPenalty, end_here
+
+LEAVE = 8
+"""Sentences that are done leave the batch as soon as they are one in so many: then all that stay are moved.
+What a sentence that waits still finds cannot be better than what it has."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,8 @@ class Step:
     tokens: Tensor  # (A, K), the token that it adds
     totals: Tensor  # (A, K), log-probability so far
     ended: Tensor  # (A, K), the slot's hypothesis took `eos` at this step
-    attention: Tensor | None  # (A, K, …, S), weights of each *parent* at this step
-    row_of: dict[int, int]  # from a sentence of the batch to its row among the A
+    attention: Tensor | None  # (A, K, …, S), weights of each *parent* at this step; (A, 1, …, S) at the first
+    sentences: list[int]  # A, their places in the batch
 
 
 @dataclass
@@ -32,33 +37,32 @@ class Front:
 
     sentences: list[int]  # A, their places in the batch
     limits: Tensor  # (A,), the most tokens of each
+    greatest: Tensor  # (A,), the length penalty at that limit
     totals: Tensor  # (A, K), log-probability of each hypothesis that goes on; -inf in the other slots
     room: Tensor  # (A, 1), slots whose hypothesis has not ended
     best_ended: Tensor  # (A, K), scores of those that have, best first
 
     @classmethod
-    def at_start(cls, limits: Tensor, width: int) -> Front:
+    def at_start(cls, limits: Tensor, width: int, penalty: LengthPenalty) -> Front:
         """All slots of a sentence begin alike, so one of them speaks for all."""
         size = limits.size(0)
         totals = torch.full((size, width), -math.inf, device=limits.device)
         best_ended = totals.clone()
         totals[:, 0] = 0.0
-        return cls(list(range(size)), limits, totals, limits.new_full((size, 1), width), best_ended)
+        room = limits.new_full((size, 1), width)
+        return cls(list(range(size)), limits, penalty(limits.float()), totals, room, best_ended)
 
     def extend(self, log_probabilities: Tensor, attention: Tensor | None, eos_id: int) -> Step:
-        """Fills the slots with the best continuations, given the next token's log-probabilities (A·K, V)."""
+        """Fills the slots with the best continuations, given the next token's log-probabilities (A·K or A, V)."""
         size, width = self.totals.shape
-        num_tokens = log_probabilities.size(-1)
-        continued = (self.totals.unsqueeze(-1) + log_probabilities.view(size, width, -1)).flatten(1)  # (A, K·V)
-        totals, chosen = continued.topk(width)  # (A, K) twice, best first
-        parents, tokens = chosen // num_tokens, chosen % num_tokens
+        totals, parents, tokens = best_continuations(self.totals, log_probabilities)  # (A, K) each, best first
         # The slots of hypotheses that have ended are taken: only so many of the best continuations find room.
         totals = totals.masked_fill(torch.arange(width, device=totals.device) >= self.room, -math.inf)
         ended = (tokens == eos_id) & totals.isfinite()  # (A, K)
         self.room = self.room - ended.sum(1, keepdim=True)
         self.totals = totals.masked_fill(ended, -math.inf)
-        weights = None if attention is None else attention.view(size, width, *attention.shape[1:])
-        return Step(parents, tokens, totals, ended, weights, {number: row for row, number in enumerate(self.sentences)})
+        weights = None if attention is None else attention.view(size, -1, *attention.shape[1:])
+        return Step(parents, tokens, totals, ended, weights, self.sentences)
 
     def done(self, step: Step, length: int, n_best: int, penalty: LengthPenalty) -> Tensor:
         """Which sentences (A,) have their `n_best` hypotheses for good.
@@ -68,14 +72,14 @@ class Front:
         """
         scores = (step.totals / penalty(float(length))).masked_fill(~step.ended, -math.inf)
         self.best_ended = torch.cat([self.best_ended, scores], dim=1).topk(scores.size(1)).values  # (A, K)
-        reachable = self.totals.max(1).values / penalty(self.limits.float())  # (A,)
+        reachable = self.totals.amax(1) / self.greatest  # (A,)
         return (reachable == -math.inf) | (self.best_ended[:, n_best - 1] >= reachable)
 
     def keep(self, rows: Tensor) -> None:
         """Lets all sentences leave but those in `rows`."""
         self.sentences = [self.sentences[row] for row in rows.tolist()]
-        self.limits, self.totals, self.room = self.limits[rows], self.totals[rows], self.room[rows]
-        self.best_ended = self.best_ended[rows]
+        self.limits, self.greatest = self.limits[rows], self.greatest[rows]
+        self.totals, self.room, self.best_ended = self.totals[rows], self.room[rows], self.best_ended[rows]
 
 
 class BeamSearch:
@@ -132,60 +136,84 @@ class BeamSearch:
         width = self.beam_size
         if not 1 <= n_best <= width:
             raise ValueError(f"n_best={n_best} must be from 1 to search.beam_size={width}")
-        slots = torch.arange(width, device=source.device)  # (K,)
         memory = model.encode(source, source_mask)
-        front = Front.at_start(self.limit(source_mask, model.max_length), width)
-        memory = memory.select(torch.arange(source.size(0), device=source.device).repeat_interleave(width))
+        limits = self.limit(source_mask, model.max_length)  # (B,)
+        last_steps = set(limits.tolist())
+        front = Front.at_start(limits, width, self.penalty)
         state = model.start(memory)
-        tokens = source.new_full((source.size(0) * width,), bos_id)  # (A·K,)
+        tokens = source.new_full((source.size(0),), bos_id)  # (A,): at first, one hypothesis of each sentence
         steps: list[Step] = []
-        for length in range(1, int(front.limits.max()) + 1):
+        for length in range(1, max(last_steps) + 1):
             output = model.step(tokens, state, memory, need_attention=need_attention)
-            log_probabilities = output.logits.float().log_softmax(-1)  # (A·K, V)
-            log_probabilities[:, banned_ids] = -math.inf
-            end_here(log_probabilities, (front.limits == length).repeat_interleave(width), eos_id)
+            log_probabilities = normalise(output.logits, banned_ids)  # (A·K, V)
+            going = len(front.sentences)
+            num_rows = len(tokens) // going  # K, at first 1
+            if length in last_steps:
+                end_here(log_probabilities, (front.limits == length).repeat_interleave(num_rows), eos_id)
             step = front.extend(log_probabilities, output.attention_weights, eos_id)
             steps.append(step)
-            rows = (
-                torch.arange(len(front.sentences), device=source.device).unsqueeze(1) * width + step.parents
-            )  # (A, K)
-            tokens = step.tokens
+            rows, tokens = rows_of(step.parents, num_rows), step.tokens  # (A, K)
             done = front.done(step, length, n_best, self.penalty)
-            if bool(done.any()):
-                going = (~done).nonzero().squeeze(1)
-                if len(going) == 0:
-                    break
-                front.keep(going)
-                rows, tokens = rows[going], tokens[going]
-                memory = memory.select((going.unsqueeze(1) * width + slots).flatten())
-            state, tokens = output.state.select(rows.flatten()), tokens.flatten()
-
-        lengths = source_mask.sum(1).tolist()
-        return [self._walk_back(steps, sentence, lengths[sentence], n_best) for sentence in range(source.size(0))]
-
-    def _walk_back(self, steps: Sequence[Step], sentence: int, source_length: int, n_best: int) -> list[Hypothesis]:
-        """Collects the hypotheses of one sentence that have ended, and follows the best of them to the beginning."""
-        ends = []
-        for length, step in enumerate(steps, start=1):
-            if sentence not in step.row_of:
+            num_done = int(done.sum())
+            if num_done == going:
                 break
-            row = step.row_of[sentence]
-            for slot in step.ended[row].nonzero().flatten().tolist():
-                total = float(step.totals[row, slot])
-                ends.append((total / self.penalty(float(length)), total, length, slot))
-        ends.sort(key=lambda end: -end[0])
-        return [self._follow(steps, sentence, source_length, *end) for end in ends[:n_best]]
+            if num_done * LEAVE >= going:
+                stay = (~done).nonzero().squeeze(1)
+                front.keep(stay)
+                rows, tokens, memory = rows[stay], tokens[stay], memory.select(stay)
+            state, tokens = output.state.select(rows), tokens.flatten()
+        return collect(steps, source_mask.sum(1).tolist(), n_best, self.penalty)
 
-    @staticmethod
-    def _follow(
-        steps: Sequence[Step], sentence: int, source_length: int, score: float, total: float, length: int, slot: int
-    ) -> Hypothesis:
-        tokens, attention = [], []
-        for step in reversed(steps[:length]):
-            row = step.row_of[sentence]
-            tokens.append(int(step.tokens[row, slot]))
-            slot = int(step.parents[row, slot])
-            if step.attention is not None:
-                attention.append(step.attention[row, slot, ..., :source_length])
-        weights = torch.stack(attention[::-1]).cpu() if attention else None  # (T, …, S)
-        return Hypothesis(tuple(reversed(tokens)), total, score, weights)
+
+def collect(
+    steps: Sequence[Step], source_lengths: Sequence[int], n_best: int, penalty: LengthPenalty
+) -> list[list[Hypothesis]]:
+    """The best hypotheses of each sentence that have ended, followed back to their beginnings."""
+    ends: list[list[tuple[float, float, int, int]]] = [[] for _ in source_lengths]  # score, total, step and slot
+    history: list[list[tuple[list[int], list[int]]]] = [[] for _ in source_lengths]  # each step's tokens and parents
+    for number, step in enumerate(steps):
+        factor = penalty(float(number + 1))
+        rows = zip(
+            step.sentences,
+            step.tokens.tolist(),
+            step.parents.tolist(),
+            step.totals.tolist(),
+            step.ended.tolist(),
+            strict=True,
+        )
+        for sentence, tokens, parents, totals, ended in rows:
+            history[sentence].append((tokens, parents))
+            ends[sentence] += [
+                (totals[slot] / factor, totals[slot], number, slot) for slot, end in enumerate(ended) if end
+            ]
+    results = []
+    for sentence, found in enumerate(ends):
+        found.sort(key=lambda end: -end[0])
+        hypotheses = []
+        for score, total, number, slot in found[:n_best]:
+            path = trace(history[sentence], number, slot)
+            weights = attention_along(steps, sentence, path, source_lengths[sentence])
+            hypotheses.append(Hypothesis(tuple(token for token, _ in path), total, score, weights))
+        results.append(hypotheses)
+    return results
+
+
+def trace(history: Sequence[tuple[list[int], list[int]]], number: int, slot: int) -> list[tuple[int, int]]:
+    """Each token from the first to the one that step `number` put into `slot`, and the slot that it continued."""
+    path = []
+    for tokens, parents in reversed(history[: number + 1]):
+        path.append((tokens[slot], parents[slot]))
+        slot = parents[slot]
+    return path[::-1]
+
+
+def attention_along(
+    steps: Sequence[Step], sentence: int, path: Sequence[tuple[int, int]], source_length: int
+) -> Tensor | None:
+    """What each token of a path looked at, (T, …, S), its padding cut off; None where it was not recorded."""
+    weights = []
+    for step, (_, parent) in zip(steps, path, strict=False):
+        if step.attention is None:
+            return None
+        weights.append(step.attention[step.sentences.index(sentence), parent, ..., :source_length])
+    return torch.stack(weights).cpu()

@@ -248,7 +248,7 @@ def concat():
                 max_length=24,
             ),
             [f"decoder.{layer}.cross_attention.key_value_projection" for layer in (0, 1)],
-            [f"decoder.{layer}.self_attention.key_value_projection" for layer in (0, 1)],
+            ["positions"],
         ),
     ],
 )
@@ -264,5 +264,9 @@ def test_keys_of_the_source_are_projected_once_in_a_whole_search(search, model, 
     search(model, source, source != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1, need_attention=True)
     for name in projections:
         assert calls[name] == [(2, 4)], name  # each sentence once, not once a beam
-    for name in steps:
-        assert [positions for _, positions in calls[name]] == [1] * 6, name  # one new position a step
+    width = 3 if isinstance(search, BeamSearch) else 1
+    for name in steps:  # one step for all: at first one beginning of both sentences, then all their hypotheses
+        expected = [(2, 1)] + [(2, width)] * 5
+        if name == "positions":  # that of the source, and the hypotheses as rows
+            expected = [(2, 4)] + [(sentences * hypotheses, 1) for sentences, hypotheses in expected]
+        assert calls[name] == expected, name

@@ -94,7 +94,8 @@ class ScriptedModel(Seq2Seq):
         self.rows.append(len(token))
         state = replace(state, tokens=torch.cat([state.tokens, token.unsqueeze(1)], dim=1))
         logits = torch.full((len(token), 6), -math.inf)
-        for row, (name, (bos, *before)) in enumerate(zip(memory.name.tolist(), state.tokens.tolist(), strict=True)):
+        names = memory.repeated(len(token)).name.tolist()
+        for row, (name, (bos, *before)) in enumerate(zip(names, state.tokens.tolist(), strict=True)):
             assert bos == BOS
             for piece, probability in self.table.get((name, *before), {EOS: 1.0}).items():
                 logits[row, piece] = math.log(probability)

@@ -91,8 +91,19 @@ def test_finished_sentences_leave_the_batch(scripted):
     model = scripted({**chain(5, 2), **chain(6, 5), **chain(7, 1), **chain(8, 3)})
     found = run(beam(2), model, [5, 6, 7, 8])
     assert [[len(tokens) for tokens, _, _ in hypotheses] for hypotheses in found] == [[2], [5], [1], [3]]
-    assert model.rows == [8, 6, 4, 2, 2]  # two beams each of 4, 3, 2, 1 and 1 sentences
+    assert model.rows == [4, 6, 4, 2, 2]  # one beginning of 4 sentences; then two beams each of 3, 2, 1 and 1
     assert all(total == score == 0.0 for [(_, total, score)] in found)  # each was certain
+
+
+def test_few_that_are_done_wait_in_a_large_batch(scripted):
+    """One of 17 waits, and what it still finds is worse; three are an eighth, and leave together."""
+    model = scripted(
+        {**chain(5, 2), **chain(6, 3), **chain(7, 5), (8,): {EOS: 0.6, A: 0.4}, (8, A): {EOS: 0.5, A: 0.5}}
+    )
+    found = run(beam(2), model, [8, 5, 6] + [7] * 14)
+    assert model.rows == [17, 34, 34, 28, 28]
+    assert found[0] == near(((EOS,), math.log(0.6), math.log(0.6)))
+    assert [len(hypotheses[0][0]) for hypotheses in found] == [1, 2, 3] + [5] * 14
 
 
 def test_rows_stay_with_their_sentences(scripted):

@@ -129,6 +129,7 @@ class Recurrent(Seq2Seq, ABC):
     def step(
         self, token: Tensor, state: LoopState, memory: EncodedMemory, *, need_attention: bool = False
     ) -> StepOutput:
+        memory = memory.repeated(len(token))
         embedded = self.dropout(self.vocabulary.target(token))  # (B, E)
         joined = self.joined(state, memory)  # (B, feedback_size)
         inputs = torch.cat([embedded, joined], dim=1)

@@ -99,5 +99,6 @@ class Transformer(Seq2Seq):
         self, token: Tensor, state: PrefixState, memory: EncodedMemory, *, need_attention: bool = False
     ) -> StepOutput:
         tokens = torch.cat([state.tokens, token.unsqueeze(1)], dim=1)  # (B, t + 1)
+        memory = memory.repeated(len(tokens))
         logits = self.vocabulary.output(self.decode(tokens, memory)[:, -1])  # (B, V)
         return StepOutput(logits, None, PrefixState(tokens))

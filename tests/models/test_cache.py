@@ -1,0 +1,109 @@
+"""What the Transformer's hypotheses have read: written once, not moved, and a value like every state."""
+
+import pytest
+import torch
+
+from nmt.models import Transformer
+from nmt.models.attention import MultiHeadAttention
+from nmt.models.cache import KeyValueCache, Storage
+from nmt.search import BeamSearch
+
+SOURCE = torch.tensor([[4, 5, 2, 0], [6, 7, 8, 2], [3, 2, 0, 0]])
+EXACT = {"rtol": 0.0, "atol": 1e-12}
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(1)
+    return (
+        Transformer(
+            source_vocab_size=9,
+            target_vocab_size=9,
+            shared_vocab=False,
+            tie_output=False,
+            model_size=8,
+            feedforward_size=12,
+            num_heads=2,
+            num_encoder_layers=1,
+            num_decoder_layers=2,
+            dropout=0.0,
+            pre_norm=True,
+            max_length=64,
+        )
+        .double()
+        .eval()
+    )
+
+
+def logits_after(model, tokens):
+    """The last logits (B, V) of tokens (B, t), by teacher forcing."""
+    return model(SOURCE, SOURCE != 0, torch.tensor(tokens))[:, -1]
+
+
+@torch.no_grad()
+def test_two_steps_from_one_state_do_not_disturb_each_other(model):
+    memory = model.encode(SOURCE, SOURCE != 0)
+    first = model.step(torch.tensor([1, 1, 1]), model.start(memory), memory).state
+    left = model.step(torch.tensor([3, 4, 5]), first, memory).state
+    right = model.step(torch.tensor([6, 7, 8]), first, memory).state
+    for state, before in ((left, [3, 4, 5]), (right, [6, 7, 8])):
+        output = model.step(torch.tensor([4, 4, 4]), state, memory)
+        expected = logits_after(model, [[1, token, 4] for token in before])
+        torch.testing.assert_close(output.logits, expected, **EXACT)
+
+
+@torch.no_grad()
+def test_hypotheses_see_their_own_past(model):
+    """Beams that cross, more and fewer of them, sentences that leave and change places; long enough to need room."""
+    torch.manual_seed(2)
+    memory = model.encode(SOURCE, SOURCE != 0)
+    state, sentences, prefixes = model.start(memory), [0, 1, 2], [[[]], [[]], [[]]]
+    for step in range(30):
+        tokens = torch.randint(3, 9, (len(sentences), len(prefixes[0])))
+        output = model.step(tokens.flatten(), state, memory)
+        prefixes = [
+            [[*prefix, token] for prefix, token in zip(*both, strict=True)]
+            for both in zip(prefixes, tokens.tolist(), strict=True)
+        ]
+        for row, (sentence, prefix) in enumerate(
+            (sentence, prefix) for sentence, own in zip(sentences, prefixes, strict=True) for prefix in own
+        ):
+            source = SOURCE[sentence : sentence + 1]
+            expected = model(source, source != 0, torch.tensor([prefix]))[0, -1]
+            torch.testing.assert_close(output.logits[row], expected, **EXACT)
+        places = {9: [2, 0, 1], 19: [1, 2], 25: [0]}.get(step, list(range(len(sentences))))
+        width, next_width = len(prefixes[0]), 1 + step % 4
+        parents = torch.randint(0, width, (len(places), next_width))
+        state = output.state.select(torch.tensor(places).unsqueeze(1) * width + parents)
+        memory = memory.select(torch.tensor(places))
+        prefixes = [
+            [prefixes[place][parent] for parent in row] for place, row in zip(places, parents.tolist(), strict=True)
+        ]
+        sentences = [sentences[place] for place in places]
+
+
+def test_a_search_moves_and_repeats_nothing(model, monkeypatch):
+    """Twenty steps of three beams: keys and values are written once a layer and step, and find their room twice."""
+    model.vocabulary.output.bias.data[2] = -100.0  # never ends by itself
+    written, copies, moved = [], [], []
+    write, copy, select = KeyValueCache.write, Storage.copy, torch.Tensor.index_select
+    monkeypatch.setattr(KeyValueCache, "write", lambda self, *rest: written.append(rest[1].shape) or write(self, *rest))
+    monkeypatch.setattr(Storage, "copy", lambda self, *rest: copies.append(rest) or copy(self, *rest))
+    monkeypatch.setattr(
+        torch.Tensor, "index_select", lambda self, *rest: moved.append(self.shape) or select(self, *rest)
+    )
+    monkeypatch.setattr(MultiHeadAttention, "with_weights", None)  # nobody asked
+    steps = []
+    model.vocabulary.output.register_forward_hook(lambda _, inputs, __: steps.append(len(inputs[0])))
+    search = BeamSearch(beam_size=3, length_penalty=0.0, max_length_factor=0.0, max_length_margin=20)
+    search(model, SOURCE, SOURCE != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1, need_attention=False)
+    assert steps == [3] + [9] * 19
+    assert written == [(3, 2, 2, 1, 4)] * 2 + [(3, 2, 2, 3, 4)] * 38
+    assert [used for used, _ in copies] == [0, 16]
+    assert moved == []
+
+
+def test_rows_of_a_sentence_come_from_one(model):
+    memory = model.encode(SOURCE, SOURCE != 0)
+    with pytest.raises(AssertionError, match="mixed"):
+        model.start(memory).select(torch.tensor([[0, 1], [2, 2]]))
