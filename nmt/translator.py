@@ -28,6 +28,9 @@ LONGEST = 1024
 """The most pieces of a line for a model without a limit of its own: it would take a megabyte without line ends too, but
 every line behind it would wait for minutes."""
 
+BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
+"""The most positions of a batch: on a CPU as many as stay in its cache, on a GPU as many as keep it busy."""
+
 Warn = Callable[[int, str], None]
 """Is told the index of a line, from 0, and what is the matter with it."""
 
@@ -116,10 +119,13 @@ class Translator:
         model: on the device where it shall run.
         tokenizer: the one that the model was trained with.
         search: `GreedySearch` or `BeamSearch`.
-        batch_tokens: the most sentences × pieces of the longest source sentence in one batch.
+        batch_tokens: the most sentences × pieces of the longest source sentence in one batch; None = what suits the
+            model's device.
     """
 
-    def __init__(self, model: Seq2Seq, tokenizer: Tokenizer, search: Any, *, batch_tokens: int) -> None:
+    def __init__(self, model: Seq2Seq, tokenizer: Tokenizer, search: Any, *, batch_tokens: int | None) -> None:
+        if batch_tokens is None:
+            batch_tokens = BATCH_TOKENS[model.device.type]
         if batch_tokens < 1:
             raise ValueError(f"batch_tokens={batch_tokens} must be at least 1")
         self.model = model
@@ -134,7 +140,7 @@ class Translator:
 
     @classmethod
     def load(
-        cls, run: str | Path, *, search: Any | None = None, device: str = "auto", batch_tokens: int = 4096
+        cls, run: str | Path, *, search: Any | None = None, device: str = "auto", batch_tokens: int | None = None
     ) -> Self:
         """The best model of a run folder, with the run's own search unless another is given.
 

@@ -8,8 +8,7 @@ models of this kind on a CPU, and so a yardstick. Both translate the same lines 
 tokenizer and beam size, in float32 and with as many threads, sorted by length, in batches and one at a time; every
 round measures both, and figures are the rounds' medians: sentences a second, and processor seconds, which count less of
 what else the machine does. The two rank hypotheses by different length penalties, and stop at different moments, so
-translations are compared for a greedy search, where there is nothing to choose: they differ where two words are equally
-probable to six digits.
+translations are compared for a greedy search, where neither matters.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def corpus_of(folder: RunFolder, config: DictConfig) -> Corpus:
 
 
 def translator_of(
-    folder: RunFolder, config: DictConfig, *, device: str, batch_tokens: int
+    folder: RunFolder, config: DictConfig, *, device: str, batch_tokens: int | None
 ) -> tuple[Translator, Description]:
     """A translator of the run with the search that `config` names, or the run's own with the changes asked for."""
     if "_target_" in config:

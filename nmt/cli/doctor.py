@@ -125,7 +125,7 @@ def run(config: DictConfig) -> None:
         f"{speed.tokens_per_second:,.0f} target tokens a second; an epoch of {num_batches:,.0f} batches takes "
         f"{duration(num_batches * speed.seconds_per_batch)}",
     )
-    report.tell("decoding", decoded(parts, batch_tokens=config.trainer.batch_tokens))
+    report.tell("decoding", decoded(parts))
     report.finish(f"This run will work: {prospect(parts.trainer, num_batches, speed)}.")
 
 
@@ -282,11 +282,11 @@ def place(config: DictConfig, memory: Memory) -> str:
     return f"{path}: checkpoints take up to {size(needed)}, {size(free)} are free"
 
 
-def decoded(parts: Preparation, *, batch_tokens: int) -> str:
+def decoded(parts: Preparation) -> str:
     """The first validation sentence, and what the search makes of it after so little training."""
     lines = parts.validation_split["source"]
     line = next(line for line in lines if parts.tokenizer.encode_source([line])[0])
-    translator = Translator(parts.model.eval(), parts.tokenizer, parts.searcher, batch_tokens=batch_tokens)
+    translator = Translator(parts.model.eval(), parts.tokenizer, parts.searcher, batch_tokens=None)
     text = translator.translate([line])[0].text
     return f"works: {shortened(line)} → {shortened(text)}"
 

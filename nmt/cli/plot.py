@@ -20,7 +20,7 @@ def run(config: DictConfig) -> None:
     if not config.source.strip():
         raise ValueError('source= has no words: give a sentence, such as source="A dog runs."')
     folder = RunFolder.open(str(config.run))
-    translator, _ = translator_of(folder, config.search, device=config.device, batch_tokens=4096)
+    translator, _ = translator_of(folder, config.search, device=config.device, batch_tokens=None)
     if config.target is None:
         translation = translator.translate([config.source], need_attention=True)[0]
     else:

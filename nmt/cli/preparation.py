@@ -152,9 +152,7 @@ def pairs_of(
     )
 
 
-def validator(
-    split: Dataset, tokenizer: Tokenizer, searcher: Any, processes: Processes, *, batch_tokens: int
-) -> Callable[[Seq2Seq], float]:
+def validator(split: Dataset, tokenizer: Tokenizer, searcher: Any, processes: Processes) -> Callable[[Seq2Seq], float]:
     """What tells the BLEU of a model on the validation split, by the search that will be used in test.
 
     The processes share the sentences out; all of them know the score.
@@ -162,7 +160,7 @@ def validator(
     sources, references = split["source"][:], split["target"][:]
 
     def validate(model: Seq2Seq) -> float:
-        translator = Translator(model, tokenizer, searcher, batch_tokens=batch_tokens)
+        translator = Translator(model, tokenizer, searcher, batch_tokens=None)
         share = translator.translate(sources[processes.rank :: processes.size])
         return bleu(processes.interleave([translation.text for translation in share]), references)
 

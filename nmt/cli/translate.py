@@ -25,9 +25,6 @@ from nmt.files import make_folder, replacing, trouble
 from nmt.run import RunFolder
 from nmt.translator import Translation
 
-BATCH_TOKENS = 4096
-"""Most sentences × pieces of one batch: bounds the memory, whatever the lines are like."""
-
 LONGEST_LINE = 2**20
 """Bytes of a line that are read; the rest is passed over. No model takes as many pieces, and a file without line feeds,
 or an endless stream, would else be one line in memory."""
@@ -74,7 +71,7 @@ def run(config: DictConfig) -> None:
     folder = RunFolder.open(str(config.run))
     if config.output is not None:
         make_folder(Path(config.output).parent)
-    translator, _ = translator_of(folder, config.search, device=config.device, batch_tokens=BATCH_TOKENS)
+    translator, _ = translator_of(folder, config.search, device=config.device, batch_tokens=None)
     shape: Callable[[list[Translation]], str] = as_text if config.format == "text" else as_json
     remarks = Remarks()
     with opened_input(config.input) as source, opened_output(config.output) as target:

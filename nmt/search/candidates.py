@@ -15,7 +15,10 @@ from torch import Tensor
 def normalise(logits: Tensor, banned_ids: Sequence[int]) -> Tensor:
     """Log-probabilities (N, V) of logits (N, V), in their place where they are 32-bit numbers; -inf of `banned_ids`."""
     log_probabilities = logits.float()
-    torch.log_softmax(log_probabilities, -1, out=log_probabilities)
+    if log_probabilities.device.type == "cpu":  # where that many numbers are slow to write anew
+        torch.log_softmax(log_probabilities, -1, out=log_probabilities)
+    else:
+        log_probabilities = log_probabilities.log_softmax(-1)
     for banned in banned_ids:
         log_probabilities[:, banned] = -math.inf
     return log_probabilities
