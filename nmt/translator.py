@@ -29,7 +29,8 @@ LONGEST = 1024
 every line behind it would wait for minutes."""
 
 BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
-"""The most positions of a batch: on a CPU as many as stay in its cache, on a GPU as many as keep it busy."""
+"""The most positions of a batch: on a CPU so few that they stay in its cache (512 to 1,024 were fastest); on a GPU many
+more, a number that has not been measured."""
 
 Warn = Callable[[int, str], None]
 """Is told the index of a line, from 0, and what is the matter with it."""

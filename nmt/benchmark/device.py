@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 
 import torch
@@ -44,14 +42,6 @@ def wait_for(device: torch.device) -> None:
     """Returns when the device has done all that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def peak_memory(device: torch.device) -> int:
-    """The most bytes held at once so far: by the whole process on a CPU, in allocations on a GPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts in bytes
 
 
 def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:

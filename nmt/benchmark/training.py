@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nmt.benchmark.device import Clock, peak_memory
+from nmt.benchmark.device import Clock
 from nmt.data.batch import Batch
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.loss import linear_cross_entropy
+from nmt.training.loss import Objective
+from nmt.training.rehearsal import peak_memory
 
 Loss = Callable[[Seq2Seq, Batch], Tensor]
 """The mean loss per target token of a model on a batch."""
@@ -57,15 +58,12 @@ def own_loss(label_smoothing: float) -> Loss:
     """The trainer's loss."""
 
     def loss(model: Seq2Seq, batch: Batch) -> Tensor:
-        readouts = model.readouts(batch.source, batch.source_mask, batch.target_input)  # (B, T, E)
-        total, _ = linear_cross_entropy(
-            readouts,
-            model.vocabulary.output,
-            batch.target_output,
-            batch.target_mask,
-            label_smoothing=label_smoothing,
+        objective = Objective(model, label_smoothing=label_smoothing)
+        total, _ = objective(
+            batch.source, batch.source_mask, batch.target_input, batch.target_output, batch.target_mask
         )
-        return total / batch.num_tokens
+        mean: Tensor = total / batch.num_tokens
+        return mean
 
     return loss
 
