@@ -24,12 +24,14 @@ import torch
 
 from nmt import models, search
 from nmt.benchmark.decoding import never_end
-from nmt.benchmark.training import Learner, own_loss
 from nmt.data.batch import Batch, make_batch
 from nmt.data.grammar import generate
 from nmt.data.tokenizer import Tokenizer
 from nmt.models import Seq2Seq
 from nmt.run import build
+from nmt.training.loss import Objective
+from nmt.training.processes import Processes
+from nmt.training.update import Updater
 from nmt.translator import Translator
 
 VOCABULARY = 2000
@@ -89,13 +91,19 @@ def rounds(points: dict[tuple[str, int], Callable[[], float]]) -> Curves:
 def training(name: str, *, width: int, length: int) -> Callable[[], float]:
     """Measures microseconds of a step per target token."""
     model = make(name, width)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
-    learner = Learner(model=model, loss=own_loss(0.1), optimizer=optimizer, autocast=nullcontext, clip_norm=1.0)
+    updater = Updater(
+        model=model,
+        objective=Objective(model, label_smoothing=0.1),
+        optimizer=torch.optim.Adam(model.parameters()),
+        autocast=nullcontext,
+        clip_norm=1.0,
+        processes=Processes(),
+    )
     batch = batch_of(length)
 
     def measure() -> float:
         began = time.process_time()
-        learner.step(batch)
+        updater.update([batch], rate=1e-4, step=1)
         return (time.process_time() - began) * 1e6 / batch.num_tokens
 
     return measure

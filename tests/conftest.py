@@ -3,13 +3,16 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import datasets
 import hypothesis
+import numpy as np
 import pytest
 import torch
 
 from nmt.cli import main
+from nmt.data.batch import Batch, make_batch
 
 # The same examples in every run, and no clock: machines differ and are shared.
 hypothesis.settings.register_profile("nmt", derandomize=True, deadline=None)
@@ -56,6 +59,47 @@ TINY_TRAINING = [
     "trainer.tensorboard=false",
     "search=greedy",
 ]
+
+# Every architecture at a small size, as a description from which a model and a plain one can be built.
+SIZES = {
+    "source_vocab_size": 50,
+    "target_vocab_size": 50,
+    "shared_vocab": True,
+    "tie_output": True,
+    "dropout": 0.0,
+}
+RECURRENT = SIZES | {"embedding_size": 16, "hidden_size": 24, "num_layers": 2}
+SCORE = {"class": "GeneralScore", "arguments": {"query_size": 24, "value_size": 24}}
+DESCRIPTIONS = {
+    "lstm": ("LSTM", RECURRENT),
+    "lstm_bahdanau": ("BahdanauLSTM", RECURRENT | {"attention_size": 12}),
+    "lstm_luong": ("LuongLSTM", RECURRENT | {"input_feeding": True, "score": SCORE}),
+    "lstm_luong-dot": (
+        "LuongLSTM",
+        RECURRENT | {"input_feeding": False, "score": SCORE | {"class": "DotScore"}},
+    ),
+    "lstm_luong-concat": (
+        "LuongLSTM",
+        RECURRENT
+        | {
+            "input_feeding": False,
+            "score": {"class": "AdditiveScore", "arguments": SCORE["arguments"] | {"attention_size": 12}},
+        },
+    ),
+    "transformer": (
+        "Transformer",
+        SIZES
+        | {
+            "model_size": 16,
+            "feedforward_size": 24,
+            "num_heads": 2,
+            "num_encoder_layers": 2,
+            "num_decoder_layers": 2,
+            "pre_norm": True,
+            "max_length": 32,
+        },
+    ),
+}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -129,3 +173,19 @@ def trained_run(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     overrides += ["trainer.log_every=40", "search=beam"]
     assert main(["train", "data=files", f"data.path={corpus_folder}", f"run={folder}", *overrides]) == 0
     return folder
+
+
+@pytest.fixture(params=DESCRIPTIONS)
+def description(request: pytest.FixtureRequest) -> dict[str, Any]:
+    name, arguments = DESCRIPTIONS[request.param]
+    return {"class": name, "arguments": arguments}
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """Six pairs of different lengths."""
+    torch.manual_seed(1)
+    draw = np.random.default_rng(1)
+    sources = [draw.integers(4, 50, size=size).tolist() for size in range(3, 9)]
+    targets = [draw.integers(4, 50, size=size).tolist() for size in range(9, 3, -1)]
+    return make_batch(sources, targets, pad_id=0, bos_id=1, eos_id=2)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from statistics import median
@@ -19,67 +18,31 @@ from torch.utils.flop_counter import FlopCounterMode
 from nmt.benchmark.device import Clock
 from nmt.data.batch import Batch
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.loss import Objective
 from nmt.training.rehearsal import peak_memory
+from nmt.training.update import Updater
 
-Loss = Callable[[Seq2Seq, Batch], Tensor]
-"""The mean loss per target token of a model on a batch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Learner:
-    """A model and all that one step of its training takes.
-
-    Args:
-        autocast: the number format of the forward pass.
-        clip_norm: gradients with a larger norm are scaled down to it; None = never.
-    """
-
-    model: Seq2Seq
-    loss: Loss
-    optimizer: torch.optim.Optimizer
-    autocast: Callable[[], AbstractContextManager[object]]
-    clip_norm: float | None
-
-    def step(self, batch: Batch) -> Tensor:
-        """One update; returns the loss before it."""
-        self.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        with self.autocast():
-            loss = self.loss(self.model, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        limit = self.clip_norm if self.clip_norm is not None else float("inf")
-        nn.utils.clip_grad_norm_(self.model.parameters(), limit)
-        self.optimizer.step()
-        return loss.detach()
+LEARNING_RATE = 1e-4
+"""Too low to matter: only the time of a step counts here."""
 
 
-def own_loss(label_smoothing: float) -> Loss:
-    """The trainer's loss."""
+class PlainObjective(nn.Module):
+    """A plain model and torch's loss, which goes over padding too and then ignores it; as `Objective` otherwise."""
 
-    def loss(model: Seq2Seq, batch: Batch) -> Tensor:
-        objective = Objective(model, label_smoothing=label_smoothing)
-        total, _ = objective(
-            batch.source, batch.source_mask, batch.target_input, batch.target_output, batch.target_mask
-        )
-        mean: Tensor = total / batch.num_tokens
-        return mean
+    def __init__(self, model: Seq2Seq, *, label_smoothing: float) -> None:
+        super().__init__()
+        self.model = model
+        self.criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing, reduction="sum")
 
-    return loss
-
-
-def plain_loss(label_smoothing: float, *, pad_id: int) -> Loss:
-    """torch's, which goes over padding too and then ignores it."""
-    criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing, ignore_index=pad_id)
-
-    def loss(model: Seq2Seq, batch: Batch) -> Tensor:
-        logits = model(batch.source, batch.source_mask, batch.target_input)  # (B, T, V)
-        # A piece may be `pad` in the text as well; what is padding the mask knows.
-        target = batch.target_output.masked_fill(~batch.target_mask, pad_id)
-        value: Tensor = criterion(logits.flatten(0, 1).float(), target.flatten())
-        return value
-
-    return loss
+    def forward(
+        self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_places: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The loss, twice: the likelihood is of no use here."""
+        logits = self.model(source, source_mask, target_input)  # (B, T, V)
+        target = target_output.flatten()
+        ignored = torch.full_like(target, self.criterion.ignore_index)
+        expected = ignored.index_copy_(0, target_places, target.index_select(0, target_places))
+        loss: Tensor = self.criterion(logits.flatten(0, 1).float(), expected)
+        return loss, loss.detach()
 
 
 def step_flops(model: Seq2Seq, batches: Sequence[Batch]) -> int:
@@ -112,8 +75,8 @@ class Round:
     batches: list[Batch]
 
     @classmethod
-    def run(cls, learner: Learner, batches: Iterable[Batch]) -> Round:
-        device, waited = learner.model.device, 0.0
+    def run(cls, updater: Updater, batches: Iterable[Batch]) -> Round:
+        device, waited = updater.model.device, 0.0
         taken: list[Batch] = []
         iterator = iter(batches)
         clock = Clock(device)
@@ -123,7 +86,7 @@ class Round:
             waited += time.perf_counter() - began
             if batch is None:
                 return cls(clock.seconds(), waited, taken)
-            learner.step(batch.to(device))
+            updater.update([batch], rate=LEARNING_RATE, step=1)
             clock.mark()
             taken.append(batch)
 
@@ -140,8 +103,8 @@ class Round:
 
 
 def measure_training(
-    make_own: Callable[[], Learner],
-    make_plain: Callable[[], Learner],
+    make_own: Callable[[], Updater],
+    make_plain: Callable[[], Updater],
     batches: Iterator[Batch],
     *,
     rounds: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from nmt.benchmark.decoding import measure_decoding, never_end
 from nmt.benchmark.device import describe as describe_device
 from nmt.benchmark.device import matrix_peak
 from nmt.benchmark.table import show
-from nmt.benchmark.training import Learner, measure_training, own_loss, plain_loss
+from nmt.benchmark.training import LEARNING_RATE, PlainObjective, measure_training
 from nmt.cli.description import describe
 from nmt.cli.preparation import ELSEWHERE, learn, pairs_of, with_vocabulary
 from nmt.data.batch import Batch
@@ -27,33 +27,25 @@ from nmt.data.corpus import Corpus
 from nmt.files import write_json
 from nmt.models import Seq2Seq
 from nmt.models.seq2seq import check_sizes
-from nmt.run import build
+from nmt.run import Description, build
+from nmt.training.loss import Objective
 from nmt.training.pairs import Pairs
 from nmt.training.processes import Processes
 from nmt.training.progress import waiting
 from nmt.training.trainer import Trainer
+from nmt.training.update import Updater
 from nmt.translator import Translator, pick_device
-
-LEARNING_RATE = 1e-4
-"""Too low to matter: only the time of a step counts here."""
 
 
 def run(config: DictConfig) -> None:
     """Measures what `config` (conf/benchmark.yaml) describes."""
-    check_sizes(rounds=config.rounds, warmup_steps=config.warmup_steps)
-    for key in ("steps", "sentences", "single_sentences"):
-        if config[key] < 0:
-            raise ValueError(f"{key}={config[key]} must be at least 0")
-    if config.sentences and not 1 <= config.single_sentences <= config.sentences:
-        raise ValueError(f"single_sentences={config.single_sentences} must be from 1 to sentences={config.sentences}")
-    settings = config.trainer
-    trainer = Trainer(**{str(key): value for key, value in settings.items() if key not in ELSEWHERE})
-    device = pick_device(settings.device)
+    check(config)
+    device = pick_device(config.trainer.device)
     corpus: Corpus = instantiate(config.data)
     split, lines = corpus.split(config.train_split), corpus.split(config.validation_split)["source"][: config.sentences]
     with waiting(f"learning {config.tokenizer.vocab_size:,} pieces from {len(split):,} pairs"):
         tokenizer = learn(config.tokenizer, split)
-    description = with_vocabulary(describe(config.model), tokenizer)
+    description = enlarged(with_vocabulary(describe(config.model), tokenizer), config.vocab_size)
     torch.manual_seed(config.seed)
     own: Seq2Seq = build(description, models).to(device)
 
@@ -62,65 +54,103 @@ def run(config: DictConfig) -> None:
         made: Seq2Seq = build(description, plain).to(device)
         return made
 
-    pairs = pairs_of(
-        split,
-        tokenizer,
-        own,
-        config,
-        Processes(),
-        cleaning=instantiate(config.cleaning),
-        subword_alpha=settings.subword_alpha,
-    )
-    autocast = partial(trainer.autocast, device)
-    with autocast():
-        dtype = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32
+    alpha = config.trainer.subword_alpha
+    cleaning = instantiate(config.cleaning)
+    pairs = pairs_of(split, tokenizer, own, config, Processes(), cleaning=cleaning, subword_alpha=alpha)
     result: dict[str, Any] = {
         "model": description | {"parameters": own.num_parameters()},
         "device": describe_device(device),
-        "precision": str(dtype).removeprefix("torch."),
-        "batch_tokens": settings.batch_tokens,
+        "precision": str(number_format(trainer_of(config), device)).removeprefix("torch."),
+        "batch_tokens": config.trainer.batch_tokens,
         "search": describe(config.search),
         "rounds": config.rounds,
     }
     if config.steps:
-        common: dict[str, Any] = {"autocast": autocast, "clip_norm": settings.clip_norm}
-        result["training"] = measure_training(
-            lambda: Learner(
-                model=own,
-                loss=own_loss(settings.label_smoothing),
-                optimizer=instantiate(config.optimizer)(own.parameters(), lr=LEARNING_RATE),
-                **common,
-            ),
-            lambda: Learner(
-                model=reference(),
-                loss=plain_loss(settings.label_smoothing, pad_id=tokenizer.pad_id),
-                optimizer=torch.optim.Adam(reference().parameters(), lr=LEARNING_RATE),
-                **common,
-            ),
-            stream(pairs),
-            rounds=config.rounds,
-            steps=config.steps,
-            warmup_steps=config.warmup_steps,
-            peak=lambda: matrix_peak(device, dtype),
-        )
+        result["training"] = training(config, own, reference, pairs)
     if config.sentences:
-        lengths = pairs.sampler.target_lengths.sum() / pairs.sampler.source_lengths.sum()
-        searcher = searcher_for(describe(config.search), float(lengths))
-        for model in (own, reference()):
-            never_end(model, tokenizer.eos_id)
-        result["decoding"] = measure_decoding(
-            Translator(own, tokenizer, searcher, batch_tokens=settings.batch_tokens),
-            Translator(reference(), tokenizer, searcher, batch_tokens=settings.batch_tokens),
-            lines,
-            singles=config.single_sentences,
-            rounds=config.rounds,
-        )
+        result["decoding"] = decoding(config, own, reference(), pairs, lines)
     result["plain"] = {"parameters": reference().num_parameters()}
     show(result, Console(stderr=True))
     if config.out is None:
         print(json.dumps(result, indent=2))
     else:
         write_json(Path(str(config.out)), result)
+
+
+def check(config: DictConfig) -> None:
+    """Raises ValueError where a number is out of its range."""
+    check_sizes(rounds=config.rounds, warmup_steps=config.warmup_steps)
+    for key in ("steps", "sentences", "single_sentences"):
+        if config[key] < 0:
+            raise ValueError(f"{key}={config[key]} must be at least 0")
+    if config.sentences and not 1 <= config.single_sentences <= config.sentences:
+        raise ValueError(f"single_sentences={config.single_sentences} must be from 1 to sentences={config.sentences}")
+    if config.sentences and config.vocab_size is not None:
+        raise ValueError(f"vocab_size={config.vocab_size} makes pieces that mean nothing to decode: set sentences=0")
+
+
+def enlarged(description: Description, vocab_size: int | None) -> Description:
+    """The model's description with `vocab_size` pieces a side, of which the text has only the tokenizer's."""
+    if vocab_size is None:
+        return description
+    sizes = ("source_vocab_size", "target_vocab_size")
+    least = max(description["arguments"][name] for name in sizes)
+    if not isinstance(vocab_size, int) or vocab_size < least:
+        raise ValueError(f"vocab_size={vocab_size} must be at least the tokenizer's {least}")
+    return {**description, "arguments": {**description["arguments"], **dict.fromkeys(sizes, vocab_size)}}
+
+
+def trainer_of(config: DictConfig) -> Trainer:
+    """The settings of training."""
+    return Trainer(**{str(key): value for key, value in config.trainer.items() if key not in ELSEWHERE})
+
+
+def number_format(trainer: Trainer, device: torch.device) -> torch.dtype:
+    """In which the matrix products of the forward pass are computed."""
+    with trainer.autocast(device):
+        return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32
+
+
+def training(config: DictConfig, own: Seq2Seq, reference: Callable[[], Seq2Seq], pairs: Pairs) -> dict[str, Any]:
+    """`measure_training` of whole updates, of the model's own kind and of a plain one."""
+    trainer, device = trainer_of(config), own.device
+
+    def updater(model: Seq2Seq, objective: type[Objective | PlainObjective], adam: Callable[..., Any]) -> Updater:
+        return Updater(
+            model=model,
+            objective=objective(model, label_smoothing=trainer.label_smoothing),
+            optimizer=adam(model.parameters(), lr=LEARNING_RATE),
+            autocast=partial(trainer.autocast, device),
+            clip_norm=trainer.clip_norm,
+            processes=Processes(),
+        )
+
+    # On a GPU the plain one's is fused too: else every update would wait to see whether it may be made.
+    plain_adam = partial(torch.optim.Adam, fused=device.type == "cuda")
+    return measure_training(
+        lambda: updater(own, Objective, instantiate(config.optimizer)),
+        lambda: updater(reference(), PlainObjective, plain_adam),
+        stream(pairs),
+        rounds=config.rounds,
+        steps=config.steps,
+        warmup_steps=config.warmup_steps,
+        peak=lambda: matrix_peak(device, number_format(trainer, device)),
+    )
+
+
+def decoding(config: DictConfig, own: Seq2Seq, reference: Seq2Seq, pairs: Pairs, lines: list[str]) -> dict[str, Any]:
+    """`measure_decoding` of both models, with the corpus's own ratio of lengths as the search's limit."""
+    tokenizer = pairs.tokenizer
+    lengths = pairs.sampler.target_lengths.sum() / pairs.sampler.source_lengths.sum()
+    searcher = searcher_for(describe(config.search), float(lengths))
+
+    def translator(model: Seq2Seq) -> Translator:
+        never_end(model, tokenizer.eos_id)
+        return Translator(model, tokenizer, searcher, batch_tokens=config.trainer.batch_tokens)
+
+    return measure_decoding(
+        translator(own), translator(reference), lines, singles=config.single_sentences, rounds=config.rounds
+    )
 
 
 def stream(pairs: Pairs) -> Iterator[Batch]:

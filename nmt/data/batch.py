@@ -22,6 +22,8 @@ class Batch:
         target_input: (B, T) ids, each sentence opened by `bos`.
         target_output: (B, T) ids, what is to be predicted: each sentence closed by `eos`.
         target_mask: (B, T).
+        target_places: (num_tokens,) where the real tokens are among all B · T. Made on the host, which would have to
+            wait for a GPU to learn how many there are.
         num_tokens: real target tokens, `eos` included.
         rows: (B,) the sentences' numbers in their split, from 0 on; empty where they come from none.
     """
@@ -31,12 +33,18 @@ class Batch:
     target_input: Tensor
     target_output: Tensor
     target_mask: Tensor
+    target_places: Tensor
     num_tokens: int
     rows: tuple[int, ...] = ()
 
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What a training loss is computed from."""
+        return self.source, self.source_mask, self.target_input, self.target_output, self.target_places
+
     def to(self, device: torch.device) -> Self:
         """The same batch on `device`; from pinned memory the copy does not wait."""
-        names = ("source", "source_mask", "target_input", "target_output", "target_mask")
+        names = ("source", "source_mask", "target_input", "target_output", "target_mask", "target_places")
         return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
 
 
@@ -90,8 +98,15 @@ def make_batch(
     source, source_mask = pad(sources, pad_id, last=eos_id, pinned=pinned)
     target_input, target_mask = pad(targets, pad_id, first=bos_id, pinned=pinned)
     target_output, _ = pad(targets, pad_id, last=eos_id, pinned=pinned)
-    num_tokens = sum(map(len, targets)) + len(targets)
-    return Batch(source, source_mask, target_input, target_output, target_mask, num_tokens, tuple(rows))
+    places = places_of(target_mask)
+    if pinned:
+        places = places.pin_memory()
+    return Batch(source, source_mask, target_input, target_output, target_mask, places, len(places), tuple(rows))
+
+
+def places_of(mask: Tensor) -> Tensor:
+    """The places of the real tokens of a mask (B, T) among all B · T, in order."""
+    return mask.flatten().nonzero().squeeze(1)
 
 
 def without_tokens(batch: Batch) -> Batch:
@@ -99,4 +114,5 @@ def without_tokens(batch: Batch) -> Batch:
 
     It goes through a model like any other, but its loss is zero and so is each gradient.
     """
-    return replace(batch, target_mask=torch.zeros_like(batch.target_mask), num_tokens=0, rows=())
+    none = torch.zeros_like(batch.target_mask)
+    return replace(batch, target_mask=none, target_places=places_of(none), num_tokens=0, rows=())

@@ -13,7 +13,6 @@ from nmt.data.batch import Batch
 from nmt.data.tokenizer import Tokenizer
 from nmt.failure import Failure
 from nmt.files import write_json
-from nmt.models.seq2seq import Seq2Seq
 from nmt.training.processes import Processes
 
 
@@ -42,11 +41,10 @@ def save_bad_update(
     folder: Path,
     facts: dict[str, Any],
     group: Sequence[Batch],
-    model: Seq2Seq,
     tokenizer: Tokenizer,
     processes: Processes,
 ) -> Path:
-    """Writes nonfinite-step-N.json: `facts`, the parameters whose gradient is not finite, and the update's sentences.
+    """Writes nonfinite-step-N.json: `facts`, the shapes of the update's batches, and their sentences.
 
     Each with its line in the training split, and in the pieces in which the model saw it.
 
@@ -64,8 +62,6 @@ def save_bad_update(
         sentences += processes.interleave(share)
     path = folder / f"nonfinite-step-{facts['step']:08d}.json"
     if processes.leads:
-        gradients = ((name, parameter.grad) for name, parameter in model.named_parameters())
-        bad = [name for name, gradient in gradients if gradient is not None and not bool(gradient.isfinite().all())]
         shapes = [
             {
                 "sentences": batch.source.size(0),
@@ -74,5 +70,5 @@ def save_bad_update(
             }
             for batch in group
         ]
-        write_json(path, {**facts, "parameters": bad, "batches": shapes, "sentences": sentences})
+        write_json(path, {**facts, "batches": shapes, "sentences": sentences})
     return path

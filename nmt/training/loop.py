@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from nmt.data.batch import Batch
 from nmt.failure import Failure
@@ -23,9 +23,10 @@ from nmt.training.faults import out_of_memory, save_bad_update
 from nmt.training.history import History
 from nmt.training.loss import Objective
 from nmt.training.pairs import Pairs
-from nmt.training.processes import Processes, without_exchange
+from nmt.training.processes import Processes
 from nmt.training.progress import ProgressBar, duration
 from nmt.training.schedule import Schedule
+from nmt.training.update import Outcome, Unread, Updater
 from nmt.training.window import Window
 from nmt.weights import load_weights, save_weights
 
@@ -35,7 +36,21 @@ if TYPE_CHECKING:
 Validate = Callable[[Seq2Seq], float]
 """BLEU of a model on the validation split, by the search that will be used in test."""
 
+UNREAD = {"cpu": 0, "cuda": 1}
+"""Updates whose outcome need not be known before the next one is given to the device: so a GPU never waits."""
+
 INTERRUPTED = "interrupted; go on with resume=true"
+
+
+@dataclass(frozen=True)
+class Made:
+    """An update that was given to the device, and what to tell of it should it have been left out."""
+
+    step: int
+    epoch: int
+    rate: float
+    group: Sequence[Batch]
+    outcome: Unread
 
 
 @dataclass(kw_only=True)
@@ -65,12 +80,20 @@ class Loop:
         self.progress = Progress(order=self.pairs.sampler.order)
         self.go_on()
         objective = Objective(self.model, label_smoothing=self.settings.label_smoothing)
-        self.objective = self.processes.parallel(objective)
+        self.updater = Updater(
+            model=self.model,
+            objective=self.processes.parallel(objective),
+            optimizer=self.optimizer,
+            autocast=partial(self.settings.autocast, self.model.device),
+            clip_norm=self.settings.clip_norm,
+            processes=self.processes,
+        )
+        self.unread: deque[Made] = deque()
         self.clock = time.monotonic() - self.progress.seconds
         self.saved_at = self.progress.seconds
         self.stopping = False
         self.batches_per_epoch = len(self.pairs.sampler.epoch(self.progress.epoch))
-        self.window = Window(self.model.device, self.progress.window if self.processes.leads else {})
+        self.window = Window(self.progress.window if self.processes.leads else {})
 
     def go_on(self) -> None:
         """Takes up the last checkpoint, if there is one."""
@@ -156,77 +179,60 @@ class Loop:
     def update(self, group: Sequence[Batch]) -> None:
         """One step of the optimizer on the mean loss over the tokens of all batches of the group."""
         began = time.monotonic()
-        settings, processes = self.settings, self.processes
-        self.progress.step += 1
-        rate = self.schedule.rate(self.progress.step)
-        for options in self.optimizer.param_groups:
-            options["lr"] = rate
+        progress = self.progress
+        progress.step += 1
+        rate = self.schedule.rate(progress.step)
         self.seed_dropout()
-        self.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        (num_tokens,) = processes.sum(sum(batch.num_tokens for batch in group))
-        likelihood = torch.zeros((), device=self.model.device)
-        for batch in group:
-            exchange = nullcontext() if batch is group[-1] else without_exchange(self.objective)
-            with out_of_memory(self.progress.step, batch), exchange:
-                loss, batch_likelihood = self.loss(batch)
-                # The processes' gradients are averaged; the mean over all tokens is their sum.
-                (loss * (processes.size / num_tokens)).backward()  # type: ignore[no-untyped-call]
-            likelihood += batch_likelihood
-        parameters = list(self.model.parameters())
-        norm = nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None])
-        if self.is_finite(group, likelihood, norm):
-            if settings.clip_norm is not None:
-                nn.utils.clip_grads_with_norm_(parameters, settings.clip_norm, norm)
-            self.optimizer.step()
-            self.window.add(likelihood, sum(batch.num_tokens for batch in group), norm, time.monotonic() - began)
+        outcome = self.updater.update(group, rate=rate, step=progress.step)
+        self.unread.append(Made(progress.step, progress.epoch, rate, group, outcome))
+        self.settle(but=UNREAD[self.model.device.type])
+        self.window.seconds += time.monotonic() - began
 
     def seed_dropout(self) -> None:
         """Makes chance a function of the run's seed, the step and the process, whatever was drawn before."""
         sequence = np.random.SeedSequence([self.seed, self.progress.step, self.processes.rank])
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
 
-    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The loss to minimise and the negative log-likelihood, summed over the batch's tokens."""
-        batch = batch.to(self.model.device)
-        with self.settings.autocast(self.model.device):
-            loss, likelihood = self.objective(
-                batch.source, batch.source_mask, batch.target_input, batch.target_output, batch.target_mask
-            )
-        return loss, likelihood
+    def settle(self, *, but: int = 0) -> None:
+        """Looks at what the updates came to, all `but` the last so many.
 
-    def is_finite(self, group: Sequence[Batch], likelihood: Tensor, norm: Tensor) -> bool:
-        """Whether the update may be made. One that may not is left out, if the settings allow so many in a row.
+        One that was left out is none of the run's if the settings allow so many in a row.
 
         Raises:
             Failure: they do not.
         """
-        progress = self.progress
-        (bad,) = self.processes.sum(float(not bool((likelihood + norm).isfinite())))
-        if bad == 0:
-            progress.skipped = 0
-            return True
-        progress.skipped += 1
-        rate = self.schedule.rate(progress.step)
+        while len(self.unread) > but:
+            made = self.unread.popleft()
+            outcome = made.outcome.read()
+            if outcome.made:
+                self.progress.skipped = 0
+                self.window.add(outcome.likelihood, sum(batch.num_tokens for batch in made.group), outcome.norm)
+            else:
+                self.progress.skipped += 1
+                self.tell_left_out(made, outcome)
+
+    def tell_left_out(self, made: Made, outcome: Outcome) -> None:
         facts = {
-            "step": progress.step,
-            "epoch": progress.epoch,
-            "learning_rate": rate,
-            "loss": repr(float(likelihood)),  # JSON has no NaN
-            "gradient_norm": repr(float(norm)),
+            "step": made.step,
+            "epoch": made.epoch,
+            "learning_rate": made.rate,
+            "loss": repr(outcome.likelihood),  # JSON has no NaN
+            "gradient_norm": repr(outcome.norm),
+            "parameters": [name for name, norm in outcome.norms.items() if not math.isfinite(norm)],
         }
-        path = save_bad_update(self.run.path, facts, group, self.model, self.pairs.tokenizer, self.processes)
+        path = save_bad_update(self.run.path, facts, made.group, self.pairs.tokenizer, self.processes)
         what = (
-            f"step {progress.step}, learning rate {rate:.2e}: the loss is {float(likelihood):g}, the gradient's norm "
-            f"{float(norm):g}; the batch is in {path}"
+            f"step {made.step}, learning rate {made.rate:.2e}: the loss is {outcome.likelihood:g}, the gradient's norm "
+            f"{outcome.norm:g}; the batch is in {path}"
         )
-        if progress.skipped <= self.settings.skip_nonfinite:
-            self.bar.say(f"{what}; the update is left out ({progress.skipped} in a row)")
-            return False
-        raise Failure(f"{what}. A lower schedule.learning_rate may help, or trainer.skip_nonfinite=K")
+        skipped = self.progress.skipped
+        if skipped > self.settings.skip_nonfinite:
+            raise Failure(f"{what}. A lower schedule.learning_rate may help, or trainer.skip_nonfinite=K")
+        self.bar.say(f"{what}; the update is left out ({skipped} in a row)")
 
     def log(self) -> None:
         """Records the training loss since the last record, unless every update since then was left out."""
+        self.settle()
         if self.window.num_steps == 0:
             return
         progress = self.progress
@@ -280,7 +286,7 @@ class Loop:
         total, num_tokens = 0.0, 0
         for batch in self.validation:
             with out_of_memory(self.progress.step, batch):
-                total += float(self.loss(batch)[1])
+                total += float(self.updater.loss(batch)[1])
             num_tokens += batch.num_tokens
         total, all_tokens = self.processes.sum(total, num_tokens)
         if not math.isfinite(total):
@@ -298,6 +304,7 @@ class Loop:
 
     def save(self) -> None:
         """Writes the last checkpoint: all that belongs to this step has been done."""
+        self.settle()
         progress = self.progress
         progress.schedule = self.schedule.state()
         progress.window = self.window.state(self.processes)

@@ -76,7 +76,7 @@ class _LinearCrossEntropy(Function):
 
 
 def linear_cross_entropy(
-    readouts: Tensor, output: nn.Linear, target: Tensor, mask: Tensor, *, label_smoothing: float
+    readouts: Tensor, output: nn.Linear, target: Tensor, places: Tensor, *, label_smoothing: float
 ) -> tuple[Tensor, Tensor]:
     """The loss to minimise and the plain negative log-likelihood, both summed over real tokens, in nats.
 
@@ -87,7 +87,8 @@ def linear_cross_entropy(
         readouts: (B, T, E), from which `output` predicts; under autocast its products are as everywhere else.
         output: the output layer, E -> V.
         target: (B, T) ids.
-        mask: (B, T), True = a real token; the others count nothing, and nothing is computed for them.
+        places: (N,) those of the real tokens among all B · T, each once; the others count nothing, and nothing is
+            computed for them.
         label_smoothing: ε, from 0 to below 1.
 
     Raises:
@@ -103,7 +104,10 @@ def linear_cross_entropy(
         layer = [parameter.detach() for parameter in layer]
     with torch.autocast(kind, enabled=False):
         loss, likelihood = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            readouts[mask], *layer, target[mask], label_smoothing
+            readouts.flatten(0, 1).index_select(0, places),
+            *layer,
+            target.flatten().index_select(0, places),
+            label_smoothing,
         )
     return loss, likelihood
 
@@ -117,10 +121,10 @@ class Objective(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(
-        self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_mask: Tensor
+        self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_places: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The two sums of `linear_cross_entropy`, of a batch's tensors."""
+        """The two sums of `linear_cross_entropy`, of `Batch.tensors`."""
         readouts = self.model.readouts(source, source_mask, target_input)  # (B, T, E)
         return linear_cross_entropy(
-            readouts, self.model.vocabulary.output, target_output, target_mask, label_smoothing=self.label_smoothing
+            readouts, self.model.vocabulary.output, target_output, target_places, label_smoothing=self.label_smoothing
         )

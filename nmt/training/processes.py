@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from nmt.failure import Failure
@@ -84,6 +84,12 @@ class Processes:
         total = torch.tensor(numbers, dtype=torch.float64)
         distributed.all_reduce(total)
         return total.tolist()
+
+    def sum_on_device(self, number: Tensor) -> Tensor:
+        """The number (), where it is, summed over the processes; on a GPU nobody waits for it."""
+        if self.size > 1:
+            distributed.all_reduce(number)
+        return number
 
     def spread(self, value: Value) -> Value:
         """The first process's value, in all of them."""

@@ -10,19 +10,21 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nmt.data.batch import Batch
+from nmt.data.batch import Batch, places_of
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.faults import out_of_memory
 from nmt.training.loss import Objective
 from nmt.training.pairs import Pairs
+from nmt.training.processes import Processes
 from nmt.training.schedule import Schedule
 from nmt.training.trainer import Trainer
+from nmt.training.update import Updater
 
 NUM_STEPS = 150
 """At most so many on the sentences that are learned by heart."""
@@ -105,6 +107,16 @@ class Rehearsal:
     schedule: Schedule
     pairs: Pairs
     clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.updater = Updater(
+            model=self.model,
+            objective=Objective(self.model, label_smoothing=self.settings.label_smoothing),
+            optimizer=self.optimizer,
+            autocast=partial(self.settings.autocast, self.model.device),
+            clip_norm=self.settings.clip_norm,
+            processes=Processes(),
+        )
 
     def largest(self) -> Batch:
         """The batch of the first epoch with the most positions, padding included."""
@@ -202,29 +214,11 @@ class Rehearsal:
             ValueError: in the optimizer's first step, a parameter gets no gradient or none that is finite.
             Failure: the memory ran out.
         """
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        with out_of_memory(1, batch):
-            loss, likelihood = self._loss(batch)
-            (loss / batch.num_tokens).backward()  # type: ignore[no-untyped-call]
-        if not self.optimizer.state:
+        first = not self.optimizer.state
+        outcome = self.updater.update([batch], rate=rate, step=1)
+        if first:
             check_gradients(self.model)
-        limit = self.settings.clip_norm if self.settings.clip_norm is not None else float("inf")
-        nn.utils.clip_grad_norm_(self.model.parameters(), limit)
-        self.optimizer.step()
-        return float(likelihood) / batch.num_tokens
-
-    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The loss and the negative log-likelihood, summed over tokens."""
-        batch = batch.to(self.model.device)
-        objective = Objective(self.model, label_smoothing=self.settings.label_smoothing)
-        with self.settings.autocast(self.model.device):
-            loss, likelihood = objective(
-                batch.source, batch.source_mask, batch.target_input, batch.target_output, batch.target_mask
-            )
-        return loss, likelihood
+        return outcome.read().likelihood / batch.num_tokens
 
     def _activations(self, batch: Batch) -> int:
         """Bytes that a forward pass keeps for the backward one, each storage counted once."""
@@ -241,7 +235,7 @@ class Rehearsal:
 
         self.model.train()
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            self._loss(batch)
+            self.updater.loss(batch)
         return sum(kept.values())
 
 
@@ -249,7 +243,8 @@ def first_rows(batch: Batch, count: int) -> Batch:
     """The first `count` sentences of a batch, as wide as they were in it."""
     names = ("source", "source_mask", "target_input", "target_output", "target_mask")
     tensors = {name: getattr(batch, name)[:count] for name in names}
-    return replace(batch, **tensors, num_tokens=int(tensors["target_mask"].sum()), rows=batch.rows[:count])
+    places = places_of(tensors["target_mask"])
+    return replace(batch, **tensors, target_places=places, num_tokens=len(places), rows=batch.rows[:count])
 
 
 def check_gradients(model: Seq2Seq) -> None:

@@ -3,8 +3,9 @@ import torch
 
 from nmt import models
 from nmt.benchmark import plain
-from nmt.benchmark.training import own_loss, plain_loss
+from nmt.benchmark.training import PlainObjective
 from nmt.run import build
+from nmt.training.loss import Objective
 
 
 @pytest.fixture
@@ -23,13 +24,15 @@ def test_a_plain_model_is_of_the_same_kind_and_size(both):
 
 def test_a_plain_model_begins_with_a_loss_of_the_same_size(both, batch):
     own, other = both
-    expected = float(own_loss(0.1)(own, batch).detach())
-    assert float(plain_loss(0.1, pad_id=0)(other, batch).detach()) == pytest.approx(expected, rel=0.25)
+    expected, _ = Objective(own, label_smoothing=0.1)(*batch.tensors)
+    found, _ = PlainObjective(other, label_smoothing=0.1)(*batch.tensors)
+    assert found.item() == pytest.approx(expected.item(), rel=0.25)
 
 
 def test_the_losses_are_the_same(both, batch):
     own, _ = both
-    torch.testing.assert_close(plain_loss(0.1, pad_id=0)(own, batch), own_loss(0.1)(own, batch))
+    expected, found = (kind(own, label_smoothing=0.1)(*batch.tensors)[0] for kind in (Objective, PlainObjective))
+    torch.testing.assert_close(found, expected)
 
 
 def test_a_plain_step_equals_its_teacher_forcing(both, batch):
@@ -54,6 +57,6 @@ def test_a_plain_models_padding_changes_nothing(both, batch):
 
 def test_every_parameter_of_a_plain_model_learns(both, batch):
     _, model = both
-    plain_loss(0.1, pad_id=0)(model, batch).backward()
+    PlainObjective(model, label_smoothing=0.1)(*batch.tensors)[0].backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, name

@@ -7,8 +7,11 @@ import torch
 from torch import nn
 
 from nmt import models
-from nmt.benchmark.training import Learner, Round, measure_training, own_loss, percentiles, step_flops
+from nmt.benchmark.training import Round, measure_training, percentiles, step_flops
 from nmt.run import build
+from nmt.training.loss import Objective
+from nmt.training.processes import Processes
+from nmt.training.update import Updater
 
 
 class Projection(nn.Module):
@@ -53,16 +56,23 @@ def test_operations_of_attention_and_recurrence_are_counted(batch, description):
 
 
 def recording(name, log, description):
-    """A learner that writes down when it is made, and each batch that it learns from."""
+    """An updater that writes down when it is made, and each batch that it learns from."""
     model = build(description, models)
 
-    def loss(model, batch):
-        log.append((name, batch))
-        return own_loss(0.1)(model, batch)
+    class Recording(Updater):
+        def update(self, group, **options):
+            log.extend((name, batch) for batch in group)
+            return super().update(group, **options)
 
     log.append((name, "made"))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    return Learner(model=model, loss=loss, optimizer=optimizer, autocast=contextlib.nullcontext, clip_norm=1.0)
+    return Recording(
+        model=model,
+        objective=Objective(model, label_smoothing=0.1),
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.0),
+        autocast=contextlib.nullcontext,
+        clip_norm=1.0,
+        processes=Processes(),
+    )
 
 
 @pytest.mark.parametrize("description", ["lstm_luong"], indirect=True)

@@ -48,6 +48,13 @@ def test_a_part_can_be_left_out(
     result = json.loads(out.read_text())
     assert "decoding" not in result
     assert result["precision"] == "bfloat16"
+    assert main(["benchmark", *tiny, "sentences=0", "vocab_size=1000"]) == 0
+    larger = json.loads(out.read_text())
+    assert larger["model"]["arguments"]["target_vocab_size"] == 1000
+    assert larger["model"]["parameters"] > result["model"]["parameters"] + 16 * 900
+    assert larger["training"]["model"]["flops_per_target_token"] > result["training"]["model"]["flops_per_target_token"]
+    assert main(["benchmark", *tiny, "sentences=0", "vocab_size=9"]) == 2
+    assert "vocab_size=9 must be at least the tokenizer's 40" in capsys.readouterr().err
     assert capsys.readouterr().out == ""
 
 
@@ -57,6 +64,7 @@ def test_a_part_can_be_left_out(
         ("rounds=0", "rounds=0 must be a whole number of at least 1"),
         ("steps=-1", "steps=-1 must be at least 0"),
         ("single_sentences=9", "single_sentences=9 must be from 1 to sentences=4"),
+        ("vocab_size=99", "vocab_size=99 makes pieces that mean nothing to decode: set sentences=0"),
         ("trainer.device=cuda:99", "device=cuda:99 is not there"),
         ("search=run", "choose another one"),
     ],

@@ -328,7 +328,7 @@ def test_safetensors(runs: list[RunFolder], name: str, outcome: Outcome) -> None
         optimizer = torch.optim.Adam(model.parameters())
         progress, tensors = read_checkpoint(run.last)
         restore(tensors, run.last, model, optimizer)
-        Window(model.device, progress.window)
+        Window(progress.window)
         History(run.path / "other.jsonl", tensorboard=None, records=progress.records, last_step=progress.step)
         update(model, optimizer)
 

@@ -13,6 +13,7 @@ from nmt.training.loss import linear_cross_entropy
 B, T, E, V = 3, 5, 4, 7
 TARGET = torch.randint(V, (B, T), generator=torch.Generator().manual_seed(2))
 MASK = torch.arange(T) < torch.tensor([[5], [2], [3]])
+PLACES = torch.tensor([0, 1, 2, 3, 4, 5, 6, 10, 11, 12])  # of the real tokens among B * T
 NUM_TOKENS = 10
 
 
@@ -38,7 +39,7 @@ def gradients(loss, readouts, output):
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1, 0.9])
 def test_values_and_gradients_are_torch_s(label_smoothing):
     readouts, output = parts()
-    loss, likelihood = linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=label_smoothing)
+    loss, likelihood = linear_cross_entropy(readouts, output, TARGET, PLACES, label_smoothing=label_smoothing)
     logits = output(readouts)[MASK]
     expected = F.cross_entropy(logits, TARGET[MASK], reduction="sum", label_smoothing=label_smoothing)
     torch.testing.assert_close(loss, expected, rtol=0.0, atol=1e-12)
@@ -54,7 +55,7 @@ def test_the_gradient_is_the_value_s_slope():
 
     def value(vectors, weight, bias):
         layer = SimpleNamespace(weight=weight, bias=bias)
-        return linear_cross_entropy(vectors, layer, TARGET, MASK, label_smoothing=0.2)[0]
+        return linear_cross_entropy(vectors, layer, TARGET, PLACES, label_smoothing=0.2)[0]
 
     inputs = [tensor.detach().requires_grad_() for tensor in (readouts, output.weight, output.bias)]
     assert torch.autograd.gradcheck(value, inputs)
@@ -65,8 +66,8 @@ def test_by_hand():
     with torch.no_grad():
         output.weight.copy_(torch.tensor([[0.0], [math.log(3.0)]]))
         output.bias.zero_()
-    one = torch.ones(1, 1, dtype=torch.bool)  # p = 1/4, 3/4
-    loss, likelihood = linear_cross_entropy(torch.ones(1, 1, 1), output, one.long(), one, label_smoothing=0.2)
+    one, first = torch.ones(1, 1, dtype=torch.int64), torch.tensor([0])  # p = 1/4, 3/4
+    loss, likelihood = linear_cross_entropy(torch.ones(1, 1, 1), output, one, first, label_smoothing=0.2)
     assert loss.item() == pytest.approx(-0.9 * math.log(3 / 4) - 0.1 * math.log(1 / 4))
     assert likelihood.item() == pytest.approx(-math.log(3 / 4))
 
@@ -74,7 +75,7 @@ def test_by_hand():
 def test_a_table_that_is_tied_receives_both_gradients():
     _, output = parts()
     ids = torch.arange(V).expand(2, V)
-    arguments = ids.flip(1), torch.ones(2, V, dtype=torch.bool)
+    arguments = ids.flip(1), torch.arange(2 * V)
     loss, _ = linear_cross_entropy(F.embedding(ids, output.weight), output, *arguments, label_smoothing=0.1)
     logits = output(F.embedding(ids, output.weight))
     expected = F.cross_entropy(logits.flatten(0, 1), ids.flip(1).flatten(), reduction="sum", label_smoothing=0.1)
@@ -84,9 +85,9 @@ def test_a_table_that_is_tied_receives_both_gradients():
 
 def test_what_is_masked_counts_nothing():
     readouts, output = parts()
-    first = linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=0.1)
+    first = linear_cross_entropy(readouts, output, TARGET, PLACES, label_smoothing=0.1)
     other = readouts.detach().masked_fill(~MASK.unsqueeze(-1), 99.0)
-    second = linear_cross_entropy(other, output, TARGET.masked_fill(~MASK, 0), MASK, label_smoothing=0.1)
+    second = linear_cross_entropy(other, output, TARGET.masked_fill(~MASK, 0), PLACES, label_smoothing=0.1)
     assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
     gradient, _, _ = gradients(first[0], readouts, output)
     assert bool((gradient[~MASK] == 0).all())
@@ -95,9 +96,9 @@ def test_what_is_masked_counts_nothing():
 
 def test_without_a_gradient_the_values_are_the_same():
     readouts, output = parts()
-    expected = linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=0.1)
+    expected = linear_cross_entropy(readouts, output, TARGET, PLACES, label_smoothing=0.1)
     with torch.no_grad():
-        found = linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=0.1)
+        found = linear_cross_entropy(readouts, output, TARGET, PLACES, label_smoothing=0.1)
     assert not found[0].requires_grad and not expected[1].requires_grad
     assert torch.equal(found[0], expected[0]) and torch.equal(found[1], expected[1])
 
@@ -106,10 +107,10 @@ def test_bf16_readouts_are_summed_in_float32():
     readouts, output = parts(torch.float32)
     rounded = readouts.detach().bfloat16().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):  # which would round the sums as well
-        loss, likelihood = linear_cross_entropy(rounded, output, TARGET, MASK, label_smoothing=0.1)
-        inside, _ = linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=0.1)
+        loss, likelihood = linear_cross_entropy(rounded, output, TARGET, PLACES, label_smoothing=0.1)
+        inside, _ = linear_cross_entropy(readouts, output, TARGET, PLACES, label_smoothing=0.1)
     assert loss.dtype == likelihood.dtype == torch.float32
-    expected, _ = linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=0.1)
+    expected, _ = linear_cross_entropy(readouts, output, TARGET, PLACES, label_smoothing=0.1)
     assert torch.equal(inside, loss)  # autocast's products are in bf16, whatever a normalisation leaves
     torch.testing.assert_close(loss, expected, rtol=0.02, atol=0.0)
     found = gradients(loss, rounded, output)
@@ -123,8 +124,8 @@ def test_extreme_logits_stay_finite():
     with torch.no_grad():
         output.weight.copy_(torch.tensor([[1e4], [-1e4], [0.0]]))
         output.bias.zero_()
-    one = torch.ones(1, 1, dtype=torch.bool)
-    loss, likelihood = linear_cross_entropy(torch.ones(1, 1, 1), output, one.long(), one, label_smoothing=0.1)
+    one, first = torch.ones(1, 1, dtype=torch.int64), torch.tensor([0])
+    loss, likelihood = linear_cross_entropy(torch.ones(1, 1, 1), output, one, first, label_smoothing=0.1)
     assert likelihood.item() == pytest.approx(2e4)
     assert loss.isfinite()
     assert torch.autograd.grad(loss, output.weight)[0].isfinite().all()
@@ -148,8 +149,8 @@ def test_the_logits_are_never_there_all_at_once(monkeypatch):
     output = nn.Linear(E, 50)
     readouts = torch.randn(8, 5, E, requires_grad=True)
     with Largest() as largest:
-        everywhere = torch.ones(8, 5, dtype=torch.bool)
-        loss, _ = linear_cross_entropy(readouts, output, everywhere.long(), everywhere, label_smoothing=0.1)
+        ones = torch.ones(8, 5, dtype=torch.int64)
+        loss, _ = linear_cross_entropy(readouts, output, ones, torch.arange(40), label_smoothing=0.1)
         loss.backward()
     assert largest.size == 50 * E  # W, and not 40 x 50
 
@@ -169,7 +170,7 @@ def test_no_gradient_is_computed_where_none_is_asked_for():
     counts = []
     for no_gradient in (torch.no_grad, torch.enable_grad):
         with no_gradient(), Products() as products:
-            linear_cross_entropy(readouts.detach(), output, TARGET, MASK, label_smoothing=0.1)
+            linear_cross_entropy(readouts.detach(), output, TARGET, PLACES, label_smoothing=0.1)
         counts.append(products.count)
     chunks = -(-NUM_TOKENS // max(1, module.CHUNK["cpu"] // V))
     assert counts == [chunks, 4 * chunks]
@@ -179,4 +180,4 @@ def test_no_gradient_is_computed_where_none_is_asked_for():
 def test_smoothing_out_of_range(label_smoothing):
     readouts, output = parts()
     with pytest.raises(ValueError, match=r"label_smoothing=.* must be a probability from 0 to below 1"):
-        linear_cross_entropy(readouts, output, TARGET, MASK, label_smoothing=label_smoothing)
+        linear_cross_entropy(readouts, output, TARGET, PLACES, label_smoothing=label_smoothing)

@@ -188,9 +188,7 @@ def test_a_process_without_a_sentence_stands_in(encoded: datasets.Dataset, token
     assert first.source.tolist() == second.source.tolist()
     for name in ("LuongLSTM", "Transformer"):
         model = bench.make_model(name, dropout=0.0, seed=1)
-        loss, likelihood = Objective(model, label_smoothing=0.1)(
-            second.source, second.source_mask, second.target_input, second.target_output, second.target_mask
-        )
+        loss, likelihood = Objective(model, label_smoothing=0.1)(*second.tensors)
         assert loss.item() == likelihood.item() == 0
         loss.backward()
         assert all(parameter.grad is not None and not parameter.grad.any() for parameter in model.parameters())

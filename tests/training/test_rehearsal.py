@@ -102,7 +102,7 @@ def test_what_is_kept_is_counted_once(rehearse: Rehearse) -> None:
         product = hidden * hidden
         return product.sum(), product
 
-    trial._loss = loss  # type: ignore[method-assign]
+    trial.updater.loss = loss  # type: ignore[method-assign]
     assert trial._activations(trial.largest()) == 8 * 4 * 4
 
 

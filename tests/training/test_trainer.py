@@ -1,5 +1,7 @@
 import json
+import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -178,6 +180,13 @@ class Spoiled:
         return gradient * self.bad if self.calls in self.updates else gradient
 
 
+@pytest.fixture(params=["at once", "late"])
+def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an update came to is looked at before the next one is made, or, as on a GPU, behind it."""
+    monkeypatch.setitem(nmt.training.loop.UNREAD, "cpu", int(request.param == "late"))
+
+
+@pytest.mark.usefixtures("reading")
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_gradient_that_is_not_finite_ends_the_run(bench: Any, bad: float) -> None:
     model = Spoiled(bench, bad, [5]).model
@@ -188,6 +197,7 @@ def test_a_gradient_that_is_not_finite_ends_the_run(bench: Any, bad: float) -> N
     assert bench.fit(max_steps=4).step == 4  # and the last checkpoint is good
 
 
+@pytest.mark.usefixtures("reading")
 def test_the_batch_of_a_bad_update_is_kept(bench: Any) -> None:
     bad = batch_of(bench.tokenizer, *RIGHT)
     pairs = FixedPairs(batch_of(bench.tokenizer, *LEFT), bad)
@@ -205,6 +215,7 @@ def test_the_batch_of_a_bad_update_is_kept(bench: Any) -> None:
     assert spelled == {"source": " four five six seven</s>", "target": " vier fünf sechs sieben</s>"}
 
 
+@pytest.mark.usefixtures("reading")
 def test_bad_updates_are_left_out_up_to_so_many_in_a_row(bench: Any, new_bench: Callable[[str], Any]) -> None:
     other = new_bench("other")
     settings: dict[str, Any] = {"skip_nonfinite": 2, "log_every": 1, "validate_every": 100}
@@ -222,6 +233,30 @@ def test_an_update_that_is_left_out_changes_nothing(bench: Any) -> None:
     before = weights_of(model)
     bench.fit(model=model, max_steps=2, skip_nonfinite=2)
     assert same(weights_of(model), before)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_late_look_changes_nothing(
+    bench: Any, new_bench: Callable[[str], Any], fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the weights nor the records, nor what is told of updates that were left out, nor where a run goes on."""
+    late = new_bench("late")
+    settings: dict[str, Any] = {"skip_nonfinite": 2, "log_every": 2, "validate_every": 5, "save_every": 3}
+    for one, unread in ((bench, 0), (late, 1)):
+        monkeypatch.setitem(nmt.training.loop.UNREAD, "cpu", unread)
+        # It is stopped after step 7: what is made of updates by a kernel of its own counts those left out too.
+        for stop_at, bad in ((7 if fused else 4, [1, 3, 4]), (None, [1, 4])):
+            model, adam = Spoiled(one, float("nan"), bad).model, partial(torch.optim.Adam, fused=fused)
+            one.fit(model=model, max_steps=12, stop_at=stop_at, optimizer=adam, **settings)
+    assert same(weights_of(late.model), weights_of(bench.model))
+    times = {"seconds", "tokens_per_second"}
+    records = [
+        [{key: record[key] for key in record.keys() - times} for record in one.records("train")]
+        for one in (bench, late)
+    ]
+    assert records[0] == records[1]
+    told = [re.findall(r"step (\d+), .*left out \((\d) in a row\)", one.said.read_text()) for one in (bench, late)]
+    assert told[0] == told[1] == [("1", "1"), ("3", "1"), ("4", "2"), ("8", "1"), ("11", "1")]
 
 
 def test_a_validation_loss_that_is_not_finite_ends_the_run(bench: Any) -> None:
