@@ -1,11 +1,23 @@
 """What a CUDA device must do as a CPU does."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from nmt import models
 from nmt.cli import main
+from nmt.data.batch import Batch
+from nmt.models import Seq2Seq
+from nmt.run import build
+from nmt.training.loss import Objective
+from nmt.training.processes import Processes
+from nmt.training.update import Updater
 from nmt.translator import Translator
 
 pytestmark = [
@@ -33,3 +45,42 @@ def test_a_run_of_a_gpu_translates_alike_on_a_cpu(
     here, there = (Translator.load(run, device=device).translate(lines) for device in ("cpu", "cuda"))
     assert [translation.text for translation in here] == [translation.text for translation in there]
     assert main(["train", *data, *tiny_models[model], *training, f"run={run}", "resume=true"]) == 0
+
+
+def updater_of(description: dict[str, Any], autocast: Callable[[], AbstractContextManager[object]]) -> Updater:
+    model: Seq2Seq = build(description, models).to("cuda")
+    return Updater(
+        model=model,
+        objective=Objective(model, label_smoothing=0.1),
+        optimizer=torch.optim.AdamW(model.parameters(), fused=True),
+        autocast=autocast,
+        clip_norm=1.0,
+        processes=Processes(),
+    )
+
+
+def test_an_update_never_waits_for_the_gpu(description: dict[str, Any], batch: Batch) -> None:
+    updater = updater_of(description, partial(torch.autocast, "cuda", torch.bfloat16))
+    pinned = replace(
+        batch, **{name: value.pin_memory() for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
+    )
+    updater.update([pinned], rate=0.01, step=1).read()  # what is set up once may wait
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        unread = [updater.update([pinned], rate=0.01, step=step) for step in (2, 3)]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    outcomes = [one.read() for one in unread]
+    assert all(outcome.made for outcome in outcomes)
+    assert outcomes[1].likelihood < outcomes[0].likelihood
+
+
+def test_a_gpu_leaves_out_an_update_that_is_not_finite(description: dict[str, Any], batch: Batch) -> None:
+    updater = updater_of(description, nullcontext)
+    model = updater.model
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    handle = model.vocabulary.output.bias.register_hook(lambda gradient: gradient * float("nan"))
+    assert not updater.update([batch], rate=0.01, step=1).read().made
+    assert all(map(torch.equal, model.parameters(), before))
+    handle.remove()
+    assert updater.update([batch], rate=0.01, step=1).read().made
