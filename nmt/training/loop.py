@@ -283,12 +283,12 @@ class Loop:
             Failure: the loss is not finite.
         """
         self.model.eval()
-        total, num_tokens = 0.0, 0
+        sums, num_tokens = torch.zeros((), dtype=torch.float64, device=self.model.device), 0
         for batch in self.validation:
             with out_of_memory(self.progress.step, batch):
-                total += float(self.updater.loss(batch)[1])
+                sums += self.updater.loss(batch)[1]
             num_tokens += batch.num_tokens
-        total, all_tokens = self.processes.sum(total, num_tokens)
+        total, all_tokens = self.processes.sum(float(sums), num_tokens)
         if not math.isfinite(total):
             raise Failure(f"step {self.progress.step}: the validation loss is {total:g}")
         return total / all_tokens, self.validate(self.model)

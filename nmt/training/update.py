@@ -137,7 +137,7 @@ class Updater:
             nn.utils.clip_grads_with_norm_(self.model.parameters(), self.clip_norm, norm)
         if self.optimizer.defaults.get("fused"):
             # As torch.amp.GradScaler tells a fused optimizer that a gradient is not finite, by a number on the device.
-            vars(self.optimizer)["found_inf"] = bad.clamp(max=1.0)
+            self.optimizer.found_inf = bad.clamp(max=1.0)  # type: ignore[attr-defined]
             self.optimizer.step()
         elif not bool(bad):
             self.optimizer.step()
