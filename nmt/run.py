@@ -249,12 +249,14 @@ class RunFolder:
             ValueError: the description or the weights are damaged or do not fit each other.
         """
         from nmt import models
+        from nmt.models.unfilled import Unfilled
 
         description = self.description("model")
         shapes = read_shapes(self.best)
         try:
-            check_size(description, models, shapes)
-            model: Seq2Seq = build(description, models)
+            with Unfilled():
+                check_size(description, models, shapes)
+                model: Seq2Seq = build(description, models)
         except ValueError as error:
             raise ValueError(f"{self.path / 'model.json'}: {error}") from None
         load_weights(model, self.best)

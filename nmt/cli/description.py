@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from nmt import search
-from nmt.data.corpus import Corpus
 from nmt.run import Description, RunFolder, build
 from nmt.translator import Translator
+
+if TYPE_CHECKING:  # it brings in the library `datasets`, for which `nmt translate` must not wait
+    from nmt.data.corpus import Corpus
 
 
 def describe(config: DictConfig) -> Description:

@@ -64,9 +64,12 @@ class SinusoidalPositions(nn.Module):
         check_sizes(model_size=model_size, max_length=max_length)
         if model_size % 2:
             raise ValueError(f"model_size={model_size} must be even: each frequency has a sine and a cosine")
-        frequencies = torch.exp(-math.log(10_000) * torch.arange(0, model_size, 2) / model_size)  # (D/2,)
-        angles = torch.arange(max_length).unsqueeze(1) * frequencies  # (max_length, D/2)
-        self.register_buffer("table", torch.cat([angles.sin(), angles.cos()], dim=1), persistent=False)
+        table = torch.empty(max_length, model_size)
+        if not table.is_meta:  # there only shapes count, and to calculate torch would import its compiler
+            frequencies = torch.exp(-math.log(10_000) * torch.arange(0, model_size, 2) / model_size)  # (D/2,)
+            angles = torch.arange(max_length).unsqueeze(1) * frequencies  # (max_length, D/2)
+            torch.cat([angles.sin(), angles.cos()], dim=1, out=table)
+        self.register_buffer("table", table, persistent=False)
 
     def forward(self, inputs: Tensor, *, start: int = 0) -> Tensor:
         """Inputs (B, T, D) whose first position is `start`."""

@@ -97,6 +97,20 @@ def translate(
     return code, captured.out, captured.err.decode("utf-8")
 
 
+@pytest.mark.parametrize("kind", ["trained_run", "babbling_run"])
+def test_what_translating_does_not_need_is_never_imported(kind: str, request: pytest.FixtureRequest) -> None:
+    run = request.getfixturevalue(kind)
+    code = "import sys; from nmt.cli import main; code = main(sys.argv[1:]); print(*sys.modules); sys.exit(code)"
+    command = [sys.executable, "-c", code, "translate", f"run={run}", "device=cpu"]
+    done = subprocess.run(command, input="one two\n", capture_output=True, text=True, check=True)
+    imported = done.stdout.split("\n")[1].split()
+    assert "torch" in imported
+    # Together they take longer than all the rest, torch included.
+    unneeded = {"datasets", "pandas", "pyarrow", "torch._dynamo", "torch._inductor", "sympy"}
+    unneeded |= {"matplotlib", "sacrebleu", "rich", "nmt.training", "nmt.evaluation", "nmt.report"}
+    assert unneeded & set(imported) == set()
+
+
 def test_lines_keep_their_number_and_order(
     trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
