@@ -1,12 +1,14 @@
 """Segmentations drawn at random: subword regularization for unigram models, BPE-dropout for BPE models.
 
 SentencePiece can draw too, but what it draws differs from process to process, whatever its seed. Here a draw is a
-function of the text and of one seed alone, so that a run that goes on in another process, or that is shared out among
-several, learns from the very same pieces.
+function of the sentence and of one number alone, so that a run that goes on in another process, or that is shared out
+among several, learns from the very same pieces.
 
-A piece never reaches over the beginning of a word, so words are segmented one by one, and what is known about a word is
-kept for its next occurrence. Nothing is approximated: every occurrence is drawn from the whole distribution. Characters
-that the model does not know come out as the library has them: one `unk` a run of them, or their UTF-8 bytes.
+A sentence comes as its best pieces. A piece never reaches over the beginning of a word, so words are segmented one by
+one. What can become of a word is worked out when it comes for the first time; from there on, all words of a batch are
+drawn side by side (numpy), so that the thread that makes batches takes little from the one that trains. Nothing is
+approximated: every occurrence is drawn from the whole distribution. What stands for characters that the model does not
+know, `unk` or bytes, stays as it is.
 
 References: Kudo (2018, https://arxiv.org/abs/1804.10959, §3.2); Provilkov et al. (2020,
 https://arxiv.org/abs/1910.13267, Algorithm 1).
@@ -15,26 +17,27 @@ https://arxiv.org/abs/1910.13267, Algorithm 1).
 from __future__ import annotations
 
 import math
-import random
 from abc import ABC, abstractmethod
-from bisect import bisect
-from collections.abc import Callable, Sequence
-from functools import lru_cache
-from heapq import heapify, heappop, heappush
-from itertools import groupby
+from array import array
+from collections.abc import Sequence
+from itertools import accumulate, pairwise, repeat
 from typing import Any
 
-WORDS = 2**15
-"""Words that are remembered, at up to 4 KB each; the one that was asked for longest ago goes first."""
+import numpy as np
+from numpy.typing import NDArray
 
-LONG = 100
-"""Words of more characters are not remembered: they hardly come back, and they take much memory."""
+from nmt.data.chance import Numbers, as_fractions, nth
 
-Chance = Callable[[], float]
-"""The next number of a random sequence, from 0 to below 1."""
+Ids = NDArray[np.int32]
 
-Arcs = tuple[list[float], list[int], list[tuple[int, ...]]]
-"""The pieces that may begin at a character: upper bounds of their chances but the last one's, their ends, their ids."""
+MOST_NUMBERS = 2**24
+"""When so many are remembered about words, some 100 MB with the words themselves, all is forgotten, and begins anew
+with the words that come. No draw depends on it."""
+
+NO_PIECE, NO_MERGE = -1, 2**31 - 1
+
+UNKNOWN, BYTES = "\ud800", 0xDC00
+"""What spells `unk`, and the first of 256 that spell bytes: halves of surrogate pairs, which occur in no piece."""
 
 
 class Subwords(ABC):
@@ -47,140 +50,259 @@ class Subwords(ABC):
 
     def __init__(self, processor: Any, *, alpha: float) -> None:
         self.alpha = alpha
-        self.unk_id: int = processor.unk_id()
-        self.pieces: dict[str, tuple[tuple[int], float]] = {}  # the id, as what a word's ids are put together from
-        self.bytes: dict[int, int] = {}
+        self.spelled: list[str] = []  # by id
+        self.ids: dict[str, int] = {}
+        self.scores: dict[str, float] = {}
         for id in range(processor.get_piece_size()):
             piece = processor.id_to_piece(id)
             if processor.is_byte(id):
-                self.bytes[int(piece[1:-1], 16)] = id  # it reads <0x41>
-            elif not (processor.is_control(id) or processor.is_unknown(id) or processor.is_unused(id)):
-                self.pieces[piece] = (id,), processor.get_score(id)
+                piece = chr(BYTES + int(piece[1:-1], 16))  # it reads <0x41>
+            elif processor.is_control(id) or processor.is_unknown(id) or processor.is_unused(id):
+                piece = UNKNOWN
+            self.spelled.append(piece)
+            self.scores[piece] = processor.get_score(id)
+            self.ids[piece] = id
+        self.ids[UNKNOWN] = processor.unk_id()
+        self.opens = np.array([piece.startswith("▁") for piece in self.spelled])
+        self.longest = max(map(len, self.ids))
+        self.words: dict[bytes, int] = {}
+        self.forget()
 
-    def draw(self, text: str, seed: str) -> list[int]:
-        """The piece ids of a text that SentencePiece has normalized ("▁The▁dog.")."""
-        chance = random.Random(seed).random
-        ids: list[int] = []
-        for word in text.split("▁")[1:]:
-            ids += self.draw_word("▁" + word, chance)
-        if self.unk_id in ids:
-            ids = [id for id, run in groupby(ids) for id in ([id] if id == self.unk_id else run)]
-        return ids
+    def draw(self, sentences: Sequence[Ids], seeds: Numbers) -> list[Ids]:
+        """Other pieces of the same sentences.
+
+        Args:
+            sentences: the ids of each in the best segmentation.
+            seeds: (sentences,) names each one's random numbers.
+        """
+        lengths = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
+        best = np.concatenate([*sentences, np.zeros(0, dtype=np.int32)])
+        ends = np.cumsum(lengths)
+        opens = self.opens[best]
+        opens[(ends - lengths)[lengths > 0]] = True
+        begins = np.flatnonzero(opens)  # (words,)
+        first = np.searchsorted(begins, ends - lengths)  # of each sentence, its first word's number in the batch
+        num_words = np.searchsorted(begins, ends) - first
+        places = np.arange(len(begins)) - np.repeat(first, num_words)  # of each word in its sentence
+        keys = nth(np.repeat(seeds, num_words), places.astype(np.uint64))
+        ids, counts = self.draw_words(self.known(best, begins), keys)
+        bounds = np.append(0, np.cumsum(counts))[np.append(first, len(begins))]
+        return [ids[begin:end] for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
+
+    def known(self, best: Ids, begins: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What `learn` says of the words that begin at these places."""
+        if self.is_full():
+            self.words = {}
+            self.forget()
+        text = best.tobytes()
+        cuts = (np.append(begins, len(best)) * best.itemsize).tolist()
+        words = [text[begin:end] for begin, end in pairwise(cuts)]
+        found = np.fromiter(map(self.words.get, words, repeat(-1)), dtype=np.int64, count=len(words))
+        for number in np.flatnonzero(found < 0).tolist():
+            word = words[number]
+            if word not in self.words:
+                self.words[word] = self.learn(np.frombuffer(word, dtype=np.int32).tolist())
+            found[number] = self.words[word]
+        return found
 
     @abstractmethod
-    def draw_word(self, word: str, chance: Chance) -> Sequence[int]:
-        """The piece ids of a word, its "▁" included."""
+    def learn(self, ids: list[int]) -> int:
+        """Works out what can become of a word, given by its best ids, and returns where it is remembered."""
 
-    def ids_of(self, piece: str) -> tuple[int, ...]:
-        """The id of a piece, or what stands for a character that is none."""
-        if piece in self.pieces:
-            return self.pieces[piece][0]
-        if self.bytes:
-            return tuple(self.bytes[byte] for byte in piece.encode())
-        return (self.unk_id,)
+    @abstractmethod
+    def draw_words(self, words: NDArray[np.int64], keys: Numbers) -> tuple[Ids, NDArray[np.int64]]:
+        """The ids of all words, one after the other, and how many each has.
+
+        Args:
+            words: where each is remembered.
+            keys: (words,) names each one's random numbers.
+        """
+
+    @abstractmethod
+    def is_full(self) -> bool:
+        """Whether no more should be remembered."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Begins with nothing remembered."""
 
 
 class UnigramSubwords(Subwords):
     """Draws a segmentation x with a probability in proportion to P(x)^alpha, among all that there are.
 
-    That is Kudo's Eq. 8 with l → ∞: by forward-filtering and backward-sampling, the other way round.
+    That is Kudo's Eq. 8 with l → ∞: by forward-filtering and backward-sampling, the other way round. An arc is a piece
+    that may stand at a place of a word. The arcs of a place follow one another, and a number from 0 to below 1 takes
+    the first one whose bound is above it. Arc 0 is the end of every word.
     """
 
     def __init__(self, processor: Any, *, alpha: float) -> None:
         super().__init__(processor, alpha=alpha)
-        self.longest = max(map(len, self.pieces), default=1)
-        self._remembered = lru_cache(maxsize=WORDS)(self.lattice)
+        self.weighted = {piece: (alpha * self.scores[piece], id) for piece, id in self.ids.items()}
 
-    def draw_word(self, word: str, chance: Chance) -> Sequence[int]:
-        lattice = self._remembered(word) if len(word) <= LONG else self.lattice(word)
-        ids: list[int] = []
-        position = 0
-        while position < len(word):
-            bounds, ends, pieces = lattice[position]
-            choice = bisect(bounds, chance()) if bounds else 0
-            ids += pieces[choice]
-            position = ends[choice]
-        return ids
+    def forget(self) -> None:
+        self.bounds, self.arc_ids, self.next = array("d", [1.0]), array("i", [-1]), array("i", [0])
 
-    def lattice(self, word: str) -> list[Arcs]:
-        """For each character the pieces that may begin there, with the chance of each."""
+    def is_full(self) -> bool:
+        return 4 * len(self.bounds) > MOST_NUMBERS
+
+    def learn(self, ids: list[int]) -> int:
+        word = "".join(map(self.spelled.__getitem__, ids))
         length = len(word)
-        lattice: list[Arcs] = [([], [], [])] * length
-        totals = [0.0] * (length + 1)  # log Σ P(x)^alpha over the segmentations of the rest of the word from here on
+        arcs = [0] * (length + 1)  # the first one of each place
+        totals = [-math.inf] * length + [0.0]  # log Σ P(x)^alpha over the segmentations of the rest of the word
         for start in reversed(range(length)):
-            found: list[tuple[int, float]] = []
+            found = []
             for end in range(start + 1, min(start + self.longest, length) + 1):
-                if (piece := self.pieces.get(word[start:end])) is not None:
-                    found.append((end, self.alpha * piece[1] + totals[end]))
-            if word[start] not in self.pieces:  # nothing else can stand there, so that its score does not matter
-                found = [(start + 1, totals[start + 1])]
-            best = max(score for _, score in found)
-            weights = [math.exp(score - best) for _, score in found]
-            total = math.fsum(weights)
-            totals[start] = best + math.log(total)
-            ends = [end for end, _ in found]
-            bounds = [math.fsum(weights[: index + 1]) / total for index in range(len(weights) - 1)]
-            lattice[start] = bounds, ends, [self.ids_of(word[start:end]) for end in ends]
-        return lattice
+                if (piece := self.weighted.get(word[start:end])) is not None:
+                    found.append((piece[0] + totals[end], end, piece[1]))
+            found.sort(reverse=True)  # the likely ones are met first
+            if not found or found[0][0] == -math.inf:
+                continue  # from here on the word cannot be spelled
+            sums = list(accumulate(math.exp(score - found[0][0]) for score, _, _ in found))
+            totals[start] = found[0][0] + math.log(sums[-1])
+            arcs[start] = len(self.bounds)
+            self.bounds.extend([part / sums[-1] for part in sums[:-1]] + [1.0])
+            self.arc_ids.extend([id for _, _, id in found])
+            self.next.extend([arcs[end] for _, end, _ in found])
+        return arcs[0]
+
+    def draw_words(self, words: NDArray[np.int64], keys: Numbers) -> tuple[Ids, NDArray[np.int64]]:
+        bounds, arc_ids, following = (np.asarray(numbers) for numbers in (self.bounds, self.arc_ids, self.next))
+        columns = [np.zeros((len(words), 0), dtype=np.int32)]
+        left, arcs = np.flatnonzero(words), words[words > 0]  # words that are not at their end yet
+        while len(left):
+            chances = as_fractions(nth(keys[left], np.uint64(len(columns))))
+            while (later := chances >= bounds[arcs]).any():
+                arcs = arcs + later
+            column = np.full((len(words), 1), -1, dtype=np.int32)
+            column[left, 0] = arc_ids[arcs]
+            columns.append(column)
+            arcs = following[arcs]
+            left, arcs = left[arcs > 0], arcs[arcs > 0]
+        table = np.concatenate(columns, axis=1)  # (words, most pieces), -1 behind those that have fewer
+        return table[table >= 0], np.count_nonzero(table >= 0, axis=1)
 
 
 class BpeSubwords(Subwords):
-    """Leaves each merge out with probability alpha, and asks anew after every merge that is made."""
+    """Leaves each merge out with probability alpha, and asks anew after every merge that is made.
+
+    So a word goes through a row of decisions, the best merge first. What is drawn is the distances between those that
+    leave one out: most words have none, and stay as they are. The others are merged side by side, one decision a turn.
+    """
 
     def __init__(self, processor: Any, *, alpha: float) -> None:
         super().__init__(processor, alpha=alpha)
-        self._remembered = lru_cache(maxsize=WORDS)(self.best)
+        scores = np.array([self.scores[piece] for piece in self.spelled])
+        order = np.unique(-scores, return_inverse=True)[1]  # equal ones alike
+        self.ranks = np.append(order, NO_MERGE).astype(np.int64)  # by id, the last one for no piece: [-1]
+        self.upto = np.array([1.0])
 
-    def draw_word(self, word: str, chance: Chance) -> Sequence[int]:
-        ids, num_merges = self._remembered(word) if len(word) <= LONG else self.best(word)
-        # How many merges are made before one is left out for the first time: for most words, all of them.
-        kept = self.draw_kept(chance)
-        return ids if kept >= num_merges else self.merge(word, kept, chance)[0]
+    def forget(self) -> None:
+        self.best, self.best_ends = array("i"), array("i", [0])  # the best ids of all words; word n's end at n + 1
+        self.char_ends = array("i", [0])  # likewise for their characters
+        self.pieces = array("i")  # (characters, longest + 2), the ids of the pieces of so many characters from there on
 
-    def draw_kept(self, chance: Chance) -> float:
-        """k or more with probability (1 - alpha)^k."""
-        if self.alpha <= 0:
-            return math.inf
-        return 0 if self.alpha >= 1 else int(math.log(1 - chance()) / math.log1p(-self.alpha))
+    def is_full(self) -> bool:
+        return len(self.pieces) > MOST_NUMBERS
 
-    def best(self, word: str) -> tuple[list[int], int]:
-        """The ids where no merge is left out, and the number of merges."""
-        return self.merge(word, math.inf, lambda: 1.0)
+    def learn(self, ids: list[int]) -> int:
+        word = "".join(map(self.spelled.__getitem__, ids))
+        none = [NO_PIECE] * (self.longest + 2)
+        for start in range(len(word)):
+            ends = range(start + 1, min(start + self.longest, len(word)) + 1)
+            found = [self.ids.get(word[start:end], NO_PIECE) for end in ends]
+            if found[0] == NO_PIECE:
+                found[0] = self.ids[UNKNOWN]
+            self.pieces.extend([NO_PIECE, *found, *none[len(found) + 1 :]])
+        self.best.extend(ids)
+        self.best_ends.append(len(self.best))
+        self.char_ends.append(self.char_ends[-1] + len(word))
+        return len(self.char_ends) - 2
 
-    def merge(self, word: str, kept: float, chance: Chance) -> tuple[list[int], int]:
-        """The ids after all merges, and their number: `kept` are made for sure, the next one in line is left out.
+    def draw_words(self, words: NDArray[np.int64], keys: Numbers) -> tuple[Ids, NDArray[np.int64]]:
+        ends, char_ends = np.asarray(self.best_ends), np.asarray(self.char_ends)
+        begins, counts = ends[words], ends[words + 1] - ends[words]
+        num_merges = char_ends[words + 1] - char_ends[words] - counts
+        distances = self.distances(keys, np.zeros(len(keys), dtype=np.uint64), most=int(num_merges.max(initial=0)))
+        changed = np.flatnonzero(distances < num_merges)
+        if len(changed):
+            ids, counts[changed] = self.merge(words[changed], keys[changed], distances[changed])
+            begins[changed] = len(self.best) + np.cumsum(counts[changed]) - counts[changed]
+        else:
+            ids = np.zeros(0, dtype=np.int32)
+        return np.concatenate([np.asarray(self.best), ids])[runs(begins, counts)], counts
 
-        From there on `chance` decides. Of several possible merges the one with the best score comes first, of equal
-        ones the leftmost.
+    def distances(self, keys: Numbers, turns: Numbers, *, most: int) -> NDArray[np.int64]:
+        """How many merges are made until one is left out, up to `most`: k or more with probability (1 - alpha)^k."""
+        while len(self.upto) < most + 1:
+            self.upto = np.append(self.upto, self.upto[-1] * (1 - self.alpha))
+        falling: NDArray[np.float64] = 1 - self.upto[1:]
+        return np.searchsorted(falling, as_fractions(nth(keys, turns)), side="right")
+
+    def merge(
+        self, words: NDArray[np.int64], keys: Numbers, distances: NDArray[np.int64]
+    ) -> tuple[Ids, NDArray[np.int64]]:
+        """What `draw_words` returns, of words whose first merge that is left out is at a certain distance.
+
+        Of several possible merges the one with the best score comes first, of equal ones the leftmost.
         """
-        parts: list[str | None] = list(word)
-        before, behind = list(range(-1, len(parts) - 1)), list(range(1, len(parts) + 1))
+        pieces = np.asarray(self.pieces).reshape(-1, self.longest + 2)
+        first, last = np.asarray(self.char_ends)[words], np.asarray(self.char_ends)[words + 1]
+        # The places between the characters of all words one after the other, each word's begin and end included. A
+        # piece is known by the place where it begins.
+        sizes = last - first + 1
+        rows = runs(first, sizes)
+        ends = np.cumsum(sizes) - 1
+        begins = ends - sizes + 1
+        rows[ends] = 0
+        is_end = np.zeros(len(rows), dtype=bool)
+        is_end[ends] = True
+        owners = np.repeat(np.arange(len(words)), sizes)
+        before, behind = np.arange(len(rows)) - 1, np.arange(len(rows)) + 1
+        before[0], behind[ends] = ends[-1], ends
 
-        def candidate(left: int, right: int) -> list[tuple[float, int, int, str]]:
-            if left < 0 or right >= len(parts):
-                return []
-            merged = f"{parts[left]}{parts[right]}"
-            return [(-self.pieces[merged][1], left, right, merged)] if merged in self.pieces else []
+        def merges(places: NDArray[np.int64]) -> NDArray[np.int64]:
+            """For the pieces at these places, how good it is to merge each with the next one, and the place itself."""
+            middles = behind[places]
+            lengths = np.minimum(behind[middles] - places, self.longest + 1)
+            found = np.where(is_end[middles], NO_PIECE, pieces[rows[places], lengths])
+            return self.ranks[found] << 32 | places
 
-        queue = [found for left in range(len(parts) - 1) for found in candidate(left, left + 1)]
-        heapify(queue)
-        num_merges = 0
-        omitted: list[tuple[float, int, int, str]] = []
-        while queue:
-            entry = heappop(queue)
-            _, left, right, merged = entry
-            if parts[right] is None or parts[left] is None or f"{parts[left]}{parts[right]}" != merged:
-                continue  # an earlier merge has taken one of them
-            if num_merges == kept or (num_merges > kept and chance() < self.alpha):
-                omitted.append(entry)
-                kept = -1  # from now on by chance
-                continue
-            parts[left], parts[right] = merged, None
-            behind[left] = behind[right]
-            if behind[left] < len(parts):
-                before[behind[left]] = left
-            num_merges += 1
-            for entry in (*omitted, *candidate(before[left], left), *candidate(left, behind[left])):
-                heappush(queue, entry)
-            omitted = []
-        return [id for part in parts if part is not None for id in self.ids_of(part)], num_merges
+        all_merges = merges(np.arange(len(rows)))
+        possible = all_merges.copy()  # without those that were left out since the last one was made
+        turns = np.zeros(len(words), dtype=np.uint64)
+        most = int(sizes.max())
+        while True:  # a turn is one decision for each word that has one left
+            best = np.minimum.reduceat(possible, begins)
+            left = np.flatnonzero(best < NO_MERGE << 32)
+            if not len(left):
+                break
+            places = best[left] & 0xFFFFFFFF
+
+            omits = distances[left] == 0
+            possible[places[omits]] = NO_MERGE << 32
+            omitting = left[omits]
+            turns[omitting] += np.uint64(1)
+            distances[omitting] = self.distances(keys[omitting], turns[omitting], most=most)
+
+            made, places = left[~omits], places[~omits]
+            distances[made] -= 1
+            middles = behind[places]
+            all_merges[middles] = NO_MERGE << 32
+            behind[places] = behind[middles]
+            before[behind[places]] = places
+            for changed in (places, before[places]):
+                all_merges[changed] = merges(changed)
+            merged = np.zeros(len(words), dtype=bool)
+            merged[made] = True
+            np.copyto(possible, all_merges, where=merged[owners])
+        # A place where a piece begins is the one before that where it ends.
+        opens = (before[behind] == np.arange(len(rows))) & ~is_end
+        places = np.flatnonzero(opens)
+        return pieces[rows[places], behind[places] - places], np.bincount(owners[places], minlength=len(words))
+
+
+def runs(begins: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """From each begin on so many whole numbers, one after the other: [5, 9], [3, 2] -> [5, 6, 7, 9, 10]."""
+    shifts: NDArray[np.int64] = np.repeat(begins - (np.cumsum(counts) - counts), counts)
+    return np.arange(len(shifts)) + shifts

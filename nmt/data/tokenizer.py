@@ -26,7 +26,8 @@ from typing import Any
 
 import sentencepiece
 
-from nmt.data.subwords import BpeSubwords, Subwords, UnigramSubwords
+from nmt.data.chance import Numbers
+from nmt.data.subwords import BpeSubwords, Ids, Subwords, UnigramSubwords
 from nmt.files import read_bytes, read_json, replacing, write_json
 
 FORMAT = 1
@@ -132,24 +133,25 @@ class Tokenizer:
         """The piece ids of each text, without bos and eos; empty text gives no ids."""
         return _encode(self._target, texts)
 
-    def sample_source(self, texts: Sequence[str], *, alpha: float, seeds: Sequence[str]) -> list[list[int]]:
-        """Like `encode_source`, with each segmentation drawn at random: subword regularization.
+    def redraw_source(self, sentences: Sequence[Ids], *, alpha: float, seeds: Numbers) -> list[Ids]:
+        """Other pieces of the same sentences, drawn at random: subword regularization.
 
-        A segmentation is a function of its text, its seed and alpha alone: whatever else is drawn, in any process.
+        A segmentation is a function of its sentence, its seed and alpha alone: whatever else is drawn, in any process.
 
         Args:
+            sentences: the ids of each, as `encode_source` finds them.
             alpha: unigram: how sharply likely segmentations are preferred (0.1 to 0.5 are usual; large means the best
                 one nearly always). BPE: the probability with which a merge is left out (0.1 is usual).
-            seeds: one a text, any strings.
+            seeds: (sentences,) names the random numbers of each, see `nmt.data.chance`.
 
         Raises:
             ValueError: see `check_alpha`.
         """
-        return self._sample("source", texts, alpha, seeds)
+        return self._redraw("source", sentences, alpha, seeds)
 
-    def sample_target(self, texts: Sequence[str], *, alpha: float, seeds: Sequence[str]) -> list[list[int]]:
-        """Like `sample_source`, for the target side."""
-        return self._sample("target", texts, alpha, seeds)
+    def redraw_target(self, sentences: Sequence[Ids], *, alpha: float, seeds: Numbers) -> list[Ids]:
+        """Like `redraw_source`, for the target side."""
+        return self._redraw("target", sentences, alpha, seeds)
 
     def check_alpha(self, alpha: float) -> None:
         """Raises ValueError if this kind of model cannot draw with `alpha`."""
@@ -158,15 +160,13 @@ class Tokenizer:
             what = "a probability" if self.model_type == "bpe" else "a number"
             raise ValueError(f"subword_alpha={alpha} must be {what} from 0 to {most} for model_type={self.model_type}")
 
-    def _sample(self, side: str, texts: Sequence[str], alpha: float, seeds: Sequence[str]) -> list[list[int]]:
+    def _redraw(self, side: str, sentences: Sequence[Ids], alpha: float, seeds: Numbers) -> list[Ids]:
         self.check_alpha(alpha)
-        processor = self._source if side == "source" else self._target
         key = ("source" if self.shared else side, alpha)
         if key not in self._subwords:
             kind = BpeSubwords if self.model_type == "bpe" else UnigramSubwords
-            self._subwords[key] = kind(processor, alpha=alpha)
-        draw = self._subwords[key].draw
-        return [draw(text, seed) for text, seed in zip(_normalized(processor, texts), seeds, strict=True)]
+            self._subwords[key] = kind(self._source if side == "source" else self._target, alpha=alpha)
+        return self._subwords[key].draw(sentences, seeds)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_subwords": {}}  # what was remembered about words stays behind
@@ -298,14 +298,6 @@ def _encode(processor: Any, texts: Sequence[str]) -> list[list[int]]:
         return list(processor.encode(list(texts), num_threads=1))
     except (TypeError, UnicodeEncodeError):  # lone surrogates, which no UTF-8 can spell
         return list(processor.encode(list(map(_whole, texts)), num_threads=1))
-
-
-def _normalized(processor: Any, texts: Sequence[str]) -> list[str]:
-    """The texts as the model sees them, with "▁" before every word."""
-    try:
-        return list(processor.normalize(list(texts)))
-    except (TypeError, UnicodeEncodeError, RuntimeError):
-        return list(processor.normalize(list(map(_whole, texts))))
 
 
 def _whole(text: str) -> str:

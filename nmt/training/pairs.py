@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.data.batch import Batch, make_batch, without_tokens
+from nmt.data.chance import nth
 from nmt.data.cleaning import Cleaning
 from nmt.data.encoding import Pieces
 from nmt.data.sampler import TokenBudgetSampler
+from nmt.data.subwords import Ids
 from nmt.data.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -74,7 +76,6 @@ class Pairs:
             batch_tokens=batch_tokens,
             seed=seed,
         )
-        self.texts = dataset.select_columns(["source", "target"])  # read only where it is cut up anew
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.subword_alpha = subword_alpha
@@ -115,18 +116,12 @@ class Pairs:
             pinned=self.pinned,
         )
 
-    def drawn(self, rows: NDArray[np.int64], epoch: int) -> tuple[list[list[int]], list[list[int]]]:
+    def drawn(self, rows: NDArray[np.int64], epoch: int) -> tuple[list[Ids], list[Ids]]:
         """The ids of both sides of some rows in a segmentation that is drawn for this epoch."""
-        texts = self.texts[rows.tolist()]
-        seeds = [f"{self.seed} {epoch} {row}" for row in rows]
-        sources = self.tokenizer.sample_source(
-            texts["source"], alpha=self.subword_alpha, seeds=[f"{seed} source" for seed in seeds]
-        )
-        targets = self.tokenizer.sample_target(
-            texts["target"], alpha=self.subword_alpha, seeds=[f"{seed} target" for seed in seeds]
-        )
-        # A drawn segmentation may be longer than the best one.
-        most = self.max_length - 1
+        seeds = nth(nth(np.uint64(self.seed), np.uint64(epoch)), rows.astype(np.uint64))
+        alpha, most = self.subword_alpha, self.max_length - 1  # a drawn segmentation may be longer than the best one
+        sources = self.tokenizer.redraw_source(self.sources[rows], alpha=alpha, seeds=nth(seeds, np.uint64(0)))
+        targets = self.tokenizer.redraw_target(self.targets[rows], alpha=alpha, seeds=nth(seeds, np.uint64(1)))
         return [ids[:most] for ids in sources], [ids[:most] for ids in targets]
 
 

@@ -1,13 +1,16 @@
+import itertools
 import math
 import os
 import random
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,8 +42,23 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     return made(request.param)
 
 
+def redrawn(
+    tokenizer: Tokenizer, texts: list[str], *, alpha: float, seeds: Sequence[int], side: str = "source"
+) -> list[list[int]]:
+    redraw = getattr(tokenizer, f"redraw_{side}")
+    return [ids.tolist() for ids in redraw(encoded(tokenizer, texts), alpha=alpha, seeds=numbers(seeds))]
+
+
+def encoded(tokenizer: Tokenizer, texts: list[str]) -> list[np.ndarray]:
+    return [np.array(ids, dtype=np.int32) for ids in tokenizer.encode_source(texts)]
+
+
+def numbers(seeds: Sequence[int]) -> np.ndarray:
+    return np.array(seeds, dtype=np.uint64)
+
+
 def frequencies(tokenizer: Tokenizer, text: str, *, alpha: float, draws: int) -> Counter[tuple[str, ...]]:
-    drawn = tokenizer.sample_source([text] * draws, alpha=alpha, seeds=[f"draw {number}" for number in range(draws)])
+    drawn = redrawn(tokenizer, [text] * draws, alpha=alpha, seeds=range(draws))
     return Counter(tuple(tokenizer.source_pieces(ids)) for ids in drawn)
 
 
@@ -103,14 +121,14 @@ def test_bpe_leaves_merges_out_as_the_algorithm_says(alpha: float) -> None:
 @given(text=st.text(alphabet=[*sorted(set("".join(TEXTS))), "ж", "😀", "▁"], max_size=30))
 def test_without_chance_bpe_is_the_library_s(text: str) -> None:
     for kind in ("bpe", "bpe with bytes"):
-        assert made(kind).sample_source([text], alpha=0.0, seeds=["any"]) == made(kind).encode_source([text])
+        assert redrawn(made(kind), [text], alpha=0.0, seeds=[7]) == made(kind).encode_source([text])
 
 
 @given(text=st.text(alphabet=[*sorted(set("".join(TEXTS))), "ж", "😀", "▁"], max_size=30))
 def test_a_large_alpha_draws_one_of_the_best(text: str) -> None:
     for kind in ("unigram", "unigram with bytes"):
         tokenizer = made(kind)
-        (best,), (drawn,) = tokenizer.encode_source([text]), tokenizer.sample_source([text], alpha=1000, seeds=["any"])
+        (best,), (drawn,) = tokenizer.encode_source([text]), redrawn(tokenizer, [text], alpha=1000, seeds=[7])
         score = sum(map(tokenizer._source.get_score, best))  # equal for both where two segmentations are equally good
         assert sum(map(tokenizer._source.get_score, drawn)) == pytest.approx(score, abs=0.05)
 
@@ -118,8 +136,8 @@ def test_a_large_alpha_draws_one_of_the_best(text: str) -> None:
 @given(text=st.text(max_size=40))
 def test_a_draw_spells_the_same_text(tokenizer: Tokenizer, text: str) -> None:
     (best,) = tokenizer.encode_target([text])
-    for seed in "abc":
-        (drawn,) = tokenizer.sample_target([text], alpha=0.3, seeds=[seed])
+    for seed in range(3):
+        (drawn,) = redrawn(tokenizer, [text], alpha=0.3, seeds=[seed], side="target")
         assert tokenizer.decode_target(drawn) == tokenizer.decode_target(best)
         assert not {tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id} & set(drawn)
 
@@ -129,7 +147,7 @@ def test_a_draw_spells_the_same_text(tokenizer: Tokenizer, text: str) -> None:
 )
 def test_strange_texts(tokenizer: Tokenizer, text: str) -> None:
     texts = [TEXTS[0], text, TEXTS[1]]
-    drawn = tokenizer.sample_source(texts, alpha=BEST[tokenizer.model_type], seeds=["a", "b", "c"])
+    drawn = redrawn(tokenizer, texts, alpha=BEST[tokenizer.model_type], seeds=[1, 2, 3])
     assert [drawn[0], drawn[2]] == tokenizer.encode_source([TEXTS[0], TEXTS[1]])
     assert tokenizer.decode_target(drawn[1]) == tokenizer.decode_target(tokenizer.encode_target([text])[0])
     assert len(drawn[1]) == len(tokenizer.encode_target([text])[0])
@@ -137,38 +155,53 @@ def test_strange_texts(tokenizer: Tokenizer, text: str) -> None:
 
 def test_an_unknown_run_is_one_piece_as_in_the_library() -> None:
     for kind in ("unigram", "bpe"):
-        (drawn,) = made(kind).sample_source(["the жжж😀 жo"], alpha=BEST[kind], seeds=["any"])
+        (drawn,) = redrawn(made(kind), ["the жжж😀 жo"], alpha=BEST[kind], seeds=[7])
         assert drawn == made(kind).encode_source(["the жжж😀 жo"])[0]
         assert drawn.count(made(kind).unk_id) == 2
 
 
 @given(data=st.data())
 def test_the_company_does_not_matter(tokenizer: Tokenizer, data: st.DataObject) -> None:
-    chosen = data.draw(st.lists(st.integers(0, len(TEXTS) - 1), max_size=6))
-    alone = [tokenizer.sample_source([TEXTS[index]], alpha=0.2, seeds=[f"{index}"])[0] for index in chosen]
-    together = tokenizer.sample_source(
-        [TEXTS[index] for index in chosen], alpha=0.2, seeds=[f"{index}" for index in chosen]
-    )
-    assert together == alone
+    texts = [*TEXTS, "", "жжж"]
+    chosen = data.draw(st.lists(st.integers(0, len(texts) - 1), max_size=6))
+    alone = [redrawn(tokenizer, [texts[index]], alpha=0.2, seeds=[index])[0] for index in chosen]
+    assert redrawn(tokenizer, [texts[index] for index in chosen], alpha=0.2, seeds=chosen) == alone
 
 
 def test_the_seed_decides(tokenizer: Tokenizer) -> None:
-    drawn = tokenizer.sample_source([TEXTS[3]] * 40, alpha=0.2, seeds=[f"{number}" for number in range(40)])
+    drawn = redrawn(tokenizer, [TEXTS[3]] * 40, alpha=0.2, seeds=range(40))
     assert len(set(map(tuple, drawn))) > 5
-    again = tokenizer.sample_source([TEXTS[3]] * 40, alpha=0.2, seeds=["17"] * 40)
-    assert again == [drawn[17]] * 40
+    assert redrawn(tokenizer, [TEXTS[3]] * 40, alpha=0.2, seeds=[17] * 40) == [drawn[17]] * 40
 
 
-def test_another_process_draws_the_same(tokenizer: Tokenizer, tmp_path) -> None:
+@pytest.mark.parametrize(("kind", "alpha"), [("unigram", 0.1), ("bpe", 0.5)])
+def test_each_occurrence_of_a_word_is_drawn_for_itself(kind: str, alpha: float) -> None:
+    tokenizer, draws = made(kind), 4000
+    counts: Counter[tuple[str, str]] = Counter()
+    for pieces, number in frequencies(tokenizer, "mother mother", alpha=alpha, draws=draws).items():
+        first, second = " ".join(pieces).strip("▁").split("▁")
+        counts[first.strip(), second.strip()] += number
+    firsts, seconds = (Counter[str]() for _ in range(2))
+    for (first, second), number in counts.items():
+        firsts[first] += number
+        seconds[second] += number
+    assert len(firsts) > 5
+    for first, second in itertools.product(firsts, seconds):
+        expected = firsts[first] * seconds[second] / draws
+        assert abs(counts[first, second] - expected) <= 5 * math.sqrt(expected) + 3, (first, second)
+
+
+def test_another_process_draws_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:
     tokenizer.save(tmp_path)
     code = (
-        "import sys, pathlib; from nmt.data.tokenizer import Tokenizer\n"
-        "texts = sys.stdin.read().splitlines()\n"
+        "import sys, pathlib; import numpy as np; from nmt.data.tokenizer import Tokenizer\n"
         "tokenizer = Tokenizer.load(pathlib.Path(sys.argv[1]))\n"
-        "tokenizer.sample_target(texts[::-1], alpha=0.5, seeds=['x'] * len(texts))\n"
-        "print(tokenizer.sample_source(texts, alpha=0.2, seeds=[f'{i}' for i in range(len(texts))]))"
+        "best = [np.array(ids, dtype=np.int32) for ids in tokenizer.encode_source(sys.stdin.read().splitlines())]\n"
+        "seeds = np.arange(len(best), dtype=np.uint64)\n"
+        "tokenizer.redraw_target(best[::-1], alpha=0.5, seeds=seeds)\n"
+        "print([ids.tolist() for ids in tokenizer.redraw_source(best, alpha=0.2, seeds=seeds)])"
     )
-    here = tokenizer.sample_source(TEXTS, alpha=0.2, seeds=[f"{number}" for number in range(len(TEXTS))])
+    here = redrawn(tokenizer, TEXTS, alpha=0.2, seeds=range(len(TEXTS)))
     for hash_seed in ("1", "2"):
         there = subprocess.run(
             [sys.executable, "-c", code, str(tmp_path)],
@@ -183,29 +216,46 @@ def test_another_process_draws_the_same(tokenizer: Tokenizer, tmp_path) -> None:
 
 @pytest.mark.parametrize(("kind", "alphas"), [("unigram", [1000, 0.5, 0.1, 0.0]), ("bpe", [0.0, 0.1, 0.3, 1.0])])
 def test_the_more_chance_the_more_pieces(kind: str, alphas: list[float]) -> None:
-    seeds = [f"{number}" for number in range(len(TEXTS))]
-    numbers = [sum(map(len, made(kind).sample_source(TEXTS, alpha=alpha, seeds=seeds))) for alpha in alphas]
-    assert all(more > 1.02 * fewer for fewer, more in pairwise(numbers))
-    assert numbers[0] == sum(map(len, made(kind).encode_source(TEXTS)))
+    seeds = range(len(TEXTS))
+    lengths = [sum(map(len, redrawn(made(kind), TEXTS, alpha=alpha, seeds=seeds))) for alpha in alphas]
+    assert all(more > 1.02 * fewer for fewer, more in pairwise(lengths))
+    assert lengths[0] == sum(map(len, made(kind).encode_source(TEXTS)))
 
 
-@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+DRAWERS = {"unigram": UnigramSubwords, "bpe": BpeSubwords}
+
+
+@pytest.mark.parametrize("kind", DRAWERS)
 def test_what_is_remembered_changes_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    seeds = [f"{number}" for number in range(len(TEXTS))]
-    first = made(kind).sample_source(TEXTS, alpha=0.2, seeds=seeds)
-    monkeypatch.setattr("nmt.data.subwords.WORDS", 2)
-    monkeypatch.setattr("nmt.data.subwords.LONG", 5)
-    for _ in range(2):
-        drawer = {"unigram": UnigramSubwords, "bpe": BpeSubwords}[kind](made(kind)._source, alpha=0.2)
-        texts = made(kind)._source.normalize(TEXTS)
-        assert [drawer.draw(text, seed) for text, seed in zip(texts, seeds, strict=True)] == first
-        assert drawer._remembered.cache_info().currsize == 2
+    first = redrawn(made(kind), TEXTS, alpha=0.2, seeds=range(len(TEXTS)))
+    monkeypatch.setattr("nmt.data.subwords.MOST_NUMBERS", 500)
+    drawer = DRAWERS[kind](made(kind)._source, alpha=0.2)
+    best, most, forgotten = encoded(made(kind), TEXTS), 0, 0
+    for number in [*range(len(TEXTS)), *reversed(range(len(TEXTS)))]:
+        known = len(drawer.words)
+        assert drawer.draw([best[number]], numbers([number]))[0].tolist() == first[number]
+        forgotten += len(drawer.words) < known
+        most = max(most, len(drawer.words))
+    assert forgotten > 5
+    assert most < len({word for text in TEXTS for word in text.split()}) / 2
+
+
+@pytest.mark.parametrize("kind", DRAWERS)
+def test_a_word_is_worked_out_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a batch takes ten times as long."""
+    drawer = DRAWERS[kind](made(kind)._source, alpha=0.2)
+    learned: list[list[int]] = []
+    learn = drawer.learn
+    monkeypatch.setattr(drawer, "learn", lambda ids: learned.append(ids) or learn(ids))
+    for seed in range(3):
+        drawer.draw(encoded(made(kind), TEXTS), numbers([seed] * len(TEXTS)))
+    assert len(learned) == len({word for text in TEXTS for word in text.split()})
 
 
 @pytest.mark.parametrize(("kind", "alpha"), [("unigram", -0.1), ("unigram", 1e9), ("bpe", 1.5), ("bpe", math.nan)])
 def test_alpha_out_of_range(kind: str, alpha: float) -> None:
     with pytest.raises(ValueError, match=rf"^subword_alpha={alpha} must be .* for model_type={kind}$"):
-        made(kind).sample_source(["the"], alpha=alpha, seeds=["a"])
+        redrawn(made(kind), ["the"], alpha=alpha, seeds=[1])
 
 
 @pytest.mark.slow
@@ -215,11 +265,13 @@ def test_the_best_segmentations_of_multi30k_are_the_library_s() -> None:
     folder = Path(os.environ["NMT_MULTI30K"])
     lines = {name: (folder / f"train.{name}").read_text(encoding="utf-8").split("\n") for name in ("en", "de")}
     texts = lines["en"] + lines["de"]
-    seeds = [f"{number}" for number in range(len(texts))]
     for kind in ("unigram", "bpe"):
         settings = {"shared": True, "character_coverage": 1.0, "byte_fallback": False}
         tokenizer = Tokenizer.train(lines["en"], lines["de"], vocab_size=8000, model_type=kind, **settings)
-        best, drawn = tokenizer.encode_source(texts), tokenizer.sample_source(texts, alpha=BEST[kind], seeds=seeds)
+        best, drawn = (
+            tokenizer.encode_source(texts),
+            redrawn(tokenizer, texts, alpha=BEST[kind], seeds=range(len(texts))),
+        )
         others = [(one, other) for one, other in zip(best, drawn, strict=True) if one != other]
         assert len(others) <= (5 if kind == "unigram" else 0)  # two segmentations that are equally good
         for one, other in others:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import datasets
 import hydra
+import numpy as np
 import pytest
 import sentencepiece
 from hypothesis import given
@@ -155,20 +156,36 @@ def test_strange_texts_do_not_disturb_their_neighbours(tokenizer):
     assert tokenizer.encode_source(["", " "]) == [[], []]
 
 
+def best(encode, texts):
+    return [np.array(ids, dtype=np.int32) for ids in encode(texts)]
+
+
+def listed(drawn):
+    return [ids.tolist() for ids in drawn]
+
+
 def test_each_side_draws_with_its_own_model():
     tokenizer = made("separate")
-    seeds = [str(number) for number in range(len(GERMAN))]
-    samples = tokenizer.sample_target(GERMAN, alpha=0.1, seeds=seeds)
+    sources, targets = best(tokenizer.encode_source, GERMAN), best(tokenizer.encode_target, GERMAN)
+    seeds = np.arange(len(GERMAN), dtype=np.uint64)
+    samples = listed(tokenizer.redraw_target(targets, alpha=0.1, seeds=seeds))
     assert [tokenizer.decode_target(ids) for ids in samples] == GERMAN
-    assert samples != tokenizer.sample_source(GERMAN, alpha=0.1, seeds=seeds)
-    assert tokenizer.sample_target(GERMAN, alpha=1000.0, seeds=seeds) == tokenizer.encode_target(GERMAN)
-    assert tokenizer.sample_target(GERMAN, alpha=0.1, seeds=seeds) == samples  # each alpha has its own distribution
-    assert tokenizer.sample_target(GERMAN, alpha=0.2, seeds=seeds) != samples
+    drawn = listed(tokenizer.redraw_source(sources, alpha=0.1, seeds=seeds))
+    assert ["".join(tokenizer.source_pieces(ids)) for ids in drawn] == [
+        "".join(tokenizer.source_pieces(ids)) for ids in tokenizer.encode_source(GERMAN)
+    ]
+    assert listed(tokenizer.redraw_target(targets, alpha=1000.0, seeds=seeds)) == tokenizer.encode_target(GERMAN)
+    assert (
+        listed(tokenizer.redraw_target(targets, alpha=0.1, seeds=seeds)) == samples
+    )  # each alpha its own distribution
+    assert listed(tokenizer.redraw_target(targets, alpha=0.2, seeds=seeds)) != samples
 
 
-def test_texts_and_seeds_go_together(tokenizer):
-    with pytest.raises(ValueError, match="shorter"):
-        tokenizer.sample_source(ENGLISH[:3], alpha=0.1, seeds=["a", "b"])
+def test_sentences_and_seeds_go_together(tokenizer):
+    with pytest.raises(ValueError):
+        tokenizer.redraw_source(
+            best(tokenizer.encode_source, ENGLISH[:3]), alpha=0.1, seeds=np.arange(2, dtype=np.uint64)
+        )
 
 
 @pytest.mark.parametrize("model_type", ["unigram", "bpe"])
@@ -234,7 +251,8 @@ def test_saved_and_pickled_tokenizers_are_the_same(tokenizer, tmp_path):
         assert copy.shared == tokenizer.shared
         assert copy.encode_source(ENGLISH) == tokenizer.encode_source(ENGLISH)
         assert copy.encode_target(GERMAN) == tokenizer.encode_target(GERMAN)
-        drawn = [each.sample_source(ENGLISH[:9], alpha=0.1, seeds=list("abcdefghi")) for each in (copy, tokenizer)]
+        sources, seeds = best(tokenizer.encode_source, ENGLISH[:9]), np.arange(9, dtype=np.uint64)
+        drawn = [listed(each.redraw_source(sources, alpha=0.1, seeds=seeds)) for each in (copy, tokenizer)]
         assert drawn[0] == drawn[1]
 
 

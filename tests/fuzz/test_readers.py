@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -266,7 +267,8 @@ def use(folder: Path) -> None:
         tokenizer.decode_target(ids)
     assert len(tokenizer.target_pieces(range(tokenizer.target_size))) == tokenizer.target_size
     tokenizer.decode_target(range(tokenizer.target_size))
-    tokenizer.sample_source(texts, alpha=0.1, seeds=texts)
+    sentences = [np.array(ids, dtype=np.int32) for ids in tokenizer.encode_source(texts)]
+    tokenizer.redraw_source(sentences, alpha=0.1, seeds=np.arange(len(texts), dtype=np.uint64))
 
 
 def test_tokenizer_json(trained_run: Path, tmp_path: Path, outcome: Outcome) -> None:

@@ -117,6 +117,12 @@ def test_one_sentence_is_cut_up_anew_in_every_epoch(tokenizer: Tokenizer) -> Non
     assert len({tuple(batch.target_output[0].tolist()) for batch in drawn}) > 1
 
 
+def test_the_sides_are_drawn_apart(tokenizer: Tokenizer) -> None:
+    pairs = make(encode(tokenizer, [("one two three four", "one two three four")]), tokenizer, subword_alpha=0.2)
+    batches = [next(pairs.epoch(epoch, start=0)) for epoch in range(20)]
+    assert any(batch.source.tolist() != batch.target_output.tolist() for batch in batches)
+
+
 def test_a_drawn_segmentation_is_never_over_the_limit(encoded: datasets.Dataset, tokenizer: Tokenizer) -> None:
     longest = max(len(ids) for ids in [*encoded["source_ids"], *encoded["target_ids"]]) + 1
     pairs = make(encoded, tokenizer, max_length=longest, subword_alpha=0.01)
