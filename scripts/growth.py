@@ -31,6 +31,7 @@ from nmt.models import Seq2Seq
 from nmt.run import build
 from nmt.training.loss import Objective
 from nmt.training.processes import Processes
+from nmt.training.subnormals import subnormals_as_zero
 from nmt.training.update import Updater
 from nmt.translator import Translator
 
@@ -166,6 +167,7 @@ def table(below: str, beside: str, curves: Curves) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
+@subnormals_as_zero()  # as in nmt train
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     tokenizer, word = learned()

@@ -32,11 +32,13 @@ from nmt.training.loss import Objective
 from nmt.training.pairs import Pairs
 from nmt.training.processes import Processes
 from nmt.training.progress import waiting
+from nmt.training.subnormals import subnormals_as_zero
 from nmt.training.trainer import Trainer
 from nmt.training.update import Updater
 from nmt.translator import Translator, pick_device
 
 
+@subnormals_as_zero()
 def run(config: DictConfig) -> None:
     """Measures what `config` (conf/benchmark.yaml) describes."""
     check(config)

@@ -35,6 +35,7 @@ from nmt.training.pairs import Pairs
 from nmt.training.processes import Processes
 from nmt.training.progress import duration, waiting
 from nmt.training.rehearsal import Memory, Rehearsal, Speed, free_memory
+from nmt.training.subnormals import subnormals_as_zero
 from nmt.training.trainer import Trainer
 from nmt.translator import Translator
 
@@ -76,6 +77,7 @@ class Report:
         print(textwrap.fill(verdict, WIDTH, break_on_hyphens=False))
 
 
+@subnormals_as_zero()
 def run(config: DictConfig) -> None:
     """Tries out the run that `config` (conf/train.yaml) describes.
 

@@ -15,8 +15,10 @@ from nmt.training.history import History
 from nmt.training.interrupt import Interrupt
 from nmt.training.processes import Processes
 from nmt.training.progress import ProgressBar
+from nmt.training.subnormals import subnormals_as_zero
 
 
+@subnormals_as_zero()
 def run(config: DictConfig) -> None:
     """Trains the system that `config` (conf/train.yaml) describes, alone or among the processes of torchrun."""
     with Processes.joined() as processes:
