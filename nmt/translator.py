@@ -29,9 +29,9 @@ LONGEST = 1024
 """The most pieces of a line for a model without a limit of its own: it would take a megabyte without line ends too, but
 every line behind it would wait for minutes."""
 
-BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
-"""The most positions of a batch: on a CPU so few that they stay in its cache (512 to 1,024 were fastest); on a GPU many
-more, a number that has not been measured."""
+BATCH_TOKENS = {"cpu": 768, "cuda": 16384}
+"""The most positions of a batch: on a CPU so few that they stay in its cache (a narrow Transformer was fastest at 512,
+recurrent models from 768 on); on a GPU many more, a number that has not been measured."""
 
 Warn = Callable[[int, str], None]
 """Is told the index of a line, from 0, and what is the matter with it."""
