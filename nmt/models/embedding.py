@@ -73,6 +73,10 @@ class SinusoidalPositions(nn.Module):
 
     def forward(self, inputs: Tensor, *, start: int = 0) -> Tensor:
         """Inputs (B, T, D) whose first position is `start`."""
-        end = start + inputs.size(1)
+        return inputs + self.at(start, inputs.size(1))
+
+    def at(self, start: int, length: int) -> Tensor:
+        """What is added to `length` positions from `start` on, (length, D)."""
+        end = start + length
         assert end <= self.table.size(0), f"position {end} is past the limit of {self.table.size(0)}"
-        return inputs + self.table[start:end]
+        return self.table[start:end]

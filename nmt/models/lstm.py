@@ -70,8 +70,8 @@ class LSTM(RecurrentSeq2Seq):
     def step(
         self, token: Tensor, state: RecurrentState, memory: VectorMemory, *, need_attention: bool = False
     ) -> StepOutput:
-        outputs, lstm = self.decoder(self.embed(token.unsqueeze(1)), state.lstm)  # (B, 1, D)
-        logits = self.predict(torch.tanh(self.readout(outputs.squeeze(1))))  # (B, V)
+        lstm = self.decoder.step(self.embed(token), state.lstm)
+        logits = self.predict(torch.tanh(self.readout(lstm.top)))  # (B, V)
         return StepOutput(logits, None, RecurrentState(lstm, None))
 
 
@@ -255,7 +255,7 @@ class LuongLSTM(RecurrentSeq2Seq):
     ) -> StepOutput:
         embedded = self.embed(token)  # (B, E)
         if isinstance(self.decoder, FusedDecoder):
-            _, lstm = self.decoder(embedded.unsqueeze(1), state.lstm)
+            lstm = self.decoder.step(embedded, state.lstm)
         else:
             lstm = self.decoder(self.decoder.prepare(embedded), state.attentional, state.lstm)
         query = lstm.top.view(memory.keys.size(0), -1, lstm.top.size(-1))  # (A, K, D)

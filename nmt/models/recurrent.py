@@ -201,3 +201,12 @@ class FusedDecoder(nn.Module):
         first = (state.hidden.transpose(0, 1).contiguous(), state.cell.transpose(0, 1).contiguous())  # (L, B, D)
         outputs, (hidden, cell) = self.lstm(inputs, first)
         return outputs, LSTMState(hidden.transpose(0, 1), cell.transpose(0, 1))
+
+    def step(self, inputs: Tensor, state: LSTMState) -> LSTMState:
+        """Runs one position (B, E). In few rows `nn.LSTM` would take longer to arrange its weights than to multiply."""
+        below, hiddens, cells = inputs, [], []
+        for layer, weights in enumerate(self.lstm.all_weights):
+            below, cell = torch.lstm_cell(below, (state.hidden[:, layer], state.cell[:, layer]), *weights)
+            hiddens.append(below)
+            cells.append(cell)
+        return LSTMState(torch.stack(hiddens, 1), torch.stack(cells, 1))

@@ -5,10 +5,15 @@
     encode(source, source_mask)                -> Memory       everything that is computed once per sentence
     start(memory)                              -> State        before the first target token
     step(token, state, memory)                 -> StepOutput   one target position further
-    Memory.select(sentences), State.select(rows)               reorder or drop sentences; and repeat hypotheses
+    Memory.select(sentences)                   -> Memory       of the sentences that stay
+    State.select(rows, sentences)              -> State        of the hypotheses that go on
 
 A search keeps several hypotheses of a sentence, but its memory once: rows of tokens and of states are K hypotheses of
 each of the memory's A sentences, row a·K + k is hypothesis k of sentence a, and K may be another at every step.
+
+None of `start`, `step` and `select` looks at a number that is on the device. A GPU computes behind the host's back, and
+stands idle whenever the host waits for a number to find out what comes next; the search does so once in a step, to
+see which sentences are done, and hands on what it then knows.
 
 Shapes in this package: B batch, S source positions, T target positions, V target vocabulary, D model size, H heads.
 A mask is boolean and True where a token is real.
@@ -30,12 +35,11 @@ if TYPE_CHECKING:
 def _select(value: Any, rows: Tensor) -> Any:
     if isinstance(value, Tensor):
         return value.index_select(0, rows)
-    if isinstance(value, Rows):
-        return value.select(rows)
     if isinstance(value, tuple):
         return tuple(_select(item, rows) for item in value)
-    assert value is None
-    return None
+    if value is None:
+        return None
+    return replace(value, **{field.name: _select(getattr(value, field.name), rows) for field in fields(value)})
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,9 @@ class Rows:
     """Tensors (or tuples and Rows of them) whose first dimension is the batch: one rule reorders them all."""
 
     def select(self, rows: Tensor) -> Self:
-        """The same for `rows`, int64 indices of any shape, in their order; repeated where a hypothesis splits."""
-        rows = rows.flatten()
-        return replace(self, **{field.name: _select(getattr(self, field.name), rows) for field in fields(self)})
+        """The same for `rows`, int64 indices of any shape, in their order, repeated where they are."""
+        selected: Self = _select(self, rows.flatten())
+        return selected
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,20 @@ class Memory(Rows):
 
 
 @dataclass(frozen=True)
-class State(Rows):
-    """Where the decoder stands after some target tokens; each architecture adds its own tensors.
+class State:
+    """Where the decoder stands after some target tokens; each architecture adds its own tensors, or Rows of them."""
 
-    `select` takes rows (A',), or (A', K') with the K' hypotheses of each of A' sentences, which were one sentence's.
-    """
+    def select(self, rows: Tensor, sentences: Tensor | None) -> Self:
+        """The hypotheses that go on.
+
+        Args:
+            rows: (A', K'), the K' hypotheses of each sentence: rows of this state, which were one sentence's; or (A',),
+                one of each. Repeated where a hypothesis splits.
+            sentences: (A',), which of this state's A sentences they are; None where all stay in their places. A state
+                that keeps something once for a sentence has only then to move it, and need not look at `rows` first.
+        """
+        selected: Self = _select(self, rows.flatten())
+        return selected
 
 
 @dataclass(frozen=True)

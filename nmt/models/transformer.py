@@ -16,16 +16,17 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from nmt.models.attention import MultiHeadAttention
+from nmt.models.attention import FEWEST, MultiHeadAttention
 from nmt.models.cache import KeyValueCache
-from nmt.models.decoder_step import LayerStep, TransformerState
+from nmt.models.decoder_step import DecoderStep, TransformerState
 from nmt.models.dropout import Dropout
 from nmt.models.embedding import SinusoidalPositions, Vocabulary
 from nmt.models.seq2seq import Memory, Seq2Seq, StepOutput, check_sizes
 
 KeysValues = tuple[Tensor, Tensor]
-"""Keys and values, each (B, H, positions, d)."""
+"""Keys and values, each (B, H, positions, d) if nothing else is said."""
 
 
 class Residual(nn.Module):
@@ -118,9 +119,14 @@ class DecoderLayer(nn.Module):
 
 @dataclass(frozen=True)
 class TransformerMemory(Memory):
-    """Each decoder layer's keys and values of the source, projected once."""
+    """Each decoder layer's keys (B, H, d, S') and values (B, H, S', d) of the source, projected once.
+
+    They lie as `look` reads them: S' is S, but at least `FEWEST`, and `bias` (B, H, 1, S') is 0 where a token is real
+    and -inf elsewhere.
+    """
 
     layers: tuple[KeysValues, ...]
+    bias: Tensor
 
 
 class Transformer(Seq2Seq):
@@ -196,43 +202,56 @@ class Transformer(Seq2Seq):
         embedded: Tensor = self.dropout(self.positions(table(ids) * self.scale, start=start))
         return embedded
 
-    def encode(self, source: Tensor, source_mask: Tensor) -> TransformerMemory:
+    def read(self, source: Tensor, source_mask: Tensor) -> list[KeysValues]:
+        """What each layer of the decoder looks at: its keys and values of the source (B, S)."""
         hidden = self.embed(self.vocabulary.source, source)  # (B, S, D)
         mask = source_mask[:, None, None, :]  # (B, 1, 1, S)
         for layer in self.encoder:
             hidden = layer(hidden, mask)
         hidden = self.encoder_norm(hidden)
-        layers = [cast(DecoderLayer, layer) for layer in self.decoder]
-        return TransformerMemory(source_mask, tuple(layer.cross_attention.keys_values(hidden) for layer in layers))
+        return [cast(DecoderLayer, layer).cross_attention.keys_values(hidden) for layer in self.decoder]
+
+    def encode(self, source: Tensor, source_mask: Tensor) -> TransformerMemory:
+        layers = self.read(source, source_mask)  # views, which are laid out anew
+        beyond = max(0, FEWEST - source.size(1))
+        mask = F.pad(source_mask, (0, beyond))[:, None, None, :]  # (B, 1, 1, S')
+        bias = torch.zeros_like(mask, dtype=layers[0][0].dtype).masked_fill_(~mask, -math.inf)
+        return TransformerMemory(
+            source_mask,
+            tuple(
+                (
+                    F.pad(keys.transpose(2, 3), (0, beyond)).contiguous(),  # (B, H, d, S')
+                    F.pad(values, (0, 0, 0, beyond)).contiguous(),  # (B, H, S', d)
+                )
+                for keys, values in layers
+            ),
+            bias.repeat(1, layers[0][0].size(1), 1, 1),  # (B, H, 1, S')
+        )
 
     def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
-        memory = self.encode(source, source_mask)
+        layers = self.read(source, source_mask)
         hidden = self.embed(self.vocabulary.target, target_input)  # (B, T, D)
         mask = source_mask[:, None, None, :]  # (B, 1, 1, S)
-        for layer, layer_source in zip(self.decoder, memory.layers, strict=True):
+        for layer, layer_source in zip(self.decoder, layers, strict=True):
             hidden = layer(hidden, layer_source, mask)
         readouts: Tensor = self.decoder_norm(hidden)
         return readouts
 
     def start(self, memory: TransformerMemory) -> TransformerState:  # type: ignore[override]
-        cache = KeyValueCache.before_the_first(memory.layers[0][0], len(self.decoder))
-        return TransformerState(cache, tuple(LayerStep.of(cast(DecoderLayer, layer)) for layer in self.decoder))
+        cache = KeyValueCache.before_the_first(memory.layers[0][1], len(self.decoder))
+        return TransformerState(cache, DecoderStep.of(self))
 
     def step(
         self, token: Tensor, state: TransformerState, memory: TransformerMemory, *, need_attention: bool = False
     ) -> StepOutput:
         assert not self.training, "steps are for decoding: they drop nothing"
-        hidden = self.embed(self.vocabulary.target, token.unsqueeze(1), start=state.length).squeeze(1)  # (A·K, D)
-        mask = memory.source_mask[:, None, None, :]  # (A, 1, 1, S)
-        if not need_attention:  # added to the scores: the kernel would make this of it in every layer
-            mask = torch.zeros_like(mask, dtype=hidden.dtype).masked_fill_(~mask, -math.inf)
-        cache = state.cache.advance(token.size(0) // mask.size(0))
-        attention: list[Tensor | None] = []
-        for number, (layer, source) in enumerate(zip(state.layers, memory.layers, strict=True)):
-            hidden, seen = layer(number, hidden, cache, source, mask, need_attention=need_attention)
-            attention.append(seen)
-        logits = self.vocabulary.output(self.decoder_norm(hidden))  # (A·K, V)
+        sentences, heads, _, _ = memory.bias.shape
+        width = token.size(0) // sentences  # K
+        cache = state.cache.advance(width)
+        logits, attention = state.decoder(token, state.length, cache, memory)  # (A·K, V), layers × (A·H, K, S')
         weights: Tensor | None = None
-        if need_attention:  # layers × (A, H, K, S) -> (A·K, layers, H, S)
-            weights = torch.stack(cast(list[Tensor], attention), 1).permute(0, 3, 1, 2, 4).flatten(0, 1)
-        return StepOutput(logits, weights, TransformerState(cache, state.layers))
+        if need_attention:
+            weights = torch.stack(attention).view(len(attention), sentences, heads, width, -1)
+            weights = weights[..., : memory.source_mask.size(1)]  # (layers, A, H, K, S)
+            weights = weights.permute(1, 3, 0, 2, 4).flatten(0, 1)  # (A·K, layers, H, S)
+        return StepOutput(logits, weights, TransformerState(cache, state.decoder))

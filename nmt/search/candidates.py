@@ -6,62 +6,58 @@ Shapes: A sentences, K hypotheses of each, V target vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
-def normalise(logits: Tensor, banned_ids: Sequence[int]) -> Tensor:
+def normalise(logits: Tensor, banned_ids: Tensor) -> Tensor:
     """Log-probabilities (N, V) of logits (N, V), in their place where they are 32-bit numbers; -inf of `banned_ids`."""
     log_probabilities = logits.float()
     if log_probabilities.device.type == "cpu":  # where that many numbers are slow to write anew
         torch.log_softmax(log_probabilities, -1, out=log_probabilities)
     else:
         log_probabilities = log_probabilities.log_softmax(-1)
-    for banned in banned_ids:
-        log_probabilities[:, banned] = -math.inf
-    return log_probabilities
+    return log_probabilities.index_fill_(1, banned_ids, -math.inf)
 
 
-def best_continuations(totals: Tensor, log_probabilities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The K best of all K · V continuations of each sentence.
+def best_continuations(totals: Tensor, log_probabilities: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The best of all K · V continuations of each sentence.
 
-    The vocabulary is cut into blocks, and only each block's best is computed for all of them. The K best continuations
-    lie in the K best blocks: for each block whose best is worse than theirs there are K better continuations. So only
-    these are sorted. With blocks of the power of two next to √V (which vector instructions like), that is
-    about 2 K √V numbers a sentence instead of K · V.
+    The vocabulary is cut into blocks, and only each block's best is computed for all of them. The best continuations
+    lie in as many best blocks: for each block whose best is worse than theirs there are enough better ones. So only
+    these are sorted, which is about 2 K √V numbers a sentence instead of K · V.
 
     Args:
         totals: (A, K), log-probability of each hypothesis, -inf of those that do not go on.
-        log_probabilities: (A·K, V) of the next token; or (A, V), if the hypotheses of a sentence still agree.
+        log_probabilities: (A·K, V) of the next token.
+        width: so many, K'; fewer where there are not as many.
 
     Returns:
-        three times (A, K), best first: the log-probability, the hypothesis (0 … K-1) and the token that continues it.
+        three times (A, K'), best first: the log-probability, the hypothesis (0 … K-1) and the token that continues it.
     """
-    sentences, width = totals.shape
-    rows, num_tokens = log_probabilities.shape
+    size = block_size(log_probabilities.size(1))
+    if lacking := -log_probabilities.size(1) % size:
+        log_probabilities = F.pad(log_probabilities, (0, lacking), value=-math.inf)
+    table = log_probabilities.view(*totals.shape, -1, size)  # (A, K, blocks, size)
+    num_blocks = table.size(2)
+    bests = (table.amax(3) + totals.unsqueeze(2)).flatten(1)  # (A, K·blocks)
+    chosen = bests.topk(min(width, bests.size(1))).indices  # (A, K'), blocks of the table
+    parents = chosen // num_blocks  # (A, K')
+    places = (chosen * size).unsqueeze(2) + torch.arange(size, device=chosen.device)  # (A, K', size), in the table
+    candidates = table.flatten(1).gather(1, places.flatten(1)).view_as(places)  # (A, K', size)
+    candidates = candidates + totals.gather(1, parents).unsqueeze(2)
+    best, among = candidates.flatten(1).topk(min(width, candidates[0].numel()))  # (A, K') of K'·size
+    parents = parents.gather(1, among // size)
+    return best, parents, places.flatten(1).gather(1, among) - parents * (num_blocks * size)
+
+
+@cache
+def block_size(num_tokens: int) -> int:
+    """The power of two next to √V, which vector instructions like; or a smaller one, if it divides V."""
     size = 1 << round(math.log2(num_tokens) / 2)
-    num_blocks = num_tokens // size
-    whole = log_probabilities[:, : num_blocks * size].view(rows, num_blocks, size)
-    blocks = whole.amax(2)  # (N, blocks)
-    if num_blocks * size < num_tokens:
-        rest = log_probabilities[:, num_blocks * size :].amax(1, keepdim=True)  # (N, 1)
-        blocks = torch.cat([blocks, rest], dim=1)
-        num_blocks += 1
-    bests = totals.unsqueeze(2) + blocks.view(sentences, -1, num_blocks)  # (A, K, blocks)
-    _, chosen = bests.flatten(1).topk(width)  # (A, K) of K · blocks
-    parents, block = chosen // num_blocks, chosen % num_blocks
-    tokens = block.unsqueeze(2) * size + torch.arange(size, device=block.device)  # (A, K, size)
-    inside = tokens < num_tokens  # the last block may be shorter
-    tokens = tokens.clamp(max=num_tokens - 1)
-    row = rows_of(parents, rows // sentences)
-    candidates = totals.gather(1, parents).unsqueeze(2) + log_probabilities[row.unsqueeze(2), tokens]  # (A, K, size)
-    best, place = candidates.masked_fill_(~inside, -math.inf).flatten(1).topk(width)  # (A, K) of K · size
-    return best, parents.gather(1, place // size), tokens.flatten(1).gather(1, place)
-
-
-def rows_of(parents: Tensor, width: int) -> Tensor:
-    """The rows of parents (A, K) among rows of `width` hypotheses a sentence; all are row 0 where there is only one."""
-    first = torch.arange(0, parents.size(0) * width, width, device=parents.device)
-    return first.unsqueeze(1) + parents.clamp(max=width - 1)
+    while size > 16 and num_tokens % size:
+        size //= 2
+    return size

@@ -42,10 +42,10 @@ class LengthLimit:
         self.factor = factor
         self.margin = margin
 
-    def __call__(self, source_mask: Tensor, max_length: int | None) -> Tensor:
-        """Limits (B,) for a source mask (B, S), none above the model's `max_length`."""
-        limits = (source_mask.sum(1) * self.factor).long() + self.margin
-        return limits if max_length is None else limits.clamp(max=max_length)
+    def __call__(self, source_length: int, max_length: int | None) -> int:
+        """Not above the model's `max_length`."""
+        limit = int(source_length * self.factor) + self.margin
+        return limit if max_length is None else min(limit, max_length)
 
 
 def end_here(log_probabilities: Tensor, at_limit: Tensor, eos_id: int) -> None:

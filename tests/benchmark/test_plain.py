@@ -43,7 +43,7 @@ def test_a_plain_step_equals_its_teacher_forcing(both, batch):
     state, logits = model.start(memory), []
     for token in batch.target_input[rows].unbind(1):
         output = model.step(token, state, memory)
-        state = output.state.select(torch.arange(3))
+        state = output.state.select(torch.arange(3), None)
         logits.append(output.logits)
     torch.testing.assert_close(torch.stack(logits, 1), expected[rows], rtol=0.0, atol=1e-5)
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from nmt.models import AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Transformer
-from nmt.models.attention import MultiHeadAttention, attend
+from nmt.models.attention import MultiHeadAttention, attend, look
 from nmt.search import BeamSearch, GreedySearch
 
 EXACT = {"rtol": 0.0, "atol": 1e-12}
@@ -136,7 +136,13 @@ def test_multi_head_attention_over_a_padded_source():
     assert keys.shape == values.shape == (2, 3, 5, 4)
     mask = MASK[:, None, None, :]
     fused = attention(query, keys, values, mask=mask)
-    output, weights = attention.with_weights(query, keys, values, mask=mask)
+    queries = attention.query_projection(query).unflatten(2, (3, 4)).transpose(1, 2)  # (2, 3, 4, 4)
+    bias = torch.zeros(2, 3, 1, 5).masked_fill(~mask, -math.inf)
+    looked, weights = look(
+        *(tensor.flatten(0, 1) for tensor in (queries, keys.transpose(2, 3), values, bias)),
+    )
+    output = attention.output_projection(looked.unflatten(0, (2, 3)).transpose(1, 2).flatten(2))
+    weights = weights.unflatten(0, (2, 3))
     for expected, expected_weights in (
         by_head(attention, query, inputs, MASK.unsqueeze(1).expand(2, 4, 5)),
         by_torch(attention, query, inputs, key_padding_mask=~MASK),
@@ -165,7 +171,7 @@ def test_the_fused_kernel_keeps_the_type(dtype, tolerance):
     attention = multi_head()
     inputs = torch.randn(2, 5, 12)
     mask = MASK[:, None, None, :]
-    expected, _ = attention.with_weights(inputs, *attention.keys_values(inputs), mask=mask)
+    expected, _ = by_head(attention, inputs, inputs, MASK.unsqueeze(1).expand(2, 5, 5))
     attention.to(dtype)
     output = attention(inputs.to(dtype), *attention.keys_values(inputs.to(dtype)), mask=mask)
     assert output.dtype == dtype
@@ -196,13 +202,10 @@ def test_dropout_falls_on_the_output():
     mask = MASK[:, None, None, :]
     full = attention.eval()(inputs, *keys_values, mask=mask)
     attention.train()
-    for output in (
-        attention(inputs, *keys_values, mask=mask),
-        attention.with_weights(inputs, *keys_values, mask=mask)[0],
-    ):
-        dropped = output == 0
-        assert 0.25 < dropped.double().mean() < 0.75
-        torch.testing.assert_close(output[~dropped], 2 * full[~dropped], **EXACT)
+    output = attention(inputs, *keys_values, mask=mask)
+    dropped = output == 0
+    assert 0.25 < dropped.double().mean() < 0.75
+    torch.testing.assert_close(output[~dropped], 2 * full[~dropped], **EXACT)
 
 
 VOCABULARY = {"source_vocab_size": 9, "target_vocab_size": 9, "shared_vocab": False, "tie_output": False}
@@ -248,7 +251,7 @@ def concat():
                 max_length=24,
             ),
             [f"decoder.{layer}.cross_attention.key_value_projection" for layer in (0, 1)],
-            ["positions"],
+            [],  # counted in tests/models/test_cache.py
         ),
     ],
 )
@@ -266,7 +269,4 @@ def test_keys_of_the_source_are_projected_once_in_a_whole_search(search, model, 
         assert calls[name] == [(2, 4)], name  # each sentence once, not once a beam
     width = 3 if isinstance(search, BeamSearch) else 1
     for name in steps:  # one step for all: at first one beginning of both sentences, then all their hypotheses
-        expected = [(2, 1)] + [(2, width)] * 5
-        if name == "positions":  # that of the source, and the hypotheses as rows
-            expected = [(2, 4)] + [(sentences * hypotheses, 1) for sentences, hypotheses in expected]
-        assert calls[name] == expected, name
+        assert calls[name] == [(2, 1)] + [(2, width)] * 5, name

@@ -1,11 +1,12 @@
 """What the Transformer's hypotheses have read: written once, not moved, and a value like every state."""
 
+import math
+
 import pytest
 import torch
 
 from nmt.models import Transformer
-from nmt.models.attention import MultiHeadAttention
-from nmt.models.cache import KeyValueCache, Storage
+from nmt.models.cache import LayerCache, Storage
 from nmt.search import BeamSearch
 
 SOURCE = torch.tensor([[4, 5, 2, 0], [6, 7, 8, 2], [3, 2, 0, 0]])
@@ -74,8 +75,9 @@ def test_hypotheses_see_their_own_past(model):
         places = {9: [2, 0, 1], 19: [1, 2], 25: [0]}.get(step, list(range(len(sentences))))
         width, next_width = len(prefixes[0]), 1 + step % 4
         parents = torch.randint(0, width, (len(places), next_width))
-        state = output.state.select(torch.tensor(places).unsqueeze(1) * width + parents)
-        memory = memory.select(torch.tensor(places))
+        kept = None if places == [0, 1, 2][: len(sentences)] else torch.tensor(places)
+        state = output.state.select(torch.tensor(places).unsqueeze(1) * width + parents, kept)
+        memory = memory if kept is None else memory.select(kept)
         prefixes = [
             [prefixes[place][parent] for parent in row] for place, row in zip(places, parents.tolist(), strict=True)
         ]
@@ -85,25 +87,30 @@ def test_hypotheses_see_their_own_past(model):
 def test_a_search_moves_and_repeats_nothing(model, monkeypatch):
     """Twenty steps of three beams: keys and values are written once a layer and step, and find their room twice."""
     model.vocabulary.output.bias.data[2] = -100.0  # never ends by itself
-    written, copies, moved = [], [], []
-    write, copy, select = KeyValueCache.write, Storage.copy, torch.Tensor.index_select
-    monkeypatch.setattr(KeyValueCache, "write", lambda self, *rest: written.append(rest[1].shape) or write(self, *rest))
+    written, copies = [], []
+    write, copy = LayerCache.write, Storage.copy
+    monkeypatch.setattr(LayerCache, "write", lambda self, *both: written.append(both[0].shape) or write(self, *both))
     monkeypatch.setattr(Storage, "copy", lambda self, *rest: copies.append(rest) or copy(self, *rest))
-    monkeypatch.setattr(
-        torch.Tensor, "index_select", lambda self, *rest: moved.append(self.shape) or select(self, *rest)
-    )
-    monkeypatch.setattr(MultiHeadAttention, "with_weights", None)  # nobody asked
-    steps = []
-    model.vocabulary.output.register_forward_hook(lambda _, inputs, __: steps.append(len(inputs[0])))
+    monkeypatch.setattr(Storage, "select", None)
     search = BeamSearch(beam_size=3, length_penalty=0.0, max_length_factor=0.0, max_length_margin=20)
     search(model, SOURCE, SOURCE != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1, need_attention=False)
-    assert steps == [3] + [9] * 19
-    assert written == [(3, 2, 2, 1, 4)] * 2 + [(3, 2, 2, 3, 4)] * 38
+    assert written == [(3, 2, 1, 4)] * 2 + [(3, 2, 3, 4)] * 38
     assert [used for used, _ in copies] == [0, 16]
-    assert moved == []
 
 
-def test_rows_of_a_sentence_come_from_one(model):
+def test_what_was_never_written_is_never_seen(model, monkeypatch):
+    """New memory may hold what is no number; up to `FEWEST` positions are read before they are written."""
+    empty = torch.Tensor.new_empty
+    monkeypatch.setattr(torch.Tensor, "new_empty", lambda self, *size: empty(self, *size).fill_(math.nan))
     memory = model.encode(SOURCE, SOURCE != 0)
-    with pytest.raises(AssertionError, match="mixed"):
-        model.start(memory).select(torch.tensor([[0, 1], [2, 2]]))
+    state = model.start(memory)
+    for position in range(1, 20):
+        output = model.step(torch.full((3,), 3), state, memory)
+        state = output.state
+        torch.testing.assert_close(output.logits, logits_after(model, [[3] * position] * 3), **EXACT)
+
+
+def test_all_sentences_stay_or_those_that_stay_are_named(model):
+    memory = model.encode(SOURCE, SOURCE != 0)
+    with pytest.raises(AssertionError, match="2 of 3 sentences"):
+        model.start(memory).select(torch.tensor([0, 1]), None)

@@ -184,7 +184,7 @@ def test_selecting_rows_and_stepping_commute(model, before, rows):
     assert torch.equal(chosen_memory.source_mask, memory.source_mask[rows])
 
     first = model.step(target[:, before], state, memory, need_attention=True)
-    chosen_first = model.step(target[rows, before], state.select(rows), chosen_memory, need_attention=True)
+    chosen_first = model.step(target[rows, before], state.select(rows, rows), chosen_memory, need_attention=True)
     torch.testing.assert_close(chosen_first.logits, first.logits[rows], **EXACT)
     if first.attention_weights is not None:
         torch.testing.assert_close(chosen_first.attention_weights, first.attention_weights[rows], **EXACT)
@@ -192,7 +192,7 @@ def test_selecting_rows_and_stepping_commute(model, before, rows):
     token = target[rows, before + 1]
     assert_same_step(
         model.step(token, chosen_first.state, chosen_memory, need_attention=True),
-        model.step(token, first.state.select(rows), chosen_memory, need_attention=True),
+        model.step(token, first.state.select(rows, rows), chosen_memory, need_attention=True),
     )
     # Selecting made something new: the old state still answers as before.
     again = model.step(target[:, before], state, memory, need_attention=True)

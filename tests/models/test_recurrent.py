@@ -216,6 +216,21 @@ def test_without_input_feeding_the_whole_target_runs_at_once(score, sizes, input
     assert [len(call) for call in outputs] == [1, 1]
 
 
+DOT = DotScore(query_size=8, value_size=8)
+
+
+@pytest.mark.parametrize("model", [LSTM(**SIZES), LuongLSTM(**SIZES, score=DOT, input_feeding=False)])
+def test_a_step_is_not_a_call_of_the_fused_lstm(model):
+    """It arranges its weights in every call, which takes three times as long as one step of one sentence."""
+    calls = count_calls(model.decoder.lstm)
+    model.eval()
+    memory = model.encode(SOURCE, MASK)
+    model.step(TARGET[:1], model.start(memory), memory)
+    assert calls == []
+    model(SOURCE, MASK, TARGET[None])
+    assert calls == [1]
+
+
 def test_bahdanau_does_outside_the_loop_what_needs_no_loop():
     model = BahdanauLSTM(**SIZES, attention_size=5)
     once = [model.cells.input_gates, model.score.key_projection, model.readout, model.vocabulary.output]

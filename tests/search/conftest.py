@@ -46,10 +46,16 @@ ARCHITECTURES: dict[str, Callable[[], Seq2Seq]] = {
 
 
 @pytest.fixture(params=ARCHITECTURES)
-def model(request: pytest.FixtureRequest) -> Seq2Seq:
+def architecture(request: pytest.FixtureRequest) -> Callable[[], Seq2Seq]:
+    """Makes a model."""
+    return ARCHITECTURES[request.param]
+
+
+@pytest.fixture
+def model(architecture: Callable[[], Seq2Seq]) -> Seq2Seq:
     """Of 64-bit numbers and large random weights, so that its distributions differ and no two scores are alike."""
     torch.manual_seed(4)
-    model = ARCHITECTURES[request.param]()
+    model = architecture()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.7)
     return model.double().eval()
