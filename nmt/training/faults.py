@@ -26,8 +26,9 @@ def out_of_memory(step: int, batch: Batch) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        # A CPU's allocator has no class of its own for it.
-        if type(error) is RuntimeError and "allocate memory" not in str(error):
+        # A CPU's allocator has no class of its own for it; what has one of another name is another trouble.
+        known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        if not known and "allocate memory" not in str(error):
             raise
         sentences, source_length = batch.source.shape
         raise Failure(

@@ -295,10 +295,14 @@ def test_out_of_memory_names_the_shape_and_the_remedy(bench: Any, error: Excepti
     assert "\n" not in str(caught.value)
 
 
-def test_another_error_of_a_batch_is_not_taken_for_lack_of_memory(bench: Any) -> None:
+@pytest.mark.parametrize("error", [IndexError("a"), NotImplementedError("a kind of RuntimeError")], ids=str)
+def test_another_error_of_a_batch_is_not_taken_for_lack_of_memory(bench: Any, error: Exception) -> None:
+    def fail(module: torch.nn.Module, _: Any) -> None:
+        raise error
+
     model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
-    model.encoder.register_forward_pre_hook(lambda module, _: [][0])
-    with pytest.raises(IndexError):
+    model.encoder.register_forward_pre_hook(fail)
+    with pytest.raises(type(error), match=str(error)):
         bench.fit(model=model, max_steps=9)
 
 
