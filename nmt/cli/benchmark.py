@@ -12,6 +12,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
+from torch import nn
 
 from nmt import models, search
 from nmt.benchmark import plain
@@ -28,7 +29,6 @@ from nmt.files import write_json
 from nmt.models import Seq2Seq
 from nmt.models.seq2seq import check_sizes
 from nmt.run import Description, build
-from nmt.training.loss import Objective
 from nmt.training.pairs import Pairs
 from nmt.training.processes import Processes
 from nmt.training.progress import waiting
@@ -63,6 +63,7 @@ def run(config: DictConfig) -> None:
         "model": description | {"parameters": own.num_parameters()},
         "device": describe_device(device),
         "precision": str(number_format(trainer_of(config), device)).removeprefix("torch."),
+        "compile": config.trainer.compile,
         "batch_tokens": config.trainer.batch_tokens,
         "search": describe(config.search),
         "rounds": config.rounds,
@@ -117,10 +118,10 @@ def training(config: DictConfig, own: Seq2Seq, reference: Callable[[], Seq2Seq],
     """`measure_training` of whole updates, of the model's own kind and of a plain one."""
     trainer, device = trainer_of(config), own.device
 
-    def updater(model: Seq2Seq, objective: type[Objective | PlainObjective], adam: Callable[..., Any]) -> Updater:
+    def updater(model: Seq2Seq, objective: nn.Module, adam: Callable[..., Any]) -> Updater:
         return Updater(
             model=model,
-            objective=objective(model, label_smoothing=trainer.label_smoothing),
+            objective=objective,
             optimizer=adam(model.parameters(), lr=LEARNING_RATE),
             autocast=partial(trainer.autocast, device),
             clip_norm=trainer.clip_norm,
@@ -130,8 +131,8 @@ def training(config: DictConfig, own: Seq2Seq, reference: Callable[[], Seq2Seq],
     # On a GPU the plain one's is fused too: else every update would wait to see whether it may be made.
     plain_adam = partial(torch.optim.Adam, fused=device.type == "cuda")
     return measure_training(
-        lambda: updater(own, Objective, instantiate(config.optimizer)),
-        lambda: updater(reference(), PlainObjective, plain_adam),
+        lambda: updater(own, trainer.objective(own), instantiate(config.optimizer)),
+        lambda: updater(reference(), PlainObjective(reference(), label_smoothing=trainer.label_smoothing), plain_adam),
         stream(pairs),
         rounds=config.rounds,
         steps=config.steps,

@@ -95,14 +95,14 @@ def run(config: DictConfig) -> None:
     tell_corpus(report, config, parts)
     report.tell("model", parameters(parts.model))
 
-    rehearsal = Rehearsal(
-        settings=parts.trainer,
-        model=parts.model,
-        optimizer=parts.optimizer,
-        schedule=parts.schedule,
-        pairs=parts.pairs,
-    )
     with waiting("training on the largest batch"):
+        rehearsal = Rehearsal(
+            settings=parts.trainer,
+            model=parts.model,
+            optimizer=parts.optimizer,
+            schedule=parts.schedule,
+            pairs=parts.pairs,
+        )
         memory = rehearsal.memory()
     report.tell("memory", needs(memory, device))
     report.tell("run folder", place(config, memory))

@@ -13,7 +13,9 @@ while decoding, A sentences and K hypotheses of each.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 
 from nmt.models.attention import AdditiveScore, Score, attend
 from nmt.models.recurrent import FusedDecoder, LSTMState, RecurrentSeq2Seq, StackedCells
-from nmt.models.seq2seq import Memory, State, StepOutput
+from nmt.models.seq2seq import Compiler, Memory, Readouts, State, StepOutput
 
 
 @dataclass(frozen=True)
@@ -142,16 +144,38 @@ class BahdanauLSTM(RecurrentSeq2Seq):
         """The tanh layer of g(y_{i-1}, s_i, c_i), (…, E)."""
         return torch.tanh(self.readout(torch.cat([hidden, embedded, context], dim=-1)))
 
-    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def position(
+        self, prepared: Tensor, hidden: Tensor, cell: Tensor, memory: AttentionMemory
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`advance` as a compiler can return it: the context c_i (B, D), and the two tensors of the state s_i."""
+        context, _, lstm = self.advance(prepared, LSTMState(hidden, cell), memory)
+        return context, lstm.hidden, lstm.cell
+
+    def unrolled(
+        self,
+        source: Tensor,
+        source_mask: Tensor,
+        target_input: Tensor,
+        *,
+        position: Callable[..., tuple[Tensor, Tensor, Tensor]],
+    ) -> Tensor:
+        """The readouts, by `position` or what computes the same, for one position after the other."""
         memory = self.encode(source, source_mask)
         embedded = self.embed(target_input)  # (B, T, E)
-        lstm, hiddens, contexts = memory.first, [], []
+        hidden, cell = memory.first.hidden, memory.first.cell
+        hiddens, contexts = [], []
         for prepared in self.cells.prepare(embedded).unbind(1):  # T × (B, 4 D)
-            context, _, lstm = self.advance(prepared, lstm, memory)
-            hiddens.append(lstm.top)
+            context, hidden, cell = position(prepared, hidden, cell, memory)
+            hiddens.append(hidden[:, -1])
             contexts.append(context)
         readouts = self.combine(torch.stack(hiddens, 1), embedded, torch.stack(contexts, 1))  # (B, T, E)
         return self.drop(readouts)
+
+    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        return self.unrolled(source, source_mask, target_input, position=self.position)
+
+    def compiled_readouts(self, compiler: Compiler) -> Readouts:
+        return partial(self.unrolled, position=compiler(self.position))
 
     def step(
         self, token: Tensor, state: RecurrentState, memory: AttentionMemory, *, need_attention: bool = False
@@ -235,20 +259,43 @@ class LuongLSTM(RecurrentSeq2Seq):
         context, weights = attend(scores, memory.values, memory.source_mask)  # (B, T, D), (B, T, S)
         return torch.tanh(self.combine(torch.cat([context, hidden], dim=-1))), weights
 
-    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def position(
+        self, prepared: Tensor, attentional: Tensor, hidden: Tensor, cell: Tensor, memory: AttentionMemory
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One target position further, as a compiler can return it: h̃_t (B, E), and the two tensors of the state."""
+        lstm: LSTMState = self.decoder(prepared, attentional, LSTMState(hidden, cell))
+        looked, _ = self.look(lstm.top.unsqueeze(1), memory)  # (B, 1, E)
+        return looked.squeeze(1), lstm.hidden, lstm.cell
+
+    def unrolled(
+        self,
+        source: Tensor,
+        source_mask: Tensor,
+        target_input: Tensor,
+        *,
+        position: Callable[..., tuple[Tensor, Tensor, Tensor]],
+    ) -> Tensor:
+        """The readouts, by `position` or what computes the same, for one position after the other."""
+        assert isinstance(self.decoder, StackedCells)
         memory = self.encode(source, source_mask)
-        embedded = self.embed(target_input)  # (B, T, E)
-        if isinstance(self.decoder, FusedDecoder):
-            hidden, _ = self.decoder(embedded, memory.first)  # (B, T, D)
-            return self.drop(self.look(hidden, memory)[0])  # (B, T, E)
-        start, attentionals = self.start(memory), []
-        lstm, attentional = start.lstm, start.attentional
-        for prepared in self.decoder.prepare(embedded).unbind(1):  # T × (B, 4 D)
-            lstm = self.decoder(prepared, attentional, lstm)
-            looked, _ = self.look(lstm.top.unsqueeze(1), memory)  # (B, 1, E)
-            attentionals.append(looked)
-            attentional = looked.squeeze(1)  # (B, E)
-        return self.drop(torch.cat(attentionals, 1))  # (B, T, E)
+        attentional, hidden, cell = self.start(memory).attentional, memory.first.hidden, memory.first.cell
+        attentionals = []
+        for prepared in self.decoder.prepare(self.embed(target_input)).unbind(1):  # T × (B, 4 D)
+            attentional, hidden, cell = position(prepared, attentional, hidden, cell, memory)
+            attentionals.append(attentional)
+        return self.drop(torch.stack(attentionals, 1))  # (B, T, E)
+
+    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        if isinstance(self.decoder, StackedCells):
+            return self.unrolled(source, source_mask, target_input, position=self.position)
+        memory = self.encode(source, source_mask)
+        hidden, _ = self.decoder(self.embed(target_input), memory.first)  # (B, T, D)
+        return self.drop(self.look(hidden, memory)[0])  # (B, T, E)
+
+    def compiled_readouts(self, compiler: Compiler) -> Readouts:
+        if isinstance(self.decoder, StackedCells):
+            return partial(self.unrolled, position=compiler(self.position))
+        return self.readouts
 
     def step(
         self, token: Tensor, state: RecurrentState, memory: AttentionMemory, *, need_attention: bool = False

@@ -1,7 +1,8 @@
 """The contract of a model: what the trainer, the search and the report know of an architecture, and all they know.
 
     readouts(source, source_mask, target_input) -> vectors     teacher forcing, every position at once
-    forward(source, source_mask, target_input) -> logits       the same, and the output layer
+    compiled_readouts(compiler) -> readouts                    the same, in part compiled
+    forward(source, source_mask, target_input) -> logits       readouts, and the output layer
     encode(source, source_mask)                -> Memory       everything that is computed once per sentence
     start(memory)                              -> State        before the first target token
     step(token, state, memory)                 -> StepOutput   one target position further
@@ -22,6 +23,7 @@ A mask is boolean and True where a token is real.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,6 +32,13 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from nmt.models.embedding import Vocabulary
+
+
+Readouts = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""`Seq2Seq.readouts` of a model, or what computes the same."""
+
+Compiler = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Makes a function that computes the same, of tensors and of what holds tensors, and returns tensors."""
 
 
 def _select(value: Any, rows: Tensor) -> Any:
@@ -121,6 +130,13 @@ class Seq2Seq(nn.Module, ABC):
             source_mask: (B, S).
             target_input: (B, T) ids that begin with `bos`, padded at the end.
         """
+
+    def compiled_readouts(self, compiler: Compiler) -> Readouts:
+        """`readouts`, with the part that is worth compiling made by `compiler`; the model itself stays as it is.
+
+        As it is here, nothing is: where torch's fused LSTM does the work, there is little left to compile.
+        """
+        return self.readouts
 
     @abstractmethod
     def encode(self, source: Tensor, source_mask: Tensor) -> Memory:

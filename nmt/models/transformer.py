@@ -23,7 +23,7 @@ from nmt.models.cache import KeyValueCache
 from nmt.models.decoder_step import DecoderStep, TransformerState
 from nmt.models.dropout import Dropout
 from nmt.models.embedding import SinusoidalPositions, Vocabulary
-from nmt.models.seq2seq import Memory, Seq2Seq, StepOutput, check_sizes
+from nmt.models.seq2seq import Compiler, Memory, Readouts, Seq2Seq, StepOutput, check_sizes
 
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each (B, H, positions, d) if nothing else is said."""
@@ -236,6 +236,9 @@ class Transformer(Seq2Seq):
             hidden = layer(hidden, layer_source, mask)
         readouts: Tensor = self.decoder_norm(hidden)
         return readouts
+
+    def compiled_readouts(self, compiler: Compiler) -> Readouts:
+        return compiler(self.readouts)
 
     def start(self, memory: TransformerMemory) -> TransformerState:  # type: ignore[override]
         cache = KeyValueCache.before_the_first(memory.layers[0][1], len(self.decoder))

@@ -21,7 +21,6 @@ from nmt.run import RunFolder
 from nmt.training.checkpoint import Progress, average, read_checkpoint, restore, save_checkpoint
 from nmt.training.faults import out_of_memory, save_bad_update
 from nmt.training.history import History
-from nmt.training.loss import Objective
 from nmt.training.pairs import Pairs
 from nmt.training.processes import Processes
 from nmt.training.progress import ProgressBar, duration
@@ -79,10 +78,11 @@ class Loop:
     def __post_init__(self) -> None:
         self.progress = Progress(order=self.pairs.sampler.order)
         self.go_on()
-        objective = Objective(self.model, label_smoothing=self.settings.label_smoothing)
+        if self.settings.compile:
+            self.bar.say("compiling the model: this may take some minutes")
         self.updater = Updater(
             model=self.model,
-            objective=self.processes.parallel(objective),
+            objective=self.processes.parallel(self.settings.objective(self.model)),
             optimizer=self.optimizer,
             autocast=partial(self.settings.autocast, self.model.device),
             clip_norm=self.settings.clip_norm,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from nmt.models.seq2seq import Seq2Seq
+from nmt.models.seq2seq import Readouts, Seq2Seq
 
 CHUNK = {"cpu": 2**20, "cuda": 2**28}
 """Logits that exist at once: on a CPU so few that they stay in its cache."""
@@ -113,18 +113,24 @@ def linear_cross_entropy(
 
 
 class Objective(nn.Module):
-    """A model and its loss in one module, as what computes gradients in several processes wants to see them."""
+    """A model and its loss in one module, as what computes gradients in several processes wants to see them.
 
-    def __init__(self, model: Seq2Seq, *, label_smoothing: float) -> None:
+    Args:
+        readouts: what computes the model's readouts in training; None = the model itself.
+    """
+
+    def __init__(self, model: Seq2Seq, *, label_smoothing: float, readouts: Readouts | None = None) -> None:
         super().__init__()
         self.model = model
         self.label_smoothing = label_smoothing
+        self.readouts = readouts or model.readouts
 
     def forward(
         self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_places: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The two sums of `linear_cross_entropy`, of `Batch.tensors`."""
-        readouts = self.model.readouts(source, source_mask, target_input)  # (B, T, E)
+        compute = self.readouts if self.model.training else self.model.readouts
+        readouts = compute(source, source_mask, target_input)  # (B, T, E)
         return linear_cross_entropy(
             readouts, self.model.vocabulary.output, target_output, target_places, label_smoothing=self.label_smoothing
         )

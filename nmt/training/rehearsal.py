@@ -19,7 +19,6 @@ from torch import Tensor
 
 from nmt.data.batch import Batch, places_of
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.loss import Objective
 from nmt.training.pairs import Pairs
 from nmt.training.processes import Processes
 from nmt.training.schedule import Schedule
@@ -111,7 +110,7 @@ class Rehearsal:
     def __post_init__(self) -> None:
         self.updater = Updater(
             model=self.model,
-            objective=Objective(self.model, label_smoothing=self.settings.label_smoothing),
+            objective=self.settings.objective(self.model),
             optimizer=self.optimizer,
             autocast=partial(self.settings.autocast, self.model.device),
             clip_norm=self.settings.clip_norm,

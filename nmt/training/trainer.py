@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -12,8 +13,10 @@ from nmt.data.batch import Batch
 from nmt.models.seq2seq import Seq2Seq, check_sizes
 from nmt.run import RunFolder
 from nmt.training.checkpoint import Progress
+from nmt.training.compilation import compile_readouts
 from nmt.training.history import History
 from nmt.training.loop import Loop, Validate
+from nmt.training.loss import Objective
 from nmt.training.pairs import Pairs
 from nmt.training.processes import Processes
 from nmt.training.progress import ProgressBar
@@ -32,6 +35,7 @@ class Trainer:
         clip_norm: gradients with a larger norm are scaled down to it; None = never.
         label_smoothing: ε of the loss.
         precision: "fp32", "bf16" (autocast) or "auto" (bf16 on a GPU that has it).
+        compile: whether to compile what of the model is worth it (`nmt.training.compilation`).
         log_every: steps between records of the training loss.
         validate_every: steps between validations.
         save_every: steps between checkpoints, besides those after validations; None = no others.
@@ -53,6 +57,7 @@ class Trainer:
     clip_norm: float | None
     label_smoothing: float
     precision: str
+    compile: bool
     log_every: int
     validate_every: int
     save_every: int | None
@@ -141,6 +146,15 @@ class Trainer:
         if self.max_minutes is not None:
             shares.append(progress.seconds / 60 / self.max_minutes)
         return min(1.0, max(shares))
+
+    def objective(self, model: Seq2Seq) -> Objective:
+        """The loss of `model`, compiled if the settings say so.
+
+        Raises:
+            Failure: it cannot be compiled on this machine.
+        """
+        readouts = compile_readouts(model, partial(self.autocast, model.device)) if self.compile else None
+        return Objective(model, label_smoothing=self.label_smoothing, readouts=readouts)
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """bf16 where it was asked for and where it helps, else nothing."""

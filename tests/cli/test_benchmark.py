@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+import torch._dynamo
 
 from nmt.cli import main
+from nmt.training import compilation
 
 SMALL = ["rounds=2", "steps=2", "warmup_steps=1", "sentences=4", "single_sentences=2"]
 
@@ -23,7 +26,8 @@ def test_both_kinds_of_models_are_measured(
     output, error = capsys.readouterr()
     result = json.loads(output)
     assert set(result) == {
-        *("model", "plain", "device", "precision", "batch_tokens", "search", "rounds", "training", "decoding"),
+        *("model", "plain", "device", "precision", "compile", "batch_tokens", "search", "rounds"),
+        *("training", "decoding"),
     }
     assert result["model"]["parameters"] == pytest.approx(result["plain"]["parameters"], rel=0.1)
     assert (result["device"]["type"], result["precision"], result["batch_tokens"]) == ("cpu", "float32", 256)
@@ -32,6 +36,20 @@ def test_both_kinds_of_models_are_measured(
     assert len(result["training"]["ratio"]["rounds"]) == len(result["decoding"]["ratio"]["rounds"]) == 2
     for words in ("training", "decoding", "target tokens per second", "times as fast", "2 rounds"):
         assert words in error
+
+
+def test_a_compiled_model_is_measured_compiled(
+    overrides: list[str],
+    tiny_models: dict[str, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(compilation, "BACKEND", "eager")
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    assert main(["benchmark", *tiny_models["transformer"], *overrides, "trainer.compile=true", "sentences=0"]) == 0
+    assert json.loads(capsys.readouterr().out)["compile"] is True
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
 
 
 def test_a_part_can_be_left_out(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch._dynamo
 
 from nmt.cli import doctor, main
 from nmt.cli.configuration import compose, opened
-from nmt.training import rehearsal
+from nmt.training import compilation, rehearsal
 from nmt.training.rehearsal import Learning, Rehearsal, Speed
 
 Run = Callable[..., tuple[int, str, str]]
@@ -63,6 +64,17 @@ def test_a_run_that_will_work(
         "speed",
     ):
         assert sum(line.startswith(label) for line in lines) == 1, label
+
+
+def test_a_run_that_is_compiled(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is rehearsed compiled, in the graph that the run will have."""
+    monkeypatch.setattr(compilation, "BACKEND", "eager")
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    code, report, error = examine("trainer.compile=true", model="transformer")
+    assert (code, error) == (0, "")
+    assert "This run will work" in report
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
 
 
 def test_the_corpus_is_counted(examine: Run, corpus_folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What a CUDA device must do as a CPU does."""
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -9,12 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+import torch._dynamo
 
 from nmt import models
 from nmt.cli import main
 from nmt.data.batch import Batch
 from nmt.models import Seq2Seq
-from nmt.run import build
+from nmt.run import RunFolder, build
 from nmt.training.loss import Objective
 from nmt.training.processes import Processes
 from nmt.training.update import Updater
@@ -84,3 +86,36 @@ def test_a_gpu_leaves_out_an_update_that_is_not_finite(description: dict[str, An
     assert all(map(torch.equal, model.parameters(), before))
     handle.remove()
     assert updater.update([batch], rate=0.01, step=1).read().made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("model", ["lstm_bahdanau", "lstm_luong", "transformer"])
+def test_a_compiled_run_is_the_run(
+    model: str,
+    precision: str,
+    corpus_folder: Path,
+    tiny_models: dict[str, list[str]],
+    tiny_training: list[str],
+    tmp_path: Path,
+) -> None:
+    """A step takes two graphs, and attention may have its own for sources whose length is a multiple of 8."""
+    losses = []
+    for compiled in ("false", "true"):
+        run = tmp_path / compiled
+        words = ["data=files", f"data.path={corpus_folder}", *tiny_models[model], *tiny_training]
+        words += [
+            "trainer.device=cuda",
+            f"trainer.precision={precision}",
+            "trainer.max_steps=12",
+            "trainer.log_every=1",
+        ]
+        words += ["trainer.accumulate=2", "model.dropout=0.0", f"trainer.compile={compiled}", f"run={run}"]
+        torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
+        assert main(["train", *words]) == 0
+        records = map(json.loads, RunFolder(run).history.read_text().splitlines())
+        losses.append([record["loss"] for record in records if record["kind"] == "train"])
+    assert 1 <= torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 4
+    assert len(losses[0]) == 12
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3 if precision == "fp32" else 0.02)

@@ -79,13 +79,14 @@ class Variant:
 VARIANTS = [Variant(name, *choices) for name in ARCHITECTURES for choices in CHOICES]
 
 
-@pytest.fixture(
-    params=VARIANTS,
-    ids=lambda variant: (
+def name_of(variant: Variant) -> str:
+    return (
         f"{variant.architecture}-{variant.num_layers}"
         f"{'-shared' if variant.shared_vocab else ''}{'-tied' if variant.tie_output else ''}"
-    ),
-)
+    )
+
+
+@pytest.fixture(params=VARIANTS, ids=name_of)
 def variant(request: pytest.FixtureRequest) -> Variant:
     return request.param
 
@@ -93,3 +94,9 @@ def variant(request: pytest.FixtureRequest) -> Variant:
 @pytest.fixture
 def model(variant: Variant) -> Seq2Seq:
     return variant.build()
+
+
+@pytest.fixture(params=[Variant(name, 2, True, True) for name in ARCHITECTURES], ids=name_of)
+def largest(request: pytest.FixtureRequest) -> Variant:
+    """One of each architecture, for what takes its time."""
+    return request.param

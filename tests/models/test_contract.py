@@ -1,7 +1,10 @@
 """What every model promises to the trainer, the search and the report, whatever its architecture."""
 
+from functools import partial
+
 import pytest
 import torch
+import torch._dynamo
 from torch.nn import functional as F
 
 from nmt.weights import load_weights, save_weights
@@ -259,3 +262,31 @@ def test_saved_weights_come_back(model, variant, tmp_path):
 def test_limits(model, variant):
     assert model.max_length == (24 if variant.architecture.startswith("transformer") else None)
     assert model.device == torch.device("cpu")
+
+
+def compiled(model):
+    """The model's compiled readouts, with the products of PyTorch itself for its graphs; and the count of these."""
+    torch._dynamo.reset()
+    counts = torch._dynamo.utils.counters
+    counts.clear()
+    readouts = model.compiled_readouts(partial(torch.compile, fullgraph=True, dynamic=True, backend="eager"))
+    return readouts, lambda: counts["stats"]["unique_graphs"]
+
+
+def test_what_is_compiled_is_one_graph_for_batches_of_all_sizes(largest):
+    """Two of a recurrent decoder's step, which goes on from other kinds of tensors than it begins from."""
+    model = largest.build().train()
+    readouts, graphs = compiled(model)
+    fused = largest.architecture == "lstm" or largest.architecture.endswith("unfed")
+    most = 0 if fused else 1 if largest.architecture.startswith("transformer") else 2
+    parameters = [each for each in model.parameters() if each is not model.vocabulary.output.bias]
+    # At first sizes that are unlike one another, and unlike any of the model's: these would be taken for the same.
+    for rows, source_length, target_length in ((31, 19, 17), (2, 8, 9), (8, 8, 8), (13, 2, 6)):
+        source, target = torch.randint(11, (rows, source_length)), torch.randint(13, (rows, target_length))
+        mask = torch.arange(source_length) < torch.randint(1, source_length + 1, (rows, 1))
+        expected, found = model.readouts(source, mask, target), readouts(source, mask, target)
+        torch.testing.assert_close(found, expected, **EXACT)
+        weights = torch.randn_like(expected)
+        gradients = [torch.autograd.grad((each * weights).sum(), parameters) for each in (found, expected)]
+        torch.testing.assert_close(*gradients, rtol=0.0, atol=1e-10)
+        assert graphs() == most

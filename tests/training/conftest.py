@@ -31,6 +31,7 @@ SETTINGS: dict[str, Any] = {
     "clip_norm": 1.0,
     "label_smoothing": 0.1,
     "precision": "fp32",
+    "compile": False,
     "log_every": 2,
     "validate_every": 3,
     "save_every": None,
@@ -40,6 +41,7 @@ SETTINGS: dict[str, Any] = {
     "average_checkpoints": 1,
 }
 MODELS: dict[str, dict[str, Any]] = {
+    "BahdanauLSTM": {"embedding_size": 8, "hidden_size": 8, "num_layers": 1, "attention_size": 8},
     "LuongLSTM": {
         "embedding_size": 8,
         "hidden_size": 8,

@@ -24,6 +24,7 @@ SETTINGS: dict[str, Any] = {
     "clip_norm": 1.0,
     "label_smoothing": 0.1,
     "precision": "fp32",
+    "compile": False,
     "log_every": 1,
     "validate_every": 1,
     "save_every": None,

@@ -567,6 +567,7 @@ GOOD: dict[str, Any] = {
     "clip_norm": None,
     "label_smoothing": 0.0,
     "precision": "auto",
+    "compile": False,
     "log_every": 1,
     "validate_every": 1,
     "save_every": None,
