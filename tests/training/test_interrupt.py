@@ -64,7 +64,9 @@ def test_an_error_inside_restores_as_well(received: list[int]) -> None:
     assert received == [signal.SIGTERM]
 
 
+@pytest.mark.usefixtures("received")  # which restores what is there
 def test_control_c_twice_is_a_keyboard_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it runs in the background ignore it
     with pytest.raises(KeyboardInterrupt), Interrupt(alone=True) as interrupt:
         os.kill(os.getpid(), signal.SIGINT)
         assert interrupt.requested
