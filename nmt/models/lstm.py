@@ -25,6 +25,9 @@ from nmt.models.attention import AdditiveScore, Score, attend
 from nmt.models.recurrent import FusedDecoder, LSTMState, RecurrentSeq2Seq, StackedCells
 from nmt.models.seq2seq import Compiler, Memory, Readouts, State, StepOutput
 
+Position = Callable[..., tuple[Tensor, Tensor, Tensor]]
+"""One target position further, of tensors and a memory; gives what is kept of it, and the two tensors of the state."""
+
 
 @dataclass(frozen=True)
 class VectorMemory(Memory):
@@ -151,14 +154,7 @@ class BahdanauLSTM(RecurrentSeq2Seq):
         context, _, lstm = self.advance(prepared, LSTMState(hidden, cell), memory)
         return context, lstm.hidden, lstm.cell
 
-    def unrolled(
-        self,
-        source: Tensor,
-        source_mask: Tensor,
-        target_input: Tensor,
-        *,
-        position: Callable[..., tuple[Tensor, Tensor, Tensor]],
-    ) -> Tensor:
+    def unrolled(self, position: Position, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         """The readouts, by `position` or what computes the same, for one position after the other."""
         memory = self.encode(source, source_mask)
         embedded = self.embed(target_input)  # (B, T, E)
@@ -172,10 +168,10 @@ class BahdanauLSTM(RecurrentSeq2Seq):
         return self.drop(readouts)
 
     def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
-        return self.unrolled(source, source_mask, target_input, position=self.position)
+        return self.unrolled(self.position, source, source_mask, target_input)
 
     def compiled_readouts(self, compiler: Compiler) -> Readouts:
-        return partial(self.unrolled, position=compiler(self.position))
+        return partial(self.unrolled, compiler(self.position))
 
     def step(
         self, token: Tensor, state: RecurrentState, memory: AttentionMemory, *, need_attention: bool = False
@@ -267,14 +263,7 @@ class LuongLSTM(RecurrentSeq2Seq):
         looked, _ = self.look(lstm.top.unsqueeze(1), memory)  # (B, 1, E)
         return looked.squeeze(1), lstm.hidden, lstm.cell
 
-    def unrolled(
-        self,
-        source: Tensor,
-        source_mask: Tensor,
-        target_input: Tensor,
-        *,
-        position: Callable[..., tuple[Tensor, Tensor, Tensor]],
-    ) -> Tensor:
+    def unrolled(self, position: Position, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         """The readouts, by `position` or what computes the same, for one position after the other."""
         assert isinstance(self.decoder, StackedCells)
         memory = self.encode(source, source_mask)
@@ -287,14 +276,14 @@ class LuongLSTM(RecurrentSeq2Seq):
 
     def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         if isinstance(self.decoder, StackedCells):
-            return self.unrolled(source, source_mask, target_input, position=self.position)
+            return self.unrolled(self.position, source, source_mask, target_input)
         memory = self.encode(source, source_mask)
         hidden, _ = self.decoder(self.embed(target_input), memory.first)  # (B, T, D)
         return self.drop(self.look(hidden, memory)[0])  # (B, T, E)
 
     def compiled_readouts(self, compiler: Compiler) -> Readouts:
         if isinstance(self.decoder, StackedCells):
-            return partial(self.unrolled, position=compiler(self.position))
+            return partial(self.unrolled, compiler(self.position))
         return self.readouts
 
     def step(
