@@ -7,6 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+PREFIXES = {0: "", 6: "M", 9: "G", 12: "T"}
+"""By the power of ten."""
+
 
 def show(result: dict[str, Any], console: Console) -> None:
     """Writes what `nmt benchmark` found, one table for training and one for decoding."""
@@ -25,7 +28,10 @@ def table(title: str, part: dict[str, Any]) -> Table:
         shown.add_row(label(name), figure(name, value), figure(name, plain[name]) if name in plain else "")
     for name, values in part.items():
         if name not in ("model", "plain"):
-            spread = f"{values['lowest']:.2f} to {values['highest']:.2f} of {len(values['rounds'])} rounds"
+            rounds = len(values["rounds"])
+            spread = (
+                f"{values['lowest']:.2f} to {values['highest']:.2f} of {rounds} rounds" if rounds > 1 else "1 round"
+            )
             shown.add_row(f"{label(name)}, times as fast", f"{values['median']:.2f}", spread)
     return shown
 
@@ -52,5 +58,6 @@ def figure(name: str, value: float) -> str:
     if name.endswith("bytes"):
         return f"{value / 2**20:,.0f} MiB"
     if "flops" in name:
-        return f"{value / 1e9:,.3f} G"
+        power = next(power for power in (12, 9, 6, 0) if value >= 10**power or power == 0)
+        return f"{value / 10**power:,.1f} {PREFIXES[power]}".rstrip()
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
