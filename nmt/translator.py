@@ -109,6 +109,7 @@ def store_by_columns(model: nn.Module) -> None:
 
     With the five rows of one sentence's beam MKL then takes half the time, with those of 64 sentences a tenth less. An
     output layer that shared the embedding's weights gets its own: a row of a table stored by columns is slow to read.
+    So this is for translating; who wants to train a run's model further takes it from `RunFolder.model`.
     """
     layers: list[nn.Module] = [layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.LSTMCell)]
     layers += [layer.lstm for layer in model.modules() if isinstance(layer, FusedDecoder)]
@@ -247,6 +248,8 @@ class Translator:
             n_best=n_best,
             need_attention=need_attention,
         )
+        if not all(found):
+            raise ValueError("no translation was found: the model's scores are no finite numbers; train it anew")
         return found
 
     def _translation(self, source_ids: list[int], hypothesis: Hypothesis) -> Translation:

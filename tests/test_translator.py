@@ -399,6 +399,24 @@ def test_weights_by_columns_are_the_same_weights(tokenizer: Tokenizer, name: str
     torch.testing.assert_close(*logits)
 
 
+def test_upper_cells_are_stored_by_columns(tokenizer: Tokenizer) -> None:
+    sizes = {"source_vocab_size": tokenizer.source_size, "target_vocab_size": tokenizer.target_size}
+    vocabulary = sizes | {"shared_vocab": True, "tie_output": False}
+    model = build(
+        {"class": "BahdanauLSTM", "arguments": MODELS["BahdanauLSTM"] | vocabulary | {"num_layers": 2}}, models
+    )
+    store_by_columns(model)
+    assert model.get_parameter("cells.upper.0.weight_hh").t().is_contiguous()
+    assert model.get_parameter("cells.upper.0.weight_ih").t().is_contiguous()
+
+
+def test_scores_that_are_no_numbers_are_told(tokenizer: Tokenizer) -> None:
+    translator = make_translator(tokenizer, "LuongLSTM")
+    torch.nn.init.constant_(translator.model.get_parameter("vocabulary.output.weight"), float("nan"))
+    with pytest.raises(ValueError, match="no translation was found: the model's scores are no finite numbers"):
+        translator.translate(["one two"])
+
+
 def test_load_says_what_is_wrong(tmp_path: Path, trained_run: Path) -> None:
     with pytest.raises(ValueError, match="is no folder"):
         Translator.load(tmp_path / "missing", device="cpu")

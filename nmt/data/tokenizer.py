@@ -137,6 +137,7 @@ class Tokenizer:
         """Other pieces of the same sentences, drawn at random: subword regularization.
 
         A segmentation is a function of its sentence, its seed and alpha alone: whatever else is drawn, in any process.
+        One thread may draw at a time: what is worked out about words is kept.
 
         Args:
             sentences: the ids of each, as `encode_source` finds them.

@@ -8,6 +8,7 @@ Shapes: B batch, S source positions, T target positions, V target vocabulary, E 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,18 @@ def reverse_positions(source_mask: Tensor) -> Tensor:
 def rearrange(inputs: Tensor, positions: Tensor) -> Tensor:
     """The rows of inputs (B, S, D) in the order of positions (B, S)."""
     return inputs.gather(1, positions.unsqueeze(-1).expand(-1, -1, inputs.size(-1)))
+
+
+def run_fused(lstm: nn.Module, inputs: Tensor, first: tuple[Tensor, Tensor] | None = None) -> Any:
+    """Runs `lstm` in torch's fused kernel.
+
+    On a GPU in float32 (its products in TF32, which has bf16's range and more digits): under autocast torch gives cuDNN
+    float16 whatever format was asked for, and small gradients would be lost in it.
+    """
+    if inputs.device.type != "cuda":
+        return lstm(inputs, first)
+    with torch.autocast("cuda", enabled=False):
+        return lstm(inputs.float(), None if first is None else (first[0].float(), first[1].float()))
 
 
 class BidirectionalEncoder(nn.Module):
@@ -59,8 +72,8 @@ class BidirectionalEncoder(nn.Module):
         for layer, (forwards, backwards) in enumerate(zip(self.forwards, self.backwards, strict=True)):
             if layer > 0:
                 outputs = self.dropout(outputs)
-            left_to_right, _ = forwards(outputs)  # (B, S, D/2)
-            right_to_left, _ = backwards(rearrange(outputs, backward_order))  # (B, S, D/2), last word first
+            left_to_right, _ = run_fused(forwards, outputs)  # (B, S, D/2)
+            right_to_left, _ = run_fused(backwards, rearrange(outputs, backward_order))  # (B, S, D/2), last word first
             index = last.expand(-1, 1, left_to_right.size(-1))  # (B, 1, D/2)
             summary = torch.cat([left_to_right.gather(1, index), right_to_left.gather(1, index)], dim=-1).squeeze(1)
             outputs = torch.cat([left_to_right, rearrange(right_to_left, backward_order)], dim=-1)  # (B, S, D)
@@ -199,7 +212,7 @@ class FusedDecoder(nn.Module):
     def forward(self, inputs: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         """Runs inputs (B, T, E) from `state`; returns the top outputs (B, T, D) and the last state."""
         first = (state.hidden.transpose(0, 1).contiguous(), state.cell.transpose(0, 1).contiguous())  # (L, B, D)
-        outputs, (hidden, cell) = self.lstm(inputs, first)
+        outputs, (hidden, cell) = run_fused(self.lstm, inputs, first)
         return outputs, LSTMState(hidden.transpose(0, 1), cell.transpose(0, 1))
 
     def step(self, inputs: Tensor, state: LSTMState) -> LSTMState:

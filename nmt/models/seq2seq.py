@@ -150,6 +150,8 @@ class Seq2Seq(nn.Module, ABC):
     def step(self, token: Tensor, state: Any, memory: Any, *, need_attention: bool = False) -> StepOutput:
         """Advances every hypothesis by one `token` (A·K,). Without `need_attention` nothing is spent on weights.
 
+        It is not made for autocast: a model that shall translate in bf16 is one of bf16 numbers.
+
         Args:
             state: of as many rows.
             memory: of the A sentences.

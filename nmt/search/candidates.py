@@ -38,8 +38,9 @@ def best_continuations(totals: Tensor, log_probabilities: Tensor, width: int) ->
     Returns:
         three times (A, K'), best first: the log-probability, the hypothesis (0 … K-1) and the token that continues it.
     """
-    size = block_size(log_probabilities.size(1))
-    if lacking := -log_probabilities.size(1) % size:
+    num_tokens = log_probabilities.size(1)
+    size = block_size(num_tokens)
+    if lacking := -num_tokens % size:
         log_probabilities = F.pad(log_probabilities, (0, lacking), value=-math.inf)
     table = log_probabilities.view(*totals.shape, -1, size)  # (A, K, blocks, size)
     num_blocks = table.size(2)
@@ -51,7 +52,8 @@ def best_continuations(totals: Tensor, log_probabilities: Tensor, width: int) ->
     candidates = candidates + totals.gather(1, parents).unsqueeze(2)
     best, among = candidates.flatten(1).topk(min(width, candidates[0].numel()))  # (A, K') of K'·size
     parents = parents.gather(1, among // size)
-    return best, parents, places.flatten(1).gather(1, among) - parents * (num_blocks * size)
+    tokens = places.flatten(1).gather(1, among) - parents * (num_blocks * size)
+    return best, parents, tokens.clamp_(max=num_tokens - 1)  # one of -inf may lie in what was filled up
 
 
 @cache

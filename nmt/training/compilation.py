@@ -26,8 +26,8 @@ from nmt.failure import Failure
 from nmt.models.seq2seq import Readouts, Seq2Seq
 
 SIZES = ((131, 29, 23), (131, 40, 37))
-"""Sentences, source and target positions from which is compiled. No two of a batch are alike, and hardly one and a
-layer's width, for these would be taken for the same.
+"""Sentences, source and target positions from which is compiled. No two of a batch are alike (unless the model takes
+fewer), and hardly one and a layer's width, for these would be taken for the same.
 
 Two batches, because torch makes two graphs: on a CPU, one adds otherwise in a side of over 4,096 positions; on a GPU,
 the kernel of attention may have its own for sources whose length is a multiple of 8. Only a batch with one side of
@@ -48,7 +48,7 @@ def compile_readouts(model: Seq2Seq, autocast: Callable[[], AbstractContextManag
     Raises:
         Failure: there is no compiler on this machine, or it fails.
     """
-    from torch._dynamo.exc import BackendCompilerFailed  # a second to import, which others need not wait for
+    from torch._dynamo.exc import ShortenTraceback  # a second to import, which others need not wait for
 
     readouts = model.compiled_readouts(partial(torch.compile, fullgraph=True, dynamic=True, backend=BACKEND))
     model.train()
@@ -61,11 +61,11 @@ def compile_readouts(model: Seq2Seq, autocast: Callable[[], AbstractContextManag
             with autocast():
                 outputs = readouts(source, torch.ones_like(source, dtype=torch.bool), target)
             torch.autograd.grad(outputs.sum(), list(model.parameters()), allow_unused=True)
-    except BackendCompilerFailed as error:
-        reason = str(error.inner_exception).partition("\n")[0].rstrip(".")
+    except ShortenTraceback as error:  # of the compiler itself, or that there is none for this device
+        reason = str(getattr(error, "inner_exception", error)).partition("\n")[0].rstrip(".")
         raise Failure(
             f"trainer.compile=true does not work on this machine: {reason}. It takes a C++ compiler (g++, or the one "
-            f"that the environment's CXX names); trainer.compile=false does without"
+            f"that the environment's CXX names), and Triton for a GPU; trainer.compile=false does without"
         ) from None
 
     def compiled(source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:

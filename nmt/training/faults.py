@@ -26,9 +26,9 @@ def out_of_memory(step: int, batch: Batch) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        # A CPU's allocator has no class of its own for it; what has one of another name is another trouble.
+        # A CPU's allocator has no class of its own for it, nor has what a GPU gives out beside torch's own allocator.
         known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-        if not known and "allocate memory" not in str(error):
+        if not known and not any(words in str(error) for words in ("allocate memory", "out of memory")):
             raise
         sentences, source_length = batch.source.shape
         raise Failure(

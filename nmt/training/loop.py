@@ -93,7 +93,8 @@ class Loop:
         self.saved_at = self.progress.seconds
         self.stopping = False
         self.batches_per_epoch = len(self.pairs.sampler.epoch(self.progress.epoch))
-        self.window = Window(self.progress.window if self.processes.leads else {})
+        mine = {} if self.processes.leads else {"likelihood": 0.0, "num_tokens": 0}  # the leader holds all processes'
+        self.window = Window(self.progress.window | mine)
 
     def go_on(self) -> None:
         """Takes up the last checkpoint, if there is one."""
@@ -193,7 +194,14 @@ class Loop:
         sequence = np.random.SeedSequence([self.seed, self.progress.step, self.processes.rank])
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
 
-    def settle(self, *, but: int = 0) -> None:
+    def catch_up(self) -> None:
+        """Settles all updates. The wait counts as theirs, whoever wants to know."""
+        if self.unread:
+            began = time.monotonic()
+            self.settle(but=0)
+            self.window.seconds += time.monotonic() - began
+
+    def settle(self, *, but: int) -> None:
         """Looks at what the updates came to, all `but` the last so many.
 
         One that was left out is none of the run's if the settings allow so many in a row.
@@ -232,7 +240,7 @@ class Loop:
 
     def log(self) -> None:
         """Records the training loss since the last record, unless every update since then was left out."""
-        self.settle()
+        self.catch_up()
         if self.window.num_steps == 0:
             return
         progress = self.progress
@@ -257,6 +265,7 @@ class Loop:
 
     def check(self) -> None:
         """Validates, and keeps the weights if they are the best so far."""
+        self.catch_up()  # before anything is kept: the run may end here
         progress = self.progress
         loss, score = self.measure()
         progress.validated = progress.step
@@ -304,7 +313,7 @@ class Loop:
 
     def save(self) -> None:
         """Writes the last checkpoint: all that belongs to this step has been done."""
-        self.settle()
+        self.catch_up()
         progress = self.progress
         progress.schedule = self.schedule.state()
         progress.window = self.window.state(self.processes)

@@ -4,11 +4,12 @@ it is. Model, batches, loss and optimizer are the run's own; nothing is written.
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -214,10 +215,10 @@ class Rehearsal:
             Failure: the memory ran out.
         """
         first = not self.optimizer.state
-        outcome = self.updater.update([batch], rate=rate, step=1)
+        outcome = self.updater.update([batch], rate=rate, step=1).read()
         if first:
-            check_gradients(self.model)
-        return outcome.read().likelihood / batch.num_tokens
+            check_gradients(self.model, outcome.norms)
+        return outcome.likelihood / batch.num_tokens
 
     def _activations(self, batch: Batch) -> int:
         """Bytes that a forward pass keeps for the backward one, each storage counted once."""
@@ -246,12 +247,12 @@ def first_rows(batch: Batch, count: int) -> Batch:
     return replace(batch, **tensors, target_places=places, num_tokens=len(places), rows=batch.rows[:count])
 
 
-def check_gradients(model: Seq2Seq) -> None:
-    """Raises ValueError where a parameter got no gradient, or one that is not finite."""
+def check_gradients(model: Seq2Seq, norms: Mapping[str, float]) -> None:
+    """Raises ValueError where a parameter got no gradient, or one that is not finite, by its norm before clipping."""
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad and parameter.grad is None:
+        if parameter.requires_grad and name not in norms:
             raise ValueError(f"the parameter {name} of the model gets no gradient: it would never learn")
-        if parameter.grad is not None and not bool(parameter.grad.isfinite().all()):
+        if not math.isfinite(norms.get(name, 0.0)):
             raise ValueError(
                 f"the gradient of the parameter {name} is not finite in the first step: try trainer.precision=fp32"
             )

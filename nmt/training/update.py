@@ -1,7 +1,7 @@
 """One update of a model's weights, as a run, its rehearsal and the benchmark make it.
 
-Nothing here asks the device for a number: a GPU is given the next update while it works on this one. What an update
-came to is a `Reading`, which a caller looks at when it needs to.
+With an optimizer that is one kernel, nothing here asks the device for a number: a GPU is given the next update while
+it works on this one. What an update came to is a `Reading`, which a caller looks at when it needs to.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Updater:
             step: the update's number, for who has to be told that the memory ran out.
 
         Raises:
-            Failure: the memory ran out.
+            Failure: the memory ran out in a forward or backward pass.
         """
         for options in self.optimizer.param_groups:
             options["lr"] = rate
@@ -135,7 +135,8 @@ class Updater:
         """Changes the weights unless `bad` is above 0."""
         if self.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(self.model.parameters(), self.clip_norm, norm)
-        if self.optimizer.defaults.get("fused"):
+        defaults = self.optimizer.defaults
+        if defaults.get("fused") and "momentum" not in defaults:  # SGD's begins as it finds it, if it begins with none
             # As torch.amp.GradScaler tells a fused optimizer that a gradient is not finite, by a number on the device.
             self.optimizer.found_inf = bad.clamp(max=1.0)  # type: ignore[attr-defined]
             self.optimizer.step()

@@ -168,6 +168,24 @@ def test_the_company_does_not_matter(tokenizer: Tokenizer, data: st.DataObject) 
     assert redrawn(tokenizer, [texts[index] for index in chosen], alpha=0.2, seeds=chosen) == alone
 
 
+def test_a_sentence_may_begin_within_a_word(tokenizer: Tokenizer) -> None:
+    """It is not joined to the sentence before it."""
+    first = max(encoded(tokenizer, TEXTS), key=len)
+    alpha = 0.0 if tokenizer.model_type == "bpe" else 1000.0
+    both = tokenizer.redraw_source([first, first[1:]], alpha=alpha, seeds=numbers([1, 2]))
+    assert [len(ids) for ids in both] == [len(first), len(first) - 1]
+
+
+def test_ids_may_be_of_any_whole_numbers(tokenizer: Tokenizer) -> None:
+    lists = tokenizer.encode_source(TEXTS)
+    seeds = numbers(range(len(TEXTS)))
+    alpha = 0.1
+    expected = tokenizer.redraw_source(encoded(tokenizer, TEXTS), alpha=alpha, seeds=seeds)
+    for sentences in (lists, [np.array(ids, dtype=np.int64) for ids in lists]):
+        found = tokenizer.redraw_source(sentences, alpha=alpha, seeds=seeds)
+        assert [ids.tolist() for ids in found] == [ids.tolist() for ids in expected]
+
+
 def test_the_seed_decides(tokenizer: Tokenizer) -> None:
     drawn = redrawn(tokenizer, [TEXTS[3]] * 40, alpha=0.2, seeds=range(40))
     assert len(set(map(tuple, drawn))) > 5

@@ -119,3 +119,14 @@ def test_a_compiled_run_is_the_run(
     assert 1 <= torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 4
     assert len(losses[0]) == 12
     assert losses[1] == pytest.approx(losses[0], rel=1e-3 if precision == "fp32" else 0.02)
+
+
+@pytest.mark.parametrize("description", ["lstm", "lstm_bahdanau"], indirect=True)
+def test_under_bf16_no_fused_lstm_runs_in_float16(description: dict[str, Any], batch: Batch) -> None:
+    updater = updater_of(description, partial(torch.autocast, "cuda", torch.bfloat16))
+    kinds = set()
+    for layer in updater.model.modules():
+        if isinstance(layer, torch.nn.LSTM):
+            layer.register_forward_hook(lambda layer, inputs, outputs: kinds.add(outputs[0].dtype))
+    assert updater.update([batch], rate=0.01, step=1).read().made
+    assert kinds == {torch.float32}

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from nmt.models import Transformer
+from nmt.models import Transformer, decoder_step
+from nmt.models.attention import FEWEST, look
 from nmt.models.embedding import SinusoidalPositions
 
 pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor")  # torch speaks of its own fast path
@@ -188,3 +189,16 @@ def test_dropout_falls_on_embeddings_and_sublayers():
         part.train()
         assert (model(*arguments) - expected).abs().max() > 1e-6, name
         part.eval()
+
+
+def test_a_step_never_looks_at_so_few_positions_that_softmax_is_slow(monkeypatch):
+    """Neither of a source of three pieces nor of the one position of the target that there is."""
+    seen = []
+    monkeypatch.setattr(
+        decoder_step, "look", lambda queries, keys, *rest: seen.append(keys.size(2)) or look(queries, keys, *rest)
+    )
+    model = transformer(pre_norm=True).eval()
+    memory = model.encode(torch.tensor([[5, 6, 2]]), torch.ones(1, 3, dtype=torch.bool))
+    model.step(torch.tensor([1]), model.start(memory), memory)
+    assert seen == [FEWEST, FEWEST] * len(model.decoder)
+    assert FEWEST >= 16

@@ -24,7 +24,16 @@ def test_the_best_of_all_continuations(num_tokens, sentences, num, width):
     assert (best[:, width:] == -math.inf).all()  # there are no more
     assert torch.equal((parents * num_tokens + tokens)[:, :width][real], places[real])
     assert ((parents >= 0) & (parents < num) & (tokens >= 0)).all()
-    assert (tokens[best > -math.inf] < num_tokens).all()
+    assert (tokens < num_tokens).all()
+
+
+@pytest.mark.parametrize(("num_tokens", "width"), [(10, 2), (15, 5), (63, 8), (575, 16)])
+def test_a_sentence_without_continuations_gets_tokens_that_exist(num_tokens, width):
+    """It waits for others, and its tokens are embedded with theirs."""
+    totals = torch.full((1, width), -math.inf)
+    best, _, tokens = best_continuations(totals, torch.randn(width, num_tokens).log_softmax(-1), width)
+    assert (best == -math.inf).all()
+    assert ((tokens >= 0) & (tokens < num_tokens)).all()
 
 
 def test_few_continuations_by_hand():

@@ -16,6 +16,7 @@ from nmt.run import RunFolder
 from nmt.training.checkpoint import average, read_progress
 from nmt.training.schedule import InverseSquareRoot, Plateau
 from nmt.training.trainer import Trainer
+from nmt.training.update import Reading, Updater
 from nmt.weights import read_weights
 
 Weights = dict[str, torch.Tensor]
@@ -257,6 +258,27 @@ def test_a_late_look_changes_nothing(
     assert records[0] == records[1]
     told = [re.findall(r"step (\d+), .*left out \((\d) in a row\)", one.said.read_text()) for one in (bench, late)]
     assert told[0] == told[1] == [("1", "1"), ("3", "1"), ("4", "2"), ("8", "1"), ("11", "1")]
+
+
+def test_as_on_a_gpu_an_update_is_looked_at_behind_the_next(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(nmt.training.loop.UNREAD, "cpu", 1)
+    done: list[str] = []
+    update, values = Updater.update, Reading.values
+    monkeypatch.setattr(
+        Updater, "update", lambda self, *rest, **options: done.append("update") or update(self, *rest, **options)
+    )
+    monkeypatch.setattr(Reading, "values", lambda self: done.append("look") or values(self))
+    bench.fit(max_steps=3, log_every=3, validate_every=100)
+    assert done == ["update", "update", "look", "update", "look", "look"]
+
+
+@pytest.mark.usefixtures("reading")
+def test_nothing_is_kept_of_a_step_that_ends_the_run(bench: Any) -> None:
+    model = Spoiled(bench, float("nan"), [3]).model
+    with pytest.raises(Failure, match="step 3,"):
+        bench.fit(model=model, max_steps=6, validate_every=3)
+    assert not bench.run.best.exists()
+    assert not bench.records("validation")
 
 
 def test_a_validation_loss_that_is_not_finite_ends_the_run(bench: Any) -> None:

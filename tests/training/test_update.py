@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -92,6 +92,43 @@ def test_an_update_whose_gradient_is_not_finite_leaves_all_as_it_was(
         assert one.update([batch], rate=0.01, step=3).read().made
     assert same(state_of(updater), state_of(other))
     assert not same(state_of(updater), before)
+
+
+@dataclass(frozen=True)
+class Two(Processes):
+    """Stands in for two processes, both of which find what this one does."""
+
+    def sum_on_device(self, number: torch.Tensor) -> torch.Tensor:
+        return 2 * number
+
+
+@LUONG
+@pytest.mark.parametrize("fused", [True, False])
+def test_several_processes_leave_an_update_out_together(description: dict[str, Any], batch: Batch, fused: bool) -> None:
+    updater = make(description, fused=fused)
+    updater.processes = Two()
+    before = state_of(updater)
+    spoil(updater, float("nan"))
+    assert not updater.update([batch], rate=0.01, step=1).read().made
+    assert same(state_of(updater)[: len(before)], before)
+
+
+@LUONG
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
+def test_an_optimizer_whose_first_update_is_left_out(
+    description: dict[str, Any], batch: Batch, kind: type[torch.optim.Optimizer]
+) -> None:
+    updater, other = make(description), make(description)
+    options = {"momentum": 0.9} if kind is torch.optim.SGD else {}
+    for one in (updater, other):
+        one.optimizer = kind(one.model.parameters(), lr=0.01, fused=True, **options)  # type: ignore[call-arg]
+    handle = spoil(updater, float("nan"))
+    assert not updater.update([batch], rate=0.01, step=1).read().made
+    handle.remove()
+    for one in (updater, other):
+        for step in (2, 3):
+            one.update([batch], rate=0.01, step=step)
+    assert same(state_of(updater), state_of(other))
 
 
 @LUONG
