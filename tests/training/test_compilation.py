@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch._dynamo
 import torch._inductor.config
+from torch._inductor.exc import TritonMissing
 
 from nmt.failure import Failure
 from nmt.training import compilation
@@ -84,6 +85,15 @@ def test_no_sizes_make_another_graph(bench: Any, quick: None, name: str) -> None
         mask = torch.ones_like(source, dtype=torch.bool)
         torch.testing.assert_close(readouts(source, mask, target), model.readouts(source, mask, target))
     assert graphs() == GRAPHS[name]
+
+
+def test_a_gpu_without_its_compiler(bench: Any, forget: Forget, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any) -> None:
+        raise TritonMissing(None)
+
+    monkeypatch.setattr(compilation, "BACKEND", missing)
+    with pytest.raises(Failure, match=r"does not work on this machine: Cannot find a working triton .* and Triton"):
+        compile_readouts(bench.make_model("LuongLSTM", dropout=0.0, seed=1), nullcontext)
 
 
 def test_without_a_compiler(bench: Any, forget: Forget, monkeypatch: pytest.MonkeyPatch) -> None:

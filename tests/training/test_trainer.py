@@ -296,8 +296,9 @@ def test_a_validation_loss_that_is_not_finite_ends_the_run(bench: Any) -> None:
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
         MemoryError(),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("CUDA error: out of memory"),
     ],
-    ids=["gpu", "python", "cpu"],
+    ids=["gpu", "python", "cpu", "driver"],
 )
 def test_out_of_memory_names_the_shape_and_the_remedy(bench: Any, error: Exception) -> None:
     def exhaust(module: torch.nn.Module, _: Any) -> None:
