@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
-from torch import nn
 
 from nmt import models, search
 from nmt.benchmark import plain
@@ -118,21 +117,20 @@ def training(config: DictConfig, own: Seq2Seq, reference: Callable[[], Seq2Seq],
     """`measure_training` of whole updates, of the model's own kind and of a plain one."""
     trainer, device = trainer_of(config), own.device
 
-    def updater(model: Seq2Seq, objective: nn.Module, adam: Callable[..., Any]) -> Updater:
-        return Updater(
-            model=model,
-            objective=objective,
-            optimizer=adam(model.parameters(), lr=LEARNING_RATE),
-            autocast=partial(trainer.autocast, device),
-            clip_norm=trainer.clip_norm,
-            processes=Processes(),
-        )
+    def own_updater() -> Updater:
+        adam = instantiate(config.optimizer)(own.parameters(), lr=LEARNING_RATE)
+        return trainer.updater(own, adam, processes=Processes())
 
-    # On a GPU the plain one's is fused too: else every update would wait to see whether it may be made.
-    plain_adam = partial(torch.optim.Adam, fused=device.type == "cuda")
+    def plain_updater() -> Updater:
+        model = reference()
+        # On a GPU fused, as the own: else every update would wait to see whether it may be made.
+        adam = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=device.type == "cuda")
+        objective = PlainObjective(model, label_smoothing=trainer.label_smoothing)
+        return trainer.updater(model, adam, processes=Processes(), objective=objective)
+
     return measure_training(
-        lambda: updater(own, trainer.objective(own), instantiate(config.optimizer)),
-        lambda: updater(reference(), PlainObjective(reference(), label_smoothing=trainer.label_smoothing), plain_adam),
+        own_updater,
+        plain_updater,
         stream(pairs),
         rounds=config.rounds,
         steps=config.steps,

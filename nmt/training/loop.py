@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ from nmt.training.pairs import Pairs
 from nmt.training.processes import Processes
 from nmt.training.progress import ProgressBar, duration
 from nmt.training.schedule import Schedule
-from nmt.training.update import Outcome, Unread, Updater
+from nmt.training.update import Outcome, Unread
 from nmt.training.window import Window
 from nmt.weights import load_weights, save_weights
 
@@ -80,14 +79,7 @@ class Loop:
         self.go_on()
         if self.settings.compile:
             self.bar.say("compiling the model: this may take some minutes")
-        self.updater = Updater(
-            model=self.model,
-            objective=self.processes.parallel(self.settings.objective(self.model)),
-            optimizer=self.optimizer,
-            autocast=partial(self.settings.autocast, self.model.device),
-            clip_norm=self.settings.clip_norm,
-            processes=self.processes,
-        )
+        self.updater = self.settings.updater(self.model, self.optimizer, processes=self.processes)
         self.unread: deque[Made] = deque()
         self.clock = time.monotonic() - self.progress.seconds
         self.saved_at = self.progress.seconds

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ from nmt.training.pairs import Pairs
 from nmt.training.processes import Processes
 from nmt.training.schedule import Schedule
 from nmt.training.trainer import Trainer
-from nmt.training.update import Updater
 
 NUM_STEPS = 150
 """At most so many on the sentences that are learned by heart."""
@@ -109,14 +107,7 @@ class Rehearsal:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self.updater = Updater(
-            model=self.model,
-            objective=self.settings.objective(self.model),
-            optimizer=self.optimizer,
-            autocast=partial(self.settings.autocast, self.model.device),
-            clip_norm=self.settings.clip_norm,
-            processes=Processes(),
-        )
+        self.updater = self.settings.updater(self.model, self.optimizer, processes=Processes())
 
     def largest(self) -> Batch:
         """The batch of the first epoch with the most positions, padding included."""

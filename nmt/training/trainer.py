@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from torch import nn
 
 from nmt.data.batch import Batch
 from nmt.models.seq2seq import Seq2Seq, check_sizes
@@ -21,6 +22,7 @@ from nmt.training.pairs import Pairs
 from nmt.training.processes import Processes
 from nmt.training.progress import ProgressBar
 from nmt.training.schedule import Schedule
+from nmt.training.update import Updater
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,14 +149,34 @@ class Trainer:
             shares.append(progress.seconds / 60 / self.max_minutes)
         return min(1.0, max(shares))
 
-    def objective(self, model: Seq2Seq) -> Objective:
-        """The loss of `model`, compiled if the settings say so.
+    def updater(
+        self,
+        model: Seq2Seq,
+        optimizer: torch.optim.Optimizer,
+        *,
+        processes: Processes,
+        objective: nn.Module | None = None,
+    ) -> Updater:
+        """What makes the updates of `model`, compiled if the settings say so.
+
+        Args:
+            objective: another loss than the run's, see `Updater`.
 
         Raises:
             Failure: it cannot be compiled on this machine.
         """
-        readouts = compile_readouts(model, partial(self.autocast, model.device)) if self.compile else None
-        return Objective(model, label_smoothing=self.label_smoothing, readouts=readouts)
+        autocast = partial(self.autocast, model.device)
+        if objective is None:
+            readouts = compile_readouts(model, autocast) if self.compile else None
+            objective = Objective(model, label_smoothing=self.label_smoothing, readouts=readouts)
+        return Updater(
+            model=model,
+            objective=processes.parallel(objective),
+            optimizer=optimizer,
+            autocast=autocast,
+            clip_norm=self.clip_norm,
+            processes=processes,
+        )
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """bf16 where it was asked for and where it helps, else nothing."""
