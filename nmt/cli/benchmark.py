@@ -147,7 +147,7 @@ def decoding(config: DictConfig, own: Seq2Seq, reference: Seq2Seq, pairs: Pairs,
 
     def translator(model: Seq2Seq) -> Translator:
         never_end(model, tokenizer.eos_id)
-        return Translator(model, tokenizer, searcher, batch_tokens=config.trainer.batch_tokens)
+        return Translator(model, tokenizer, searcher, batch_tokens=None)
 
     return measure_decoding(
         translator(own), translator(reference), lines, singles=config.single_sentences, rounds=config.rounds

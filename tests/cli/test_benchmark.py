@@ -7,8 +7,10 @@ import pytest
 import torch
 import torch._dynamo
 
+from nmt.benchmark import decoding
 from nmt.cli import main
 from nmt.training import compilation
+from nmt.translator import BATCH_TOKENS
 
 SMALL = ["rounds=2", "steps=2", "warmup_steps=1", "sentences=4", "single_sentences=2"]
 
@@ -50,6 +52,23 @@ def test_a_compiled_model_is_measured_compiled(
     assert main(["benchmark", *tiny_models["transformer"], *overrides, "trainer.compile=true", "sentences=0"]) == 0
     assert json.loads(capsys.readouterr().out)["compile"] is True
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
+def test_decoding_is_measured_in_the_batches_of_translating(
+    overrides: list[str],
+    tiny_models: dict[str, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not in those of training, which suit another work."""
+    seen: list[int] = []
+    timed = decoding.timed
+    monkeypatch.setattr(
+        decoding,
+        "timed",
+        lambda translator, lines: seen.append(translator.batch_tokens) or timed(translator, lines),
+    )
+    assert main(["benchmark", *tiny_models["transformer"], *overrides, "steps=0"]) == 0
+    assert set(seen) == {BATCH_TOKENS["cpu"]}
 
 
 def test_a_part_can_be_left_out(
