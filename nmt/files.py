@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nmt.failure import Failure
+from nmt.errors import Failure, UserError
 
 LARGEST = 2**28
 """The most bytes of a file that is read as a whole; the weights, which are mapped, have no such limit."""
@@ -69,7 +69,7 @@ def make_folder(path: Path) -> None:
     except OSError as error:
         if error.errno in _MISTAKES:
             reason = (error.strerror or "").lower()
-            raise ValueError(f"{path} cannot be written to ({reason}): name another folder") from None
+            raise UserError(f"{path} cannot be written to ({reason}): name another folder") from None
         raise Failure(f"{path} cannot be made: {trouble(error)}") from error
 
 
@@ -220,14 +220,14 @@ def read_bytes(path: Path) -> bytes:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise ValueError(f"{path} is damaged: it is no file")
+            raise UserError(f"{path} is damaged: it is no file")
         if found.st_size > LARGEST:
-            raise ValueError(f"{path} is damaged: no file of its kind has {found.st_size:,} bytes")
+            raise UserError(f"{path} is damaged: no file of its kind has {found.st_size:,} bytes")
         return path.read_bytes()
     except FileNotFoundError:
-        raise ValueError(f"{path} is missing: is {path.parent} a whole run folder?") from None
+        raise UserError(f"{path} is missing: is {path.parent} a whole run folder?") from None
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+        raise UserError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
 def read_text(path: Path) -> str:
@@ -235,7 +235,7 @@ def read_text(path: Path) -> str:
     try:
         return read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+        raise UserError(f"{path} is damaged: {error}") from None
 
 
 def read_json(path: Path) -> Any:
@@ -248,7 +248,7 @@ def read_json(path: Path) -> Any:
     try:
         return parse_json(text)
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+        raise UserError(f"{path} is damaged: {error}") from None
 
 
 def parse_json(text: str) -> Any:
@@ -256,4 +256,4 @@ def parse_json(text: str) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise UserError("it is nested too deeply") from None

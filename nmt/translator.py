@@ -20,9 +20,12 @@ from torch import Tensor, nn
 from nmt import search as searches
 from nmt.data.batch import make_batch, pad
 from nmt.data.tokenizer import Tokenizer
+from nmt.device import pick_device
+from nmt.errors import UserError
 from nmt.models.recurrent import FusedDecoder
 from nmt.models.seq2seq import Seq2Seq
-from nmt.run import RunFolder, build
+from nmt.run import RunFolder
+from nmt.run.registry import build
 from nmt.search.hypothesis import Hypothesis
 
 LONGEST = 1024
@@ -73,33 +76,12 @@ class Translation:
             return self.attention.mean((1, 2))  # (T, layers, H, S) -> (T, S)
         num_layers = self.attention.size(1)
         if not 0 <= layer < num_layers:
-            raise ValueError(f"layer={layer} must be from 0 to {num_layers - 1}")
+            raise UserError(f"layer={layer} must be from 0 to {num_layers - 1}")
         return self.attention[:, layer].mean(1)  # (T, S)
 
 
 EMPTY = Translation(text="", score=0.0, log_probability=0.0, source_tokens=[], target_tokens=[], attention=None)
 """The translation of a line without words."""
-
-
-def pick_device(name: str) -> torch.device:
-    """The device that `auto`, `cpu` or `cuda` (also `cuda:1`) stands for.
-
-    Raises:
-        ValueError: there is no such device on this machine.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise ValueError(f"device={name} is unknown: use auto, cpu or cuda")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device={name} is not there: this machine has {torch.cuda.device_count()} CUDA devices; use cpu"
-        )
-    return device
 
 
 @torch.no_grad()
@@ -134,7 +116,7 @@ class Translator:
         if batch_tokens is None:
             batch_tokens = BATCH_TOKENS[model.device.type]
         if batch_tokens < 1:
-            raise ValueError(f"batch_tokens={batch_tokens} must be at least 1")
+            raise UserError(f"batch_tokens={batch_tokens} must be at least 1")
         self.model = model
         self.tokenizer = tokenizer
         self.search = search
@@ -215,9 +197,9 @@ class Translator:
         limit = self.max_length
         for side, ids in (("source", source_ids), ("target", target_ids)):
             if not ids:
-                raise ValueError(f"the {side} has no words")
+                raise UserError(f"the {side} has no words")
             if len(ids) >= limit:
-                raise ValueError(f"the {side} has {len(ids)} pieces, the model takes {limit - 1}")
+                raise UserError(f"the {side} has {len(ids)} pieces, the model takes {limit - 1}")
         batch = make_batch(
             [source_ids], [target_ids], pad_id=tokenizer.pad_id, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id
         ).to(model.device)
@@ -249,7 +231,7 @@ class Translator:
             need_attention=need_attention,
         )
         if not all(found):
-            raise ValueError("no translation was found: the model's scores are no finite numbers; train it anew")
+            raise UserError("no translation was found: the model's scores are no finite numbers; train it anew")
         return found
 
     def _translation(self, source_ids: list[int], hypothesis: Hypothesis) -> Translation:

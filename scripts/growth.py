@@ -27,11 +27,11 @@ from nmt.benchmark.decoding import never_end
 from nmt.data.batch import Batch, make_batch
 from nmt.data.grammar import generate
 from nmt.data.tokenizer import Tokenizer
+from nmt.device import subnormals_as_zero
 from nmt.models import Seq2Seq
-from nmt.run import build
+from nmt.run.registry import build
+from nmt.training.distributed import Processes
 from nmt.training.loss import Objective
-from nmt.training.processes import Processes
-from nmt.training.subnormals import subnormals_as_zero
 from nmt.training.update import Updater
 from nmt.translator import Translator
 

@@ -2,7 +2,7 @@
 """The tables of training speed in docs/performance.md, measured on the device at hand.
 
     python scripts/speed.py small speed/ data=multi30k data.path=DIR
-    python scripts/speed.py large speed/ data=files data.path=DIR trainer.device=cuda
+    python scripts/speed.py large speed/ data=files data.path=DIR device=cuda
 
 `small` are the systems that are trained on Multi30k, `large` those of the literature, for a GPU. Each is an
 `nmt benchmark` in a process of its own, with the rest of the words as its overrides, and writes NAME.json; what is
@@ -40,8 +40,8 @@ GROUPS = {
     },
 }
 COMMON = {
-    "small": "trainer.batch_tokens=4096 model.dropout=0.3",
-    "large": "trainer.batch_tokens=25000 vocab_size=32000",
+    "small": "loader.batch_tokens=4096 model.dropout=0.3",
+    "large": "loader.batch_tokens=25000 vocab_size=32000",
 }
 COLUMNS = {
     "target tokens a second": lambda part: f"{part['model']['target_tokens_per_second']:,.0f}",

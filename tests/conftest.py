@@ -52,11 +52,11 @@ TINY_MODELS = {
 TINY_TRAINING = [
     "tokenizer.vocab_size=40",
     "trainer.max_steps=1",
-    "trainer.batch_tokens=256",
+    "loader.batch_tokens=256",
     "trainer.validate_every=100",
-    "trainer.device=cpu",
-    "trainer.num_workers=1",
-    "trainer.tensorboard=false",
+    "device=cpu",
+    "loader.num_workers=1",
+    "tensorboard=false",
     "search=greedy",
 ]
 

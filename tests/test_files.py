@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.failure import Failure
+from nmt.errors import Failure
 from nmt.files import (
     append,
     flush,

@@ -10,34 +10,25 @@ import nmt
 
 ROOT = Path(nmt.__file__).parent
 
-BOTTOM = {"files", "failure"}
+BOTTOM = {"errors", "files", "checks", "device"}
 BELOW = {
-    "failure": set(),
-    "files": {"failure"},
+    "errors": set(),
+    "files": {"errors"},
+    "checks": {"errors"},
+    "device": {"errors"},
     "data": BOTTOM,
     "models": {"data", *BOTTOM},
-    "weights": {"models", *BOTTOM},
-    "run": {"weights", "models", "data", *BOTTOM},
+    "run": {"models", "data", *BOTTOM},
     "search": {"run", "models", "data", *BOTTOM},
-    "training": {"run", "weights", "models", "data", *BOTTOM},
+    "training": {"run", "models", "data", *BOTTOM},
     "translator": {"search", "run", "models", "data", *BOTTOM},
     "evaluation": {"translator", "search", "run", "models", "data", *BOTTOM},
     "report": {"evaluation", "run", "data", *BOTTOM},
     "benchmark": {"translator", "search", "training", "run", "models", "data", *BOTTOM},
     "cli": {
-        *(
-            "benchmark",
-            "report",
-            "evaluation",
-            "translator",
-            "search",
-            "training",
-            "run",
-            "models",
-            "data",
-            *BOTTOM,
-            "",
-        ),
+        *("benchmark", "report", "evaluation", "translator", "search", "training", "run", "models", "data"),
+        *BOTTOM,
+        "",
     },
     "__main__": {"cli"},
     "": {"translator"},  # the package itself: its public names

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from nmt import models
 from nmt.data.batch import make_batch
 from nmt.data.tokenizer import Tokenizer
+from nmt.device import pick_device
 from nmt.models import Seq2Seq
-from nmt.run import RunFolder, build
+from nmt.run import RunFolder
+from nmt.run.registry import build
 from nmt.search import BeamSearch, GreedySearch
-from nmt.translator import Translation, Translator, clean, pick_device, store_by_columns
+from nmt.translator import Translation, Translator, clean, store_by_columns
 
 LENGTH = 12  # the Transformer's limit: 11 pieces and `eos`
 SENTENCES = ["one two three", "nine", "seven seven", "four five six one"]

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from nmt.benchmark.training import percentiles, ratio
+from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.translator import Translator
 
@@ -26,7 +27,7 @@ def never_end(model: Seq2Seq, eos_id: int) -> None:
     try:
         bias = model.get_parameter("vocabulary.output.bias")
     except AttributeError:
-        raise ValueError(
+        raise UserError(
             f"{type(model).__name__} has no vocabulary.output.bias, without which decoding cannot be measured: "
             f"set sentences=0"
         ) from None

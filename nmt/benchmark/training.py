@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nmt.benchmark.device import Clock
 from nmt.data.batch import Batch
+from nmt.device import Clock, peak_memory
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.rehearsal import peak_memory
 from nmt.training.update import Updater
 
 LEARNING_RATE = 1e-4
@@ -36,7 +35,7 @@ class PlainObjective(nn.Module):
     def forward(
         self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_places: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The loss, twice: the likelihood is of no use here."""
+        """The loss, twice: the nll is of no use here."""
         logits = self.model(source, source_mask, target_input)  # (B, T, V)
         target = target_output.flatten()
         ignored = torch.full_like(target, self.criterion.ignore_index)

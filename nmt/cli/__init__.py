@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt.cli.errors import UserError, attempt, nearest
+from nmt.cli.shell.errors import attempt, nearest
+from nmt.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def _process() -> str:
 
 
 def _start(command: Command, arguments: list[str]) -> int:
-    from nmt.cli.application import start  # brings in hydra, which `nmt --help` does without
+    from nmt.cli.shell.application import start  # brings in hydra, which `nmt --help` does without
 
     return start(command, arguments)
 
@@ -99,13 +100,13 @@ def _answer(arguments: list[str]) -> int:
         case ["--version", *_]:
             print(f"nmt {_version()}")
         case ["--completion", shell] if shell in SHELLS:
-            from nmt.cli.completion import SCRIPTS
+            from nmt.cli.shell.completion import SCRIPTS
 
             print(SCRIPTS[shell], end="")
         case ["--completion", *_]:
             raise UserError(f"--completion needs the name of a shell: {', '.join(SHELLS)}")
         case ["--complete", line]:  # called by the shells' scripts
-            from nmt.cli.completion import complete
+            from nmt.cli.shell.completion import complete
 
             for word in complete(line):
                 print(word)

@@ -16,32 +16,32 @@ from rich.console import Console
 from nmt import models, search
 from nmt.benchmark import plain
 from nmt.benchmark.decoding import measure_decoding, never_end
-from nmt.benchmark.device import describe as describe_device
-from nmt.benchmark.device import matrix_peak
 from nmt.benchmark.table import show
 from nmt.benchmark.training import LEARNING_RATE, PlainObjective, measure_training
+from nmt.checks import check_sizes
 from nmt.cli.description import describe
-from nmt.cli.preparation import ELSEWHERE, learn, pairs_of, with_vocabulary
+from nmt.cli.preparation import learn, pairs_of, with_vocabulary
 from nmt.data.batch import Batch
 from nmt.data.corpus import Corpus
+from nmt.data.loader import BatchLoader
+from nmt.device import describe as describe_device
+from nmt.device import matrix_peak, pick_device, subnormals_as_zero
+from nmt.errors import UserError
 from nmt.files import write_json
 from nmt.models import Seq2Seq
-from nmt.models.seq2seq import check_sizes
-from nmt.run import Description, build
-from nmt.training.pairs import Pairs
-from nmt.training.processes import Processes
+from nmt.run.registry import Description, build
+from nmt.training.distributed import Processes
 from nmt.training.progress import waiting
-from nmt.training.subnormals import subnormals_as_zero
 from nmt.training.trainer import Trainer
 from nmt.training.update import Updater
-from nmt.translator import Translator, pick_device
+from nmt.translator import Translator
 
 
 @subnormals_as_zero()
 def run(config: DictConfig) -> None:
     """Measures what `config` (conf/benchmark.yaml) describes."""
     check(config)
-    device = pick_device(config.trainer.device)
+    device = pick_device(config.device)
     corpus: Corpus = instantiate(config.data)
     split, lines = corpus.split(config.train_split), corpus.split(config.validation_split)["source"][: config.sentences]
     with waiting(f"learning {config.tokenizer.vocab_size:,} pieces from {len(split):,} pairs"):
@@ -55,15 +55,14 @@ def run(config: DictConfig) -> None:
         made: Seq2Seq = build(description, plain).to(device)
         return made
 
-    alpha = config.trainer.subword_alpha
+    alpha = config.loader.subword_alpha
     cleaning = instantiate(config.cleaning)
     pairs = pairs_of(split, tokenizer, own, config, Processes(), cleaning=cleaning, subword_alpha=alpha)
     result: dict[str, Any] = {
         "model": description | {"parameters": own.num_parameters()},
         "device": describe_device(device),
         "precision": str(number_format(trainer_of(config), device)).removeprefix("torch."),
-        "compile": config.trainer.compile,
-        "batch_tokens": config.trainer.batch_tokens,
+        "batch_tokens": config.loader.batch_tokens,
         "search": describe(config.search),
         "rounds": config.rounds,
     }
@@ -84,11 +83,11 @@ def check(config: DictConfig) -> None:
     check_sizes(rounds=config.rounds, warmup_steps=config.warmup_steps)
     for key in ("steps", "sentences", "single_sentences"):
         if config[key] < 0:
-            raise ValueError(f"{key}={config[key]} must be at least 0")
+            raise UserError(f"{key}={config[key]} must be at least 0")
     if config.sentences and not 1 <= config.single_sentences <= config.sentences:
-        raise ValueError(f"single_sentences={config.single_sentences} must be from 1 to sentences={config.sentences}")
+        raise UserError(f"single_sentences={config.single_sentences} must be from 1 to sentences={config.sentences}")
     if config.sentences and config.vocab_size is not None:
-        raise ValueError(f"vocab_size={config.vocab_size} makes pieces that mean nothing to decode: set sentences=0")
+        raise UserError(f"vocab_size={config.vocab_size} makes pieces that mean nothing to decode: set sentences=0")
 
 
 def enlarged(description: Description, vocab_size: int | None) -> Description:
@@ -98,13 +97,13 @@ def enlarged(description: Description, vocab_size: int | None) -> Description:
     sizes = ("source_vocab_size", "target_vocab_size")
     least = max(description["arguments"][name] for name in sizes)
     if not isinstance(vocab_size, int) or vocab_size < least:
-        raise ValueError(f"vocab_size={vocab_size} must be at least the tokenizer's {least}")
+        raise UserError(f"vocab_size={vocab_size} must be at least the tokenizer's {least}")
     return {**description, "arguments": {**description["arguments"], **dict.fromkeys(sizes, vocab_size)}}
 
 
 def trainer_of(config: DictConfig) -> Trainer:
     """The settings of training."""
-    return Trainer(**{str(key): value for key, value in config.trainer.items() if key not in ELSEWHERE})
+    return Trainer(**config.trainer)
 
 
 def number_format(trainer: Trainer, device: torch.device) -> torch.dtype:
@@ -113,7 +112,7 @@ def number_format(trainer: Trainer, device: torch.device) -> torch.dtype:
         return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32
 
 
-def training(config: DictConfig, own: Seq2Seq, reference: Callable[[], Seq2Seq], pairs: Pairs) -> dict[str, Any]:
+def training(config: DictConfig, own: Seq2Seq, reference: Callable[[], Seq2Seq], pairs: BatchLoader) -> dict[str, Any]:
     """`measure_training` of whole updates, of the model's own kind and of a plain one."""
     trainer, device = trainer_of(config), own.device
 
@@ -139,7 +138,9 @@ def training(config: DictConfig, own: Seq2Seq, reference: Callable[[], Seq2Seq],
     )
 
 
-def decoding(config: DictConfig, own: Seq2Seq, reference: Seq2Seq, pairs: Pairs, lines: list[str]) -> dict[str, Any]:
+def decoding(
+    config: DictConfig, own: Seq2Seq, reference: Seq2Seq, pairs: BatchLoader, lines: list[str]
+) -> dict[str, Any]:
     """`measure_decoding` of both models, with the corpus's own ratio of lengths as the search's limit."""
     tokenizer = pairs.tokenizer
     lengths = pairs.sampler.target_lengths.sum() / pairs.sampler.source_lengths.sum()
@@ -154,7 +155,7 @@ def decoding(config: DictConfig, own: Seq2Seq, reference: Seq2Seq, pairs: Pairs,
     )
 
 
-def stream(pairs: Pairs) -> Iterator[Batch]:
+def stream(pairs: BatchLoader) -> Iterator[Batch]:
     """The batches of one epoch after the other, without an end."""
     epoch = 0
     while True:

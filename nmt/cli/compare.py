@@ -10,8 +10,9 @@ from omegaconf import DictConfig, ListConfig
 from rich.console import Console
 from rich.text import Text
 
-from nmt.cli.errors import say
 from nmt.cli.evaluate import evaluate_run
+from nmt.cli.shell.errors import say
+from nmt.errors import UserError
 from nmt.report.comparison import compare, summary
 from nmt.report.tables import Table, quality_table
 from nmt.run import RunFolder
@@ -20,7 +21,7 @@ from nmt.run import RunFolder
 def run(config: DictConfig) -> None:
     """Compares as `config` (conf/compare.yaml) says, and prints the table of scores."""
     if not isinstance(config.runs, ListConfig):
-        raise ValueError(f"runs={config.runs} must be a list of run folders, such as runs=[runs/a,runs/b]")
+        raise UserError(f"runs={config.runs} must be a list of run folders, such as runs=[runs/a,runs/b]")
     folders = [RunFolder.open(str(path)) for path in config.runs]
     for folder in folders:
         if not (folder.path / "evaluation" / f"{config.split}.json").is_file():

@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from nmt.cli import main
-from nmt.cli.errors import say
+from nmt.cli.shell.errors import say
 
 SYSTEMS = {
     "lstm": "demo_recurrent",
@@ -35,7 +35,7 @@ def run(config: DictConfig) -> None:
             f"run={folder}",
             f"seed={config.seed}",
             f"trainer.max_minutes={float(config.minutes)}",
-            f"trainer.device={config.device}",
+            f"device={config.device}",
             *resume,
         )
     listed = f"runs=[{','.join(map(str, runs.values()))}]"

@@ -8,7 +8,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from nmt import search
-from nmt.run import Description, RunFolder, build
+from nmt.errors import UserError
+from nmt.run import RunFolder
+from nmt.run.registry import Description, build
 from nmt.translator import Translator
 
 if TYPE_CHECKING:  # it brings in the library `datasets`, for which `nmt translate` must not wait
@@ -22,7 +24,7 @@ def describe(config: DictConfig) -> Description:
         ValueError: the configuration names no class, as data=run and search=run do, which are for trained runs.
     """
     if "_target_" not in config:
-        raise ValueError("the choice `run` stands for what a trained run used: choose another one for training")
+        raise UserError("the choice `run` stands for what a trained run used: choose another one for training")
     described: Description = _describe(OmegaConf.to_container(config, resolve=True))
     return described
 

@@ -28,14 +28,15 @@ from rich.table import Table
 from nmt.cli.preparation import Preparation, prepare
 from nmt.cli.train import check_same
 from nmt.data.encoding import encode_corpus
+from nmt.data.loader import BatchLoader
 from nmt.data.statistics import SideStatistics, leaked
+from nmt.device import free_memory, subnormals_as_zero
+from nmt.errors import UserError
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
-from nmt.training.pairs import Pairs
-from nmt.training.processes import Processes
+from nmt.training.distributed import Processes
+from nmt.training.dry_run import DryRun, Memory, Speed
 from nmt.training.progress import duration, waiting
-from nmt.training.rehearsal import Memory, Rehearsal, Speed, free_memory
-from nmt.training.subnormals import subnormals_as_zero
 from nmt.training.trainer import Trainer
 from nmt.translator import Translator
 
@@ -96,7 +97,7 @@ def run(config: DictConfig) -> None:
     report.tell("model", parameters(parts.model))
 
     with waiting("training on the largest batch"):
-        rehearsal = Rehearsal(
+        rehearsal = DryRun(
             settings=parts.trainer,
             model=parts.model,
             optimizer=parts.optimizer,
@@ -144,7 +145,7 @@ def versions() -> str:
     else:
         python, needed = metadata.metadata("nmt")["Requires-Python"], metadata.requires("nmt") or []
     if platform.python_version() not in SpecifierSet(python):
-        raise ValueError(f"this is Python {platform.python_version()}: nmt needs {python}")
+        raise UserError(f"this is Python {platform.python_version()}: nmt needs {python}")
     found = {}
     for requirement in map(Requirement, needed):
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
@@ -153,9 +154,9 @@ def versions() -> str:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            raise ValueError(f'{name} is missing: pip install "{requirement}"') from None
+            raise UserError(f'{name} is missing: pip install "{requirement}"') from None
         if not requirement.specifier.contains(found[name], prereleases=True):
-            raise ValueError(f'{name} {found[name]} is not what nmt needs: pip install "{requirement}"')
+            raise UserError(f'{name} {found[name]} is not what nmt needs: pip install "{requirement}"')
     shown = ", ".join(f"{name} {found[name]}" for name in SHOWN)
     return f"python {platform.python_version()}, {shown}; all {len(found)} packages are new enough"
 
@@ -197,7 +198,7 @@ def tell_corpus(report: Report, config: DictConfig, parts: Preparation) -> None:
     for heading in ("", "lines", "words", "characters", "pieces", "mean", "50%", "95%", "99%", "most", "unknown"):
         table.add_column(heading, justify="right" if heading else "left")
     for name, split in ((config.train_split, parts.train_split), (config.validation_split, parts.validation_split)):
-        encoded = encode_corpus(split, tokenizer, num_workers=config.trainer.num_workers)
+        encoded = encode_corpus(split, tokenizer, num_workers=config.loader.num_workers)
         for side, language in (("source", corpus.source), ("target", corpus.target)):
             found = SideStatistics.of(encoded, side, unk_id=tokenizer.unk_id)
             counts = (found.lines, found.words, found.characters, found.pieces)
@@ -225,7 +226,7 @@ def tell_corpus(report: Report, config: DictConfig, parts: Preparation) -> None:
             tell_leaks(report, name, whole, corpus.split(name))
 
 
-def note_left_out(report: Report, name: str, pairs: Pairs) -> None:
+def note_left_out(report: Report, name: str, pairs: BatchLoader) -> None:
     """Notes that a good part of a split is of no use."""
     found = pairs.report
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in found.dropped.items() if count)
@@ -271,13 +272,13 @@ def place(config: DictConfig, memory: Memory) -> str:
     path = Path(str(config.run))
     there = next(parent for parent in chain([path.absolute()], path.absolute().parents) if parent.exists())
     if not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"run={path} cannot be written: {there} is read-only for you; name another folder")
+        raise UserError(f"run={path} cannot be written: {there} is read-only for you; name another folder")
     kept = config.trainer.average_checkpoints if config.trainer.average_checkpoints > 1 else 0
     # best, last (with the optimizer), one being written beside its place, and those to be averaged with their mean
     needed = memory.weights * (1 + 1 + kept + bool(kept)) + 2 * (memory.weights + memory.optimizer)
     free = shutil.disk_usage(there).free
     if needed > free:
-        raise ValueError(
+        raise UserError(
             f"run={path}: the checkpoints take about {size(needed)} and {size(free)} are free: name a folder on "
             f"another disk, or lower trainer.average_checkpoints"
         )

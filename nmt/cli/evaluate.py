@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from nmt.cli.description import corpus_of, translator_of
-from nmt.cli.errors import say
+from nmt.cli.shell.errors import say
 from nmt.evaluation.evaluator import evaluate
 from nmt.run import RunFolder
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from nmt.cli.description import translator_of
-from nmt.cli.errors import say
+from nmt.cli.shell.errors import say
+from nmt.errors import UserError
 from nmt.report.alignment import SUFFIXES, write_alignment
 from nmt.run import RunFolder
 
@@ -16,9 +17,9 @@ def run(config: DictConfig) -> None:
     """Draws as `config` (conf/plot.yaml) says, and prints the translation that the matrix is of."""
     out = Path(str(config.out))
     if out.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"out={out}: the suffix says what to draw, and must be one of {' '.join(SUFFIXES)}")
+        raise UserError(f"out={out}: the suffix says what to draw, and must be one of {' '.join(SUFFIXES)}")
     if not config.source.strip():
-        raise ValueError('source= has no words: give a sentence, such as source="A dog runs."')
+        raise UserError('source= has no words: give a sentence, such as source="A dog runs."')
     folder = RunFolder.open(str(config.run))
     translator, _ = translator_of(folder, config.search, device=config.device, batch_tokens=None)
     if config.target is None:
@@ -27,7 +28,7 @@ def run(config: DictConfig) -> None:
         translation = translator.force(config.source, config.target)
     alignment = translation.alignment(layer=config.layer)
     if alignment is None:
-        raise ValueError(f"run={folder.path} is a model without attention: it has no alignment to draw")
+        raise UserError(f"run={folder.path} is a model without attention: it has no alignment to draw")
     write_alignment(
         out,
         source_tokens=translation.source_tokens,

@@ -17,20 +17,19 @@ from nmt.cli.description import describe
 from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
-from nmt.data.learning import learn_tokenizer
+from nmt.data.loader import BatchLoader
 from nmt.data.tokenizer import Tokenizer
+from nmt.data.tokenizer.training import learn_tokenizer
+from nmt.device import pick_device
 from nmt.evaluation.metrics import bleu
 from nmt.models import Seq2Seq
-from nmt.run import Description, RunFolder, build
-from nmt.training.pairs import Pairs
-from nmt.training.processes import Processes
+from nmt.run import RunFolder
+from nmt.run.registry import Description, build
+from nmt.training.distributed import Processes
 from nmt.training.progress import waiting
 from nmt.training.schedule import Schedule
 from nmt.training.trainer import Trainer
-from nmt.translator import Translator, pick_device
-
-ELSEWHERE = ("batch_tokens", "max_length", "subword_alpha", "device", "num_workers", "tensorboard")
-"""The keys of the trainer's group that are for other classes than `Trainer`."""
+from nmt.translator import Translator
 
 ONLY_EMPTY = Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=False)
 """For the validation loss, which has nothing to learn from an empty line; BLEU is measured on the whole split."""
@@ -53,8 +52,8 @@ class Preparation:
     tokenizer: Tokenizer
     model: Seq2Seq
     optimizer: torch.optim.Optimizer
-    pairs: Pairs
-    validation: Pairs
+    pairs: BatchLoader
+    validation: BatchLoader
     descriptions: dict[str, Description]
 
 
@@ -69,18 +68,17 @@ def prepare(
     Raises:
         ValueError: a setting, or the corpus, is wrong.
     """
-    settings = config.trainer
-    trainer = Trainer(**{str(key): value for key, value in settings.items() if key not in ELSEWHERE})
-    device = processes.place(pick_device(settings.device))
+    trainer = Trainer(**config.trainer)
+    device = processes.local_device(pick_device(config.device))
     schedule = instantiate(config.schedule)
     descriptions = {"search": describe(config.search), "corpus": located(describe(config.data))}
     searcher = build(descriptions["search"], search)
     corpus: Corpus = instantiate(config.data)
-    train_split = processes.leader_first(lambda: corpus.split(config.train_split))
-    validation_split = processes.leader_first(lambda: corpus.split(config.validation_split))
+    train_split = processes.main_first(lambda: corpus.split(config.train_split))
+    validation_split = processes.main_first(lambda: corpus.split(config.validation_split))
     if thin is not None:
         train_split = thin(train_split)
-    tokenizer = processes.spread(tokenizer_for(config, train_split) if processes.leads else None)
+    tokenizer = processes.broadcast(tokenizer_for(config, train_split) if processes.is_main else None)
     assert tokenizer is not None
     descriptions["model"] = with_vocabulary(describe(config.model), tokenizer)
     torch.manual_seed(config.seed)
@@ -103,7 +101,7 @@ def prepare(
             config,
             processes,
             cleaning=instantiate(config.cleaning),
-            subword_alpha=settings.subword_alpha,
+            subword_alpha=config.loader.subword_alpha,
         ),
         validation=pairs_of(
             validation_split, tokenizer, model, config, processes, cleaning=ONLY_EMPTY, subword_alpha=0.0
@@ -135,11 +133,11 @@ def pairs_of(
     *,
     cleaning: Cleaning,
     subword_alpha: float,
-) -> Pairs:
+) -> BatchLoader:
     """A split as batches for `model`: this process's share of them."""
-    settings = config.trainer
-    return Pairs(
-        processes.leader_first(lambda: encode_corpus(split, tokenizer, num_workers=settings.num_workers)),
+    settings = config.loader
+    return BatchLoader(
+        processes.main_first(lambda: encode_corpus(split, tokenizer, num_workers=settings.num_workers)),
         tokenizer,
         cleaning=cleaning,
         max_length=min(settings.max_length, model.max_length or settings.max_length),
@@ -162,7 +160,7 @@ def validator(split: Dataset, tokenizer: Tokenizer, searcher: Any, processes: Pr
     def validate(model: Seq2Seq) -> float:
         translator = Translator(model, tokenizer, searcher, batch_tokens=None)
         share = translator.translate(sources[processes.rank :: processes.size])
-        return bleu(processes.interleave([translation.text for translation in share]), references)
+        return bleu(processes.gather([translation.text for translation in share]), references)
 
     return validate
 

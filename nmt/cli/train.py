@@ -6,24 +6,26 @@ import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from nmt.cli.errors import one_line
 from nmt.cli.preparation import Preparation, prepare, validator
+from nmt.cli.shell.errors import one_line
+from nmt.device import subnormals_as_zero
+from nmt.errors import UserError
 from nmt.files import read_text, write_json, write_text
-from nmt.run import Description, RunFolder
+from nmt.run import RunFolder
+from nmt.run.registry import Description
 from nmt.training.checkpoint import Progress, read_progress
+from nmt.training.distributed import Processes
 from nmt.training.history import History
 from nmt.training.interrupt import Interrupt
-from nmt.training.processes import Processes
 from nmt.training.progress import ProgressBar
-from nmt.training.subnormals import subnormals_as_zero
 
 
 @subnormals_as_zero()
 def run(config: DictConfig) -> None:
     """Trains the system that `config` (conf/train.yaml) describes, alone or among the processes of torchrun."""
-    with Processes.joined() as processes:
+    with Processes.join() as processes:
         # All that can be wrong with the settings and the corpus shows before anything is written.
-        if processes.leads:
+        if processes.is_main:
             RunFolder.claim(str(config.run), resume=config.resume)
         train(config, prepare(config, processes), processes)
 
@@ -32,16 +34,16 @@ def train(config: DictConfig, parts: Preparation, processes: Processes) -> None:
     """Trains what has been prepared; only the first process writes, or says what happens."""
     folder = RunFolder(str(config.run))
     changed: list[str] = []
-    if processes.leads:
+    if processes.is_main:
         folder, changed = open_folder(config, parts)
-    log = folder.path / "log.txt" if processes.leads else None
+    log = folder.path / "log.txt" if processes.is_main else None
     model, pairs = parts.model, parts.pairs
     with (
         folder.telling(),
         Interrupt(alone=processes.size == 1) as interrupt,
         ProgressBar(folder.name, log=log) as bar,
     ):
-        history = history_of(folder, processes, tensorboard=config.trainer.tensorboard)
+        history = history_of(folder, processes, tensorboard=config.tensorboard)
         among = f", {processes.size} processes" if processes.size > 1 else ""
         bar.say(
             f"{type(model).__name__}, {model.num_parameters():,} parameters, on {model.device} "
@@ -50,7 +52,7 @@ def train(config: DictConfig, parts: Preparation, processes: Processes) -> None:
         repairs = parts.corpus.repairs(config.train_split)
         for line in [*pairs.report.lines(), *repairs, *(f"the run was begun with {change}" for change in changed)]:
             bar.say(line)
-        if processes.leads:
+        if processes.is_main:
             write_json(folder.path / "cleaning.json", {**pairs.report.record(), "repaired": repairs})
         progress = parts.trainer.fit(
             model,
@@ -75,7 +77,7 @@ def train(config: DictConfig, parts: Preparation, processes: Processes) -> None:
 
 def history_of(folder: RunFolder, processes: Processes, *, tensorboard: bool) -> History:
     """The run's history up to its last checkpoint; of a process that does not write, one that goes nowhere."""
-    if not processes.leads:
+    if not processes.is_main:
         return History(None, tensorboard=None, records=0, last_step=0)
     begun = read_progress(folder.last) if folder.last.is_file() else Progress()
     return History(
@@ -104,11 +106,11 @@ def check_same(folder: RunFolder, description: Description) -> None:
     """Raises ValueError if a run that shall go on was begun with another model."""
     begun = folder.description("model")
     if begun.get("class") != description["class"]:
-        raise ValueError(f"run={folder.path} was begun with {begun.get('class')}, not {description['class']}")
+        raise UserError(f"run={folder.path} was begun with {begun.get('class')}, not {description['class']}")
     arguments = begun.get("arguments", {})
     for key, value in description["arguments"].items():
         if arguments.get(key) != value:
-            raise ValueError(
+            raise UserError(
                 f"run={folder.path} was begun with model.{key}={arguments.get(key)}, not {value}: "
                 f"resume=true goes on with the same settings"
             )
@@ -125,7 +127,7 @@ def differences(folder: RunFolder, config: DictConfig) -> list[str]:
     try:
         begun = flat(Plain(text).get_single_data())
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
-        raise ValueError(f"{path} is damaged: it is not plain YAML") from None
+        raise UserError(f"{path} is damaged: it is not plain YAML") from None
     now = flat(yaml.safe_load(OmegaConf.to_yaml(config)))
     keys = sorted((begun.keys() | now.keys()) - {"run", "resume"})
     return [

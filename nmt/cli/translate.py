@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 from omegaconf import DictConfig
 
 from nmt.cli.description import translator_of
-from nmt.cli.errors import say
-from nmt.failure import Failure
+from nmt.cli.shell.errors import say
+from nmt.errors import Failure, UserError
 from nmt.files import make_folder, replacing, trouble
 from nmt.run import RunFolder
 from nmt.translator import Translation
@@ -63,11 +63,11 @@ class Remarks:
 def run(config: DictConfig) -> None:
     """Translates as `config` (conf/translate.yaml) says."""
     if config.format not in ("text", "jsonl"):
-        raise ValueError(f"format={config.format} is unknown: use text or jsonl")
+        raise UserError(f"format={config.format} is unknown: use text or jsonl")
     if config.format == "text" and (config.n_best != 1 or config.attention):
-        raise ValueError("n_best and attention need format=jsonl: in text one line in is one line out")
+        raise UserError("n_best and attention need format=jsonl: in text one line in is one line out")
     if config.batch_size < 1:
-        raise ValueError(f"batch_size={config.batch_size} must be at least 1")
+        raise UserError(f"batch_size={config.batch_size} must be at least 1")
     folder = RunFolder.open(str(config.run))
     if config.output is not None:
         make_folder(Path(config.output).parent)
@@ -101,7 +101,7 @@ def opened_input(path: str | None) -> AbstractContextManager[BinaryIO]:
     if path is not None:
         return Path(path).open("rb")
     if sys.stdin is None:
-        raise ValueError("standard input is closed: name a file with input=FILE")
+        raise UserError("standard input is closed: name a file with input=FILE")
     return nullcontext(sys.stdin.buffer)
 
 
@@ -110,7 +110,7 @@ def opened_output(path: str | None) -> AbstractContextManager[BinaryIO]:
     if path is not None:
         return replacing(Path(path))
     if sys.stdout is None:
-        raise ValueError("standard output is closed: name a file with output=FILE")
+        raise UserError("standard output is closed: name a file with output=FILE")
     return nullcontext(sys.stdout.buffer)
 
 

@@ -29,6 +29,7 @@ import pyarrow.compute  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from nmt.data.cache import LARGE, cached
+from nmt.errors import UserError
 from nmt.files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Cleaning:
 
     def __post_init__(self) -> None:
         if self.max_ratio is not None and not self.max_ratio >= 1:
-            raise ValueError(f"cleaning.max_ratio={self.max_ratio} must be at least 1, or null for any ratio")
+            raise UserError(f"cleaning.max_ratio={self.max_ratio} must be at least 1, or null for any ratio")
 
     def examine(self, dataset: Dataset, *, max_length: int) -> Report:
         """Tries the rules on an encoded split; what is found in a large one is found again by any later process.
@@ -143,7 +144,7 @@ class Cleaning:
             ValueError: no pair is left.
         """
         if len(dataset) == 0:
-            raise ValueError("there are no pairs to learn from")
+            raise UserError("there are no pairs to learn from")
         if len(dataset) < LARGE:
             return self._examine(dataset, max_length=max_length)
         path = cached("cleaning", RULES, dataset._fingerprint, self, max_length).with_suffix(".json")
@@ -184,7 +185,7 @@ class Cleaning:
         )
         if len(report.kept) == 0:
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in dropped.items() if count)
-            raise ValueError(f"no pair of {len(dataset):,} can be used with max_length={max_length}: {reasons}")
+            raise UserError(f"no pair of {len(dataset):,} can be used with max_length={max_length}: {reasons}")
         return report
 
 

@@ -17,6 +17,7 @@ import huggingface_hub
 import pyarrow.compute  # type: ignore[import-untyped]
 
 from nmt.data.readers import content_key, find_pairs, find_splits, list_files, read_split, repairs_of, single_line
+from nmt.errors import UserError
 
 FEATURES = datasets.Features({"source": datasets.Value("string"), "target": datasets.Value("string")})
 
@@ -38,9 +39,9 @@ class Corpus(ABC):
     def __init__(self, *, source: str, target: str) -> None:
         for key, language in (("source", source), ("target", target)):
             if not re.fullmatch(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*", language):
-                raise ValueError(f"data.{key}={language} is not a language code such as en or pt-BR")
+                raise UserError(f"data.{key}={language} is not a language code such as en or pt-BR")
         if source == target:
-            raise ValueError(f"data.source and data.target are both {source}: name two languages")
+            raise UserError(f"data.source and data.target are both {source}: name two languages")
         self.source = source
         self.target = target
 
@@ -79,7 +80,7 @@ class FilesCorpus(Corpus):
     def split(self, name: str) -> datasets.Dataset:
         splits = find_splits(self.path, source=self.source, target=self.target)
         if name not in splits:
-            raise ValueError(self._missing(name, ordered(splits)))
+            raise UserError(self._missing(name, ordered(splits)))
         paths = splits[name]
         key = content_key(paths)  # read even where the cache has the rest: a cache that can be stale is no help
         try:
@@ -96,8 +97,8 @@ class FilesCorpus(Corpus):
                     },
                 )
         except datasets.exceptions.DatasetGenerationError as error:
-            if type(error.__cause__) is ValueError:
-                raise ValueError(str(error.__cause__)) from None
+            if isinstance(error.__cause__, UserError):
+                raise UserError(str(error.__cause__)) from None
             raise
 
     def repairs(self, name: str) -> list[str]:
@@ -160,7 +161,7 @@ class HubCorpus(Corpus):
         if self._plain is not None:
             return self._plain.split(name)
         if name not in self._names:
-            raise ValueError(
+            raise UserError(
                 f"{self._where} has no split {name}; the splits there are {', '.join(ordered(self._names))}"
             )
         table = self._tables[self._names[name]]
@@ -187,11 +188,11 @@ class HubCorpus(Corpus):
         except Exception as error:
             reason = _reason(error)
             if self.path is None:
-                raise ValueError(
+                raise UserError(
                     f"{self.id} cannot be loaded from the hub ({reason}): check data.id and the connection, or name a "
                     f"local copy with data.path=DIR"
                 ) from None
-            raise ValueError(
+            raise UserError(
                 f"{self.path} cannot be read as a dataset ({reason}): data.path=DIR takes a copy of the hub's folder, "
                 f"or files such as train.{self.source} and train.{self.target}"
             ) from None
@@ -214,16 +215,14 @@ class HubCorpus(Corpus):
         columns = {column.removeprefix(prefix): column for column in table.column_names if column.startswith(prefix)}
         for language in (self.source, self.target):
             if language not in columns:
-                raise ValueError(
-                    f"{self._where} has no language {language}; the columns there are {', '.join(columns)}"
-                )
+                raise UserError(f"{self._where} has no language {language}; the columns there are {', '.join(columns)}")
         sides = {columns[self.source]: "source", columns[self.target]: "target"}
         table = table.select_columns(list(sides)).rename_columns(sides)
         for side, language in (("source", self.source), ("target", self.target)):
             if table.features[side].dtype not in ("string", "large_string"):
-                raise ValueError(f"{self._where}: the column {language} holds {table.features[side].dtype}, not text")
+                raise UserError(f"{self._where}: the column {language} holds {table.features[side].dtype}, not text")
             if empty := table.data.column(side).null_count:
-                raise ValueError(f"{self._where}: {empty} rows of the split {name} have no {language}")
+                raise UserError(f"{self._where}: {empty} rows of the split {name} have no {language}")
         if table.features != FEATURES:
             table = table.cast(FEATURES)
         if any(_has_line_ends(table, side) for side in FEATURES):

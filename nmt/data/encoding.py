@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nmt.data.corpus import quiet
 from nmt.data.tokenizer import Tokenizer
+from nmt.errors import UserError
 
 WORKER_ROWS = 100_000
 """A further process pays from about this many pairs on; below, starting it takes longer than its share of the work."""
@@ -31,7 +32,7 @@ def encode_corpus(dataset: datasets.Dataset, tokenizer: Tokenizer, *, num_worker
     if num_workers is None:
         num_workers = num_cores()
     if num_workers < 1:
-        raise ValueError(f"num_workers={num_workers} must be at least 1")
+        raise UserError(f"num_workers={num_workers} must be at least 1")
     ids = datasets.Sequence(datasets.Value("int32"))
     features = datasets.Features({**dataset.features, "source_ids": ids, "target_ids": ids})
     workers = min(num_workers, 1 + len(dataset) // WORKER_ROWS)

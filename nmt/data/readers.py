@@ -22,6 +22,8 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from nmt.errors import UserError
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 BLOCK = 2**20
@@ -39,7 +41,7 @@ def find_splits(folder: Path, *, source: str, target: str) -> dict[str, tuple[Pa
         split, paths = files
         if split in splits:
             names = ", ".join(path.name for path in (*splits[split], *paths))
-            raise ValueError(f"{folder} holds the split {split} more than once ({names}): keep one of them there")
+            raise UserError(f"{folder} holds the split {split} more than once ({names}): keep one of them there")
         splits[split] = paths
     return splits
 
@@ -67,7 +69,7 @@ def _with_ending(folder: Path, ending: str) -> dict[str, Path]:
         stem = path.name.removesuffix(".gz").removesuffix(f".{ending}")
         if stem and path.name in (f"{stem}.{ending}", f"{stem}.{ending}.gz"):
             if stem in found:
-                raise ValueError(f"{folder} holds {stem}.{ending} both plain and compressed: keep one of them there")
+                raise UserError(f"{folder} holds {stem}.{ending} both plain and compressed: keep one of them there")
             found[stem] = path
     return found
 
@@ -76,10 +78,10 @@ def list_files(folder: Path) -> list[Path]:
     """The folder's files, hidden ones left out, by name. Raises ValueError where there is no such folder."""
     try:
         if not folder.is_dir():
-            raise ValueError(f"{folder} is not a folder: data.path=DIR names the folder with the corpus")
+            raise UserError(f"{folder} is not a folder: data.path=DIR names the folder with the corpus")
         return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     except OSError as error:  # no permission, a name that is too long
-        raise ValueError(f"{folder} cannot be read: {error.strerror}") from None
+        raise UserError(f"{folder} cannot be read: {error.strerror}") from None
 
 
 def content_key(paths: tuple[Path, ...]) -> str:
@@ -90,7 +92,7 @@ def content_key(paths: tuple[Path, ...]) -> str:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         except OSError as error:
-            raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+            raise UserError(f"{path} cannot be read: {error.strerror}") from None
     return digest.hexdigest()
 
 
@@ -111,7 +113,7 @@ def read_split(paths: tuple[Path, ...], *, source: str, target: str) -> Iterator
         empty = False
         yield {"source": source_text, "target": target_text}
     if empty:
-        raise ValueError(f"the corpus is empty: no text in {' and '.join(map(str, paths))}")
+        raise UserError(f"the corpus is empty: no text in {' and '.join(map(str, paths))}")
 
 
 def repairs_of(path: Path) -> str | None:
@@ -138,7 +140,7 @@ def _read_pair(source: Path, target: Path) -> Iterator[tuple[str, str]]:
         if source_line is None or target_line is None:
             more = number + sum(1 for _ in lines)
             longer, shorter = (source, target) if target_line is None else (target, source)
-            raise ValueError(
+            raise UserError(
                 f"{longer} has {more} lines but {shorter.name} has {number - 1}: from line {number} on, "
                 f"{longer.name} has no partner"
             )
@@ -153,12 +155,12 @@ def _read_tsv(path: Path, source: str, target: str) -> Iterator[tuple[str, str]]
             names = [cell.strip() for cell in cells]
             for language in (source, target):
                 if names.count(language) != 1:
-                    raise ValueError(
+                    raise UserError(
                         f"{path} line 1 must name the columns by language code, {language} among them; "
                         f"it reads: {_shown(' | '.join(names))}"
                     )
         elif len(cells) != len(names):
-            raise ValueError(f"{path} line {number} has {len(cells)} columns, but line 1 names {len(names)}")
+            raise UserError(f"{path} line {number} has {len(cells)} columns, but line 1 names {len(names)}")
         else:
             yield cells[names.index(source)], cells[names.index(target)]
 
@@ -171,23 +173,23 @@ def _read_jsonl(path: Path, source: str, target: str) -> Iterator[tuple[str, str
         try:
             row = json.loads(text)
         except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
-            raise ValueError(f"{path} line {number} is not JSON: {error}") from None
+            raise UserError(f"{path} line {number} is not JSON: {error}") from None
         pair = row.get("translation", row) if isinstance(row, dict) else row
         if not isinstance(pair, dict):
-            raise ValueError(f'{path} line {number} is not an object like {{"{source}": "…", "{target}": "…"}}')
+            raise UserError(f'{path} line {number} is not an object like {{"{source}": "…", "{target}": "…"}}')
         yield _cell(pair, source, path, number), _cell(pair, target, path, number)
 
 
 def _cell(row: dict[str, Any], language: str, path: Path, number: int) -> str:
     if language not in row:
-        raise ValueError(f"{path} line {number} has no {language!r}: it has {_shown(', '.join(row))}")
+        raise UserError(f"{path} line {number} has no {language!r}: it has {_shown(', '.join(row))}")
     text = row[language]
     if not isinstance(text, str):
-        raise ValueError(f"{path} line {number}: the value of {language!r} is not text")
+        raise UserError(f"{path} line {number}: the value of {language!r} is not text")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:  # JSON can spell half of a surrogate pair
-        raise ValueError(f"{path} line {number}: the value of {language!r} is not valid Unicode") from None
+        raise UserError(f"{path} line {number}: the value of {language!r} is not valid Unicode") from None
     return single_line(text)
 
 
@@ -216,16 +218,16 @@ def _raw_lines(path: Path) -> Iterator[bytes]:
                         continue
                 yield line.removesuffix(b"\n").removesuffix(b"\r") if line.endswith(b"\n") else line
     except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise ValueError(f"{path} is not a whole gzip file: reading failed after line {number}") from None
+        raise UserError(f"{path} is not a whole gzip file: reading failed after line {number}") from None
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _decoded(line: bytes, path: Path, number: int) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(
+        raise UserError(
             f"{path} line {number} is not UTF-8: byte {line[error.start]:#04x} at position {error.start + 1}; "
             f"convert the file, for example with iconv"
         ) from None

@@ -7,6 +7,8 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from nmt.errors import UserError
+
 
 class TokenBudgetSampler:
     """Shuffled batches of similar lengths, each of at most `batch_tokens` padded tokens on its longer side.
@@ -27,9 +29,9 @@ class TokenBudgetSampler:
         self, source_lengths: NDArray[np.int64], target_lengths: NDArray[np.int64], *, batch_tokens: int, seed: int
     ) -> None:
         if not isinstance(batch_tokens, int) or batch_tokens < 1:
-            raise ValueError(f"batch_tokens={batch_tokens} must be a whole number of at least 1")
+            raise UserError(f"batch_tokens={batch_tokens} must be a whole number of at least 1")
         if len(source_lengths) == 0:
-            raise ValueError("there are no training sentences to make batches of")
+            raise UserError("there are no training sentences to make batches of")
         self.source_lengths = source_lengths.astype(np.int32)
         self.target_lengths = target_lengths.astype(np.int32)
         self.batch_tokens = batch_tokens

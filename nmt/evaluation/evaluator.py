@@ -12,7 +12,8 @@ import torch
 from nmt.data.corpus import Corpus
 from nmt.evaluation.metrics import bleu_by_length, score
 from nmt.files import write_json, write_text, writing
-from nmt.run import FORMAT, Description, RunFolder
+from nmt.run import RunFolder
+from nmt.run.registry import FORMAT, Description
 from nmt.translator import Translation, Translator
 
 NUM_SAMPLES = 8

@@ -15,6 +15,8 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
+from nmt.errors import UserError
+
 LENGTH_BOUNDS = (10, 15, 20, 30)
 """The longest source sentence, in words, of each bucket of `bleu_by_length` but the last, which is open.
 
@@ -88,7 +90,7 @@ def bleu_by_length(sources: Sequence[str], hypotheses: Sequence[str], references
     """
     _check_lines(hypotheses, references)
     if len(sources) != len(references):
-        raise ValueError(
+        raise UserError(
             f"{len(sources):,} source lines but {len(references):,} references: each source line needs one reference"
         )
     lengths = [len(source.split()) for source in sources]
@@ -116,8 +118,8 @@ def _lowercase_tokenized_bleu() -> BLEU:
 
 def _check_lines(hypotheses: Sequence[str], references: Sequence[str]) -> None:
     if len(hypotheses) != len(references):
-        raise ValueError(
+        raise UserError(
             f"{len(hypotheses):,} hypotheses but {len(references):,} references: each line needs exactly one reference"
         )
     if not references:
-        raise ValueError("there is nothing to score: no hypotheses and no references were given")
+        raise UserError("there is nothing to score: no hypotheses and no references were given")

@@ -20,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from sacrebleu.metrics.bleu import BLEU
 
+from nmt.errors import UserError
+
 NUM_RESAMPLES = 1000
 SEED = 12345
 """sacreBLEU's own default."""
@@ -57,10 +59,10 @@ def paired_bootstrap(
         ValueError: `baseline` is none of the systems, or a system has not one line for each reference.
     """
     if baseline not in systems:
-        raise ValueError(f"the baseline {baseline!r} is none of the systems: {', '.join(systems)}")
+        raise UserError(f"the baseline {baseline!r} is none of the systems: {', '.join(systems)}")
     for name, hypotheses in systems.items():
         if len(hypotheses) != len(references):
-            raise ValueError(
+            raise UserError(
                 f"{name} has {len(hypotheses):,} hypotheses for {len(references):,} references: "
                 "evaluate it again on the whole split"
             )

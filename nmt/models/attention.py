@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nmt.checks import check_sizes
+from nmt.errors import UserError
 from nmt.models.dropout import Dropout
-from nmt.models.seq2seq import check_sizes
 
 
 class Score(nn.Module, ABC):
@@ -48,7 +49,7 @@ class DotScore(Score):
     def __init__(self, *, query_size: int, value_size: int) -> None:
         super().__init__(query_size=query_size, value_size=value_size)
         if query_size != value_size:
-            raise ValueError(f"the dot score needs equal sizes, not query_size={query_size}, value_size={value_size}")
+            raise UserError(f"the dot score needs equal sizes, not query_size={query_size}, value_size={value_size}")
 
     def keys(self, values: Tensor) -> Tensor:
         return values
@@ -163,7 +164,7 @@ class MultiHeadAttention(nn.Module):
         super().__init__()
         check_sizes(model_size=model_size, num_heads=num_heads)
         if model_size % num_heads:
-            raise ValueError(f"model_size={model_size} must be a multiple of num_heads={num_heads}")
+            raise UserError(f"model_size={model_size} must be a multiple of num_heads={num_heads}")
         self.num_heads = num_heads
         self.query_projection = nn.Linear(model_size, model_size)
         self.key_value_projection = nn.Linear(model_size, 2 * model_size)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.models.seq2seq import check_dropout
+from nmt.checks import check_dropout
 
 
 class Dropout(nn.Module):

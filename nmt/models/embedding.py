@@ -11,7 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from nmt.models.seq2seq import check_sizes
+from nmt.checks import check_sizes
+from nmt.errors import UserError
 
 
 class Vocabulary(nn.Module):
@@ -39,7 +40,7 @@ class Vocabulary(nn.Module):
             source_vocab_size=source_vocab_size, target_vocab_size=target_vocab_size, embedding_size=embedding_size
         )
         if shared_vocab and source_vocab_size != target_vocab_size:
-            raise ValueError(f"a shared vocabulary has one size, not {source_vocab_size} and {target_vocab_size}")
+            raise UserError(f"a shared vocabulary has one size, not {source_vocab_size} and {target_vocab_size}")
         self.target = nn.Embedding(target_vocab_size, embedding_size)
         self.source = self.target if shared_vocab else nn.Embedding(source_vocab_size, embedding_size)
         self.output = nn.Linear(embedding_size, target_vocab_size)
@@ -63,7 +64,7 @@ class SinusoidalPositions(nn.Module):
         super().__init__()
         check_sizes(model_size=model_size, max_length=max_length)
         if model_size % 2:
-            raise ValueError(f"model_size={model_size} must be even: each frequency has a sine and a cosine")
+            raise UserError(f"model_size={model_size} must be even: each frequency has a sine and a cosine")
         table = torch.empty(max_length, model_size)
         if not table.is_meta:  # there only shapes count, and to calculate torch would import its compiler
             frequencies = torch.exp(-math.log(10_000) * torch.arange(0, model_size, 2) / model_size)  # (D/2,)

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nmt.errors import UserError
 from nmt.models.attention import AdditiveScore, Score, attend
 from nmt.models.recurrent import FusedDecoder, LSTMState, RecurrentSeq2Seq, StackedCells
 from nmt.models.seq2seq import Compiler, Memory, Readouts, State, StepOutput
@@ -67,7 +68,7 @@ class LSTM(RecurrentSeq2Seq):
     def start(self, memory: VectorMemory) -> RecurrentState:  # type: ignore[override]
         return RecurrentState(memory.first, None)
 
-    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         _, first = self.read(source, source_mask)
         outputs, _ = self.decoder(self.embed(target_input), first)  # (B, T, D)
         return self.drop(torch.tanh(self.readout(outputs)))  # (B, T, E)
@@ -155,7 +156,7 @@ class BahdanauLSTM(RecurrentSeq2Seq):
         return context, lstm.hidden, lstm.cell
 
     def unrolled(self, position: Position, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
-        """The readouts, by `position` or what computes the same, for one position after the other."""
+        """The decoder_outputs, by `position` or what computes the same, for one position after the other."""
         memory = self.encode(source, source_mask)
         embedded = self.embed(target_input)  # (B, T, E)
         hidden, cell = memory.first.hidden, memory.first.cell
@@ -164,10 +165,10 @@ class BahdanauLSTM(RecurrentSeq2Seq):
             context, hidden, cell = position(prepared, hidden, cell, memory)
             hiddens.append(hidden[:, -1])
             contexts.append(context)
-        readouts = self.combine(torch.stack(hiddens, 1), embedded, torch.stack(contexts, 1))  # (B, T, E)
-        return self.drop(readouts)
+        decoder_outputs = self.combine(torch.stack(hiddens, 1), embedded, torch.stack(contexts, 1))  # (B, T, E)
+        return self.drop(decoder_outputs)
 
-    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         return self.unrolled(self.position, source, source_mask, target_input)
 
     def compiled_readouts(self, compiler: Compiler) -> Readouts:
@@ -220,7 +221,7 @@ class LuongLSTM(RecurrentSeq2Seq):
             **vocabulary,
         )
         if (score.query_size, score.value_size) != (hidden_size, hidden_size):
-            raise ValueError(
+            raise UserError(
                 f"the score compares {score.query_size} with {score.value_size} numbers: "
                 f"its query_size and value_size must be hidden_size={hidden_size}"
             )
@@ -264,7 +265,7 @@ class LuongLSTM(RecurrentSeq2Seq):
         return looked.squeeze(1), lstm.hidden, lstm.cell
 
     def unrolled(self, position: Position, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
-        """The readouts, by `position` or what computes the same, for one position after the other."""
+        """The decoder_outputs, by `position` or what computes the same, for one position after the other."""
         assert isinstance(self.decoder, StackedCells)
         memory = self.encode(source, source_mask)
         attentional, hidden, cell = self.start(memory).attentional, memory.first.hidden, memory.first.cell
@@ -274,7 +275,7 @@ class LuongLSTM(RecurrentSeq2Seq):
             attentionals.append(attentional)
         return self.drop(torch.stack(attentionals, 1))  # (B, T, E)
 
-    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         if isinstance(self.decoder, StackedCells):
             return self.unrolled(self.position, source, source_mask, target_input)
         memory = self.encode(source, source_mask)
@@ -284,7 +285,7 @@ class LuongLSTM(RecurrentSeq2Seq):
     def compiled_readouts(self, compiler: Compiler) -> Readouts:
         if isinstance(self.decoder, StackedCells):
             return partial(self.unrolled, compiler(self.position))
-        return self.readouts
+        return self.decoder_outputs
 
     def step(
         self, token: Tensor, state: RecurrentState, memory: AttentionMemory, *, need_attention: bool = False

@@ -13,9 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nmt.checks import check_sizes
+from nmt.errors import UserError
 from nmt.models.dropout import Dropout
 from nmt.models.embedding import Vocabulary
-from nmt.models.seq2seq import Rows, Seq2Seq, check_sizes
+from nmt.models.seq2seq import Rows, Seq2Seq
 
 
 def reverse_positions(source_mask: Tensor) -> Tensor:
@@ -54,7 +56,7 @@ class BidirectionalEncoder(nn.Module):
         super().__init__()
         check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         if hidden_size % 2:
-            raise ValueError(f"hidden_size={hidden_size} must be even: each direction of the encoder has half of it")
+            raise UserError(f"hidden_size={hidden_size} must be even: each direction of the encoder has half of it")
         sizes = [input_size] + [hidden_size] * (num_layers - 1)
         self.forwards = nn.ModuleList(nn.LSTM(size, hidden_size // 2, batch_first=True) for size in sizes)
         self.backwards = nn.ModuleList(nn.LSTM(size, hidden_size // 2, batch_first=True) for size in sizes)
@@ -190,7 +192,7 @@ class RecurrentSeq2Seq(Seq2Seq):
         return embedded
 
     def drop(self, readout: Tensor) -> Tensor:
-        """What the output layer sees of readouts (…, E)."""
+        """What the output layer sees of decoder_outputs (…, E)."""
         dropped: Tensor = self.dropout(readout)
         return dropped
 

@@ -1,8 +1,8 @@
 """The contract of a model: what the trainer, the search and the report know of an architecture, and all they know.
 
-    readouts(source, source_mask, target_input) -> vectors     teacher forcing, every position at once
-    compiled_readouts(compiler) -> readouts                    the same, in part compiled
-    forward(source, source_mask, target_input) -> logits       readouts, and the output layer
+    decoder_outputs(source, source_mask, target_input) -> vectors     teacher forcing, every position at once
+    compiled_readouts(compiler) -> decoder_outputs                    the same, in part compiled
+    forward(source, source_mask, target_input) -> logits       decoder_outputs, and the output layer
     encode(source, source_mask)                -> Memory       everything that is computed once per sentence
     start(memory)                              -> State        before the first target token
     step(token, state, memory)                 -> StepOutput   one target position further
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 Readouts = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""`Seq2Seq.readouts` of a model, or what computes the same."""
+"""`Seq2Seq.decoder_outputs` of a model, or what computes the same."""
 
 Compiler = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Makes a function that computes the same, of tensors and of what holds tensors, and returns tensors."""
@@ -115,12 +115,12 @@ class Seq2Seq(nn.Module, ABC):
     vocabulary: Vocabulary
 
     def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
-        """Logits (B, T, V) of each next token, given the right tokens before it; see `readouts`."""
-        logits: Tensor = self.vocabulary.output(self.readouts(source, source_mask, target_input))  # (B, T, V)
+        """Logits (B, T, V) of each next token, given the right tokens before it; see `decoder_outputs`."""
+        logits: Tensor = self.vocabulary.output(self.decoder_outputs(source, source_mask, target_input))  # (B, T, V)
         return logits
 
     @abstractmethod
-    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         """What the output layer predicts each next token from, (B, T, E), given the right tokens before it.
 
         The trainer asks for these: its loss applies the output layer itself, to some positions at a time.
@@ -132,11 +132,11 @@ class Seq2Seq(nn.Module, ABC):
         """
 
     def compiled_readouts(self, compiler: Compiler) -> Readouts:
-        """`readouts`, with the part that is worth compiling made by `compiler`; the model itself stays as it is.
+        """`decoder_outputs`, with the part that is worth compiling made by `compiler`; the model itself stays as it is.
 
         As it is here, nothing is: where torch's fused LSTM does the work, there is little left to compile.
         """
-        return self.readouts
+        return self.decoder_outputs
 
     @abstractmethod
     def encode(self, source: Tensor, source_mask: Tensor) -> Memory:
@@ -170,16 +170,3 @@ class Seq2Seq(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
-
-
-def check_sizes(**sizes: int) -> None:
-    """Raises ValueError unless every size is a whole number of at least one."""
-    for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"{name}={size} must be a whole number of at least 1")
-
-
-def check_dropout(dropout: float) -> None:
-    """Raises ValueError unless `dropout` is a probability below one."""
-    if not 0.0 <= dropout < 1.0:
-        raise ValueError(f"dropout={dropout} must be a probability from 0 to below 1")

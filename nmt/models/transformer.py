@@ -18,12 +18,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nmt.checks import check_sizes
 from nmt.models.attention import FEWEST, MultiHeadAttention
 from nmt.models.cache import KeyValueCache
 from nmt.models.decoder_step import DecoderStep, TransformerState
 from nmt.models.dropout import Dropout
 from nmt.models.embedding import SinusoidalPositions, Vocabulary
-from nmt.models.seq2seq import Compiler, Memory, Readouts, Seq2Seq, StepOutput, check_sizes
+from nmt.models.seq2seq import Compiler, Memory, Readouts, Seq2Seq, StepOutput
 
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each (B, H, positions, d) if nothing else is said."""
@@ -228,17 +229,17 @@ class Transformer(Seq2Seq):
             bias.repeat(1, layers[0][0].size(1), 1, 1),  # (B, H, 1, S')
         )
 
-    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         layers = self.read(source, source_mask)
         hidden = self.embed(self.vocabulary.target, target_input)  # (B, T, D)
         mask = source_mask[:, None, None, :]  # (B, 1, 1, S)
         for layer, layer_source in zip(self.decoder, layers, strict=True):
             hidden = layer(hidden, layer_source, mask)
-        readouts: Tensor = self.decoder_norm(hidden)
-        return readouts
+        decoder_outputs: Tensor = self.decoder_norm(hidden)
+        return decoder_outputs
 
     def compiled_readouts(self, compiler: Compiler) -> Readouts:
-        return compiler(self.readouts)
+        return compiler(self.decoder_outputs)
 
     def start(self, memory: TransformerMemory) -> TransformerState:  # type: ignore[override]
         cache = KeyValueCache.before_the_first(memory.layers[0][1], len(self.decoder))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from nmt.errors import UserError
 from nmt.files import make_folder, replacing
 from nmt.report.page import printable, render
 
@@ -50,7 +51,7 @@ def write_alignment(
     """
     suffix = out.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ValueError(f"{out}: the suffix says what to draw, and must be one of {' '.join(SUFFIXES)}")
+        raise UserError(f"{out}: the suffix says what to draw, and must be one of {' '.join(SUFFIXES)}")
     matrix = checked_weights(source_tokens, target_tokens, weights)
     make_folder(out.parent)
     if suffix in (".html", ".json"):
@@ -76,18 +77,18 @@ def checked_weights(
     """
     shape = (len(target_tokens), len(source_tokens))
     if 0 in shape:
-        raise ValueError("there is no alignment to draw: the source or the target has no pieces")
+        raise UserError("there is no alignment to draw: the source or the target has no pieces")
     try:
         matrix = np.asarray(weights, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError("the attention weights are not rows of equally many numbers") from None
+        raise UserError("the attention weights are not rows of equally many numbers") from None
     if matrix.shape != shape:
-        raise ValueError(
+        raise UserError(
             f"the attention weights are {' × '.join(map(str, matrix.shape))}, "
             f"but there are {shape[0]} target pieces × {shape[1]} source pieces"
         )
     if not ((matrix > -1e-3) & (matrix < 1 + 1e-3)).all():  # which NaN is not, either
-        raise ValueError("the attention weights must lie between 0 and 1")
+        raise UserError("the attention weights must lie between 0 and 1")
     return matrix
 
 

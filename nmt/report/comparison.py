@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nmt.errors import UserError
 from nmt.evaluation.significance import NUM_RESAMPLES, SEED, paired_bootstrap
 from nmt.files import make_folder, write_json, write_text
 from nmt.report.alignment import HeatMap, heat_map
@@ -19,7 +20,7 @@ from nmt.report.curves import learning_curves
 from nmt.report.page import points, probability, render, search, signed, words
 from nmt.report.runs import METRIC_KEYS, EvaluatedRun, read_runs
 from nmt.report.tables import MEANINGS, Report, cost_table, length_table, quality_table, significance_table
-from nmt.run import FORMAT
+from nmt.run.registry import FORMAT
 
 
 def compare(runs: Sequence[Path], *, split: str, out: Path, baseline: str | None = None) -> Report:
@@ -40,7 +41,7 @@ def compare(runs: Sequence[Path], *, split: str, out: Path, baseline: str | None
             references than the first; `baseline` is none of the runs; `out` is a file.
     """
     if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file: out= names the folder for the report")
+        raise UserError(f"{out} is a file: out= names the folder for the report")
     evaluated = read_runs(runs, split=split)
     report = build_report(evaluated, split=split, baseline=_baseline(evaluated, baseline))
     contents: dict[str, Any] = {
@@ -78,7 +79,7 @@ def build_report(runs: Sequence[EvaluatedRun], *, split: str, baseline: str) -> 
     for run in runs:
         stated, found = run.evaluation["metrics"]["bleu"]["score"], tested[run.name].bleu
         if abs(stated - found) > 0.05:
-            raise ValueError(
+            raise UserError(
                 f"{run.folder}: evaluation/{split}.json says BLEU {stated:.2f}, but {split}.hyp.txt scores "
                 f"{found:.2f}: call `nmt evaluate run={run.folder} split={split}` again"
             )
@@ -119,7 +120,7 @@ def _baseline(runs: Sequence[EvaluatedRun], wanted: str | None) -> str:
     for run in runs:
         if wanted == run.name or Path(wanted).resolve() == run.folder.resolve():
             return run.name
-    raise ValueError(f"baseline={wanted} is none of the compared runs: choose {', '.join(run.name for run in runs)}")
+    raise UserError(f"baseline={wanted} is none of the compared runs: choose {', '.join(run.name for run in runs)}")
 
 
 def _system(run: EvaluatedRun) -> dict[str, Any]:
@@ -207,7 +208,7 @@ def _matrices(runs: Sequence[EvaluatedRun], report: Report) -> list[list[HeatMap
             try:
                 row.append(own["attention"] and heat_map(own["source_tokens"], own["target_tokens"], own["attention"]))
             except ValueError as error:
-                raise ValueError(f"{run.folder}: sentence {sample['index']} of {report['split']}: {error}") from None
+                raise UserError(f"{run.folder}: sentence {sample['index']} of {report['split']}: {error}") from None
         matrices.append(row)
     return matrices
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nmt.errors import UserError
 from nmt.files import parse_json, read_text
 from nmt.report.chart import Chart, Point, line_chart, thinned
 
@@ -67,7 +68,7 @@ def read_history(path: Path) -> History:
         try:
             record = _checked(parse_json(line))
         except (ValueError, KeyError, TypeError, OverflowError):
-            raise ValueError(f"{path}, line {number}, is damaged: {line[:60]!r}") from None
+            raise UserError(f"{path}, line {number}, is damaged: {line[:60]!r}") from None
         kind, step = "averaged" if "averaged" in record else record["kind"], record["step"]
         records = kinds.setdefault(kind, [])
         while records and records[-1]["step"] >= step:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nmt.errors import UserError
 from nmt.files import read_json, read_text
 from nmt.report.curves import History, read_history
-from nmt.run import FORMAT
+from nmt.run.registry import FORMAT
 
 METRIC_KEYS = ("bleu", "chrf", "ter", "bleu_lowercase_tokenized")
 
@@ -67,7 +68,7 @@ def read_runs(folders: Sequence[Path], *, split: str) -> list[EvaluatedRun]:
             that were evaluated on different references.
     """
     if not folders:
-        raise ValueError("there is nothing to compare: name the run folders, as in runs=[runs/a,runs/b]")
+        raise UserError("there is nothing to compare: name the run folders, as in runs=[runs/a,runs/b]")
     names = run_names(folders)
     runs = [_read_run(folder, name=name, split=split) for folder, name in zip(folders, names, strict=True)]
     for run in runs[1:]:
@@ -84,7 +85,7 @@ def run_names(folders: Sequence[Path]) -> list[str]:
     parts = [folder.resolve().parts for folder in folders]
     for i, folder in enumerate(folders):
         if parts[i] in parts[:i]:
-            raise ValueError(f"{folder} is listed twice: a comparison needs different runs")
+            raise UserError(f"{folder} is listed twice: a comparison needs different runs")
 
     def name(i: int) -> str:
         length = 1
@@ -97,12 +98,12 @@ def run_names(folders: Sequence[Path]) -> list[str]:
 
 def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
     if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder: name run folders that `nmt train` wrote")
+        raise UserError(f"{folder} is not a folder: name run folders that `nmt train` wrote")
     evaluation = folder / "evaluation"
     files = [evaluation / f"{split}{suffix}" for suffix in (".json", ".hyp.txt", ".ref.txt")]
     for file in files:
         if not file.is_file():
-            raise ValueError(f"{file} is missing: call `nmt evaluate run={folder} split={split}` first")
+            raise UserError(f"{file} is missing: call `nmt evaluate run={folder} split={split}` first")
     run = EvaluatedRun(
         name=name,
         folder=folder,
@@ -114,25 +115,25 @@ def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
     )
     again = f"call `nmt evaluate run={folder} split={split}` again"
     if len(run.hypotheses) != len(run.references) or len(run.references) != run.evaluation["sentences"]:
-        raise ValueError(
+        raise UserError(
             f"{files[0]} tells of {run.evaluation['sentences']:,} sentences, but beside it lie "
             f"{len(run.hypotheses):,} hypotheses and {len(run.references):,} references: {again}"
         )
     if not run.evaluation["bleu_by_length"]:
-        raise ValueError(f"{files[0]} is damaged: bleu_by_length is empty")
+        raise UserError(f"{files[0]} is damaged: bleu_by_length is empty")
     return run
 
 
 def _check_same_task(first: EvaluatedRun, other: EvaluatedRun, split: str) -> None:
     """Scores against different references say nothing about which system is better."""
     if first.references != other.references:
-        raise ValueError(
+        raise UserError(
             f"{first.folder} and {other.folder} were evaluated on different references for {split}: "
             "compare runs on the same corpus, or evaluate both again"
         )
     for side in ("source", "target"):
         if first.evaluation[side] != other.evaluation[side]:
-            raise ValueError(
+            raise UserError(
                 f"{first.folder} and {other.folder} have different {side} languages, {first.evaluation[side]} and "
                 f"{other.evaluation[side]}: compare runs of one direction"
             )
@@ -141,13 +142,13 @@ def _check_same_task(first: EvaluatedRun, other: EvaluatedRun, split: str) -> No
 def _read_checked(path: Path, kind: Any) -> dict[str, Any]:
     value = read_json(path)
     if not isinstance(value, dict):
-        raise ValueError(f"{path} is damaged: it is no object with names")
+        raise UserError(f"{path} is damaged: it is no object with names")
     if type(value.get("format", FORMAT)) is not int:
-        raise ValueError(f"{path} is damaged: it names no format")
+        raise UserError(f"{path} is damaged: it names no format")
     if value.get("format", FORMAT) > FORMAT:
-        raise ValueError(f"{path} has format {value['format']}, newer than this program's {FORMAT}: update nmt")
+        raise UserError(f"{path} has format {value['format']}, newer than this program's {FORMAT}: update nmt")
     if (wrong := _unlike(value, kind)) is not None:
-        raise ValueError(f"{path} is damaged: {wrong}")
+        raise UserError(f"{path} is damaged: {wrong}")
     checked: dict[str, Any] = value
     return checked
 

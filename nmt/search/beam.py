@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt.models.seq2seq import Seq2Seq, check_sizes
+from nmt.checks import check_sizes
+from nmt.errors import UserError
+from nmt.models.seq2seq import Seq2Seq
 from nmt.search.candidates import best_continuations, normalise
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.scoring import LengthLimit, LengthPenalty, end_here
@@ -144,7 +146,7 @@ class BeamSearch:
             ValueError: `n_best` is not between 1 and K.
         """
         if not 1 <= n_best <= self.beam_size:
-            raise ValueError(f"n_best={n_best} must be from 1 to search.beam_size={self.beam_size}")
+            raise UserError(f"n_best={n_best} must be from 1 to search.beam_size={self.beam_size}")
         device = source.device
         memory = model.encode(source, source_mask)
         source_lengths = source_mask.sum(1).tolist()

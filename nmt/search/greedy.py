@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nmt.errors import UserError
 from nmt.search.beam import BeamSearch
 from nmt.search.hypothesis import Hypothesis
 
@@ -27,5 +28,5 @@ class GreedySearch:
     def __call__(self, *arguments: Any, n_best: int, **options: Any) -> list[list[Hypothesis]]:
         """Translates as `BeamSearch.__call__` does."""
         if n_best != 1:
-            raise ValueError(f"greedy search finds one translation, not n_best={n_best}: use search=beam")
+            raise UserError(f"greedy search finds one translation, not n_best={n_best}: use search=beam")
         return self.beam(*arguments, n_best=n_best, **options)

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from nmt.models.seq2seq import check_sizes
+from nmt.checks import check_sizes
+from nmt.errors import UserError
 
 Number = TypeVar("Number", float, Tensor)
 
@@ -23,7 +24,7 @@ class LengthPenalty:
 
     def __init__(self, alpha: float) -> None:
         if not 0 <= alpha < math.inf:
-            raise ValueError(f"length_penalty={alpha} must be a number of at least 0")
+            raise UserError(f"length_penalty={alpha} must be a number of at least 0")
         self.alpha = alpha
 
     def __call__(self, length: Number) -> Number:
@@ -37,7 +38,7 @@ class LengthLimit:
 
     def __init__(self, *, factor: float, margin: int) -> None:
         if not 0 <= factor < math.inf:
-            raise ValueError(f"max_length_factor={factor} must be a number of at least 0")
+            raise UserError(f"max_length_factor={factor} must be a number of at least 0")
         check_sizes(max_length_margin=margin)
         self.factor = factor
         self.margin = margin

@@ -16,9 +16,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from nmt.errors import UserError
 from nmt.files import parse_json, replacing
 from nmt.models.seq2seq import Seq2Seq
-from nmt.weights import read_weights
+from nmt.run.weights import read_weights
 
 
 @dataclass
@@ -73,15 +74,15 @@ def read_progress(path: Path) -> Progress:
         ValueError: the file is missing or damaged.
     """
     if not path.is_file():  # the library would wait for a pipe
-        raise ValueError(f"{path} is missing, or no file")
+        raise UserError(f"{path} is missing, or no file")
     try:
         with safe_open(path, framework="pt") as file:
             progress = Progress(**parse_json((file.metadata() or {})["progress"]))
     except (SafetensorError, RuntimeError, OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+        raise UserError(f"{path} is damaged: {error}") from None
     for name, kind in get_type_hints(Progress).items():
         if not _is(getattr(progress, name), kind):
-            raise ValueError(f"{path} is damaged: {name} is of the wrong kind")
+            raise UserError(f"{path} is damaged: {name} is of the wrong kind")
     return progress
 
 
@@ -107,7 +108,7 @@ def restore(tensors: dict[str, Tensor], path: Path, model: Seq2Seq, optimizer: t
     parameters = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
     saved = {name: tensor for name, tensor in tensors.items() if name.startswith("model.")}
     if {name: tensor.shape for name, tensor in saved.items()} != {name: own.shape for name, own in parameters.items()}:
-        raise ValueError(f"{path} is of another model: resume=true goes on with the same settings")
+        raise UserError(f"{path} is of another model: resume=true goes on with the same settings")
     try:
         for name, parameter in parameters.items():
             parameter.data.copy_(saved[name])
@@ -117,13 +118,13 @@ def restore(tensors: dict[str, Tensor], path: Path, model: Seq2Seq, optimizer: t
                 _, index, key = name.split(".")
                 own = list(parameters.values())[int(index)]
                 if tensor.shape not in ((), own.shape) or not tensor.is_floating_point():
-                    raise ValueError(f"{name} is of another shape or kind")
+                    raise UserError(f"{name} is of another shape or kind")
                 state.setdefault(int(index), {})[key] = tensor
         if len({frozenset(entry) for entry in state.values()}) > 1:
-            raise ValueError("the optimizer's state has gaps")
+            raise UserError("the optimizer's state has gaps")
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     except (LookupError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{path} is damaged: {(str(error).splitlines() or ['it lacks a tensor'])[0]}") from None
+        raise UserError(f"{path} is damaged: {(str(error).splitlines() or ['it lacks a tensor'])[0]}") from None
 
 
 def read_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:

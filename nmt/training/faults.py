@@ -11,9 +11,9 @@ import torch
 
 from nmt.data.batch import Batch
 from nmt.data.tokenizer import Tokenizer
-from nmt.failure import Failure
+from nmt.errors import Failure
 from nmt.files import write_json
-from nmt.training.processes import Processes
+from nmt.training.distributed import Processes
 
 
 @contextmanager
@@ -33,8 +33,8 @@ def out_of_memory(step: int, batch: Batch) -> Iterator[None]:
         sentences, source_length = batch.source.shape
         raise Failure(
             f"step {step}: out of memory on a batch of {sentences} sentences, {source_length} source and "
-            f"{batch.target_input.size(1)} target positions: lower trainer.batch_tokens, and raise trainer.accumulate "
-            f"to keep the size of an update; very long sentences go by trainer.max_length"
+            f"{batch.target_input.size(1)} target positions: lower loader.batch_tokens, and raise trainer.accumulate "
+            f"to keep the size of an update; very long sentences go by loader.max_length"
         ) from None
 
 
@@ -60,9 +60,9 @@ def save_bad_update(
             target = batch.target_output[place][batch.target_mask[place]].tolist()
             texts = {"source": tokenizer.source_pieces(source), "target": tokenizer.target_pieces(target)}
             share.append({"line": row + 1, **{side: " ".join(pieces) for side, pieces in texts.items()}})
-        sentences += processes.interleave(share)
+        sentences += processes.gather(share)
     path = folder / f"nonfinite-step-{facts['step']:08d}.json"
-    if processes.leads:
+    if processes.is_main:
         shapes = [
             {
                 "sentences": batch.source.size(0),

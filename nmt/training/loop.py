@@ -14,19 +14,19 @@ import numpy as np
 import torch
 
 from nmt.data.batch import Batch
-from nmt.failure import Failure
+from nmt.data.loader import BatchLoader
+from nmt.errors import Failure
 from nmt.models.seq2seq import Seq2Seq
 from nmt.run import RunFolder
+from nmt.run.weights import load_weights, save_weights
 from nmt.training.checkpoint import Progress, average, read_checkpoint, restore, save_checkpoint
+from nmt.training.distributed import Processes
 from nmt.training.faults import out_of_memory, save_bad_update
 from nmt.training.history import History
-from nmt.training.pairs import Pairs
-from nmt.training.processes import Processes
+from nmt.training.loss_meter import LossMeter
 from nmt.training.progress import ProgressBar, duration
 from nmt.training.schedule import Schedule
 from nmt.training.update import Outcome, Unread
-from nmt.training.window import Window
-from nmt.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
     from nmt.training.trainer import Trainer
@@ -62,7 +62,7 @@ class Loop:
 
     settings: Trainer
     model: Seq2Seq
-    pairs: Pairs
+    pairs: BatchLoader
     validation: Sequence[Batch]
     validate: Validate
     optimizer: torch.optim.Optimizer
@@ -77,21 +77,19 @@ class Loop:
     def __post_init__(self) -> None:
         self.progress = Progress(order=self.pairs.sampler.order)
         self.go_on()
-        if self.settings.compile:
-            self.bar.say("compiling the model: this may take some minutes")
         self.updater = self.settings.updater(self.model, self.optimizer, processes=self.processes)
         self.unread: deque[Made] = deque()
         self.clock = time.monotonic() - self.progress.seconds
         self.saved_at = self.progress.seconds
         self.stopping = False
         self.batches_per_epoch = len(self.pairs.sampler.epoch(self.progress.epoch))
-        mine = {} if self.processes.leads else {"likelihood": 0.0, "num_tokens": 0}  # the leader holds all processes'
-        self.window = Window(self.progress.window | mine)
+        mine = {} if self.processes.is_main else {"nll": 0.0, "num_tokens": 0}  # the leader holds all processes'
+        self.window = LossMeter(self.progress.window | mine)
 
     def go_on(self) -> None:
         """Takes up the last checkpoint, if there is one."""
-        found = read_checkpoint(self.run.last) if self.processes.leads and self.run.last.is_file() else None
-        found = self.processes.spread(found)
+        found = read_checkpoint(self.run.last) if self.processes.is_main and self.run.last.is_file() else None
+        found = self.processes.broadcast(found)
         if found is None:
             return
         self.progress, tensors = found
@@ -99,7 +97,7 @@ class Loop:
         self.schedule.restore(self.progress.schedule)
         if self.progress.order != self.pairs.sampler.order:
             self.bar.say(
-                f"the corpus, its cleaning, the seed or trainer.batch_tokens has changed: epoch "
+                f"the corpus, its cleaning, the seed or loader.batch_tokens has changed: epoch "
                 f"{self.progress.epoch + 1} begins again"
             )
             self.progress.order, self.progress.position = self.pairs.sampler.order, 0
@@ -129,7 +127,7 @@ class Loop:
                 reason = self.why_end()
         if reason == INTERRUPTED:
             self.save()
-            if self.processes.leads and not self.run.best.is_file():  # a folder that can translate, however badly
+            if self.processes.is_main and not self.run.best.is_file():  # a folder that can translate, however badly
                 save_weights(self.model.state_dict(), self.run.best, step=progress.step)
         else:
             if progress.validated < progress.step:
@@ -141,7 +139,7 @@ class Loop:
 
     def look_up(self) -> None:
         """Looks at the clock, and whether somebody asks to stop: alike in all processes."""
-        seconds = time.monotonic() - self.clock if self.processes.leads else 0.0
+        seconds = time.monotonic() - self.clock if self.processes.is_main else 0.0
         self.progress.seconds, stops = self.processes.sum(seconds, float(self.stop()))
         self.stopping = stops > 0
 
@@ -206,7 +204,7 @@ class Loop:
             outcome = made.outcome.read()
             if outcome.made:
                 self.progress.skipped = 0
-                self.window.add(outcome.likelihood, sum(batch.num_tokens for batch in made.group), outcome.norm)
+                self.window.add(outcome.nll, sum(batch.num_tokens for batch in made.group), outcome.norm)
             else:
                 self.progress.skipped += 1
                 self.tell_left_out(made, outcome)
@@ -216,13 +214,13 @@ class Loop:
             "step": made.step,
             "epoch": made.epoch,
             "learning_rate": made.rate,
-            "loss": repr(outcome.likelihood),  # JSON has no NaN
+            "loss": repr(outcome.nll),  # JSON has no NaN
             "gradient_norm": repr(outcome.norm),
             "parameters": [name for name, norm in outcome.norms.items() if not math.isfinite(norm)],
         }
         path = save_bad_update(self.run.path, facts, made.group, self.pairs.tokenizer, self.processes)
         what = (
-            f"step {made.step}, learning rate {made.rate:.2e}: the loss is {outcome.likelihood:g}, the gradient's norm "
+            f"step {made.step}, learning rate {made.rate:.2e}: the loss is {outcome.nll:g}, the gradient's norm "
             f"{outcome.norm:g}; the batch is in {path}"
         )
         skipped = self.progress.skipped
@@ -268,7 +266,7 @@ class Loop:
         else:
             progress.waited += 1
         self.report(loss, score, better=better, averaged=1)
-        if self.processes.leads:
+        if self.processes.is_main:
             if better:
                 save_weights(self.model.state_dict(), self.run.best, step=progress.step)
             if self.settings.average_checkpoints > 1:
@@ -311,21 +309,21 @@ class Loop:
         progress.window = self.window.state(self.processes)
         progress.records = self.history.records
         self.saved_at = progress.seconds
-        if self.processes.leads:
+        if self.processes.is_main:
             self.history.flush()  # first: a run that goes on does not make them again
             save_checkpoint(self.run.last, progress, self.model, self.optimizer)
 
     def try_average(self) -> None:
         """Puts the mean of the last checkpoints in the best one's place if it scores better."""
-        progress, settings, leads = self.progress, self.settings, self.processes.leads
+        progress, settings, leads = self.progress, self.settings, self.processes.is_main
         paths = [path for path in self.run.step_paths() if path <= self.run.step_path(progress.step)] if leads else []
-        paths = self.processes.spread(paths[-settings.average_checkpoints :])
+        paths = self.processes.broadcast(paths[-settings.average_checkpoints :])
         if len(paths) > 1 and settings.average_checkpoints > 1:
             trained = [parameter.detach().clone() for parameter in self.model.parameters()]
             if leads:
                 save_weights(average(paths), self.run.averaged, step=progress.step)
                 load_weights(self.model, self.run.averaged)
-            self.processes.spread_weights(self.model)
+            self.processes.broadcast_weights(self.model)
             loss, score = self.measure()
             better = progress.best_score is None or score > progress.best_score
             self.report(loss, score, better=better, averaged=len(paths))

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from nmt.models.seq2seq import Readouts, Seq2Seq
+from nmt.errors import UserError
+from nmt.models.seq2seq import Seq2Seq
 
 CHUNK = {"cpu": 2**20, "cuda": 2**28}
 """Logits that exist at once: on a CPU so few that they stay in its cache."""
@@ -34,7 +35,7 @@ class _LinearCrossEntropy(Function):
         need_gradient = any(ctx.needs_input_grad)
         hidden_gradient, weight_gradient = torch.empty_like(hidden), torch.zeros_like(weight, dtype=exact)
         bias_gradient = torch.zeros_like(bias, dtype=exact)
-        likelihood, log_sums = hidden.new_zeros((), dtype=exact), hidden.new_zeros((), dtype=exact)
+        nll, log_sums = hidden.new_zeros((), dtype=exact), hidden.new_zeros((), dtype=exact)
         size = max(1, min(num_rows, CHUNK[hidden.device.type] // num_tokens))
         # Each chunk's numbers are written over the last one's, where the cache still has the place.
         all_logits = hidden.new_empty(size, num_tokens)
@@ -47,7 +48,7 @@ class _LinearCrossEntropy(Function):
             logits = torch.mm(rows, rounded.t(), out=all_logits[:count]).add_(rounded_bias)  # (n, V)
             probabilities = torch.softmax(logits, -1, dtype=exact, out=all_probabilities[:count])  # (n, V)
             log_sum = logits.amax(-1, keepdim=True).to(exact) - probabilities.amax(-1, keepdim=True).log()  # (n, 1)
-            likelihood += (log_sum - logits.gather(1, targets)).sum()
+            nll += (log_sum - logits.gather(1, targets)).sum()
             log_sums += log_sum.sum()
             if need_gradient:
                 lower = probabilities.new_full(targets.shape, smoothing - 1)
@@ -66,8 +67,8 @@ class _LinearCrossEntropy(Function):
             weight_gradient -= smoothing / num_tokens * summed
             bias_gradient -= smoothing / num_tokens * num_rows
             ctx.save_for_backward(hidden_gradient, weight_gradient.to(weight.dtype), bias_gradient.to(bias.dtype))
-        ctx.mark_non_differentiable(likelihood)
-        return (1 - smoothing) * likelihood + smoothing * uniform, likelihood
+        ctx.mark_non_differentiable(nll)
+        return (1 - smoothing) * nll + smoothing * uniform, nll
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -76,7 +77,7 @@ class _LinearCrossEntropy(Function):
 
 
 def linear_cross_entropy(
-    readouts: Tensor, output: nn.Linear, target: Tensor, places: Tensor, *, label_smoothing: float
+    decoder_outputs: Tensor, output: nn.Linear, target: Tensor, places: Tensor, *, label_smoothing: float
 ) -> tuple[Tensor, Tensor]:
     """The loss to minimise and the plain negative log-likelihood, both summed over real tokens, in nats.
 
@@ -84,7 +85,7 @@ def linear_cross_entropy(
     (2017, §5.4): ε of the probability is spread over all V pieces.
 
     Args:
-        readouts: (B, T, E), from which `output` predicts; under autocast its products are as everywhere else.
+        decoder_outputs: (B, T, E), from which `output` predicts; under autocast its products are as everywhere else.
         output: the output layer, E -> V.
         target: (B, T) ids.
         places: (N,) those of the real tokens among all B · T, each once; the others count nothing, and nothing is
@@ -95,42 +96,40 @@ def linear_cross_entropy(
         ValueError: ε is out of its range.
     """
     if not 0.0 <= label_smoothing < 1.0:
-        raise ValueError(f"label_smoothing={label_smoothing} must be a probability from 0 to below 1")
-    kind = readouts.device.type
+        raise UserError(f"label_smoothing={label_smoothing} must be a probability from 0 to below 1")
+    kind = decoder_outputs.device.type
     if torch.is_autocast_enabled(kind):  # a Transformer's last normalisation leaves float32
-        readouts = readouts.to(torch.get_autocast_dtype(kind))
+        decoder_outputs = decoder_outputs.to(torch.get_autocast_dtype(kind))
     layer: list[Tensor] = [output.weight, output.bias]
     if not torch.is_grad_enabled():  # the Function would make gradients of what could have some
         layer = [parameter.detach() for parameter in layer]
     with torch.autocast(kind, enabled=False):
-        loss, likelihood = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            readouts.flatten(0, 1).index_select(0, places),
+        loss, nll = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            decoder_outputs.flatten(0, 1).index_select(0, places),
             *layer,
             target.flatten().index_select(0, places),
             label_smoothing,
         )
-    return loss, likelihood
+    return loss, nll
 
 
 class Objective(nn.Module):
-    """A model and its loss in one module, as what computes gradients in several processes wants to see them.
+    """A model and its loss in one module, as what computes gradients in several processes wants to see them."""
 
-    Args:
-        readouts: what computes the model's readouts in training; None = the model itself.
-    """
-
-    def __init__(self, model: Seq2Seq, *, label_smoothing: float, readouts: Readouts | None = None) -> None:
+    def __init__(self, model: Seq2Seq, *, label_smoothing: float) -> None:
         super().__init__()
         self.model = model
         self.label_smoothing = label_smoothing
-        self.readouts = readouts or model.readouts
 
     def forward(
         self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_places: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The two sums of `linear_cross_entropy`, of `Batch.tensors`."""
-        compute = self.readouts if self.model.training else self.model.readouts
-        readouts = compute(source, source_mask, target_input)  # (B, T, E)
+        decoder_outputs = self.model.decoder_outputs(source, source_mask, target_input)  # (B, T, E)
         return linear_cross_entropy(
-            readouts, self.model.vocabulary.output, target_output, target_places, label_smoothing=self.label_smoothing
+            decoder_outputs,
+            self.model.vocabulary.output,
+            target_output,
+            target_places,
+            label_smoothing=self.label_smoothing,
         )

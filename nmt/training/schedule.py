@@ -11,7 +11,8 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any
 
-from nmt.models.seq2seq import check_sizes
+from nmt.checks import check_sizes
+from nmt.errors import UserError
 
 
 class Schedule(ABC):
@@ -27,9 +28,9 @@ class Schedule(ABC):
 
     def __init__(self, *, learning_rate: float, warmup_steps: int) -> None:
         if learning_rate <= 0:
-            raise ValueError(f"learning_rate={learning_rate} must be above 0")
+            raise UserError(f"learning_rate={learning_rate} must be above 0")
         if not isinstance(warmup_steps, int) or warmup_steps < 0:
-            raise ValueError(f"warmup_steps={warmup_steps} must be a whole number of at least 0")
+            raise UserError(f"warmup_steps={warmup_steps} must be a whole number of at least 0")
         self.learning_rate = learning_rate
         self.warmup_steps = warmup_steps
 
@@ -57,7 +58,7 @@ class Schedule(ABC):
             ValueError: a schedule of another kind gave it.
         """
         if state.keys() != self.state().keys():
-            raise ValueError("the run was begun with another schedule: resume=true goes on with the same settings")
+            raise UserError("the run was begun with another schedule: resume=true goes on with the same settings")
 
 
 class InverseSquareRoot(Schedule):
@@ -79,9 +80,9 @@ class Cosine(Schedule):
         super().__init__(learning_rate=learning_rate, warmup_steps=warmup_steps)
         check_sizes(total_steps=total_steps)
         if total_steps <= warmup_steps:
-            raise ValueError(f"total_steps={total_steps} must be more than warmup_steps={warmup_steps}")
+            raise UserError(f"total_steps={total_steps} must be more than warmup_steps={warmup_steps}")
         if not 0 <= final_share <= 1:
-            raise ValueError(f"final_share={final_share} must be from 0 to 1")
+            raise UserError(f"final_share={final_share} must be from 0 to 1")
         self.total_steps = total_steps
         self.final_share = final_share
 
@@ -101,7 +102,7 @@ class Plateau(Schedule):
     def __init__(self, *, learning_rate: float, warmup_steps: int, factor: float, patience: int) -> None:
         super().__init__(learning_rate=learning_rate, warmup_steps=warmup_steps)
         if not 0 < factor < 1:
-            raise ValueError(f"factor={factor} must be above 0 and below 1")
+            raise UserError(f"factor={factor} must be above 0 and below 1")
         check_sizes(patience=patience)
         self.factor = factor
         self.patience = patience
@@ -128,6 +129,6 @@ class Plateau(Schedule):
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)
         if None in (state["share"], state["waited"]):
-            raise ValueError("the checkpoint is damaged: it does not say where the schedule stood")
+            raise UserError("the checkpoint is damaged: it does not say where the schedule stood")
         self.share, self.waited = state["share"], state["waited"]
         self.best = -math.inf if state["best"] is None else state["best"]

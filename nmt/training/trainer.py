@@ -10,16 +10,17 @@ from functools import partial
 import torch
 from torch import nn
 
+from nmt.checks import check_sizes
 from nmt.data.batch import Batch
-from nmt.models.seq2seq import Seq2Seq, check_sizes
+from nmt.data.loader import BatchLoader
+from nmt.errors import UserError
+from nmt.models.seq2seq import Seq2Seq
 from nmt.run import RunFolder
 from nmt.training.checkpoint import Progress
-from nmt.training.compilation import compile_readouts
+from nmt.training.distributed import Processes
 from nmt.training.history import History
 from nmt.training.loop import Loop, Validate
 from nmt.training.loss import Objective
-from nmt.training.pairs import Pairs
-from nmt.training.processes import Processes
 from nmt.training.progress import ProgressBar
 from nmt.training.schedule import Schedule
 from nmt.training.update import Updater
@@ -37,7 +38,6 @@ class Trainer:
         clip_norm: gradients with a larger norm are scaled down to it; None = never.
         label_smoothing: ε of the loss.
         precision: "fp32", "bf16" (autocast) or "auto" (bf16 on a GPU that has it).
-        compile: whether to compile what of the model is worth it (`nmt.training.compilation`).
         log_every: steps between records of the training loss.
         validate_every: steps between validations.
         save_every: steps between checkpoints, besides those after validations; None = no others.
@@ -59,7 +59,6 @@ class Trainer:
     clip_norm: float | None
     label_smoothing: float
     precision: str
-    compile: bool
     log_every: int
     validate_every: int
     save_every: int | None
@@ -73,25 +72,25 @@ class Trainer:
             check_sizes(**{name: getattr(self, name)})
         for name in ("max_steps", "max_epochs", "save_every", "patience"):
             if (value := getattr(self, name)) is not None and not _is_positive(value, whole=True):
-                raise ValueError(f"{name}={value} must be a whole number above 0, or null for none")
+                raise UserError(f"{name}={value} must be a whole number above 0, or null for none")
         for name in ("max_minutes", "save_minutes", "clip_norm"):
             if (value := getattr(self, name)) is not None and not _is_positive(value, whole=False):
-                raise ValueError(f"{name}={value} must be above 0, or null for none")
+                raise UserError(f"{name}={value} must be above 0, or null for none")
         limits = (self.max_steps, self.max_epochs, self.max_minutes, self.patience)
         if all(limit is None for limit in limits):
-            raise ValueError("the run would never end: set one of max_steps, max_epochs, max_minutes or patience")
+            raise UserError("the run would never end: set one of max_steps, max_epochs, max_minutes or patience")
         if not isinstance(self.skip_nonfinite, int) or self.skip_nonfinite < 0:
-            raise ValueError(f"skip_nonfinite={self.skip_nonfinite} must be a whole number of at least 0")
+            raise UserError(f"skip_nonfinite={self.skip_nonfinite} must be a whole number of at least 0")
         if not 0.0 <= self.label_smoothing < 1.0:
-            raise ValueError(f"label_smoothing={self.label_smoothing} must be a probability from 0 to below 1")
+            raise UserError(f"label_smoothing={self.label_smoothing} must be a probability from 0 to below 1")
         if self.precision not in ("auto", "fp32", "bf16"):
-            raise ValueError(f"precision={self.precision} is unknown: use auto, fp32 or bf16")
+            raise UserError(f"precision={self.precision} is unknown: use auto, fp32 or bf16")
 
     def fit(
         self,
         model: Seq2Seq,
         *,
-        pairs: Pairs,
+        pairs: BatchLoader,
         validation: Sequence[Batch],
         validate: Validate,
         optimizer: torch.optim.Optimizer,
@@ -157,21 +156,17 @@ class Trainer:
         processes: Processes,
         objective: nn.Module | None = None,
     ) -> Updater:
-        """What makes the updates of `model`, compiled if the settings say so.
+        """What makes the updates of `model`.
 
         Args:
             objective: another loss than the run's, see `Updater`.
-
-        Raises:
-            Failure: it cannot be compiled on this machine.
         """
         autocast = partial(self.autocast, model.device)
         if objective is None:
-            readouts = compile_readouts(model, autocast) if self.compile else None
-            objective = Objective(model, label_smoothing=self.label_smoothing, readouts=readouts)
+            objective = Objective(model, label_smoothing=self.label_smoothing)
         return Updater(
             model=model,
-            objective=processes.parallel(objective),
+            objective=processes.wrap(objective),
             optimizer=optimizer,
             autocast=autocast,
             clip_norm=self.clip_norm,

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from nmt.data.batch import Batch
 from nmt.models.seq2seq import Seq2Seq
+from nmt.training.distributed import Processes, without_exchange
 from nmt.training.faults import out_of_memory
-from nmt.training.processes import Processes, without_exchange
 
 
 class Reading:
@@ -45,13 +45,13 @@ class Outcome:
     """What an update came to.
 
     Attributes:
-        likelihood: the negative log-likelihood of the targets before it, in nats, summed over this process's tokens.
+        nll: the negative log-likelihood of the targets before it, in nats, summed over this process's tokens.
         norm: of the gradient, before it was clipped.
         norms: of each parameter's gradient, by the parameter's name.
         made: whether the weights were changed: in every process the loss and the gradient were finite.
     """
 
-    likelihood: float
+    nll: float
     norm: float
     norms: dict[str, float]
     made: bool
@@ -65,8 +65,8 @@ class Unread:
     names: Sequence[str]
 
     def read(self) -> Outcome:
-        likelihood, norm, bad, *norms = self.reading.values()
-        return Outcome(likelihood, norm, dict(zip(self.names, norms, strict=True)), bad == 0)
+        nll, norm, bad, *norms = self.reading.values()
+        return Outcome(nll, norm, dict(zip(self.names, norms, strict=True)), bad == 0)
 
 
 @dataclass(kw_only=True)
@@ -76,7 +76,7 @@ class Updater:
     Args:
         model: whose weights are changed.
         objective: takes `Batch.tensors`, gives the model's loss to minimise and its negative log-likelihood,
-            each summed over the batch's tokens; in several processes `Processes.parallel` of it.
+            each summed over the batch's tokens; in several processes `Processes.wrap` of it.
         optimizer: of the model's parameters. Where one kernel makes the whole update (`fused`), the device itself
             decides whether to; otherwise the host looks whether the gradient is finite, and waits for it.
         autocast: the number format of the forward pass.
@@ -95,8 +95,8 @@ class Updater:
         """What the objective gives for a batch."""
         batch = batch.to(self.model.device)
         with self.autocast():
-            loss, likelihood = self.objective(*batch.tensors)
-        return loss, likelihood
+            loss, nll = self.objective(*batch.tensors)
+        return loss, nll
 
     def update(self, group: Sequence[Batch], *, rate: float, step: int) -> Unread:
         """One step of the optimizer on the mean loss over the tokens of all batches of the group.
@@ -119,14 +119,14 @@ class Updater:
         for batch in group:
             exchange = nullcontext() if batch is group[-1] else without_exchange(self.objective)
             with out_of_memory(step, batch), exchange:
-                loss, likelihood = self.loss(batch)
+                loss, nll = self.loss(batch)
                 # The processes' gradients are averaged; the mean over all tokens is their sum.
                 (loss * (self.processes.size / num_tokens)).backward()  # type: ignore[no-untyped-call]
-            total += likelihood
+            total += nll
         gradients = {name: each.grad for name, each in self.model.named_parameters() if each.grad is not None}
         norms = torch.stack(torch._foreach_norm(list(gradients.values())))  # (parameters,)
         norm = torch.linalg.vector_norm(norms)
-        bad = self.processes.sum_on_device(1.0 - (total + norm).isfinite().float())
+        bad = self.processes.all_reduce(1.0 - (total + norm).isfinite().float())
         self._step(norm, bad)
         facts = torch.stack([total, norm, bad])
         return Unread(Reading(torch.cat([facts, norms])), list(gradients))

@@ -4,7 +4,7 @@ from torch import nn
 
 from nmt import models
 from nmt.benchmark.decoding import never_end
-from nmt.run import build
+from nmt.run.registry import build
 from nmt.search import BeamSearch, GreedySearch
 
 EOS = 2

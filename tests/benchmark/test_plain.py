@@ -4,7 +4,7 @@ import torch
 from nmt import models
 from nmt.benchmark import plain
 from nmt.benchmark.training import PlainObjective
-from nmt.run import build
+from nmt.run.registry import build
 from nmt.training.loss import Objective
 
 

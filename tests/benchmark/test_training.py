@@ -8,9 +8,9 @@ from torch import nn
 
 from nmt import models
 from nmt.benchmark.training import Round, measure_training, percentiles, step_flops
-from nmt.run import build
+from nmt.run.registry import build
+from nmt.training.distributed import Processes
 from nmt.training.loss import Objective
-from nmt.training.processes import Processes
 from nmt.training.update import Updater
 
 

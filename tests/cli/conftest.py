@@ -76,8 +76,8 @@ def calls(conf: Path, monkeypatch: pytest.MonkeyPatch) -> list[DictConfig]:
         module.run = received.append  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, command.module, module)
     monkeypatch.setattr(nmt.cli, "COMMANDS", COMMANDS)
-    monkeypatch.setattr("nmt.cli.completion.COMMANDS", COMMANDS)
-    monkeypatch.setattr("nmt.cli.configuration.conf_folder", lambda: conf)
+    monkeypatch.setattr("nmt.cli.shell.completion.COMMANDS", COMMANDS)
+    monkeypatch.setattr("nmt.cli.shell.configuration.conf_folder", lambda: conf)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     return received
 
@@ -120,10 +120,10 @@ def program(conf: Path, tmp_path: Path) -> Path:
 import sys, types
 from pathlib import Path
 sys.path.insert(0, {str(Path(nmt.cli.__file__).parents[2])!r})
-import nmt.cli, nmt.cli.configuration
+import nmt.cli, nmt.cli.shell.configuration
 from nmt.cli import Command
 nmt.cli.COMMANDS = {COMMANDS!r}
-nmt.cli.configuration.conf_folder = lambda: Path({str(conf)!r})
+nmt.cli.shell.configuration.conf_folder = lambda: Path({str(conf)!r})
 def lines(config):
     for number in range(100_000):
         print(number)

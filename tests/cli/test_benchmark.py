@@ -4,12 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
-import torch._dynamo
 
 from nmt.benchmark import decoding
 from nmt.cli import main
-from nmt.training import compilation
 from nmt.translator import BATCH_TOKENS
 
 SMALL = ["rounds=2", "steps=2", "warmup_steps=1", "sentences=4", "single_sentences=2"]
@@ -17,7 +14,8 @@ SMALL = ["rounds=2", "steps=2", "warmup_steps=1", "sentences=4", "single_sentenc
 
 @pytest.fixture
 def overrides(corpus_folder: Path, tiny_training: list[str]) -> list[str]:
-    return ["data=files", f"data.path={corpus_folder}", *tiny_training, *SMALL]
+    benchmark_keys = [word for word in tiny_training if not word.startswith("tensorboard")]
+    return ["data=files", f"data.path={corpus_folder}", *benchmark_keys, *SMALL]
 
 
 @pytest.mark.parametrize("model", ["lstm_luong", "transformer"])
@@ -28,7 +26,7 @@ def test_both_kinds_of_models_are_measured(
     output, error = capsys.readouterr()
     result = json.loads(output)
     assert set(result) == {
-        *("model", "plain", "device", "precision", "compile", "batch_tokens", "search", "rounds"),
+        *("model", "plain", "device", "precision", "batch_tokens", "search", "rounds"),
         *("training", "decoding"),
     }
     assert result["model"]["parameters"] == pytest.approx(result["plain"]["parameters"], rel=0.1)
@@ -38,20 +36,6 @@ def test_both_kinds_of_models_are_measured(
     assert len(result["training"]["ratio"]["rounds"]) == len(result["decoding"]["ratio"]["rounds"]) == 2
     for words in ("training", "decoding", "target tokens per second", "times as fast", "2 rounds"):
         assert words in error
-
-
-def test_a_compiled_model_is_measured_compiled(
-    overrides: list[str],
-    tiny_models: dict[str, list[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(compilation, "BACKEND", "eager")
-    torch._dynamo.reset()
-    torch._dynamo.utils.counters.clear()
-    assert main(["benchmark", *tiny_models["transformer"], *overrides, "trainer.compile=true", "sentences=0"]) == 0
-    assert json.loads(capsys.readouterr().out)["compile"] is True
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
 
 
 def test_decoding_is_measured_in_the_batches_of_translating(
@@ -102,7 +86,7 @@ def test_a_part_can_be_left_out(
         ("steps=-1", "steps=-1 must be at least 0"),
         ("single_sentences=9", "single_sentences=9 must be from 1 to sentences=4"),
         ("vocab_size=99", "vocab_size=99 makes pieces that mean nothing to decode: set sentences=0"),
-        ("trainer.device=cuda:99", "device=cuda:99 is not there"),
+        ("device=cuda:99", "device=cuda:99 is not there"),
         ("search=run", "choose another one"),
     ],
 )

@@ -11,9 +11,9 @@ import torch
 import torch._dynamo
 
 from nmt.cli import doctor, main
-from nmt.cli.configuration import compose, opened
-from nmt.training import compilation, rehearsal
-from nmt.training.rehearsal import Learning, Rehearsal, Speed
+from nmt.cli.shell.configuration import compose, opened
+from nmt.training import dry_run
+from nmt.training.dry_run import DryRun, Learning, Speed
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -66,17 +66,6 @@ def test_a_run_that_will_work(
         assert sum(line.startswith(label) for line in lines) == 1, label
 
 
-def test_a_run_that_is_compiled(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is rehearsed compiled, in the graph that the run will have."""
-    monkeypatch.setattr(compilation, "BACKEND", "eager")
-    torch._dynamo.reset()
-    torch._dynamo.utils.counters.clear()
-    code, report, error = examine("trainer.compile=true", model="transformer")
-    assert (code, error) == (0, "")
-    assert "This run will work" in report
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
-
-
 def test_the_corpus_is_counted(examine: Run, corpus_folder: Path) -> None:
     _, report, _ = examine()
     for name in ("train.en", "train.de", "val.en", "val.de"):
@@ -124,7 +113,7 @@ def test_unknown_pieces_are_told(examine: Run, own_corpus: Path) -> None:
 
 
 def test_a_large_corpus_is_sampled(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["trainer.max_epochs=7", "trainer.max_steps=null", "trainer.batch_tokens=32", "cleaning=none"]
+    words = ["trainer.max_epochs=7", "trainer.max_steps=null", "loader.batch_tokens=32", "cleaning=none"]
     whole = examine(*words)[1]
     monkeypatch.setattr(doctor, "LARGE", 119)
     monkeypatch.setattr(doctor, "SAMPLE", 60)
@@ -157,8 +146,8 @@ def test_a_sample_is_spread_over_the_split(monkeypatch: pytest.MonkeyPatch) -> N
         (["data.path=nowhere"], "nowhere is not a folder"),
         (["tokenizer.vocab_size=5"], "tokenizer.vocab_size=5 is too small"),
         (["tokenizer.vocab_size=9000"], "tokenizer.vocab_size=9000 is more than this corpus allows"),
-        (["trainer.device=cuda"], "device=cuda is not there"),
-        (["trainer.max_length=1"], "max_length=1 must be at least 2"),
+        (["device=cuda"], "device=cuda is not there"),
+        (["loader.max_length=1"], "max_length=1 must be at least 2"),
         (["train_split=trian"], "has no split trian"),
         (["resume=true"], "holds no run to go on with"),
         (["trainer.max_steps=0"], "max_steps=0"),
@@ -205,14 +194,14 @@ def test_a_learning_rate_that_leads_astray(examine: Run, rate: str) -> None:
 
 
 def test_a_batch_that_does_not_fit(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rehearsal, "free_memory", lambda device: 300_000)
+    monkeypatch.setattr(dry_run, "free_memory", lambda device: 300_000)
     code, _, error = examine()
     assert code == 2
-    assert "0.3 MB are free: lower trainer.batch_tokens to " in error
+    assert "0.3 MB are free: lower loader.batch_tokens to " in error
     lower = error[error.index("batch_tokens to ") :].split()[2]
-    code, _, error = examine(f"trainer.batch_tokens={lower}")
+    code, _, error = examine(f"loader.batch_tokens={lower}")
     assert code == 0, error  # the remedy is one
-    monkeypatch.setattr(rehearsal, "free_memory", lambda device: 10_000)
+    monkeypatch.setattr(dry_run, "free_memory", lambda device: 10_000)
     assert "take a smaller model" in examine()[2]
 
 
@@ -253,7 +242,7 @@ def test_learning_that_turns_round_is_told(
     examine: Run, monkeypatch: pytest.MonkeyPatch, last: float, told: bool
 ) -> None:
     """It had come from 3 down to 1; a tenth of these 2 nats is 0.2."""
-    monkeypatch.setattr(Rehearsal, "learn", lambda self, seconds: Learning(3.0, 1.0, last, 150))
+    monkeypatch.setattr(DryRun, "learn", lambda self, seconds: Learning(3.0, 1.0, last, 150))
     code, report, _ = examine("schedule.learning_rate=0.25")
     assert code == 0
     note = f"mind the loss on a few sentences came down to 1.00 and went up again to {last:.2f}"

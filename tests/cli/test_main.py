@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 import nmt.cli
 from nmt.cli import main
-from nmt.cli.configuration import conf_folder
+from nmt.cli.shell.configuration import conf_folder
 
 ROOT = Path(nmt.cli.__file__).parents[2]
 

@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import nmt
+from nmt import data
 from nmt.cli import main
-from nmt.data import corpora
 from nmt.run import RunFolder
 
 ROOT = Path(nmt.__file__).parent
@@ -139,7 +139,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "empty": (content("model.json", ""), "model.json"),
     "cut": (cut("model.json", 0.5), "model.json"),
     "no UTF-8": (content("model.json", b"\xff\xfe\x00"), "model.json"),
-    "newer": (edit("model.json", "format", value=2), "model.json"),
+    "newer": (edit("model.json", "format", value=3), "model.json"),
     "brackets": (content("model.json", "[" * 10_000_000), "model.json"),
     "braces": (content("model.json", '{"class":' * 1_000_000), "model.json"),
     "a long number": (content("model.json", '{"format": ' + "9" * 10_000 + "}"), "model.json"),
@@ -154,7 +154,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "no model": (
         content(
             "model.json",
-            '{"format": 1, "class": "DotScore", "arguments": {"query_size": 8, "value_size": 8}}',
+            '{"format": 2, "class": "DotScore", "arguments": {"query_size": 8, "value_size": 8}}',
         ),
         "model.json",
     ),
@@ -297,7 +297,7 @@ def test_a_link_is_replaced_not_written_through(stranger: Path, tmp_path: Path) 
 
 
 def test_a_corpus_can_only_be_one_of_ours(stranger: Path) -> None:
-    assert set(corpora.__all__) == {"Corpus", "FilesCorpus", "GrammarCorpus", "HubCorpus"}
+    assert set(data.__all__) == {"FilesCorpus", "GrammarCorpus", "HubCorpus"}
     for name in ("Corpus", "datasets", "Dataset", "load_dataset", "readers", "os.system"):
         edit("corpus.json", "class", value=name)(stranger)
         with pytest.raises(ValueError, match=r"corpus\.json: "):

@@ -19,7 +19,7 @@ from safetensors import safe_open
 import nmt
 import nmt.cli.preparation
 from nmt.cli import main
-from nmt.cli.configuration import conf_folder
+from nmt.cli.shell.configuration import conf_folder
 from nmt.run import RunFolder
 from nmt.training.checkpoint import read_progress
 from nmt.translator import Translator
@@ -70,7 +70,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_run_folder_is_whole(train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["trainer.max_steps=4", "trainer.validate_every=2", "trainer.log_every=1", "trainer.tensorboard=true"]
+    words = ["trainer.max_steps=4", "trainer.validate_every=2", "trainer.log_every=1", "tensorboard=true"]
     assert train(*words) == 0
     output, error = capsys.readouterr()
     assert output == ""  # standard output is for results
@@ -144,7 +144,7 @@ def test_what_is_left_out_of_a_dirty_corpus_is_told(
 
 def test_cleaning_can_be_switched_off(train: Train, tmp_path: Path, own_corpus: Path) -> None:
     size = spoil(own_corpus, "train")
-    assert train(f"data.path={own_corpus}", "cleaning=none", "trainer.max_length=1000") == 0
+    assert train(f"data.path={own_corpus}", "cleaning=none", "loader.max_length=1000") == 0
     record = json.loads((tmp_path / "run" / "cleaning.json").read_text())
     assert (record["pairs"], record["kept"], record["dropped"]) == (size, size, {"too long": 0})
 
@@ -174,7 +174,7 @@ def test_the_corpus_is_found_from_any_folder(
 
 
 def test_the_same_seed_gives_the_same_run(train: Train, tmp_path: Path) -> None:
-    words = ["trainer.max_steps=3", "trainer.log_every=1", "trainer.subword_alpha=0.2"]
+    words = ["trainer.max_steps=3", "trainer.log_every=1", "loader.subword_alpha=0.2"]
     found = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert train(*words, f"run={tmp_path / name}", f"seed={seed}") == 0
@@ -255,13 +255,13 @@ def test_what_is_otherwise_than_when_the_run_began_is_said(
 def test_where_the_order_of_the_pairs_has_changed_the_epoch_begins_again_and_that_is_said(
     train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["trainer.batch_tokens=128", "trainer.log_every=1"]
+    words = ["loader.batch_tokens=128", "trainer.log_every=1"]
     assert train(*words, "trainer.max_steps=2") == 0
     capsys.readouterr()
     assert train(*words, "resume=true", "trainer.max_steps=3") == 0
     assert "begins again" not in capsys.readouterr().err
-    assert train(*words, "resume=true", "trainer.max_steps=4", "trainer.batch_tokens=64") == 0
-    assert "trainer.batch_tokens has changed: epoch 1 begins again" in capsys.readouterr().err
+    assert train(*words, "resume=true", "trainer.max_steps=4", "loader.batch_tokens=64") == 0
+    assert "loader.batch_tokens has changed: epoch 1 begins again" in capsys.readouterr().err
     assert read_progress(RunFolder(tmp_path / "run").last).position == 1
 
 
@@ -367,18 +367,18 @@ def test_a_signal_ends_a_run_tidily(
         (["trainer.max_minutes=ten"], "max_minutes=ten must be above 0"),
         (["trainer.max_steps=0"], "max_steps=0"),
         (["trainer.precision=fp8"], "precision=fp8 is unknown: use auto, fp32 or bf16"),
-        (["trainer.batch_tokens=0"], "batch_tokens=0"),
-        (["trainer.max_length=1"], "max_length=1"),
-        (["trainer.num_workers=0"], "num_workers=0"),
+        (["loader.batch_tokens=0"], "batch_tokens=0"),
+        (["loader.max_length=1"], "max_length=1"),
+        (["loader.num_workers=0"], "num_workers=0"),
         (["trainer.label_smoothing=1.5"], "label_smoothing=1.5"),
-        (["trainer.subword_alpha=-1.0"], "subword_alpha=-1.0"),
+        (["loader.subword_alpha=-1.0"], "subword_alpha=-1.0"),
         (["schedule.learning_rate=0.0"], "learning_rate=0.0 must be above 0"),
         (["optimizer.betas=[2.0,0.9]"], "beta"),
         (["model.hidden_size=15"], "hidden_size=15 must be even"),
         (["model.dropout=1.0"], "dropout=1.0"),
         (["search=beam", "search.beam_size=0"], "beam_size=0"),
-        (["trainer.device=gpu"], "device=gpu is unknown: use auto, cpu or cuda"),
-        (["trainer.device=cuda:99"], "device=cuda:99 is not there"),
+        (["device=gpu"], "device=gpu is unknown: use auto, cpu or cuda"),
+        (["device=cuda:99"], "device=cuda:99 is not there"),
         (["train_split=trian"], "has no split trian; the splits there are train, val, test"),
         (["validation_split=dev"], "has no split dev; the splits there are train, val, test"),
         (["data.path=nowhere"], "nowhere is not a folder"),
@@ -428,7 +428,7 @@ def test_a_folder_without_text(mistake: Callable[..., str], tmp_path: Path) -> N
 
 def test_a_device_that_is_not_there(mistake: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert mistake("trainer.device=cuda") == "device=cuda is not there: this machine has 0 CUDA devices; use cpu"
+    assert mistake("device=cuda") == "device=cuda is not there: this machine has 0 CUDA devices; use cpu"
 
 
 def test_a_run_that_is_a_file(train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -451,7 +451,18 @@ def choices(group: str) -> list[str]:
 
 def test_every_group_is_tried_here() -> None:
     groups = {str(path.parent.relative_to(conf_folder())) for path in conf_folder().rglob("*.yaml")} - {"."}
-    tried = {"data", "cleaning", "model", "model/score", "tokenizer", "optimizer", "schedule", "trainer", "search"}
+    tried = {
+        "data",
+        "cleaning",
+        "model",
+        "model/score",
+        "tokenizer",
+        "optimizer",
+        "schedule",
+        "loader",
+        "trainer",
+        "search",
+    }
     assert groups == tried | {"experiment"}
     assert choices("data") == ["files", "grammar", "hub", "multi30k"]
 

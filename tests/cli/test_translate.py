@@ -17,14 +17,14 @@ from omegaconf import DictConfig
 
 from nmt.cli import COMMANDS, main
 from nmt.cli import translate as command
-from nmt.cli.configuration import complete, opened
-from nmt.cli.errors import attempt
-from nmt.cli.overrides import configure
+from nmt.cli.shell.configuration import complete, opened
+from nmt.cli.shell.errors import attempt
+from nmt.cli.shell.overrides import configure
 from nmt.cli.translate import LONGEST_LINE, MOST_REMARKS, as_json
 from nmt.data.tokenizer import Tokenizer
 from nmt.run import RunFolder
+from nmt.run.weights import save_weights
 from nmt.translator import Translation, clean
-from nmt.weights import save_weights
 
 LIMIT = 24
 """The most pieces that the model of `babbling_run` takes."""

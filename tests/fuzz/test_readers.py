@@ -27,8 +27,8 @@ from omegaconf import OmegaConf
 from nmt import models
 from nmt import search as searches
 from nmt.cli import COMMANDS
-from nmt.cli.configuration import conf_folder, opened
-from nmt.cli.overrides import configure
+from nmt.cli.shell.configuration import conf_folder, opened
+from nmt.cli.shell.overrides import configure
 from nmt.cli.train import differences
 from nmt.data.corpus import FilesCorpus
 from nmt.data.readers import find_splits, read_split
@@ -38,13 +38,14 @@ from nmt.models import Seq2Seq
 from nmt.report import comparison
 from nmt.report.comparison import compare
 from nmt.report.curves import learning_curves, read_history
-from nmt.run import RunFolder, build
+from nmt.run import RunFolder
+from nmt.run.registry import build
+from nmt.run.weights import save_weights
 from nmt.search import GreedySearch
 from nmt.training.checkpoint import Progress, read_checkpoint, restore, save_checkpoint
 from nmt.training.history import History
-from nmt.training.window import Window
+from nmt.training.loss_meter import LossMeter
 from nmt.translator import Translator
-from nmt.weights import save_weights
 
 Outcome = Callable[[Callable[[], object], str], None]
 
@@ -182,7 +183,7 @@ def stepped(model: Seq2Seq) -> tuple[Progress, Seq2Seq, torch.optim.Optimizer]:
     """Where a run stands after an update."""
     optimizer = torch.optim.Adam(model.parameters())
     update(model, optimizer)
-    return Progress(step=7, window={"likelihood": 1.0, "num_tokens": 3}), model, optimizer
+    return Progress(step=7, window={"nll": 1.0, "num_tokens": 3}), model, optimizer
 
 
 def update(model: Seq2Seq, optimizer: torch.optim.Optimizer) -> None:
@@ -330,7 +331,7 @@ def test_safetensors(runs: list[RunFolder], name: str, outcome: Outcome) -> None
         optimizer = torch.optim.Adam(model.parameters())
         progress, tensors = read_checkpoint(run.last)
         restore(tensors, run.last, model, optimizer)
-        Window(progress.window)
+        LossMeter(progress.window)
         History(run.path / "other.jsonl", tensorboard=None, records=progress.records, last_step=progress.step)
         update(model, optimizer)
 
@@ -475,7 +476,7 @@ def test_corpus(kind: str, tmp_path: Path, outcome: Outcome) -> None:
 WORDS = [
     "model=lstm", "model.dropout=0.1", "trainer.max_steps=10", "data=files", "data.path=a", "+x=1", "~tokenizer",
     "seed=1", "model@a=b", "schedule.learning_rate=1e-3", "run=${name}", "data.path=[a,b]", "name={a: 1}", "seed=???",
-    "model=a,b", "run=\"'x'\"", "trainer.device=cpu", "experiment=null", "resume=true",
+    "model=a,b", "run=\"'x'\"", "device=cpu", "experiment=null", "resume=true",
 ]  # fmt: skip
 
 

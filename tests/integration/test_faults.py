@@ -21,7 +21,7 @@ import pytest
 from nmt.cli import main
 from nmt.files import is_partial
 from nmt.run import RunFolder
-from nmt.weights import read_step
+from nmt.run.weights import read_step
 
 TIMES = int(os.environ.get("NMT_FAULTS", "1"))
 OUTCOMES: Counter[str] = Counter()

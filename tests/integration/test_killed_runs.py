@@ -13,7 +13,7 @@ import torch
 
 import nmt
 from nmt.run import RunFolder
-from nmt.weights import read_weights
+from nmt.run.weights import read_weights
 
 ROOT = Path(nmt.__file__).parents[1]
 DRIVER = Path(__file__).parent / "killed.py"
@@ -25,8 +25,8 @@ SETTINGS = [
     "trainer.log_every=2",
     "trainer.accumulate=2",
     "trainer.average_checkpoints=3",
-    "trainer.subword_alpha=0.3",
-    "trainer.batch_tokens=128",
+    "loader.subword_alpha=0.3",
+    "loader.batch_tokens=128",
     "model.dropout=0.2",
     "schedule=plateau",
     "schedule.learning_rate=0.02",

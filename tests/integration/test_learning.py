@@ -9,11 +9,11 @@ from nmt.run import RunFolder
 
 GRAMMAR = ["data=grammar", "data.test_size=10", "data.test_long_size=10"]
 TRAINING = [
-    "trainer.batch_tokens=512",
+    "loader.batch_tokens=512",
     "trainer.validate_every=1000",
     "trainer.average_checkpoints=1",
-    "trainer.tensorboard=false",
-    "trainer.device=cpu",
+    "tensorboard=false",
+    "device=cpu",
     "search=greedy",
 ]
 RECURRENT = [

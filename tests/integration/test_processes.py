@@ -22,8 +22,8 @@ SETTINGS = [
     "trainer.log_every=1",
     "trainer.accumulate=2",
     "trainer.average_checkpoints=2",
-    "trainer.batch_tokens=64",
-    "trainer.subword_alpha=0.3",
+    "loader.batch_tokens=64",
+    "loader.subword_alpha=0.3",
     "model.dropout=0.0",
     "schedule.learning_rate=0.01",
     "schedule.warmup_steps=2",
@@ -71,12 +71,9 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert records(one, kind, key) == pytest.approx(records(other, kind, key), rel=1e-4), (kind, key)
 
 
-@pytest.mark.parametrize(
-    ("model", "compiled"), [("lstm_bahdanau", "false"), ("transformer", "false"), ("transformer", "true")]
-)
-def test_two_processes_train_as_one(torchrun: Torchrun, tmp_path: Path, model: str, compiled: str) -> None:
-    words = f"trainer.compile={compiled}"
-    alone, together = (torchrun(str(count), words, processes=count, model=model) for count in (1, 2))
+@pytest.mark.parametrize("model", ["lstm_bahdanau", "transformer"])
+def test_two_processes_train_as_one(torchrun: Torchrun, tmp_path: Path, model: str) -> None:
+    alone, together = (torchrun(str(count), processes=count, model=model) for count in (1, 2))
     assert (alone.returncode, together.returncode) == (0, 0), together.stderr
     assert_same_run(tmp_path / "1", tmp_path / "2")
     assert len(set(records(tmp_path / "2", "train", "loss"))) == 8

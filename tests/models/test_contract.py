@@ -1,13 +1,11 @@
 """What every model promises to the trainer, the search and the report, whatever its architecture."""
 
-from functools import partial
-
 import pytest
 import torch
 import torch._dynamo
 from torch.nn import functional as F
 
-from nmt.weights import load_weights, save_weights
+from nmt.run.weights import load_weights, save_weights
 
 PAD, BOS, EOS = 0, 1, 2
 # Between them, all ids of both vocabularies; the shortest source is a lone end of sentence.
@@ -70,10 +68,10 @@ def test_the_output_layer_predicts_from_the_readouts(model):
     calls = []
     model.vocabulary.output.register_forward_hook(lambda *_: calls.append(1))
     arguments = (*padded(SOURCES), padded(TARGETS)[0])
-    readouts = model.readouts(*arguments)
-    assert readouts.shape == (5, 7, model.vocabulary.output.in_features)
+    decoder_outputs = model.decoder_outputs(*arguments)
+    assert decoder_outputs.shape == (5, 7, model.vocabulary.output.in_features)
     assert calls == []  # the loss applies it
-    assert torch.equal(model.vocabulary.output(readouts), model(*arguments))
+    assert torch.equal(model.vocabulary.output(decoder_outputs), model(*arguments))
 
 
 @pytest.mark.parametrize(("extra", "filler"), [(0, 7), (9, PAD)])
@@ -262,31 +260,3 @@ def test_saved_weights_come_back(model, variant, tmp_path):
 def test_limits(model, variant):
     assert model.max_length == (24 if variant.architecture.startswith("transformer") else None)
     assert model.device == torch.device("cpu")
-
-
-def compiled(model):
-    """The model's compiled readouts, with the products of PyTorch itself for its graphs; and the count of these."""
-    torch._dynamo.reset()
-    counts = torch._dynamo.utils.counters
-    counts.clear()
-    readouts = model.compiled_readouts(partial(torch.compile, fullgraph=True, dynamic=True, backend="eager"))
-    return readouts, lambda: counts["stats"]["unique_graphs"]
-
-
-def test_what_is_compiled_is_one_graph_for_batches_of_all_sizes(largest):
-    """Two of a recurrent decoder's step, which goes on from other kinds of tensors than it begins from."""
-    model = largest.build().train()
-    readouts, graphs = compiled(model)
-    fused = largest.architecture == "lstm" or largest.architecture.endswith("unfed")
-    most = 0 if fused else 1 if largest.architecture.startswith("transformer") else 2
-    parameters = [each for each in model.parameters() if each is not model.vocabulary.output.bias]
-    # At first sizes that are unlike one another, and unlike any of the model's: these would be taken for the same.
-    for rows, source_length, target_length in ((31, 19, 17), (2, 8, 9), (8, 8, 8), (13, 2, 6)):
-        source, target = torch.randint(11, (rows, source_length)), torch.randint(13, (rows, target_length))
-        mask = torch.arange(source_length) < torch.randint(1, source_length + 1, (rows, 1))
-        expected, found = model.readouts(source, mask, target), readouts(source, mask, target)
-        torch.testing.assert_close(found, expected, **EXACT)
-        weights = torch.randn_like(expected)
-        gradients = [torch.autograd.grad((each * weights).sum(), parameters) for each in (found, expected)]
-        torch.testing.assert_close(*gradients, rtol=0.0, atol=1e-10)
-        assert graphs() == most

@@ -17,8 +17,8 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_every_large_system_is_measured_once_and_shown(corpus_folder: Path, tmp_path: Path) -> None:
     """Made small by overrides, which come last; the names of all settings are right."""
-    small = ["model.dropout=0.0", "trainer.batch_tokens=64", "tokenizer.vocab_size=40", "vocab_size=50"]
-    small += ["rounds=1", "steps=1", "warmup_steps=1", "trainer.device=cpu", "trainer.num_workers=1"]
+    small = ["model.dropout=0.0", "loader.batch_tokens=64", "tokenizer.vocab_size=40", "vocab_size=50"]
+    small += ["rounds=1", "steps=1", "warmup_steps=1", "device=cpu", "loader.num_workers=1"]
     words = ["large", str(tmp_path / "speed"), "data=files", f"data.path={corpus_folder}", *small]
     result = run(*words)
     assert result.returncode == 0, result.stderr

@@ -87,7 +87,7 @@ class ScriptedModel(Seq2Seq):
     def max_length(self) -> int | None:
         return None
 
-    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         raise NotImplementedError
 
     def encode(self, source: Tensor, source_mask: Tensor) -> Script:

@@ -12,13 +12,14 @@ import torch
 from nmt import models
 from nmt.data.cleaning import Cleaning
 from nmt.data.encoding import encode_corpus
+from nmt.data.loader import BatchLoader
 from nmt.data.tokenizer import Tokenizer
 from nmt.models import Seq2Seq
-from nmt.run import RunFolder, build
+from nmt.run import RunFolder
+from nmt.run.registry import build
 from nmt.training.checkpoint import Progress, read_progress
+from nmt.training.distributed import Processes
 from nmt.training.history import History
-from nmt.training.pairs import Pairs
-from nmt.training.processes import Processes
 from nmt.training.progress import ProgressBar
 from nmt.training.schedule import Plateau, Schedule
 from nmt.training.trainer import Trainer
@@ -31,7 +32,6 @@ SETTINGS: dict[str, Any] = {
     "clip_norm": 1.0,
     "label_smoothing": 0.1,
     "precision": "fp32",
-    "compile": False,
     "log_every": 2,
     "validate_every": 3,
     "save_every": None,
@@ -90,8 +90,8 @@ class Bench:
         model: Seq2Seq = build({"class": name, "arguments": arguments}, models)
         return model
 
-    def make_pairs(self, *, batch_tokens: int = 128, subword_alpha: float = 0.0) -> Pairs:
-        return Pairs(
+    def make_pairs(self, *, batch_tokens: int = 128, subword_alpha: float = 0.0) -> BatchLoader:
+        return BatchLoader(
             self.dataset,
             self.tokenizer,
             cleaning=Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=False),
@@ -115,7 +115,7 @@ class Bench:
         seed: int = 1,
         schedule: Schedule | None = None,
         optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
-        pairs: Pairs | None = None,
+        pairs: BatchLoader | None = None,
         **settings: Any,
     ) -> Progress:
         self.model = model if model is not None else self.make_model(name, dropout=dropout, seed=seed)

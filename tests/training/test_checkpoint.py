@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 
 from nmt import models
 from nmt.models import Seq2Seq
-from nmt.run import build
+from nmt.run.registry import build
+from nmt.run.weights import save_weights
 from nmt.training.checkpoint import Progress, average, read_checkpoint, read_progress, restore, save_checkpoint
-from nmt.weights import save_weights
 
 ADAMS = [torch.optim.Adam, torch.optim.AdamW]
 PROGRESS = Progress(

@@ -32,32 +32,32 @@ def parts(dtype=torch.float64):
     return torch.randn(B, T, E).to(dtype).requires_grad_(), output.to(dtype)
 
 
-def gradients(loss, readouts, output):
-    return torch.autograd.grad(loss * 0.3, [readouts, output.weight, output.bias])
+def gradients(loss, decoder_outputs, output):
+    return torch.autograd.grad(loss * 0.3, [decoder_outputs, output.weight, output.bias])
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1, 0.9])
 def test_values_and_gradients_are_torch_s(label_smoothing):
-    readouts, output = parts()
-    loss, likelihood = linear_cross_entropy(readouts, output, TARGET, PLACES, label_smoothing=label_smoothing)
-    logits = output(readouts)[MASK]
+    decoder_outputs, output = parts()
+    loss, nll = linear_cross_entropy(decoder_outputs, output, TARGET, PLACES, label_smoothing=label_smoothing)
+    logits = output(decoder_outputs)[MASK]
     expected = F.cross_entropy(logits, TARGET[MASK], reduction="sum", label_smoothing=label_smoothing)
     torch.testing.assert_close(loss, expected, rtol=0.0, atol=1e-12)
     plain = F.cross_entropy(logits, TARGET[MASK], reduction="sum")
-    torch.testing.assert_close(likelihood, plain, rtol=0.0, atol=1e-12)
-    found = gradients(loss, readouts, output)
-    for mine, theirs in zip(found, gradients(expected, readouts, output), strict=True):
+    torch.testing.assert_close(nll, plain, rtol=0.0, atol=1e-12)
+    found = gradients(loss, decoder_outputs, output)
+    for mine, theirs in zip(found, gradients(expected, decoder_outputs, output), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0.0, atol=1e-12)
 
 
 def test_the_gradient_is_the_value_s_slope():
-    readouts, output = parts()
+    decoder_outputs, output = parts()
 
     def value(vectors, weight, bias):
         layer = SimpleNamespace(weight=weight, bias=bias)
         return linear_cross_entropy(vectors, layer, TARGET, PLACES, label_smoothing=0.2)[0]
 
-    inputs = [tensor.detach().requires_grad_() for tensor in (readouts, output.weight, output.bias)]
+    inputs = [tensor.detach().requires_grad_() for tensor in (decoder_outputs, output.weight, output.bias)]
     assert torch.autograd.gradcheck(value, inputs)
 
 
@@ -67,9 +67,9 @@ def test_by_hand():
         output.weight.copy_(torch.tensor([[0.0], [math.log(3.0)]]))
         output.bias.zero_()
     one, first = torch.ones(1, 1, dtype=torch.int64), torch.tensor([0])  # p = 1/4, 3/4
-    loss, likelihood = linear_cross_entropy(torch.ones(1, 1, 1), output, one, first, label_smoothing=0.2)
+    loss, nll = linear_cross_entropy(torch.ones(1, 1, 1), output, one, first, label_smoothing=0.2)
     assert loss.item() == pytest.approx(-0.9 * math.log(3 / 4) - 0.1 * math.log(1 / 4))
-    assert likelihood.item() == pytest.approx(-math.log(3 / 4))
+    assert nll.item() == pytest.approx(-math.log(3 / 4))
 
 
 def test_a_table_that_is_tied_receives_both_gradients():
@@ -84,38 +84,38 @@ def test_a_table_that_is_tied_receives_both_gradients():
 
 
 def test_what_is_masked_counts_nothing():
-    readouts, output = parts()
-    first = linear_cross_entropy(readouts, output, TARGET, PLACES, label_smoothing=0.1)
-    other = readouts.detach().masked_fill(~MASK.unsqueeze(-1), 99.0)
+    decoder_outputs, output = parts()
+    first = linear_cross_entropy(decoder_outputs, output, TARGET, PLACES, label_smoothing=0.1)
+    other = decoder_outputs.detach().masked_fill(~MASK.unsqueeze(-1), 99.0)
     second = linear_cross_entropy(other, output, TARGET.masked_fill(~MASK, 0), PLACES, label_smoothing=0.1)
     assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
-    gradient, _, _ = gradients(first[0], readouts, output)
+    gradient, _, _ = gradients(first[0], decoder_outputs, output)
     assert bool((gradient[~MASK] == 0).all())
     assert bool((gradient[MASK].abs().sum(-1) > 0).all())
 
 
 def test_without_a_gradient_the_values_are_the_same():
-    readouts, output = parts()
-    expected = linear_cross_entropy(readouts, output, TARGET, PLACES, label_smoothing=0.1)
+    decoder_outputs, output = parts()
+    expected = linear_cross_entropy(decoder_outputs, output, TARGET, PLACES, label_smoothing=0.1)
     with torch.no_grad():
-        found = linear_cross_entropy(readouts, output, TARGET, PLACES, label_smoothing=0.1)
+        found = linear_cross_entropy(decoder_outputs, output, TARGET, PLACES, label_smoothing=0.1)
     assert not found[0].requires_grad and not expected[1].requires_grad
     assert torch.equal(found[0], expected[0]) and torch.equal(found[1], expected[1])
 
 
 def test_bf16_readouts_are_summed_in_float32():
-    readouts, output = parts(torch.float32)
-    rounded = readouts.detach().bfloat16().requires_grad_()
+    decoder_outputs, output = parts(torch.float32)
+    rounded = decoder_outputs.detach().bfloat16().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):  # which would round the sums as well
-        loss, likelihood = linear_cross_entropy(rounded, output, TARGET, PLACES, label_smoothing=0.1)
-        inside, _ = linear_cross_entropy(readouts, output, TARGET, PLACES, label_smoothing=0.1)
-    assert loss.dtype == likelihood.dtype == torch.float32
-    expected, _ = linear_cross_entropy(readouts, output, TARGET, PLACES, label_smoothing=0.1)
+        loss, nll = linear_cross_entropy(rounded, output, TARGET, PLACES, label_smoothing=0.1)
+        inside, _ = linear_cross_entropy(decoder_outputs, output, TARGET, PLACES, label_smoothing=0.1)
+    assert loss.dtype == nll.dtype == torch.float32
+    expected, _ = linear_cross_entropy(decoder_outputs, output, TARGET, PLACES, label_smoothing=0.1)
     assert torch.equal(inside, loss)  # autocast's products are in bf16, whatever a normalisation leaves
     torch.testing.assert_close(loss, expected, rtol=0.02, atol=0.0)
     found = gradients(loss, rounded, output)
     assert [gradient.dtype for gradient in found] == [torch.bfloat16, torch.float32, torch.float32]
-    for mine, theirs in zip(found, gradients(expected, readouts, output), strict=True):
+    for mine, theirs in zip(found, gradients(expected, decoder_outputs, output), strict=True):
         assert ((mine - theirs).norm() / theirs.norm()).item() < 0.02
 
 
@@ -125,8 +125,8 @@ def test_extreme_logits_stay_finite():
         output.weight.copy_(torch.tensor([[1e4], [-1e4], [0.0]]))
         output.bias.zero_()
     one, first = torch.ones(1, 1, dtype=torch.int64), torch.tensor([0])
-    loss, likelihood = linear_cross_entropy(torch.ones(1, 1, 1), output, one, first, label_smoothing=0.1)
-    assert likelihood.item() == pytest.approx(2e4)
+    loss, nll = linear_cross_entropy(torch.ones(1, 1, 1), output, one, first, label_smoothing=0.1)
+    assert nll.item() == pytest.approx(2e4)
     assert loss.isfinite()
     assert torch.autograd.grad(loss, output.weight)[0].isfinite().all()
 
@@ -147,10 +147,10 @@ class Largest(TorchDispatchMode):
 def test_the_logits_are_never_there_all_at_once(monkeypatch):
     monkeypatch.setitem(module.CHUNK, "cpu", 64)
     output = nn.Linear(E, 50)
-    readouts = torch.randn(8, 5, E, requires_grad=True)
+    decoder_outputs = torch.randn(8, 5, E, requires_grad=True)
     with Largest() as largest:
         ones = torch.ones(8, 5, dtype=torch.int64)
-        loss, _ = linear_cross_entropy(readouts, output, ones, torch.arange(40), label_smoothing=0.1)
+        loss, _ = linear_cross_entropy(decoder_outputs, output, ones, torch.arange(40), label_smoothing=0.1)
         loss.backward()
     assert largest.size == 50 * E  # W, and not 40 x 50
 
@@ -166,11 +166,11 @@ class Products(TorchDispatchMode):
 
 
 def test_no_gradient_is_computed_where_none_is_asked_for():
-    readouts, output = parts()
+    decoder_outputs, output = parts()
     counts = []
     for no_gradient in (torch.no_grad, torch.enable_grad):
         with no_gradient(), Products() as products:
-            linear_cross_entropy(readouts.detach(), output, TARGET, PLACES, label_smoothing=0.1)
+            linear_cross_entropy(decoder_outputs.detach(), output, TARGET, PLACES, label_smoothing=0.1)
         counts.append(products.count)
     chunks = -(-NUM_TOKENS // max(1, module.CHUNK["cpu"] // V))
     assert counts == [chunks, 4 * chunks]
@@ -178,6 +178,6 @@ def test_no_gradient_is_computed_where_none_is_asked_for():
 
 @pytest.mark.parametrize("label_smoothing", [-0.1, 1.0, 2.0])
 def test_smoothing_out_of_range(label_smoothing):
-    readouts, output = parts()
+    decoder_outputs, output = parts()
     with pytest.raises(ValueError, match=r"label_smoothing=.* must be a probability from 0 to below 1"):
-        linear_cross_entropy(readouts, output, TARGET, PLACES, label_smoothing=label_smoothing)
+        linear_cross_entropy(decoder_outputs, output, TARGET, PLACES, label_smoothing=label_smoothing)

@@ -10,14 +10,14 @@ import torch
 
 import nmt.training.loop
 from nmt.data.batch import Batch, make_batch
-from nmt.failure import Failure
+from nmt.errors import Failure
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
+from nmt.run.weights import read_weights
 from nmt.training.checkpoint import average, read_progress
 from nmt.training.schedule import InverseSquareRoot, Plateau
 from nmt.training.trainer import Trainer
 from nmt.training.update import Reading, Updater
-from nmt.weights import read_weights
 
 Weights = dict[str, torch.Tensor]
 
@@ -40,7 +40,7 @@ def assert_close(first: Weights, second: Weights) -> None:
 
 
 class FixedPairs:
-    """Stands in for `Pairs`: the same batches in every epoch."""
+    """Stands in for `BatchLoader`: the same batches in every epoch."""
 
     def __init__(self, *batches: Batch) -> None:
         self.batches = batches
@@ -89,7 +89,7 @@ def test_an_update_by_hand(bench: Any, clip_norm: float | None) -> None:
     logits = model(batch.source, batch.source_mask, batch.target_input)[batch.target_mask]
     target = batch.target_output[batch.target_mask]
     loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum", label_smoothing=0.1)
-    likelihood = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
+    nll = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
     (loss / batch.num_tokens).backward()
     norm = float(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).norm())
     share = 1.0 if clip_norm is None else min(1.0, clip_norm / norm)
@@ -106,7 +106,7 @@ def test_an_update_by_hand(bench: Any, clip_norm: float | None) -> None:
     )
     assert_close({name: tensor - 0.5 * gradients[name] for name, tensor in before.items()}, weights_of(bench.model))
     (record,) = bench.records("train")
-    assert record["loss"] == pytest.approx(likelihood.item() / batch.num_tokens)
+    assert record["loss"] == pytest.approx(nll.item() / batch.num_tokens)
     assert record["gradient_norm"] == pytest.approx(norm, rel=1e-4)
     assert record["learning_rate"] == 0.5
 
@@ -143,10 +143,10 @@ def test_the_validation_loss_is_per_token_and_not_smoothed(bench: Any) -> None:
     total, tokens = 0.0, 0
     for batch in list(bench.make_pairs().epoch(0, start=0))[:2]:
         logits = bench.model(batch.source, batch.source_mask, batch.target_input).detach()
-        likelihood = torch.nn.functional.cross_entropy(
+        nll = torch.nn.functional.cross_entropy(
             logits[batch.target_mask], batch.target_output[batch.target_mask], reduction="sum"
         )
-        total, tokens = total + float(likelihood), tokens + batch.num_tokens
+        total, tokens = total + float(nll), tokens + batch.num_tokens
     assert bench.records("validation")[0]["loss"] == pytest.approx(total / tokens, rel=1e-5)
 
 
@@ -311,7 +311,7 @@ def test_out_of_memory_names_the_shape_and_the_remedy(bench: Any, error: Excepti
     source, target = batch.source.size(1), batch.target_input.size(1)
     message = (
         f"step 1: out of memory on a batch of 1 sentences, {source} source and {target} target positions: "
-        f"lower trainer.batch_tokens"
+        f"lower loader.batch_tokens"
     )
     with pytest.raises(Failure, match=message) as caught:
         bench.fit(model=model, pairs=pairs, max_steps=9)
@@ -590,7 +590,6 @@ GOOD: dict[str, Any] = {
     "clip_norm": None,
     "label_smoothing": 0.0,
     "precision": "auto",
-    "compile": False,
     "log_every": 1,
     "validate_every": 1,
     "save_every": None,

@@ -12,10 +12,10 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from nmt import models
 from nmt.data.batch import Batch
 from nmt.models import Seq2Seq
-from nmt.run import build
+from nmt.run.registry import build
 from nmt.training import update
+from nmt.training.distributed import Processes
 from nmt.training.loss import Objective
-from nmt.training.processes import Processes
 from nmt.training.update import Updater
 
 LUONG = pytest.mark.parametrize("description", ["lstm_luong"], indirect=True)
@@ -139,8 +139,8 @@ def test_norms_are_those_of_the_gradients(description: dict[str, Any], batch: Ba
     assert outcome.norms == {name: pytest.approx(float(each.norm())) for name, each in gradients.items()}  # type: ignore[union-attr]
     assert outcome.norm == pytest.approx(sum(norm**2 for norm in outcome.norms.values()) ** 0.5)
     with torch.no_grad():
-        _, likelihood = updater.loss(batch)
-    assert outcome.likelihood == pytest.approx(float(likelihood))
+        _, nll = updater.loss(batch)
+    assert outcome.nll == pytest.approx(float(nll))
 
 
 @LUONG

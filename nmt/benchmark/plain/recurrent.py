@@ -109,7 +109,7 @@ class Recurrent(Seq2Seq, ABC):
             logits.append(output.logits)
         return torch.stack(logits, 1)  # (B, T, V)
 
-    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         raise NotImplementedError("the output layer is applied in every step: see `forward`")
 
     def encode(self, source: Tensor, source_mask: Tensor) -> EncodedMemory:

@@ -75,7 +75,7 @@ class Transformer(Seq2Seq):
     def max_length(self) -> int | None:
         return self.positions.table.size(0)
 
-    def readouts(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         return self.decode(target_input, self.encode(source, source_mask))
 
     def encode(self, source: Tensor, source_mask: Tensor) -> EncodedMemory:

@@ -1,0 +1,5 @@
+"""The run folder: the interface between the commands, and everything that translation needs."""
+
+from nmt.run.folder import RunFolder
+
+__all__ = ["RunFolder"]

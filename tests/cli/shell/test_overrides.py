@@ -1,0 +1,143 @@
+"""Every wrong word of a command line ends in one line that names it and its remedy; every right one arrives."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from omegaconf import DictConfig, OmegaConf
+
+from nmt.cli import main
+from nmt.cli.shell.configuration import escaped
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("trainer.max_step=5", "trainer.max_step: no such key; did you mean trainer.max_steps?"),
+        ("max_steps=5", "max_steps: no such key; did you mean trainer.max_steps?"),
+        ("trainr.max_steps=5", "trainr.max_steps: no such key; did you mean trainer.max_steps?"),
+        ("max_step=5", "max_step: no such key; did you mean trainer.max_steps?"),
+        ("voic=loud", "voic: no such key; did you mean voice?"),
+        ("voice.echoes=2", "voice.echoes: no such key with voice=calm; there is voice.volume, voice.warm"),
+        ("qqq=1", "qqq: no such key; there is experiment, trainer, voice, run, source, target, title, name, "
+                  "folder, seed, splits"),
+        ("hydra.verbose=true", "hydra.verbose: no such key; there is experiment, trainer, voice, run, source, target, "
+                               "title, name, folder, seed, splits"),
+    ],
+)  # fmt: skip
+def test_a_wrong_key(word: str, text: str, mistake: Callable[..., str]) -> None:
+    assert mistake("greet", "run=x", word) == text
+
+
+def test_a_group_of_another_command(calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plain", "voice=loud"]) == 2
+    assert capsys.readouterr().err == "nmt plain: voice: no such key; there is seed\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("voice=luod", "voice=luod: no such choice; did you mean loud? There is calm, loud, shrill"),
+        ("voice=mute", "voice=mute: no such choice; there is calm, loud, shrill"),
+        ("experiment=opera", "experiment=opera: no such choice; there is concert"),
+        ("trainer=5", "trainer=5: no such choice; there is default"),
+    ],
+)
+def test_a_wrong_choice(word: str, text: str, mistake: Callable[..., str]) -> None:
+    assert mistake("greet", "run=x", word) == text
+
+
+@pytest.mark.parametrize(
+    ("word", "beginning"),
+    [
+        ("run", "'run' is not of the form key=value; write run=…"),
+        ("=", "'=' is not of the form key=value"),
+        ("=x", "'=x' is not of the form key=value"),
+        ("", "'' is not of the form key=value"),
+        ("run=[1,", "'run=[1,' cannot be read as key=value: close its brackets and quotes; "),
+        ("run=it's", "'run=it's' cannot be read as key=value: close its brackets and quotes; "),
+        ("title=${", "'title=${' cannot be read as key=value: close its brackets and quotes; "),
+        ("a b=1", "'a b=1' cannot be read as key=value: "),
+        ("seed=1,2", "seed=1,2: several values need -m, one run for each; "),
+    ],
+)
+def test_broken_syntax(word: str, beginning: str, mistake: Callable[..., str]) -> None:
+    assert mistake("greet", word).startswith(beginning)
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("seed=many", "seed: must be a whole number (the default is 1), not many"),
+        ("seed=2.5", "seed: must be a whole number (the default is 1), not 2.5"),
+        ("seed=true", "seed: must be a whole number (the default is 1), not true"),
+        ("trainer.max_steps=1e5", "trainer.max_steps: must be a whole number (the default is 100), not 1e5"),
+        ("trainer={max_steps:a}", "trainer.max_steps: must be a whole number (the default is 100), not a"),
+        ("voice.volume=loud", "voice.volume: must be a number (the default is 0.5), not loud"),
+        ("voice.warm=1", "voice.warm: must be true or false (the default is true), not 1"),
+        ("name=[a]", "name: must be text (the default is plain), not [a]"),
+        ("splits=val", "splits: must be a list such as [a,b], not val"),
+    ],
+)
+def test_a_wrong_type(word: str, text: str, mistake: Callable[..., str]) -> None:
+    assert mistake("greet", "run=x", word) == text
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "value"),
+    [
+        (["seed=-2"], "seed", -2),
+        (["voice.volume=1"], "voice.volume", 1),
+        (["voice.warm=false"], "voice.warm", False),
+        (["trainer.max_minutes=0.5"], "trainer.max_minutes", 0.5),  # null takes anything
+        (["trainer.max_steps=null"], "trainer.max_steps", None),
+        (["splits=[test]"], "splits", ["test"]),
+        (["run=3"], "run", 3),  # so does a mandatory value
+        (["name=2024"], "name", "2024"),  # a number where text belongs is that text
+        (["name=1e3"], "name", "1e3"),
+        (["name=true"], "name", "true"),
+        (["name='a, b'"], "name", "a, b"),
+        (["voice=loud", "voice.echoes=5"], "voice.echoes", 5),
+        (["voice.echoes=5", "voice=loud"], "voice.echoes", 5),
+        (["experiment=concert"], "trainer.max_steps", 3),
+        (["experiment=concert", "trainer.max_steps=4"], "trainer.max_steps", 4),
+        (["experiment=concert", "voice=calm"], "voice.warm", True),
+        (["+new=1"], "new", 1),
+        (["++seed=9"], "seed", 9),
+        (["seed=2", "name=${seed}"], "name", "2"),
+    ],
+)
+def test_a_right_word_arrives(words: list[str], key: str, value: Any, calls: list[DictConfig]) -> None:
+    assert main(["greet", "run=x", *words]) == 0
+    received = OmegaConf.select(calls[0], key)
+    assert received == value
+    assert isinstance(received, type(value)) or isinstance(value, list)
+
+
+# What a sentence, a quotation, a formula and a mischief are made of: all that Hydra and OmegaConf give a meaning to.
+SENTENCE = st.text(st.one_of(st.sampled_from("$ {}\\'\":,=[]()?#~+-xé \t\n"), st.characters(exclude_categories=["Cs"])))
+
+
+@given(SENTENCE)
+@example("???")
+@example("\\\\${x}\\")
+def test_escaped_text_reads_as_itself(text: str) -> None:
+    assert OmegaConf.create({"a": {"b": escaped(text)}}).a.b == text
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(SENTENCE, SENTENCE)
+@example("A dog, (brown) = nice: it's 5 o'clock?", 'Ein "Hund"')
+@example("", "???")
+@example("${x} \\${x} \\\\${x}", "${oc.env:HOME}\\")
+@example("null", "[1,")
+@example("a,b", "'")
+def test_any_sentence_goes_through_verbatim(calls: list[DictConfig], source: str, target: str) -> None:
+    calls.clear()
+    assert main(["greet", "run=x", f"source={source}", f"target={target}"]) == 0
+    assert (calls[0].source, calls[0].target) == (source, target)
+    assert calls[0].title == source  # also by way of a reference
+    plain = OmegaConf.to_container(calls[0], resolve=True)
+    assert isinstance(plain, dict) and plain["source"] == source

@@ -1,0 +1,242 @@
+"""The built-in corpus: its splits, its alignment, its pronouns; the grammar's sentences are tested in synchronous/."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nmt.data.grammar import GrammarCorpus, GrammarPair, generate, pharaoh, words
+from nmt.data.grammar.corpus import LONGEST
+
+ROOT = Path(__file__).parents[2]
+SIZES = {"train_size": 2000, "val_size": 100, "test_size": 100, "test_long_size": 50}
+
+
+def corpus(**changes: object) -> GrammarCorpus:
+    return GrammarCorpus(**{"source": "en", "target": "de", "seed": 1, **SIZES, **changes})
+
+
+@pytest.fixture(scope="module")
+def english() -> GrammarCorpus:
+    return corpus()
+
+
+@pytest.fixture(scope="module")
+def pairs(english: GrammarCorpus) -> list[GrammarPair]:
+    return [pair for name in english.splits() for pair in english.pairs(name)]
+
+
+# ---------------------------------------------------------------- splits
+
+
+def test_splits_have_their_names_and_sizes(english: GrammarCorpus) -> None:
+    assert english.splits() == ["train", "val", "test", "test_long"]
+    assert [len(english.pairs(name)) for name in english.splits()] == list(SIZES.values())
+
+
+def test_no_sentence_occurs_twice(pairs: list[GrammarPair]) -> None:
+    assert len({pair.source for pair in pairs}) == len(pairs) == sum(SIZES.values())
+    assert len({pair.target for pair in pairs}) == len(pairs)
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+@pytest.mark.parametrize("count", [words, str.split])
+def test_test_long_is_longer_than_all_others(english: GrammarCorpus, side: str, count: type) -> None:
+    lengths = {name: [len(count(getattr(pair, side))) for pair in english.pairs(name)] for name in english.splits()}
+    assert min(lengths["test_long"]) > max(lengths["train"] + lengths["val"] + lengths["test"])
+    assert max(lengths["train"]) <= LONGEST
+
+
+def test_sentences_are_short_enough_for_small_models(english: GrammarCorpus) -> None:
+    lengths = [len(pair.source.split()) for pair in english.pairs("train")]
+    assert 8 <= sum(lengths) / len(lengths) <= 12
+
+
+def test_splits_do_not_depend_on_the_size_of_train(english: GrammarCorpus) -> None:
+    smaller = corpus(train_size=500)
+    assert smaller.pairs("train") == english.pairs("train")[:500]
+    assert all(smaller.pairs(name) == english.pairs(name) for name in ("val", "test", "test_long"))
+
+
+def test_another_seed_gives_other_sentences(english: GrammarCorpus) -> None:
+    other = corpus(seed=2, train_size=1, test_long_size=1)
+    assert {pair.source for pair in other.pairs("test")} != {pair.source for pair in english.pairs("test")}
+
+
+def test_sentences_are_the_same_in_every_process() -> None:
+    program = (
+        "from itertools import islice; from nmt.data.grammar import generate; import hashlib\n"
+        "pairs = [*islice(generate(3), 300), *islice(generate(3, long=True), 20)]\n"
+        "print(hashlib.sha256(repr(pairs).encode()).hexdigest())"
+    )
+    here = hashlib.sha256(repr([*islice(generate(3), 300), *islice(generate(3, long=True), 20)]).encode()).hexdigest()
+    for seed in ("0", "4711"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        run = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, encoding="utf-8", check=True
+        )
+        assert run.stdout.strip() == here
+
+
+def test_writing_sentences_needs_no_torch() -> None:
+    program = "import sys, nmt.data.grammar as grammar; next(grammar.generate(1))\nprint(*{'torch'} & {*sys.modules})"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
+
+
+# ---------------------------------------------------------------- directions and datasets
+
+
+def test_directions_mirror_each_other(english: GrammarCorpus) -> None:
+    german = corpus(source="de", target="en")
+    for name in english.splits():
+        for there, back in zip(english.pairs(name), german.pairs(name), strict=True):
+            assert (there.source, there.target) == (back.target, back.source)
+            assert set(there.alignment) == {(source, target) for target, source in back.alignment}
+            assert list(back.alignment) == sorted(back.alignment)
+            assert back.reversed() == there
+
+
+def test_a_split_as_a_dataset(english: GrammarCorpus) -> None:
+    dataset = english.split("val")
+    pairs = english.pairs("val")
+    assert dataset.column_names == ["source", "target", "alignment", "antecedent"]
+    assert list(dataset["source"]) == [pair.source for pair in pairs]
+    assert list(dataset["target"]) == [pair.target for pair in pairs]
+    assert list(dataset["alignment"]) == [pharaoh(pair.alignment) for pair in pairs]
+    with_pronoun = next(index for index, pair in enumerate(pairs) if pair.antecedent)
+    without = next(index for index, pair in enumerate(pairs) if not pair.antecedent)
+    antecedent = pairs[with_pronoun].antecedent
+    assert antecedent
+    assert dataset[with_pronoun]["antecedent"] == {
+        "source_noun": antecedent.source_noun,
+        "source_pronoun": antecedent.source_pronoun,
+        "target_noun": antecedent.target_noun,
+        "target_pronoun": antecedent.target_pronoun,
+    }
+    assert dataset[without]["antecedent"] is None
+
+
+def test_pharaoh() -> None:
+    assert pharaoh(((0, 0), (1, 2), (1, 10))) == "0-0 1-2 1-10"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"target": "fr"}, "no direction en to fr: it writes en and de"),
+        ({"target": "en"}, "no direction en to en"),
+        ({"test_size": 0}, "test_size is 0"),
+        ({"train_size": -5}, "train_size is -5"),
+        ({"train_size": 1_000_000}, "1000200 pairs together, but the grammar serves at most 1000000"),
+        ({"test_long_size": 100_001}, "test_long_size is 100001, but"),
+    ],
+)
+def test_what_cannot_be_served(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        corpus(**changes)
+
+
+def test_an_unknown_split_names_the_known_ones(english: GrammarCorpus) -> None:
+    with pytest.raises(ValueError, match="no split 'dev': choose one of train, val, test, test_long"):
+        english.split("dev")
+
+
+def test_the_configuration_fits_the_constructor() -> None:
+    configuration = yaml.safe_load((ROOT / "conf/data/grammar.yaml").read_text(encoding="utf-8"))
+    assert configuration.pop("_target_") == "nmt.data.grammar.GrammarCorpus"
+    assert GrammarCorpus(**configuration).splits() == ["train", "val", "test", "test_long"]
+
+
+# ---------------------------------------------------------------- alignment
+
+
+def test_every_word_is_aligned_or_known_not_to_be(pairs: list[GrammarPair]) -> None:
+    for pair in pairs:
+        source, target = words(pair.source), words(pair.target)
+        assert list(pair.alignment) == sorted(set(pair.alignment)), pair
+        assert all(0 <= s < len(source) and 0 <= t < len(target) for s, t in pair.alignment), pair
+        unaligned = {source[s].lower() for s in {*range(len(source))} - {s for s, _ in pair.alignment}}
+        assert unaligned <= {"do", "does", "did"}, pair
+        assert {target[t] for t in {*range(len(target))} - {t for _, t in pair.alignment}} <= {","}, pair
+
+
+def test_marks_are_aligned_with_marks_only(pairs: list[GrammarPair]) -> None:
+    for pair in pairs:
+        source, target = words(pair.source), words(pair.target)
+        assert all((source[s] in ",.?") == (target[t] in ",.?") for s, t in pair.alignment), pair
+        assert (len(source) - 1, len(target) - 1) in pair.alignment, pair
+
+
+def test_nouns_are_aligned_with_nouns(pairs: list[GrammarPair]) -> None:
+    """German writes nouns, and almost nothing else, with a capital: an independent look at the alignment."""
+    translations = {
+        "animal": {"Tier", "Tiere", "Tieren"}, "dog": {"Hund"}, "cups": {"Tassen", "Kaffeetassen", "Teetassen"},
+        "boy": {"Junge", "Jungen"}, "lake": {"See"}, "women": {"Frauen"}, "uncle": {"Onkel"},
+    }  # fmt: skip
+    seen = dict.fromkeys(translations, 0)
+    for pair in pairs:
+        source, target = words(pair.source), words(pair.target)
+        for s, word in enumerate(source):
+            if word in translations:
+                assert {target[t] for i, t in pair.alignment if i == s} <= translations[word], pair
+                seen[word] += 1
+    assert min(seen.values()) > 5, seen
+
+
+# ---------------------------------------------------------------- pronouns
+
+# Written by hand, apart from the grammar's own tables: the forms in which a noun that a pronoun stands for occurs in
+# the singular. A compound has the gender of its last part.
+GENDERS = {
+    "m": """mann vater bruder onkel könig junge jungen hund bär bären affe affen elefant elefanten apfel kuchen kaffee
+        tee saft brief ball schlüssel koffer korb stuhl tisch computer hut mantel lastwagen zug bus fluss see
+        spielplatz""",
+    "f": """frau mutter schwester tante königin katze kuh maus ziege banane suppe milch geschichte zeitung tasse
+        flasche tasche kiste lampe jacke straße brücke insel""",
+    "n": """tier pferd schwein ei brot wasser buch messer bild glas radio hemd kleid auto fahrrad feld""",
+}
+PRONOUNS = {"m": {"er", "ihn", "ihm"}, "f": {"sie", "ihr"}, "n": {"es", "ihm"}}
+
+
+def gender(noun: str) -> str:
+    """The gender of the longest noun in the table that `noun` ends in."""
+    fitting = [(len(known), column) for column, row in GENDERS.items() for known in row.split() if noun.endswith(known)]
+    assert fitting, f"{noun} is missing in the test's table"
+    return max(fitting)[1]
+
+
+def test_pronouns_agree_with_their_nouns() -> None:
+    seen = {"m": 0, "f": 0, "n": 0, "plural": 0}
+    for pair in islice(generate(9), 4000):
+        if pair.antecedent is None:
+            continue
+        source, target = words(pair.source.lower()), words(pair.target.lower())
+        english, german = source[pair.antecedent.source_pronoun], target[pair.antecedent.target_pronoun]
+        noun = target[pair.antecedent.target_noun]
+        assert (pair.antecedent.source_noun, pair.antecedent.target_noun) in pair.alignment
+        assert (pair.antecedent.source_pronoun, pair.antecedent.target_pronoun) in pair.alignment
+        if english in {"they", "them"}:
+            assert german in {"sie", "ihnen"}, pair
+            seen["plural"] += 1
+        else:
+            assert english in {"it", "he", "him", "she", "her"}, pair
+            assert german in PRONOUNS[gender(noun)], pair
+            seen[gender(noun)] += 1
+    assert min(seen.values()) > 50, seen
+
+
+def test_only_the_adjective_tells_what_it_stands_for() -> None:
+    """The same two nouns, the pronoun once for the first and once for the second."""
+    first_or_second = {True: 0, False: 0}
+    for pair in islice(generate(9), 3000):
+        source = words(pair.source)
+        if pair.antecedent and source[-5:-3] == ["it", "was"] and "cross" in source:
+            first_or_second[pair.antecedent.source_noun < source.index("cross")] += 1
+    assert min(first_or_second.values()) > 5, first_or_second
