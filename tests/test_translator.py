@@ -420,7 +420,7 @@ def test_scores_that_are_no_numbers_are_told(tokenizer: Tokenizer) -> None:
 
 
 def test_load_says_what_is_wrong(tmp_path: Path, trained_run: Path) -> None:
-    with pytest.raises(ValueError, match="is no folder"):
+    with pytest.raises(ValueError, match="is not a folder"):
         Translator.load(tmp_path / "missing", device="cpu")
     with pytest.raises(ValueError, match="batch_tokens=0"):
         Translator.load(trained_run, device="cpu", batch_tokens=0)
