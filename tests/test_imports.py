@@ -120,7 +120,7 @@ def test_an_upward_arrow_is_seen(module: str, line: str) -> None:
         ("nmt.cli.train", "from hydra.utils import instantiate"),
         ("nmt.training.trainer", "from nmt.run import RunFolder"),
         ("nmt.models.attention", "from .seq2seq import Memory"),
-        ("nmt.data.corpus", "from nmt.files import replacing"),
+        ("nmt.data.corpus", "from nmt.files import atomic_write"),
     ],
 )
 def test_a_downward_arrow_passes(module: str, line: str) -> None:

@@ -424,7 +424,7 @@ def test_scores_that_are_not_finite_are_a_user_error(tokenizer: Tokenizer) -> No
 
 
 def test_load_names_the_mistake(tmp_path: Path, trained_run: Path) -> None:
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         Translator.load(tmp_path / "missing", device="cpu")
     with pytest.raises(UserError, match="batch_tokens=0"):
         Translator.load(trained_run, device="cpu", batch_tokens=0)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import torch
 
 from nmt.data.corpus import Corpus
 from nmt.evaluation.metrics import bleu_by_length, score
+from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample, StoredSearch
 from nmt.files import write_json, write_text, writing
 from nmt.run import RunFolder
-from nmt.run.registry import FORMAT, Description
+from nmt.run.registry import Description
 from nmt.translator import Translation, Translator
 
 NUM_SAMPLES = 8
@@ -55,25 +56,25 @@ def evaluate(
     seconds = time.perf_counter() - began
     hypotheses = [(with_attention if index in chosen else translations)[index].text for index in range(len(sources))]
 
-    result = {
-        "format": FORMAT,
-        "split": split,
-        "source": corpus.source,
-        "target": corpus.target,
-        "sentences": len(sources),
-        "step": run.best_step(),
-        "metrics": {name: dataclasses.asdict(metric) for name, metric in score(hypotheses, references).items()},
-        "bleu_by_length": bleu_by_length(sources, hypotheses, references),
-        "search": {key: search[key] for key in ("class", "arguments")},
-        "seconds": seconds,
-        "sentences_per_second": len(sources) / seconds,
-        "device": str(translator.model.device),
-        "threads": torch.get_num_threads(),
-        "samples": [
+    evaluation = Evaluation(
+        split=split,
+        source=corpus.source,
+        target=corpus.target,
+        sentences=len(sources),
+        step=run.best_step(),
+        metrics=MetricScores(**score(hypotheses, references)),
+        bleu_by_length=bleu_by_length(sources, hypotheses, references),
+        search=StoredSearch(class_name=search["class"], arguments=search["arguments"]),
+        seconds=seconds,
+        sentences_per_second=len(sources) / seconds,
+        device=str(translator.model.device),
+        threads=torch.get_num_threads(),
+        samples=[
             sample(index, sources[index], references[index], translation)
             for index, translation in with_attention.items()
         ],
-    }
+    )
+    result: dict[str, Any] = msgspec.to_builtins(evaluation)
     folder = run.path / "evaluation"
     with writing(folder):
         folder.mkdir(exist_ok=True)
@@ -90,16 +91,16 @@ def sample_indices(sources: Sequence[str]) -> list[int]:
     return [by_length[(2 * place + 1) * len(by_length) // (2 * count)][1] for place in range(count)]
 
 
-def sample(index: int, source: str, reference: str, translation: Translation) -> dict[str, Any]:
-    """One translated sentence with its alignment matrix, as JSON values."""
+def sample(index: int, source: str, reference: str, translation: Translation) -> SentenceSample:
+    """One translated sentence with its alignment matrix."""
     alignment = translation.alignment()
-    return {
-        "index": index,
-        "source": source,
-        "reference": reference,
-        "hypothesis": translation.text,
-        "score": translation.score,
-        "source_tokens": translation.source_tokens,
-        "target_tokens": translation.target_tokens,
-        "attention": None if alignment is None else [[round(w, 4) for w in row] for row in alignment.tolist()],
-    }
+    return SentenceSample(
+        index=index,
+        source=source,
+        reference=reference,
+        hypothesis=translation.text,
+        score=translation.score,
+        source_tokens=translation.source_tokens,
+        target_tokens=translation.target_tokens,
+        attention=None if alignment is None else [[round(w, 4) for w in row] for row in alignment.tolist()],
+    )

@@ -16,6 +16,7 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
 from nmt.errors import UserError
+from nmt.run.format import Count, Number
 
 LENGTH_BOUNDS = (10, 15, 20, 30)
 """Length of the longest source sentence, in words, of each bucket of `bleu_by_length`; a last bucket has no limit.
@@ -29,13 +30,13 @@ class Metric:
     """A corpus-level score, with the signature that it takes to compute it again."""
 
     name: str
-    score: float
+    score: Number
     """In points: 0 to 100, higher is better. TER counts edits per 100 reference words; lower is better."""
     signature: str
     """sacreBLEU's: number of references, case, tokenizer, smoothing, version."""
 
 
-LengthBucket = TypedDict("LengthBucket", {"from": int, "to": int | None, "sentences": int, "bleu": float})
+LengthBucket = TypedDict("LengthBucket", {"from": Count, "to": Count | None, "sentences": Count, "bleu": Number})
 """The BLEU of the sentences whose source has `from` to `to` words; `to` is None in the last, open bucket."""
 
 

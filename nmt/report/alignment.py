@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.errors import UserError
-from nmt.files import make_folder, replacing
+from nmt.files import atomic_write, make_folder
 from nmt.report.page import printable, render
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ def write_alignment(
             if suffix == ".html"
             else _json(source_tokens, target_tokens, matrix)
         )
-        with replacing(out) as file:
+        with atomic_write(out) as file:
             file.write(text.encode("utf-8"))
     else:
-        with replacing(out) as file:
+        with atomic_write(out) as file:
             _save_picture(file, suffix.removeprefix("."), source_tokens, target_tokens, matrix, title)
 
 

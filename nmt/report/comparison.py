@@ -20,7 +20,7 @@ from nmt.report.curves import learning_curves
 from nmt.report.page import points, probability, render, search, signed, words
 from nmt.report.runs import METRIC_KEYS, EvaluatedRun, read_runs
 from nmt.report.tables import MEANINGS, Report, cost_table, length_table, quality_table, significance_table
-from nmt.run.registry import FORMAT
+from nmt.run.format import FORMAT
 
 
 def compare(runs: Sequence[Path], *, split: str, out: Path, baseline: str | None = None) -> Report:
@@ -139,8 +139,8 @@ def _system(run: EvaluatedRun) -> dict[str, Any]:
             "steps": run.history.steps,
             "seconds": run.history.seconds,
             "tokens_per_second": run.history.tokens_per_second,
-            "best_validation_bleu": best["bleu"] if best else None,
-            "best_validation_step": best["step"] if best else None,
+            "best_validation_bleu": best.bleu if best else None,
+            "best_validation_step": best.step if best else None,
         },
         "decoding": {key: run.evaluation[key] for key in decoding},
     }

@@ -7,42 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from nmt.errors import UserError
-from nmt.files import read_json, read_text
-from nmt.report.curves import History, read_history
-from nmt.run.registry import FORMAT
+from nmt.evaluation.record import MetricScores, read_evaluation
+from nmt.files import read_text
+from nmt.run.format import read_versioned
+from nmt.run.history import RunHistory, read_history
+from nmt.run.registry import StoredModel
 
-METRIC_KEYS = ("bleu", "chrf", "ter", "bleu_lowercase_tokenized")
-
-_MODEL = {"class": str, "arguments": dict, "parameters": int}
-_EVALUATION = {
-    "source": str,
-    "target": str,
-    "sentences": int,
-    "step": int,
-    "metrics": {key: {"name": str, "score": float, "signature": str} for key in METRIC_KEYS},
-    "bleu_by_length": [{"from": int, "to": (int, None), "sentences": int, "bleu": float}],
-    "search": {"class": str, "arguments": dict},
-    "seconds": float,
-    "sentences_per_second": float,
-    "device": str,
-    "threads": int,
-    "samples": [
-        {
-            "index": int,
-            "source": str,
-            "reference": str,
-            "hypothesis": str,
-            "score": float,
-            "source_tokens": [str],
-            "target_tokens": [str],
-            "attention": ([[float]], None),
-        }
-    ],
-}
-"""What the two files hold, as far as a report reads them: a kind, a list of one, names with theirs, or alternatives."""
-
-_LARGEST = 2**53  # of a number: beyond it none of ours counts or measures anything
+METRIC_KEYS = MetricScores.__struct_fields__
 
 
 @dataclass(frozen=True)
@@ -53,7 +27,7 @@ class EvaluatedRun:
     folder: Path
     model: dict[str, Any]
     """model.json: class, arguments, parameters."""
-    history: History
+    history: RunHistory
     evaluation: dict[str, Any]
     """evaluation/<split>.json."""
     hypotheses: list[str]
@@ -107,9 +81,9 @@ def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
     run = EvaluatedRun(
         name=name,
         folder=folder,
-        model=_read_checked(folder / "model.json", _MODEL),
+        model=msgspec.to_builtins(read_versioned(folder / "model.json", StoredModel)),
         history=read_history(folder / "history.jsonl"),
-        evaluation=_read_checked(files[0], _EVALUATION),
+        evaluation=msgspec.to_builtins(read_evaluation(files[0])),
         hypotheses=_read_lines(files[1]),
         references=_read_lines(files[2]),
     )
@@ -119,8 +93,6 @@ def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
             f"{files[0]} tells of {run.evaluation['sentences']:,} sentences, but beside it lie "
             f"{len(run.hypotheses):,} hypotheses and {len(run.references):,} references: {again}"
         )
-    if not run.evaluation["bleu_by_length"]:
-        raise UserError(f"{files[0]} is damaged: bleu_by_length is empty")
     return run
 
 
@@ -137,42 +109,6 @@ def _check_same_task(first: EvaluatedRun, other: EvaluatedRun, split: str) -> No
                 f"{first.folder} and {other.folder} have different {side} languages, {first.evaluation[side]} and "
                 f"{other.evaluation[side]}: compare runs of one direction"
             )
-
-
-def _read_checked(path: Path, kind: Any) -> dict[str, Any]:
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise UserError(f"{path} is damaged: it is no object with names")
-    if type(value.get("format", FORMAT)) is not int:
-        raise UserError(f"{path} is damaged: it names no format")
-    if value.get("format", FORMAT) > FORMAT:
-        raise UserError(f"{path} has format {value['format']}, newer than this program's {FORMAT}: update nmt")
-    if (wrong := _unlike(value, kind)) is not None:
-        raise UserError(f"{path} is damaged: {wrong}")
-    checked: dict[str, Any] = value
-    return checked
-
-
-def _unlike(value: Any, kind: Any, name: str = "") -> str | None:
-    """What about a JSON value is not of its kind; None where all is."""
-    if isinstance(kind, tuple):
-        return None if any(_unlike(value, one, name) is None for one in kind) else f"{name} is of the wrong kind"
-    if isinstance(kind, dict):
-        if not isinstance(value, dict):
-            return f"{name} is of the wrong kind"
-        if missing := [key for key in kind if key not in value]:
-            return f"{name or 'it'} has no {', '.join(missing)}"
-        inner = ((value[key], one, f"{name}.{key}".lstrip(".")) for key, one in kind.items())
-        return next((wrong for item in inner if (wrong := _unlike(*item)) is not None), None)
-    if isinstance(kind, list):
-        if not isinstance(value, list):
-            return f"{name} is of the wrong kind"
-        return next((wrong for item in value if (wrong := _unlike(item, kind[0], name)) is not None), None)
-    if kind in (int, float):
-        numbers = (int, float) if kind is float else (int,)
-        return None if type(value) in numbers and abs(value) < _LARGEST else f"{name} is no such number"
-    right = value is None if kind is None else isinstance(value, kind)
-    return None if right else f"{name} is of the wrong kind"
 
 
 def _read_lines(path: Path) -> list[str]:

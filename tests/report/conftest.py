@@ -75,7 +75,7 @@ def write_run(folder: Path, *, system: str, split: str = "test", seed: int = 1) 
 
     (folder / "evaluation").mkdir(parents=True)
     write_json(
-        folder / "model.json", {"format": 1, "class": model, "arguments": {"size": 256}, "parameters": parameters}
+        folder / "model.json", {"format": 2, "class": model, "arguments": {"size": 256}, "parameters": parameters}
     )
     (folder / "history.jsonl").write_text("".join(json.dumps(r) + "\n" for r in history(share, own)), encoding="utf-8")
     samples = []
@@ -92,7 +92,7 @@ def write_run(folder: Path, *, system: str, split: str = "test", seed: int = 1) 
     write_json(
         folder / "evaluation" / f"{split}.json",
         {
-            "format": 1, "split": split, "source": "en", "target": "de", "sentences": NUM_SENTENCES, "step": 3500,
+            "format": 2, "split": split, "source": "en", "target": "de", "sentences": NUM_SENTENCES, "step": 3500,
             "metrics": {key: vars(metric) for key, metric in metrics.score(hypotheses, references).items()},
             "bleu_by_length": metrics.bleu_by_length(sources, hypotheses, references),
             "search": {"class": "BeamSearch", "arguments": {"beam_size": 5, "length_penalty": 0.6}},

@@ -6,6 +6,7 @@ there is no `DictConfig`, only these settings and keyword arguments.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,8 +42,8 @@ class Component(msgspec.Struct, frozen=True):
         try:
             return instantiate({"_target_": self.target, **self.arguments}, *args, **runtime)
         except InstantiationException as error:
-            if isinstance(error.__cause__, UserError):
-                raise UserError(f"{self.key}: {error.__cause__}") from error
+            if (message := _user_message(self.key, error)) is not None:
+                raise UserError(message) from error
             raise
 
     def description(self) -> dict[str, Any]:
@@ -65,6 +66,24 @@ def typed(config: DictConfig, settings: type[Settings]) -> Settings:
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$.")
         raise UserError(f"{path.rstrip('`')}: {message}" if path else message) from error
+
+
+def _user_message(key: str, error: InstantiationException) -> str | None:
+    """Says which argument of the component `key` the user must change; None if the error is a defect of the program."""
+    text = str(error)
+    inner = re.search(r"^full_key: (.+)$", text, re.MULTILINE)  # of a nested component
+    where = f"{key}.{inner[1]}" if inner else key
+    target = re.search(r"target '(.+?)'", text)
+    cause = error.__cause__
+    if text.startswith("Error locating target") and target:
+        return f"{where}: there is no {target[1]}"
+    if cause is None:
+        return f"{where}: {text.splitlines()[0]}"
+    # No frame below hydra's call: the arguments do not fit the signature, so the constructor never began.
+    never_began = isinstance(cause, TypeError) and (cause.__traceback__ is None or cause.__traceback__.tb_next is None)
+    # Classes of other packages, such as torch's optimizers, know no UserError.
+    foreign = target is not None and not target[1].startswith("nmt.") and isinstance(cause, ValueError | TypeError)
+    return f"{where}: {cause}" if never_began or foreign or isinstance(cause, UserError) else None
 
 
 def _component(key: str, value: Any) -> Any:
