@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from nmt.cli.description import translator_of
 from nmt.cli.shell.errors import say
 from nmt.errors import UserError
-from nmt.report.alignment import SUFFIXES, write_alignment
+from nmt.report.alignment_plot import SUFFIXES, write_alignment
 from nmt.run import RunFolder
 
 
