@@ -1,8 +1,10 @@
+"""Learning curves and line charts: their lines, ticks and points."""
+
 import itertools
 
 import pytest
 
-from nmt.report.chart import line_chart, thinned, ticks
+from nmt.report.chart import line_chart, thin_out, ticks
 from nmt.report.curves import learning_curves
 from nmt.run.history import HistoryRecord, RunHistory
 
@@ -15,7 +17,7 @@ def validation(step: int, *, bleu: float | None = 10.0) -> HistoryRecord:
     return HistoryRecord(kind="validation", step=step, seconds=step / 2, loss=2.0, bleu=bleu)
 
 
-def test_curves_over_steps_and_over_minutes():
+def test_curves_are_drawn_over_steps_and_over_minutes() -> None:
     long = RunHistory(
         train=[train(i) for i in range(1, 1001)], validation=[validation(500), validation(1000, bleu=40.0)], averaged=[]
     )
@@ -38,14 +40,14 @@ def test_curves_over_steps_and_over_minutes():
     assert bleu.lines[0].system == 0
 
 
-def test_runs_that_validated_without_bleu_have_no_bleu_chart():
+def test_runs_that_validated_without_bleu_have_no_bleu_chart() -> None:
     history = RunHistory(train=[train(5)], validation=[validation(5, bleu=None)], averaged=[])
     assert {chart.title for chart in learning_curves({"a": history})} == {"Training loss", "Validation loss"}
 
 
 @pytest.mark.parametrize("low", [0, 1.9, -3, 41])
 @pytest.mark.parametrize("span", [0, 0.013, 1, 7, 99, 12345])
-def test_ticks_are_round_and_enclose_the_values(low, span):
+def test_ticks_are_round_and_enclose_the_values(low: float, span: float) -> None:
     values = ticks(low, low + span)
     assert values[0] <= low + 1e-9
     assert values[-1] >= low + span - 1e-9
@@ -55,16 +57,16 @@ def test_ticks_are_round_and_enclose_the_values(low, span):
     assert f"{steps.pop():e}"[0] in "125"
 
 
-def test_thinning_keeps_the_course():
+def test_thinning_out_keeps_the_course() -> None:
     points = [(float(x), 3.0 * x) for x in range(1000)]
-    thin = thinned(points, most=200)
+    thin = thin_out(points, max_points=200)
     assert len(thin) == 200
     assert all(y == pytest.approx(3 * x) for x, y in thin)
-    assert thinned(points[:7], most=200) == points[:7]
-    assert thinned([], most=200) == []
+    assert thin_out(points[:7], max_points=200) == points[:7]
+    assert thin_out([], max_points=200) == []
 
 
-def test_categories_stand_apart_from_the_edges():
+def test_categories_are_drawn_apart_from_the_edges() -> None:
     chart = line_chart(
         title="t",
         x_label="x",
