@@ -13,6 +13,7 @@ from rich.text import Text
 from nmt.cli.evaluate import evaluate_run
 from nmt.cli.shell.errors import say
 from nmt.errors import UserError
+from nmt.files import reading
 from nmt.report.comparison import compare, summary
 from nmt.report.tables import Table, quality_table
 from nmt.run import RunFolder
@@ -24,7 +25,9 @@ def run(config: DictConfig) -> None:
         raise UserError(f"runs={config.runs} must be a list of run folders, such as runs=[runs/a,runs/b]")
     folders = [RunFolder.open(str(path)) for path in config.runs]
     for folder in folders:
-        if not (folder.path / "evaluation" / f"{config.split}.json").is_file():
+        with reading(f"split={config.split}"):
+            is_evaluated = (folder.path / "evaluation" / f"{config.split}.json").is_file()
+        if not is_evaluated:
             say("nmt compare", f"evaluating {folder.path} on {config.split}")
             evaluate_run(folder, config)
     out = Path(str(config.out))

@@ -179,5 +179,5 @@ def located(description: Description) -> Description:
     """The corpus's description with its path made absolute, so that other commands find it from any folder."""
     arguments: dict[str, Any] = dict(description["arguments"])
     if arguments.get("path") is not None:
-        arguments["path"] = str(Path(arguments["path"]).resolve())
+        arguments["path"] = str(Path(arguments["path"]).absolute())
     return {**description, "arguments": arguments}

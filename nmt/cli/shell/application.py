@@ -36,6 +36,8 @@ class Request:
         request = cls()
         rest = iter(arguments)
         for argument in rest:
+            if any("\ud800" <= character <= "\udfff" for character in argument):  # how Python shows such bytes
+                raise UserError(f"{argument} is not UTF-8, so it cannot be stored in a run folder: rename it")
             match argument:
                 case "-h" | "--help":
                     request.help = True
