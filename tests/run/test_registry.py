@@ -125,7 +125,7 @@ def test_a_target_is_never_followed(tmp_path: Path, luong_arguments: dict[str, A
 
 def test_only_a_search_can_be_named_as_a_search() -> None:
     for name in ("Hypothesis", "Search"):
-        with pytest.raises(UserError, match="has no class .*; it has BeamSearch, GreedySearch"):
+        with pytest.raises(UserError, match=r"has no class .*; it has BeamSearch, GreedySearch"):
             build({"class": name, "arguments": {}}, search)
 
 
