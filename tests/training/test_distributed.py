@@ -17,8 +17,8 @@ def test_one_process_alone() -> None:
         assert here.gather(iter("abc")) == ["a", "b", "c"]
         assert here.main_first(lambda: 3) == 3
         model = nn.Linear(2, 2)
-        assert here.parallel(model) is model
-        assert here.place(torch.device("cuda")) == torch.device("cuda")
+        assert here.wrap(model) is model
+        assert here.local_device(torch.device("cuda")) == torch.device("cuda")
         with without_exchange(model):
             pass
     assert not distributed.is_initialized()
@@ -40,5 +40,5 @@ def test_shares_come_back_in_order(count: int, size: int, monkeypatch: pytest.Mo
 def test_each_process_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
     there = Processes(rank=5, size=8, local_rank=1)
-    assert there.place(torch.device("cuda")) == torch.device("cuda", 1)
-    assert there.place(torch.device("cpu")) == torch.device("cpu")
+    assert there.local_device(torch.device("cuda")) == torch.device("cuda", 1)
+    assert there.local_device(torch.device("cpu")) == torch.device("cpu")

@@ -98,7 +98,7 @@ def test_an_update_whose_gradient_is_not_finite_leaves_all_as_it_was(
 class Two(Processes):
     """Stands in for two processes, both of which find what this one does."""
 
-    def sum_on_device(self, number: torch.Tensor) -> torch.Tensor:
+    def all_reduce(self, number: torch.Tensor) -> torch.Tensor:
         return 2 * number
 
 
