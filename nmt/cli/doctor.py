@@ -86,7 +86,7 @@ def run(config: DictConfig) -> None:
         ValueError: it would not work; the message says why, and what to change.
     """
     report = Report()
-    RunFolder.claim(str(config.run), resume=config.resume)
+    RunFolder.check_available(str(config.run), resume=config.resume)
     report.tell("versions", versions())
     parts = prepare(config, Processes(), thin=thin)
     if config.resume:

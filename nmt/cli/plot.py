@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from nmt.cli.description import translator_of
 from nmt.cli.shell.errors import say
 from nmt.errors import UserError
-from nmt.report.alignment import SUFFIXES, write_alignment
+from nmt.report.alignment_plot import SUFFIXES, write_alignment
 from nmt.run import RunFolder
 
 
@@ -25,7 +25,7 @@ def run(config: DictConfig) -> None:
     if config.target is None:
         translation = translator.translate([config.source], need_attention=True)[0]
     else:
-        translation = translator.force(config.source, config.target)
+        translation = translator.force_decode(config.source, config.target)
     alignment = translation.alignment(layer=config.layer)
     if alignment is None:
         raise UserError(f"run={folder.path} is a model without attention: it has no alignment to draw")

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 from nmt.cli.description import translator_of
 from nmt.cli.shell.errors import say
 from nmt.errors import Failure, UserError
-from nmt.files import make_folder, replacing, trouble
+from nmt.files import atomic_write, describe_os_error, make_folder
 from nmt.run import RunFolder
 from nmt.translator import Translation
 
@@ -92,7 +92,7 @@ def run(config: DictConfig) -> None:
                 raise
             except OSError as error:
                 name = "standard output" if config.output is None else f"output={config.output}"
-                raise Failure(f"{name} cannot be written after {number:,} lines: {trouble(error)}") from error
+                raise Failure(f"{name} cannot be written after {number:,} lines: {describe_os_error(error)}") from error
     remarks.close()
 
 
@@ -108,7 +108,7 @@ def opened_input(path: str | None) -> AbstractContextManager[BinaryIO]:
 def opened_output(path: str | None) -> AbstractContextManager[BinaryIO]:
     """The file, whole or not at all, or standard output. Raises ValueError where the caller closed that."""
     if path is not None:
-        return replacing(Path(path))
+        return atomic_write(Path(path))
     if sys.stdout is None:
         raise UserError("standard output is closed: name a file with output=FILE")
     return nullcontext(sys.stdout.buffer)

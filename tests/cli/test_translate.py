@@ -24,7 +24,7 @@ from nmt.cli.translate import LONGEST_LINE, MOST_REMARKS, as_json
 from nmt.data.tokenizer import Tokenizer
 from nmt.run import RunFolder
 from nmt.run.weights import save_weights
-from nmt.translator import Translation, clean
+from nmt.translator import Translation, sanitize
 
 LIMIT = 24
 """The most pieces that the model of `babbling_run` takes."""
@@ -203,7 +203,7 @@ def test_whatever_comes_in_one_line_in_is_one_line_out(
     tokenizer = Tokenizer.load(folder)
     limit = LIMIT if kind == "babbling" else 1024
     for line, one in zip(lines, found, strict=True):  # in their order
-        (ids,) = tokenizer.encode_source([clean(line.removesuffix(b"\r").decode("utf-8", "replace"))])
+        (ids,) = tokenizer.encode_source([sanitize(line.removesuffix(b"\r").decode("utf-8", "replace"))])
         pieces = tokenizer.source_pieces([*ids[: limit - 1], tokenizer.eos_id]) if ids else []
         assert one["source_tokens"] == pieces
 

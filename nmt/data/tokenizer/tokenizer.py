@@ -29,7 +29,7 @@ import sentencepiece
 from nmt.data.counter_rng import Numbers
 from nmt.data.tokenizer.subword_sampling import BpeSubwords, Ids, Subwords, UnigramSubwords
 from nmt.errors import UserError
-from nmt.files import read_bytes, read_json, replacing, write_json
+from nmt.files import atomic_write, read_bytes, read_json, write_json
 
 FORMAT = 1
 """The version of tokenizer.json; a reader refuses a newer one."""
@@ -195,7 +195,7 @@ class Tokenizer:
         """Writes tokenizer.json and the models it names: tokenizer.model, or source.model and target.model."""
         names = ["tokenizer.model"] if self.shared else ["source.model", "target.model"]
         for name, model in zip(names, self._models, strict=True):
-            with replacing(folder / name) as file:
+            with atomic_write(folder / name) as file:
                 file.write(model)
         description = {
             "format": FORMAT,
