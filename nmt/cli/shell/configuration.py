@@ -66,9 +66,14 @@ class ComposedConfig:
         """The choices of a group, sorted."""
         return sorted(path.stem for path in (self.folder / group.partition("@")[0]).glob("*.yaml"))
 
+    def groups(self) -> list[str]:
+        """All groups, in the order of their keys; those that place their keys elsewhere come last."""
+        order = {key: position for position, key in enumerate(self.config)}
+        return sorted(self.choices, key=lambda group: (order.get(group.split("/")[0], len(order)), group))
+
     def names(self) -> list[str]:
-        """All groups, then all keys with dots, in the order of the files; a key precedes the keys inside it."""
-        return [*self.choices, *_dotted_keys(self.config)]
+        """All groups, then all keys with dots; a key precedes the keys inside it."""
+        return [*self.groups(), *_dotted_keys(self.config)]
 
     def value(self, key: str) -> Any:
         """The value of `key`. None if there is none, it is missing (`???`), or its reference cannot be resolved."""
@@ -88,8 +93,7 @@ class ComposedConfig:
         inherited = [name for name in defaults if isinstance(name, str) and name != "_self_"]
         files = [SourceFile("", None, self.folder / f"{name}.yaml") for name in (self.command, *inherited)]
 
-        order = {key: position for position, key in enumerate(self.config)}
-        for group in sorted(self.choices, key=lambda group: (order.get(group.split("/")[0], len(order)), group)):
+        for group in self.groups():
             folder, _, package = group.partition("@")
             path = self.folder / folder / f"{self.choices[group]}.yaml"
             if self.choices[group] is not None and path.is_file():

@@ -32,9 +32,9 @@ def help_page(command: Command, composed: ComposedConfig) -> str:
         f"Usage: nmt {command.name} [GROUP=CHOICE | KEY=VALUE ...] [OPTION]",
     ]
     if introduction:
-        blocks.append(introduction)
+        blocks.append(_wrap(introduction))
     if composed.choices:
-        lines = [_list_choices(composed, group) for group in composed.choices]
+        lines = [_list_choices(composed, group) for group in composed.groups()]
         blocks.append("Groups (* marks the selected choice):\n" + "\n".join(lines))
     blocks.append("Options:\n" + "\n".join(f"  {option:<13}{text}" for option, text in OPTIONS.items()))
 
@@ -50,11 +50,12 @@ def _section(file: SourceFile) -> str:
     introduction, keys = _read_yaml_file(file.path)
     if file.group is None:  # a command whose keys this one takes over
         return keys
-    comment = textwrap.indent(introduction, "# ", lambda _: True)
-    content = "\n".join(text for text in (comment, keys) if text)
+    comment = textwrap.indent(_wrap(introduction, WIDTH - len("# ")), "# ", lambda _: True)
     if re.search(r"^# @package _global_\s*$", file.path.read_text(encoding="utf-8"), re.MULTILINE):
-        return f"# {file.group}={file.path.stem}\n{content}"
-    return f"{file.key}:  # {file.group}={file.path.stem}\n{textwrap.indent(content, '  ')}"
+        lines = [f"# {file.group}={file.path.stem}", comment, keys]
+    else:
+        lines = [comment, f"{file.key}:  # {file.group}={file.path.stem}", textwrap.indent(keys, "  ")]
+    return "\n".join(line for line in lines if line)
 
 
 def _list_choices(composed: ComposedConfig, group: str) -> str:
@@ -79,6 +80,22 @@ def _read_yaml_file(path: Path) -> tuple[str, str]:
         if not in_defaults:
             keys.append(line)
     return introduction, "\n".join(keys).strip("\n")
+
+
+def _wrap(text: str, width: int = WIDTH) -> str:
+    """Wraps the paragraphs of a text; empty and indented lines, such as examples, stay as they are."""
+    paragraphs: list[str] = []
+    continues = False
+    for line in text.splitlines():
+        if continues and line and not line.startswith(" "):
+            paragraphs[-1] += f" {line}"
+        else:
+            paragraphs.append(line)
+        continues = bool(line) and not line.startswith(" ")
+    return "\n".join(
+        paragraph if paragraph.startswith(" ") else textwrap.fill(paragraph, width, break_on_hyphens=False)
+        for paragraph in paragraphs
+    )
 
 
 def _fold_comments(section: str) -> str:
