@@ -98,12 +98,12 @@ def run(config: DictConfig) -> None:
     """Translates the input line by line."""
     settings = typed(config, TranslateSettings)
     folder = RunFolder.open(settings.run)
-    if settings.output is not None:
-        prepare_output_file(settings.output, key="output")
-    search = describe_search(folder, settings.search)
-    translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
     warnings = LineWarnings()
-    with open_input(settings.input) as source, open_output(settings.output) as target:
+    with open_input(settings.input) as source:
+        if settings.output is not None:
+            prepare_output_file(settings.output, key="output")
+        search = describe_search(folder, settings.search)
+        translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
         interactive = settings.input is None and sys.stdin.isatty()
         translations = translator.stream(
             read_lines(source, warnings, prompt="> " if interactive else ""),
@@ -114,7 +114,8 @@ def run(config: DictConfig) -> None:
         )
         format_line = format_text if settings.format == "text" else format_json
         name = "standard output" if settings.output is None else f"output={settings.output}"
-        write_lines(map(format_line, translations), target, name=name)
+        with open_output(settings.output) as target:
+            write_lines(map(format_line, translations), target, name=name)
     warnings.print_totals()
 
 
