@@ -136,14 +136,19 @@ class Translator:
 
     @classmethod
     def load(
-        cls, run: str | Path, *, search: Search | None = None, device: str = "auto", batch_tokens: int | None = None
+        cls,
+        run: RunFolder | str | Path,
+        *,
+        search: Search | None = None,
+        device: str = "auto",
+        batch_tokens: int | None = None,
     ) -> Self:
         """Loads the best model of a run folder, with the search of the run unless another one is given.
 
         Raises:
             UserError: the folder is missing, incomplete or damaged, or this machine has no such device.
         """
-        folder = RunFolder.open(run)
+        folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
         place = pick_device(device)
         chosen = search if search is not None else build(folder.description("search"), searches)
         model = folder.model().to(place)
