@@ -30,7 +30,20 @@ def odd_paths(tmp_path: Path) -> list[str]:
     return [*(f"{tmp_path}/{name}" for name in inside), "/dev/null", "/proc/self/mem", "~nobody-of-this-name/x", ""]
 
 
-ODD_NAMES = ["", ".", "..", "../../etc/passwd", "x" * 300, "\udcff", "日本", "null", "None", "1e400", "-1", "cuda:9" * 9]
+ODD_NAMES = [
+    "",
+    ".",
+    "..",
+    "../../etc/passwd",
+    "x" * 300,
+    "\udcff",
+    "日本",
+    "null",
+    "None",
+    "1e400",
+    "-1",
+    "cuda:9" * 9,
+]
 
 
 @pytest.fixture
@@ -69,9 +82,18 @@ def words(trained_run: Path, corpus_folder: Path, tmp_path: Path) -> dict[str, d
     (tmp_path / "input.txt").write_text("one two\n")
     shared = {"run": str(evaluated), "device": "cpu"}
     training = {
-        **{"run": str(tmp_path / "new"), "device": "cpu", "model": "lstm", "data": "files"},
-        **{"data.path": str(corpus_folder), "data.source": "en", "data.target": "de", "trainer.max_steps": "1"},
-        **{"tokenizer.vocab_size": "40", "model.embedding_size": "8", "model.hidden_size": "8", "search": "greedy"},
+        "run": str(tmp_path / "new"),
+        "device": "cpu",
+        "model": "lstm",
+        "data": "files",
+        "data.path": str(corpus_folder),
+        "data.source": "en",
+        "data.target": "de",
+        "trainer.max_steps": "1",
+        "tokenizer.vocab_size": "40",
+        "model.embedding_size": "8",
+        "model.hidden_size": "8",
+        "search": "greedy",
     }
     return {
         "translate": {**shared, "input": str(tmp_path / "input.txt"), "output": str(tmp_path / "output.txt")},
@@ -110,8 +132,6 @@ def test_an_odd_path_is_refused_in_one_line(
         *(("train", "device"), ("doctor", "data.source")),
     ],
 )
-def test_an_odd_name_is_refused_in_one_line(
-    command: str, key: str, words: dict[str, dict[str, str]], run: Run
-) -> None:
+def test_an_odd_name_is_refused_in_one_line(command: str, key: str, words: dict[str, dict[str, str]], run: Run) -> None:
     for value in ODD_NAMES:
         run(command, *(f"{name}={quoted(value) if name == key else old}" for name, old in words[command].items()))
