@@ -270,7 +270,7 @@ def use(folder: Path) -> None:
     assert len(tokenizer.target_pieces(range(tokenizer.target_size))) == tokenizer.target_size
     tokenizer.decode_target(range(tokenizer.target_size))
     sentences = [np.array(ids, dtype=np.int32) for ids in tokenizer.encode_source(texts)]
-    tokenizer.redraw_source(sentences, alpha=0.1, seeds=np.arange(len(texts), dtype=np.uint64))
+    tokenizer.resample_source(sentences, alpha=0.1, seeds=np.arange(len(texts), dtype=np.uint64))
 
 
 def test_tokenizer_json(trained_run: Path, tmp_path: Path, outcome: Outcome) -> None:
