@@ -177,8 +177,8 @@ class BeamSearch:
             penalty = self.length_penalty(float(length))
             step = beam.extend(log_probabilities, output.attention_weights, eos_id, penalty)
             steps.append(step)
-            # 3. Which sentences are finished. The host reads nothing else from the device in a step: while it waits for a
-            # value, it cannot queue the next operations, and then the GPU is idle.
+            # 3. Which sentences are finished. The host reads nothing else from the device in a step: while it waits for
+            # a value, it cannot queue the next operations, and the GPU becomes idle.
             finished = beam.finished().tolist()
             if all(finished):
                 break
