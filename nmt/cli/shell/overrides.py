@@ -116,7 +116,10 @@ def _is_verbatim(command: Command, argument: str) -> bool:
 
 def _selects_choice(folder: Path, override: Override) -> bool:
     """Whether an override selects a choice of a group, as `model=lstm` does, rather than a value."""
-    return (folder / override.key_or_group).is_dir() and not isinstance(override.value(), dict)
+    try:
+        return (folder / override.key_or_group).is_dir() and not isinstance(override.value(), dict)
+    except OSError:  # the key is too long for the name of a folder
+        return False
 
 
 def _text(override: Override) -> str:
@@ -150,7 +153,10 @@ def _compose_choices(command: Command, folder: Path, groups: Sequence[Override])
 
 def _file_exists(folder: Path, override: Override) -> bool:
     """Whether an override selects a choice that has a YAML file."""
-    return not override.is_delete() and (folder / override.key_or_group / f"{override.value()}.yaml").is_file()
+    try:
+        return not override.is_delete() and (folder / override.key_or_group / f"{override.value()}.yaml").is_file()
+    except OSError:  # the choice is too long for the name of a file
+        return False
 
 
 def _check_choice(composed: ComposedConfig, group: str, choice: Any) -> None:

@@ -50,6 +50,7 @@ def train_settings(config: DictConfig) -> TrainSettings:
         UserError: a value is wrong, or a group has the choice `run`, which is for commands that read a trained run.
     """
     for group in ("data", "search"):
-        if "_target_" not in config[group]:
+        chosen = config[group] if group in config else None  # `typed` says that it is missing
+        if chosen is not None and "_target_" not in chosen:
             raise UserError(f"{group}=run stands for what a trained run used: choose another {group} for training")
     return typed(config, TrainSettings)
