@@ -27,7 +27,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 def records_without_clock(bench: Any) -> list[dict[str, Any]]:
     clock = ("seconds", "tokens_per_second")
-    return [{key: value for key, value in record.items() if key not in clock} for record in bench.run.records()]
+    return [{key: value for key, value in record.items() if key not in clock} for record in bench.records()]
 
 
 def fit(bench: Any, **changes: Any) -> None:
