@@ -403,7 +403,9 @@ def test_history_jsonl(tmp_path: Path, outcome: Outcome) -> None:
         content = spoilt(b"".join(dumped(line) + b"\n" for line in lines), damage)
         run.history.write_bytes(content)
         outcome(read, str(run.history))
-        History(run.history, tensorboard=None, records=2, last_step=15).record({"kind": "train", "step": 16})
+        history = History(run.history, tensorboard=None)
+        history.start(num_records=2, last_step=15)
+        history.record({"kind": "train", "step": 16})
 
     check()
 

@@ -171,7 +171,9 @@ class Bench:
                 processes=Processes(),
                 seed=1,
             )
-            return Trainer(TrainerSettings(**(SETTINGS | settings)), parts).fit()
+            trainer = Trainer(TrainerSettings(**(SETTINGS | settings)), parts)
+            trainer.resume()
+            return trainer.fit()
 
     def records(self, kind: str) -> list[dict[str, Any]]:
         """The history's records of a kind."""
