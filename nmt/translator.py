@@ -129,14 +129,19 @@ class Translator:
 
     @classmethod
     def load(
-        cls, run: str | Path, *, search: Any | None = None, device: str = "auto", batch_tokens: int | None = None
+        cls,
+        run: RunFolder | str | Path,
+        *,
+        search: Any | None = None,
+        device: str = "auto",
+        batch_tokens: int | None = None,
     ) -> Self:
         """The best model of a run folder, with the run's own search unless another is given.
 
         Raises:
             ValueError: the folder is missing, incomplete or damaged, or the device is not there.
         """
-        folder = RunFolder.open(run)
+        folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
         place = pick_device(device)
         chosen = search if search is not None else build(folder.description("search"), searches)
         model = folder.model().to(place)

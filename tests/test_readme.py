@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nmt.cli import COMMANDS, main
+from nmt.cli import main
+from nmt.cli.shell.commands import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

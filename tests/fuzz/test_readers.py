@@ -26,8 +26,8 @@ from omegaconf import OmegaConf
 
 from nmt import models
 from nmt import search as searches
-from nmt.cli import COMMANDS
-from nmt.cli.shell.configuration import conf_folder, opened
+from nmt.cli.shell.commands import COMMANDS
+from nmt.cli.shell.configuration import conf_folder, hydra_initialized
 from nmt.cli.shell.overrides import configure
 from nmt.cli.training.resume import changed_settings
 from nmt.data.corpus import FilesCorpus
@@ -493,7 +493,7 @@ def test_overrides(outcome: Outcome) -> None:
             word[: at % (len(word) + 1)] + new + word[at % (len(word) + 1) + drop % 4 :]
             for word, at, drop, new in words
         ]
-        with opened() as folder:
+        with hydra_initialized() as folder:
             outcome(lambda: configure(train, folder, line), "")
 
     assert conf_folder().is_dir()
