@@ -18,17 +18,17 @@ from nmt import models, search
 from nmt.benchmark import plain
 from nmt.benchmark.decoding import measure_decoding, never_end
 from nmt.benchmark.table import show
+from nmt.benchmark.timing import describe_device, matrix_peak
 from nmt.benchmark.training import LEARNING_RATE, PlainObjective, measure_training
 from nmt.checks import check_sizes
 from nmt.cli.description import describe
 from nmt.cli.shell.settings import Component, typed
-from nmt.cli.training.preparation import make_loader, train_tokenizer, with_vocabulary
+from nmt.cli.training.preparation import build_tokenizer, make_loader, with_vocabulary
 from nmt.cli.training.settings import LoaderSettings
 from nmt.data.batch import Batch
 from nmt.data.corpus import Corpus
 from nmt.data.loader import BatchLoader
-from nmt.device import describe as describe_device
-from nmt.device import matrix_peak, pick_device, subnormals_as_zero
+from nmt.device import pick_device, subnormals_as_zero
 from nmt.errors import UserError
 from nmt.files import write_json
 from nmt.models import Seq2Seq
@@ -55,7 +55,7 @@ def run(config: DictConfig) -> None:
     corpus: Corpus = instantiate(config.data)
     split, lines = corpus.split(config.train_split), corpus.split(config.validation_split)["source"][: config.sentences]
     parts = typed(OmegaConf.masked_copy(config, ["tokenizer", "model", "loader"]), Parts)
-    tokenizer = train_tokenizer(parts.tokenizer, split)
+    tokenizer = build_tokenizer(parts.tokenizer, split)
     description = enlarged(with_vocabulary(parts.model, tokenizer).description(), config.vocab_size)
     torch.manual_seed(config.seed)
     own: Seq2Seq = build(description, models).to(device)

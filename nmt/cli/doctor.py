@@ -30,7 +30,7 @@ from nmt.cli.training.resume import check_same_model
 from nmt.cli.training.settings import TrainSettings, train_settings
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
-from nmt.data.statistics import SideStatistics, leaked
+from nmt.data.statistics import SideStatistics, count_leaks
 from nmt.device import free_memory, subnormals_as_zero
 from nmt.errors import UserError
 from nmt.models import Seq2Seq
@@ -88,7 +88,7 @@ def run(config: DictConfig) -> None:
     """
     settings = train_settings(config)
     report = Report()
-    RunFolder.claim(settings.run, resume=settings.resume)
+    RunFolder.check_available(settings.run, resume=settings.resume)
     report.tell("versions", versions())
     parts = prepare_run(settings, Processes(), sample=thin)
     if settings.resume:
@@ -238,7 +238,7 @@ def note_left_out(report: Report, name: str, pairs: BatchLoader) -> None:
 
 def tell_leaks(report: Report, name: str, train: Dataset, other: Dataset) -> None:
     """Notes what a split has in common with the training split: a score on it would be too good."""
-    pairs, sources = leaked(train, other)
+    pairs, sources = count_leaks(train, other)
     if sources > MANY * len(other):
         report.notes.append(
             f"{sources:,} of the {len(other):,} sources of {name} are in the training split too, {pairs:,} of them "

@@ -1,4 +1,4 @@
-"""From a model to translations: greedy and beam search, which know nothing of a model but its contract."""
+"""From a model to translations: greedy and beam search, which use a model through the `Seq2Seq` contract only."""
 
 from nmt.search.beam import BeamSearch
 from nmt.search.greedy import GreedySearch

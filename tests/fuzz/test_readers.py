@@ -37,8 +37,9 @@ from nmt.evaluation import significance
 from nmt.models import Seq2Seq
 from nmt.report import comparison
 from nmt.report.comparison import compare
-from nmt.report.curves import learning_curves, read_history
+from nmt.report.curves import learning_curves
 from nmt.run import RunFolder
+from nmt.run.history import read_history
 from nmt.run.registry import build
 from nmt.run.weights import save_weights
 from nmt.search import GreedySearch
@@ -172,7 +173,7 @@ def runs(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Ru
         run = RunFolder(tmp_path_factory.mktemp("fuzzed") / description["class"])
         shutil.copytree(trained_run, run.path)
         model = build(description, models)
-        run.describe("model", description | {"parameters": model.num_parameters()})
+        run.write_description("model", description | {"parameters": model.num_parameters()})
         save_weights(model.state_dict(), run.best, step=7)
         save_checkpoint(run.last, *stepped(model))
         made.append(run)
@@ -220,7 +221,7 @@ def test_search_json(runs: list[RunFolder], outcome: Outcome) -> None:
 
     def read() -> None:
         search = build(run.description("search"), searches)
-        search.limit(torch.ones(2, 3, dtype=torch.bool), None)
+        search.length_limit(3, None)
 
     @fuzz
     @given(structure, damages)
@@ -238,9 +239,9 @@ def test_corpus_json(runs: list[RunFolder], outcome: Outcome) -> None:
     sizes = {f"{split}_size": 3 for split in ("train", "val", "test", "test_long")}
     valid = [
         json.loads(path.read_bytes()),
-        {"format": 1, "class": "GrammarCorpus", "arguments": {**languages, "seed": 1, **sizes}},
+        {"format": 2, "class": "GrammarCorpus", "arguments": {**languages, "seed": 1, **sizes}},
         {
-            "format": 1,
+            "format": 2,
             "class": "HubCorpus",
             "arguments": {"id": "a/b", "path": None, "subset": None, **languages, "split_names": {"val": "validation"}},
         },
@@ -269,7 +270,7 @@ def use(folder: Path) -> None:
     assert len(tokenizer.target_pieces(range(tokenizer.target_size))) == tokenizer.target_size
     tokenizer.decode_target(range(tokenizer.target_size))
     sentences = [np.array(ids, dtype=np.int32) for ids in tokenizer.encode_source(texts)]
-    tokenizer.redraw_source(sentences, alpha=0.1, seeds=np.arange(len(texts), dtype=np.uint64))
+    tokenizer.resample_source(sentences, alpha=0.1, seeds=np.arange(len(texts), dtype=np.uint64))
 
 
 def test_tokenizer_json(trained_run: Path, tmp_path: Path, outcome: Outcome) -> None:
@@ -326,7 +327,7 @@ def test_safetensors(runs: list[RunFolder], name: str, outcome: Outcome) -> None
             translate(run)
             run.best_step()
             return
-        run.still_good()
+        run.recovery_hint()
         model = build(run.description("model"), models)
         optimizer = torch.optim.Adam(model.parameters())
         progress, tensors = read_checkpoint(run.last)
@@ -385,6 +386,13 @@ RECORDS = [
 ]  # fmt: skip
 
 
+def resume(run: RunFolder) -> None:
+    """Opens the history as a resumed run does, which keeps the records up to its checkpoint."""
+    history = History(run.history, tensorboard=None)
+    history.start(num_records=2, last_step=15)
+    history.record({"kind": "train", "step": 16})
+
+
 def test_history_jsonl(tmp_path: Path, outcome: Outcome) -> None:
     run = RunFolder(tmp_path)
 
@@ -393,7 +401,6 @@ def test_history_jsonl(tmp_path: Path, outcome: Outcome) -> None:
         assert (history.steps is None) == (history.seconds is None or not history.train + history.validation)
         assert history.tokens_per_second is None or history.best_validation is not False
         learning_curves({"run": history})
-        run.records()
 
     @fuzz
     @given(structure, damages)
@@ -403,9 +410,7 @@ def test_history_jsonl(tmp_path: Path, outcome: Outcome) -> None:
         content = spoilt(b"".join(dumped(line) + b"\n" for line in lines), damage)
         run.history.write_bytes(content)
         outcome(read, str(run.history))
-        history = History(run.history, tensorboard=None)
-        history.start(num_records=2, last_step=15)
-        history.record({"kind": "train", "step": 16})
+        outcome(lambda: resume(run), str(run.history))
 
     check()
 
@@ -421,7 +426,7 @@ def test_evaluation_json(runs: list[RunFolder], tmp_path: Path, outcome: Outcome
         "source_tokens": ["▁one", "</s>"], "target_tokens": ["▁eins", "</s>"], "attention": [[0.5, 0.5], [0.25, 0.75]],
     }  # fmt: skip
     valid = {
-        "format": 1, "split": "test", "source": "en", "target": "de", "sentences": 2, "step": 7,
+        "format": 2, "split": "test", "source": "en", "target": "de", "sentences": 2, "step": 7,
         "metrics": dict.fromkeys(("bleu", "chrf", "ter", "bleu_lowercase_tokenized"), metric),
         "bleu_by_length": [{"from": 1, "to": 10, "sentences": 2, "bleu": 100.0}],
         "search": {"class": "GreedySearch", "arguments": {}},

@@ -110,7 +110,7 @@ class Bench:
             seed=1,
             rank=0,
             num_ranks=1,
-            pinned=False,
+            pin_memory=False,
         )
 
     def make_batch(self, *pairs: tuple[str, str]) -> Batch:
@@ -122,7 +122,7 @@ class Bench:
             pad_id=self.tokenizer.pad_id,
             bos_id=self.tokenizer.bos_id,
             eos_id=self.tokenizer.eos_id,
-            rows=range(len(pairs)),
+            indices=range(len(pairs)),
         )
 
     def fixed_loader(self, *batches: Batch) -> BatchLoader:

@@ -20,7 +20,7 @@ from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
 from nmt.data.tokenizer import Tokenizer
-from nmt.data.tokenizer.training import learn_tokenizer
+from nmt.data.tokenizer.training import train_tokenizer
 from nmt.device import pick_device
 from nmt.errors import UserError
 from nmt.evaluation.metrics import bleu
@@ -116,7 +116,7 @@ def prepare_run(
     )
 
 
-def train_tokenizer(component: Component, split: Dataset) -> Tokenizer:
+def build_tokenizer(component: Component, split: Dataset) -> Tokenizer:
     """Trains the tokenizer that the configuration group `tokenizer` describes.
 
     Raises:
@@ -126,7 +126,7 @@ def train_tokenizer(component: Component, split: Dataset) -> Tokenizer:
     max_pairs = arguments.pop("max_pairs")
     train = msgspec.structs.replace(component, arguments=arguments).build()
     with spinner(f"learning {arguments['vocab_size']:,} pieces from {len(split):,} pairs"):
-        return learn_tokenizer(split, train, max_pairs=max_pairs)
+        return train_tokenizer(split, train, max_pairs=max_pairs)
 
 
 def make_loader(
@@ -155,7 +155,7 @@ def make_loader(
         seed=seed,
         rank=processes.rank,
         num_ranks=processes.size,
-        pinned=model.device.type == "cuda",
+        pin_memory=model.device.type == "cuda",
     )
 
 
@@ -215,7 +215,7 @@ def _tokenizer(settings: TrainSettings, split: Dataset) -> Tokenizer:
     """The tokenizer of the run that is resumed, or a new one."""
     if settings.resume:
         return RunFolder(settings.run).tokenizer()
-    return train_tokenizer(settings.tokenizer, split)
+    return build_tokenizer(settings.tokenizer, split)
 
 
 def _class_names(description: Any) -> Iterator[str]:
