@@ -119,7 +119,7 @@ def test_a_split_contains_alignments_and_antecedents(english: GrammarCorpus) -> 
     assert dataset[without]["antecedent"] is None
 
 
-def test_pharaoh() -> None:
+def test_alignments_are_formatted_as_pharaoh() -> None:
     assert to_pharaoh(((0, 0), (1, 2), (1, 10))) == "0-0 1-2 1-10"
 
 
@@ -189,7 +189,7 @@ def test_nouns_are_aligned_with_nouns(pairs: list[GrammarPair]) -> None:
 
 # ---------------------------------------------------------------- pronouns
 
-# Written by hand, independently of the lexicon: the singular forms of all nouns to which a pronoun can refer. A compound
+# Written by hand, independently of the lexicon: singular forms of all nouns to which a pronoun can refer. A compound
 # has the gender of its last part.
 GENDERS = {
     "m": """mann vater bruder onkel könig junge jungen hund bär bären affe affen elefant elefanten apfel kuchen kaffee
