@@ -161,11 +161,6 @@ def linearise(
     # English
     negation = () if verb.negation == verb.operator else verb.negation
     operator_and_subject = (verb.operator, subject.english) if inverted else (subject.english, verb.operator)
-    english_object = middle["accusative"].english
-    if clause.verb.english.movable and isinstance(clause.accusative, Pronoun):
-        english_object += verb.particle  # wakes him up
-    else:
-        english_object = verb.particle + middle["dative"].english + english_object  # wakes up the man
     english = (
         front.english
         + operator_and_subject[0]
@@ -173,7 +168,7 @@ def linearise(
         + negation
         + adverb.english
         + verb.main
-        + english_object
+        + _english_objects(clause, middle, verb.particle)
         + clause.complement.english
         + time.english
     )
@@ -187,6 +182,13 @@ def linearise(
     else:
         german = (*subject.german, verb.finite, *field, *verb.nonfinite)
     return PhrasePair(english, german)
+
+
+def _english_objects(clause: Clause, parts: dict[str, PhrasePair], particle: tuple[Word, ...]) -> tuple[Word, ...]:
+    """The English objects, and the particle of the verb before or after them."""
+    if clause.verb.english.movable and isinstance(clause.accusative, Pronoun):
+        return parts["accusative"].english + particle  # wakes him up
+    return particle + parts["dative"].english + parts["accusative"].english  # wakes up the man
 
 
 def _find_kein_object(clause: Clause) -> Literal["dative", "accusative", None]:

@@ -102,7 +102,7 @@ class NounPhrase:
 
     @property
     def gender_number(self) -> str:
-        """ "m", "f" or "n" in the singular, "p" in the plural."""
+        """The gender in the singular, "m", "f" or "n"; "p" in the plural."""
         return "p" if self.plural else self.noun.gender
 
     @property
