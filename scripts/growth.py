@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 import torch
 
 from nmt import models, search
-from nmt.benchmark.decoding import never_end
+from nmt.benchmark.decoding import suppress_eos
 from nmt.data.batch import Batch, make_batch
 from nmt.data.grammar import generate
 from nmt.data.tokenizer import Tokenizer
@@ -113,7 +113,7 @@ def training(name: str, *, width: int, length: int) -> Callable[[], float]:
 def decoding(name: str, tokenizer: Tokenizer, word: str, *, beam: int, length: int) -> Callable[[], float]:
     """Measures milliseconds per sentence of `length` words, each of one piece, into as many pieces."""
     model = make(name, WIDTH).eval()
-    never_end(model, tokenizer.eos_id)
+    suppress_eos(model, tokenizer.eos_id)
     limits = {"max_length_factor": 1.0, "max_length_margin": 1}
     searcher = build({"class": "BeamSearch", "arguments": {"beam_size": beam, "length_penalty": 0.6, **limits}}, search)
     translator = Translator(model, tokenizer, searcher, batch_tokens=SENTENCES * (length + 1))

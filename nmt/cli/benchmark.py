@@ -15,8 +15,8 @@ from rich.console import Console
 
 from nmt import models, search
 from nmt.benchmark import plain
-from nmt.benchmark.decoding import measure_decoding, never_end
-from nmt.benchmark.table import show
+from nmt.benchmark.decoding import measure_decoding, suppress_eos
+from nmt.benchmark.table import print_tables
 from nmt.benchmark.training import LEARNING_RATE, PlainObjective, measure_training
 from nmt.checks import check_sizes
 from nmt.cli.description import describe
@@ -71,7 +71,7 @@ def run(config: DictConfig) -> None:
     if config.sentences:
         result["decoding"] = decoding(config, own, reference(), pairs, lines)
     result["plain"] = {"parameters": reference().num_parameters()}
-    show(result, Console(stderr=True))
+    print_tables(result, Console(stderr=True))
     if config.out is None:
         print(json.dumps(result, indent=2))
     else:
@@ -134,7 +134,7 @@ def training(config: DictConfig, own: Seq2Seq, reference: Callable[[], Seq2Seq],
         rounds=config.rounds,
         steps=config.steps,
         warmup_steps=config.warmup_steps,
-        peak=lambda: matrix_peak(device, number_format(trainer, device)),
+        measure_peak=lambda: matrix_peak(device, number_format(trainer, device)),
     )
 
 
@@ -147,11 +147,11 @@ def decoding(
     searcher = searcher_for(describe(config.search), float(lengths))
 
     def translator(model: Seq2Seq) -> Translator:
-        never_end(model, tokenizer.eos_id)
+        suppress_eos(model, tokenizer.eos_id)
         return Translator(model, tokenizer, searcher, batch_tokens=None)
 
     return measure_decoding(
-        translator(own), translator(reference), lines, singles=config.single_sentences, rounds=config.rounds
+        translator(own), translator(reference), lines, single_sentences=config.single_sentences, rounds=config.rounds
     )
 
 

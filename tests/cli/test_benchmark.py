@@ -45,10 +45,10 @@ def test_decoding_is_measured_in_the_batches_of_translating(
 ) -> None:
     """Not in those of training, which suit another work."""
     seen: list[int] = []
-    timed = decoding.timed
+    timed = decoding.time_translation
     monkeypatch.setattr(
         decoding,
-        "timed",
+        "time_translation",
         lambda translator, lines: seen.append(translator.batch_tokens) or timed(translator, lines),
     )
     assert main(["benchmark", *tiny_models["transformer"], *overrides, "steps=0"]) == 0
