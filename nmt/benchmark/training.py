@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from nmt.benchmark.timing import Clock
 from nmt.data.batch import Batch
-from nmt.device import Clock, peak_memory
+from nmt.device import peak_memory
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.update import Updater
 

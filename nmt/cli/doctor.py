@@ -7,21 +7,20 @@ report goes to standard output, because it is the result.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from omegaconf import DictConfig
 
 from nmt.cli.diagnosis.corpus import report_corpus, sample_split
 from nmt.cli.diagnosis.report import DoctorReport
 from nmt.cli.diagnosis.system import describe_device, describe_run_folder, describe_versions
 from nmt.cli.diagnosis.training import describe_decoding, describe_duration, describe_memory, describe_model
-from nmt.cli.preparation import Preparation, prepare
-from nmt.cli.train import check_same
+from nmt.cli.training.preparation import PreparedRun, prepare_run
+from nmt.cli.training.resume import check_same_model
+from nmt.cli.training.settings import TrainSettings, train_settings
 from nmt.device import subnormals_as_zero
 from nmt.run import RunFolder
 from nmt.training.distributed import Processes
 from nmt.training.dry_run import DryRun
-from nmt.training.progress import duration, waiting
+from nmt.training.progress import duration, spinner
 
 MAX_OVERFIT_SECONDS = 15.0
 """Maximum duration of the training on a few sentences."""
@@ -40,57 +39,50 @@ def run(config: DictConfig) -> None:
     Raises:
         UserError: the run would not work; the message says why, and what to change.
     """
+    settings = train_settings(config)
     report = DoctorReport()
-    RunFolder.claim(str(config.run), resume=config.resume)
+    RunFolder.claim(settings.run, resume=settings.resume)
     report.print("versions", describe_versions())
-    parts = prepare(config, Processes(), thin=sample_split)
-    if config.resume:
-        check_same(RunFolder(str(config.run)), parts.descriptions["model"])
-    report.print("device", describe_device(parts.model.device, parts.trainer))
-    report_corpus(
-        report,
-        parts,
-        train_split=config.train_split,
-        validation_split=config.validation_split,
-        num_workers=config.loader.num_workers,
-    )
-    report.print("model", describe_model(parts.model))
-    try_training(report, config, parts)
+    prepared = prepare_run(settings, Processes(), sample=sample_split)
+    if settings.resume:
+        check_same_model(RunFolder(settings.run), prepared.descriptions["model"])
+    report.print("device", describe_device(prepared.model.device, settings.trainer))
+    report_corpus(report, settings, prepared)
+    report.print("model", describe_model(prepared.model))
+    try_training(report, settings, prepared)
 
 
-def try_training(report: DoctorReport, config: DictConfig, parts: Preparation) -> None:
+def try_training(report: DoctorReport, settings: TrainSettings, prepared: PreparedRun) -> None:
     """Makes some updates and one translation, and reports memory, learning, speed, and the duration of the run.
 
     Raises:
         UserError: the memory or the disk is too small, or the model does not learn.
     """
     dry_run = DryRun(
-        settings=parts.trainer,
-        model=parts.model,
-        optimizer=parts.optimizer,
-        schedule=parts.schedule,
-        train_loader=parts.pairs,
+        settings=settings.trainer,
+        model=prepared.model,
+        optimizer=prepared.optimizer,
+        schedule=prepared.schedule,
+        train_loader=prepared.train_loader,
     )
-    with waiting("training on the largest batch"):
+    with spinner("training on the largest batch"):
         memory = dry_run.measure_memory()
-    report.print("memory", describe_memory(memory, parts.model.device))
-    average_checkpoints = config.trainer.average_checkpoints
-    report.print(
-        "run folder", describe_run_folder(Path(str(config.run)), memory, average_checkpoints=average_checkpoints)
-    )
+    report.print("memory", describe_memory(memory, prepared.model.device))
+    average_checkpoints = settings.trainer.average_checkpoints
+    report.print("run folder", describe_run_folder(settings.run, memory, average_checkpoints=average_checkpoints))
     try_overfitting(report, dry_run)
-    with waiting("measuring the speed"):
+    with spinner("measuring the speed"):
         speed = dry_run.measure_speed(seconds=MAX_SPEED_SECONDS)
     # The batches of a sample stand for those of the full split.
-    full_size = len(parts.corpus.split(config.train_split))
-    batches_per_epoch = len(parts.pairs.sampler.epoch(0)) * full_size / len(parts.train_split)
+    full_size = len(prepared.corpus.split(settings.train_split))
+    batches_per_epoch = len(prepared.train_loader.sampler.epoch(0)) * full_size / len(prepared.train_split)
     report.print(
         "speed",
         f"{speed.tokens_per_second:,.0f} target tokens per second; an epoch of {batches_per_epoch:,.0f} batches takes "
         f"{duration(batches_per_epoch * speed.seconds_per_batch)}",
     )
-    report.print("decoding", describe_decoding(parts))
-    expected = describe_duration(parts.trainer, batches_per_epoch=batches_per_epoch, speed=speed)
+    report.print("decoding", describe_decoding(prepared))
+    expected = describe_duration(settings.trainer, batches_per_epoch=batches_per_epoch, speed=speed)
     report.finish(f"This run will work: {expected}.")
 
 
@@ -100,7 +92,7 @@ def try_overfitting(report: DoctorReport, dry_run: DryRun) -> None:
     Raises:
         UserError: the loss does not fall.
     """
-    with waiting("overfitting a few sentences"):
+    with spinner("overfitting a few sentences"):
         result = dry_run.overfit(seconds=MAX_OVERFIT_SECONDS)
     rate = dry_run.schedule.learning_rate
     report.print(

@@ -20,7 +20,8 @@ from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.distributed import Processes
 from nmt.training.schedule import Schedule
-from nmt.training.trainer import Trainer
+from nmt.training.settings import TrainerSettings
+from nmt.training.update import Updater
 
 NUM_SENTENCES = 32
 """Sentences that the model overfits: few enough for many updates in little time."""
@@ -106,7 +107,7 @@ class DryRun:
         clock: returns the time in seconds.
     """
 
-    settings: Trainer
+    settings: TrainerSettings
     model: Seq2Seq
     optimizer: torch.optim.Optimizer
     schedule: Schedule
@@ -114,7 +115,7 @@ class DryRun:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self.updater = self.settings.updater(self.model, self.optimizer, processes=Processes())
+        self.updater = Updater.from_settings(self.settings, self.model, self.optimizer, processes=Processes())
 
     def largest_batch(self) -> Batch:
         """The batch of the first epoch with the most positions, padding included."""
@@ -210,9 +211,9 @@ class DryRun:
             Failure: out of memory.
         """
         is_first = not self.optimizer.state
-        result = self.updater.update([batch], rate=rate, step=1).read()
+        result = self.updater.update([batch], rate=rate, step=1).result()
         if is_first:
-            check_gradients(self.model, result.norms)
+            check_gradients(self.model, result.gradient_norms)
         return result.nll / batch.num_tokens
 
     def count_activations(self, batch: Batch) -> int:

@@ -6,7 +6,8 @@ from datasets import Dataset
 from rich.table import Table
 
 from nmt.cli.diagnosis.report import DoctorReport
-from nmt.cli.preparation import Preparation
+from nmt.cli.training.preparation import PreparedRun
+from nmt.cli.training.settings import TrainSettings
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
 from nmt.data.statistics import SideStatistics, leaked
@@ -28,21 +29,14 @@ def sample_split(split: Dataset) -> Dataset:
     return split.select([number * len(split) // SAMPLE_PAIRS for number in range(SAMPLE_PAIRS)])
 
 
-def report_corpus(
-    report: DoctorReport, parts: Preparation, *, train_split: str, validation_split: str, num_workers: int | None
-) -> None:
-    """Reports sizes and lengths, the vocabulary, unknown pieces, cleaning, and leaks into the other splits.
-
-    Args:
-        train_split: the name of the training split.
-        validation_split: the name of the validation split.
-        num_workers: processes that tokenise; None = one per core.
-    """
-    corpus, tokenizer = parts.corpus, parts.tokenizer
+def report_corpus(report: DoctorReport, settings: TrainSettings, prepared: PreparedRun) -> None:
+    """Reports sizes and lengths, the vocabulary, unknown pieces, cleaning, and leaks into the other splits."""
+    corpus, tokenizer = prepared.corpus, prepared.tokenizer
+    train_split, validation_split = settings.train_split, settings.validation_split
     full_train = corpus.split(train_split)
     summary = f"{corpus.source} to {corpus.target}, splits {', '.join(corpus.splits())}"
-    if len(parts.train_split) < len(full_train):
-        summary += f"; of {len(full_train):,} training pairs, a sample of {len(parts.train_split):,} is examined"
+    if len(prepared.train_split) < len(full_train):
+        summary += f"; of {len(full_train):,} training pairs, a sample of {len(prepared.train_split):,} is examined"
     report.print("corpus", summary)
     report.print(
         "pieces",
@@ -52,16 +46,16 @@ def report_corpus(
     )
     languages = {"source": corpus.source, "target": corpus.target}
     statistics = {}
-    for name, split in ((train_split, parts.train_split), (validation_split, parts.validation_split)):
-        encoded = encode_corpus(split, tokenizer, num_workers=num_workers)
+    for name, split in ((train_split, prepared.train_split), (validation_split, prepared.validation_split)):
+        encoded = encode_corpus(split, tokenizer, num_workers=settings.loader.num_workers)
         for side, language in languages.items():
             statistics[f"{name}.{language}"] = SideStatistics.of(encoded, side, unk_id=tokenizer.unk_id)
     report.print_table(statistics_table(statistics))
     warn_of_unknown_pieces(report, statistics)
-    for number, line in enumerate([*parts.pairs.report.lines(), *corpus.repairs(train_split)]):
+    for number, line in enumerate([*prepared.train_loader.report.lines(), *corpus.repairs(train_split)]):
         report.print("cleaning" if number == 0 else "", line)
-    warn_of_unusable_pairs(report, train_split, parts.pairs)
-    warn_of_unusable_pairs(report, validation_split, parts.validation)
+    warn_of_unusable_pairs(report, train_split, prepared.train_loader)
+    warn_of_unusable_pairs(report, validation_split, prepared.validation_loader)
     for name in corpus.splits():
         if name != train_split:
             warn_of_leaks(report, name, full_train, corpus.split(name))

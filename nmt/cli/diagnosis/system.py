@@ -18,7 +18,7 @@ from nmt.cli.diagnosis.report import format_bytes
 from nmt.device import free_memory
 from nmt.errors import UserError
 from nmt.training.dry_run import MemoryUse
-from nmt.training.trainer import Trainer
+from nmt.training.settings import TrainerSettings
 
 SHOWN_PACKAGES = ("torch", "sentencepiece", "sacrebleu", "datasets", "hydra-core")
 """Packages whose versions belong in a question about a problem; all others are checked as well."""
@@ -53,7 +53,7 @@ def describe_versions() -> str:
     return f"python {platform.python_version()}, {shown}; all {len(versions)} packages are new enough"
 
 
-def describe_device(device: torch.device, settings: Trainer) -> str:
+def describe_device(device: torch.device, settings: TrainerSettings) -> str:
     """The device, its free memory, and the number format of the forward pass."""
     with settings.autocast(device):
         number_format = "bf16" if torch.is_autocast_enabled(device.type) else "fp32"

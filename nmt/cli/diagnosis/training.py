@@ -7,11 +7,11 @@ from collections import Counter
 import torch
 
 from nmt.cli.diagnosis.report import format_bytes, shorten
-from nmt.cli.preparation import Preparation
+from nmt.cli.training.preparation import PreparedRun
 from nmt.models import Seq2Seq
 from nmt.training.dry_run import MemoryUse, TrainingSpeed
 from nmt.training.progress import duration
-from nmt.training.trainer import Trainer
+from nmt.training.settings import TrainerSettings
 from nmt.translator import Translator
 
 
@@ -34,15 +34,15 @@ def describe_memory(memory: MemoryUse, device: torch.device) -> str:
     )
 
 
-def describe_decoding(parts: Preparation) -> str:
+def describe_decoding(prepared: PreparedRun) -> str:
     """The first sentence of the validation split that is not empty, and its translation after so little training."""
-    lines = parts.validation_split["source"]
-    line = next(line for line in lines if parts.tokenizer.encode_source([line])[0])
-    translator = Translator(parts.model.eval(), parts.tokenizer, parts.searcher, batch_tokens=None)
+    lines = prepared.validation_split["source"]
+    line = next(line for line in lines if prepared.tokenizer.encode_source([line])[0])
+    translator = Translator(prepared.model.eval(), prepared.tokenizer, prepared.searcher, batch_tokens=None)
     return f"works: {shorten(line)} → {shorten(translator.translate([line])[0].text)}"
 
 
-def describe_duration(settings: Trainer, *, batches_per_epoch: float, speed: TrainingSpeed) -> str:
+def describe_duration(settings: TrainerSettings, *, batches_per_epoch: float, speed: TrainingSpeed) -> str:
     """How long the run will take, by the limit that it reaches first."""
     limits = []
     if settings.max_steps is not None:

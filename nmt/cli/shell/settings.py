@@ -6,6 +6,7 @@ there is no `DictConfig`, only these settings and keyword arguments.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,7 +40,8 @@ class Component(msgspec.Struct, frozen=True):
             UserError: the target does not exist, or refuses an argument.
         """
         try:
-            return instantiate({"_target_": self.target, **self.arguments}, *args, **runtime)
+            # _convert_: lists and dictionaries arrive as Python's own, not as hydra's.
+            return instantiate({"_target_": self.target, "_convert_": "all", **self.arguments}, *args, **runtime)
         except InstantiationException as error:
             if isinstance(error.__cause__, UserError):
                 raise UserError(f"{self.key}: {error.__cause__}") from error
@@ -47,8 +49,7 @@ class Component(msgspec.Struct, frozen=True):
 
     def description(self) -> dict[str, Any]:
         """The component as the run folder stores it: the class by its name only, nested components likewise."""
-        description: dict[str, Any] = _describe({"_target_": self.target, **self.arguments})
-        return description
+        return _describe({"_target_": self.target, **self.arguments})
 
 
 def typed(config: DictConfig, settings: type[Settings]) -> Settings:
@@ -63,8 +64,7 @@ def typed(config: DictConfig, settings: type[Settings]) -> Settings:
     try:
         return msgspec.convert(prepared, settings, dec_hook=_convert)
     except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$.")
-        raise UserError(f"{path.rstrip('`')}: {message}" if path else message) from error
+        raise UserError(_plain_message(str(error), prepared)) from error
 
 
 def _component(key: str, value: Any) -> Any:
@@ -89,3 +89,34 @@ def _describe(value: Any) -> Any:
     if "_target_" not in value:
         return arguments
     return {"class": value["_target_"].rpartition(".")[2], "arguments": arguments}
+
+
+_PLAIN_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a group of keys",
+    "null": "null",
+}
+"""msgspec's names of types, and ours."""
+
+
+def _plain_message(message: str, values: dict[str, Any]) -> str:
+    """A message of msgspec for users.
+
+    "Expected `int | null`, got `str` - at `$.trainer.max_steps`" becomes
+    "trainer.max_steps=many must be a whole number or null".
+    """
+    message, _, path = message.partition(" - at `$.")
+    path = path.rstrip("`")
+    if (wrong_type := re.fullmatch(r"Expected `(.+)`, got `.+`", message)) and "[" not in path:
+        value: Any = values
+        for key in path.split("."):
+            value = value[key]
+        allowed = " or ".join(_PLAIN_TYPES.get(name, name) for name in wrong_type[1].split(" | "))
+        return f"{path}={value} must be {allowed}"
+    # A check of the settings names the key that it refuses; here the group's name is put in front of it.
+    separator = "." if re.match(r"\w+=", message) else ": "
+    return f"{path}{separator}{message}" if path else message

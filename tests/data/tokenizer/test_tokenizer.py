@@ -12,13 +12,15 @@ from pathlib import Path
 
 import datasets
 import hydra
+import msgspec
 import numpy as np
 import pytest
 import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.cli.preparation import learn
+from nmt.cli.shell.settings import Component, typed
+from nmt.cli.training.preparation import train_tokenizer
 from nmt.data.tokenizer import Tokenizer
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -333,12 +335,17 @@ def test_a_model_without_our_special_pieces():
         Tokenizer(source_model=b"garbage", target_model=None, model_type="unigram")
 
 
+class OnlyTokenizer(msgspec.Struct):
+    tokenizer: Component
+
+
 @pytest.mark.parametrize(("choice", "kind"), [("unigram", "unigram"), ("bpe", "bpe")])
 def test_the_configuration_trains_the_tokenizer(choice, kind):
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra.compose(overrides=[f"+tokenizer={choice}", "tokenizer.vocab_size=160"])
     split = datasets.Dataset.from_dict({"source": ENGLISH, "target": GERMAN})
-    assert learn(config.tokenizer, split).fingerprint == made(kind).fingerprint
+    component = typed(config, OnlyTokenizer).tokenizer
+    assert train_tokenizer(component, split).fingerprint == made(kind).fingerprint
 
 
 def test_translating_does_not_pay_for_heavy_imports():
