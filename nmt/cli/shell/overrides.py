@@ -124,11 +124,6 @@ def _chosen(command: Command, folder: Path, groups: list[Override]) -> Compositi
     A choice may bring groups of its own, so outer groups are chosen before inner ones.
     """
     groups = sorted(groups, key=lambda override: override.key_or_group.count("/"))
-    if all(_names_a_file(folder, override) for override in groups):
-        try:
-            return compose(command.name, folder, [_line(override) for override in groups])
-        except UserError:
-            pass  # composing takes 0.1 s, so the choices are made one by one only to find the wrong one
     chosen = compose(command.name, folder, [])
     for count, override in enumerate(groups, start=1):
         key = override.get_key_element().lstrip("+~")
@@ -144,11 +139,6 @@ def _chosen(command: Command, folder: Path, groups: list[Override]) -> Compositi
                 raise UserError(f"{key}={value!s}: no such choice; {remedy} {', '.join(options)}")
         chosen = compose(command.name, folder, [_line(earlier) for earlier in groups[:count]])
     return chosen
-
-
-def _names_a_file(folder: Path, override: Override) -> bool:
-    """Whether the choice is a YAML file of its group, by the name under which `Composition.options` lists it."""
-    return not override.is_delete() and (folder / override.key_or_group / f"{override.value()}.yaml").is_file()
 
 
 def _check_key(composition: Composition, key: str) -> None:
