@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The whole story on the built-in corpus, from an empty machine: sets up .venv, then `nmt demo`, which names its report.
+# Trains and compares four systems on a fresh machine: installs nmt into .venv and runs `nmt demo`, which prints where
+# its report is.
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 set_up
 exec .venv/bin/nmt demo "$@"
