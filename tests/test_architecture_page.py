@@ -1,4 +1,4 @@
-"""docs/architecture.md is true: its map is complete, and its new architecture works exactly as printed.
+"""docs/architecture.md is true: its map names every file, and its new architecture works exactly as printed.
 
 The walkthrough is followed in a copy of the project: the page's files are written, its diffs applied and its commands
 run, on a tiny corpus with few steps.
@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+MAP = PAGE.partition("\n## A map of the files\n")[2].partition("\n## ")[0]
 WALKTHROUGH = PAGE.partition("\n## Add an architecture\n")[2]
 COPIED = ("nmt", "conf", "tests", "pyproject.toml")
 MAX_LINES = 80
@@ -28,6 +29,19 @@ RUN_COMMANDS = (
     "import json, sys; from nmt.cli import main; sys.exit(any(main(words) for words in json.load(sys.stdin)))"
 )
 """A program that runs several commands of `nmt` in one process."""
+
+
+def mapped_paths() -> list[str]:
+    """Every path in the map, a tree in which two spaces of indentation lead into a folder."""
+    paths, folders = [], [""]
+    for line in MAP.splitlines():
+        if match := re.match(r"( *)((?:\w+(?:\.py|/)\s+)+)", f"{line} "):
+            depth = len(match[1]) // 2
+            del folders[depth + 1 :]
+            for name in match[2].split():
+                paths.append(folders[depth] + name)
+            folders.append(paths[-1])
+    return paths
 
 
 def named_blocks(language: str) -> list[tuple[str, str]]:
@@ -80,6 +94,26 @@ def run_in(folder: Path, *arguments: str, text: str = "") -> subprocess.Complete
     return subprocess.run(
         [sys.executable, *arguments], cwd=folder, env=environment, input=text, capture_output=True, text=True
     )
+
+
+def test_the_map_names_only_what_exists() -> None:
+    paths = mapped_paths()
+    assert len(paths) == len(set(paths)) > 50
+    for path in paths:
+        assert (ROOT / path).exists(), path
+
+
+def test_the_map_names_every_file() -> None:
+    """Every module is in the map, or in a folder of which the map shows no files."""
+    paths = mapped_paths()
+    summarised = [
+        path for path in paths if path.endswith("/") and not any(p.startswith(path) for p in paths if p != path)
+    ]
+    files = [
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "nmt").rglob("*.py") if not path.stem.startswith("__")
+    ]
+    missing = [file for file in files if file not in paths and not file.startswith(tuple(summarised))]
+    assert sorted(missing) == []
 
 
 def test_the_walkthrough_is_short() -> None:

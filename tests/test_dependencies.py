@@ -16,8 +16,11 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
 DEVELOPMENT = [Requirement(line) for line in PROJECT["optional-dependencies"]["dev"]]
-LOCAL = {"nmt", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
-"""The modules of this repository; the test files import each other by name."""
+LOCAL = {"nmt", "tests", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
+"""The modules of this repository; some test files import each other by name."""
+
+FOR_TYPE_CHECKERS = {"_typeshed"}
+"""Modules that exist only in type checkers."""
 
 NOT_IMPORTED = {"tensorboard"}
 """Declared although nothing imports it by name: torch.utils.tensorboard does."""
@@ -49,7 +52,7 @@ def third_party(folder: Path) -> dict[str, set[str]]:
         module
         for path in folder.rglob("*.py")
         for module in imported_modules(path.read_text(encoding="utf-8"))
-        if module not in sys.stdlib_module_names and module not in LOCAL
+        if module not in sys.stdlib_module_names | LOCAL | FOR_TYPE_CHECKERS
     }
     return {module: {canonicalize_name(name) for name in distributions().get(module, [module])} for module in modules}
 
