@@ -27,6 +27,7 @@ from nmt.evaluation.metrics import bleu
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
 from nmt.run.registry import Description
+from nmt.search.protocol import Search
 from nmt.training.distributed import Processes
 from nmt.training.progress import spinner
 from nmt.training.schedule import Schedule
@@ -51,7 +52,7 @@ class PreparedRun:
     model: Seq2Seq
     schedule: Schedule
     optimizer: torch.optim.Optimizer
-    searcher: Any
+    searcher: Search
     train_loader: BatchLoader
     validation_loader: BatchLoader
     descriptions: dict[str, Description]
@@ -160,7 +161,7 @@ def make_loader(
 
 
 def bleu_validator(
-    split: Dataset, tokenizer: Tokenizer, searcher: Any, processes: Processes
+    split: Dataset, tokenizer: Tokenizer, searcher: Search, processes: Processes
 ) -> Callable[[Seq2Seq], float]:
     """A function that returns the BLEU of a model on the validation split, by the search that is used in test.
 
