@@ -50,7 +50,7 @@ def train_settings(config: DictConfig) -> TrainSettings:
         UserError: a value is wrong, or a group has the choice `run`, which is for commands that read a trained run.
     """
     for group in ("data", "search"):
-        chosen = config[group] if group in config else None  # `typed` says that it is missing
+        chosen = config.get(group)  # None if it is missing, which `typed` reports
         if chosen is not None and "_target_" not in chosen:
             raise UserError(f"{group}=run stands for what a trained run used: choose another {group} for training")
     return typed(config, TrainSettings)
