@@ -25,9 +25,10 @@ from packaging.specifiers import SpecifierSet
 from rich.console import Console
 from rich.table import Table
 
+from nmt.cli.shell.settings import typed
 from nmt.cli.training.preparation import PreparedRun, prepare_run
 from nmt.cli.training.resume import check_same_model
-from nmt.cli.training.settings import TrainSettings, train_settings
+from nmt.cli.training.settings import TrainSettings
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
 from nmt.data.statistics import SideStatistics, count_leaks
@@ -86,7 +87,7 @@ def run(config: DictConfig) -> None:
     Raises:
         ValueError: it would not work; the message says why, and what to change.
     """
-    settings = train_settings(config)
+    settings = typed(config, TrainSettings)
     report = Report()
     RunFolder.check_available(settings.run, resume=settings.resume)
     report.tell("versions", versions())
@@ -291,7 +292,7 @@ def decoded(parts: PreparedRun) -> str:
     """The first validation sentence, and what the search makes of it after so little training."""
     lines = parts.validation_split["source"]
     line = next(line for line in lines if parts.tokenizer.encode_source([line])[0])
-    translator = Translator(parts.model.eval(), parts.tokenizer, parts.searcher, batch_tokens=None)
+    translator = Translator(parts.model.eval(), parts.tokenizer, parts.search, batch_tokens=None)
     text = translator.translate([line])[0].text
     return f"works: {shortened(line)} → {shortened(text)}"
 
