@@ -17,7 +17,8 @@ from nmt.errors import UserError
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
 from nmt.run.registry import build
-from nmt.search import BeamSearch, GreedySearch, Hypothesis
+from nmt.search import BeamSearch, GreedySearch
+from nmt.search.hypothesis import Hypothesis
 from nmt.translator import Translation, Translator, sanitize, store_by_columns
 
 MAX_LENGTH = 12  # of the Transformer: 11 pieces and `eos`

@@ -49,7 +49,7 @@ def run(config: DictConfig) -> None:
                 train_loader=prepared.train_loader,
                 validation_batches=list(prepared.validation_loader.epoch(0, start=0)),
                 validation_bleu=bleu_validator(
-                    prepared.validation_split, prepared.tokenizer, prepared.search, processes
+                    prepared.validation_split, prepared.tokenizer, prepared.searcher, processes
                 ),
                 run_folder=folder,
                 history=history,

@@ -15,7 +15,7 @@ import msgspec
 from nmt.errors import UserError
 from nmt.evaluation.record import SentenceSample
 from nmt.evaluation.significance import NUM_RESAMPLES, SEED, Significance, paired_bootstrap
-from nmt.files import make_folder, write_json, write_text
+from nmt.files import make_folder, reading, write_json, write_text
 from nmt.report.chart import Chart, line_chart
 from nmt.report.curves import learning_curves
 from nmt.report.formatting import (
@@ -59,8 +59,9 @@ def compare(folders: Sequence[Path], *, split: str, out: Path) -> Comparison:
         UserError: a run is missing, incomplete, listed twice, not evaluated on `split` or evaluated on other references
             than the first; or `out` is a file.
     """
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file: out= names the folder for the report")
+    with reading(f"out={out}"):
+        if out.exists() and not out.is_dir():
+            raise UserError(f"{out} is a file: out= names the folder for the report")
     runs = read_runs(folders, split=split)
     comparison = compare_runs(runs, split=split)
     contents: dict[str, Any] = {

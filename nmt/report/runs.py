@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nmt.errors import UserError
 from nmt.evaluation.record import Evaluation, MetricScores, read_evaluation
-from nmt.files import read_text
+from nmt.files import read_text, reading
 from nmt.run.format import read_versioned
 from nmt.run.history import RunHistory, read_history
 from nmt.run.registry import StoredModel
@@ -76,9 +76,10 @@ def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
         raise UserError(f"{folder} is not a folder: name run folders that `nmt train` wrote")
     evaluation = folder / "evaluation"
     files = [evaluation / f"{split}{suffix}" for suffix in (".json", ".hyp.txt", ".ref.txt")]
-    for file in files:
-        if not file.is_file():
-            raise UserError(f"{file} is missing: call `nmt evaluate run={folder} split={split}` first")
+    with reading(f"split={split}"):
+        missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise UserError(f"{missing[0]} is missing: call `nmt evaluate run={folder} split={split}` first")
     run = EvaluatedRun(
         name=name,
         folder=folder,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from nmt import data, models
+from nmt import data, models, search
 from nmt.errors import UserError
 from nmt.models import DotScore, LuongLSTM
 from nmt.run.registry import Description, build, read_description
@@ -121,6 +121,12 @@ def test_a_target_is_never_followed(tmp_path: Path, luong_arguments: dict[str, A
         with pytest.raises(UserError):
             build(description, models)
     assert not touched.exists()
+
+
+def test_only_a_search_can_be_named_as_a_search() -> None:
+    for name in ("Hypothesis", "Search"):
+        with pytest.raises(UserError, match=r"has no class .*; it has BeamSearch, GreedySearch"):
+            build({"class": name, "arguments": {}}, search)
 
 
 def test_a_module_of_a_package_cannot_be_named() -> None:

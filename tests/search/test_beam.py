@@ -13,7 +13,8 @@ from torch import Tensor
 
 from nmt.errors import UserError
 from nmt.models import Seq2Seq
-from nmt.search import BeamSearch, GreedySearch, Hypothesis
+from nmt.search import BeamSearch, GreedySearch
+from nmt.search.hypothesis import Hypothesis
 from nmt.search.protocol import Search
 
 if TYPE_CHECKING:

@@ -175,10 +175,10 @@ class Bench:
             trainer.resume()
             return trainer.fit()
 
-    def records(self, kind: str) -> list[dict[str, Any]]:
-        """The history's records of a kind."""
+    def records(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """The records of the history: all, or those of one kind."""
         records = [json.loads(line) for line in self.run.history.read_text().splitlines()]
-        return [record for record in records if record["kind"] == kind]
+        return [record for record in records if kind is None or record["kind"] == kind]
 
     def reason(self) -> str:
         """The line that says why the last `fit` ended."""

@@ -12,8 +12,7 @@ import msgspec
 import torch
 from datasets import Dataset
 
-from nmt import data, models
-from nmt import search as searches
+from nmt import data, models, search
 from nmt.cli.shell.settings import Component
 from nmt.cli.training.settings import LoaderSettings, TrainSettings
 from nmt.data.cleaning import Cleaning
@@ -53,7 +52,7 @@ class PreparedRun:
     model: Seq2Seq
     schedule: Schedule
     optimizer: torch.optim.Optimizer
-    search: Search
+    searcher: Search
     train_loader: BatchLoader
     validation_loader: BatchLoader
     descriptions: dict[str, Description]
@@ -73,10 +72,10 @@ def prepare_run(
     device = processes.local_device(pick_device(settings.device))
     schedule: Schedule = settings.schedule.build()
     descriptions = {
-        "search": describe(settings.search, searches),
+        "search": describe(settings.search, search),
         "corpus": with_absolute_path(describe(settings.data, data)),
     }
-    search: Search = settings.search.build()
+    searcher = settings.search.build()
     corpus: Corpus = settings.data.build()
     train_split = processes.main_first(lambda: corpus.split(settings.train_split))
     validation_split = processes.main_first(lambda: corpus.split(settings.validation_split))
@@ -111,7 +110,7 @@ def prepare_run(
         model=model,
         schedule=schedule,
         optimizer=settings.optimizer.build(model.parameters(), lr=schedule.rate(1)),
-        search=search,
+        searcher=searcher,
         train_loader=loader(train_split, settings.cleaning.build(), settings.loader.subword_alpha),
         validation_loader=loader(validation_split, ONLY_EMPTY, 0.0),
         descriptions=descriptions,
@@ -162,7 +161,7 @@ def make_loader(
 
 
 def bleu_validator(
-    split: Dataset, tokenizer: Tokenizer, search: Search, processes: Processes
+    split: Dataset, tokenizer: Tokenizer, searcher: Search, processes: Processes
 ) -> Callable[[Seq2Seq], float]:
     """A function that returns the BLEU of a model on the validation split, by the search that is used in test.
 
@@ -171,7 +170,7 @@ def bleu_validator(
     sources, references = split["source"][:], split["target"][:]
 
     def validation_bleu(model: Seq2Seq) -> float:
-        translator = Translator(model, tokenizer, search, batch_tokens=None)
+        translator = Translator(model, tokenizer, searcher, batch_tokens=None)
         share = translator.translate(sources[processes.rank :: processes.size])
         return bleu(processes.gather([translation.text for translation in share]), references)
 
