@@ -6,6 +6,7 @@ import pytest
 
 from nmt.cli import main
 from nmt.run import RunFolder
+from nmt.run.history import read_history
 
 GRAMMAR = ["data=grammar", "data.test_size=10", "data.test_long_size=10"]
 TRAINING = [
@@ -40,8 +41,9 @@ def bleu_after(steps: int, run: Path, *overrides: str) -> float:
     """The validation BLEU of a system after so many steps."""
     words = [*GRAMMAR, *TRAINING, *overrides, f"trainer.max_steps={steps}", f"run={run}"]
     assert main(["train", *words]) == 0
-    (validation,) = [record for record in RunFolder(run).records() if record["kind"] == "validation"]
-    score: float = validation["bleu"]
+    (validation,) = read_history(RunFolder(run).history).validation
+    score = validation.bleu
+    assert score is not None
     return score
 
 
