@@ -104,8 +104,9 @@ class CleaningReport:
         Raises:
             UserError: the file is missing or damaged.
         """
+        content = read_bytes(path)
         try:
-            cached = msgspec.json.decode(read_bytes(path), type=_CachedReport)
+            cached = msgspec.json.decode(content, type=_CachedReport)
             bits = np.frombuffer(base64.b64decode(cached.kept_bits), dtype=np.uint8)
             kept = np.flatnonzero(np.unpackbits(bits, count=cached.pairs))
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
