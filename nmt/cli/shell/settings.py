@@ -133,7 +133,7 @@ def _explain(message: str, values: dict[str, Any]) -> str:
     if match := re.fullmatch(r"Object contains unknown field `(.+)`", problem):
         return f"{prefix}{match[1]}: no such key"
     if match := re.fullmatch(r"Object missing required field `(.+)`", problem):
-        return f"{prefix}{match[1]}: is required"
+        return f"{prefix}{match[1]}=… is required"
     return f"{key}: {problem}" if key else problem
 
 
