@@ -17,6 +17,7 @@ from nmt import models, search
 from nmt.benchmark import plain
 from nmt.benchmark.decoding import measure_decoding, never_end
 from nmt.benchmark.table import show
+from nmt.benchmark.timing import describe_device, matrix_peak
 from nmt.benchmark.training import LEARNING_RATE, PlainObjective, measure_training
 from nmt.checks import check_sizes
 from nmt.cli.description import describe
@@ -24,8 +25,7 @@ from nmt.cli.preparation import learn, pairs_of, with_vocabulary
 from nmt.data.batch import Batch
 from nmt.data.corpus import Corpus
 from nmt.data.loader import BatchLoader
-from nmt.device import describe as describe_device
-from nmt.device import matrix_peak, pick_device, subnormals_as_zero
+from nmt.device import pick_device, subnormals_as_zero
 from nmt.errors import UserError
 from nmt.files import write_json
 from nmt.models import Seq2Seq

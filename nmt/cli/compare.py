@@ -16,6 +16,7 @@ from nmt.cli.shell.errors import say
 from nmt.cli.shell.settings import Component, typed
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges
 from nmt.errors import UserError
+from nmt.files import reading
 from nmt.report.comparison import compare, summary
 from nmt.report.tables import Table, quality_table
 from nmt.run import RunFolder
@@ -42,7 +43,9 @@ def run(config: DictConfig) -> None:
     settings = typed(config, CompareSettings)
     folders = [RunFolder.open(path) for path in settings.runs]
     for folder in folders:
-        if not (folder.path / "evaluation" / f"{settings.split}.json").is_file():
+        with reading(f"split={settings.split}"):  # a split may be no file name, such as one that is too long
+            is_evaluated = (folder.path / "evaluation" / f"{settings.split}.json").is_file()
+        if not is_evaluated:
             say("nmt compare", f"evaluating {folder.path} on {settings.split}")
             evaluate_run(
                 folder,

@@ -29,7 +29,7 @@ from nmt.cli.preparation import Preparation, prepare
 from nmt.cli.train import check_same
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
-from nmt.data.statistics import SideStatistics, leaked
+from nmt.data.statistics import SideStatistics, count_leaks
 from nmt.device import free_memory, subnormals_as_zero
 from nmt.errors import UserError
 from nmt.models import Seq2Seq
@@ -86,7 +86,7 @@ def run(config: DictConfig) -> None:
         ValueError: it would not work; the message says why, and what to change.
     """
     report = Report()
-    RunFolder.claim(str(config.run), resume=config.resume)
+    RunFolder.check_available(str(config.run), resume=config.resume)
     report.tell("versions", versions())
     parts = prepare(config, Processes(), thin=thin)
     if config.resume:
@@ -236,7 +236,7 @@ def note_left_out(report: Report, name: str, pairs: BatchLoader) -> None:
 
 def tell_leaks(report: Report, name: str, train: Dataset, other: Dataset) -> None:
     """Notes what a split has in common with the training split: a score on it would be too good."""
-    pairs, sources = leaked(train, other)
+    pairs, sources = count_leaks(train, other)
     if sources > MANY * len(other):
         report.notes.append(
             f"{sources:,} of the {len(other):,} sources of {name} are in the training split too, {pairs:,} of them "

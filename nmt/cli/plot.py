@@ -12,7 +12,7 @@ from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, typed
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
 from nmt.errors import UserError
-from nmt.report.alignment import SUFFIXES, write_alignment
+from nmt.report.alignment_plot import SUFFIXES, write_alignment
 from nmt.run import RunFolder
 
 
@@ -43,7 +43,7 @@ def run(config: DictConfig) -> None:
     if settings.target is None:
         translation = translator.translate([settings.source], need_attention=True)[0]
     else:
-        translation = translator.force(settings.source, settings.target)
+        translation = translator.force_decode(settings.source, settings.target)
     alignment = translation.alignment(layer=settings.layer)
     if alignment is None:
         raise UserError(f"run={folder.path} is a model without attention: there is nothing to draw")

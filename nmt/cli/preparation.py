@@ -19,7 +19,7 @@ from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
 from nmt.data.tokenizer import Tokenizer
-from nmt.data.tokenizer.training import learn_tokenizer
+from nmt.data.tokenizer.training import train_tokenizer
 from nmt.device import pick_device
 from nmt.evaluation.metrics import bleu
 from nmt.models import Seq2Seq
@@ -121,7 +121,7 @@ def tokenizer_for(config: DictConfig, split: Dataset) -> Tokenizer:
 def learn(settings: DictConfig, split: Dataset) -> Tokenizer:
     """The tokenizer that the group `tokenizer` describes."""
     train = instantiate({key: value for key, value in settings.items() if key != "max_pairs"})
-    return learn_tokenizer(split, train, max_pairs=settings.max_pairs)
+    return train_tokenizer(split, train, max_pairs=settings.max_pairs)
 
 
 def pairs_of(
@@ -146,7 +146,7 @@ def pairs_of(
         seed=config.seed,
         rank=processes.rank,
         num_ranks=processes.size,
-        pinned=model.device.type == "cuda",
+        pin_memory=model.device.type == "cuda",
     )
 
 
@@ -179,5 +179,5 @@ def located(description: Description) -> Description:
     """The corpus's description with its path made absolute, so that other commands find it from any folder."""
     arguments: dict[str, Any] = dict(description["arguments"])
     if arguments.get("path") is not None:
-        arguments["path"] = str(Path(arguments["path"]).resolve())
+        arguments["path"] = str(Path(arguments["path"]).absolute())
     return {**description, "arguments": arguments}

@@ -26,7 +26,7 @@ def run(config: DictConfig) -> None:
     with Processes.join() as processes:
         # All that can be wrong with the settings and the corpus shows before anything is written.
         if processes.is_main:
-            RunFolder.claim(str(config.run), resume=config.resume)
+            RunFolder.check_available(str(config.run), resume=config.resume)
         train(config, prepare(config, processes), processes)
 
 
@@ -39,7 +39,7 @@ def train(config: DictConfig, parts: Preparation, processes: Processes) -> None:
     log = folder.path / "log.txt" if processes.is_main else None
     model, pairs = parts.model, parts.pairs
     with (
-        folder.telling(),
+        folder.with_recovery_hint(),
         Interrupt(alone=processes.size == 1) as interrupt,
         ProgressBar(folder.name, log=log) as bar,
     ):
@@ -94,11 +94,11 @@ def open_folder(config: DictConfig, parts: Preparation) -> tuple[RunFolder, list
     if config.resume:
         check_same(folder, parts.descriptions["model"])
         return folder, differences(folder, config)
-    with folder.telling():
+    with folder.with_recovery_hint():
         parts.tokenizer.save(folder.path)
         write_text(folder.path / "config.yaml", OmegaConf.to_yaml(config))
         for what, description in parts.descriptions.items():  # the model comes last: it makes the folder a run
-            folder.describe(what, description)
+            folder.write_description(what, description)
     return folder, []
 
 

@@ -12,7 +12,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +25,7 @@ from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, typed
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
 from nmt.errors import Failure, UserError
-from nmt.files import replacing, trouble
+from nmt.files import atomic_write, describe_os_error, reading
 from nmt.run import RunFolder
 from nmt.translator import Translation
 
@@ -140,20 +140,10 @@ def open_output(path: Path | None) -> AbstractContextManager[BinaryIO]:
         UserError: the caller has closed standard output.
     """
     if path is not None:
-        return replacing(path)
+        return atomic_write(path)
     if sys.stdout is None:
         raise UserError("standard output is closed: name a file with output=FILE")
     return nullcontext(sys.stdout.buffer)
-
-
-@contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Turns an error of the system inside the block into a `UserError` about the input."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise UserError(f"{name} cannot be read: {reason}") from error
 
 
 def read_lines(source: BinaryIO, warnings: LineWarnings, *, prompt: str) -> Iterator[str]:
@@ -244,4 +234,4 @@ def write_lines(lines: Iterable[str], target: BinaryIO, *, name: str) -> None:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise Failure(f"{name} cannot be written after {number:,} lines: {trouble(error)}") from error
+            raise Failure(f"{name} cannot be written after {number:,} lines: {describe_os_error(error)}") from error

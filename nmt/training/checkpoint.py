@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from nmt.errors import UserError
-from nmt.files import parse_json, replacing
+from nmt.files import atomic_write, parse_json
 from nmt.models.seq2seq import Seq2Seq
 from nmt.run.weights import read_weights
 
@@ -63,7 +63,7 @@ def save_checkpoint(path: Path, progress: Progress, model: Seq2Seq, optimizer: t
     for index, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
     on_cpu = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(save(on_cpu, metadata={"progress": json.dumps(asdict(progress))}))
 
 

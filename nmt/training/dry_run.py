@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nmt.data.batch import Batch, places_of
+from nmt.data.batch import Batch, find_token_indices
 from nmt.data.loader import BatchLoader
 from nmt.device import free_memory, peak_memory
 from nmt.errors import UserError
@@ -229,8 +229,8 @@ def first_rows(batch: Batch, count: int) -> Batch:
     """The first `count` sentences of a batch, as wide as they were in it."""
     names = ("source", "source_mask", "target_input", "target_output", "target_mask")
     tensors = {name: getattr(batch, name)[:count] for name in names}
-    places = places_of(tensors["target_mask"])
-    return replace(batch, **tensors, target_places=places, num_tokens=len(places), rows=batch.rows[:count])
+    places = find_token_indices(tensors["target_mask"])
+    return replace(batch, **tensors, target_indices=places, num_tokens=len(places), indices=batch.indices[:count])
 
 
 def check_gradients(model: Seq2Seq, norms: Mapping[str, float]) -> None:

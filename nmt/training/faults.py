@@ -55,7 +55,7 @@ def save_bad_update(
     sentences = []
     for batch in group:
         share = []
-        for place, row in enumerate(batch.rows):
+        for place, row in enumerate(batch.indices):
             source = batch.source[place][batch.source_mask[place]].tolist()
             target = batch.target_output[place][batch.target_mask[place]].tolist()
             texts = {"source": tokenizer.source_pieces(source), "target": tokenizer.target_pieces(target)}

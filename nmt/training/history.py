@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmt.files import append, flush, write_text, writing
+from nmt.run.history import read_lines
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -27,8 +28,7 @@ class History:
         self.path = path
         self.records = 0
         if path is not None:
-            lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
-            kept = [line for line in lines[:records] if line]
+            kept = read_lines(path)[:records] if path.exists() else []
             write_text(path, "".join(line + "\n" for line in kept))
             self.records = len(kept)
         self._writer: SummaryWriter | None = None

@@ -122,7 +122,7 @@ class Objective(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(
-        self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_places: Tensor
+        self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_indices: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The two sums of `linear_cross_entropy`, of `Batch.tensors`."""
         decoder_outputs = self.model.decoder_outputs(source, source_mask, target_input)  # (B, T, E)
@@ -130,6 +130,6 @@ class Objective(nn.Module):
             decoder_outputs,
             self.model.vocabulary.output,
             target_output,
-            target_places,
+            target_indices,
             label_smoothing=self.label_smoothing,
         )

@@ -149,7 +149,7 @@ def test_a_sample_is_spread_over_the_split(monkeypatch: pytest.MonkeyPatch) -> N
         (["device=cuda"], "device=cuda is not there"),
         (["loader.max_length=1"], "max_length=1 must be at least 2"),
         (["train_split=trian"], "has no split trian"),
-        (["resume=true"], "holds no run to go on with"),
+        (["resume=true"], "holds no run to continue"),
         (["trainer.max_steps=0"], "max_steps=0"),
         (["model.hidden_size=15"], "hidden_size=15"),
     ],

@@ -200,7 +200,8 @@ def test_a_used_folder_is_refused_and_unchanged(
     assert train("trainer.max_steps=2") == 2
     error = capsys.readouterr().err
     assert (
-        error == f"nmt train: run={tmp_path / 'run'} is in use: name another folder, or go on with it by resume=true\n"
+        error
+        == f"nmt train: run={tmp_path / 'run'} is in use: name another folder, or continue its run with resume=true\n"
     )
     assert files(tmp_path / "run") == before
 
@@ -321,7 +322,7 @@ def test_another_model_cannot_go_on(
 
 
 def test_resume_without_a_run(mistake: Callable[..., str]) -> None:
-    assert "holds no run to go on with: leave resume=true out" in mistake("resume=true")
+    assert "holds no run to continue: leave resume=true out" in mistake("resume=true")
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.run import RunFolder
 from nmt.run.registry import Description
 from nmt.run.weights import save_weights
-from nmt.translator import Translation, Translator, clean
+from nmt.translator import Translation, Translator, sanitize
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -215,7 +215,7 @@ def test_any_input_line_gives_one_output_line(
     tokenizer = Tokenizer.load(folder)
     limit = MAX_PIECES if kind == "babbling" else 1024
     for line, value in zip(lines, values, strict=True):  # in order
-        (ids,) = tokenizer.encode_source([clean(line.removesuffix(b"\r").decode("utf-8", "replace"))])
+        (ids,) = tokenizer.encode_source([sanitize(line.removesuffix(b"\r").decode("utf-8", "replace"))])
         pieces = tokenizer.source_pieces([*ids[: limit - 1], tokenizer.eos_id]) if ids else []
         assert value["source_tokens"] == pieces
 

@@ -101,7 +101,7 @@ class Bench:
             seed=1,
             rank=0,
             num_ranks=1,
-            pinned=False,
+            pin_memory=False,
         )
 
     def fit(

@@ -54,7 +54,7 @@ def batch_of(tokenizer: Any, *pairs: tuple[str, str]) -> Batch:
     sources, targets = zip(*pairs, strict=True)
     ids = {"pad_id": tokenizer.pad_id, "bos_id": tokenizer.bos_id, "eos_id": tokenizer.eos_id}
     rows = range(len(pairs))
-    return make_batch(tokenizer.encode_source(sources), tokenizer.encode_target(targets), **ids, rows=rows)
+    return make_batch(tokenizer.encode_source(sources), tokenizer.encode_target(targets), **ids, indices=rows)
 
 
 # One update

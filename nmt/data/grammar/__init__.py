@@ -5,7 +5,7 @@ nominals → writer → sentences, pronouns       what is said: drawn at random,
 corpus                                        the sentences as a corpus with splits
 """
 
-from nmt.data.grammar.corpus import GrammarCorpus, generate, pharaoh
+from nmt.data.grammar.corpus import GrammarCorpus, generate_pairs, pharaoh
 from nmt.data.grammar.phrases import Antecedent, GrammarPair, words
 
-__all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate", "pharaoh", "words"]
+__all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate_pairs", "pharaoh", "words"]

@@ -23,7 +23,7 @@ from nmt.data.grammar.phrases import Antecedent, GrammarPair, words
 from nmt.data.grammar.sentences import SentenceWriter
 from nmt.errors import UserError
 
-__all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate", "pharaoh", "words"]
+__all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate_pairs", "pharaoh", "words"]
 
 LONGEST = 17
 """The most words, counted as `words` does, that either side of a pair outside test_long has."""
@@ -35,7 +35,7 @@ MOST_PAIRS, MOST_LONG_PAIRS = 1_000_000, 100_000
 """How many different pairs the grammar is known to serve: in train, val and test together, and in test_long."""
 
 
-def generate(seed: int, *, long: bool = False) -> Iterator[GrammarPair]:
+def generate_pairs(seed: int, *, long: bool = False) -> Iterator[GrammarPair]:
     """English-to-German pairs without end; the same `seed` gives the same ones everywhere, and some come twice.
 
     Neither side has more than `LONGEST` words; with `long`, both have more than that, and at most `LONGEST_OF_ALL`.
@@ -155,8 +155,8 @@ class GrammarCorpus(Corpus):
     def _pairs(self) -> dict[str, list[GrammarPair]]:
         """All splits, English to German."""
         taken: set[str] = set()
-        everyday = generate(self.seed)
-        splits = {"test_long": _different(generate(self.seed, long=True), self._sizes["test_long"], taken)}
+        everyday = generate_pairs(self.seed)
+        splits = {"test_long": _different(generate_pairs(self.seed, long=True), self._sizes["test_long"], taken)}
         for name in ("test", "val", "train"):
             splits[name] = _different(everyday, self._sizes[name], taken)
         return splits

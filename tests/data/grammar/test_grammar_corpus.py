@@ -6,19 +6,21 @@ import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from nmt.data.grammar import GrammarCorpus, GrammarPair, generate, pharaoh, words
+from nmt.data.grammar import GrammarCorpus, GrammarPair, generate_pairs, pharaoh, words
 from nmt.data.grammar.corpus import LONGEST
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SIZES = {"train_size": 2000, "val_size": 100, "test_size": 100, "test_long_size": 50}
 
 
-def corpus(**changes: object) -> GrammarCorpus:
-    return GrammarCorpus(**{"source": "en", "target": "de", "seed": 1, **SIZES, **changes})
+def corpus(**changes: Any) -> GrammarCorpus:
+    arguments: dict[str, Any] = {"source": "en", "target": "de", "seed": 1, **SIZES}
+    return GrammarCorpus(**(arguments | changes))
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +72,13 @@ def test_another_seed_gives_other_sentences(english: GrammarCorpus) -> None:
 
 def test_sentences_are_the_same_in_every_process() -> None:
     program = (
-        "from itertools import islice; from nmt.data.grammar import generate; import hashlib\n"
-        "pairs = [*islice(generate(3), 300), *islice(generate(3, long=True), 20)]\n"
+        "from itertools import islice; from nmt.data.grammar import generate_pairs; import hashlib\n"
+        "pairs = [*islice(generate_pairs(3), 300), *islice(generate_pairs(3, long=True), 20)]\n"
         "print(hashlib.sha256(repr(pairs).encode()).hexdigest())"
     )
-    here = hashlib.sha256(repr([*islice(generate(3), 300), *islice(generate(3, long=True), 20)]).encode()).hexdigest()
+    here = hashlib.sha256(
+        repr([*islice(generate_pairs(3), 300), *islice(generate_pairs(3, long=True), 20)]).encode()
+    ).hexdigest()
     for seed in ("0", "4711"):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         run = subprocess.run(
@@ -84,7 +88,9 @@ def test_sentences_are_the_same_in_every_process() -> None:
 
 
 def test_writing_sentences_needs_no_torch() -> None:
-    program = "import sys, nmt.data.grammar as grammar; next(grammar.generate(1))\nprint(*{'torch'} & {*sys.modules})"
+    program = (
+        "import sys, nmt.data.grammar as grammar; next(grammar.generate_pairs(1))\nprint(*{'torch'} & {*sys.modules})"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
@@ -214,7 +220,7 @@ def gender(noun: str) -> str:
 
 def test_pronouns_agree_with_their_nouns() -> None:
     seen = {"m": 0, "f": 0, "n": 0, "plural": 0}
-    for pair in islice(generate(9), 4000):
+    for pair in islice(generate_pairs(9), 4000):
         if pair.antecedent is None:
             continue
         source, target = words(pair.source.lower()), words(pair.target.lower())
@@ -235,7 +241,7 @@ def test_pronouns_agree_with_their_nouns() -> None:
 def test_only_the_adjective_tells_what_it_stands_for() -> None:
     """The same two nouns, the pronoun once for the first and once for the second."""
     first_or_second = {True: 0, False: 0}
-    for pair in islice(generate(9), 3000):
+    for pair in islice(generate_pairs(9), 3000):
         source = words(pair.source)
         if pair.antecedent and source[-5:-3] == ["it", "was"] and "cross" in source:
             first_or_second[pair.antecedent.source_noun < source.index("cross")] += 1
