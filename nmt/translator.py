@@ -192,8 +192,8 @@ class Translator:
             longest = len(sources[by_length[0]]) + 1  # with `eos`
             batch_size = max(1, self.batch_tokens // longest)
             indices, by_length = by_length[:batch_size], by_length[batch_size:]
-            found = self._find_hypotheses([sources[index] for index in indices], n_best, need_attention)
-            for index, hypotheses in zip(indices, found, strict=True):
+            n_best_lists = self._find_hypotheses([sources[index] for index in indices], n_best, need_attention)
+            for index, hypotheses in zip(indices, n_best_lists, strict=True):
                 results[index] = [self._to_translation(sources[index], hypothesis) for hypothesis in hypotheses]
         return results
 
@@ -247,10 +247,14 @@ class Translator:
         return self._to_translation(source_ids, Hypothesis(tokens, log_probability, log_probability, weights))
 
     def _find_hypotheses(self, sources: list[list[int]], n_best: int, need_attention: bool) -> list[list[Hypothesis]]:
-        """Searches translations of one batch of source ids without `eos`."""
+        """Translates one batch of source ids (without `eos`): the n best hypotheses of each sentence.
+
+        Raises:
+            UserError: a sentence has no hypothesis, since the model's scores are not finite.
+        """
         tokenizer, device = self.tokenizer, self.model.device
         source, source_mask = pad(sources, tokenizer.pad_id, last=tokenizer.eos_id)  # (B, S)
-        found = self.search(
+        n_best_lists = self.search(
             self.model,
             source.to(device),
             source_mask.to(device),
@@ -260,9 +264,9 @@ class Translator:
             n_best=n_best,
             need_attention=need_attention,
         )
-        if not all(found):
+        if not all(n_best_lists):  # a list is empty if every score is NaN
             raise UserError("no translation was found, since the model's scores are not finite numbers: train it again")
-        return found
+        return n_best_lists
 
     def _to_translation(self, source_ids: list[int], hypothesis: Hypothesis) -> Translation:
         return Translation(

@@ -71,8 +71,8 @@ def choose_samples(sources: Sequence[str]) -> list[int]:
     """The indices of NUM_SAMPLES sentences, spread evenly from short to long; the same for every system."""
     by_length = sorted((len(source.split()), index) for index, source in enumerate(sources) if source.strip())
     count = min(NUM_SAMPLES, len(by_length))
-    # Cut the sorted sentences into `count` equal parts, and take the middle of each.
-    return sorted(by_length[(2 * part + 1) * len(by_length) // (2 * count)][1] for part in range(count))
+    # Cut the sorted sentences into `count` segments of equal size, and take the middle of each.
+    return sorted(by_length[(2 * segment + 1) * len(by_length) // (2 * count)][1] for segment in range(count))
 
 
 def translate_split(
@@ -85,8 +85,8 @@ def translate_split(
     others = sorted(set(range(len(sources))) - set(need_attention))
     translations: dict[int, Translation] = {}
     for indices, attention in ((need_attention, True), (others, False)):
-        found = translator.translate([sources[index] for index in indices], need_attention=attention)
-        translations.update(zip(indices, found, strict=True))
+        lines = [sources[index] for index in indices]
+        translations.update(zip(indices, translator.translate(lines, need_attention=attention), strict=True))
     return [translations[index] for index in range(len(sources))]
 
 

@@ -95,15 +95,15 @@ def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
         UserError: the BLEU that an evaluation states is not the BLEU of the hypotheses beside it.
     """
     baseline, first = runs[0].name, runs[0].evaluation
-    tested = paired_bootstrap({run.name: run.hypotheses for run in runs}, runs[0].references, baseline=baseline)
+    significance = paired_bootstrap({run.name: run.hypotheses for run in runs}, runs[0].references, baseline=baseline)
     for run in runs:
-        stated, computed = run.evaluation.metrics.bleu.score, tested[run.name].bleu
+        stated, computed = run.evaluation.metrics.bleu.score, significance[run.name].bleu
         if abs(stated - computed) > MAX_BLEU_DEVIATION:
             raise UserError(
                 f"{run.folder}: evaluation/{split}.json says BLEU {stated:.2f}, but {split}.hyp.txt scores "
                 f"{computed:.2f}: call `nmt evaluate run={run.folder} split={split}` again"
             )
-    systems = [_system(run, tested[run.name]) for run in runs]
+    systems = [_system(run, significance[run.name]) for run in runs]
     return Comparison(
         split=split,
         source=first.source,

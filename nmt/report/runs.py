@@ -52,7 +52,7 @@ def read_runs(folders: Sequence[Path], *, split: str) -> list[EvaluatedRun]:
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:
-    """The name of each run: the end of its path, as many folders of it as tell it apart from the other runs.
+    """The name of each run: the shortest end of its path that no other run shares.
 
     Raises:
         UserError: a folder is listed twice.

@@ -183,7 +183,7 @@ GLOSSARY = [
     (
         "95 % interval",
         "if a thousand new test sets are drawn from the sentences of this one, the BLEU of 95 % of them lies in this "
-        "interval, with their mean in its middle. A smaller test set makes it wider.",
+        "interval. It is written as their mean ± half its width. A smaller test set makes it wider.",
     ),
     (
         "p",

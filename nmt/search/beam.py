@@ -4,7 +4,7 @@
     for length = 1, 2, …:
         log p = log_softmax(model.step(tokens, state, memory))
         for each sentence:
-            keep the best of the K · V continuations of its K hypotheses, as many as it has free slots
+            of the K · V continuations of its K hypotheses, keep the best, one for each free slot
             a hypothesis that now ends with eos is finished: note its score; its slot stays taken
             if no unfinished hypothesis can still reach the n best: the sentence is finished
         stop if all sentences are finished; from time to time, remove the finished ones from the batch
@@ -177,8 +177,8 @@ class BeamSearch:
             penalty = self.length_penalty(float(length))
             step = beam.extend(log_probabilities, output.attention_weights, eos_id, penalty)
             steps.append(step)
-            # 3. Which sentences are finished. This is the only value that the host reads from the device in a step: a
-            # GPU runs behind the host, and idles whenever the host has to wait for a value before it can go on.
+            # 3. Which sentences are finished. The host reads nothing else from the device in a step: while it waits for
+            # a value, it cannot queue the next operations, and the GPU becomes idle.
             finished = beam.finished().tolist()
             if all(finished):
                 break

@@ -30,7 +30,7 @@ class Search(Protocol):
 
         Args:
             model: in evaluation mode.
-            source: (B, S) ids; each sentence ends with `eos` and is padded behind it.
+            source: (B, S) ids; each sentence ends with `eos`, followed by padding.
             source_mask: (B, S), True = a real token.
             bos_id: id that the decoder reads before the first token.
             eos_id: id that ends a translation.

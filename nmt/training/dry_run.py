@@ -20,7 +20,8 @@ from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.distributed import Processes
 from nmt.training.schedule import Schedule
-from nmt.training.trainer import Trainer
+from nmt.training.settings import TrainerSettings
+from nmt.training.update import Updater
 
 NUM_STEPS = 150
 """At most so many on the sentences that are learned by heart."""
@@ -94,7 +95,7 @@ class DryRun:
         clock: tells seconds.
     """
 
-    settings: Trainer
+    settings: TrainerSettings
     model: Seq2Seq
     optimizer: torch.optim.Optimizer
     schedule: Schedule
@@ -102,7 +103,7 @@ class DryRun:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self.updater = self.settings.updater(self.model, self.optimizer, processes=Processes())
+        self.updater = Updater.from_settings(self.settings, self.model, self.optimizer, processes=Processes())
 
     def largest(self) -> Batch:
         """The batch of the first epoch with the most positions, padding included."""
@@ -201,9 +202,9 @@ class DryRun:
             Failure: the memory ran out.
         """
         first = not self.optimizer.state
-        outcome = self.updater.update([batch], rate=rate, step=1).read()
+        outcome = self.updater.update([batch], rate=rate, step=1).result()
         if first:
-            check_gradients(self.model, outcome.norms)
+            check_gradients(self.model, outcome.gradient_norms)
         return outcome.nll / batch.num_tokens
 
     def _activations(self, batch: Batch) -> int:

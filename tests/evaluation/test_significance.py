@@ -19,8 +19,8 @@ REFERENCES = [" ".join(draw.choices(WORDS, k=draw.randint(6, 14))) + "." for _ i
 
 def damage(share: float, seed: int) -> list[str]:
     """The references with a share of their words replaced."""
-    own_draw = random.Random(seed)
-    return [" ".join("x" if own_draw.random() < share else word for word in line.split()) for line in REFERENCES]
+    generator = random.Random(seed)
+    return [" ".join("x" if generator.random() < share else word for word in line.split()) for line in REFERENCES]
 
 
 BASELINE = damage(0.3, seed=1)

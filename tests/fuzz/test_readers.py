@@ -28,7 +28,7 @@ from nmt import search as searches
 from nmt.cli.shell.commands import COMMANDS
 from nmt.cli.shell.configuration import conf_folder, hydra_initialized
 from nmt.cli.shell.overrides import configure
-from nmt.cli.train import differences
+from nmt.cli.training.resume import changed_settings
 from nmt.data.corpus import FilesCorpus
 from nmt.data.readers import find_splits, read_split
 from nmt.data.tokenizer import Tokenizer
@@ -186,7 +186,7 @@ def stepped(model: Seq2Seq) -> tuple[Progress, Seq2Seq, torch.optim.Optimizer]:
     """The state of a run after one update."""
     optimizer = torch.optim.Adam(model.parameters())
     update(model, optimizer)
-    return Progress(step=7, window={"nll": 1.0, "num_tokens": 3}), model, optimizer
+    return Progress(step=7, loss_meter=LossMeter(nll=1.0, num_tokens=3)), model, optimizer
 
 
 def update(model: Seq2Seq, optimizer: torch.optim.Optimizer) -> None:
@@ -334,8 +334,8 @@ def test_safetensors(runs: list[RunFolder], name: str, outcome: Outcome) -> None
         optimizer = torch.optim.Adam(model.parameters())
         progress, tensors = read_checkpoint(run.last)
         restore(tensors, run.last, model, optimizer)
-        LossMeter(progress.window)
-        History(run.path / "other.jsonl", tensorboard=None, records=progress.records, last_step=progress.step)
+        history = History(run.path / "other.jsonl", tensorboard=None)
+        history.start(num_records=progress.num_records, last_step=progress.step)
         update(model, optimizer)
 
     @fuzz
@@ -361,7 +361,7 @@ def test_config_yaml(runs: list[RunFolder], outcome: Outcome) -> None:
     run = runs[0]
     path = run.path / "config.yaml"
     valid = path.read_bytes()
-    now = OmegaConf.create({"seed": 1, "model": {"_target_": "a"}})
+    now = OmegaConf.to_yaml(OmegaConf.create({"seed": 1, "model": {"_target_": "a"}}))
     odd = st.sampled_from([
         b"a: &a {b: 1}\nc: *a\n", b"!!python/object/apply:os.system ['true']\n", b"2020-99-99\n", b"!!int x\n",
         b"? [a]\n", b"{" * 5000, b"- " * 5000, b"seed: 0x\n", b"x: 1e999\n", b"<<: 1\n", b"!!binary x\n",
@@ -372,7 +372,7 @@ def test_config_yaml(runs: list[RunFolder], outcome: Outcome) -> None:
     @given(damages, st.lists(st.tuples(st.just("insert"), positions, positions, odd), max_size=2))
     def check(damage: Any, inserted: Any) -> None:
         path.write_bytes(damaged(damaged(valid, damage), inserted))
-        outcome(lambda: differences(run, now), str(path))
+        outcome(lambda: changed_settings(path, now), str(path))
 
     check()
 

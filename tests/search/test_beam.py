@@ -90,14 +90,16 @@ def run(
 
 
 @torch.no_grad()
-def log_probabilities(model: Seq2Seq, sentence: list[int], translations: Iterable[Tokens]) -> list[float]:
-    """log p(tokens | source) of each translation, by teacher forcing, token by token."""
-    results = []
-    for tokens in translations:
-        logits = model(*make_batch([sentence]), torch.tensor([[BOS, *tokens[:-1]]]))[0]  # (T, V)
-        table = logits.log_softmax(-1).tolist()
-        results.append(sum(table[position][token] for position, token in enumerate(tokens)))
-    return results
+def log_probabilities(model: Seq2Seq, sentence: list[int], translations: Sequence[Tokens]) -> list[float]:
+    """log p(tokens | source) of each translation, by teacher forcing, in one batch for each length."""
+    results: dict[Tokens, float] = {}
+    for length in {len(tokens) for tokens in translations}:
+        same_length = [tokens for tokens in translations if len(tokens) == length]
+        target_input = torch.tensor([[BOS, *tokens[:-1]] for tokens in same_length])  # (N, T)
+        logits = model(*make_batch([sentence] * len(same_length)), target_input)  # (N, T, V)
+        for tokens, table in zip(same_length, logits.log_softmax(-1).tolist(), strict=True):
+            results[tokens] = sum(table[position][token] for position, token in enumerate(tokens))
+    return [results[tokens] for tokens in translations]
 
 
 def never_end(model: Seq2Seq) -> None:
@@ -127,11 +129,9 @@ def plain_beam_search(
     unfinished: list[Tokens] = [()]
     finished: list[tuple[Tokens, float]] = []
     for length in range(1, limit + 1):
-        continued = []
-        for words in unfinished:
-            for token in [EOS] if length == limit else [EOS, *WORDS]:
-                tokens = (*words, token)
-                continued.append((tokens, log_probabilities(model, sentence, [tokens])[0]))
+        next_tokens = [EOS] if length == limit else [EOS, *WORDS]
+        candidates = [(*words, token) for words in unfinished for token in next_tokens]
+        continued = list(zip(candidates, log_probabilities(model, sentence, candidates), strict=True))
         continued.sort(key=lambda item: -item[1])
         kept = continued[: beam_size - len(finished)]  # a finished hypothesis keeps its slot
         finished += [item for item in kept if item[0][-1] == EOS]

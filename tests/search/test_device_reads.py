@@ -121,6 +121,7 @@ def test_the_host_reads_once_per_step(model: Seq2Seq, monkeypatch: pytest.Monkey
         lambda rows: rows.unique(),
     ],
 )
+@pytest.mark.parametrize("architecture", ["lstm"], indirect=True)
 def test_a_further_read_is_noticed(
     model: Seq2Seq, monkeypatch: pytest.MonkeyPatch, read: Callable[[Tensor], object]
 ) -> None:

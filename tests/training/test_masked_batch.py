@@ -10,7 +10,7 @@ from nmt.training.loss import Objective
 
 @pytest.mark.parametrize("name", ["LuongLSTM", "Transformer"])
 def test_a_batch_without_targets_has_zero_loss_and_gradients(name: str, bench: Any) -> None:
-    batch: Batch = mask_all_targets(next(bench.make_pairs().epoch(0, start=0)))
+    batch: Batch = mask_all_targets(next(bench.make_loader().epoch(0, start=0)))
     model = bench.make_model(name, dropout=0.0, seed=1)
     loss, nll = Objective(model, label_smoothing=0.1)(*batch.tensors)
     assert loss.item() == nll.item() == 0

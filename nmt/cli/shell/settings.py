@@ -60,8 +60,7 @@ class Component(msgspec.Struct, frozen=True, tag=True):
 
     def description(self) -> dict[str, Any]:
         """The component as the run folder stores it: the class by its name only, nested components likewise."""
-        description: dict[str, Any] = _describe({"_target_": self.target, **self.arguments})
-        return description
+        return _describe({"_target_": self.target, **self.arguments})
 
 
 class RunChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True):
@@ -205,3 +204,34 @@ def _describe(value: Any) -> Any:
     if "_target_" not in value:
         return arguments
     return {"class": value["_target_"].rpartition(".")[2], "arguments": arguments}
+
+
+_PLAIN_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a group of keys",
+    "null": "null",
+}
+"""msgspec's names of types, and ours."""
+
+
+def _plain_message(message: str, values: dict[str, Any]) -> str:
+    """A message of msgspec for users.
+
+    "Expected `int | null`, got `str` - at `$.trainer.max_steps`" becomes
+    "trainer.max_steps=many must be a whole number or null".
+    """
+    message, _, path = message.partition(" - at `$.")
+    path = path.rstrip("`")
+    if (wrong_type := re.fullmatch(r"Expected `(.+)`, got `.+`", message)) and "[" not in path:
+        value: Any = values
+        for key in path.split("."):
+            value = value[key]
+        allowed = " or ".join(_PLAIN_TYPES.get(name, name) for name in wrong_type[1].split(" | "))
+        return f"{path}={value} must be {allowed}"
+    # A check of the settings names the key that it refuses; here the group's name is put in front of it.
+    separator = "." if re.match(r"\w+=", message) else ": "
+    return f"{path}{separator}{message}" if path else message
