@@ -263,15 +263,6 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path} is damaged: {error}") from None
 
 
-def read_json(path: Path) -> Any:
-    """Returns the JSON value in a file. Raises UserError if the file cannot be read, or is not JSON in UTF-8."""
-    text = read_text(path)
-    try:
-        return parse_json(text)
-    except UserError as error:
-        raise UserError(f"{path} is damaged: {error}") from None
-
-
 def parse_json(text: str) -> Any:
     """Returns the JSON value of `text`. Raises UserError if it is not JSON, or is nested too deeply."""
     try:

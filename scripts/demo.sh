@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The whole story on the built-in corpus, from an empty machine: sets up .venv, then `nmt demo`, which names its report.
+# Runs the demonstration on the built-in corpus, from an empty machine: creates .venv, then calls `nmt demo`, which
+# prints the path of its report.
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 set_up
 exec .venv/bin/nmt demo "$@"

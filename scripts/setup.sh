@@ -1,5 +1,5 @@
-# Sourced by demo.sh and test.sh: goes to the project's root and makes .venv there, with the project in it.
-# It is made once; a change of pyproject.toml or constraints.txt renews it.
+# Sourced by demo.sh and test.sh: changes to the project's root and defines set_up, which creates .venv there and
+# installs the project into it. It installs once, and again after pyproject.toml or constraints.txt has changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,7 +15,8 @@ find_python() {
     return 1
 }
 
-# set_up [EXTRA]: what runs the project, or with EXTRA=dev what tests it as well.
+# set_up [EXTRA]: installs the packages that run the project; with EXTRA=dev also those that test it.
+# .venv/installed[-EXTRA] holds the checksum of the two files at the last installation.
 set_up() {
     local extra=${1:-} wanted stamp python
     wanted=$(cat pyproject.toml constraints.txt | cksum)
@@ -26,13 +27,13 @@ set_up() {
     done
     if [ ! -x .venv/bin/pip ]; then
         python=$(find_python)
-        echo "Making .venv with $("$python" --version)" >&2
+        echo "Creating .venv with $("$python" --version)" >&2
         "$python" -m venv .venv >/dev/null || {
-            echo "$python -m venv failed; on Debian and Ubuntu it comes with: apt install python3-venv" >&2
+            echo "$python -m venv failed; on Debian and Ubuntu, install it with: apt install python3-venv" >&2
             return 1
         }
     fi
-    echo "Installing nmt and what it needs into .venv (minutes, the first time)" >&2
+    echo "Installing nmt and its dependencies into .venv (takes minutes the first time)" >&2
     .venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".${extra:+[$extra]}"
     echo "$wanted" >".venv/installed${extra:+-$extra}"
 }

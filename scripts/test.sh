@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Everything that must hold: style, types, tests. What is given here goes to pytest: scripts/test.sh -k beam
+# Checks style and types and runs the tests. Arguments go to pytest: scripts/test.sh -k beam
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 set_up dev
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # two workers share the cores, torch's threads would fight over them
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # the two pytest workers share the cores; more torch threads would compete
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-exec .venv/bin/pytest -n 2 "$@"
+exec .venv/bin/pytest -n 2 --dist worksteal "$@"

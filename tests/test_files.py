@@ -20,9 +20,10 @@ from nmt.files import (
     is_partial,
     is_stream,
     make_folder,
+    parse_json,
     read_bytes,
-    read_json,
     read_record,
+    read_text,
     reading,
     remove_partials,
     write_json,
@@ -84,22 +85,26 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path, mask: int, mode: 
 def test_json_comes_back_as_it_was_written(tmp_path: Path) -> None:
     value = {"ä": [1, 2.5, None, "\u2028"], "b": {}}
     write_json(tmp_path / "value.json", value)
-    assert read_json(tmp_path / "value.json") == value
+    assert parse_json(read_text(tmp_path / "value.json")) == value
     assert "ä" in (tmp_path / "value.json").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("content", [b"", b'{"a": 1', b'{"a": "\xff"}'])
-def test_damaged_json_is_a_user_error_in_one_line(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "value.json"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=r"value\.json is damaged") as caught:
-        read_json(path)
+@pytest.mark.parametrize("text", ["", '{"a": 1', "[" * 100_000, '{"a":' * 100_000, '{"a": ' + "9" * 10_000 + "}"])
+def test_text_that_is_not_json_is_a_user_error_in_one_line(text: str) -> None:
+    with pytest.raises(UserError, match=r"it is not JSON|nested too deeply") as caught:
+        parse_json(text)
     assert "\n" not in str(caught.value)
 
 
-def test_missing_json_names_its_folder(tmp_path: Path) -> None:
+def test_a_missing_file_names_its_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"value\.json is missing: is {tmp_path} a complete run folder"):
-        read_json(tmp_path / "value.json")
+        read_text(tmp_path / "value.json")
+
+
+def test_text_that_is_not_utf8_is_a_user_error(tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"a\xff")
+    with pytest.raises(UserError, match="text is damaged: 'utf-8' codec can't decode byte 0xff"):
+        read_text(tmp_path / "text")
 
 
 # Errors of the system
@@ -320,13 +325,6 @@ def test_only_regular_files_up_to_a_maximum_size_are_read(tmp_path: Path, monkey
             read_bytes(tmp_path / name)
     (tmp_path / "file").write_bytes(b"x" * 10)
     assert read_bytes(tmp_path / "file") == b"x" * 10
-
-
-@pytest.mark.parametrize("content", ["[" * 100_000, '{"a":' * 100_000, '{"a": ' + "9" * 10_000 + "}"])
-def test_json_that_would_break_the_parser_is_a_user_error(tmp_path: Path, content: str) -> None:
-    (tmp_path / "value.json").write_text(content)
-    with pytest.raises(UserError, match=r"value\.json is damaged"):
-        read_json(tmp_path / "value.json")
 
 
 def test_an_error_without_a_number_is_quoted() -> None:

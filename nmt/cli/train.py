@@ -57,8 +57,10 @@ def run(config: DictConfig) -> None:
                 processes=processes,
                 seed=settings.seed,
             )
+            trainer = Trainer(settings.trainer, parts)
+            trainer.resume()
             introduce(settings, prepared, parts, changes)
-            progress = Trainer(settings.trainer, parts).fit()
+            progress = trainer.fit()
             if progress.best_score is not None:
                 bar.print(f"best validation BLEU {progress.best_score:.2f}; the run is in {folder.path}")
             history.close()

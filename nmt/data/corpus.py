@@ -81,10 +81,7 @@ class FilesCorpus(Corpus):
         return sort_splits(find_splits(self.path, source=self.source, target=self.target))
 
     def split(self, name: str) -> datasets.Dataset:
-        splits = find_splits(self.path, source=self.source, target=self.target)
-        if name not in splits:
-            raise UserError(self._explain_missing(name, sort_splits(splits)))
-        paths = splits[name]
+        paths = self._find_files(name)
         # Always read and hash the files: a cache keyed by name and time could silently return old text.
         key = content_key(paths)
         try:
@@ -106,8 +103,13 @@ class FilesCorpus(Corpus):
             raise
 
     def repairs(self, name: str) -> list[str]:
-        paths = find_splits(self.path, source=self.source, target=self.target)[name]
-        return [repairs for path in paths if (repairs := describe_repairs(path)) is not None]
+        return [repairs for path in self._find_files(name) if (repairs := describe_repairs(path)) is not None]
+
+    def _find_files(self, name: str) -> tuple[Path, ...]:
+        splits = find_splits(self.path, source=self.source, target=self.target)
+        if name not in splits:
+            raise UserError(self._explain_missing(name, sort_splits(splits)))
+        return splits[name]
 
     def _explain_missing(self, name: str, splits: list[str]) -> str:
         """Why there is no split `name`, as far as the file names tell."""

@@ -133,11 +133,22 @@ class HubCorpus(Corpus):
         if num_missing := data.null_count:
             raise UserError(f"{self._location}: {num_missing} rows of the split {name} have no {language}")
         try:
-            data.validate(full=True)  # .parquet files are read without checking their text
-        except pyarrow.ArrowInvalid as error:
+            data.validate(full=True)  # the library reads .parquet and .jsonl files without checking their encoding
+        except pyarrow.ArrowInvalid:
+            row = _find_invalid_row(data)
             raise UserError(
-                f"{self._location}: the column {language} of the split {name} is not valid UTF-8 ({error})"
+                f"{self._location}: row {row} of the split {name} is not valid UTF-8 in the column {language}"
             ) from None
+
+
+def _find_invalid_row(column: pyarrow.ChunkedArray) -> int:
+    """The number, from 1, of the first text that is not valid UTF-8; 0 if there is none."""
+    for number, text in enumerate(column, start=1):
+        try:
+            text.as_py()
+        except UnicodeDecodeError:
+            return number
+    return 0
 
 
 def _has_line_ends(table: datasets.Dataset, side: str) -> bool:

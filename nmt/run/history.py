@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from nmt.errors import UserError
-from nmt.files import parse_json, read_text
+from nmt.files import parse_json, read_bytes
 from nmt.run.format import MAX_NUMBER, Count
 
 MAX_QUANTITY = 1e30
@@ -111,9 +111,11 @@ def read_history(path: Path) -> RunHistory:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Returns the complete lines of history.jsonl. A killed process may leave half a line at the end: it is dropped.
+    """Returns the complete lines of history.jsonl, without half a line that a killed process may have left at the end.
+
+    Bytes that are not UTF-8, which a crash of the machine may leave, become U+FFFD: a run can be resumed nevertheless.
 
     Raises:
-        UserError: the file is missing, cannot be read, or is not UTF-8.
+        UserError: the file is missing, or cannot be read.
     """
-    return read_text(path).split("\n")[:-1]
+    return read_bytes(path).decode("utf-8", errors="replace").split("\n")[:-1]

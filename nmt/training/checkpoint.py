@@ -7,7 +7,6 @@ of the update (see `Trainer`), so the progress determines them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import torch
@@ -18,12 +17,10 @@ from torch import Tensor
 from nmt.errors import UserError
 from nmt.files import atomic_write
 from nmt.models.seq2seq import Seq2Seq
+from nmt.run.format import Count
 from nmt.run.weights import read_weights
 from nmt.training.loss_meter import LossMeter
 from nmt.training.schedule import ScheduleState
-
-Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-"""A number that JSON represents exactly."""
 
 
 class Progress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

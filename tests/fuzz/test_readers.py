@@ -390,7 +390,9 @@ RECORDS = [
 
 def resume(run: RunFolder) -> None:
     """Opens the history as a resumed run does, which keeps the records up to its checkpoint."""
-    History(run.history, tensorboard=None, records=2, last_step=15).record({"kind": "train", "step": 16})
+    history = History(run.history, tensorboard=None)
+    history.start(num_records=2, last_step=15)
+    history.record({"kind": "train", "step": 16})
 
 
 def test_history_jsonl(tmp_path: Path, outcome: Outcome) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from nmt.errors import UserError
 from nmt.evaluation import metrics
-from nmt.files import read_json
 from nmt.report.comparison import compare
 from nmt.run.format import FORMAT
 
@@ -88,6 +87,10 @@ def out(unchanged_runs: list[Path], tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module")
 def page(out: Path) -> Page:
     return Page((out / "report.html").read_text(encoding="utf-8"))
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_evaluation(run: Path) -> dict[str, Any]:

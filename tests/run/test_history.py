@@ -83,11 +83,15 @@ def test_damage_is_named_by_its_line(path: Path, line: str) -> None:
         read_history(path)
 
 
-def test_a_history_that_is_missing_or_no_text_is_named(path: Path) -> None:
+def test_a_missing_history_is_named(path: Path) -> None:
     with pytest.raises(UserError, match=r"history\.jsonl is missing"):
         read_history(path)
-    path.write_bytes(b"\xff\n")
-    with pytest.raises(UserError, match=r"history\.jsonl is damaged"):
+
+
+def test_bytes_that_are_not_utf8_damage_their_line_only(path: Path) -> None:
+    path.write_bytes(json.dumps(train(10)).encode() + b"\n\xff\x00\n")
+    assert read_lines(path)[0] == json.dumps(train(10))
+    with pytest.raises(UserError, match=r"history\.jsonl, line 2, is damaged"):
         read_history(path)
 
 

@@ -171,7 +171,9 @@ class Bench:
                 processes=Processes(),
                 seed=1,
             )
-            return Trainer(TrainerSettings(**(SETTINGS | settings)), parts).fit()
+            trainer = Trainer(TrainerSettings(**(SETTINGS | settings)), parts)
+            trainer.resume()
+            return trainer.fit()
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
         """The records of the history: all, or those of one kind."""

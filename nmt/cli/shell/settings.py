@@ -107,8 +107,13 @@ def _prepare(key: str, value: Any, field_type: Any) -> Any:
             )
         return {"type": changes.__name__, **value}
     if isinstance(value, int | float) and type(value) not in types and (str in types or Path in types):
-        return str(value).lower() if isinstance(value, bool) else str(value)  # split=2016 is a name
+        return _to_text(value)  # split=2016 is a name
     return value
+
+
+def _to_text(value: Any) -> str:
+    """A value as YAML writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _convert_path(field_type: type, value: Any) -> Any:
@@ -127,13 +132,17 @@ def _explain(message: str, values: dict[str, Any]) -> str:
     if match := re.fullmatch(r"Expected `(.+)`, got `(.+)`", problem):
         allowed = " or ".join(TYPE_NAMES.get(name, name) for name in match[1].split(" | "))
         value = _look_up(key, values)
-        given = TYPE_NAMES.get(match[2], match[2]) if value is None or isinstance(value, dict | list) else str(value)
-        return f"{key}: must be {allowed}, not {given.lower() if isinstance(value, bool) else given}"
+        if value is None or isinstance(value, dict | list):
+            given = TYPE_NAMES.get(match[2], match[2])
+        else:
+            given = _to_text(value)
+        return f"{key}: must be {allowed}, not {given}"
     if match := re.fullmatch(r"Object contains unknown field `(.+)`", problem):
         return f"{prefix}{match[1]}: no such key"
     if match := re.fullmatch(r"Object missing required field `(.+)`", problem):
         return f"{prefix}{match[1]}=… is required"
-    return f"{key}: {problem}" if key else problem
+    # A check in a Struct: "max_steps=0 must be at least 1" names its own key.
+    return f"{prefix}{problem}" if re.match(r"\w+=", problem) or not key else f"{key}: {problem}"
 
 
 def _look_up(key: str, values: Any) -> Any:
@@ -204,34 +213,3 @@ def _describe(value: Any) -> Any:
     if "_target_" not in value:
         return arguments
     return {"class": value["_target_"].rpartition(".")[2], "arguments": arguments}
-
-
-_PLAIN_TYPES = {
-    "int": "a whole number",
-    "float": "a number",
-    "str": "text",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "a group of keys",
-    "null": "null",
-}
-"""msgspec's names of types, and ours."""
-
-
-def _plain_message(message: str, values: dict[str, Any]) -> str:
-    """A message of msgspec for users.
-
-    "Expected `int | null`, got `str` - at `$.trainer.max_steps`" becomes
-    "trainer.max_steps=many must be a whole number or null".
-    """
-    message, _, path = message.partition(" - at `$.")
-    path = path.rstrip("`")
-    if (wrong_type := re.fullmatch(r"Expected `(.+)`, got `.+`", message)) and "[" not in path:
-        value: Any = values
-        for key in path.split("."):
-            value = value[key]
-        allowed = " or ".join(_PLAIN_TYPES.get(name, name) for name in wrong_type[1].split(" | "))
-        return f"{path}={value} must be {allowed}"
-    # A check of the settings names the key that it refuses; here the group's name is put in front of it.
-    separator = "." if re.match(r"\w+=", message) else ": "
-    return f"{path}{separator}{message}" if path else message

@@ -142,7 +142,7 @@ def limits(**changes: Any) -> dict[str, Any]:
         (limits(max_steps=None), "limits.max_steps: must be a whole number, not null"),
         (limits(max_step=1), "limits.max_step: no such key"),
         ({"colour": 1}, "colour: no such key"),
-        (limits(max_steps=0), "limits: max_steps=0 must be at least 1"),
+        (limits(max_steps=0), "limits.max_steps=0 must be at least 1"),
         ({"voice": {"count": "x", "accent": None}}, "voice.count: must be a whole number or null, not x"),
         ({"voice": {"count": 1, "accent": None, "pitch": 2}}, "voice.pitch: no such key"),
         ({"voice": {"count": 1}}, "voice.accent=… is required"),

@@ -185,5 +185,5 @@ def test_a_signal_ends_a_run_with_a_checkpoint(
     with safe_open(folder / "checkpoints" / "last.safetensors", framework="pt") as checkpoint:
         step = json.loads(checkpoint.metadata()["progress"])["step"]
     assert main(["train", *words, "resume=true", f"trainer.max_steps={step + 2}"]) == 0
-    steps = [record.step for record in read_history(history).train]
+    steps = [record.step for record in read_history(folder / "history.jsonl").train]
     assert steps == list(range(1, step + 3))
