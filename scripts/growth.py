@@ -25,7 +25,7 @@ import torch
 from nmt import models, search
 from nmt.benchmark.decoding import never_end
 from nmt.data.batch import Batch, make_batch
-from nmt.data.grammar import generate
+from nmt.data.grammar import generate_pairs
 from nmt.data.tokenizer import Tokenizer
 from nmt.device import subnormals_as_zero
 from nmt.models import Seq2Seq
@@ -129,7 +129,7 @@ def decoding(name: str, tokenizer: Tokenizer, word: str, *, beam: int, length: i
 
 def learned() -> tuple[Tokenizer, str]:
     """A tokenizer of the vocabulary's size, and a word that it has as one piece."""
-    pairs = list(itertools.islice(generate(1), 20_000))
+    pairs = list(itertools.islice(generate_pairs(1), 20_000))
     tokenizer = Tokenizer.train(
         [pair.source for pair in pairs],
         [pair.target for pair in pairs],

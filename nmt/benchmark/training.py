@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from nmt.benchmark.timing import Clock
 from nmt.data.batch import Batch
-from nmt.device import Clock, peak_memory
+from nmt.device import peak_memory
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.update import Updater
 
@@ -33,13 +34,13 @@ class PlainObjective(nn.Module):
         self.criterion = nn.CrossEntropyLoss(label_smoothing=label_smoothing, reduction="sum")
 
     def forward(
-        self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_places: Tensor
+        self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_indices: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The loss, twice: the nll is of no use here."""
         logits = self.model(source, source_mask, target_input)  # (B, T, V)
         target = target_output.flatten()
         ignored = torch.full_like(target, self.criterion.ignore_index)
-        expected = ignored.index_copy_(0, target_places, target.index_select(0, target_places))
+        expected = ignored.index_copy_(0, target_indices, target.index_select(0, target_indices))
         loss: Tensor = self.criterion(logits.flatten(0, 1).float(), expected)
         return loss, loss.detach()
 

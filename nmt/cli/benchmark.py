@@ -8,33 +8,43 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from nmt import models, search
 from nmt.benchmark import plain
 from nmt.benchmark.decoding import measure_decoding, never_end
 from nmt.benchmark.table import show
+from nmt.benchmark.timing import describe_device, matrix_peak
 from nmt.benchmark.training import LEARNING_RATE, PlainObjective, measure_training
 from nmt.checks import check_sizes
 from nmt.cli.description import describe
-from nmt.cli.preparation import learn, pairs_of, with_vocabulary
+from nmt.cli.shell.settings import Component, typed
+from nmt.cli.training.preparation import build_tokenizer, make_loader, with_vocabulary
+from nmt.cli.training.settings import LoaderSettings
 from nmt.data.batch import Batch
 from nmt.data.corpus import Corpus
 from nmt.data.loader import BatchLoader
-from nmt.device import describe as describe_device
-from nmt.device import matrix_peak, pick_device, subnormals_as_zero
+from nmt.device import pick_device, subnormals_as_zero
 from nmt.errors import UserError
 from nmt.files import write_json
 from nmt.models import Seq2Seq
 from nmt.run.registry import Description, build
 from nmt.training.distributed import Processes
-from nmt.training.progress import waiting
-from nmt.training.trainer import Trainer
+from nmt.training.settings import TrainerSettings
 from nmt.training.update import Updater
 from nmt.translator import Translator
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What the benchmark shares with training."""
+
+    tokenizer: Component
+    model: Component
+    loader: LoaderSettings
 
 
 @subnormals_as_zero()
@@ -44,9 +54,9 @@ def run(config: DictConfig) -> None:
     device = pick_device(config.device)
     corpus: Corpus = instantiate(config.data)
     split, lines = corpus.split(config.train_split), corpus.split(config.validation_split)["source"][: config.sentences]
-    with waiting(f"learning {config.tokenizer.vocab_size:,} pieces from {len(split):,} pairs"):
-        tokenizer = learn(config.tokenizer, split)
-    description = enlarged(with_vocabulary(describe(config.model), tokenizer), config.vocab_size)
+    parts = typed(OmegaConf.masked_copy(config, ["tokenizer", "model", "loader"]), Parts)
+    tokenizer = build_tokenizer(parts.tokenizer, split)
+    description = enlarged(with_vocabulary(parts.model, tokenizer).description(), config.vocab_size)
     torch.manual_seed(config.seed)
     own: Seq2Seq = build(description, models).to(device)
 
@@ -57,7 +67,16 @@ def run(config: DictConfig) -> None:
 
     alpha = config.loader.subword_alpha
     cleaning = instantiate(config.cleaning)
-    pairs = pairs_of(split, tokenizer, own, config, Processes(), cleaning=cleaning, subword_alpha=alpha)
+    pairs = make_loader(
+        split,
+        tokenizer,
+        own,
+        parts.loader,
+        cleaning=cleaning,
+        subword_alpha=alpha,
+        seed=config.seed,
+        processes=Processes(),
+    )
     result: dict[str, Any] = {
         "model": description | {"parameters": own.num_parameters()},
         "device": describe_device(device),
@@ -101,12 +120,12 @@ def enlarged(description: Description, vocab_size: int | None) -> Description:
     return {**description, "arguments": {**description["arguments"], **dict.fromkeys(sizes, vocab_size)}}
 
 
-def trainer_of(config: DictConfig) -> Trainer:
+def trainer_of(config: DictConfig) -> TrainerSettings:
     """The settings of training."""
-    return Trainer(**config.trainer)
+    return TrainerSettings(**config.trainer)
 
 
-def number_format(trainer: Trainer, device: torch.device) -> torch.dtype:
+def number_format(trainer: TrainerSettings, device: torch.device) -> torch.dtype:
     """In which the matrix products of the forward pass are computed."""
     with trainer.autocast(device):
         return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32
@@ -117,15 +136,15 @@ def training(config: DictConfig, own: Seq2Seq, reference: Callable[[], Seq2Seq],
     trainer, device = trainer_of(config), own.device
 
     def own_updater() -> Updater:
-        adam = instantiate(config.optimizer)(own.parameters(), lr=LEARNING_RATE)
-        return trainer.updater(own, adam, processes=Processes())
+        adam = instantiate(config.optimizer, own.parameters(), lr=LEARNING_RATE)
+        return Updater.from_settings(trainer, own, adam, processes=Processes())
 
     def plain_updater() -> Updater:
         model = reference()
         # On a GPU fused, as the own: else every update would wait to see whether it may be made.
         adam = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=device.type == "cuda")
         objective = PlainObjective(model, label_smoothing=trainer.label_smoothing)
-        return trainer.updater(model, adam, processes=Processes(), objective=objective)
+        return Updater.from_settings(trainer, model, adam, processes=Processes(), objective=objective)
 
     return measure_training(
         own_updater,

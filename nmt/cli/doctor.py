@@ -25,19 +25,20 @@ from packaging.specifiers import SpecifierSet
 from rich.console import Console
 from rich.table import Table
 
-from nmt.cli.preparation import Preparation, prepare
-from nmt.cli.train import check_same
+from nmt.cli.training.preparation import PreparedRun, prepare_run
+from nmt.cli.training.resume import check_same_model
+from nmt.cli.training.settings import TrainSettings, train_settings
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
-from nmt.data.statistics import SideStatistics, leaked
+from nmt.data.statistics import SideStatistics, count_leaks
 from nmt.device import free_memory, subnormals_as_zero
 from nmt.errors import UserError
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
 from nmt.training.distributed import Processes
 from nmt.training.dry_run import DryRun, Memory, Speed
-from nmt.training.progress import duration, waiting
-from nmt.training.trainer import Trainer
+from nmt.training.progress import duration, spinner
+from nmt.training.settings import TrainerSettings
 from nmt.translator import Translator
 
 LARGE = 200_000
@@ -85,29 +86,30 @@ def run(config: DictConfig) -> None:
     Raises:
         ValueError: it would not work; the message says why, and what to change.
     """
+    settings = train_settings(config)
     report = Report()
-    RunFolder.claim(str(config.run), resume=config.resume)
+    RunFolder.check_available(settings.run, resume=settings.resume)
     report.tell("versions", versions())
-    parts = prepare(config, Processes(), thin=thin)
-    if config.resume:
-        check_same(RunFolder(str(config.run)), parts.descriptions["model"])
+    parts = prepare_run(settings, Processes(), sample=thin)
+    if settings.resume:
+        check_same_model(RunFolder(settings.run), parts.descriptions["model"])
     device = parts.model.device
-    report.tell("device", machine(device, parts.trainer))
-    tell_corpus(report, config, parts)
+    report.tell("device", machine(device, settings.trainer))
+    tell_corpus(report, settings, parts)
     report.tell("model", parameters(parts.model))
 
-    with waiting("training on the largest batch"):
+    with spinner("training on the largest batch"):
         rehearsal = DryRun(
-            settings=parts.trainer,
+            settings=settings.trainer,
             model=parts.model,
             optimizer=parts.optimizer,
             schedule=parts.schedule,
-            pairs=parts.pairs,
+            pairs=parts.train_loader,
         )
         memory = rehearsal.memory()
     report.tell("memory", needs(memory, device))
-    report.tell("run folder", place(config, memory))
-    with waiting("learning a few sentences by heart"):
+    report.tell("run folder", place(settings, memory))
+    with spinner("learning a few sentences by heart"):
         learning = rehearsal.learn(seconds=LEARN_SECONDS)
     report.tell(
         "learning",
@@ -119,17 +121,17 @@ def run(config: DictConfig) -> None:
             f"the loss on a few sentences came down to {learning.lowest:.2f} and went up again to "
             f"{learning.last:.2f} as the rate rose: lower schedule.learning_rate={parts.schedule.learning_rate:g}"
         )
-    with waiting("measuring the speed"):
+    with spinner("measuring the speed"):
         speed = rehearsal.speed(seconds=SPEED_SECONDS)
-    whole = parts.corpus.split(config.train_split)
-    num_batches = len(parts.pairs.sampler.epoch(0)) * len(whole) / len(parts.train_split)
+    whole = parts.corpus.split(settings.train_split)
+    num_batches = len(parts.train_loader.sampler.epoch(0)) * len(whole) / len(parts.train_split)
     report.tell(
         "speed",
         f"{speed.tokens_per_second:,.0f} target tokens a second; an epoch of {num_batches:,.0f} batches takes "
         f"{duration(num_batches * speed.seconds_per_batch)}",
     )
     report.tell("decoding", decoded(parts))
-    report.finish(f"This run will work: {prospect(parts.trainer, num_batches, speed)}.")
+    report.finish(f"This run will work: {prospect(settings.trainer, num_batches, speed)}.")
 
 
 def versions() -> str:
@@ -161,7 +163,7 @@ def versions() -> str:
     return f"python {platform.python_version()}, {shown}; all {len(found)} packages are new enough"
 
 
-def machine(device: torch.device, trainer: Trainer) -> str:
+def machine(device: torch.device, trainer: TrainerSettings) -> str:
     """The device, its memory, and the precision there."""
     with trainer.autocast(device):
         precision = "bf16" if torch.is_autocast_enabled(device.type) else "fp32"
@@ -179,7 +181,7 @@ def thin(split: Dataset) -> Dataset:
     return split.select([number * len(split) // SAMPLE for number in range(SAMPLE)])
 
 
-def tell_corpus(report: Report, config: DictConfig, parts: Preparation) -> None:
+def tell_corpus(report: Report, config: TrainSettings, parts: PreparedRun) -> None:
     """How many and how long the lines are, what is unknown or left out, and what training would see of the others."""
     corpus, tokenizer = parts.corpus, parts.tokenizer
     whole = corpus.split(config.train_split)
@@ -217,10 +219,10 @@ def tell_corpus(report: Report, config: DictConfig, parts: Preparation) -> None:
                     f"tokenizer.byte_fallback=true"
                 )
     Console(width=WIDTH, highlight=False).print(table)
-    for number, line in enumerate([*parts.pairs.report.lines(), *corpus.repairs(config.train_split)]):
+    for number, line in enumerate([*parts.train_loader.report.lines(), *corpus.repairs(config.train_split)]):
         report.tell("" if number else "cleaning", line)
-    note_left_out(report, config.train_split, parts.pairs)
-    note_left_out(report, config.validation_split, parts.validation)
+    note_left_out(report, config.train_split, parts.train_loader)
+    note_left_out(report, config.validation_split, parts.validation_loader)
     for name in corpus.splits():
         if name != config.train_split:
             tell_leaks(report, name, whole, corpus.split(name))
@@ -236,7 +238,7 @@ def note_left_out(report: Report, name: str, pairs: BatchLoader) -> None:
 
 def tell_leaks(report: Report, name: str, train: Dataset, other: Dataset) -> None:
     """Notes what a split has in common with the training split: a score on it would be too good."""
-    pairs, sources = leaked(train, other)
+    pairs, sources = count_leaks(train, other)
     if sources > MANY * len(other):
         report.notes.append(
             f"{sources:,} of the {len(other):,} sources of {name} are in the training split too, {pairs:,} of them "
@@ -263,13 +265,13 @@ def needs(memory: Memory, device: torch.device) -> str:
     )
 
 
-def place(config: DictConfig, memory: Memory) -> str:
+def place(config: TrainSettings, memory: Memory) -> str:
     """The run folder, and whether its disk takes the checkpoints.
 
     Raises:
         ValueError: it cannot be written to, or its disk is too full.
     """
-    path = Path(str(config.run))
+    path = config.run
     there = next(parent for parent in chain([path.absolute()], path.absolute().parents) if parent.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"run={path} cannot be written: {there} is read-only for you; name another folder")
@@ -285,7 +287,7 @@ def place(config: DictConfig, memory: Memory) -> str:
     return f"{path}: checkpoints take up to {size(needed)}, {size(free)} are free"
 
 
-def decoded(parts: Preparation) -> str:
+def decoded(parts: PreparedRun) -> str:
     """The first validation sentence, and what the search makes of it after so little training."""
     lines = parts.validation_split["source"]
     line = next(line for line in lines if parts.tokenizer.encode_source([line])[0])
@@ -294,7 +296,7 @@ def decoded(parts: Preparation) -> str:
     return f"works: {shortened(line)} → {shortened(text)}"
 
 
-def prospect(trainer: Trainer, batches_per_epoch: float, speed: Speed) -> str:
+def prospect(trainer: TrainerSettings, batches_per_epoch: float, speed: Speed) -> str:
     """How long the run will take, by the limit that is reached first."""
     limits = []
     if trainer.max_steps is not None:

@@ -1,10 +1,10 @@
-"""The processes that train one model together: each works on its share of every batch, and only the first writes.
+"""Several processes that train one model together: each computes its share of every batch, and one of them writes.
 
-torchrun starts them, on one machine or several, and tells each its place by environment variables:
+torchrun starts them, on one machine or several, and describes each by environment variables:
 
     torchrun --nproc-per-node=2 -m nmt train …
 
-What is shared is the work, not the result: a batch is the same set of sentences whatever the number of processes.
+Only the work is divided: a batch holds the same sentences whatever the number of processes.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of the run.
+    """This process and how many train with it.
 
     Attributes:
-        rank: its number, from 0.
-        size: how many there are.
-        local_rank: its number on this machine, which is also that of its GPU.
+        rank: number of this process, from 0.
+        size: number of processes.
+        local_rank: number of this process on its machine, and of the GPU that it uses.
     """
 
     rank: int = 0
@@ -43,56 +43,55 @@ class Processes:
     @classmethod
     @contextmanager
     def join(cls) -> Iterator[Processes]:
-        """Joins the processes that torchrun has started; without torchrun there is this one alone.
+        """Connects to the processes that torchrun started; without torchrun there is only this one.
 
         Raises:
-            Failure: another process has ended, which has said why.
+            Failure: another process ended inside the block; it printed the reason itself.
         """
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             yield cls()
             return
-        with_gpus = torch.cuda.is_available()
-        # Tensors on a CPU travel by gloo, those on a GPU by NCCL.
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if with_gpus else "gloo")
-        here = cls(distributed.get_rank(), distributed.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
+        # gloo exchanges tensors on CPUs, NCCL those on GPUs.
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        this = cls(distributed.get_rank(), distributed.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
         try:
-            yield here
+            yield this
         except RuntimeError as error:
             if _is_lost_connection(error):
                 raise Failure("another process of this run has ended; its own message says why") from None
             raise
-        distributed.barrier()  # who leaves while another still speaks takes the connection away
-        gc.collect()  # the model's wrapper holds on to the group, and must not be all that is left of it at the end
+        distributed.barrier()  # a process that left earlier would close connections that others still use
+        gc.collect()  # DistributedDataParallel refers to the group and must be deleted before it
         distributed.destroy_process_group()
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the one that writes and speaks."""
+        """Whether this process writes the files and prints the messages."""
         return self.rank == 0
 
     def local_device(self, device: torch.device) -> torch.device:
-        """This process's own GPU where `device` means any."""
+        """The device of this process: with several processes and "cuda", the GPU of its local rank."""
         if self.size > 1 and device.type == "cuda":
             device = torch.device("cuda", self.local_rank)
             torch.cuda.set_device(device)
         return device
 
     def sum(self, *numbers: float) -> list[float]:
-        """Each number summed over the processes."""
+        """Each number, summed over the processes."""
         if self.size == 1:
             return list(numbers)
-        total = torch.tensor(numbers, dtype=torch.float64)
+        total = torch.tensor(numbers, dtype=torch.float64)  # (len(numbers),)
         distributed.all_reduce(total)
         return total.tolist()
 
     def all_reduce(self, number: Tensor) -> Tensor:
-        """The number (), where it is, summed over the processes; on a GPU nobody waits for it."""
+        """Sums a tensor () over the processes in place, on its device; on a GPU the host does not wait."""
         if self.size > 1:
             distributed.all_reduce(number)
         return number
 
     def broadcast(self, value: Value) -> Value:
-        """The first process's value, in all of them."""
+        """The value of the main process, in all processes."""
         if self.size == 1:
             return value
         values = [value]
@@ -101,24 +100,24 @@ class Processes:
 
     @torch.no_grad()
     def broadcast_weights(self, model: nn.Module) -> None:
-        """Gives all processes the first one's weights."""
+        """Copies the weights of the main process to all processes."""
         if self.size > 1:
             for parameter in model.parameters():
                 distributed.broadcast(parameter, src=0)
 
     def gather(self, share: Sequence[Value]) -> list[Value]:
-        """The whole sequence of which each process holds every size-th item, from its rank on."""
+        """The full sequence, in all processes, where each process holds `sequence[rank::size]`."""
         if self.size == 1:
             return list(share)
         shares: list[Any] = [None] * self.size
         distributed.all_gather_object(shares, list(share))
-        whole: list[Any] = [None] * sum(map(len, shares))
+        sequence: list[Any] = [None] * sum(map(len, shares))
         for rank, items in enumerate(shares):
-            whole[rank :: self.size] = items
-        return whole
+            sequence[rank :: self.size] = items
+        return sequence
 
     def main_first(self, action: Callable[[], Value]) -> Value:
-        """Does `action` in the first process, and then in the others, which find in the cache what it has made."""
+        """Calls `action` in the main process, then in the others, which find its work in the cache."""
         if not self.is_main:
             distributed.barrier()
         value = action()
@@ -126,27 +125,28 @@ class Processes:
             distributed.barrier()
         return value
 
-    def wrap(self, model: nn.Module) -> nn.Module:
-        """`model`, with gradients that are the mean over the processes."""
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """With several processes, the module wrapped so that its gradients are means over the processes."""
         if self.size == 1:
-            return model
-        on_gpu = next(model.parameters()).device.type == "cuda"
+            return module
+        on_gpu = next(module.parameters()).device.type == "cuda"
         with warnings.catch_warnings():
-            # The argument that follows broadcast_buffers is not there in the oldest torch that serves.
+            # torch warns of broadcast_buffers, but its successor is missing in the oldest supported version.
             warnings.simplefilter("ignore", FutureWarning)
             return DistributedDataParallel(
-                model,
+                module,
                 device_ids=[self.local_rank] if on_gpu else None,
-                broadcast_buffers=False,  # the only buffers are constants
+                broadcast_buffers=False,  # our only buffers are constants
                 gradient_as_bucket_view=True,
             )
 
 
-def without_exchange(model: nn.Module) -> AbstractContextManager[object]:
-    """Inside, gradients add up in each process; the next backward pass outside exchanges them all at once."""
-    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
+def no_gradient_sync(module: nn.Module) -> AbstractContextManager[object]:
+    """Inside, each process accumulates its own gradients; the next backward pass outside exchanges them."""
+    return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
 
 
 def _is_lost_connection(error: RuntimeError) -> bool:
+    """Whether torch reports that another process is gone; gloo has no error class for it."""
     kinds = (distributed.DistBackendError, distributed.DistNetworkError)
     return isinstance(error, kinds) or "gloo/transport" in str(error) or "Gloo" in str(error)

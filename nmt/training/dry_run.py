@@ -13,14 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nmt.data.batch import Batch, places_of
+from nmt.data.batch import Batch, find_token_indices
 from nmt.data.loader import BatchLoader
 from nmt.device import free_memory, peak_memory
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.distributed import Processes
 from nmt.training.schedule import Schedule
-from nmt.training.trainer import Trainer
+from nmt.training.settings import TrainerSettings
+from nmt.training.update import Updater
 
 NUM_STEPS = 150
 """At most so many on the sentences that are learned by heart."""
@@ -94,7 +95,7 @@ class DryRun:
         clock: tells seconds.
     """
 
-    settings: Trainer
+    settings: TrainerSettings
     model: Seq2Seq
     optimizer: torch.optim.Optimizer
     schedule: Schedule
@@ -102,7 +103,7 @@ class DryRun:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self.updater = self.settings.updater(self.model, self.optimizer, processes=Processes())
+        self.updater = Updater.from_settings(self.settings, self.model, self.optimizer, processes=Processes())
 
     def largest(self) -> Batch:
         """The batch of the first epoch with the most positions, padding included."""
@@ -201,9 +202,9 @@ class DryRun:
             Failure: the memory ran out.
         """
         first = not self.optimizer.state
-        outcome = self.updater.update([batch], rate=rate, step=1).read()
+        outcome = self.updater.update([batch], rate=rate, step=1).result()
         if first:
-            check_gradients(self.model, outcome.norms)
+            check_gradients(self.model, outcome.gradient_norms)
         return outcome.nll / batch.num_tokens
 
     def _activations(self, batch: Batch) -> int:
@@ -229,8 +230,8 @@ def first_rows(batch: Batch, count: int) -> Batch:
     """The first `count` sentences of a batch, as wide as they were in it."""
     names = ("source", "source_mask", "target_input", "target_output", "target_mask")
     tensors = {name: getattr(batch, name)[:count] for name in names}
-    places = places_of(tensors["target_mask"])
-    return replace(batch, **tensors, target_places=places, num_tokens=len(places), rows=batch.rows[:count])
+    places = find_token_indices(tensors["target_mask"])
+    return replace(batch, **tensors, target_indices=places, num_tokens=len(places), indices=batch.indices[:count])
 
 
 def check_gradients(model: Seq2Seq, norms: Mapping[str, float]) -> None:

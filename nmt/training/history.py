@@ -1,4 +1,4 @@
-"""What happened in a run: records for programs and TensorBoard, lines for people."""
+"""The history of a run: one record for each training loss and validation, for programs and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -7,56 +7,70 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmt.files import append, flush, write_text, writing
+from nmt.run.history import read_lines
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 
 class History:
-    """Appends each record to history.jsonl as it comes, and to TensorBoard if asked for.
+    """Appends each record to history.jsonl, and to TensorBoard if wanted. Call `start` first.
 
     Args:
-        path: history.jsonl; None = records go nowhere, as in a process that does not write.
-        tensorboard: the folder for event files; None = none are written.
-        records: how many there were at the checkpoint that a resumed run goes on from; those behind them are dropped,
-            for they will be made again. 0 for a new run.
-        last_step: of that checkpoint.
+        path: history.jsonl; None = nothing is written, as in a process that is not the main one.
+        tensorboard: folder of TensorBoard's event files; None = none are written.
     """
 
-    def __init__(self, path: Path | None, *, tensorboard: Path | None, records: int, last_step: int) -> None:
+    def __init__(self, path: Path | None, *, tensorboard: Path | None) -> None:
         self.path = path
-        self.records = 0
-        if path is not None:
-            lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
-            kept = [line for line in lines[:records] if line]
-            write_text(path, "".join(line + "\n" for line in kept))
-            self.records = len(kept)
+        self.tensorboard = tensorboard
+        self.num_records = 0
         self._writer: SummaryWriter | None = None
-        if tensorboard is not None:
+
+    def start(self, *, num_records: int, last_step: int) -> None:
+        """Opens the files. Records behind those of the checkpoint are removed, because they will be written again.
+
+        Args:
+            num_records: number of records when the checkpoint was written; 0 for a new run.
+            last_step: step of the checkpoint; 0 for a new run.
+
+        Raises:
+            Failure: the system refuses to write.
+        """
+        if self.path is not None:
+            kept = [line for line in read_lines(self.path)[:num_records] if line] if self.path.exists() else []
+            write_text(self.path, "".join(line + "\n" for line in kept))
+            self.num_records = len(kept)
+        if self.tensorboard is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            with writing(tensorboard):
-                self._writer = SummaryWriter(str(tensorboard), purge_step=last_step + 1 if last_step else None)
-            self._tensorboard = tensorboard
+            with writing(self.tensorboard):
+                self._writer = SummaryWriter(str(self.tensorboard), purge_step=last_step + 1 if last_step else None)
 
     def record(self, record: dict[str, Any]) -> None:
-        """Adds one record; it is in the file when this returns. Raises `Failure` if the system refuses to write."""
+        """Adds a record; it is in the file when this returns.
+
+        Raises:
+            Failure: the system refuses to write.
+        """
         if self.path is not None:
             append(self.path, json.dumps(record) + "\n")
-        self.records += 1
+        self.num_records += 1
         if self._writer is not None:
-            with writing(self._tensorboard):
+            assert self.tensorboard is not None
+            with writing(self.tensorboard):
                 for name, value in record.items():
                     if isinstance(value, float):
                         self._writer.add_scalar(f"{record['kind']}/{name}", value, record["step"])
 
     def flush(self) -> None:
-        """Returns when the records are on the disk, where a checkpoint that comes after them relies on them."""
+        """Waits until the records are on the disk, before a checkpoint is written that counts on them."""
         if self.path is not None:
             flush(self.path)
 
     def close(self) -> None:
-        """Ends TensorBoard's file."""
+        """Closes TensorBoard's file."""
         if self._writer is not None:
-            with writing(self._tensorboard):
+            assert self.tensorboard is not None
+            with writing(self.tensorboard):
                 self._writer.close()

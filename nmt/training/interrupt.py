@@ -1,4 +1,4 @@
-"""Ending a run tidily on Ctrl-C and SIGTERM."""
+"""Ctrl-C and SIGTERM end a run after the current update, with a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import Any
 
 
 class Interrupt:
-    """While entered, the first SIGINT or SIGTERM only raises a flag, and the second ends the process as usual.
+    """Inside the `with` block, the first SIGINT or SIGTERM only sets `requested`; the second acts as usual.
 
     Args:
-        alone: False where torchrun has started several processes. It hands on each signal, so that one Ctrl-C comes
-            twice: there the second is not heard, and torchrun itself ends what does not end within 30 seconds.
+        single_process: False where torchrun started several processes. It forwards each signal, so one Ctrl-C arrives
+            twice. The second signal is therefore ignored too, and torchrun kills what has not ended after 30 seconds.
     """
 
-    def __init__(self, *, alone: bool) -> None:
-        self.alone = alone
+    def __init__(self, *, single_process: bool) -> None:
+        self.single_process = single_process
         self.requested = False
-        self._before: dict[signal.Signals, Any] = {}
+        self._previous_handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupt:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._note)
+            self._previous_handlers[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._restore()
+        self._restore_handlers()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
-        if self.alone:
-            self._restore()
+        if self.single_process:
+            self._restore_handlers()
 
-    def _restore(self) -> None:
-        while self._before:
-            number, handler = self._before.popitem()
+    def _restore_handlers(self) -> None:
+        while self._previous_handlers:
+            number, handler = self._previous_handlers.popitem()
             signal.signal(number, handler)

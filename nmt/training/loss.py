@@ -1,4 +1,23 @@
-"""The loss: cross-entropy with label smoothing, straight from what the output layer reads."""
+"""The loss: cross-entropy with label smoothing, computed together with the output layer.
+
+For one decoder output h (E,) with the correct next piece y, the plain formula is
+
+    z = W h + b                                   logits (V,)
+    p = softmax(z)
+    nll  = -log p_y                               negative log-likelihood
+    loss = -Σ_v q_v log p_v                       q = (1 - ε) onehot(y) + ε / V
+
+that is, in torch:
+
+    logits = output(decoder_outputs)
+    loss = F.cross_entropy(logits, target, label_smoothing=ε, reduction="sum")
+
+`linear_cross_entropy` computes the same numbers and the same gradients faster. The logits of a batch (tokens, V) are
+by far the largest tensor of a training step, and the plain formula writes or reads them in memory seven times. Here
+they exist for a few rows at a time, and those rows are turned into gradients while they are still in the cache.
+
+Label smoothing: Szegedy et al. (2016, https://arxiv.org/abs/1512.00567, §7), as used by Vaswani et al. (2017, §5.4).
+"""
 
 from __future__ import annotations
 
@@ -11,110 +30,124 @@ from torch.autograd import Function
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 
-CHUNK = {"cpu": 2**20, "cuda": 2**28}
-"""Logits that exist at once: on a CPU so few that they stay in its cache."""
+MAX_CHUNK_LOGITS = {"cpu": 2**20, "cuda": 2**28}
+"""Number of logits that exist at a time, by device. On a CPU they fit into its cache; on a GPU one chunk is usual."""
 
 
 class _LinearCrossEntropy(Function):
-    """-Σ_v q(v) log p(v) with p = softmax(W h + b) and q = (1 - ε) · onehot + ε / V, for N vectors h.
+    """Output layer and loss of N decoder outputs, summed over them; the gradients are computed in the forward pass.
 
-    The gradient of the logits is p - q, which is known as soon as p is. So the logits are made a few rows at a time,
-    and in the same turn become the gradients of h, W and b: (N, V) numbers, the largest tensor of a step by far, are
-    never written to memory, where they went forth and back seven times. The share of ε is the same for all v, so that
-    it takes no pass over them: Σ_v log p(v) = h · Σ_v W_v + Σ_v b_v - V log Z.
+    The gradient of the logits is ∂loss/∂z = p - q, which is known as soon as p is. Split q into its two terms:
+
+        ∂loss/∂z = (p - (1 - ε) onehot(y))  -  ε / V
+
+    The first term is computed chunk by chunk. The second is the same for every piece v, so its part of each gradient is
+    added once at the end. Likewise, with Z = Σ_v exp z_v, the smoothed part of the loss needs no pass over the logits:
+
+        -1/V Σ_v log p_v  =  log Z - (h · mean_v W_v + mean_v b_v)
     """
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor, smoothing: float
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor, label_smoothing: float
     ) -> tuple[Tensor, Tensor]:
-        (num_rows, _), num_tokens = hidden.shape, weight.size(0)  # N, V
-        exact = torch.promote_types(hidden.dtype, torch.float32)  # of everything that is summed
-        rounded = weight.to(hidden.dtype)
-        rounded_bias = bias.to(hidden.dtype)
+        """The loss () and the nll (), from hidden (N, E), weight (V, E), bias (V,) and target (N,)."""
+        num_rows, vocab_size = hidden.size(0), weight.size(0)  # N, V
         need_gradient = any(ctx.needs_input_grad)
-        hidden_gradient, weight_gradient = torch.empty_like(hidden), torch.zeros_like(weight, dtype=exact)
-        bias_gradient = torch.zeros_like(bias, dtype=exact)
-        nll, log_sums = hidden.new_zeros((), dtype=exact), hidden.new_zeros((), dtype=exact)
-        size = max(1, min(num_rows, CHUNK[hidden.device.type] // num_tokens))
-        # Each chunk's numbers are written over the last one's, where the cache still has the place.
-        all_logits = hidden.new_empty(size, num_tokens)
-        all_probabilities = hidden.new_empty(size, num_tokens, dtype=exact)
-        ones = hidden.new_ones(size, dtype=exact)
-        for start in range(0, num_rows, size):
-            some = slice(start, start + size)
-            rows, targets = hidden[some], target[some].unsqueeze(1)  # (n, E), (n, 1)
-            count = len(rows)
-            logits = torch.mm(rows, rounded.t(), out=all_logits[:count]).add_(rounded_bias)  # (n, V)
-            probabilities = torch.softmax(logits, -1, dtype=exact, out=all_probabilities[:count])  # (n, V)
-            log_sum = logits.amax(-1, keepdim=True).to(exact) - probabilities.amax(-1, keepdim=True).log()  # (n, 1)
-            nll += (log_sum - logits.gather(1, targets)).sum()
-            log_sums += log_sum.sum()
+        # Products run in the number format of the decoder outputs (bf16 under autocast), sums at least in fp32.
+        sum_dtype = torch.promote_types(hidden.dtype, torch.float32)
+        cast_weight, cast_bias = weight.to(hidden.dtype), bias.to(hidden.dtype)  # (V, E), (V,)
+
+        hidden_gradient = torch.empty_like(hidden)  # (N, E)
+        weight_gradient = torch.zeros_like(weight, dtype=sum_dtype)  # (V, E)
+        bias_gradient = torch.zeros_like(bias, dtype=sum_dtype)  # (V,)
+        nll, log_z_sum = hidden.new_zeros((), dtype=sum_dtype), hidden.new_zeros((), dtype=sum_dtype)
+
+        # All chunks of n rows use the same buffers, which therefore stay in the cache.
+        chunk_size = max(1, min(num_rows, MAX_CHUNK_LOGITS[hidden.device.type] // vocab_size))
+        logits_buffer = hidden.new_empty(chunk_size, vocab_size)
+        probabilities_buffer = hidden.new_empty(chunk_size, vocab_size, dtype=sum_dtype)
+        ones = hidden.new_ones(chunk_size, dtype=sum_dtype)
+
+        for start in range(0, num_rows, chunk_size):
+            chunk = slice(start, start + chunk_size)
+            rows, targets = hidden[chunk], target[chunk].unsqueeze(1)  # (n, E), (n, 1)
+            n = len(rows)
+
+            # 1. Logits and probabilities.
+            logits = torch.mm(rows, cast_weight.t(), out=logits_buffer[:n]).add_(cast_bias)  # (n, V)
+            p = torch.softmax(logits, -1, dtype=sum_dtype, out=probabilities_buffer[:n])  # (n, V)
+
+            # 2. The loss. For the largest logit, log p = z - log Z: so log Z needs no second pass of exponentials.
+            log_z = logits.amax(-1, keepdim=True).to(sum_dtype) - p.amax(-1, keepdim=True).log()  # (n, 1)
+            nll += (log_z - logits.gather(1, targets)).sum()
+            log_z_sum += log_z.sum()
+
+            # 3. The gradients of the first term, p - (1 - ε) onehot(y), which overwrites p.
             if need_gradient:
-                lower = probabilities.new_full(targets.shape, smoothing - 1)
-                difference = probabilities.scatter_add_(1, targets, lower)  # p - q, but for the share of ε
-                bias_gradient.addmv_(difference.t(), ones[:count])
-                difference = difference.to(hidden.dtype)
-                torch.mm(difference, rounded, out=hidden_gradient[some])
-                if exact == hidden.dtype:
-                    weight_gradient.addmm_(difference.t(), rows)
+                gradient = p.scatter_add_(1, targets, p.new_full(targets.shape, label_smoothing - 1))  # (n, V)
+                bias_gradient.addmv_(gradient.t(), ones[:n])  # the sum over rows, as a product: faster than sum(0)
+                gradient = gradient.to(hidden.dtype)
+                torch.mm(gradient, cast_weight, out=hidden_gradient[chunk])  # (n, E)
+                if sum_dtype == hidden.dtype:
+                    weight_gradient.addmm_(gradient.t(), rows)  # (V, E)
                 else:
-                    weight_gradient += difference.t() @ rows
-        mean_weight, summed = weight.to(exact).mean(0), hidden.sum(0, dtype=exact)  # (E,), (E,)
-        uniform = log_sums - summed @ mean_weight - num_rows * bias.to(exact).mean()
+                    weight_gradient += gradient.t() @ rows  # (V, E), accumulated in sum_dtype
+
+        # 4. The smoothed part of the loss, and the gradients of the second term, -ε / V.
+        mean_weight = weight.to(sum_dtype).mean(0)  # (E,)
+        hidden_sum = hidden.sum(0, dtype=sum_dtype)  # (E,)
+        uniform_loss = log_z_sum - hidden_sum @ mean_weight - num_rows * bias.to(sum_dtype).mean()
         if need_gradient:
-            hidden_gradient -= smoothing * mean_weight
-            weight_gradient -= smoothing / num_tokens * summed
-            bias_gradient -= smoothing / num_tokens * num_rows
+            hidden_gradient -= label_smoothing * mean_weight
+            weight_gradient -= label_smoothing / vocab_size * hidden_sum
+            bias_gradient -= label_smoothing / vocab_size * num_rows
             ctx.save_for_backward(hidden_gradient, weight_gradient.to(weight.dtype), bias_gradient.to(bias.dtype))
         ctx.mark_non_differentiable(nll)
-        return (1 - smoothing) * nll + smoothing * uniform, nll
+        return (1 - label_smoothing) * nll + label_smoothing * uniform_loss, nll
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Scales the gradients that the forward pass computed by the gradient of the loss ()."""
         hidden, weight, bias = (saved * gradients[0].to(saved.dtype) for saved in ctx.saved_tensors)
         return hidden, weight, bias, None, None
 
 
 def linear_cross_entropy(
-    decoder_outputs: Tensor, output: nn.Linear, target: Tensor, places: Tensor, *, label_smoothing: float
+    decoder_outputs: Tensor, output: nn.Linear, target: Tensor, target_indices: Tensor, *, label_smoothing: float
 ) -> tuple[Tensor, Tensor]:
-    """The loss to minimise and the plain negative log-likelihood, both summed over real tokens, in nats.
-
-    Label smoothing is that of Szegedy et al. (2016, https://arxiv.org/abs/1512.00567, §7) as used by Vaswani et al.
-    (2017, §5.4): ε of the probability is spread over all V pieces.
+    """The loss to minimise () and the negative log-likelihood (), both summed over real target tokens, in nats.
 
     Args:
-        decoder_outputs: (B, T, E), from which `output` predicts; under autocast its products are as everywhere else.
+        decoder_outputs: (B, T, E), the input of the output layer. Under autocast the products run in its number format.
         output: the output layer, E -> V.
         target: (B, T) ids.
-        places: (N,) those of the real tokens among all B · T, each once; the others count nothing, and nothing is
-            computed for them.
+        target_indices: (N,) indices of the real tokens among the B · T positions, each once. Nothing is computed
+            for the other positions.
         label_smoothing: ε, from 0 to below 1.
 
     Raises:
-        ValueError: ε is out of its range.
+        UserError: ε is out of its range.
     """
     if not 0.0 <= label_smoothing < 1.0:
         raise UserError(f"label_smoothing={label_smoothing} must be a probability from 0 to below 1")
-    kind = decoder_outputs.device.type
-    if torch.is_autocast_enabled(kind):  # a Transformer's last normalisation leaves float32
-        decoder_outputs = decoder_outputs.to(torch.get_autocast_dtype(kind))
+    device_type = decoder_outputs.device.type
+    if torch.is_autocast_enabled(device_type):  # the last layer normalisation of a Transformer returns float32
+        decoder_outputs = decoder_outputs.to(torch.get_autocast_dtype(device_type))
     layer: list[Tensor] = [output.weight, output.bias]
-    if not torch.is_grad_enabled():  # the Function would make gradients of what could have some
+    if not torch.is_grad_enabled():  # else the function would compute gradients for parameters that require them
         layer = [parameter.detach() for parameter in layer]
-    with torch.autocast(kind, enabled=False):
-        loss, nll = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            decoder_outputs.flatten(0, 1).index_select(0, places),
+    with torch.autocast(device_type, enabled=False):
+        return _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            decoder_outputs.flatten(0, 1).index_select(0, target_indices),  # (N, E)
             *layer,
-            target.flatten().index_select(0, places),
+            target.flatten().index_select(0, target_indices),  # (N,)
             label_smoothing,
         )
-    return loss, nll
 
 
 class Objective(nn.Module):
-    """A model and its loss in one module, as what computes gradients in several processes wants to see them."""
+    """A model and its loss as one module, so that `DistributedDataParallel` can wrap both."""
 
     def __init__(self, model: Seq2Seq, *, label_smoothing: float) -> None:
         super().__init__()
@@ -122,14 +155,14 @@ class Objective(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(
-        self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_places: Tensor
+        self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_indices: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The two sums of `linear_cross_entropy`, of `Batch.tensors`."""
+        """The loss () and the negative log-likelihood () of `Batch.tensors`; see `linear_cross_entropy`."""
         decoder_outputs = self.model.decoder_outputs(source, source_mask, target_input)  # (B, T, E)
         return linear_cross_entropy(
             decoder_outputs,
             self.model.vocabulary.output,
             target_output,
-            target_places,
+            target_indices,
             label_smoothing=self.label_smoothing,
         )

@@ -1,52 +1,51 @@
-"""What the training loss is averaged over between two records."""
+"""The training loss since its last record."""
 
 from __future__ import annotations
 
+import msgspec
+
+from nmt.run.format import Count
 from nmt.training.distributed import Processes
 
 
-class LossMeter:
-    """Sums over the steps since the last record.
+class LossMeter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Sums over the updates since the last record of the training loss. A checkpoint stores them as JSON.
 
-    Args:
-        state: of the window of the run that goes on; empty for a new one.
+    Attributes:
+        nll: negative log-likelihood in nats, of this process's tokens.
+        num_tokens: target tokens of this process.
+        gradient_norm: sum of the gradient norms.
+        num_steps: updates.
+        seconds: time that the updates took.
     """
 
-    def __init__(self, state: dict[str, float]) -> None:
-        self.restore(state)
+    nll: float = 0.0
+    num_tokens: Count = 0
+    gradient_norm: float = 0.0
+    num_steps: Count = 0
+    seconds: float = 0.0
 
-    def restore(self, state: dict[str, float]) -> None:
-        self.nll = state.get("nll", 0.0)
-        self.norm = state.get("norm", 0.0)
-        self.num_tokens = state.get("num_tokens", 0)
-        self.num_steps = state.get("num_steps", 0)
-        self.seconds = state.get("seconds", 0.0)
-
-    def state(self, processes: Processes) -> dict[str, float]:
-        """What `restore` takes up exactly, as JSON values: the sums of all processes, for one of them to go on with."""
-        nll, num_tokens = processes.sum(self.nll, self.num_tokens)
-        return {
-            "nll": nll,
-            "norm": self.norm,
-            "num_tokens": int(num_tokens),
-            "num_steps": self.num_steps,
-            "seconds": self.seconds,
-        }
-
-    def add(self, nll: float, num_tokens: int, norm: float) -> None:
-        """Adds an update; its time is added apart."""
+    def add(self, *, nll: float, num_tokens: int, gradient_norm: float) -> None:
+        """Adds one update. Its time is added to `seconds` separately."""
         self.nll += nll
-        self.norm += norm
         self.num_tokens += num_tokens
+        self.gradient_norm += gradient_norm
         self.num_steps += 1
 
-    def close(self, processes: Processes) -> dict[str, float]:
-        """Means since the last call: the loss in nats per token, the gradient's norm, target tokens per second."""
+    def means(self, processes: Processes) -> dict[str, float]:
+        """Mean loss in nats per token, mean gradient norm, and target tokens per second, over all processes."""
         nll, num_tokens = processes.sum(self.nll, self.num_tokens)
-        facts = {
+        return {
             "loss": nll / num_tokens,
-            "gradient_norm": self.norm / self.num_steps,
+            "gradient_norm": self.gradient_norm / self.num_steps,
             "tokens_per_second": num_tokens / self.seconds,
         }
-        self.restore({})
-        return facts
+
+    def total(self, processes: Processes) -> LossMeter:
+        """A meter with the tokens of all processes, for the checkpoint."""
+        nll, num_tokens = processes.sum(self.nll, self.num_tokens)
+        return msgspec.structs.replace(self, nll=nll, num_tokens=int(num_tokens))
+
+    def drop_tokens(self) -> None:
+        """Forgets the tokens: on resume only the main process keeps those of the checkpoint."""
+        self.nll, self.num_tokens = 0.0, 0

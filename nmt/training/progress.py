@@ -1,4 +1,4 @@
-"""What a person sees of a run while it goes on: on a terminal a bar with loss, speed and time left, else lines."""
+"""What a person sees of a running command: a progress bar on a terminal, and lines that are also logged."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from nmt.files import append
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 42 s, 3 min 20 s, 1 h 05 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    """Seconds in words: 42 s, 3 min 20 s, 1 h 05 min."""
+    total = round(seconds)
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min {total % 60:02d} s"
+    return f"{total // 3600} h {total % 3600 // 60:02d} min"
 
 
-def waiting(line: str) -> AbstractContextManager[object]:
-    """Shows a line on the terminal, if there is one, for as long as the block takes."""
-    return Console(stderr=True, highlight=False).status(line)
+def spinner(text: str) -> AbstractContextManager[object]:
+    """On a terminal, shows the text with a spinner while the block runs."""
+    return Console(stderr=True, highlight=False).status(text)
 
 
 class ProgressBar:
-    """Writes to standard error; everything said is also kept in a log file.
+    """A progress bar and lines above it, on standard error. Without a terminal there are only the lines.
 
     Args:
-        title: stands before the bar.
-        log: the file that lines are appended to; None = nothing is shown or kept, as in a process that does not speak.
+        title: text before the bar.
+        log: file to which the lines are appended; None = nothing is shown or logged, as in a process that is not the
+            main one.
     """
 
     def __init__(self, title: str, *, log: Path | None) -> None:
@@ -48,7 +49,6 @@ class ProgressBar:
             disable=log is None or not self.console.is_terminal,
         )
         self._task: TaskID = self._bar.add_task(title, total=1.0, facts="")
-        self._began = time.monotonic()
 
     def __enter__(self) -> ProgressBar:
         self._bar.start()
@@ -59,13 +59,17 @@ class ProgressBar:
     ) -> None:
         self._bar.stop()
 
-    def update(self, *, share: float, loss: float, tokens_per_second: float, seconds_left: float) -> None:
-        """Moves the bar to `share` of the run; the loss is in nats per target token."""
+    def update(self, *, fraction: float, loss: float, tokens_per_second: float, seconds_left: float) -> None:
+        """Moves the bar to `fraction` of the run, from 0 to 1; the loss is in nats per target token."""
         facts = f"loss {loss:.2f}  {tokens_per_second:,.0f} tok/s  {duration(seconds_left)} left"
-        self._bar.update(self._task, completed=share, facts=facts)
+        self._bar.update(self._task, completed=fraction, facts=facts)
 
-    def say(self, line: str) -> None:
-        """Shows a line, above the bar if there is one, and logs it with the time of day."""
+    def print(self, line: str) -> None:
+        """Prints a line above the bar, and logs it with date and time.
+
+        Raises:
+            Failure: the log cannot be written.
+        """
         self.console.print(line, markup=False, soft_wrap=True)
         if self.log is not None:
             append(self.log, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")

@@ -1,29 +1,30 @@
-"""The learning rate at each step: a warm-up and one of three ways down.
+"""The learning rate of each step: a linear warm-up, then one of three decays.
 
-Loshchilov and Hutter (2017), https://arxiv.org/abs/1608.03983, for the cosine.
-
-Steps count from 1. A schedule has no clock of its own: the trainer asks for a step's rate and tells of validations.
+Steps count from 1. A schedule keeps no count of its own: the trainer asks for the rate of a step, and reports the score
+of each validation.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any
 
 from nmt.checks import check_sizes
 from nmt.errors import UserError
 
+ScheduleState = dict[str, int | float | None]
+"""What a checkpoint stores of a schedule, as JSON values."""
+
 
 class Schedule(ABC):
-    """Rises in a straight line to `learning_rate` during `warmup_steps`, then goes the subclass's way.
+    """Rises linearly to `learning_rate` over `warmup_steps`, then follows the decay of the subclass.
 
     Args:
-        learning_rate: the highest.
-        warmup_steps: steps until it is reached; 0 = at once.
+        learning_rate: the peak.
+        warmup_steps: steps until the peak; 0 = the first step already has it.
 
     Raises:
-        ValueError: a rate that is not above 0, or steps that are not whole.
+        UserError: the rate is not above 0, or the number of steps is not a whole number of at least 0.
     """
 
     def __init__(self, *, learning_rate: float, warmup_steps: int) -> None:
@@ -42,61 +43,63 @@ class Schedule(ABC):
 
     @abstractmethod
     def decay(self, step: int) -> float:
-        """The share of the highest rate after the warm-up."""
+        """The rate after the warm-up, as a fraction of the peak."""
 
-    def observe(self, score: float) -> None:  # noqa: B027 - most schedules have nothing to note
-        """Takes note of a validation's score (more is better)."""
+    def observe(self, score: float) -> None:  # noqa: B027 - optional to override
+        """Receives the score of a validation; higher is better. Only some schedules use it."""
 
-    def state(self) -> dict[str, Any]:
-        """What a resumed run has to restore, as JSON values."""
+    def state(self) -> ScheduleState:
+        """What a checkpoint must store; empty where the step alone determines the rate."""
         return {}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Takes up a state that `state()` gave.
+    def restore(self, state: ScheduleState) -> None:
+        """Restores what `state` returned.
 
         Raises:
-            ValueError: a schedule of another kind gave it.
+            UserError: the state is one of another schedule.
         """
         if state.keys() != self.state().keys():
-            raise UserError("the run was begun with another schedule: resume=true goes on with the same settings")
+            raise UserError("the run was started with another schedule: resume=true needs the same settings")
 
 
 class InverseSquareRoot(Schedule):
-    """Falls with 1/√step after the warm-up (Vaswani et al., 2017, §5.3, scaled by its peak)."""
+    """Decays with 1/√step after the warm-up (Vaswani et al., 2017, §5.3, scaled by its peak)."""
 
     def decay(self, step: int) -> float:
         return math.sqrt(max(self.warmup_steps, 1) / step)
 
 
 class Cosine(Schedule):
-    """Falls along half a cosine to `final_share` at `total_steps` (Loshchilov and Hutter, 2017, Eq. 5).
+    """Decays along half a cosine to `final_fraction` of the peak at `total_steps`.
+
+    Loshchilov and Hutter (2017), https://arxiv.org/abs/1608.03983, Eq. 5, without restarts.
 
     Args (besides those of Schedule):
-        total_steps: where the fall ends; the rate stays there afterwards.
-        final_share: of the highest rate, from 0 to 1.
+        total_steps: the last step of the decay; the rate is constant afterwards.
+        final_fraction: the rate at the end, as a fraction of the peak, from 0 to 1.
     """
 
-    def __init__(self, *, learning_rate: float, warmup_steps: int, total_steps: int, final_share: float) -> None:
+    def __init__(self, *, learning_rate: float, warmup_steps: int, total_steps: int, final_fraction: float) -> None:
         super().__init__(learning_rate=learning_rate, warmup_steps=warmup_steps)
         check_sizes(total_steps=total_steps)
         if total_steps <= warmup_steps:
             raise UserError(f"total_steps={total_steps} must be more than warmup_steps={warmup_steps}")
-        if not 0 <= final_share <= 1:
-            raise UserError(f"final_share={final_share} must be from 0 to 1")
+        if not 0 <= final_fraction <= 1:
+            raise UserError(f"final_fraction={final_fraction} must be from 0 to 1")
         self.total_steps = total_steps
-        self.final_share = final_share
+        self.final_fraction = final_fraction
 
     def decay(self, step: int) -> float:
         progress = min(1.0, (step - self.warmup_steps) / (self.total_steps - self.warmup_steps))
-        return self.final_share + (1 - self.final_share) * (1 + math.cos(math.pi * progress)) / 2
+        return self.final_fraction + (1 - self.final_fraction) * (1 + math.cos(math.pi * progress)) / 2
 
 
 class Plateau(Schedule):
-    """Stays until `patience` validations in a row have brought no better score, then is multiplied by `factor`.
+    """Constant after the warm-up, but multiplied by `factor` after `patience` validations without a better score.
 
     Args (besides those of Schedule):
         factor: above 0 and below 1.
-        patience: validations.
+        patience: number of validations in a row.
     """
 
     def __init__(self, *, learning_rate: float, warmup_steps: int, factor: float, patience: int) -> None:
@@ -106,29 +109,34 @@ class Plateau(Schedule):
         check_sizes(patience=patience)
         self.factor = factor
         self.patience = patience
-        self.share = 1.0
-        self.best = -math.inf
-        self.waited = 0
+        self.fraction = 1.0  # of the peak: factor ** number of reductions
+        self.best_score = -math.inf
+        self.num_bad_validations = 0
 
     def decay(self, step: int) -> float:
-        return self.share
+        return self.fraction
 
     def observe(self, score: float) -> None:
-        if score > self.best:
-            self.best, self.waited = score, 0
+        if score > self.best_score:
+            self.best_score, self.num_bad_validations = score, 0
             return
-        self.waited += 1
-        if self.waited >= self.patience:
-            self.share *= self.factor
-            self.waited = 0
+        self.num_bad_validations += 1
+        if self.num_bad_validations >= self.patience:
+            self.fraction *= self.factor
+            self.num_bad_validations = 0
 
-    def state(self) -> dict[str, Any]:
-        best = None if self.best == -math.inf else self.best
-        return {"share": self.share, "best": best, "waited": self.waited}
+    def state(self) -> ScheduleState:
+        best_score = None if self.best_score == -math.inf else self.best_score  # JSON has no infinity
+        return {
+            "fraction": self.fraction,
+            "best_score": best_score,
+            "num_bad_validations": self.num_bad_validations,
+        }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: ScheduleState) -> None:
         super().restore(state)
-        if None in (state["share"], state["waited"]):
-            raise UserError("the checkpoint is damaged: it does not say where the schedule stood")
-        self.share, self.waited = state["share"], state["waited"]
-        self.best = -math.inf if state["best"] is None else state["best"]
+        fraction, best_score, num_bad_validations = state["fraction"], state["best_score"], state["num_bad_validations"]
+        if fraction is None or not isinstance(num_bad_validations, int):
+            raise UserError("the checkpoint is damaged: it does not store the state of the schedule")
+        self.fraction, self.num_bad_validations = fraction, num_bad_validations
+        self.best_score = -math.inf if best_score is None else best_score

@@ -1,188 +1,297 @@
-"""How a model is trained: the settings, and the call that does it."""
+"""The training loop: updates, validations, checkpoints, and the reasons to stop."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from functools import partial
+import time
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
 
+import msgspec
+import numpy as np
 import torch
-from torch import nn
 
-from nmt.checks import check_sizes
 from nmt.data.batch import Batch
-from nmt.data.loader import BatchLoader
-from nmt.errors import UserError
-from nmt.models.seq2seq import Seq2Seq
-from nmt.run import RunFolder
-from nmt.training.checkpoint import Progress
-from nmt.training.distributed import Processes
-from nmt.training.history import History
-from nmt.training.loop import Loop, Validate
-from nmt.training.loss import Objective
-from nmt.training.progress import ProgressBar
-from nmt.training.schedule import Schedule
-from nmt.training.update import Updater
+from nmt.errors import Failure
+from nmt.run.weights import save_weights
+from nmt.training.averaging import averaged_model
+from nmt.training.checkpoint import Progress, read_checkpoint, restore, save_checkpoint
+from nmt.training.limits import fraction_done, reached_limit
+from nmt.training.loss_meter import LossMeter
+from nmt.training.nonfinite import save_nonfinite_update
+from nmt.training.parts import TrainingParts
+from nmt.training.progress import duration
+from nmt.training.settings import TrainerSettings
+from nmt.training.update import PendingUpdate, Updater
+from nmt.training.validation import Validation, validate_model
+
+MAX_PENDING_UPDATES = {"cpu": 0, "cuda": 1}
+"""Number of updates whose result may be unread when the next one starts, by device; with 1 a GPU never idles."""
+
+INTERRUPTED = "interrupted; continue with resume=true"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Trainer:
-    """Trains a model until a limit is reached, the score stops rising, or somebody asks it to stop.
+    """Trains a model until a limit is reached, the score stops rising, or the user interrupts.
 
-    Args:
-        max_steps: updates; None = no limit.
-        max_epochs: passes over the training split; None = no limit.
-        max_minutes: of training, validation included; None = no limit.
-        accumulate: batches whose gradients make one update.
-        clip_norm: gradients with a larger norm are scaled down to it; None = never.
-        label_smoothing: ε of the loss.
-        precision: "fp32", "bf16" (autocast) or "auto" (bf16 on a GPU that has it).
-        log_every: steps between records of the training loss.
-        validate_every: steps between validations.
-        save_every: steps between checkpoints, besides those after validations; None = no others.
-        save_minutes: minutes between checkpoints likewise; None = no others.
-        skip_nonfinite: updates in a row that are left out because the loss or the gradient is not finite; one more
-            ends the run, 0 = the first.
-        patience: validations without a better score after which the run ends; None = never.
-        average_checkpoints: at the end the weights of so many last validations are averaged, and kept if they score
-            better; 1 = no averaging.
-
-    Raises:
-        ValueError: a setting is out of its range, or nothing would ever end the run.
+    A run that is killed at any moment resumes from its last checkpoint as if nothing had happened. A checkpoint is
+    written only after everything that belongs to its step, and everything after it is repeated identically: the order
+    of the batches follows from seed and epoch, and dropout from seed and step.
     """
 
-    max_steps: int | None
-    max_epochs: int | None
-    max_minutes: float | None
-    accumulate: int
-    clip_norm: float | None
-    label_smoothing: float
-    precision: str
-    log_every: int
-    validate_every: int
-    save_every: int | None
-    save_minutes: float | None
-    skip_nonfinite: int
-    patience: int | None
-    average_checkpoints: int
+    updater: Updater  # created by `fit`, because with several processes it connects to the others
 
-    def __post_init__(self) -> None:
-        for name in ("accumulate", "log_every", "validate_every", "average_checkpoints"):
-            check_sizes(**{name: getattr(self, name)})
-        for name in ("max_steps", "max_epochs", "save_every", "patience"):
-            if (value := getattr(self, name)) is not None and not _is_positive(value, whole=True):
-                raise UserError(f"{name}={value} must be a whole number above 0, or null for none")
-        for name in ("max_minutes", "save_minutes", "clip_norm"):
-            if (value := getattr(self, name)) is not None and not _is_positive(value, whole=False):
-                raise UserError(f"{name}={value} must be above 0, or null for none")
-        limits = (self.max_steps, self.max_epochs, self.max_minutes, self.patience)
-        if all(limit is None for limit in limits):
-            raise UserError("the run would never end: set one of max_steps, max_epochs, max_minutes or patience")
-        if not isinstance(self.skip_nonfinite, int) or self.skip_nonfinite < 0:
-            raise UserError(f"skip_nonfinite={self.skip_nonfinite} must be a whole number of at least 0")
-        if not 0.0 <= self.label_smoothing < 1.0:
-            raise UserError(f"label_smoothing={self.label_smoothing} must be a probability from 0 to below 1")
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise UserError(f"precision={self.precision} is unknown: use auto, fp32 or bf16")
+    def __init__(self, settings: TrainerSettings, parts: TrainingParts) -> None:
+        self.settings = settings
+        self.parts = parts
+        self.progress = Progress(order=parts.train_loader.sampler.order)
+        self.pending: deque[tuple[int, PendingUpdate]] = deque()  # each with its epoch
+        self.clock_start = 0.0  # time at which `progress.seconds` was 0, on the monotonic clock
+        self.saved_seconds = 0.0  # `progress.seconds` at the last checkpoint
+        self.batches_per_epoch = 0
+        self.interrupted = False
 
-    def fit(
-        self,
-        model: Seq2Seq,
-        *,
-        pairs: BatchLoader,
-        validation: Sequence[Batch],
-        validate: Validate,
-        optimizer: torch.optim.Optimizer,
-        schedule: Schedule,
-        run: RunFolder,
-        history: History,
-        bar: ProgressBar,
-        stop: Callable[[], bool],
-        processes: Processes,
-        seed: int,
-    ) -> Progress:
-        """Trains `model` and leaves the run folder with a best checkpoint, whichever way it ends.
+    # The training loop, after `resume` has restored the last checkpoint if there is one:
+    #
+    #     for each epoch:
+    #         for each group of batches, from the position of the checkpoint on:
+    #             update the weights
+    #             every `log_every` steps: record the training loss
+    #             every `validate_every` steps: validate, and keep the weights if they are the best so far
+    #             write a checkpoint if one is due
+    #             stop if a limit is reached or the user interrupts
+    #     validate the final weights, then try the mean of the last checkpoints
 
-        Args:
-            pairs: to learn from; this process's share.
-            validation: the batches of the validation loss; this process's share.
-            validate: the score by which the best checkpoint is chosen; the same in all processes.
-            optimizer: of the model's parameters.
-            schedule: of the learning rate.
-            run: where checkpoints go; if it has a last checkpoint, training goes on from there.
-            history: takes the records.
-            bar: shows them.
-            stop: is asked after each update whether to end tidily now.
-            processes: that train this model together.
-            seed: of dropout.
+    def fit(self) -> Progress:
+        """Trains the model. However training ends, the run folder then holds weights that can translate.
 
         Raises:
-            Failure: the loss or the gradient is not finite, the memory ran out, or another process ended.
+            Failure: loss or gradient are not finite, the memory ran out, the disk fails, or another process ended.
         """
-        loop = Loop(
-            settings=self,
-            model=model,
-            pairs=pairs,
-            validation=validation,
-            validate=validate,
-            optimizer=optimizer,
-            schedule=schedule,
-            run=run,
-            history=history,
-            bar=bar,
-            stop=stop,
-            processes=processes,
-            seed=seed,
-        )
-        return loop.run_to_the_end()
+        settings, parts, progress = self.settings, self.parts, self.progress
+        self.updater = Updater.from_settings(settings, parts.model, parts.optimizer, processes=parts.processes)
+        self.batches_per_epoch = len(parts.train_loader.sampler.epoch(progress.epoch))
+        parts.history.start(num_records=progress.num_records, last_step=progress.step)
+        self.clock_start = time.monotonic() - progress.seconds
+        self.sync_clock()
+        if (reason := self.stop_reason()) and progress.averaged_step == progress.step > 0:
+            parts.bar.print(f"there is nothing left to do after step {progress.step}: {reason}")
+            return progress
 
-    def share_done(self, progress: Progress, batches_per_epoch: int) -> float:
-        """How much of the run is behind, from 0 to 1, by the limit that will be reached first."""
-        shares = [0.0]
-        if self.max_steps is not None:
-            shares.append(progress.step / self.max_steps)
-        if self.max_epochs is not None:
-            shares.append((progress.epoch + progress.position / batches_per_epoch) / self.max_epochs)
-        if self.max_minutes is not None:
-            shares.append(progress.seconds / 60 / self.max_minutes)
-        return min(1.0, max(shares))
+        while self.stop_reason() is None:
+            epoch = parts.train_loader.epoch(progress.epoch, start=progress.position)
+            while batches := list(islice(epoch, settings.accumulate)):
+                self.train_step(batches)
+                self.sync_clock()
+                if progress.step % settings.log_every == 0:
+                    self.log()
+                if progress.step % settings.validate_every == 0:
+                    self.validate()
+                if self.checkpoint_is_due():
+                    self.save()
+                if self.stop_reason() is not None:
+                    break
+            else:  # the epoch has no more batches
+                progress.epoch, progress.position = progress.epoch + 1, 0
 
-    def updater(
-        self,
-        model: Seq2Seq,
-        optimizer: torch.optim.Optimizer,
-        *,
-        processes: Processes,
-        objective: nn.Module | None = None,
-    ) -> Updater:
-        """What makes the updates of `model`.
+        self.finish()
+        return progress
 
-        Args:
-            objective: another loss than the run's, see `Updater`.
+    def resume(self) -> None:
+        """Restores the last checkpoint, if there is one. Call this before `fit`.
+
+        Raises:
+            UserError: the checkpoint is damaged, or belongs to another model, optimizer or schedule.
         """
-        autocast = partial(self.autocast, model.device)
-        if objective is None:
-            objective = Objective(model, label_smoothing=self.label_smoothing)
-        return Updater(
-            model=model,
-            objective=processes.wrap(objective),
-            optimizer=optimizer,
-            autocast=autocast,
-            clip_norm=self.clip_norm,
-            processes=processes,
+        parts, path = self.parts, self.parts.run_folder.last
+        checkpoint = read_checkpoint(path) if parts.processes.is_main and path.is_file() else None
+        checkpoint = parts.processes.broadcast(checkpoint)
+        if checkpoint is None:
+            return
+        progress, tensors = checkpoint
+        restore(tensors, path, parts.model, parts.optimizer)
+        parts.schedule.restore(progress.schedule)
+        if progress.order != self.progress.order:
+            parts.bar.print(
+                f"the corpus, its cleaning, the seed or loader.batch_tokens has changed: epoch {progress.epoch + 1} "
+                f"starts again"
+            )
+            progress.order, progress.position = self.progress.order, 0
+        if not parts.processes.is_main:
+            progress.loss_meter.drop_tokens()  # the main process counts those of all
+        self.progress = progress
+        self.saved_seconds = progress.seconds
+
+    def train_step(self, batches: Sequence[Batch]) -> None:
+        """Makes one update on a group of batches, and reads the results of earlier ones.
+
+        Raises:
+            Failure: the memory ran out, or too many updates in a row were not finite.
+        """
+        parts, progress = self.parts, self.progress
+        start = time.monotonic()
+        progress.step += 1
+        # Dropout depends on seed, step and process only, so a resumed run draws the same numbers.
+        seeds = np.random.SeedSequence([parts.seed, progress.step, parts.processes.rank])
+        torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0]))
+        update = self.updater.update(batches, rate=parts.schedule.rate(progress.step), step=progress.step)
+        self.pending.append((progress.epoch, update))
+        self.read_results(max_pending=MAX_PENDING_UPDATES[parts.model.device.type])
+        progress.position += len(batches)
+        progress.loss_meter.seconds += time.monotonic() - start
+
+    def read_results(self, *, max_pending: int) -> None:
+        """Waits for the results of all updates but the last `max_pending`, and adds them to the loss meter.
+
+        Raises:
+            Failure: more than `skip_nonfinite` updates in a row were not finite, and therefore not applied.
+        """
+        parts, progress = self.parts, self.progress
+        while len(self.pending) > max_pending:
+            epoch, update = self.pending.popleft()
+            result = update.result()
+            if result.applied:
+                progress.skipped_in_a_row = 0
+                num_tokens = sum(batch.num_tokens for batch in update.batches)
+                progress.loss_meter.add(nll=result.nll, num_tokens=num_tokens, gradient_norm=result.gradient_norm)
+                continue
+            progress.skipped_in_a_row += 1
+            report = save_nonfinite_update(
+                parts.run_folder.path,
+                update,
+                result,
+                epoch=epoch,
+                tokenizer=parts.train_loader.tokenizer,
+                processes=parts.processes,
+            )
+            if progress.skipped_in_a_row > self.settings.skip_nonfinite:
+                raise Failure(f"{report}. A lower schedule.learning_rate may help, or trainer.skip_nonfinite=K")
+            parts.bar.print(f"{report}; the update is skipped ({progress.skipped_in_a_row} in a row)")
+
+    def read_all_results(self) -> None:
+        """Waits for all updates; the wait counts as their time."""
+        if self.pending:
+            start = time.monotonic()
+            self.read_results(max_pending=0)
+            self.progress.loss_meter.seconds += time.monotonic() - start
+
+    def sync_clock(self) -> None:
+        """Gives all processes the same training time and the same answer to whether to stop."""
+        processes = self.parts.processes
+        seconds = time.monotonic() - self.clock_start if processes.is_main else 0.0
+        self.progress.seconds, num_requests = processes.sum(seconds, float(self.parts.stop_requested()))
+        self.interrupted = num_requests > 0
+
+    def stop_reason(self) -> str | None:
+        """Why training stops now; None if it continues."""
+        return reached_limit(self.settings, self.progress) or (INTERRUPTED if self.interrupted else None)
+
+    def log(self) -> None:
+        """Records the training loss since the last record, unless all updates since then were skipped."""
+        self.read_all_results()
+        parts, progress = self.parts, self.progress
+        if progress.loss_meter.num_steps == 0:
+            return
+        means = progress.loss_meter.means(parts.processes)
+        progress.loss_meter = LossMeter()
+        record = {"kind": "train", "step": progress.step, "epoch": progress.epoch, "seconds": progress.seconds}
+        parts.history.record({**record, "learning_rate": parts.schedule.rate(progress.step), **means})
+        fraction = fraction_done(self.settings, progress, batches_per_epoch=self.batches_per_epoch)
+        parts.bar.update(
+            fraction=fraction,
+            loss=means["loss"],
+            tokens_per_second=means["tokens_per_second"],
+            seconds_left=progress.seconds * (1 - fraction) / max(fraction, 1e-9),
         )
 
-    def autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        """bf16 where it was asked for and where it helps, else nothing."""
-        if self.precision == "bf16" or (
-            self.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
-        ):
-            return torch.autocast(device.type, torch.bfloat16)
-        return nullcontext()
+    def validate(self) -> None:
+        """Measures loss and BLEU on the validation split, and keeps the weights if they are the best so far."""
+        self.read_all_results()  # first, because a non-finite update may end the run before anything is kept
+        parts, progress = self.parts, self.progress
+        validation = self.measure()
+        progress.validated_step = progress.step
+        parts.schedule.observe(validation.bleu)
+        is_best = self.record_validation(validation)
+        progress.validations_since_best = 0 if is_best else progress.validations_since_best + 1
+        if parts.processes.is_main:
+            folder, weights = parts.run_folder, parts.model.state_dict()
+            if is_best:
+                save_weights(weights, folder.best, step=progress.step)
+            if self.settings.average_checkpoints > 1:
+                save_weights(weights, folder.step_path(progress.step), step=progress.step)
+                for old in folder.step_paths()[: -self.settings.average_checkpoints]:
+                    old.unlink()
 
+    def measure(self, *, num_averaged: int = 1) -> Validation:
+        """Validates the weights that the model has now: its own, or the mean of `num_averaged` checkpoints."""
+        parts, step = self.parts, self.progress.step
+        return validate_model(
+            self.updater, parts.validation_batches, parts.validation_bleu, step=step, num_averaged=num_averaged
+        )
 
-def _is_positive(value: object, *, whole: bool) -> bool:
-    """Whether `value` is a number above 0."""
-    kinds = int if whole else (int, float)
-    return isinstance(value, kinds) and not isinstance(value, bool) and value > 0
+    def record_validation(self, validation: Validation) -> bool:
+        """Adds a validation to the history and prints it. Returns whether its BLEU is the best so far."""
+        self.sync_clock()
+        progress = self.progress
+        is_best = progress.best_score is None or validation.bleu > progress.best_score
+        if is_best:
+            progress.best_score = validation.bleu
+        self.parts.history.record(validation.record(progress.seconds))
+        self.parts.bar.print(validation.line(progress.seconds, is_best=is_best))
+        return is_best
+
+    def checkpoint_is_due(self) -> bool:
+        """Whether to write the last checkpoint now: after a validation, and every so many steps or minutes."""
+        settings, progress = self.settings, self.progress
+        if progress.validated_step == progress.step:
+            return True
+        if settings.save_every is not None and progress.step % settings.save_every == 0:
+            return True
+        minutes = (progress.seconds - self.saved_seconds) / 60
+        return settings.save_minutes is not None and minutes >= settings.save_minutes
+
+    def save(self) -> None:
+        """Writes the last checkpoint. Everything that belongs to this step must be done."""
+        self.read_all_results()
+        parts, progress = self.parts, self.progress
+        progress.schedule = parts.schedule.state()
+        progress.num_records = parts.history.num_records
+        loss_meter = progress.loss_meter.total(parts.processes)
+        self.saved_seconds = progress.seconds
+        if parts.processes.is_main:
+            parts.history.flush()  # first, because a resumed run does not write these records again
+            saved = msgspec.structs.replace(progress, loss_meter=loss_meter)
+            save_checkpoint(parts.run_folder.last, saved, parts.model, parts.optimizer)
+
+    def finish(self) -> None:
+        """Ends the run with a checkpoint and, unless it was interrupted, with a validation and averaging."""
+        parts, progress, reason = self.parts, self.progress, self.stop_reason()
+        if reason == INTERRUPTED:
+            self.save()
+            if parts.processes.is_main and not parts.run_folder.best.is_file():
+                save_weights(parts.model.state_dict(), parts.run_folder.best, step=progress.step)
+        else:
+            if progress.validated_step < progress.step:
+                self.validate()
+                self.save()
+            self.average_checkpoints()
+        parts.bar.print(f"ended after step {progress.step}, {duration(progress.seconds)}: {reason}")
+
+    def average_checkpoints(self) -> None:
+        """Makes the mean of the last checkpoints' weights the best weights, if its BLEU is higher."""
+        parts, progress, folder = self.parts, self.progress, self.parts.run_folder
+        is_main, size = parts.processes.is_main, self.settings.average_checkpoints
+        paths = [path for path in folder.step_paths() if path <= folder.step_path(progress.step)] if is_main else []
+        paths = parts.processes.broadcast(paths[-size:])
+        if len(paths) > 1 and size > 1:
+            with averaged_model(
+                parts.model, paths, save_to=folder.averaged, step=progress.step, processes=parts.processes
+            ):
+                validation = self.measure(num_averaged=len(paths))
+            is_best = self.record_validation(validation)
+            if is_main and is_best:
+                folder.averaged.replace(folder.best)
+            elif is_main:
+                folder.averaged.unlink()
+        progress.averaged_step = progress.step
+        self.save()

@@ -1,7 +1,7 @@
-"""One update of a model's weights, as a run, its rehearsal and the benchmark make it.
+"""One update of the weights, the same for training, the dry run and the benchmark.
 
-With an optimizer that is one kernel, nothing here asks the device for a number: a GPU is given the next update while
-it works on this one. What an update came to is a `Reading`, which a caller looks at when it needs to.
+With a fused optimizer no line here makes the host wait for the GPU, so the GPU receives its next update while it works
+on the current one. The result of an update is therefore a `PendingUpdate`, which the caller reads when it needs to.
 """
 
 from __future__ import annotations
@@ -9,79 +9,79 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from nmt.data.batch import Batch
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.distributed import Processes, without_exchange
-from nmt.training.faults import out_of_memory
-
-
-class Reading:
-    """Numbers of a device, on their way to the host: who looks at them waits for them, not for what was begun later.
-
-    Args:
-        numbers: (N,) on any device.
-    """
-
-    def __init__(self, numbers: Tensor) -> None:
-        self.numbers = numbers.to("cpu", non_blocking=True)  # from a GPU into pinned memory
-        self.arrived: torch.cuda.Event | None = None
-        if numbers.device.type == "cuda":
-            self.arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self.arrived.record(torch.cuda.current_stream(numbers.device))
-
-    def values(self) -> list[float]:
-        """The numbers, as soon as they are here."""
-        if self.arrived is not None:
-            self.arrived.synchronize()
-        return self.numbers.tolist()
+from nmt.training.distributed import Processes, no_gradient_sync
+from nmt.training.loss import Objective
+from nmt.training.out_of_memory import explain_out_of_memory
+from nmt.training.settings import TrainerSettings
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What an update came to.
+class UpdateResult:
+    """What an update did.
 
     Attributes:
-        nll: the negative log-likelihood of the targets before it, in nats, summed over this process's tokens.
-        norm: of the gradient, before it was clipped.
-        norms: of each parameter's gradient, by the parameter's name.
-        made: whether the weights were changed: in every process the loss and the gradient were finite.
+        nll: negative log-likelihood before the update, in nats, summed over this process's target tokens.
+        gradient_norm: norm of the whole gradient before clipping.
+        gradient_norms: norm of each parameter's gradient before clipping, by the parameter's name.
+        applied: whether the weights changed, which they do if loss and gradient are finite in every process.
     """
 
     nll: float
-    norm: float
-    norms: dict[str, float]
-    made: bool
+    gradient_norm: float
+    gradient_norms: dict[str, float]
+    applied: bool
 
 
-@dataclass(frozen=True)
-class Unread:
-    """An outcome that nobody has waited for yet."""
+@dataclass(frozen=True, kw_only=True)
+class PendingUpdate:
+    """An update that the device may still be computing.
 
-    reading: Reading
-    names: Sequence[str]
+    Attributes:
+        step: number of the update, from 1.
+        learning_rate: of this update.
+        batches: what it was computed on.
+        parameter_names: names of the parameters that have a gradient.
+        numbers: (3 + len(parameter_names),) on the host: nll, gradient norm, 1 if not applied else 0, and one gradient
+            norm per parameter. Valid once `copied` has happened.
+        copied: end of the asynchronous copy from a GPU; None on a CPU.
+    """
 
-    def read(self) -> Outcome:
-        nll, norm, bad, *norms = self.reading.values()
-        return Outcome(nll, norm, dict(zip(self.names, norms, strict=True)), bad == 0)
+    step: int
+    learning_rate: float
+    batches: Sequence[Batch]
+    parameter_names: Sequence[str]
+    numbers: Tensor
+    copied: torch.cuda.Event | None
+
+    def result(self) -> UpdateResult:
+        """Waits for this update, not for later ones, and returns its result."""
+        if self.copied is not None:
+            self.copied.synchronize()
+        nll, gradient_norm, not_applied, *norms = self.numbers.tolist()
+        gradient_norms = dict(zip(self.parameter_names, norms, strict=True))
+        return UpdateResult(nll, gradient_norm, gradient_norms, applied=not_applied == 0)
 
 
 @dataclass(kw_only=True)
 class Updater:
-    """Makes updates.
+    """Updates the weights of a model.
 
     Args:
-        model: whose weights are changed.
-        objective: takes `Batch.tensors`, gives the model's loss to minimise and its negative log-likelihood,
-            each summed over the batch's tokens; in several processes `Processes.wrap` of it.
-        optimizer: of the model's parameters. Where one kernel makes the whole update (`fused`), the device itself
-            decides whether to; otherwise the host looks whether the gradient is finite, and waits for it.
-        autocast: the number format of the forward pass.
-        clip_norm: gradients with a larger norm are scaled down to it; None = never.
-        processes: that train together.
+        model: its weights are updated.
+        objective: called with `Batch.tensors`, returns the loss to minimise and the negative log-likelihood, each
+            summed over the batch's target tokens. With several processes it is wrapped by `Processes.wrap`.
+        optimizer: of the model's parameters. A fused optimizer skips a non-finite gradient on the device itself; any
+            other makes the host wait for the gradient and decide.
+        autocast: returns the context of the forward pass, which sets its number format.
+        clip_norm: larger gradients are scaled down to this norm; None = no clipping.
+        processes: the processes that train together.
     """
 
     model: Seq2Seq
@@ -91,54 +91,95 @@ class Updater:
     clip_norm: float | None
     processes: Processes
 
+    @classmethod
+    def from_settings(
+        cls,
+        settings: TrainerSettings,
+        model: Seq2Seq,
+        optimizer: torch.optim.Optimizer,
+        *,
+        processes: Processes,
+        objective: nn.Module | None = None,
+    ) -> Updater:
+        """The updater of a training run; `objective` replaces the usual loss. Connects to the other processes."""
+        if objective is None:
+            objective = Objective(model, label_smoothing=settings.label_smoothing)
+        return cls(
+            model=model,
+            objective=processes.wrap(objective),
+            optimizer=optimizer,
+            autocast=partial(settings.autocast, model.device),
+            clip_norm=settings.clip_norm,
+            processes=processes,
+        )
+
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What the objective gives for a batch."""
-        batch = batch.to(self.model.device)
+        """The loss to minimise and the negative log-likelihood of a batch, summed over its target tokens."""
+        tensors = batch.to(self.model.device).tensors
         with self.autocast():
-            loss, nll = self.objective(*batch.tensors)
-        return loss, nll
+            return self.objective(*tensors)
 
-    def update(self, group: Sequence[Batch], *, rate: float, step: int) -> Unread:
-        """One step of the optimizer on the mean loss over the tokens of all batches of the group.
+    def update(self, batches: Sequence[Batch], *, rate: float, step: int) -> PendingUpdate:
+        """Makes one optimizer step on the mean loss over the target tokens of all batches.
 
-        It is left out where the loss or the gradient is not finite. The gradients stay until the next update.
+        The step is skipped if the loss or the gradient is not finite. The gradients stay until the next update.
 
         Args:
             rate: the learning rate.
-            step: the update's number, for who has to be told that the memory ran out.
+            step: number of the update, for messages.
 
         Raises:
-            Failure: the memory ran out in a forward or backward pass.
+            Failure: a forward or backward pass ran out of memory.
         """
         for options in self.optimizer.param_groups:
             options["lr"] = rate
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        (num_tokens,) = self.processes.sum(sum(batch.num_tokens for batch in group))
-        total = torch.zeros((), device=self.model.device)
-        for batch in group:
-            exchange = nullcontext() if batch is group[-1] else without_exchange(self.objective)
-            with out_of_memory(step, batch), exchange:
-                loss, nll = self.loss(batch)
-                # The processes' gradients are averaged; the mean over all tokens is their sum.
+
+        # Forward and backward pass of each batch; the gradients add up.
+        (num_tokens,) = self.processes.sum(sum(batch.num_tokens for batch in batches))
+        nll = torch.zeros((), device=self.model.device)
+        for batch in batches:
+            # The processes exchange gradients once, in the backward pass of the last batch.
+            sync = nullcontext() if batch is batches[-1] else no_gradient_sync(self.objective)
+            with explain_out_of_memory(step, batch), sync:
+                loss, batch_nll = self.loss(batch)
+                # The exchange averages over processes; multiplying by their number makes it the sum that we need.
                 (loss * (self.processes.size / num_tokens)).backward()  # type: ignore[no-untyped-call]
-            total += nll
+            nll += batch_nll
+
+        # The norms, and whether they are finite in all processes: computed on the device, read later.
         gradients = {name: each.grad for name, each in self.model.named_parameters() if each.grad is not None}
         norms = torch.stack(torch._foreach_norm(list(gradients.values())))  # (parameters,)
         norm = torch.linalg.vector_norm(norms)
-        bad = self.processes.all_reduce(1.0 - (total + norm).isfinite().float())
-        self._step(norm, bad)
-        facts = torch.stack([total, norm, bad])
-        return Unread(Reading(torch.cat([facts, norms])), list(gradients))
+        num_nonfinite = self.processes.all_reduce(1.0 - (nll + norm).isfinite().float())  # () processes that failed
+        self._step(norm, num_nonfinite)
 
-    def _step(self, norm: Tensor, bad: Tensor) -> None:
-        """Changes the weights unless `bad` is above 0."""
+        # Start the copy to the host: one small tensor, from a GPU into pinned memory.
+        numbers = torch.cat([torch.stack([nll, norm, num_nonfinite]), norms])  # (3 + parameters,)
+        on_host = numbers.to("cpu", non_blocking=True)
+        copied = None
+        if numbers.device.type == "cuda":
+            copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            copied.record(torch.cuda.current_stream(numbers.device))
+        return PendingUpdate(
+            step=step,
+            learning_rate=rate,
+            batches=batches,
+            parameter_names=list(gradients),
+            numbers=on_host,
+            copied=copied,
+        )
+
+    def _step(self, norm: Tensor, num_nonfinite: Tensor) -> None:
+        """Clips the gradients and makes the optimizer step, unless `num_nonfinite` is above 0."""
         if self.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(self.model.parameters(), self.clip_norm, norm)
         defaults = self.optimizer.defaults
-        if defaults.get("fused") and "momentum" not in defaults:  # SGD's begins as it finds it, if it begins with none
-            # As torch.amp.GradScaler tells a fused optimizer that a gradient is not finite, by a number on the device.
-            self.optimizer.found_inf = bad.clamp(max=1.0)  # type: ignore[attr-defined]
+        # A skipped first step would still initialise SGD's momentum, so SGD is left to the host.
+        if defaults.get("fused") and "momentum" not in defaults:
+            # torch.amp.GradScaler also uses this attribute to skip a step without asking the host.
+            self.optimizer.found_inf = num_nonfinite.clamp(max=1.0)  # type: ignore[attr-defined]
             self.optimizer.step()
-        elif not bool(bad):
+        elif not bool(num_nonfinite):
             self.optimizer.step()

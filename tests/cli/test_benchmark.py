@@ -7,7 +7,7 @@ import pytest
 
 from nmt.benchmark import decoding
 from nmt.cli import main
-from nmt.translator import BATCH_TOKENS
+from nmt.translator import DEFAULT_BATCH_TOKENS
 
 SMALL = ["rounds=2", "steps=2", "warmup_steps=1", "sentences=4", "single_sentences=2"]
 
@@ -52,7 +52,7 @@ def test_decoding_is_measured_in_the_batches_of_translating(
         lambda translator, lines: seen.append(translator.batch_tokens) or timed(translator, lines),
     )
     assert main(["benchmark", *tiny_models["transformer"], *overrides, "steps=0"]) == 0
-    assert set(seen) == {BATCH_TOKENS["cpu"]}
+    assert set(seen) == {DEFAULT_BATCH_TOKENS["cpu"]}
 
 
 def test_a_part_can_be_left_out(

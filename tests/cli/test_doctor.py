@@ -11,7 +11,7 @@ import torch
 import torch._dynamo
 
 from nmt.cli import doctor, main
-from nmt.cli.shell.configuration import compose, opened
+from nmt.cli.shell.configuration import compose, hydra_initialized
 from nmt.training import dry_run
 from nmt.training.dry_run import DryRun, Learning, Speed
 
@@ -149,7 +149,7 @@ def test_a_sample_is_spread_over_the_split(monkeypatch: pytest.MonkeyPatch) -> N
         (["device=cuda"], "device=cuda is not there"),
         (["loader.max_length=1"], "max_length=1 must be at least 2"),
         (["train_split=trian"], "has no split trian"),
-        (["resume=true"], "holds no run to go on with"),
+        (["resume=true"], "holds no run to continue"),
         (["trainer.max_steps=0"], "max_steps=0"),
         (["model.hidden_size=15"], "hidden_size=15"),
     ],
@@ -268,7 +268,7 @@ def test_how_long_a_run_takes(limits: dict[str, float], said: str) -> None:
 
 def test_its_words_are_those_of_training() -> None:
     """`nmt doctor X` becomes `nmt train X` by one word, whatever X is."""
-    with opened() as folder:
+    with hydra_initialized() as folder:
         for words in ([], ["experiment=demo_recurrent", "model=lstm_luong", "model/score=concat", "optimizer=adamw"]):
             trained, examined = (compose(command, folder, words) for command in ("train", "doctor"))
             assert trained.config == examined.config

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from nmt.cli import main
-from nmt.training.loop import Loop
+from nmt.training.trainer import Trainer
 
-update = Loop.update
+train_step = Trainer.train_step
 
 
 def fail(how: str) -> None:
@@ -25,24 +25,24 @@ def fail(how: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def misbehave(loop: Loop, group: Any) -> None:
-    if loop.processes.rank == 1 and loop.progress.step == 2:
+def misbehave(trainer: Trainer, batches: Any) -> None:
+    if trainer.parts.processes.rank == 1 and trainer.progress.step == 2:
         if how == "memory":
-            raise_out_of_memory(loop)
+            raise_out_of_memory(trainer)
         fail(how)
-    update(loop, group)
+    train_step(trainer, batches)
 
 
-def raise_out_of_memory(loop: Loop) -> None:
+def raise_out_of_memory(trainer: Trainer) -> None:
     """From inside the model, as the allocator does."""
 
     def exhaust(module: torch.nn.Module, _: Any) -> None:
         raise torch.OutOfMemoryError("out of memory")
 
-    loop.model.encoder.register_forward_pre_hook(exhaust)
+    trainer.parts.model.encoder.register_forward_pre_hook(exhaust)
 
 
 if __name__ == "__main__":
     how = sys.argv[1]
-    Loop.update = misbehave  # type: ignore[method-assign]
+    Trainer.train_step = misbehave  # type: ignore[method-assign]
     sys.exit(main(sys.argv[2:]))

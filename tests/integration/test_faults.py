@@ -112,7 +112,7 @@ def check_one_line(training: Training, code: int, said: str) -> None:
     assert len(lines) == 1 and error.endswith(lines[0] + "\n"), error
     assert said in lines[0]
     assert f"the checkpoint of step {read_step(training.run.last)} " in lines[0], lines[0]
-    assert lines[0].endswith("is whole: go on with resume=true")
+    assert lines[0].endswith("is intact: continue with resume=true")
     training.run.model()
     OUTCOMES[said] += 1
 
@@ -124,7 +124,7 @@ def test_a_limit_of_file_sizes(training: Training, time_: int) -> None:
     training.wait_for_checkpoint(pid)
     time.sleep(random.Random(time_).random() / 5)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (2000 + 3000 * (time_ % 7), resource.RLIM_INFINITY))
-    check_one_line(training, training.end(pid), "files may not grow so large there")
+    check_one_line(training, training.end(pid), "would exceed the size limit")
     assert not list(training.run.path.rglob("*.partial"))
     training.resume()
 

@@ -65,14 +65,14 @@ def test_an_update_never_waits_for_the_gpu(description: dict[str, Any], batch: B
     pinned = replace(
         batch, **{name: value.pin_memory() for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
     )
-    updater.update([pinned], rate=0.01, step=1).read()  # what is set up once may wait
+    updater.update([pinned], rate=0.01, step=1).result()  # what is set up once may wait
     torch.cuda.set_sync_debug_mode("error")
     try:
         unread = [updater.update([pinned], rate=0.01, step=step) for step in (2, 3)]
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    outcomes = [one.read() for one in unread]
-    assert all(outcome.made for outcome in outcomes)
+    outcomes = [one.result() for one in unread]
+    assert all(outcome.applied for outcome in outcomes)
     assert outcomes[1].nll < outcomes[0].nll
 
 
@@ -81,10 +81,10 @@ def test_a_gpu_leaves_out_an_update_that_is_not_finite(description: dict[str, An
     model = updater.model
     before = [parameter.detach().clone() for parameter in model.parameters()]
     handle = model.vocabulary.output.bias.register_hook(lambda gradient: gradient * float("nan"))
-    assert not updater.update([batch], rate=0.01, step=1).read().made
+    assert not updater.update([batch], rate=0.01, step=1).result().applied
     assert all(map(torch.equal, model.parameters(), before))
     handle.remove()
-    assert updater.update([batch], rate=0.01, step=1).read().made
+    assert updater.update([batch], rate=0.01, step=1).result().applied
 
 
 @pytest.mark.parametrize("description", ["lstm", "lstm_bahdanau"], indirect=True)
@@ -94,5 +94,5 @@ def test_under_bf16_no_fused_lstm_runs_in_float16(description: dict[str, Any], b
     for layer in updater.model.modules():
         if isinstance(layer, torch.nn.LSTM):
             layer.register_forward_hook(lambda layer, inputs, outputs: kinds.add(outputs[0].dtype))
-    assert updater.update([batch], rate=0.01, step=1).read().made
+    assert updater.update([batch], rate=0.01, step=1).result().applied
     assert kinds == {torch.float32}

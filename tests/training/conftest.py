@@ -1,8 +1,9 @@
-"""All that `Trainer.fit` takes, tiny."""
+"""A tiny training run whose parts each test can change."""
 
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import datasets
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from nmt import models
+from nmt.data.batch import Batch, make_batch
 from nmt.data.cleaning import Cleaning
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
@@ -20,8 +22,10 @@ from nmt.run.registry import build
 from nmt.training.checkpoint import Progress, read_progress
 from nmt.training.distributed import Processes
 from nmt.training.history import History
+from nmt.training.parts import TrainingParts
 from nmt.training.progress import ProgressBar
 from nmt.training.schedule import Plateau, Schedule
+from nmt.training.settings import TrainerSettings
 from nmt.training.trainer import Trainer
 
 SETTINGS: dict[str, Any] = {
@@ -61,20 +65,25 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
-def size_of(model: Seq2Seq) -> float:
-    """A score that depends on every weight, and on nothing else."""
-    return -float(sum(parameter.abs().sum() for parameter in model.parameters()))
+def score_of_weights(model: Seq2Seq) -> float:
+    """A validation score that depends on every weight, and on nothing else."""
+    return -float(sum(parameter.detach().abs().sum() for parameter in model.parameters()))
 
 
 class Bench:
-    """A run folder and what trains in it; each `fit` is a new process's worth of new objects."""
+    """A run folder and tiny parts to train in it. Each `fit` builds all objects anew, as a new process does.
+
+    Attributes:
+        model: the model of the last `fit`.
+        log: the file with the lines of all `fit`s.
+    """
 
     def __init__(self, folder: Path, tokenizer: Tokenizer, dataset: datasets.Dataset) -> None:
         self.run = RunFolder(folder)
         self.tokenizer = tokenizer
         self.dataset = dataset
         self.model: Seq2Seq
-        self.said = folder / "log.txt"
+        self.log = folder / "log.txt"
         self.run.best.parent.mkdir(parents=True)
 
     def make_model(self, name: str, *, dropout: float, seed: int) -> Seq2Seq:
@@ -90,7 +99,7 @@ class Bench:
         model: Seq2Seq = build({"class": name, "arguments": arguments}, models)
         return model
 
-    def make_pairs(self, *, batch_tokens: int = 128, subword_alpha: float = 0.0) -> BatchLoader:
+    def make_loader(self, *, batch_tokens: int = 128, subword_alpha: float = 0.0) -> BatchLoader:
         return BatchLoader(
             self.dataset,
             self.tokenizer,
@@ -101,13 +110,37 @@ class Bench:
             seed=1,
             rank=0,
             num_ranks=1,
-            pinned=False,
+            pin_memory=False,
         )
+
+    def make_batch(self, *pairs: tuple[str, str]) -> Batch:
+        """A batch of these sentence pairs, which are lines 0, 1, … of their split."""
+        sources, targets = zip(*pairs, strict=True)
+        return make_batch(
+            self.tokenizer.encode_source(sources),
+            self.tokenizer.encode_target(targets),
+            pad_id=self.tokenizer.pad_id,
+            bos_id=self.tokenizer.bos_id,
+            eos_id=self.tokenizer.eos_id,
+            indices=range(len(pairs)),
+        )
+
+    def fixed_loader(self, *batches: Batch) -> BatchLoader:
+        """Stands in for a loader: the same batches in every epoch."""
+        sampler = SimpleNamespace(epoch=lambda epoch: batches, order="fixed")
+        loader: Any = SimpleNamespace(
+            tokenizer=self.tokenizer, sampler=sampler, epoch=lambda epoch, start: iter(batches[start:])
+        )
+        return loader
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """A copy of the weights of the model of the last `fit`."""
+        return {name: tensor.detach().clone() for name, tensor in self.model.named_parameters()}
 
     def fit(
         self,
         *,
-        validate: Callable[[Seq2Seq], float] = size_of,
+        validate: Callable[[Seq2Seq], float] = score_of_weights,
         stop_at: int | None = None,
         name: str = "LuongLSTM",
         model: Seq2Seq | None = None,
@@ -115,43 +148,45 @@ class Bench:
         seed: int = 1,
         schedule: Schedule | None = None,
         optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
-        pairs: BatchLoader | None = None,
+        loader: BatchLoader | None = None,
         **settings: Any,
     ) -> Progress:
+        """Trains `model`, or a new one of class `name`, until a limit or the interrupt at step `stop_at`."""
         self.model = model if model is not None else self.make_model(name, dropout=dropout, seed=seed)
-        pairs = pairs if pairs is not None else self.make_pairs()
-        begun = read_progress(self.run.last) if self.run.last.is_file() else Progress()
-        history = History(self.run.history, tensorboard=None, records=begun.records, last_step=begun.step)
         updates = optimizer(self.model.parameters(), lr=1.0)
-        steps = [begun.step]
+        steps = [read_progress(self.run.last).step if self.run.last.is_file() else 0]
         updates.register_step_post_hook(lambda *_: steps.append(steps[-1] + 1))
-        with ProgressBar("tiny", log=self.said) as bar:
-            return Trainer(**(SETTINGS | settings)).fit(
-                self.model,
-                pairs=pairs,
-                validation=list(self.make_pairs().epoch(0, start=0))[:2],
-                validate=validate,
+        with ProgressBar("tiny", log=self.log) as bar:
+            parts = TrainingParts(
+                model=self.model,
                 optimizer=updates,
                 schedule=schedule or Plateau(learning_rate=0.01, warmup_steps=2, factor=0.5, patience=1),
-                run=self.run,
-                history=history,
+                train_loader=loader if loader is not None else self.make_loader(),
+                validation_batches=list(self.make_loader().epoch(0, start=0))[:2],
+                validation_bleu=validate,
+                run_folder=self.run,
+                history=History(self.run.history, tensorboard=None),
                 bar=bar,
-                stop=lambda: stop_at is not None and steps[-1] >= stop_at,
+                stop_requested=lambda: stop_at is not None and steps[-1] >= stop_at,
                 processes=Processes(),
                 seed=1,
             )
+            trainer = Trainer(TrainerSettings(**(SETTINGS | settings)), parts)
+            trainer.resume()
+            return trainer.fit()
 
-    def records(self, kind: str) -> list[dict[str, Any]]:
+    def records(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """The records of the history: all, or those of one kind."""
         records = [json.loads(line) for line in self.run.history.read_text().splitlines()]
-        return [record for record in records if record["kind"] == kind]
+        return [record for record in records if kind is None or record["kind"] == kind]
 
     def reason(self) -> str:
-        """Why the last fit ended, as a person was told."""
-        return [line for line in self.said.read_text().splitlines() if "ended after" in line][-1]
+        """The line that says why the last `fit` ended."""
+        return [line for line in self.log.read_text().splitlines() if "ended after" in line][-1]
 
 
 class Scripted:
-    """Validation scores that are known beforehand, and what was validated."""
+    """Returns given validation scores, and keeps the weights that were validated."""
 
     def __init__(self, scores: Sequence[float]) -> None:
         self.scores = list(scores)

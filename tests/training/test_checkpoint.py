@@ -1,5 +1,6 @@
+"""The checkpoint: a run continues exactly, and a damaged or foreign file is refused in one line."""
+
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ import torch
 from safetensors.torch import save_file
 
 from nmt import models
+from nmt.errors import UserError
 from nmt.models import Seq2Seq
 from nmt.run.registry import build
 from nmt.run.weights import save_weights
-from nmt.training.checkpoint import Progress, average, read_checkpoint, read_progress, restore, save_checkpoint
+from nmt.training.checkpoint import Progress, read_checkpoint, read_progress, restore, save_checkpoint
+from nmt.training.loss_meter import LossMeter
 
 ADAMS = [torch.optim.Adam, torch.optim.AdamW]
 PROGRESS = Progress(
@@ -20,8 +23,9 @@ PROGRESS = Progress(
     position=2,
     seconds=4.25,
     best_score=-1.5,
-    waited=1,
-    schedule={"share": 0.5, "best": None, "waited": 2},
+    validations_since_best=1,
+    schedule={"fraction": 0.5, "best_score": None, "num_bad_validations": 2},
+    loss_meter=LossMeter(nll=2.5, num_tokens=9, gradient_norm=0.5, num_steps=3, seconds=1.5),
 )
 
 
@@ -47,7 +51,7 @@ def load_checkpoint(path: Path, model: Seq2Seq, optimizer: torch.optim.Optimizer
 
 
 def update(model: Seq2Seq, optimizer: torch.optim.Optimizer, *, seed: int) -> None:
-    """One step on something that dropout makes random, as the training loop seeds it."""
+    """One step with dropout, seeded as the training loop does it."""
     torch.manual_seed(seed)
     source = torch.tensor([[4, 5, 6]])
     optimizer.zero_grad()
@@ -57,7 +61,7 @@ def update(model: Seq2Seq, optimizer: torch.optim.Optimizer, *, seed: int) -> No
 
 @pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("kind", ADAMS)
-def test_training_goes_on_exactly(tmp_path: Path, kind: Callable[..., torch.optim.Optimizer], fused: bool) -> None:
+def test_training_continues_exactly(tmp_path: Path, kind: Callable[..., torch.optim.Optimizer], fused: bool) -> None:
     first, second = make_model(), make_model()
     optimizers = [kind(model.parameters(), lr=0.01, fused=fused) for model in (first, second)]
     for step in range(3):
@@ -79,7 +83,7 @@ def test_training_goes_on_exactly(tmp_path: Path, kind: Callable[..., torch.opti
         assert all(torch.equal(states[index][key], state[key]) for key in state)
 
 
-def test_progress_is_read_alone(tmp_path: Path) -> None:
+def test_progress_is_read_without_the_tensors(tmp_path: Path) -> None:
     model = make_model()
     save_checkpoint(tmp_path / "last", PROGRESS, model, torch.optim.Adam(model.parameters()))
     assert read_progress(tmp_path / "last") == PROGRESS
@@ -93,20 +97,20 @@ def test_a_truncated_file_is_damaged(tmp_path: Path, keep: int) -> None:
     save_checkpoint(path, PROGRESS, model, optimizer)
     path.write_bytes(path.read_bytes()[:keep])
     for read in (lambda: read_progress(path), lambda: load_checkpoint(path, model, optimizer)):
-        with pytest.raises(ValueError, match="last is damaged") as caught:
-            read()
+        with pytest.raises(UserError, match="last is damaged") as caught:
+            read()  # type: ignore[no-untyped-call]
         assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="last"):
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="last"):
         read_progress(tmp_path / "last")
 
 
-def test_mere_weights_are_no_checkpoint(tmp_path: Path) -> None:
+def test_weights_alone_are_not_a_checkpoint(tmp_path: Path) -> None:
     model = make_model()
     save_weights(model.state_dict(), tmp_path / "last", step=3)
-    with pytest.raises(ValueError, match="last is damaged"):
+    with pytest.raises(UserError, match="last is damaged"):
         load_checkpoint(tmp_path / "last", model, torch.optim.Adam(model.parameters()))
 
 
@@ -117,58 +121,44 @@ def test_mere_weights_are_no_checkpoint(tmp_path: Path) -> None:
         ({}, {"num_layers": 2}),
         ({"num_layers": 2}, {}),
         ({"tie_output": False}, {}),
-        ({"source_vocab_size": 1, "target_vocab_size": 1}, {}),  # torch would spread the one row over all
+        ({"source_vocab_size": 1, "target_vocab_size": 1}, {}),  # torch would broadcast the one row
     ],
 )
-def test_a_checkpoint_of_another_model(tmp_path: Path, saved: dict[str, Any], read: dict[str, Any]) -> None:
-    begun, model = make_model(**saved), make_model(**read)
-    optimizer = torch.optim.Adam(begun.parameters())
-    begun(torch.zeros(1, 2).long(), torch.ones(1, 2).bool(), torch.zeros(1, 2).long()).sum().backward()
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path, saved: dict[str, Any], read: dict[str, Any]) -> None:
+    saved_model, model = make_model(**saved), make_model(**read)
+    optimizer = torch.optim.Adam(saved_model.parameters())
+    saved_model(torch.zeros(1, 2).long(), torch.ones(1, 2).bool(), torch.zeros(1, 2).long()).sum().backward()
     optimizer.step()
-    save_checkpoint(tmp_path / "last", PROGRESS, begun, optimizer)
-    with pytest.raises(
-        ValueError, match="last is of another model: resume=true goes on with the same settings"
-    ) as caught:
+    save_checkpoint(tmp_path / "last", PROGRESS, saved_model, optimizer)
+    with pytest.raises(ValueError, match="last is of another model: resume=true needs the same settings") as caught:
         load_checkpoint(tmp_path / "last", model, torch.optim.Adam(model.parameters()))
     assert "\n" not in str(caught.value)
-
-
-def test_average_by_hand(tmp_path: Path) -> None:
-    tensors = [torch.tensor([1.0, -2.0]), torch.tensor([2.0, 2.0]), torch.tensor([6.0, 3.0])]
-    paths = [tmp_path / str(number) for number in range(3)]
-    for path, tensor in zip(paths, tensors, strict=True):
-        save_weights({"a": tensor, "b": tensor.to(torch.bfloat16)}, path, step=1)
-    mean = average(paths)
-    assert mean.keys() == {"a", "b"}
-    for tensor in mean.values():
-        assert tensor.dtype == torch.float32
-        torch.testing.assert_close(tensor, torch.tensor([3.0, 1.0]))
-    torch.testing.assert_close(average(paths[:1])["a"], tensors[0])
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("step", "12"), ("step", -1), ("step", True), ("step", 10**30), ("step", None), ("epoch", 1.5), ("order", 3),
-        ("seconds", float("nan")), ("seconds", float("inf")), ("seconds", None), ("best_score", "high"),
-        ("schedule", []), ("schedule", {"best": "x"}), ("window", {"norm": [1]}),
-        ("window", {"norm": None}), ("window", None), ("records", 1e9),
+        ("step", '"12"'), ("step", "-1"), ("step", "true"), ("step", "1" + "0" * 30), ("step", "null"),
+        ("epoch", "1.5"), ("order", "3"), ("seconds", "NaN"), ("seconds", "Infinity"), ("seconds", "1e999"),
+        ("seconds", "null"), ("best_score", '"high"'), ("schedule", "[]"), ("schedule", '{"best": "x"}'),
+        ("loss_meter", '{"nll": [1]}'), ("loss_meter", '{"nll": null}'), ("loss_meter", '{"colour": 1}'),
+        ("loss_meter", "null"), ("num_records", "1e9"),
     ],
 )  # fmt: skip
-def test_what_a_checkpoint_says_of_itself_is_checked(tmp_path: Path, name: str, value: Any) -> None:
-    model = make_model()
+def test_wrong_progress_is_refused(tmp_path: Path, name: str, value: str) -> None:
     path = tmp_path / "last"
-    save_checkpoint(path, replace(PROGRESS, **{name: value}), model, torch.optim.Adam(model.parameters()))
-    with pytest.raises(ValueError, match=f"last is damaged: {name} is of the wrong kind"):
+    save_file({"a": torch.zeros(1)}, path, metadata={"progress": f'{{"{name}": {value}}}'})
+    with pytest.raises(UserError, match="last is damaged: ") as caught:
         read_progress(path)
+    assert name in str(caught.value) or "JSON is malformed" in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "progress", ["", "{}}", "[]", "3", "[" * 100_000, '{"colour": 1}', '{"step": ' + "9" * 9999 + "}"]
 )
-def test_a_checkpoint_that_says_nothing_of_itself(tmp_path: Path, progress: str) -> None:
+def test_unreadable_progress_is_refused(tmp_path: Path, progress: str) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "last", metadata={"progress": progress})
-    with pytest.raises(ValueError, match="last is damaged"):
+    with pytest.raises(UserError, match="last is damaged"):
         read_progress(tmp_path / "last")
 
 
@@ -184,7 +174,7 @@ def test_a_checkpoint_that_says_nothing_of_itself(tmp_path: Path, progress: str)
         {"optimizer.0.more": torch.zeros(9, 4)},
     ],
 )
-def test_an_optimizer_that_does_not_fit_its_model(tmp_path: Path, changes: dict[str, torch.Tensor | None]) -> None:
+def test_optimizer_state_that_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, torch.Tensor | None]) -> None:
     model = make_model()
     optimizer = torch.optim.Adam(model.parameters())
     update(model, optimizer, seed=1)
@@ -192,6 +182,6 @@ def test_an_optimizer_that_does_not_fit_its_model(tmp_path: Path, changes: dict[
     save_checkpoint(path, PROGRESS, model, optimizer)
     _, tensors = read_checkpoint(path)
     restore(tensors, path, model, optimizer)
-    with pytest.raises(ValueError, match="last is damaged: ") as caught:
+    with pytest.raises(UserError, match="last is damaged: ") as caught:
         restore({k: t for k, t in (tensors | changes).items() if t is not None}, path, model, optimizer)
     assert "\n" not in str(caught.value)

@@ -12,7 +12,7 @@ from nmt.data.batch import make_batch
 from nmt.training import dry_run
 from nmt.training.dry_run import DryRun, first_rows, free_memory, peak_memory
 from nmt.training.schedule import InverseSquareRoot
-from nmt.training.trainer import Trainer
+from nmt.training.settings import TrainerSettings
 
 Rehearse = Callable[..., DryRun]
 
@@ -40,11 +40,11 @@ def rehearse(bench: Any) -> Rehearse:
     def make(*, name: str = "LuongLSTM", rate: float = 0.01, batch_tokens: int = 128, **options: Any) -> DryRun:
         model = bench.make_model(name, dropout=0.1, seed=1)
         return DryRun(
-            settings=Trainer(**SETTINGS),
+            settings=TrainerSettings(**SETTINGS),
             model=model,
             optimizer=torch.optim.Adam(model.parameters(), lr=1.0),
             schedule=InverseSquareRoot(learning_rate=rate, warmup_steps=1000),
-            pairs=bench.make_pairs(batch_tokens=batch_tokens),
+            pairs=bench.make_loader(batch_tokens=batch_tokens),
             **options,
         )
 

@@ -1,3 +1,5 @@
+"""What a person sees of a running command."""
+
 import re
 from pathlib import Path
 
@@ -7,7 +9,7 @@ from nmt.training.progress import ProgressBar, duration
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [
         (0, "0 s"),
         (0.4, "0 s"),
@@ -22,26 +24,26 @@ from nmt.training.progress import ProgressBar, duration
         (90_000, "25 h 00 min"),
     ],
 )
-def test_duration(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+def test_duration_in_words(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
-def test_what_is_said_goes_to_standard_error_and_to_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_go_to_standard_error_and_to_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = ["step 3: [bold] is no markup, and this line is longer than any terminal is wide " + "x" * 200, "two"]
     with ProgressBar("title", log=tmp_path / "log.txt") as bar:
         for line in lines:
-            bar.say(line)
-            bar.update(share=0.5, loss=1.0, tokens_per_second=1000.0, seconds_left=3.0)
+            bar.print(line)
+            bar.update(fraction=0.5, loss=1.0, tokens_per_second=1000.0, seconds_left=3.0)
     assert capsys.readouterr() == ("", "".join(line + "\n" for line in lines))
     logged = (tmp_path / "log.txt").read_text(encoding="utf-8").splitlines()
     assert [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", "", line) for line in logged] == lines
     assert logged != lines
 
 
-def test_a_terminal_shows_loss_speed_and_time_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bar_shows_loss_speed_and_time_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     bar = ProgressBar("title", log=tmp_path / "log.txt")
-    bar.update(share=0.25, loss=1.234, tokens_per_second=12345.6, seconds_left=61.0)
+    bar.update(fraction=0.25, loss=1.234, tokens_per_second=12345.6, seconds_left=61.0)
     with bar.console.capture() as captured:
         bar.console.print(bar._bar.get_renderable())
     shown = re.sub(r"\x1b\[[0-9;]*m", "", captured.get())

@@ -1,3 +1,5 @@
+"""Learning-rate schedules: warm-up, the three decays, and their state in a checkpoint."""
+
 import json
 import math
 from typing import Any
@@ -6,83 +8,82 @@ import pytest
 
 from nmt.training.schedule import Cosine, InverseSquareRoot, Plateau, Schedule
 
-WARM = {"learning_rate": 0.4, "warmup_steps": 4}
+WARMUP: dict[str, Any] = {"learning_rate": 0.4, "warmup_steps": 4}
 
 
 def every_schedule() -> list[Schedule]:
     return [
-        InverseSquareRoot(**WARM),
-        Cosine(**WARM, total_steps=8, final_share=0.1),
-        Plateau(**WARM, factor=0.5, patience=1),
+        InverseSquareRoot(**WARMUP),
+        Cosine(**WARMUP, total_steps=8, final_fraction=0.1),
+        Plateau(**WARMUP, factor=0.5, patience=1),
     ]
 
 
 @pytest.mark.parametrize("schedule", every_schedule(), ids=lambda schedule: type(schedule).__name__)
-def test_the_warm_up_is_a_straight_line_to_the_peak(schedule: Schedule) -> None:
+def test_the_warmup_is_linear(schedule: Schedule) -> None:
     assert [schedule.rate(step) for step in (1, 2, 3, 4)] == pytest.approx([0.1, 0.2, 0.3, 0.4])
 
 
-def test_inverse_square_root() -> None:
-    schedule = InverseSquareRoot(**WARM)
+def test_inverse_square_root_decays_with_the_root_of_the_step() -> None:
+    schedule = InverseSquareRoot(**WARMUP)
     assert schedule.rate(16) == pytest.approx(0.2)
     assert schedule.rate(64) == pytest.approx(0.1)
     assert schedule.rate(5) == pytest.approx(0.4 * math.sqrt(4 / 5))
 
 
-def test_without_a_warm_up_the_first_step_has_the_peak() -> None:
+def test_without_warmup_the_first_step_has_the_peak_rate() -> None:
     assert InverseSquareRoot(learning_rate=0.4, warmup_steps=0).rate(1) == pytest.approx(0.4)
     assert InverseSquareRoot(learning_rate=0.4, warmup_steps=0).rate(4) == pytest.approx(0.2)
     assert Plateau(learning_rate=0.4, warmup_steps=0, factor=0.5, patience=1).rate(1) == pytest.approx(0.4)
 
 
-def test_cosine() -> None:
-    schedule = Cosine(**WARM, total_steps=8, final_share=0.1)
+def test_cosine_decays_to_its_final_fraction() -> None:
+    schedule = Cosine(**WARMUP, total_steps=8, final_fraction=0.1)
     assert schedule.rate(5) == pytest.approx(0.4 * (0.1 + 0.9 * (1 + math.sqrt(0.5)) / 2))
     assert schedule.rate(6) == pytest.approx(0.4 * 0.55)
     assert [schedule.rate(step) for step in (8, 9, 1000)] == pytest.approx([0.04] * 3)
 
 
-def test_plateau() -> None:
+def test_plateau_reduces_the_rate_after_patience_validations() -> None:
     schedule = Plateau(learning_rate=0.4, warmup_steps=0, factor=0.5, patience=2)
     rates = []
     for score in (1.0, 1.0, 2.0, 1.5, 2.0, 1.0, 1.0, 3.0, 1.0):
         schedule.observe(score)
         rates.append(schedule.rate(9))
-    #                  best first, equal is not better, better, 1, 2: down, 1, 2: down, better, 1
+    # The first is the best; an equal score is no better; then a better one; then twice two in a row without one.
     assert rates == pytest.approx([0.4, 0.4, 0.4, 0.4, 0.2, 0.2, 0.1, 0.1, 0.1])
 
 
-def test_plateau_goes_on_from_its_state() -> None:
+def test_plateau_resumes_from_its_state() -> None:
     scores = [-1.0, -2.0, -2.0, -2.0, -0.5, -1.0]
-    whole = Plateau(**WARM, factor=0.5, patience=2)
     for cut in range(len(scores) + 1):
-        first, second = (Plateau(**WARM, factor=0.5, patience=2) for _ in range(2))
+        first, second = (Plateau(**WARMUP, factor=0.5, patience=2) for _ in range(2))
         for score in scores[:cut]:
             first.observe(score)
         second.restore(json.loads(json.dumps(first.state())))
         for score in scores[cut:]:
             second.observe(score)
-        whole = Plateau(**WARM, factor=0.5, patience=2)
+        whole = Plateau(**WARMUP, factor=0.5, patience=2)
         for score in scores:
             whole.observe(score)
         assert second.state() == whole.state()
 
 
 @pytest.mark.parametrize("schedule", every_schedule()[:2], ids=lambda schedule: type(schedule).__name__)
-def test_the_others_have_no_state(schedule: Schedule) -> None:
+def test_other_schedules_have_no_state(schedule: Schedule) -> None:
     schedule.observe(1.0)
     assert schedule.state() == {}
     schedule.restore({})
 
 
-@pytest.mark.parametrize("begun", every_schedule(), ids=lambda schedule: type(schedule).__name__)
+@pytest.mark.parametrize("saved", every_schedule(), ids=lambda schedule: type(schedule).__name__)
 @pytest.mark.parametrize("schedule", every_schedule(), ids=lambda schedule: type(schedule).__name__)
-def test_the_state_of_another_schedule_is_refused(begun: Schedule, schedule: Schedule) -> None:
-    if begun.state().keys() == schedule.state().keys():
-        schedule.restore(begun.state())
+def test_the_state_of_another_schedule_is_refused(saved: Schedule, schedule: Schedule) -> None:
+    if saved.state().keys() == schedule.state().keys():
+        schedule.restore(saved.state())
     else:
-        with pytest.raises(ValueError, match="begun with another schedule"):
-            schedule.restore(begun.state())
+        with pytest.raises(ValueError, match="started with another schedule"):
+            schedule.restore(saved.state())
 
 
 @pytest.mark.parametrize(
@@ -92,14 +93,14 @@ def test_the_state_of_another_schedule_is_refused(begun: Schedule, schedule: Sch
         (InverseSquareRoot, {"learning_rate": -1.0, "warmup_steps": 1}, "learning_rate=-1.0"),
         (InverseSquareRoot, {"learning_rate": 1.0, "warmup_steps": -1}, "warmup_steps=-1"),
         (InverseSquareRoot, {"learning_rate": 1.0, "warmup_steps": 1.5}, "warmup_steps=1.5"),
-        (Cosine, {**WARM, "total_steps": 4, "final_share": 0.1}, "total_steps=4 must be more than warmup_steps=4"),
-        (Cosine, {**WARM, "total_steps": 8, "final_share": 1.1}, "final_share=1.1"),
-        (Cosine, {**WARM, "total_steps": 8, "final_share": -0.1}, "final_share=-0.1"),
-        (Plateau, {**WARM, "factor": 1.0, "patience": 1}, "factor=1.0"),
-        (Plateau, {**WARM, "factor": 0.0, "patience": 1}, "factor=0.0"),
-        (Plateau, {**WARM, "factor": 0.5, "patience": 0}, "patience=0"),
+        (Cosine, {**WARMUP, "total_steps": 4, "final_fraction": 0.1}, "total_steps=4 must be more than warmup_steps=4"),
+        (Cosine, {**WARMUP, "total_steps": 8, "final_fraction": 1.1}, "final_fraction=1.1"),
+        (Cosine, {**WARMUP, "total_steps": 8, "final_fraction": -0.1}, "final_fraction=-0.1"),
+        (Plateau, {**WARMUP, "factor": 1.0, "patience": 1}, "factor=1.0"),
+        (Plateau, {**WARMUP, "factor": 0.0, "patience": 1}, "factor=0.0"),
+        (Plateau, {**WARMUP, "factor": 0.5, "patience": 0}, "patience=0"),
     ],
 )
-def test_arguments_are_checked(kind: type[Schedule], arguments: dict[str, Any], message: str) -> None:
+def test_a_wrong_argument_is_refused(kind: type[Schedule], arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kind(**arguments)

@@ -1,4 +1,4 @@
-"""One update: made without asking the device for a number, and left out by the device where it may not be made."""
+"""One update: it never makes the host wait for the device, and a non-finite gradient skips it."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -13,7 +13,6 @@ from nmt import models
 from nmt.data.batch import Batch
 from nmt.models import Seq2Seq
 from nmt.run.registry import build
-from nmt.training import update
 from nmt.training.distributed import Processes
 from nmt.training.loss import Objective
 from nmt.training.update import Updater
@@ -21,7 +20,9 @@ from nmt.training.update import Updater
 LUONG = pytest.mark.parametrize("description", ["lstm_luong"], indirect=True)
 
 
-def make(description: dict[str, Any], *, dropout: float = 0.0, fused: bool = True, clip_norm: float = 1.0) -> Updater:
+def make_updater(
+    description: dict[str, Any], *, dropout: float = 0.0, fused: bool = True, clip_norm: float = 1.0
+) -> Updater:
     torch.manual_seed(1)
     arguments = description["arguments"] | {"dropout": dropout}
     model: Seq2Seq = build(description | {"arguments": arguments}, models)
@@ -36,9 +37,9 @@ def make(description: dict[str, Any], *, dropout: float = 0.0, fused: bool = Tru
 
 
 def state_of(updater: Updater) -> list[torch.Tensor]:
-    """All that an update changes: weights, and the optimizer's means and counts."""
-    kept = [value for state in updater.optimizer.state.values() for value in state.values()]
-    return [tensor.detach().clone() for tensor in [*updater.model.parameters(), *kept]]
+    """Everything that an update changes: the weights, and the state of the optimizer."""
+    optimizer_state = [value for state in updater.optimizer.state.values() for value in state.values()]
+    return [tensor.detach().clone() for tensor in [*updater.model.parameters(), *optimizer_state]]
 
 
 def same(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
@@ -47,27 +48,27 @@ def same(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
 
 def spoil(updater: Updater, by: float) -> torch.utils.hooks.RemovableHandle:
     """Multiplies the gradient of one parameter, until the handle is removed."""
-    return updater.model.vocabulary.output.bias.register_hook(lambda gradient: gradient * by)
+    return updater.model.vocabulary.output.bias.register_hook(lambda gradient: gradient * by)  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture
-def shapes(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> Iterator[Batch]:
-    """The batch as tensors that have shapes and no numbers: whoever asks for a number fails."""
-    monkeypatch.setattr(update, "Reading", lambda numbers: numbers)  # the only one who may
+def shapes(batch: Batch) -> Iterator[Batch]:
+    """The batch as fake tensors, with shapes but without numbers: code that reads a number fails."""
     with FakeTensorMode() as mode:
         tensors = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
-        yield replace(batch, **{name: mode.from_tensor(tensor) for name, tensor in tensors.items()})
+        fake: dict[str, Any] = {name: mode.from_tensor(tensor) for name, tensor in tensors.items()}
+        yield replace(batch, **fake)
 
 
-def test_an_update_asks_the_device_for_no_number(description: dict[str, Any], shapes: Batch) -> None:
-    updater = make(description, dropout=0.1)
-    outcome = updater.update([shapes, shapes], rate=0.1, step=1)
-    assert outcome.reading.shape == (3 + len(list(updater.model.parameters())),)  # type: ignore[attr-defined]
+def test_a_fused_update_reads_no_number_from_the_device(description: dict[str, Any], shapes: Batch) -> None:
+    updater = make_updater(description, dropout=0.1)
+    pending = updater.update([shapes, shapes], rate=0.1, step=1)
+    assert pending.numbers.shape == (3 + len(list(updater.model.parameters())),)
 
 
 @LUONG
-def test_who_asks_for_a_number_would_be_caught(description: dict[str, Any], shapes: Batch) -> None:
-    updater = make(description, fused=False)
+def test_an_update_that_reads_a_number_is_detected(description: dict[str, Any], shapes: Batch) -> None:
+    updater = make_updater(description, fused=False)
     with pytest.raises(DataDependentOutputException):
         updater.update([shapes], rate=0.1, step=1)
 
@@ -75,55 +76,57 @@ def test_who_asks_for_a_number_would_be_caught(description: dict[str, Any], shap
 @LUONG
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("by", [float("nan"), float("inf")])
-def test_an_update_whose_gradient_is_not_finite_leaves_all_as_it_was(
+def test_a_nonfinite_gradient_changes_neither_weights_nor_optimizer(
     description: dict[str, Any], batch: Batch, fused: bool, by: float
 ) -> None:
-    updater, other = make(description, fused=fused), make(description, fused=fused)
+    updater, other = make_updater(description, fused=fused), make_updater(description, fused=fused)
     for one in (updater, other):
-        assert one.update([batch], rate=0.01, step=1).read().made
+        assert one.update([batch], rate=0.01, step=1).result().applied
     before = state_of(updater)
     handle = spoil(updater, by)
-    outcome = updater.update([batch], rate=0.01, step=2).read()
-    assert not outcome.made
-    assert [name for name, norm in outcome.norms.items() if not norm < float("inf")] == ["vocabulary.output.bias"]
+    result = updater.update([batch], rate=0.01, step=2).result()
+    assert not result.applied
+    assert [name for name, norm in result.gradient_norms.items() if not norm < float("inf")] == [
+        "vocabulary.output.bias"
+    ]
     assert same(state_of(updater), before)
     handle.remove()
-    for one in (updater, other):  # and what follows is as if it had never been tried
-        assert one.update([batch], rate=0.01, step=3).read().made
+    for one in (updater, other):  # later updates are the same as without the skipped one
+        assert one.update([batch], rate=0.01, step=3).result().applied
     assert same(state_of(updater), state_of(other))
     assert not same(state_of(updater), before)
 
 
 @dataclass(frozen=True)
 class Two(Processes):
-    """Stands in for two processes, both of which find what this one does."""
+    """Stands in for two processes with the same gradients."""
 
-    def sum_on_device(self, number: torch.Tensor) -> torch.Tensor:
+    def all_reduce(self, number: torch.Tensor) -> torch.Tensor:
         return 2 * number
 
 
 @LUONG
 @pytest.mark.parametrize("fused", [True, False])
-def test_several_processes_leave_an_update_out_together(description: dict[str, Any], batch: Batch, fused: bool) -> None:
-    updater = make(description, fused=fused)
+def test_several_processes_skip_an_update_together(description: dict[str, Any], batch: Batch, fused: bool) -> None:
+    updater = make_updater(description, fused=fused)
     updater.processes = Two()
     before = state_of(updater)
     spoil(updater, float("nan"))
-    assert not updater.update([batch], rate=0.01, step=1).read().made
+    assert not updater.update([batch], rate=0.01, step=1).result().applied
     assert same(state_of(updater)[: len(before)], before)
 
 
 @LUONG
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
-def test_an_optimizer_whose_first_update_is_left_out(
+def test_the_first_update_may_be_skipped(
     description: dict[str, Any], batch: Batch, kind: type[torch.optim.Optimizer]
 ) -> None:
-    updater, other = make(description), make(description)
-    options = {"momentum": 0.9} if kind is torch.optim.SGD else {}
+    updater, other = make_updater(description), make_updater(description)
+    options: dict[str, Any] = {"momentum": 0.9} if kind is torch.optim.SGD else {}
     for one in (updater, other):
         one.optimizer = kind(one.model.parameters(), lr=0.01, fused=True, **options)  # type: ignore[call-arg]
     handle = spoil(updater, float("nan"))
-    assert not updater.update([batch], rate=0.01, step=1).read().made
+    assert not updater.update([batch], rate=0.01, step=1).result().applied
     handle.remove()
     for one in (updater, other):
         for step in (2, 3):
@@ -132,22 +135,22 @@ def test_an_optimizer_whose_first_update_is_left_out(
 
 
 @LUONG
-def test_norms_are_those_of_the_gradients(description: dict[str, Any], batch: Batch) -> None:
-    updater = make(description, clip_norm=1e9)
-    outcome = updater.update([batch], rate=0.0, step=1).read()
+def test_the_result_holds_the_norms_of_the_gradients_and_the_nll(description: dict[str, Any], batch: Batch) -> None:
+    updater = make_updater(description, clip_norm=1e9)
+    result = updater.update([batch], rate=0.0, step=1).result()
     gradients = {name: parameter.grad for name, parameter in updater.model.named_parameters()}
-    assert outcome.norms == {name: pytest.approx(float(each.norm())) for name, each in gradients.items()}  # type: ignore[union-attr]
-    assert outcome.norm == pytest.approx(sum(norm**2 for norm in outcome.norms.values()) ** 0.5)
+    assert result.gradient_norms == {name: pytest.approx(float(each.norm())) for name, each in gradients.items()}  # type: ignore[union-attr]
+    assert result.gradient_norm == pytest.approx(sum(norm**2 for norm in result.gradient_norms.values()) ** 0.5)
     with torch.no_grad():
         _, nll = updater.loss(batch)
-    assert outcome.nll == pytest.approx(float(nll))
+    assert result.nll == pytest.approx(float(nll))
 
 
 @LUONG
-def test_a_gradient_is_clipped_to_its_norm(description: dict[str, Any], batch: Batch) -> None:
-    updater = make(description, clip_norm=0.01)
-    assert updater.update([batch], rate=0.0, step=1).read().norm > 0.01
-    left = torch.stack(
+def test_a_gradient_is_clipped_to_the_given_norm(description: dict[str, Any], batch: Batch) -> None:
+    updater = make_updater(description, clip_norm=0.01)
+    assert updater.update([batch], rate=0.0, step=1).result().gradient_norm > 0.01
+    norms = torch.stack(
         [parameter.grad.norm() for parameter in updater.model.parameters() if parameter.grad is not None]
     )
-    assert float(left.norm()) == pytest.approx(0.01, rel=1e-3)
+    assert float(norms.norm()) == pytest.approx(0.01, rel=1e-3)

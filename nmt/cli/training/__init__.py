@@ -1,0 +1,1 @@
+"""What `nmt train`, `nmt doctor` and `nmt benchmark` share: the settings of a run, its parts, and resuming it."""

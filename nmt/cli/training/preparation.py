@@ -1,0 +1,228 @@
+"""Builds the parts of a training run from its settings. Nothing is written, except to the cache of the corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import torch
+from datasets import Dataset
+
+from nmt import data, models, search
+from nmt.cli.shell.settings import Component
+from nmt.cli.training.settings import LoaderSettings, TrainSettings
+from nmt.data.cleaning import Cleaning
+from nmt.data.corpus import Corpus
+from nmt.data.encoding import encode_corpus
+from nmt.data.loader import BatchLoader
+from nmt.data.tokenizer import Tokenizer
+from nmt.data.tokenizer.training import train_tokenizer
+from nmt.device import pick_device
+from nmt.errors import UserError
+from nmt.evaluation.metrics import bleu
+from nmt.models import Seq2Seq
+from nmt.run import RunFolder
+from nmt.run.registry import Description
+from nmt.search.protocol import Search
+from nmt.training.distributed import Processes
+from nmt.training.progress import spinner
+from nmt.training.schedule import Schedule
+from nmt.translator import Translator
+
+ONLY_EMPTY = Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=False)
+"""Cleaning for the validation loss, which is not defined for an empty line. BLEU is measured on the full split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedRun:
+    """The parts of a run that exist before the run folder is written.
+
+    Attributes:
+        descriptions: of search, corpus and model, as the run folder stores them.
+    """
+
+    corpus: Corpus
+    train_split: Dataset
+    validation_split: Dataset
+    tokenizer: Tokenizer
+    model: Seq2Seq
+    schedule: Schedule
+    optimizer: torch.optim.Optimizer
+    searcher: Search
+    train_loader: BatchLoader
+    validation_loader: BatchLoader
+    descriptions: dict[str, Description]
+
+
+def prepare_run(
+    settings: TrainSettings, processes: Processes, *, sample: Callable[[Dataset], Dataset] | None = None
+) -> PreparedRun:
+    """Builds every part, so that an error in the settings or the corpus appears before training starts.
+
+    Args:
+        sample: returns the part of the training split that the tokenizer and the loader use; None = all of it.
+
+    Raises:
+        UserError: a setting or the corpus is wrong.
+    """
+    device = processes.local_device(pick_device(settings.device))
+    schedule: Schedule = settings.schedule.build()
+    descriptions = {
+        "search": describe(settings.search, search),
+        "corpus": with_absolute_path(describe(settings.data, data)),
+    }
+    searcher = settings.search.build()
+    corpus: Corpus = settings.data.build()
+    train_split = processes.main_first(lambda: corpus.split(settings.train_split))
+    validation_split = processes.main_first(lambda: corpus.split(settings.validation_split))
+    if sample is not None:
+        train_split = sample(train_split)
+    tokenizer = processes.broadcast(_tokenizer(settings, train_split) if processes.is_main else None)
+    assert tokenizer is not None
+
+    model_component = with_vocabulary(settings.model, tokenizer)
+    descriptions["model"] = describe(model_component, models)
+    torch.manual_seed(settings.seed)
+    model: Seq2Seq = model_component.build().to(device)
+    descriptions["model"]["parameters"] = model.num_parameters()
+
+    def loader(split: Dataset, cleaning: Cleaning, subword_alpha: float) -> BatchLoader:
+        return make_loader(
+            split,
+            tokenizer,
+            model,
+            settings.loader,
+            cleaning=cleaning,
+            subword_alpha=subword_alpha,
+            seed=settings.seed,
+            processes=processes,
+        )
+
+    return PreparedRun(
+        corpus=corpus,
+        train_split=train_split,
+        validation_split=validation_split,
+        tokenizer=tokenizer,
+        model=model,
+        schedule=schedule,
+        optimizer=settings.optimizer.build(model.parameters(), lr=schedule.rate(1)),
+        searcher=searcher,
+        train_loader=loader(train_split, settings.cleaning.build(), settings.loader.subword_alpha),
+        validation_loader=loader(validation_split, ONLY_EMPTY, 0.0),
+        descriptions=descriptions,
+    )
+
+
+def build_tokenizer(component: Component, split: Dataset) -> Tokenizer:
+    """Trains the tokenizer that the configuration group `tokenizer` describes.
+
+    Raises:
+        UserError: a setting is wrong, or the split does not allow the vocabulary size.
+    """
+    arguments = dict(component.arguments)
+    max_pairs = arguments.pop("max_pairs")
+    train = msgspec.structs.replace(component, arguments=arguments).build()
+    with spinner(f"learning {arguments['vocab_size']:,} pieces from {len(split):,} pairs"):
+        return train_tokenizer(split, train, max_pairs=max_pairs)
+
+
+def make_loader(
+    split: Dataset,
+    tokenizer: Tokenizer,
+    model: Seq2Seq,
+    settings: LoaderSettings,
+    *,
+    cleaning: Cleaning,
+    subword_alpha: float,
+    seed: int,
+    processes: Processes,
+) -> BatchLoader:
+    """Encodes a split and returns the loader of its batches for `model`: this process's share of each.
+
+    Raises:
+        UserError: a setting is wrong, or no pair of the split can be used.
+    """
+    return BatchLoader(
+        processes.main_first(lambda: encode_corpus(split, tokenizer, num_workers=settings.num_workers)),
+        tokenizer,
+        cleaning=cleaning,
+        max_length=min(settings.max_length, model.max_length or settings.max_length),
+        batch_tokens=settings.batch_tokens,
+        subword_alpha=subword_alpha,
+        seed=seed,
+        rank=processes.rank,
+        num_ranks=processes.size,
+        pin_memory=model.device.type == "cuda",
+    )
+
+
+def bleu_validator(
+    split: Dataset, tokenizer: Tokenizer, searcher: Search, processes: Processes
+) -> Callable[[Seq2Seq], float]:
+    """A function that returns the BLEU of a model on the validation split, by the search that is used in test.
+
+    The processes divide the sentences among them; each of them receives the score.
+    """
+    sources, references = split["source"][:], split["target"][:]
+
+    def validation_bleu(model: Seq2Seq) -> float:
+        translator = Translator(model, tokenizer, searcher, batch_tokens=None)
+        share = translator.translate(sources[processes.rank :: processes.size])
+        return bleu(processes.gather([translation.text for translation in share]), references)
+
+    return validation_bleu
+
+
+def with_vocabulary(model: Component, tokenizer: Tokenizer) -> Component:
+    """The model with the arguments that only the tokenizer knows."""
+    vocabulary = {
+        "source_vocab_size": tokenizer.source_size,
+        "target_vocab_size": tokenizer.target_size,
+        "shared_vocab": tokenizer.shared,
+    }
+    return msgspec.structs.replace(model, arguments={**vocabulary, **model.arguments})
+
+
+def describe(component: Component, package: ModuleType) -> Description:
+    """The component as the run folder stores it.
+
+    Raises:
+        UserError: its class, or that of a nested component, is not a public name of `package`, where commands that read
+            the run folder look it up.
+    """
+    description = component.description()
+    for name in _class_names(description):
+        if name not in package.__all__:
+            raise UserError(
+                f"{component.key}: {package.__name__} has no class {name}, so the run folder could not be read again; "
+                f"it has {', '.join(package.__all__)}"
+            )
+    return description
+
+
+def with_absolute_path(corpus: Description) -> Description:
+    """The description of a corpus with an absolute path, so that other commands find it from any folder."""
+    arguments: dict[str, Any] = dict(corpus["arguments"])
+    if arguments.get("path") is not None:
+        arguments["path"] = str(Path(arguments["path"]).resolve())
+    return {**corpus, "arguments": arguments}
+
+
+def _tokenizer(settings: TrainSettings, split: Dataset) -> Tokenizer:
+    """The tokenizer of the run that is resumed, or a new one."""
+    if settings.resume:
+        return RunFolder(settings.run).tokenizer()
+    return build_tokenizer(settings.tokenizer, split)
+
+
+def _class_names(description: Any) -> Iterator[str]:
+    """The class names in a description, the outer one first."""
+    if isinstance(description, dict):
+        if "class" in description:
+            yield description["class"]
+        for value in description.values():
+            yield from _class_names(value)

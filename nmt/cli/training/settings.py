@@ -1,0 +1,55 @@
+"""The settings of a training run; the YAML files of conf/ describe each of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from omegaconf import DictConfig
+
+from nmt.cli.shell.settings import Component, typed
+from nmt.errors import UserError
+from nmt.training.settings import TrainerSettings
+
+
+class LoaderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The configuration group `loader`; conf/loader/default.yaml describes each setting."""
+
+    batch_tokens: int
+    max_length: int
+    subword_alpha: float
+    num_workers: int | None
+
+
+class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The configuration of `nmt train` and `nmt doctor`; conf/train.yaml describes each setting."""
+
+    name: str
+    run: Path
+    resume: bool
+    seed: int
+    device: str
+    tensorboard: bool
+    train_split: str
+    validation_split: str
+    data: Component
+    cleaning: Component
+    tokenizer: Component
+    model: Component
+    optimizer: Component
+    schedule: Component
+    search: Component
+    loader: LoaderSettings
+    trainer: TrainerSettings
+
+
+def train_settings(config: DictConfig) -> TrainSettings:
+    """Converts the composed configuration of `nmt train` or `nmt doctor`.
+
+    Raises:
+        UserError: a value is wrong, or a group has the choice `run`, which is for commands that read a trained run.
+    """
+    for group in ("data", "search"):
+        if "_target_" not in config[group]:
+            raise UserError(f"{group}=run stands for what a trained run used: choose another {group} for training")
+    return typed(config, TrainSettings)

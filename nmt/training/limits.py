@@ -1,0 +1,31 @@
+"""The limits of a run: which one ends it, and how far away it is."""
+
+from __future__ import annotations
+
+from nmt.training.checkpoint import Progress
+from nmt.training.settings import TrainerSettings
+
+
+def reached_limit(settings: TrainerSettings, progress: Progress) -> str | None:
+    """The limit that the run has reached, in words; None if it has reached none."""
+    if settings.max_steps is not None and progress.step >= settings.max_steps:
+        return f"max_steps={settings.max_steps}"
+    if settings.max_epochs is not None and progress.epoch >= settings.max_epochs:
+        return f"max_epochs={settings.max_epochs}"
+    if settings.max_minutes is not None and progress.seconds >= settings.max_minutes * 60:
+        return f"max_minutes={settings.max_minutes:g}"
+    if settings.patience is not None and progress.validations_since_best >= settings.patience:
+        return f"no better score in patience={settings.patience} validations"
+    return None
+
+
+def fraction_done(settings: TrainerSettings, progress: Progress, *, batches_per_epoch: int) -> float:
+    """How much of the run is done, from 0 to 1, by the limit that will be reached first."""
+    fractions = [0.0]
+    if settings.max_steps is not None:
+        fractions.append(progress.step / settings.max_steps)
+    if settings.max_epochs is not None:
+        fractions.append((progress.epoch + progress.position / batches_per_epoch) / settings.max_epochs)
+    if settings.max_minutes is not None:
+        fractions.append(progress.seconds / 60 / settings.max_minutes)
+    return min(1.0, max(fractions))

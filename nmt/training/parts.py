@@ -1,0 +1,51 @@
+"""Everything that a training run works with, in one object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from nmt.data.batch import Batch
+from nmt.data.loader import BatchLoader
+from nmt.models.seq2seq import Seq2Seq
+from nmt.run import RunFolder
+from nmt.training.distributed import Processes
+from nmt.training.history import History
+from nmt.training.progress import ProgressBar
+from nmt.training.schedule import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingParts:
+    """What a `Trainer` works with.
+
+    Attributes:
+        model: on its device.
+        optimizer: of the model's parameters.
+        schedule: of the learning rate.
+        train_loader: this process's share of the training batches.
+        validation_batches: this process's share of the batches of the validation loss.
+        validation_bleu: returns the BLEU of a model on the validation split, the same in all processes. It decides
+            which weights are the best.
+        run_folder: receives the checkpoints; if it holds one, the run resumes from there.
+        history: receives the records.
+        bar: shows the progress.
+        stop_requested: asked after every update; True ends the run with a checkpoint.
+        processes: the processes that train this model together.
+        seed: of dropout.
+    """
+
+    model: Seq2Seq
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    train_loader: BatchLoader
+    validation_batches: Sequence[Batch]
+    validation_bleu: Callable[[Seq2Seq], float]
+    run_folder: RunFolder
+    history: History
+    bar: ProgressBar
+    stop_requested: Callable[[], bool]
+    processes: Processes
+    seed: int

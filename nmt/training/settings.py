@@ -1,0 +1,66 @@
+"""The settings of a training run, checked."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import msgspec
+import torch
+
+from nmt.checks import check_sizes
+from nmt.errors import UserError
+
+
+class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The configuration group `trainer`; conf/trainer/default.yaml describes each setting.
+
+    Raises:
+        UserError: a setting is out of its range, or no setting would ever end the run.
+    """
+
+    max_steps: int | None
+    max_epochs: int | None
+    max_minutes: float | None
+    patience: int | None
+    accumulate: int
+    label_smoothing: float
+    clip_norm: float | None
+    log_every: int
+    validate_every: int
+    save_every: int | None
+    save_minutes: float | None
+    skip_nonfinite: int
+    average_checkpoints: int
+    precision: str
+
+    def __post_init__(self) -> None:
+        for name in ("accumulate", "log_every", "validate_every", "average_checkpoints"):
+            check_sizes(**{name: getattr(self, name)})
+        for name in ("max_steps", "max_epochs", "patience", "save_every"):
+            if (value := getattr(self, name)) is not None and not _is_positive(value, int):
+                raise UserError(f"{name}={value} must be a whole number above 0, or null for none")
+        for name in ("max_minutes", "save_minutes", "clip_norm"):
+            if (value := getattr(self, name)) is not None and not _is_positive(value, (int, float)):
+                raise UserError(f"{name}={value} must be above 0, or null for none")
+        limits = (self.max_steps, self.max_epochs, self.max_minutes, self.patience)
+        if all(limit is None for limit in limits):
+            raise UserError("the run would never end: set one of max_steps, max_epochs, max_minutes or patience")
+        if not isinstance(self.skip_nonfinite, int) or self.skip_nonfinite < 0:
+            raise UserError(f"skip_nonfinite={self.skip_nonfinite} must be a whole number of at least 0")
+        if not 0.0 <= self.label_smoothing < 1.0:
+            raise UserError(f"label_smoothing={self.label_smoothing} must be a probability from 0 to below 1")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise UserError(f"precision={self.precision} is unknown: use auto, fp32 or bf16")
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[object]:
+        """A context in which the forward pass runs in bf16 if `precision` asks for it, else in fp32."""
+        if self.precision == "bf16" or (
+            self.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+        ):
+            return torch.autocast(device.type, torch.bfloat16)
+        return nullcontext()
+
+
+def _is_positive(value: object, kinds: type | tuple[type, ...]) -> bool:
+    """Whether `value` is a number of these kinds above 0; a bool is no number."""
+    return isinstance(value, kinds) and not isinstance(value, bool) and value > 0  # type: ignore[operator]

@@ -1,0 +1,126 @@
+"""Every YAML file composes and trains one step."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nmt.cli import main
+from nmt.cli.shell.configuration import conf_folder
+from nmt.run import RunFolder
+
+Train = Callable[..., int]
+
+
+GRAMMAR = ["data.train_size=200", "data.val_size=8", "data.test_size=8", "data.test_long_size=4"]
+
+
+def choices(group: str) -> list[str]:
+    """The choices of a group for training; `run` is for commands that read a trained run."""
+    return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml") if path.stem != "run")
+
+
+def test_every_group_is_tested_here() -> None:
+    groups = {str(path.parent.relative_to(conf_folder())) for path in conf_folder().rglob("*.yaml")} - {"."}
+    tried = {
+        "data",
+        "cleaning",
+        "model",
+        "model/score",
+        "tokenizer",
+        "optimizer",
+        "schedule",
+        "loader",
+        "trainer",
+        "search",
+    }
+    assert groups == tried | {"experiment"}
+    assert choices("data") == ["files", "grammar", "hub", "multi30k"]
+
+
+@pytest.mark.parametrize("group", ["data", "search"])
+def test_the_choice_run_is_refused(
+    tmp_path: Path, corpus_folder: Path, group: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["data=files", f"data.path={corpus_folder}"] if group != "data" else []
+    assert main(["train", *words, f"{group}=run", f"run={tmp_path / 'run'}"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "stands for what a trained run used" in error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("model", choices("model"))
+def test_every_model_trains(train: Train, tmp_path: Path, model: str) -> None:
+    assert train(model=model) == 0
+    assert RunFolder(tmp_path / "run").model().num_parameters() > 0
+
+
+@pytest.mark.parametrize("score", choices("model/score"))
+def test_every_score_trains(train: Train, tmp_path: Path, score: str) -> None:
+    assert train(f"model/score={score}", model="lstm_luong") == 0
+    described = RunFolder(tmp_path / "run").description("model")["arguments"]["score"]
+    assert described["class"] == {"dot": "DotScore", "general": "GeneralScore", "concat": "AdditiveScore"}[score]
+
+
+@pytest.mark.parametrize(
+    ("group", "choice"),
+    [
+        (group, choice)
+        for group in ("cleaning", "tokenizer", "optimizer", "schedule", "trainer", "search")
+        for choice in choices(group)
+    ],
+)
+def test_every_choice_trains(train: Train, tmp_path: Path, group: str, choice: str) -> None:
+    assert train(f"{group}={choice}") == 0
+    assert RunFolder.open(tmp_path / "run").best_step() == 1
+
+
+@pytest.mark.parametrize("data", ["hub", "multi30k"])
+def test_hub_data_trains_from_a_local_folder(train: Train, tmp_path: Path, data: str) -> None:
+    words = [f"data={data}"] + (["data.id=some/where"] if data == "hub" else [])
+    assert train(*words) == 0
+    assert len(RunFolder(tmp_path / "run").corpus().split("val")) == 16
+
+
+def test_the_built_in_corpus_trains(
+    tmp_path: Path, tiny_models: dict[str, list[str]], tiny_training: list[str]
+) -> None:
+    words = ["data=grammar", *GRAMMAR, *tiny_models["lstm"], *tiny_training, "tokenizer.vocab_size=120"]
+    assert main(["train", *words, f"run={tmp_path / 'run'}"]) == 0
+    assert len(RunFolder(tmp_path / "run").corpus().split("val")) == 8
+
+
+def test_compressed_files_train(train: Train, own_corpus: Path) -> None:
+    for path in list(own_corpus.iterdir()):
+        with gzip.open(own_corpus / f"{path.name}.gz", "wb") as file:
+            file.write(path.read_bytes())
+        path.unlink()
+    assert train(f"data.path={own_corpus}") == 0
+
+
+CLASSES = {
+    "lstm": "LSTM",
+    "lstm_bahdanau": "BahdanauLSTM",
+    "lstm_luong": "LuongLSTM",
+    "transformer": "Transformer",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_every_experiment_trains(
+    tmp_path: Path, corpus_folder: Path, tiny_models: dict[str, list[str]], tiny_training: list[str], experiment: str
+) -> None:
+    """Runs the command in the file's first lines, with every size reduced."""
+    text = (conf_folder() / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8")
+    command = next(line for line in text.splitlines() if "nmt train" in line)
+    (models,) = [word for word in command.split() if word.startswith("model=")] or ["model=transformer"]
+    for name in models.removeprefix("model=").split(","):
+        sizes = [word for word in tiny_models[name] if not (name == "transformer" and word.startswith("model="))]
+        data = [f"data.path={corpus_folder}"]
+        if "/data: grammar" in text:
+            data = [*GRAMMAR, "tokenizer.vocab_size=120"]
+        words = [f"experiment={experiment}", *sizes, *tiny_training, *data, "trainer.max_minutes=null"]
+        assert main(["train", *words, f"run={tmp_path / name}"]) == 0
+        assert RunFolder.open(tmp_path / name).description("model")["class"] == CLASSES[name]

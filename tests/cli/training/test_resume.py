@@ -1,0 +1,189 @@
+"""Resuming a run, and folders that are in use."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+import nmt
+import nmt.cli.training.preparation
+from nmt.cli import main
+from nmt.run import RunFolder
+from nmt.run.history import read_history
+from nmt.training.checkpoint import read_progress
+from nmt.translator import Translator
+
+ROOT = Path(nmt.__file__).parents[1]
+
+Train = Callable[..., int]
+Files = Callable[[Path], dict[str, bytes]]
+
+
+def test_a_folder_in_use_is_refused_and_unchanged(
+    train: Train, files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train() == 0
+    before = files(tmp_path / "run")
+    capsys.readouterr()
+    assert train("trainer.max_steps=2") == 2
+    error = capsys.readouterr().err
+    assert (
+        error == f"nmt train: run={tmp_path / 'run'} is in use: name another folder, or go on with it by resume=true\n"
+    )
+    assert files(tmp_path / "run") == before
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(
+    train: Train, files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train() == 0
+    holder = RunFolder.create(tmp_path / "run", resume=True)
+    before = files(tmp_path / "run")
+    capsys.readouterr()
+    assert train("resume=true", "trainer.max_steps=2") == 2
+    assert capsys.readouterr().err == (f"nmt train: run={holder.path} is in use: another process is training in it\n")
+    assert files(tmp_path / "run") == before
+
+
+def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(train: Train, files: Files, tmp_path: Path) -> None:
+    words = ["trainer.log_every=1", "trainer.validate_every=2"]
+    assert train(*words, "trainer.max_steps=4", f"run={tmp_path / 'whole'}") == 0
+    assert train(*words, "trainer.max_steps=2") == 0
+    first = files(tmp_path / "run")
+    assert train(*words, "trainer.max_steps=4", "resume=true") == 0
+    losses = [
+        [record.loss for record in read_history(tmp_path / name / "history.jsonl").train] for name in ("run", "whole")
+    ]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 4
+    then = files(tmp_path / "run")
+    for name in ("tokenizer.json", "tokenizer.model", "model.json", "config.yaml"):
+        assert then[name] == first[name]
+    assert then["log.txt"].startswith(first["log.txt"])
+
+
+def test_settings_that_differ_from_those_of_the_start_are_printed(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train() == 0
+    capsys.readouterr()
+    assert train("resume=true", "trainer.max_steps=3", "search.max_length_factor=1.0") == 0
+    error = capsys.readouterr().err
+    lines = [line for line in error.splitlines() if line.startswith("the run was started with ")]
+    assert lines == [
+        "the run was started with search.max_length_factor=1.5, not 1.0",
+        "the run was started with trainer.max_steps=1, not 3",
+    ]
+    capsys.readouterr()
+    assert train("resume=true", "trainer.max_steps=3", "search.max_length_factor=1.0") == 0
+    assert "search.max_length_factor=1.5, not 1.0" in capsys.readouterr().err  # config.yaml stores the first settings
+
+
+def test_if_the_order_of_the_pairs_changes_the_epoch_starts_again(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["loader.batch_tokens=128", "trainer.log_every=1"]
+    assert train(*words, "trainer.max_steps=2") == 0
+    capsys.readouterr()
+    assert train(*words, "resume=true", "trainer.max_steps=3") == 0
+    assert "starts again" not in capsys.readouterr().err
+    assert train(*words, "resume=true", "trainer.max_steps=4", "loader.batch_tokens=64") == 0
+    assert "loader.batch_tokens has changed: epoch 1 starts again" in capsys.readouterr().err
+    assert read_progress(RunFolder(tmp_path / "run").last).position == 1
+
+
+@pytest.mark.parametrize("text", ["a: [1", "\x00", "{" * 5000])
+def test_a_damaged_config_yaml_is_refused(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    assert train() == 0
+    (tmp_path / "run" / "config.yaml").write_text(text)
+    capsys.readouterr()
+    assert train("resume=true", "trainer.max_steps=3") == 2
+    assert (
+        capsys.readouterr().err == f"nmt train: {tmp_path / 'run' / 'config.yaml'} is damaged: it is not plain YAML\n"
+    )
+
+
+def test_nothing_in_config_yaml_is_instantiated(train: Train, tmp_path: Path) -> None:
+    assert train() == 0
+    path = tmp_path / "run" / "config.yaml"
+    path.write_text(path.read_text() + f"_target_: os.system\n_args_: [touch {tmp_path / 'made'}]\n")
+    assert train("resume=true", "trainer.max_steps=3") == 0
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_finished_run_stays_finished(train: Train, tmp_path: Path) -> None:
+    assert train() == 0
+    before = (tmp_path / "run" / "checkpoints" / "best.safetensors").read_bytes()
+    assert train("resume=true") == 0
+    assert (tmp_path / "run" / "checkpoints" / "best.safetensors").read_bytes() == before
+    assert [record.step for record in read_history(tmp_path / "run" / "history.jsonl").validation] == [1]
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "message"),
+    [
+        ("lstm", ["model.hidden_size=18"], "model.hidden_size=16, not 18: resume=true needs the same settings"),
+        ("lstm_luong", [], "was started with LSTM, not LuongLSTM"),
+        ("lstm", ["schedule=plateau"], "started with another schedule"),
+    ],
+)
+def test_another_model_or_schedule_cannot_resume(
+    train: Train,
+    files: Files,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    model: str,
+    words: list[str],
+    message: str,
+) -> None:
+    assert train("schedule=inverse_sqrt") == 0
+    before = files(tmp_path / "run")
+    capsys.readouterr()
+    assert train("resume=true", "trainer.max_steps=2", *words, model=model) == 2
+    error = capsys.readouterr().err
+    assert message in error.splitlines()[-1] and "Traceback" not in error
+    after = files(tmp_path / "run")
+    assert {name for name in before if before[name] != after[name]} <= {"log.txt"}
+
+
+def test_resume_without_a_run_is_refused(mistake: Callable[..., str]) -> None:
+    assert "holds no run to go on with: leave resume=true out" in mistake("resume=true")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_with_a_checkpoint(
+    tmp_path: Path, corpus_folder: Path, tiny_models: dict[str, list[str]], tiny_training: list[str], number: int
+) -> None:
+    folder = tmp_path / "run"
+    words = ["data=files", f"data.path={corpus_folder}", f"run={folder}", *tiny_models["lstm"], *tiny_training]
+    words += ["trainer.max_steps=1000000", "trainer.log_every=1", "trainer.validate_every=1000000"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nmt", "train", *words], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        history = folder / "history.jsonl"
+        while process.poll() is None and not (history.is_file() and history.stat().st_size):
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, error
+    assert "interrupted; continue with resume=true" in error and "Traceback" not in error
+    assert len(Translator.load(folder, device="cpu").translate(["one"])) == 1
+    with safe_open(folder / "checkpoints" / "last.safetensors", framework="pt") as checkpoint:
+        step = json.loads(checkpoint.metadata()["progress"])["step"]
+    assert main(["train", *words, "resume=true", f"trainer.max_steps={step + 2}"]) == 0
+    steps = [record.step for record in read_history(folder / "history.jsonl").train]
+    assert steps == list(range(1, step + 3))

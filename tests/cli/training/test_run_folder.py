@@ -1,0 +1,136 @@
+"""What `nmt train` writes and prints."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nmt.evaluation.metrics import bleu
+from nmt.run import RunFolder
+from nmt.run.history import read_history
+from nmt.translator import Translator
+
+Train = Callable[..., int]
+Files = Callable[[Path], dict[str, bytes]]
+
+
+def test_a_run_folder_holds_everything(
+    train: Train, files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["trainer.max_steps=4", "trainer.validate_every=2", "trainer.log_every=1", "tensorboard=true"]
+    assert train(*words) == 0
+    output, error = capsys.readouterr()
+    assert output == ""  # standard output is reserved for results
+    assert "ended after step 4" in error and "best validation BLEU" in error
+    folder = tmp_path / "run"
+    names = {name for name in files(folder) if not name.startswith("tensorboard/")}
+    assert names == {
+        ".lock",
+        "config.yaml",
+        "model.json",
+        "search.json",
+        "corpus.json",
+        "cleaning.json",
+        "tokenizer.json",
+        "tokenizer.model",
+        "history.jsonl",
+        "log.txt",
+        "checkpoints/best.safetensors",
+        "checkpoints/last.safetensors",
+        "checkpoints/step-00000002.safetensors",
+        "checkpoints/step-00000004.safetensors",
+    }
+    assert list((folder / "tensorboard").iterdir())
+    run = RunFolder.open(folder)
+    described = run.description("model")
+    assert described["class"] == "LSTM"
+    assert described["parameters"] == run.model().num_parameters()
+    assert [record.step for record in read_history(run.history).train] == [1, 2, 3, 4]
+    translator = Translator.load(folder, device="cpu")
+    assert len(translator.translate(["one two", ""])) == 2
+
+
+def spoil(corpus: Path, split: str) -> int:
+    """Adds every kind of bad line to a split, and returns its number of lines."""
+    pairs = [*zip(*((corpus / f"{split}.{name}").read_text().splitlines() for name in ("en", "de")), strict=True)]
+    pairs = list(dict.fromkeys(pairs))
+    dirty = [*pairs, ("", ""), ("", "eins"), ("one", " "), pairs[0], pairs[0]]
+    dirty += [("one", "eins " * 30), ("two " * 200, "zwei " * 200)]
+    sources, targets = zip(*dirty, strict=True)
+    (corpus / f"{split}.en").write_bytes(b"\xef\xbb\xbf" + "".join(line + "\r\n" for line in sources).encode())
+    (corpus / f"{split}.de").write_text("".join(line + "\n" for line in targets))
+    return len(dirty)
+
+
+def test_the_pairs_that_cleaning_drops_are_reported(
+    train: Train, tmp_path: Path, own_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = spoil(own_corpus, "train")
+    assert train(f"data.path={own_corpus}") == 0
+    error = capsys.readouterr().err
+    log = (tmp_path / "run" / "log.txt").read_text()
+    expected = {
+        "training pairs": size,
+        "kept": size - 7,
+        "dropped: both sides empty": 1,
+        "dropped: source empty": 1,
+        "dropped: target empty": 1,
+        "dropped: too long": 1,
+        "dropped: length ratio": 1,
+        "dropped: duplicate": 2,
+    }
+    for what, count in expected.items():
+        line = re.compile(rf"{what} +{count} +[0-9.]+%$", re.MULTILINE)
+        assert line.search(error) and line.search(log), what
+    repaired = f"train.en: a byte order mark was dropped; {size} lines end in CRLF"
+    assert repaired in error and repaired in log
+    record = json.loads((tmp_path / "run" / "cleaning.json").read_text())
+    assert (record["pairs"], record["kept"], sum(record["dropped"].values())) == (size, size - 7, 7)
+    assert record["repaired"] == [repaired]
+
+
+def test_cleaning_can_be_turned_off(train: Train, tmp_path: Path, own_corpus: Path) -> None:
+    size = spoil(own_corpus, "train")
+    assert train(f"data.path={own_corpus}", "cleaning=none", "loader.max_length=1000") == 0
+    record = json.loads((tmp_path / "run" / "cleaning.json").read_text())
+    assert (record["pairs"], record["kept"], record["dropped"]) == (size, size, {"too long": 0})
+
+
+def test_validation_bleu_uses_every_line(train: Train, own_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = spoil(own_corpus, "val")
+    measured = []
+
+    def measure(hypotheses: list[str], references: list[str]) -> float:
+        measured.append((len(hypotheses), references))
+        return bleu(hypotheses, references)
+
+    monkeypatch.setattr("nmt.cli.training.preparation.bleu", measure)
+    assert train(f"data.path={own_corpus}") == 0
+    references = (own_corpus / "val.de").read_text().split("\n")[:-1]
+    assert measured == [(size, references)]
+
+
+def test_the_corpus_is_found_from_any_folder(
+    train: Train, tmp_path: Path, own_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert train(f"data.path={own_corpus.name}") == 0
+    monkeypatch.chdir("/")
+    assert len(RunFolder(tmp_path / "run").corpus().split("test")) == 8
+
+
+def test_the_same_seed_gives_the_same_run(train: Train, tmp_path: Path) -> None:
+    words = ["trainer.max_steps=3", "trainer.log_every=1", "loader.subword_alpha=0.2"]
+    losses = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert train(*words, f"run={tmp_path / name}", f"seed={seed}") == 0
+        losses.append([record.loss for record in read_history(tmp_path / name / "history.jsonl").train])
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_the_languages_can_be_swapped(train: Train, tmp_path: Path) -> None:
+    assert train("data.source=de", "data.target=en") == 0
+    corpus = RunFolder(tmp_path / "run").corpus()
+    assert (corpus.source, corpus.target) == ("de", "en")
