@@ -1,14 +1,18 @@
-"""Decoding speed of a trained Transformer beside CTranslate2's with the same weights, in turn, in one process.
+"""Compares the decoding speed of a trained Transformer with that of CTranslate2 with the same weights.
 
     pip install ctranslate2
     python scripts/compare_ctranslate2.py runs/multi30k/transformer-seed1 test.en --threads 2
 
-CTranslate2 (https://github.com/OpenNMT/CTranslate2), which this needs and nmt does not, is the field's fast engine for
-models of this kind on a CPU, and so a yardstick. Both translate the same lines from text to text with the run's own
-tokenizer and beam size, in float32 and with as many threads, sorted by length, in batches and one at a time; every
-round measures both, and figures are the rounds' medians: sentences a second, and processor seconds, which count less of
-what else the machine does. The two rank hypotheses by different length penalties, and stop at different moments, so
-translations are compared for a greedy search, where neither matters.
+CTranslate2 (https://github.com/OpenNMT/CTranslate2) is the field's fast engine for Transformers on a CPU. Only this
+script needs it.
+
+Both engines translate the same lines from text to text, with the run's tokenizer and beam size, in float32, with the
+same number of threads. They sort the lines by length, and translate them in batches and one at a time. Every round
+measures both in turn, in one process. The results are medians over the rounds: sentences per second, and processor
+seconds, which depend less on what else the machine does.
+
+The engines rank hypotheses with different length penalties and stop the search at different moments. So their
+translations are compared with greedy search, where neither matters.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -33,17 +38,18 @@ from nmt.search import GreedySearch
 
 
 def set_linear(spec: Any, *layers: torch.nn.Linear) -> None:
-    """One layer of CTranslate2's from one or more of ours that read the same."""
+    """Sets a linear layer of CTranslate2 to one or more of ours that have the same input."""
     spec.weight = torch.cat([layer.weight for layer in layers]).detach().numpy()
     spec.bias = torch.cat([layer.bias for layer in layers]).detach().numpy()
 
 
 def set_norm(spec: Any, norm: torch.nn.LayerNorm) -> None:
+    """Sets a layer normalisation of CTranslate2 to ours."""
     spec.gamma, spec.beta = norm.weight.detach().numpy(), norm.bias.detach().numpy()
 
 
 def set_layer(spec: Any, layer: Any) -> None:
-    """A layer of the encoder, or one of the decoder, which has three norms instead of two."""
+    """Sets a layer of the encoder, or of the decoder, which has three norms instead of two."""
     attention = layer.self_attention
     set_linear(spec.self_attention.linear[0], attention.query_projection, attention.key_value_projection)
     set_linear(spec.self_attention.linear[1], attention.output_projection)
@@ -61,9 +67,9 @@ def set_layer(spec: Any, layer: Any) -> None:
 
 
 def convert(translator: Translator, folder: str) -> None:
-    """Writes the model as CTranslate2 reads it."""
+    """Writes the model to a folder in CTranslate2's format."""
     model, tokenizer = translator.model, translator.tokenizer
-    assert isinstance(model, Transformer), "CTranslate2 has Transformers only"
+    assert isinstance(model, Transformer), "CTranslate2 needs a Transformer"
     pre_norm = isinstance(model.encoder_norm, torch.nn.LayerNorm)
     heads = model.encoder[0].self_attention.num_heads
     spec = TransformerSpec.from_config((len(model.encoder), len(model.decoder)), heads, pre_norm=pre_norm)
@@ -75,8 +81,8 @@ def convert(translator: Translator, folder: str) -> None:
         (spec.decoder, model.decoder, model.decoder_norm),
     ):
         side.position_encodings.encodings = table
-        for theirs, ours in zip(side.layer, layers, strict=True):
-            set_layer(theirs, ours)
+        for layer_spec, layer in zip(side.layer, layers, strict=True):
+            set_layer(layer_spec, layer)
         if pre_norm:
             set_norm(side.layer_norm, norm)
     set_linear(spec.decoder.projection, model.vocabulary.output)
@@ -92,10 +98,10 @@ def convert(translator: Translator, folder: str) -> None:
     spec.save(folder)
 
 
-def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    """Of the clock, and of the processor, all threads together."""
+def measure_seconds(function: Callable[[], object]) -> tuple[float, float]:
+    """The time that a call takes: seconds on the clock, and processor seconds of all threads together."""
     clock, processor = time.perf_counter(), time.process_time()
-    work()
+    function()
     return time.perf_counter() - clock, time.process_time() - processor
 
 
@@ -103,17 +109,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="the run folder of a Transformer")
     parser.add_argument("lines", type=Path, help="a file of sentences")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of each engine")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads of each engine")
     parser.add_argument(
-        "--batch-tokens", type=int, nargs="+", default=[512, 1024, 2048, 4096], help="nmt's, each tried"
+        "--batch-tokens", type=int, nargs="+", default=[512, 1024, 2048, 4096], help="batch sizes of nmt, in tokens"
     )
     parser.add_argument(
-        "--batch-sizes", type=int, nargs="+", default=[16, 32, 64, 128], help="CTranslate2's, in sentences"
+        "--batch-sizes", type=int, nargs="+", default=[16, 32, 64, 128], help="batch sizes of CTranslate2"
     )
-    parser.add_argument("--compute-type", default="float32", help="CTranslate2's: float32 or int8")
-    parser.add_argument("--singles", type=int, default=50, help="so many lines are also translated one at a time")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--greedy", action="store_true", help="a beam of one")
+    parser.add_argument("--compute-type", default="float32", help="number format of CTranslate2: float32 or int8")
+    parser.add_argument("--singles", type=int, default=50, help="number of lines also translated one at a time")
+    parser.add_argument("--rounds", type=int, default=3, help="number of measurements of each engine")
+    parser.add_argument("--greedy", action="store_true", help="compare greedy search")
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
@@ -130,7 +136,7 @@ def main() -> None:
             folder, "cpu", compute_type=options.compute_type, intra_threads=options.threads, inter_threads=1
         )
 
-    def theirs(texts: Sequence[str], batch_size: int, beam_size: int) -> list[str]:
+    def translate_with_ctranslate2(texts: Sequence[str], batch_size: int, beam_size: int) -> list[str]:
         sources = [tokenizer.source_pieces(ids) for ids in tokenizer.encode_source(texts)]
         found = engine.translate_batch(
             sources,
@@ -142,32 +148,38 @@ def main() -> None:
         )
         return [tokenizer.decode_target([id_of[piece] for piece in result.hypotheses[0]]) for result in found]
 
-    def ours(texts: Sequence[str], batch_tokens: int) -> list[str]:
+    def translate_with_nmt(texts: Sequence[str], batch_tokens: int) -> list[str]:
         own.batch_tokens = batch_tokens
         return [translation.text for translation in own.translate(texts)]
 
     search, own.search = own.search, greedy
-    both = list(zip(ours(lines, 1024), theirs(lines, 64, 1), strict=True))
+    pairs = list(zip(translate_with_nmt(lines, 1024), translate_with_ctranslate2(lines, 64, 1), strict=True))
     own.search = search
     beam_size = 1 if options.greedy else search.beam_size
-    ways = {f"nmt, {size} tokens": (lambda size=size: ours(lines, size)) for size in options.batch_tokens}
-    ways |= {f"CTranslate2, {n} sentences": (lambda n=n: theirs(lines, n, beam_size)) for n in options.batch_sizes}
-    alone = {"nmt": lambda line: ours([line], 1024), "CTranslate2": lambda line: theirs([line], 0, beam_size)}
-    batches: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    latencies: dict[str, list[tuple[float, float]]] = {name: [] for name in alone}
+    in_batches = {f"nmt, {size} tokens": partial(translate_with_nmt, lines, size) for size in options.batch_tokens}
+    in_batches |= {
+        f"CTranslate2, {size} sentences": partial(translate_with_ctranslate2, lines, size, beam_size)
+        for size in options.batch_sizes
+    }
+    one_at_a_time: dict[str, Callable[[str], object]] = {
+        "nmt": lambda line: translate_with_nmt([line], 1024),
+        "CTranslate2": lambda line: translate_with_ctranslate2([line], 0, beam_size),
+    }
+    batches: dict[str, list[tuple[float, float]]] = {name: [] for name in in_batches}
+    latencies: dict[str, list[tuple[float, float]]] = {name: [] for name in one_at_a_time}
     for _ in range(options.rounds):
-        for name, way in ways.items():
-            batches[name].append(seconds(way))
+        for name, translate_all in in_batches.items():
+            batches[name].append(measure_seconds(translate_all))
         for line in lines[: options.singles]:
-            for name, translate in alone.items():
-                latencies[name].append(seconds(lambda translate=translate, line=line: translate(line)))
+            for name, translate in one_at_a_time.items():
+                latencies[name].append(measure_seconds(partial(translate, line)))
     report = {
         "ctranslate2": ctranslate2.__version__,
         "compute_type": options.compute_type,
         "threads": options.threads,
         "beam_size": beam_size,
         "lines": len(lines),
-        "same_when_greedy": sum(one == other for one, other in both),
+        "same_when_greedy": sum(own == other for own, other in pairs),
         "batches": {
             name: {
                 "sentences_per_second": len(lines) / median(clock for clock, _ in times),

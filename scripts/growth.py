@@ -1,12 +1,13 @@
 #!/usr/bin/env python
-"""How training and decoding grow with length, width and beam: curves for docs/performance.md.
+"""Measures how the cost of training and decoding grows with length, width and beam size.
 
     OMP_NUM_THREADS=1 python scripts/growth.py docs/pictures
 
-Writes growth.json, growth-training.png and growth-decoding.png, and prints the tables. One thread, some minutes. A
-figure is the median of the rounds; in each round all architectures do their work in turn, so that a busy moment of the
-machine falls on all alike. What is counted is the process's own time, without that in which others had the core.
-Sentences are of one length, so that nothing is padding; what they say does not matter.
+Writes growth.json, growth-training.png and growth-decoding.png for docs/performance.md, and prints the numbers as
+tables. It runs on one thread and takes some minutes. A number is the median over the rounds. In each round all
+architectures are measured in turn, so that a busy moment of the machine affects all of them. The time is processor time
+of this process, which does not include the time in which other processes used the core. All sentences have the same
+length, so there is no padding; their content is random, since it does not affect the cost.
 """
 
 import itertools
@@ -23,7 +24,7 @@ import matplotlib.pyplot as plt
 import torch
 
 from nmt import models, search
-from nmt.benchmark.decoding import never_end
+from nmt.benchmark.decoding import suppress_eos
 from nmt.data.batch import Batch, make_batch
 from nmt.data.grammar import generate_pairs
 from nmt.data.tokenizer import Tokenizer
@@ -35,22 +36,22 @@ from nmt.training.loss import Objective
 from nmt.training.update import Updater
 from nmt.translator import Translator
 
-VOCABULARY = 2000
+VOCAB_SIZE = 2000
 BATCH_TOKENS = 2048
-SENTENCES = 16  # translated at once
-LENGTHS, WIDTHS, BEAMS = (8, 16, 32, 64, 128, 256, 512), (64, 128, 256, 512), (1, 2, 4, 8)
-LENGTH, WIDTH, BEAM = 32, 128, 4  # what stays as it is while another thing grows
-ROUNDS = 3
+NUM_SENTENCES = 16  # translated at once
+LENGTHS, WIDTHS, BEAM_SIZES = (8, 16, 32, 64, 128, 256, 512), (64, 128, 256, 512), (1, 2, 4, 8)
+FIXED_LENGTH, FIXED_WIDTH, FIXED_BEAM_SIZE = 32, 128, 4  # while another quantity grows
+NUM_ROUNDS = 3
 NAMES = {"lstm": "LSTM", "lstm_bahdanau": "BahdanauLSTM", "lstm_luong": "LuongLSTM", "transformer": "Transformer"}
 Curves = dict[str, dict[int, float]]
-"""Of each architecture, by what grows."""
+"""Architecture -> {size of the growing quantity: measured cost}."""
 
 
-def make(name: str, width: int) -> Seq2Seq:
-    """A model of one layer if recurrent, of two and two if a Transformer."""
+def make_model(name: str, width: int) -> Seq2Seq:
+    """A recurrent model of one layer, or a Transformer of two encoder and two decoder layers."""
     arguments: dict[str, Any] = {
-        "source_vocab_size": VOCABULARY,
-        "target_vocab_size": VOCABULARY,
+        "source_vocab_size": VOCAB_SIZE,
+        "target_vocab_size": VOCAB_SIZE,
         "shared_vocab": True,
         "dropout": 0.1,
         "tie_output": True,
@@ -69,29 +70,29 @@ def make(name: str, width: int) -> Seq2Seq:
     return build({"class": NAMES[name], "arguments": arguments}, models)
 
 
-def batch_of(length: int) -> Batch:
-    """Sentences of `length` pieces, `eos` included, as many as the budget holds."""
-    ids = torch.randint(4, VOCABULARY, (BATCH_TOKENS // length, length - 1)).tolist()
+def random_batch(length: int) -> Batch:
+    """A batch of BATCH_TOKENS random pieces on each side, in sentences of `length` pieces, `eos` included."""
+    ids = torch.randint(4, VOCAB_SIZE, (BATCH_TOKENS // length, length - 1)).tolist()
     return make_batch(ids, ids, pad_id=0, bos_id=2, eos_id=3)
 
 
-def rounds(points: dict[tuple[str, int], Callable[[], float]]) -> Curves:
-    """The median of what each point measures, after one time that does not count."""
-    found: dict[tuple[str, int], list[float]] = {point: [] for point in points}
-    for number in range(ROUNDS + 1):
+def measure_in_turn(points: dict[tuple[str, int], Callable[[], float]]) -> Curves:
+    """The median of every point's measurements over the rounds; a first round for warm-up does not count."""
+    costs: dict[tuple[str, int], list[float]] = {point: [] for point in points}
+    for number in range(NUM_ROUNDS + 1):
         for point, measure in points.items():
-            value = measure()
+            cost = measure()
             if number > 0:
-                found[point].append(value)
+                costs[point].append(cost)
     curves: Curves = {name: {} for name in NAMES}
-    for (name, size), values in found.items():
+    for (name, size), values in costs.items():
         curves[name][size] = median(values)
     return curves
 
 
-def training(name: str, *, width: int, length: int) -> Callable[[], float]:
-    """Measures microseconds of a step per target token."""
-    model = make(name, width)
+def training_cost(name: str, *, width: int, length: int) -> Callable[[], float]:
+    """Returns a function that measures an update: microseconds per target token."""
+    model = make_model(name, width)
     updater = Updater(
         model=model,
         objective=Objective(model, label_smoothing=0.1),
@@ -100,40 +101,41 @@ def training(name: str, *, width: int, length: int) -> Callable[[], float]:
         clip_norm=1.0,
         processes=Processes(),
     )
-    batch = batch_of(length)
+    batch = random_batch(length)
 
     def measure() -> float:
-        began = time.process_time()
+        start = time.process_time()
         updater.update([batch], rate=1e-4, step=1)
-        return (time.process_time() - began) * 1e6 / batch.num_tokens
+        return (time.process_time() - start) * 1e6 / batch.num_tokens
 
     return measure
 
 
-def decoding(name: str, tokenizer: Tokenizer, word: str, *, beam: int, length: int) -> Callable[[], float]:
-    """Measures milliseconds per sentence of `length` words, each of one piece, into as many pieces."""
-    model = make(name, WIDTH).eval()
-    never_end(model, tokenizer.eos_id)
+def decoding_cost(name: str, tokenizer: Tokenizer, word: str, *, beam_size: int, length: int) -> Callable[[], float]:
+    """Returns a function that measures decoding: milliseconds per sentence of `length` pieces into as many pieces."""
+    model = make_model(name, FIXED_WIDTH).eval()
+    suppress_eos(model, tokenizer.eos_id)
     limits = {"max_length_factor": 1.0, "max_length_margin": 1}
-    searcher = build({"class": "BeamSearch", "arguments": {"beam_size": beam, "length_penalty": 0.6, **limits}}, search)
-    translator = Translator(model, tokenizer, searcher, batch_tokens=SENTENCES * (length + 1))
-    lines = [" ".join([word] * length)] * SENTENCES
+    arguments = {"beam_size": beam_size, "length_penalty": 0.6, **limits}
+    searcher = build({"class": "BeamSearch", "arguments": arguments}, search)
+    translator = Translator(model, tokenizer, searcher, batch_tokens=NUM_SENTENCES * (length + 1))
+    lines = [" ".join([word] * length)] * NUM_SENTENCES
 
     def measure() -> float:
-        began = time.process_time()
+        start = time.process_time()
         translator.translate(lines)
-        return (time.process_time() - began) * 1e3 / SENTENCES
+        return (time.process_time() - start) * 1e3 / NUM_SENTENCES
 
     return measure
 
 
-def learned() -> tuple[Tokenizer, str]:
-    """A tokenizer of the vocabulary's size, and a word that it has as one piece."""
+def make_tokenizer() -> tuple[Tokenizer, str]:
+    """A tokenizer with VOCAB_SIZE pieces, and a word that is one of them."""
     pairs = list(itertools.islice(generate_pairs(1), 20_000))
     tokenizer = Tokenizer.train(
         [pair.source for pair in pairs],
         [pair.target for pair in pairs],
-        vocab_size=VOCABULARY,
+        vocab_size=VOCAB_SIZE,
         model_type="bpe",
         shared=True,
         character_coverage=1.0,
@@ -142,10 +144,14 @@ def learned() -> tuple[Tokenizer, str]:
     return tokenizer, next(word for word in ("the", "is", "a") if len(tokenizer.encode_source([word] * 1)[0]) == 1)
 
 
-def draw(path: Path, pictures: list[tuple[str, str, str, Curves]]) -> None:
-    """One picture of several curves side by side, both axes logarithmic: a straight line of slope one is linear."""
-    figure, axes = plt.subplots(1, len(pictures), figsize=(5.2 * len(pictures), 3.9), layout="constrained")
-    for axis, (title, below, beside, curves) in zip(axes, pictures, strict=True):
+def draw(path: Path, plots: list[tuple[str, str, str, Curves]]) -> None:
+    """Draws plots side by side. Both axes are logarithmic, so linear growth is a straight line of slope one.
+
+    Args:
+        plots: (title, label of the x axis, label of the y axis, curves).
+    """
+    figure, axes = plt.subplots(1, len(plots), figsize=(5.2 * len(plots), 3.9), layout="constrained")
+    for axis, (title, x_label, y_label, curves) in zip(axes, plots, strict=True):
         for (name, values), marker in zip(curves.items(), "os^D", strict=True):
             axis.plot(list(values), list(values.values()), marker=marker, label=name)
         axis.set_xscale("log", base=2)
@@ -153,16 +159,16 @@ def draw(path: Path, pictures: list[tuple[str, str, str, Curves]]) -> None:
         sizes = list(next(iter(curves.values())))
         axis.set_xticks(sizes, list(map(str, sizes)))
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.set(title=title, xlabel=below, ylabel=beside)
+        axis.set(title=title, xlabel=x_label, ylabel=y_label)
         axis.grid(alpha=0.3)
     axes[0].legend()
     figure.savefig(path, dpi=110)
 
 
-def table(below: str, beside: str, curves: Curves) -> str:
-    """The figures as Markdown."""
+def format_table(x_label: str, y_label: str, curves: Curves) -> str:
+    """The numbers as a Markdown table."""
     sizes = list(next(iter(curves.values())))
-    rows = [[f"{beside} by {below}", *map(str, sizes)], ["---", *["---:"] * len(sizes)]]
+    rows = [[f"{y_label} by {x_label}", *map(str, sizes)], ["---", *["---:"] * len(sizes)]]
     rows += [[name, *(f"{curves[name][size]:.3g}" for size in sizes)] for name in curves]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -170,34 +176,46 @@ def table(below: str, beside: str, curves: Curves) -> str:
 @subnormals_as_zero()  # as in nmt train
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    tokenizer, word = learned()
-    assert tokenizer.target_size == VOCABULARY
-    by_length = rounds({(name, n): training(name, width=WIDTH, length=n) for name in NAMES for n in LENGTHS})
-    by_width = rounds({(name, n): training(name, width=n, length=LENGTH) for name in NAMES for n in WIDTHS})
-    by_beam = rounds(
-        {(name, n): decoding(name, tokenizer, word, beam=n, length=LENGTH) for name in NAMES for n in BEAMS}
+    tokenizer, word = make_tokenizer()
+    assert tokenizer.target_size == VOCAB_SIZE
+    training_by_length = measure_in_turn(
+        {(name, size): training_cost(name, width=FIXED_WIDTH, length=size) for name in NAMES for size in LENGTHS}
     )
-    by_pieces = rounds(
-        {(name, n): decoding(name, tokenizer, word, beam=BEAM, length=n) for name in NAMES for n in LENGTHS[:-3]}
+    training_by_width = measure_in_turn(
+        {(name, size): training_cost(name, width=size, length=FIXED_LENGTH) for name in NAMES for size in WIDTHS}
     )
-    token, sentence = "µs per target token", "ms per sentence"
-    pieces = "pieces in a sentence"
-    shown = {
+
+    def decoding(name: str, *, beam_size: int, length: int) -> Callable[[], float]:
+        return decoding_cost(name, tokenizer, word, beam_size=beam_size, length=length)
+
+    decoding_by_beam_size = measure_in_turn(
+        {(name, size): decoding(name, beam_size=size, length=FIXED_LENGTH) for name in NAMES for size in BEAM_SIZES}
+    )
+    short_lengths = LENGTHS[:-3]  # decoding takes as many steps as the sentence has pieces
+    decoding_by_length = measure_in_turn(
+        {
+            (name, size): decoding(name, beam_size=FIXED_BEAM_SIZE, length=size)
+            for name in NAMES
+            for size in short_lengths
+        }
+    )
+    per_token, per_sentence, pieces = "µs per target token", "ms per sentence", "pieces in a sentence"
+    figures = {
         "growth-training.png": [
-            (f"training, width {WIDTH}", pieces, token, by_length),
-            (f"training, {LENGTH} pieces", "width", token, by_width),
+            (f"training, width {FIXED_WIDTH}", pieces, per_token, training_by_length),
+            (f"training, {FIXED_LENGTH} pieces", "width", per_token, training_by_width),
         ],
         "growth-decoding.png": [
-            (f"decoding, {LENGTH} pieces", "beam size", sentence, by_beam),
-            (f"decoding, beam {BEAM}", pieces, sentence, by_pieces),
+            (f"decoding, {FIXED_LENGTH} pieces", "beam size", per_sentence, decoding_by_beam_size),
+            (f"decoding, beam {FIXED_BEAM_SIZE}", pieces, per_sentence, decoding_by_length),
         ],
     }
-    for name, pictures in shown.items():
-        draw(folder / name, pictures)
-        for title, below, beside, curves in pictures:
-            print(f"{title}\n\n{table(below, beside, curves)}\n")
-    every = {title: curves for pictures in shown.values() for title, _, _, curves in pictures}
-    (folder / "growth.json").write_text(json.dumps(every, indent=1) + "\n")
+    for name, plots in figures.items():
+        draw(folder / name, plots)
+        for title, x_label, y_label, curves in plots:
+            print(f"{title}\n\n{format_table(x_label, y_label, curves)}\n")
+    all_curves = {title: curves for plots in figures.values() for title, _, _, curves in plots}
+    (folder / "growth.json").write_text(json.dumps(all_curves, indent=1) + "\n")
 
 
 if __name__ == "__main__":

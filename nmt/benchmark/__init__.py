@@ -1,20 +1,24 @@
-"""How fast a configuration trains and translates, beside a plain model of the same sizes.
+"""How fast a configuration trains and translates, compared with a plain model of the same sizes.
 
 The method:
 
-- Machines differ, and one machine differs from minute to minute. So what counts is a ratio: in every round the model
-  and the plain one (`nmt.benchmark.plain`) do the same work in turn, in one process, and the ratio is the median of the
-  rounds' ratios. Rates are medians of the rounds' rates.
-- Training is whole steps on the corpus's real batches, in the order in which training would see them: forward, loss,
-  gradient, clipping, optimizer. The plain model gets the same batches, with torch's own cross-entropy, dropout and
-  Adam. Both run some steps before anything is timed.
-- The model's time includes the wait for its batches, whose share is stated; the plain model gets them for nothing.
-- A model's operations are counted (`torch.utils.flop_counter`): those of all matrix products of a step, forwards and
-  backwards, of the round's batches with their padding, divided by the real target tokens. The same products in the same
-  number format, one big square one, measured in each round, are the peak that they are held against.
-- Memory is the peak after the model's first steps, before there is a plain one: of the process on a CPU, of the
-  device's allocations on a GPU.
-- Decoding translates real sentences with the configured search. A model that has learned nothing does not know where to
-  end: so no translation ends before its limit, which is the length of the source times the corpus's own ratio of target
-  to source. Both models so take the same number of steps. Latency is one sentence at a time, from text to text.
+- Machines differ, and the speed of one machine changes from minute to minute. So the result is a ratio: in every round,
+  the model and the plain model (`nmt.benchmark.plain`) do the same work one after the other, in the same process. The
+  reported ratio is the median over the rounds, and so is every reported rate.
+- Training runs complete updates on real batches of the corpus, in the order of training: forward pass, loss, backward
+  pass, clipping, optimizer. The plain model gets the same batches, with torch's own cross-entropy, dropout and Adam.
+  Both models run some updates before the timing starts.
+- The model's time includes waiting for its batches, and the share of that waiting is reported. The plain model gets its
+  batches ready-made.
+- Floating-point operations are counted with `torch.utils.flop_counter`: all matrix products of the forward and the
+  backward pass, padding included, divided by the number of real target tokens. The reference is the speed of one large
+  square matrix product in the same number format, measured again in every round. This is the model FLOPs utilization of
+  Chowdhery et al. (2022), Appendix B, https://arxiv.org/abs/2204.02311, but with a measured peak instead of the
+  manufacturer's.
+- Memory is the peak after the model's first updates, before the plain model exists: of the whole process on a CPU, of
+  torch's allocations on a GPU.
+- Decoding translates real sentences with the configured search. An untrained model does not know where to end, so
+  `eos` is suppressed and every translation reaches its maximum length: the source length times the corpus's ratio of
+  target to source lengths. Both models therefore take the same number of steps. Latency is measured from text to text,
+  one sentence at a time.
 """

@@ -1,4 +1,4 @@
-"""Decoding measured: a model and a plain one translate the same sentences with the same search, in turn."""
+"""Decoding speed: the model and the plain model translate the same sentences with the same search, in turn."""
 
 from __future__ import annotations
 
@@ -9,69 +9,74 @@ from typing import Any
 
 import torch
 
-from nmt.benchmark.training import percentiles, ratio
+from nmt.benchmark.training import percentiles, summarize_ratios
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.translator import Translator
 
-NEVER = -1e4
-"""A bias by which `eos` is chosen only where there is no other choice."""
+SUPPRESSED_EOS_BIAS = -1e4
+"""Output bias of `eos`; so low that `eos` is chosen only where the search allows nothing else."""
 
 
-def never_end(model: Seq2Seq, eos_id: int) -> None:
-    """Makes every translation as long as its limit, by the output layer's bias of `eos`.
+def suppress_eos(model: Seq2Seq, eos_id: int) -> None:
+    """Makes every translation as long as its limit, by changing the output bias of `eos` in place.
 
     Raises:
-        ValueError: the model has no such layer where it is looked for.
+        UserError: the model has no parameter `vocabulary.output.bias`.
     """
     try:
-        bias = model.get_parameter("vocabulary.output.bias")
+        bias = model.get_parameter("vocabulary.output.bias")  # (V,)
     except AttributeError:
         raise UserError(
-            f"{type(model).__name__} has no vocabulary.output.bias, without which decoding cannot be measured: "
+            f"{type(model).__name__} has no parameter vocabulary.output.bias, which measuring its decoding needs: "
             f"set sentences=0"
         ) from None
     with torch.no_grad():
-        bias[eos_id] = NEVER
+        bias[eos_id] = SUPPRESSED_EOS_BIAS
 
 
 def measure_decoding(
-    own: Translator, plain: Translator, lines: Sequence[str], *, singles: int, rounds: int
+    own: Translator, plain: Translator, lines: Sequence[str], *, single_sentences: int, rounds: int
 ) -> dict[str, Any]:
-    """Translates in turn; see `nmt.benchmark` for the method. Both models were told to `never_end`.
+    """Times both translators in turn; see `nmt.benchmark` for the method.
 
     Args:
-        lines: translated together, in batches.
-        singles: so many of them are also translated one at a time.
-        rounds: of both.
+        own: translates with the model, after `suppress_eos`.
+        plain: translates with the plain model, after `suppress_eos`.
+        lines: sentences that are translated together, in batches.
+        single_sentences: the first so many lines are also translated one at a time.
+        rounds: measurements of each translator.
     """
-    alone = lines[:singles]
-    for translator in (own, plain):
+    singles = lines[:single_sentences]
+    translators = {"model": own, "plain": plain}
+    for translator in translators.values():
         translator.model.eval()
-        translator.translate(alone)
-    batches: dict[str, list[float]] = {"model": [], "plain": []}
-    latencies: dict[str, list[list[float]]] = {"model": [], "plain": []}
+        translator.translate(singles)  # the first call is slower than the others
+    batch_seconds: dict[str, list[float]] = {name: [] for name in translators}  # of all lines, by round
+    latencies: dict[str, list[list[float]]] = {name: [] for name in translators}  # of each single sentence, by round
     for _ in range(rounds):
-        for name, translator in (("model", own), ("plain", plain)):
-            batches[name].append(timed(translator, lines))
-            latencies[name].append([timed(translator, [line]) for line in alone])
-    both = zip(batches["model"], batches["plain"], strict=True)
-    each = zip(latencies["model"], latencies["plain"], strict=True)
+        for name, translator in translators.items():
+            batch_seconds[name].append(time_translation(translator, lines))
+            latencies[name].append([time_translation(translator, [line]) for line in singles])
+    batch_pairs = zip(batch_seconds["model"], batch_seconds["plain"], strict=True)
+    latency_pairs = zip(latencies["model"], latencies["plain"], strict=True)
     return {
         **{
             name: {
-                "sentences_per_second": median(len(lines) / seconds for seconds in batches[name]),
-                "latency_seconds": percentiles([second for seconds in latencies[name] for second in seconds]),
+                "sentences_per_second": median(len(lines) / seconds for seconds in batch_seconds[name]),
+                "latency_seconds": percentiles([seconds for round_ in latencies[name] for seconds in round_]),
             }
-            for name in batches
+            for name in translators
         },
-        "ratio": ratio([theirs / mine for mine, theirs in both]),
-        "latency_ratio": ratio([median(theirs) / median(mine) for mine, theirs in each]),
+        "ratio": summarize_ratios([plain_seconds / own_seconds for own_seconds, plain_seconds in batch_pairs]),
+        "latency_ratio": summarize_ratios(
+            [median(plain_seconds) / median(own_seconds) for own_seconds, plain_seconds in latency_pairs]
+        ),
     }
 
 
-def timed(translator: Translator, lines: Sequence[str]) -> float:
-    """Seconds from lines to translations, which are text: a device has then done all it was given."""
-    began = time.perf_counter()
+def time_translation(translator: Translator, lines: Sequence[str]) -> float:
+    """Seconds from text to text. The result is text on the host, so a GPU has finished its work by then."""
+    start = time.perf_counter()
     translator.translate(lines)
-    return time.perf_counter() - began
+    return time.perf_counter() - start

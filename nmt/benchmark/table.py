@@ -1,4 +1,4 @@
-"""The figures for a person to read."""
+"""The benchmark's result as tables on a terminal."""
 
 from __future__ import annotations
 
@@ -7,50 +7,50 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-PREFIXES = {0: "", 6: "M", 9: "G", 12: "T"}
-"""By the power of ten."""
+UNIT_PREFIXES = {12: "T", 9: "G", 6: "M", 0: ""}
+"""SI prefixes by power of ten, the largest first."""
 
 
-def show(result: dict[str, Any], console: Console) -> None:
-    """Writes what `nmt benchmark` found, one table for training and one for decoding."""
-    for what in ("training", "decoding"):
-        if what in result:
-            console.print(table(what, result[what]))
+def print_tables(result: dict[str, Any], console: Console) -> None:
+    """Prints the result of `nmt benchmark`: one table for training, one for decoding."""
+    for section in ("training", "decoding"):
+        if section in result:
+            console.print(make_table(section, result[section]))
 
 
-def table(title: str, part: dict[str, Any]) -> Table:
-    """The model's figures, the plain one's beside them, and the ratios."""
-    shown = Table("", "model", "plain", title=title, title_justify="left")
-    for column in shown.columns[1:]:
+def make_table(title: str, section: dict[str, Any]) -> Table:
+    """A table of the model's figures, the plain model's figures beside them, and the ratios below."""
+    table = Table("", "model", "plain", title=title, title_justify="left")
+    for column in table.columns[1:]:
         column.justify = "right"
-    plain = flat(part["plain"])
-    for name, value in flat(part["model"]).items():
-        shown.add_row(label(name), figure(name, value), figure(name, plain[name]) if name in plain else "")
-    for name, values in part.items():
+    plain = flatten(section["plain"])
+    for name, value in flatten(section["model"]).items():
+        plain_cell = format_value(name, plain[name]) if name in plain else ""
+        table.add_row(label(name), format_value(name, value), plain_cell)
+    for name, ratio in section.items():
         if name not in ("model", "plain"):
-            rounds = len(values["rounds"])
-            spread = (
-                f"{values['lowest']:.2f} to {values['highest']:.2f} of {rounds} rounds" if rounds > 1 else "1 round"
-            )
-            shown.add_row(f"{label(name)}, times as fast", f"{values['median']:.2f}", spread)
-    return shown
+            rounds = len(ratio["rounds"])
+            spread = f"{ratio['lowest']:.2f} to {ratio['highest']:.2f} of {rounds} rounds" if rounds > 1 else "1 round"
+            table.add_row(f"{label(name)}, times as fast", f"{ratio['median']:.2f}", spread)
+    return table
 
 
-def flat(values: dict[str, Any]) -> dict[str, float]:
-    """{"a": {"b": 1}} -> {"a b": 1}."""
+def flatten(values: dict[str, Any]) -> dict[str, float]:
+    """{"a": {"b": 1}} as {"a b": 1}."""
     return {
-        f"{name} {inner}" if inner else name: number
+        f"{name} {inner_name}" if inner_name else name: number
         for name, value in values.items()
-        for inner, number in (value.items() if isinstance(value, dict) else [("", value)])
+        for inner_name, number in (value.items() if isinstance(value, dict) else [("", value)])
     }
 
 
 def label(name: str) -> str:
+    """A key of the JSON result as words."""
     return name.replace("_", " ")
 
 
-def figure(name: str, value: float) -> str:
-    """A number with the unit that its name tells."""
+def format_value(name: str, value: float) -> str:
+    """A number with the unit that its name states."""
     if "seconds" in label(name).split():
         return f"{value * 1000:,.1f} ms"
     if "share" in name:
@@ -58,6 +58,6 @@ def figure(name: str, value: float) -> str:
     if name.endswith("bytes"):
         return f"{value / 2**20:,.0f} MiB"
     if "flops" in name:
-        power = next(power for power in (12, 9, 6, 0) if value >= 10**power or power == 0)
-        return f"{value / 10**power:,.1f} {PREFIXES[power]}".rstrip()
+        power = next(power for power in UNIT_PREFIXES if value >= 10**power or power == 0)
+        return f"{value / 10**power:,.1f} {UNIT_PREFIXES[power]}".rstrip()
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"

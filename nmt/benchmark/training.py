@@ -1,4 +1,4 @@
-"""Training measured: a model and a plain one, in turn on the same batches."""
+"""Training speed: the model and the plain model learn from the same batches, in turn."""
 
 from __future__ import annotations
 
@@ -22,11 +22,18 @@ from nmt.models.seq2seq import Seq2Seq
 from nmt.training.update import Updater
 
 LEARNING_RATE = 1e-4
-"""Too low to matter: only the time of a step counts here."""
+"""Its value does not matter, since only the time of an update is measured; low enough that training never diverges."""
 
 
 class PlainObjective(nn.Module):
-    """A plain model and torch's loss, which goes over padding too and then ignores it; as `Objective` otherwise."""
+    """The plain model with torch's own loss, called like `nmt.training.loss.Objective`.
+
+    The loss is computed at every position; padding is then ignored. (`Objective` leaves padding out from the start.)
+
+    Args:
+        model: computes the logits.
+        label_smoothing: ε of the loss.
+    """
 
     def __init__(self, model: Seq2Seq, *, label_smoothing: float) -> None:
         super().__init__()
@@ -36,61 +43,51 @@ class PlainObjective(nn.Module):
     def forward(
         self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_indices: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The loss, twice: the nll is of no use here."""
+        """The loss, twice: in place of the negative log-likelihood, which the benchmark does not use."""
         logits = self.model(source, source_mask, target_input)  # (B, T, V)
-        target = target_output.flatten()
-        ignored = torch.full_like(target, self.criterion.ignore_index)
-        expected = ignored.index_copy_(0, target_indices, target.index_select(0, target_indices))
-        loss: Tensor = self.criterion(logits.flatten(0, 1).float(), expected)
+        target = target_output.flatten()  # (B·T,)
+        ignored = torch.full_like(target, self.criterion.ignore_index)  # (B·T,)
+        # Real tokens at their indices, "ignore" at every position of padding.
+        labels = ignored.index_copy_(0, target_indices, target.index_select(0, target_indices))  # (B·T,)
+        loss = self.criterion(logits.flatten(0, 1).float(), labels)  # ()
         return loss, loss.detach()
 
 
-def step_flops(model: Seq2Seq, batches: Sequence[Batch]) -> int:
-    """Operations of all matrix products of one step on each of the batches, forwards and backwards.
+def count_step_flops(model: Seq2Seq, batches: Sequence[Batch]) -> int:
+    """Floating-point operations of all matrix products in one forward and one backward pass over every batch.
 
-    They are counted on torch's `meta` device, where tensors have shapes and no numbers: nothing is computed, and fused
-    kernels are taken apart into the products that they consist of.
+    A product of an (m, k) and a (k, n) matrix takes 2·m·k·n operations: one multiplication and one addition per term.
+    The backward pass needs two products of the same size, for the gradients of the input and of the weights. A matrix
+    of P weights therefore takes 6·P operations per position (Kaplan et al., 2020, §2.1,
+    https://arxiv.org/abs/2001.08361). Attention adds the products of queries, keys and values.
+
+    The products are counted on torch's `meta` device, where tensors have shapes but no numbers. Nothing is computed
+    there, and fused kernels are replaced by the products that they consist of.
     """
     meta = torch.device("meta")
-    shapes = copy.deepcopy(model).to(meta).train()
+    meta_model = copy.deepcopy(model).to(meta).train()
     with FlopCounterMode(display=False) as counter:
         for batch in batches:
-            like = batch.to(meta)
-            shapes(like.source, like.source_mask, like.target_input).sum().backward()
+            batch = batch.to(meta)
+            meta_model(batch.source, batch.source_mask, batch.target_input).sum().backward()
     return int(counter.get_total_flops())
 
 
 @dataclass(frozen=True)
-class Round:
-    """What one learner did in one round.
+class TimedUpdates:
+    """The updates that one model made in one round.
 
-    Args:
-        seconds: of each step.
-        waited: seconds of all steps together in which the next batch was not there.
-        batches: what it learned from.
+    Attributes:
+        seconds: duration of every update, including the time spent waiting for its batch.
+        waiting_seconds: total time spent waiting for batches.
+        batches: the batches of the updates.
     """
 
     seconds: list[float]
-    waited: float
+    waiting_seconds: float
     batches: list[Batch]
 
-    @classmethod
-    def run(cls, updater: Updater, batches: Iterable[Batch]) -> Round:
-        device, waited = updater.model.device, 0.0
-        taken: list[Batch] = []
-        iterator = iter(batches)
-        clock = Clock(device)
-        while True:
-            began = time.perf_counter()
-            batch = next(iterator, None)
-            waited += time.perf_counter() - began
-            if batch is None:
-                return cls(clock.seconds(), waited, taken)
-            updater.update([batch], rate=LEARNING_RATE, step=1)
-            clock.mark()
-            taken.append(batch)
-
-    def per_second(self) -> dict[str, float]:
+    def rates(self) -> dict[str, float]:
         """Real target tokens, real tokens of both sides, and sentence pairs per second."""
         total = sum(self.seconds)
         target = sum(batch.num_tokens for batch in self.batches)
@@ -102,72 +99,89 @@ class Round:
         }
 
 
+def time_updates(updater: Updater, batches: Iterable[Batch]) -> TimedUpdates:
+    """Makes one update per batch and times each."""
+    waiting_seconds = 0.0
+    used: list[Batch] = []
+    iterator = iter(batches)
+    clock = Clock(updater.model.device)
+    while True:
+        start = time.perf_counter()
+        batch = next(iterator, None)
+        waiting_seconds += time.perf_counter() - start
+        if batch is None:
+            return TimedUpdates(clock.seconds(), waiting_seconds, used)
+        updater.update([batch], rate=LEARNING_RATE, step=1)
+        clock.mark()
+        used.append(batch)
+
+
 def measure_training(
-    make_own: Callable[[], Updater],
-    make_plain: Callable[[], Updater],
+    make_own_updater: Callable[[], Updater],
+    make_plain_updater: Callable[[], Updater],
     batches: Iterator[Batch],
     *,
     rounds: int,
     steps: int,
     warmup_steps: int,
-    peak: Callable[[], float],
+    measure_peak: Callable[[], float],
 ) -> dict[str, Any]:
-    """Trains both in turn; see `nmt.benchmark` for the method.
+    """Trains both models in turn; see `nmt.benchmark` for the method.
 
     Args:
-        make_own: the model that is measured, made only when its memory can be told apart.
-        make_plain: what it is held against.
-        batches: without an end.
-        rounds: of both.
-        steps: of each in a round.
-        warmup_steps: of each before the first round.
-        peak: measures the matrix products' peak, in operations per second.
+        make_own_updater: makes the updater of the model; called first, so that its memory can be measured alone.
+        make_plain_updater: makes the updater of the plain model; called after the model's memory has been measured.
+        batches: an endless sequence.
+        rounds: measurements of each model.
+        steps: updates of each model in one round.
+        warmup_steps: updates of each model before the first round.
+        measure_peak: measures the speed of matrix products, in operations per second.
     """
-    own = make_own()
-    device = own.model.device
-    first = list(islice(batches, warmup_steps))
-    Round.run(own, first)
-    memory = peak_memory(device)
-    plain = make_plain()
-    Round.run(plain, first)
-    pairs, peaks = [], []
+    own_updater = make_own_updater()
+    warmup_batches = list(islice(batches, warmup_steps))
+    time_updates(own_updater, warmup_batches)
+    memory = peak_memory(own_updater.model.device)
+    plain_updater = make_plain_updater()
+    time_updates(plain_updater, warmup_batches)
+    own_rounds, plain_rounds, peaks = [], [], []
     for _ in range(rounds):
-        mine = Round.run(own, islice(batches, steps))
-        pairs.append((mine, Round.run(plain, mine.batches)))
-        peaks.append(peak())
-    ours, theirs = zip(*pairs, strict=True)
-    some = ours[0].batches
-    flops_per_token = step_flops(own.model, some) / sum(batch.num_tokens for batch in some)
-    shares = [
-        flops_per_token * mine.per_second()["target_tokens_per_second"] / best
-        for mine, best in zip(ours, peaks, strict=True)
+        own_rounds.append(time_updates(own_updater, islice(batches, steps)))
+        plain_rounds.append(time_updates(plain_updater, own_rounds[-1].batches))
+        peaks.append(measure_peak())
+    counted = own_rounds[0].batches
+    flops_per_token = count_step_flops(own_updater.model, counted) / sum(batch.num_tokens for batch in counted)
+    peak_shares = [
+        flops_per_token * updates.rates()["target_tokens_per_second"] / peak
+        for updates, peak in zip(own_rounds, peaks, strict=True)
     ]
+    own_seconds = [sum(updates.seconds) for updates in own_rounds]
+    plain_seconds = [sum(updates.seconds) for updates in plain_rounds]
     return {
-        "model": summary(ours)
+        "model": summarize(own_rounds)
         | {
-            "waiting_share": sum(mine.waited for mine in ours) / sum(sum(mine.seconds) for mine in ours),
+            "waiting_share": sum(updates.waiting_seconds for updates in own_rounds) / sum(own_seconds),
             "peak_memory_bytes": memory,
             "flops_per_target_token": flops_per_token,
             "matrix_peak_flops_per_second": median(peaks),
-            "share_of_matrix_peak": median(shares),
+            "share_of_matrix_peak": median(peak_shares),
         },
-        "plain": summary(theirs),
-        "ratio": ratio([sum(other.seconds) / sum(mine.seconds) for mine, other in pairs]),
+        "plain": summarize(plain_rounds),
+        "ratio": summarize_ratios([plain / own for own, plain in zip(own_seconds, plain_seconds, strict=True)]),
     }
 
 
-def summary(rounds: Sequence[Round]) -> dict[str, Any]:
-    """Medians of the rounds' rates, and percentiles over all steps."""
-    rates = [one.per_second() for one in rounds]
-    seconds = [second for one in rounds for second in one.seconds]
+def summarize(rounds: Sequence[TimedUpdates]) -> dict[str, Any]:
+    """Medians of the rounds' rates, and percentiles over all updates."""
+    rates = [updates.rates() for updates in rounds]
+    seconds = [second for updates in rounds for second in updates.seconds]
     return {name: median(rate[name] for rate in rates) for name in rates[0]} | {"step_seconds": percentiles(seconds)}
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    """The median and the slow end of some times."""
+    """The median and the slow end of a list of durations."""
     return {f"p{percent}": float(np.percentile(seconds, percent)) for percent in (50, 90, 99)}
 
 
-def ratio(ratios: Sequence[float]) -> dict[str, Any]:
-    """How many times faster than the plain model, by round."""
+def summarize_ratios(ratios: Sequence[float]) -> dict[str, Any]:
+    """How many times faster the model is than the plain model: the median, the range and the value of every round."""
     return {"median": median(ratios), "lowest": min(ratios), "highest": max(ratios), "rounds": list(ratios)}

@@ -1,4 +1,4 @@
-"""`nmt benchmark`: how fast a configuration trains and translates."""
+"""`nmt benchmark`: measures how fast a configuration trains and translates, compared with a plain model."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from typing import Any
 
 import msgspec
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
-from nmt import models, search
+from nmt import models
 from nmt.benchmark import plain
-from nmt.benchmark.decoding import measure_decoding, never_end
-from nmt.benchmark.table import show
+from nmt.benchmark.decoding import measure_decoding, suppress_eos
+from nmt.benchmark.table import print_tables
 from nmt.benchmark.timing import describe_device, matrix_peak
 from nmt.benchmark.training import LEARNING_RATE, PlainObjective, measure_training
 from nmt.checks import check_sizes
-from nmt.cli.description import describe
 from nmt.cli.shell.settings import Component, typed
 from nmt.cli.training.preparation import build_tokenizer, make_loader, with_vocabulary
 from nmt.cli.training.settings import LoaderSettings
@@ -39,150 +37,185 @@ from nmt.training.update import Updater
 from nmt.translator import Translator
 
 
-class Parts(msgspec.Struct, frozen=True):
-    """What the benchmark shares with training."""
+class BenchmarkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The configuration of `nmt benchmark`; conf/benchmark.yaml describes each setting.
 
+    Raises:
+        UserError: a number is out of its range.
+    """
+
+    data: Component
+    cleaning: Component
     tokenizer: Component
     model: Component
+    optimizer: Component
+    search: Component
     loader: LoaderSettings
+    trainer: TrainerSettings
+    rounds: int
+    steps: int
+    warmup_steps: int
+    sentences: int
+    single_sentences: int
+    vocab_size: int | None
+    out: Path | None
+    seed: int
+    device: str
+    train_split: str
+    validation_split: str
+
+    def __post_init__(self) -> None:
+        check_sizes(rounds=self.rounds, warmup_steps=self.warmup_steps)
+        for key in ("steps", "sentences", "single_sentences"):
+            if getattr(self, key) < 0:
+                raise UserError(f"{key}={getattr(self, key)} must be at least 0")
+        if self.sentences and not 1 <= self.single_sentences <= self.sentences:
+            raise UserError(f"single_sentences={self.single_sentences} must be from 1 to sentences={self.sentences}")
+        if self.sentences and self.vocab_size is not None:
+            raise UserError(
+                f"vocab_size={self.vocab_size} adds pieces without a text, so nothing can be decoded: set sentences=0"
+            )
+
+
+def benchmark_settings(config: DictConfig) -> BenchmarkSettings:
+    """Converts the composed configuration of `nmt benchmark`.
+
+    Raises:
+        UserError: a value is wrong, or a group has the choice `run`, which is for commands that read a trained run.
+    """
+    for group in ("data", "search"):
+        if "_target_" not in config[group]:
+            raise UserError(f"{group}=run stands for what a trained run used: choose another {group} for a benchmark")
+    return typed(config, BenchmarkSettings)
 
 
 @subnormals_as_zero()
 def run(config: DictConfig) -> None:
-    """Measures what `config` (conf/benchmark.yaml) describes."""
-    check(config)
-    device = pick_device(config.device)
-    corpus: Corpus = instantiate(config.data)
-    split, lines = corpus.split(config.train_split), corpus.split(config.validation_split)["source"][: config.sentences]
-    parts = typed(OmegaConf.masked_copy(config, ["tokenizer", "model", "loader"]), Parts)
-    tokenizer = build_tokenizer(parts.tokenizer, split)
-    description = enlarged(with_vocabulary(parts.model, tokenizer).description(), config.vocab_size)
-    torch.manual_seed(config.seed)
-    own: Seq2Seq = build(description, models).to(device)
+    """Measures what `config` (conf/benchmark.yaml) describes, and writes the result as JSON.
+
+    Raises:
+        UserError: a setting is wrong.
+    """
+    settings = benchmark_settings(config)
+    device = pick_device(settings.device)
+    corpus: Corpus = settings.data.build()
+    train_split = corpus.split(settings.train_split)
+    lines = corpus.split(settings.validation_split)["source"][: settings.sentences]
+    tokenizer = build_tokenizer(settings.tokenizer, train_split)
+    description = with_vocabulary(settings.model, tokenizer).description()
+    if settings.vocab_size is not None:
+        description = enlarge_vocabulary(description, settings.vocab_size)
+    torch.manual_seed(settings.seed)
+    model: Seq2Seq = build(description, models).to(device)
 
     @cache
-    def reference() -> Seq2Seq:  # made when the model's own memory has been measured
-        made: Seq2Seq = build(description, plain).to(device)
-        return made
+    def plain_model() -> Seq2Seq:
+        """Built at the first call, after the memory of `model` has been measured."""
+        return build(description, plain).to(device)
 
-    alpha = config.loader.subword_alpha
-    cleaning = instantiate(config.cleaning)
-    pairs = make_loader(
-        split,
+    train_loader = make_loader(
+        train_split,
         tokenizer,
-        own,
-        parts.loader,
-        cleaning=cleaning,
-        subword_alpha=alpha,
-        seed=config.seed,
+        model,
+        settings.loader,
+        cleaning=settings.cleaning.build(),
+        subword_alpha=settings.loader.subword_alpha,
+        seed=settings.seed,
         processes=Processes(),
     )
     result: dict[str, Any] = {
-        "model": description | {"parameters": own.num_parameters()},
+        "model": description | {"parameters": model.num_parameters()},
         "device": describe_device(device),
-        "precision": str(number_format(trainer_of(config), device)).removeprefix("torch."),
-        "batch_tokens": config.loader.batch_tokens,
-        "search": describe(config.search),
-        "rounds": config.rounds,
+        "precision": str(matrix_dtype(settings.trainer, device)).removeprefix("torch."),
+        "batch_tokens": settings.loader.batch_tokens,
+        "search": settings.search.description(),
+        "rounds": settings.rounds,
     }
-    if config.steps:
-        result["training"] = training(config, own, reference, pairs)
-    if config.sentences:
-        result["decoding"] = decoding(config, own, reference(), pairs, lines)
-    result["plain"] = {"parameters": reference().num_parameters()}
-    show(result, Console(stderr=True))
-    if config.out is None:
+    if settings.steps:
+        result["training"] = benchmark_training(settings, model, plain_model, train_loader)
+    if settings.sentences:
+        result["decoding"] = benchmark_decoding(settings, model, plain_model(), train_loader, lines)
+    result["plain"] = {"parameters": plain_model().num_parameters()}
+    print_tables(result, Console(stderr=True))
+    if settings.out is None:
         print(json.dumps(result, indent=2))
     else:
-        write_json(Path(str(config.out)), result)
+        write_json(settings.out, result)
 
 
-def check(config: DictConfig) -> None:
-    """Raises ValueError where a number is out of its range."""
-    check_sizes(rounds=config.rounds, warmup_steps=config.warmup_steps)
-    for key in ("steps", "sentences", "single_sentences"):
-        if config[key] < 0:
-            raise UserError(f"{key}={config[key]} must be at least 0")
-    if config.sentences and not 1 <= config.single_sentences <= config.sentences:
-        raise UserError(f"single_sentences={config.single_sentences} must be from 1 to sentences={config.sentences}")
-    if config.sentences and config.vocab_size is not None:
-        raise UserError(f"vocab_size={config.vocab_size} makes pieces that mean nothing to decode: set sentences=0")
+def enlarge_vocabulary(description: Description, vocab_size: int) -> Description:
+    """The model's description with `vocab_size` pieces on each side, more than the corpus has.
+
+    Raises:
+        UserError: the tokenizer has more pieces.
+    """
+    keys = ("source_vocab_size", "target_vocab_size")
+    minimum = max(description["arguments"][key] for key in keys)
+    if vocab_size < minimum:
+        raise UserError(f"vocab_size={vocab_size} must be at least the tokenizer's {minimum}")
+    return {**description, "arguments": {**description["arguments"], **dict.fromkeys(keys, vocab_size)}}
 
 
-def enlarged(description: Description, vocab_size: int | None) -> Description:
-    """The model's description with `vocab_size` pieces a side, of which the text has only the tokenizer's."""
-    if vocab_size is None:
-        return description
-    sizes = ("source_vocab_size", "target_vocab_size")
-    least = max(description["arguments"][name] for name in sizes)
-    if not isinstance(vocab_size, int) or vocab_size < least:
-        raise UserError(f"vocab_size={vocab_size} must be at least the tokenizer's {least}")
-    return {**description, "arguments": {**description["arguments"], **dict.fromkeys(sizes, vocab_size)}}
-
-
-def trainer_of(config: DictConfig) -> TrainerSettings:
-    """The settings of training."""
-    return TrainerSettings(**config.trainer)
-
-
-def number_format(trainer: TrainerSettings, device: torch.device) -> torch.dtype:
-    """In which the matrix products of the forward pass are computed."""
-    with trainer.autocast(device):
+def matrix_dtype(settings: TrainerSettings, device: torch.device) -> torch.dtype:
+    """The number format in which the forward pass multiplies matrices."""
+    with settings.autocast(device):
         return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32
 
 
-def training(config: DictConfig, own: Seq2Seq, reference: Callable[[], Seq2Seq], pairs: BatchLoader) -> dict[str, Any]:
-    """`measure_training` of whole updates, of the model's own kind and of a plain one."""
-    trainer, device = trainer_of(config), own.device
+def benchmark_training(
+    settings: BenchmarkSettings, model: Seq2Seq, plain_model: Callable[[], Seq2Seq], train_loader: BatchLoader
+) -> dict[str, Any]:
+    """Measures complete updates of the model, with the configured optimizer, and of the plain model, with Adam."""
+    trainer, device = settings.trainer, model.device
 
-    def own_updater() -> Updater:
-        adam = instantiate(config.optimizer, own.parameters(), lr=LEARNING_RATE)
-        return Updater.from_settings(trainer, own, adam, processes=Processes())
+    def make_own_updater() -> Updater:
+        optimizer = settings.optimizer.build(model.parameters(), lr=LEARNING_RATE)
+        return Updater.from_settings(trainer, model, optimizer, processes=Processes())
 
-    def plain_updater() -> Updater:
-        model = reference()
-        # On a GPU fused, as the own: else every update would wait to see whether it may be made.
-        adam = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=device.type == "cuda")
-        objective = PlainObjective(model, label_smoothing=trainer.label_smoothing)
-        return Updater.from_settings(trainer, model, adam, processes=Processes(), objective=objective)
+    def make_plain_updater() -> Updater:
+        # On a GPU fused, like the model's: otherwise every update would wait until it is known that it is finite.
+        optimizer = torch.optim.Adam(plain_model().parameters(), lr=LEARNING_RATE, fused=device.type == "cuda")
+        objective = PlainObjective(plain_model(), label_smoothing=trainer.label_smoothing)
+        return Updater.from_settings(trainer, plain_model(), optimizer, processes=Processes(), objective=objective)
 
     return measure_training(
-        own_updater,
-        plain_updater,
-        stream(pairs),
-        rounds=config.rounds,
-        steps=config.steps,
-        warmup_steps=config.warmup_steps,
-        peak=lambda: matrix_peak(device, number_format(trainer, device)),
+        make_own_updater,
+        make_plain_updater,
+        endless_batches(train_loader),
+        rounds=settings.rounds,
+        steps=settings.steps,
+        warmup_steps=settings.warmup_steps,
+        measure_peak=lambda: matrix_peak(device, matrix_dtype(trainer, device)),
     )
 
 
-def decoding(
-    config: DictConfig, own: Seq2Seq, reference: Seq2Seq, pairs: BatchLoader, lines: list[str]
+def benchmark_decoding(
+    settings: BenchmarkSettings, model: Seq2Seq, plain_model: Seq2Seq, train_loader: BatchLoader, lines: list[str]
 ) -> dict[str, Any]:
-    """`measure_decoding` of both models, with the corpus's own ratio of lengths as the search's limit."""
-    tokenizer = pairs.tokenizer
-    lengths = pairs.sampler.target_lengths.sum() / pairs.sampler.source_lengths.sum()
-    searcher = searcher_for(describe(config.search), float(lengths))
+    """Measures translation with both models. The search's limit is the corpus's own ratio of lengths."""
+    tokenizer, sampler = train_loader.tokenizer, train_loader.sampler
+    limits = {
+        "max_length_factor": float(sampler.target_lengths.sum() / sampler.source_lengths.sum()),
+        "max_length_margin": 1,
+    }
+    search = msgspec.structs.replace(settings.search, arguments={**settings.search.arguments, **limits}).build()
 
-    def translator(model: Seq2Seq) -> Translator:
-        never_end(model, tokenizer.eos_id)
-        return Translator(model, tokenizer, searcher, batch_tokens=None)
+    def make_translator(model: Seq2Seq) -> Translator:
+        suppress_eos(model, tokenizer.eos_id)
+        return Translator(model, tokenizer, search, batch_tokens=None)
 
     return measure_decoding(
-        translator(own), translator(reference), lines, singles=config.single_sentences, rounds=config.rounds
+        make_translator(model),
+        make_translator(plain_model),
+        lines,
+        single_sentences=settings.single_sentences,
+        rounds=settings.rounds,
     )
 
 
-def stream(pairs: BatchLoader) -> Iterator[Batch]:
-    """The batches of one epoch after the other, without an end."""
+def endless_batches(loader: BatchLoader) -> Iterator[Batch]:
+    """The batches of one epoch after the other."""
     epoch = 0
     while True:
-        yield from pairs.epoch(epoch, start=0)
+        yield from loader.epoch(epoch, start=0)
         epoch += 1
-
-
-def searcher_for(description: dict[str, Any], target_per_source: float) -> Any:
-    """The search, with the corpus's own ratio of lengths as its limit."""
-    limits = {"max_length_factor": target_per_source, "max_length_margin": 1}
-    return build({**description, "arguments": {**description["arguments"], **limits}}, search)

@@ -1,5 +1,5 @@
-"""A run tried out before it is begun: whether its largest batch fits, gradients arrive and the loss falls, and how fast
-it is. Model, batches, loss and optimizer are the run's own; nothing is written.
+"""A trial of a run before it starts: does its largest batch fit in memory, does every parameter get a gradient, does
+the loss fall, and how fast is training? Model, batches, loss and optimizer are the run's own. Nothing is written.
 """
 
 from __future__ import annotations
@@ -23,49 +23,61 @@ from nmt.training.schedule import Schedule
 from nmt.training.settings import TrainerSettings
 from nmt.training.update import Updater
 
-NUM_STEPS = 150
-"""At most so many on the sentences that are learned by heart."""
+NUM_SENTENCES = 32
+"""Sentences that the model overfits: few enough for many updates in little time."""
 
-FEW = 32
-"""These sentences: few enough for many steps in little time."""
+MIN_STEPS = 10
+"""Updates on these sentences, however slow they are: fewer would show nothing."""
 
-PART = 8
-"""What a batch takes is foreseen from the eighth part of its sentences."""
+MAX_STEPS = 150
+"""Maximum number of updates on these sentences."""
 
-WORKING = 1.5
-"""What a step takes at its height for each byte that the forward pass keeps: 1.4 was measured."""
+FIRST_RATE_SHARE = 0.05
+"""The learning rate of the first of these updates, as a share of the schedule's highest rate."""
+
+AVERAGED_STEPS = 5
+"""Number of neighbouring losses that are averaged before they are compared."""
+
+SMALL_BATCH_DIVISOR = 8
+"""The memory of the largest batch is extrapolated from one and two such parts of its sentences."""
+
+PEAK_BYTES_PER_ACTIVATION_BYTE = 1.5
+"""Peak memory of an update for each byte that the forward pass keeps for the backward pass; 1.4 was measured."""
+
+BYTES_PER_WEIGHT_BYTE = 3
+"""Memory that the first update adds, in multiples of the weights: the gradients and Adam's two moments."""
 
 
 @dataclass(frozen=True)
-class Memory:
-    """Bytes.
+class MemoryUse:
+    """Memory of one update on the largest batch. All sizes in bytes.
 
     Attributes:
-        weights: of the model; the gradients are as many.
-        optimizer: its state after a step.
-        activations: foreseen for the largest batch: what its forward pass keeps for the backward one.
-        peak: the most in use while that batch was trained on: of the whole process on a CPU, of torch on a GPU.
-        free: what the device had left before.
-        rows: sentences of the largest batch.
-        length: positions of its longer side.
+        weights: the model's weights; the gradients are as large.
+        optimizer: the optimizer's state after an update.
+        activations: the prediction of what the forward pass keeps for the backward pass.
+        peak: maximum in use during the update: by the whole process on a CPU, by torch on a GPU.
+        num_sentences: sentences of the largest batch.
+        length: pieces of its longest sentence.
     """
 
     weights: int
     optimizer: int
     activations: int
     peak: int
-    free: int
-    rows: int
+    num_sentences: int
     length: int
 
 
 @dataclass(frozen=True)
-class Learning:
-    """How the loss on a few sentences went, in nats per target token, while the rate rose to the schedule's highest.
+class OverfitResult:
+    """The loss on a few sentences while the learning rate rose to the schedule's highest, in nats per target token.
 
     Attributes:
-        first, last: the last is a mean of five steps.
-        lowest: mean of five steps.
+        first: before the first update.
+        lowest: minimum of the averages over AVERAGED_STEPS neighbouring losses.
+        last: average over the last AVERAGED_STEPS losses.
+        steps: number of updates.
     """
 
     first: float
@@ -75,8 +87,8 @@ class Learning:
 
 
 @dataclass(frozen=True)
-class Speed:
-    """Target tokens a second, and seconds of a batch, padding and all."""
+class TrainingSpeed:
+    """Real target tokens per second, and seconds per batch."""
 
     tokens_per_second: float
     seconds_per_batch: float
@@ -87,159 +99,180 @@ class DryRun:
     """Tries out a run.
 
     Args:
-        settings: the run's.
-        model: on its device. It is trained, and of no use for the run afterwards.
-        optimizer: of the model's parameters.
-        schedule: of the learning rate.
-        pairs: to learn from.
-        clock: tells seconds.
+        settings: the run's trainer settings.
+        model: on its device. It is trained, so the run needs a new one afterwards.
+        optimizer: the optimizer of the model's parameters.
+        schedule: gives the learning rate.
+        train_loader: the training batches.
+        clock: returns the time in seconds.
     """
 
     settings: TrainerSettings
     model: Seq2Seq
     optimizer: torch.optim.Optimizer
     schedule: Schedule
-    pairs: BatchLoader
+    train_loader: BatchLoader
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         self.updater = Updater.from_settings(self.settings, self.model, self.optimizer, processes=Processes())
 
-    def largest(self) -> Batch:
+    def largest_batch(self) -> Batch:
         """The batch of the first epoch with the most positions, padding included."""
-        sampler = self.pairs.sampler
+        sampler = self.train_loader.sampler
         sizes = [
-            len(rows) * int(sampler.source_lengths[rows].max() + sampler.target_lengths[rows].max())
-            for rows in sampler.epoch(0)
+            len(indices) * int(sampler.source_lengths[indices].max() + sampler.target_lengths[indices].max())
+            for indices in sampler.epoch(0)
         ]
-        return next(self.pairs.epoch(0, start=int(np.argmax(sizes))))
+        return next(self.train_loader.epoch(0, start=int(np.argmax(sizes))))
 
-    def memory(self) -> Memory:
-        """What a step on the largest batch takes: foreseen from a part of it, then measured.
+    def measure_memory(self) -> MemoryUse:
+        """Predicts the memory of an update on the largest batch from a part of it, then makes the update.
 
         Raises:
-            ValueError: it is more than the device has free; the message says which loader.batch_tokens would fit. Or
-                a parameter gets no gradient, or none that is finite.
+            UserError: the update needs more memory than the device has free; the message names a `loader.batch_tokens`
+                that fits. Or a parameter gets no gradient, or a gradient that is not finite.
         """
-        model, largest = self.model, self.largest()
-        rows, length = len(largest.source), max(largest.source.size(1), largest.target_input.size(1))
+        model, largest = self.model, self.largest_batch()
+        num_sentences, length = len(largest.source), max(largest.source.size(1), largest.target_input.size(1))
         weights = sum(parameter.nbytes for parameter in model.parameters())
         free = free_memory(model.device)
-        # Some of it does not grow with the batch, so two parts are measured and the line through them is followed.
-        few, more = max(1, rows // PART), min(rows, 2 * max(1, rows // PART))
-        fixed, one = self._activations(first_rows(largest, few)), 0
-        if more > few:
-            one = (self._activations(first_rows(largest, more)) - fixed) // (more - few)
-        fixed -= few * one
-        activations = fixed + rows * one
-        needed = WORKING * activations + 3 * weights  # gradients, and Adam's two means
+        constant, per_sentence = self._predict_activations(largest)
+        activations = constant + num_sentences * per_sentence
+        needed = PEAK_BYTES_PER_ACTIVATION_BYTE * activations + BYTES_PER_WEIGHT_BYTE * weights
         if needed > free:
-            share = ((free - 3 * weights) / WORKING - fixed) / (rows * max(1, one))
+            allowed = (free - BYTES_PER_WEIGHT_BYTE * weights) / PEAK_BYTES_PER_ACTIVATION_BYTE  # activation bytes
+            fitting = (allowed - constant) / max(1, per_sentence)  # number of sentences
+            batch_tokens = int(fitting / num_sentences * self.train_loader.sampler.batch_tokens)
             remedy = (
-                f"lower loader.batch_tokens to {int(share * self.pairs.sampler.batch_tokens)} (trainer.accumulate "
-                f"makes up for it)"
-                if share * rows >= 1
-                else "take a smaller model, or lower loader.max_length"
+                f"lower loader.batch_tokens to {batch_tokens} (trainer.accumulate makes up for it)"
+                if fitting >= 1
+                else "use a smaller model, or lower loader.max_length"
             )
             raise UserError(
-                f"a step on {rows} sentences of {length} pieces takes about {needed / 1e6:,.1f} MB and "
-                f"{free / 1e6:,.1f} MB are free: {remedy}"
+                f"an update on {num_sentences} sentences of {length} pieces needs about {needed / 1e6:,.1f} MB of "
+                f"memory, but {free / 1e6:,.1f} MB are free: {remedy}"
             )
         if model.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(model.device)
-        self.step(largest, rate=0.0)  # leaves the weights as they are
+        self.update(largest, rate=0.0)  # a rate of 0 leaves the weights as they are
         values = [value for state in self.optimizer.state.values() for value in state.values()]
         optimizer = sum(value.nbytes for value in values if isinstance(value, Tensor))
-        return Memory(weights, optimizer, activations, peak_memory(model.device), free, rows, length)
+        return MemoryUse(weights, optimizer, activations, peak_memory(model.device), num_sentences, length)
 
-    def learn(self, *, seconds: float) -> Learning:
-        """Learns a few sentences by heart, for so long or NUM_STEPS steps.
+    def overfit(self, *, seconds: float) -> OverfitResult:
+        """Trains on the same few sentences, for `seconds` or MAX_STEPS updates, whichever ends first.
 
-        The rate rises to the schedule's highest in the first half: one that would lead the run astray does so here.
+        The learning rate rises to the schedule's highest during the first half. So a rate that is too high shows here,
+        long before the run's own warm-up would reach it.
 
         Raises:
-            ValueError: the loss did not fall, or was not finite.
+            UserError: the loss did not fall, or was not finite.
         """
-        batch = first_rows(next(self.pairs.epoch(0, start=0)), FEW)
+        batch = first_pairs(next(self.train_loader.epoch(0, start=0)), NUM_SENTENCES)
         highest = self.schedule.learning_rate
         remedy = f"lower schedule.learning_rate={highest:g}"
         losses: list[float] = []
-        began = self.clock()
-        while len(losses) < NUM_STEPS and (self.clock() - began < seconds or len(losses) < 10):
-            share = max(len(losses) / NUM_STEPS, (self.clock() - began) / seconds)
-            losses.append(self.step(batch, rate=highest * min(1.0, 0.05 + 2 * share)))
-            if not np.isfinite(losses[-1]):
+        start = self.clock()
+        while len(losses) < MAX_STEPS and (self.clock() - start < seconds or len(losses) < MIN_STEPS):
+            share = max(len(losses) / MAX_STEPS, (self.clock() - start) / seconds)  # of the trial, from 0 to 1
+            losses.append(self.update(batch, rate=highest * min(1.0, FIRST_RATE_SHARE + 2 * share)))
+            if not math.isfinite(losses[-1]):
                 raise UserError(
-                    f"the loss on a few sentences, {losses[0]:.2f} at first, is not finite after {len(losses)} "
-                    f"steps: {remedy}"
+                    f"the loss on a few sentences starts at {losses[0]:.2f} and is not finite after {len(losses)} "
+                    f"updates: {remedy}"
                 )
-        means = np.convolve(losses, np.full(5, 0.2), mode="valid")
-        lowest, last = float(means.min()), float(means[-1])
+        averages = np.convolve(losses, np.full(AVERAGED_STEPS, 1 / AVERAGED_STEPS), mode="valid")
+        lowest, last = float(averages.min()), float(averages[-1])
         if last >= losses[0]:
             raise UserError(
-                f"the loss on a few sentences rises from {losses[0]:.2f} to {last:.2f} nats a token in "
-                f"{len(losses)} steps: {remedy}"
+                f"the loss on a few sentences rises from {losses[0]:.2f} to {last:.2f} nats per token in "
+                f"{len(losses)} updates: {remedy}"
             )
-        return Learning(losses[0], lowest, last, len(losses))
+        return OverfitResult(losses[0], lowest, last, len(losses))
 
-    def speed(self, *, seconds: float) -> Speed:
-        """Of real batches, of the first epoch, for so long."""
-        num_tokens, num_batches, began = 0, 0, self.clock()
-        for batch in self.pairs.epoch(0, start=0):
-            self.step(batch, rate=self.schedule.rate(1))
+    def measure_speed(self, *, seconds: float) -> TrainingSpeed:
+        """Trains on the batches of the first epoch for `seconds`, and at least on one."""
+        num_tokens, num_batches, start = 0, 0, self.clock()
+        for batch in self.train_loader.epoch(0, start=0):
+            self.update(batch, rate=self.schedule.rate(1))
             num_tokens += batch.num_tokens
             num_batches += 1
-            if self.clock() - began >= seconds:
+            if self.clock() - start >= seconds:
                 break
-        taken = self.clock() - began
-        return Speed(num_tokens / taken, taken / num_batches)
+        elapsed = self.clock() - start
+        return TrainingSpeed(num_tokens / elapsed, elapsed / num_batches)
 
-    def step(self, batch: Batch, *, rate: float) -> float:
-        """One update; the negative log-likelihood before it, in nats a target token.
+    def update(self, batch: Batch, *, rate: float) -> float:
+        """Makes one update and returns the negative log-likelihood before it, in nats per target token.
 
         Raises:
-            ValueError: in the optimizer's first step, a parameter gets no gradient or none that is finite.
-            Failure: the memory ran out.
+            UserError: in the first update, a parameter gets no gradient or a gradient that is not finite.
+            Failure: out of memory.
         """
-        first = not self.optimizer.state
-        outcome = self.updater.update([batch], rate=rate, step=1).result()
-        if first:
-            check_gradients(self.model, outcome.gradient_norms)
-        return outcome.nll / batch.num_tokens
+        is_first = not self.optimizer.state
+        result = self.updater.update([batch], rate=rate, step=1).result()
+        if is_first:
+            check_gradients(self.model, result.gradient_norms)
+        return result.nll / batch.num_tokens
 
-    def _activations(self, batch: Batch) -> int:
-        """Bytes that a forward pass keeps for the backward one, each storage counted once."""
-        own = {parameter.untyped_storage().data_ptr() for parameter in self.model.parameters()}
-        kept: dict[int, int] = {}
-        held = []  # or else a storage that is given back and used again would count once
+    def count_activations(self, batch: Batch) -> int:
+        """Bytes that a forward pass keeps for the backward pass. A storage that is kept several times counts once."""
+        weights = {parameter.untyped_storage().data_ptr() for parameter in self.model.parameters()}
+        sizes: dict[int, int] = {}  # bytes by address
+        kept: list[Tensor] = []  # keeps every storage alive: a reused address would be counted only once
 
-        def note(tensor: Tensor) -> Tensor:
+        def record(tensor: Tensor) -> Tensor:
             storage = tensor.untyped_storage()
-            if storage.data_ptr() not in own:
-                kept[storage.data_ptr()] = storage.nbytes()
-                held.append(tensor)
+            if storage.data_ptr() not in weights:
+                sizes[storage.data_ptr()] = storage.nbytes()
+                kept.append(tensor)
             return tensor
 
         self.model.train()
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
             self.updater.loss(batch)
-        return sum(kept.values())
+        return sum(sizes.values())
+
+    def _predict_activations(self, batch: Batch) -> tuple[int, int]:
+        """A linear model of `count_activations`: constant bytes, and bytes per sentence of the batch.
+
+        Some activations do not grow with the number of sentences. So two small parts of the batch are measured, which
+        determine a straight line.
+        """
+        num_sentences = len(batch.source)
+        few = max(1, num_sentences // SMALL_BATCH_DIVISOR)
+        more = min(num_sentences, 2 * few)
+        few_bytes = self.count_activations(first_pairs(batch, few))
+        if more == few:
+            return few_bytes, 0
+        per_sentence = (self.count_activations(first_pairs(batch, more)) - few_bytes) // (more - few)
+        return few_bytes - few * per_sentence, per_sentence
 
 
-def first_rows(batch: Batch, count: int) -> Batch:
-    """The first `count` sentences of a batch, as wide as they were in it."""
+def first_pairs(batch: Batch, count: int) -> Batch:
+    """The first `count` sentence pairs of a batch, with its padding."""
     names = ("source", "source_mask", "target_input", "target_output", "target_mask")
     tensors = {name: getattr(batch, name)[:count] for name in names}
-    places = find_token_indices(tensors["target_mask"])
-    return replace(batch, **tensors, target_indices=places, num_tokens=len(places), indices=batch.indices[:count])
+    target_indices = find_token_indices(tensors["target_mask"])
+    return replace(
+        batch, **tensors, target_indices=target_indices, num_tokens=len(target_indices), indices=batch.indices[:count]
+    )
 
 
 def check_gradients(model: Seq2Seq, norms: Mapping[str, float]) -> None:
-    """Raises ValueError where a parameter got no gradient, or one that is not finite, by its norm before clipping."""
+    """Checks that every parameter got a finite gradient.
+
+    Args:
+        norms: the norm of every parameter's gradient before clipping, by the parameter's name.
+
+    Raises:
+        UserError: names the first parameter without one.
+    """
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and name not in norms:
-            raise UserError(f"the parameter {name} of the model gets no gradient: it would never learn")
+            raise UserError(f"the model's parameter {name} gets no gradient: it would never learn")
         if not math.isfinite(norms.get(name, 0.0)):
             raise UserError(
-                f"the gradient of the parameter {name} is not finite in the first step: try trainer.precision=fp32"
+                f"the gradient of the parameter {name} is not finite in the first update: try trainer.precision=fp32"
             )

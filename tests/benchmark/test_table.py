@@ -1,10 +1,12 @@
+"""The benchmark's tables: units of the figures, and the spread of the ratios."""
+
 import pytest
 
-from nmt.benchmark.table import figure, table
+from nmt.benchmark.table import format_value, make_table
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "shown"),
+    ("name", "value", "text"),
     [
         ("flops per target token", 12.0, "12.0"),
         ("flops per target token", 3.25e6, "3.2 M"),
@@ -17,12 +19,12 @@ from nmt.benchmark.table import figure, table
         ("sentences per second", 9.87, "9.87"),
     ],
 )
-def test_figures_by_hand(name, value, shown):
-    assert figure(name, value) == shown
+def test_a_value_has_the_unit_that_its_name_states(name: str, value: float, text: str) -> None:
+    assert format_value(name, value) == text
 
 
-@pytest.mark.parametrize(("rounds", "said"), [([2.0], "1 round"), ([1.0, 3.0], "1.00 to 3.00 of 2 rounds")])
-def test_the_spread_of_the_rounds(rounds, said):
+@pytest.mark.parametrize(("rounds", "text"), [([2.0], "1 round"), ([1.0, 3.0], "1.00 to 3.00 of 2 rounds")])
+def test_the_range_over_the_rounds_stands_beside_a_ratio(rounds: list[float], text: str) -> None:
     ratio = {"median": 2.0, "lowest": min(rounds), "highest": max(rounds), "rounds": rounds}
-    shown = table("training", {"model": {}, "plain": {}, "ratio": ratio})
-    assert [cell for column in shown.columns for cell in column.cells] == ["ratio, times as fast", "2.00", said]
+    table = make_table("training", {"model": {}, "plain": {}, "ratio": ratio})
+    assert [cell for column in table.columns for cell in column.cells] == ["ratio, times as fast", "2.00", text]

@@ -1,123 +1,133 @@
-import contextlib
+"""Training for the benchmark: operations counted by hand, both models on the same batches, rates by hand."""
+
 import itertools
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nmt import models
-from nmt.benchmark.training import Round, measure_training, percentiles, step_flops
+from nmt.benchmark.training import TimedUpdates, count_step_flops, measure_training, percentiles
+from nmt.data.batch import Batch
+from nmt.models import Seq2Seq
 from nmt.run.registry import build
 from nmt.training.distributed import Processes
 from nmt.training.loss import Objective
 from nmt.training.update import Updater
 
+Log = list[tuple[str, Batch | None]]
+"""The names of updaters, with the batches of their updates; None when the updater was made."""
 
-class Projection(nn.Module):
-    """Embeddings and one linear layer, 5 numbers to 7."""
 
-    def __init__(self):
+class OneLinearLayer(nn.Module):
+    """Embeddings and one linear layer from 5 numbers to 7; it ignores the source."""
+
+    def __init__(self) -> None:
         super().__init__()
-        self.table = nn.Embedding(50, 5)
+        self.embedding = nn.Embedding(50, 5)
         self.linear = nn.Linear(5, 7)
 
-    def forward(self, source, source_mask, target_input):
-        return self.linear(self.table(target_input))
+    def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        return self.linear(self.embedding(target_input))  # (B, T, 7)
 
 
-def test_operations_of_a_linear_layer_by_hand(batch):
+def test_operations_of_a_linear_layer_by_hand(batch: Batch) -> None:
+    model: Any = OneLinearLayer()
     positions = batch.target_input.numel()
-    # Forwards, the inputs' gradient and the weights': three products of positions x 5 x 7, two operations each.
-    assert step_flops(Projection(), [batch]) == 3 * 2 * positions * 5 * 7
-    assert step_flops(Projection(), [batch] * 3) == 3 * step_flops(Projection(), [batch])
+    # The output, the gradient of the input and the gradient of the weights: three products of positions x 5 x 7.
+    assert count_step_flops(model, [batch]) == 3 * 2 * positions * 5 * 7
+    assert count_step_flops(model, [batch] * 3) == 3 * count_step_flops(model, [batch])
 
 
-def test_counting_changes_nothing(batch, description):
-    model = build(description, models).eval()
+def test_counting_changes_nothing(batch: Batch, description: dict[str, Any]) -> None:
+    model: Seq2Seq = build(description, models).eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    assert step_flops(model, [batch]) > 0
+    assert count_step_flops(model, [batch]) > 0
     assert not model.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_operations_of_attention_and_recurrence_are_counted(batch, description):
-    """More than those of the output layer: torch's counter knows neither fused LSTMs nor the CPU's fused attention."""
-    model = build(description, models)
-    size = model.vocabulary.output.in_features
-    output = 3 * 2 * batch.target_input.numel() * size * 50
-    weights = sum(
-        parameter.numel()
-        for name, parameter in model.named_parameters()
-        if parameter.dim() > 1 and not name.startswith("vocabulary")
-    )
-    assert step_flops(model, [batch]) > output + weights * 2 * 3 * 9  # at the very least once in each of 9 rows
+def test_attention_and_recurrence_are_counted(batch: Batch, description: dict[str, Any]) -> None:
+    """torch's counter knows neither fused LSTMs nor the fused attention of CPUs; without them the count is too low."""
+    model: Seq2Seq = build(description, models)
+    weights = {name: parameter for name, parameter in model.named_parameters() if parameter.dim() > 1}
+    output_size = model.get_parameter("vocabulary.output.weight").numel()
+    output = 3 * 2 * batch.target_input.numel() * output_size
+    others = sum(weight.numel() for name, weight in weights.items() if not name.startswith("vocabulary"))
+    # Every other matrix is used at least once at each of at least 9 positions of a sentence.
+    assert count_step_flops(model, [batch]) > output + 3 * 2 * 9 * others
 
 
-def recording(name, log, description):
-    """An updater that writes down when it is made, and each batch that it learns from."""
-    model = build(description, models)
+def make_recording_updater(name: str, log: Log, description: dict[str, Any]) -> Updater:
+    """An updater that logs when it is made, and each batch of its updates."""
+    model: Seq2Seq = build(description, models)
 
-    class Recording(Updater):
-        def update(self, group, **options):
+    class RecordingUpdater(Updater):
+        def update(self, group: Sequence[Batch], **options: Any) -> Any:
             log.extend((name, batch) for batch in group)
             return super().update(group, **options)
 
-    log.append((name, "made"))
-    return Recording(
+    log.append((name, None))
+    return RecordingUpdater(
         model=model,
         objective=Objective(model, label_smoothing=0.1),
         optimizer=torch.optim.SGD(model.parameters(), lr=0.0),
-        autocast=contextlib.nullcontext,
+        autocast=nullcontext,
         clip_norm=1.0,
         processes=Processes(),
     )
 
 
 @pytest.mark.parametrize("description", ["lstm_luong"], indirect=True)
-def test_both_learn_from_the_same_batches_in_turn(description, batch):
-    log = []
+def test_both_models_learn_from_the_same_batches_in_turn(description: dict[str, Any], batch: Batch) -> None:
+    log: Log = []
     peaks = iter([3e9, 1e9, 2e9])
+    first_number = batch.num_tokens  # the batches differ in num_tokens alone, which tells them apart
     result = measure_training(
-        lambda: recording("model", log, description),
-        lambda: recording("plain", log, description),
-        (replace(batch, num_tokens=number) for number in itertools.count(batch.num_tokens)),
+        lambda: make_recording_updater("model", log, description),
+        lambda: make_recording_updater("plain", log, description),
+        (replace(batch, num_tokens=number) for number in itertools.count(first_number)),
         rounds=3,
         steps=2,
         warmup_steps=1,
-        peak=lambda: next(peaks),
+        measure_peak=lambda: next(peaks),
     )
-    # Batches are told apart by their number.
-    seen = [(name, what if what == "made" else what.num_tokens - batch.num_tokens) for name, what in log]
+    events = [(name, "made" if used is None else used.num_tokens - first_number) for name, used in log]
     warmup = [("model", "made"), ("model", 0), ("plain", "made"), ("plain", 0)]
-    in_turn = [(name, first + place) for first in (1, 3, 5) for name in ("model", "plain") for place in (0, 1)]
-    assert seen == warmup + in_turn
-    model, plain = result["model"], result["plain"]
-    assert set(plain) | {
+    rounds = [(name, first + step) for first in (1, 3, 5) for name in ("model", "plain") for step in (0, 1)]
+    assert events == [*warmup, *rounds]
+
+    model, plain, ratio = result["model"], result["plain"], result["ratio"]
+    assert set(model) - set(plain) == {
         "waiting_share",
         "peak_memory_bytes",
         "flops_per_target_token",
         "matrix_peak_flops_per_second",
         "share_of_matrix_peak",
-    } == set(model)
+    }
+    assert set(plain) <= set(model)
     assert model["matrix_peak_flops_per_second"] == 2e9
-    expected = step_flops(build(description, models), [batch]) / (batch.num_tokens + 1.5)  # of batches 1 and 2
-    assert model["flops_per_target_token"] == pytest.approx(expected)
+    flops = count_step_flops(build(description, models), [batch])
+    assert model["flops_per_target_token"] == pytest.approx(flops / (first_number + 1.5))  # batches 1 and 2
     assert 0 <= model["waiting_share"] < 1
-    assert len(result["ratio"]["rounds"]) == 3
-    assert result["ratio"]["lowest"] <= result["ratio"]["median"] <= result["ratio"]["highest"]
+    assert len(ratio["rounds"]) == 3
+    assert ratio["lowest"] <= ratio["median"] <= ratio["highest"]
 
 
-def test_rates_by_hand(batch):
-    # Six pairs: sources of 3 to 8 pieces and targets of 9 to 4, each with its end.
-    one = Round(seconds=[0.5, 1.5], waited=0.0, batches=[batch, batch])
-    assert one.per_second() == {
+def test_rates_by_hand(batch: Batch) -> None:
+    # Six pairs: sources of 3 to 8 pieces and targets of 9 to 4 pieces, each followed by eos.
+    updates = TimedUpdates(seconds=[0.5, 1.5], waiting_seconds=0.0, batches=[batch, batch])
+    assert updates.rates() == {
         "target_tokens_per_second": 45.0,
         "tokens_per_second": 84.0,
         "sentences_per_second": 6.0,
     }
 
 
-def test_percentiles():
+def test_percentiles_by_hand() -> None:
     assert percentiles([float(number) for number in range(101)]) == {"p50": 50.0, "p90": 90.0, "p99": 99.0}

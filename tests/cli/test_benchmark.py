@@ -1,25 +1,27 @@
-"""`nmt benchmark` through the real entry point."""
+"""`nmt benchmark` as a whole command: what it measures, what can be left out, and what it refuses."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from nmt.benchmark import decoding
 from nmt.cli import main
-from nmt.translator import DEFAULT_BATCH_TOKENS
+from nmt.translator import DEFAULT_BATCH_TOKENS, Translator
 
 SMALL = ["rounds=2", "steps=2", "warmup_steps=1", "sentences=4", "single_sentences=2"]
 
 
 @pytest.fixture
 def overrides(corpus_folder: Path, tiny_training: list[str]) -> list[str]:
-    benchmark_keys = [word for word in tiny_training if not word.startswith("tensorboard")]
-    return ["data=files", f"data.path={corpus_folder}", *benchmark_keys, *SMALL]
+    """Overrides that make the benchmark tiny, without its model."""
+    training = [word for word in tiny_training if not word.startswith("tensorboard")]
+    return ["data=files", f"data.path={corpus_folder}", *training, *SMALL]
 
 
 @pytest.mark.parametrize("model", ["lstm_luong", "transformer"])
-def test_both_kinds_of_models_are_measured(
+def test_training_and_decoding_are_measured_for_both_models(
     model: str, overrides: list[str], tiny_models: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["benchmark", *tiny_models[model], *overrides]) == 0
@@ -38,24 +40,23 @@ def test_both_kinds_of_models_are_measured(
         assert words in error
 
 
-def test_decoding_is_measured_in_the_batches_of_translating(
-    overrides: list[str],
-    tiny_models: dict[str, list[str]],
-    monkeypatch: pytest.MonkeyPatch,
+def test_decoding_is_measured_with_the_batch_size_of_nmt_translate(
+    overrides: list[str], tiny_models: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not in those of training, which suit another work."""
-    seen: list[int] = []
-    timed = decoding.timed
-    monkeypatch.setattr(
-        decoding,
-        "timed",
-        lambda translator, lines: seen.append(translator.batch_tokens) or timed(translator, lines),
-    )
+    """The batch size of training suits training, and would make decoding slower than it is."""
+    batch_tokens = set()
+    time_translation = decoding.time_translation
+
+    def record_batch_tokens(translator: Translator, lines: Sequence[str]) -> float:
+        batch_tokens.add(translator.batch_tokens)
+        return time_translation(translator, lines)
+
+    monkeypatch.setattr(decoding, "time_translation", record_batch_tokens)
     assert main(["benchmark", *tiny_models["transformer"], *overrides, "steps=0"]) == 0
-    assert set(seen) == {DEFAULT_BATCH_TOKENS["cpu"]}
+    assert batch_tokens == {DEFAULT_BATCH_TOKENS["cpu"]}
 
 
-def test_a_part_can_be_left_out(
+def test_a_part_can_be_left_out_and_the_vocabulary_enlarged(
     overrides: list[str],
     tiny_models: dict[str, list[str]],
     tmp_path: Path,
@@ -85,11 +86,13 @@ def test_a_part_can_be_left_out(
         ("rounds=0", "rounds=0 must be a whole number of at least 1"),
         ("steps=-1", "steps=-1 must be at least 0"),
         ("single_sentences=9", "single_sentences=9 must be from 1 to sentences=4"),
-        ("vocab_size=99", "vocab_size=99 makes pieces that mean nothing to decode: set sentences=0"),
+        ("vocab_size=99", "vocab_size=99 adds pieces without a text, so nothing can be decoded: set sentences=0"),
         ("device=cuda:99", "device=cuda:99 is not there"),
-        ("search=run", "choose another one"),
+        ("search=run", "choose another search for a benchmark"),
     ],
 )
-def test_mistakes(override: str, message: str, overrides: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_setting_is_refused(
+    override: str, message: str, overrides: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["benchmark", *overrides, override]) == 2
     assert message in capsys.readouterr().err

@@ -1,8 +1,8 @@
-"""Runs that are killed by SIGKILL at random times, many times: python tests/integration/kill_campaign.py --kills 100
+"""Kills runs by SIGKILL at random times, many times: python tests/integration/kill_campaign.py --kills 100
 
-For each architecture one run goes through, and others like it are killed after a random time and gone on with, until
-they end; each must end as the first did. Every life of a run is a forked process, so that its libraries need not be
-loaded anew. Prints a table of how many kills were survived.
+For each architecture, one run trains without being disturbed. Other runs with the same settings are killed after a
+random time and resumed until they end. Each of them must end with the result of the undisturbed run. The script prints
+how many kills each architecture has survived.
 """
 
 import argparse
@@ -14,75 +14,88 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from test_killed_runs import SETTINGS, assert_same, outcome
-
-from nmt.cli import main
+TESTS = Path(__file__).parents[1]
+sys.path.insert(0, str(TESTS.parent))
 
 LONGER = ["trainer.max_steps=40", "trainer.validate_every=8", "trainer.save_every=3", "trainer.max_epochs=null"]
 
 
-def tests_conftest() -> Any:
-    spec = importlib.util.spec_from_file_location("conftest", Path(__file__).parents[1] / "conftest.py")
+def load(name: str, path: Path) -> ModuleType:
+    """Imports a file of the tests, which are no package."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def live(words: list[str], *, seconds: float | None) -> int:
-    """One life of a run, with a violent end after `seconds` unless it has ended before; returns its wait status."""
-    child = os.fork()
-    if child == 0:
-        silent = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silent, 2)
-        os._exit(main(["train", *words]))
-    if seconds is not None:
-        time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
-    return os.waitpid(child, 0)[1]
+tiny = load("tiny", TESTS / "conftest.py")
+processes = load("processes", TESTS / "integration" / "conftest.py")
+killed_runs = load("killed_runs", TESTS / "integration" / "test_killed_runs.py")
 
 
-def survive(words: list[str], folder: Path, kills: int, longest: float, draw: random.Random) -> tuple[int, int]:
-    """Kills runs like the whole one until `kills` have hit; returns the hits and the runs that came to their end."""
-    hits, ends = 0, 0
-    whole = outcome(folder / "whole")
-    while hits < kills:
+def train(words: list[str], *, stderr: Path, kill_after: float | None) -> int:
+    """`nmt train` in a new process; returns its exit code, or -SIGKILL if it was still running after `kill_after` s."""
+    pid = processes.fork_command(["train", *words], stderr=stderr)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        os.kill(pid, signal.SIGKILL)
+    return int(processes.wait(pid))
+
+
+def kill_runs(words: list[str], folder: Path, *, num_kills: int, seconds: float, seed: int) -> tuple[int, int]:
+    """Starts, kills and resumes runs until `num_kills` processes were killed.
+
+    Args:
+        folder: holds the finished run `undisturbed`, whose result each run must have.
+        seconds: duration of an undisturbed run; each process is killed after a random part of it.
+
+    Returns:
+        The number of kills, and of runs that reached their end.
+    """
+    rng = random.Random(seed)
+    expected = killed_runs.result_of(folder / "undisturbed")
+    kills, ends = 0, 0
+    while kills < num_kills:
         run = folder / f"killed-{ends}"
         while True:
             resume = ["resume=true"] if (run / "model.json").is_file() else []
             if run.is_dir() and not resume:
-                run = run.with_name(run.name + "+")  # killed before it was a run: nothing to go on with
-            status = live([*words, f"run={run}", *resume], seconds=draw.uniform(0, longest))
-            if os.WIFSIGNALED(status):
-                hits += 1
-                continue
-            assert status == 0, f"exit code {os.WEXITSTATUS(status)} in {run}"
-            break
-        assert_same(whole, outcome(run))
+                run = run.with_name(run.name + "+")  # killed before the folder was a run: nothing to resume
+            code = train([*words, f"run={run}", *resume], stderr=folder / "stderr", kill_after=rng.uniform(0, seconds))
+            if code != -signal.SIGKILL:
+                break
+            kills += 1
+        assert code == 0, f"exit code {code} in {run}"
+        killed_runs.assert_same_result(expected, killed_runs.result_of(run))
         ends += 1
-    return hits, ends
+    return kills, ends
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50, help="number of kills for each architecture")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random times")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        os.environ["HF_DATASETS_CACHE"] = f"{temporary}/cache"
+        corpus = tiny.write_corpus(Path(temporary) / "corpus")
+        for model, overrides in tiny.TINY_MODELS.items():
+            words = ["data=files", f"data.path={corpus}", *overrides, *tiny.TINY_TRAINING]
+            words += [*killed_runs.SETTINGS, *LONGER]
+            folder = Path(temporary) / model
+            folder.mkdir()
+            start = time.monotonic()
+            assert train([*words, f"run={folder / 'undisturbed'}"], stderr=folder / "stderr", kill_after=None) == 0
+            seconds = time.monotonic() - start
+            kills, ends = kill_runs(words, folder, num_kills=options.kills, seconds=seconds, seed=options.seed)
+            print(f"{model:14}{kills:5} kills, {ends} runs ended like the undisturbed run", flush=True)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--kills", type=int, default=50, help="for each architecture")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    conftest = tests_conftest()
-    with tempfile.TemporaryDirectory() as place:
-        os.environ["HF_DATASETS_CACHE"] = f"{place}/cache"
-        corpus = conftest.write_corpus(Path(place) / "corpus")
-        for model, overrides in conftest.TINY_MODELS.items():
-            words = ["data=files", f"data.path={corpus}", *overrides, *conftest.TINY_TRAINING, *SETTINGS, *LONGER]
-            folder = Path(place) / model
-            began = time.monotonic()
-            assert live([*words, f"run={folder / 'whole'}"], seconds=None) == 0
-            longest = time.monotonic() - began
-            hits, ends = survive(words, folder, options.kills, longest, random.Random(options.seed))
-            print(f"{model:14}{hits:5} kills within 0 to {longest:.1f} s,{ends:4} ends as the whole run's", flush=True)
+    main()

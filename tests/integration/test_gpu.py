@@ -1,4 +1,4 @@
-"""What a CUDA device must do as a CPU does."""
+"""A CUDA device computes what a CPU computes, and never waits for the host without need."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch._dynamo
 
 from nmt import models
 from nmt.cli import main
@@ -26,10 +25,12 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 
+to_bf16 = partial(torch.autocast, "cuda", torch.bfloat16)
+
 
 @pytest.mark.parametrize("model", ["lstm", "lstm_bahdanau", "lstm_luong", "transformer"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_run_of_a_gpu_translates_alike_on_a_cpu(
+def test_a_model_trained_on_a_gpu_translates_the_same_on_a_cpu(
     model: str,
     precision: str,
     corpus_folder: Path,
@@ -40,15 +41,16 @@ def test_a_run_of_a_gpu_translates_alike_on_a_cpu(
     run = tmp_path / "run"
     training = [word for word in tiny_training if not word.startswith(("device", "trainer.max_steps"))]
     training += ["device=cuda", "trainer.max_steps=60", f"trainer.precision={precision}"]
-    data = ["data=files", f"data.path={corpus_folder}"]
-    assert main(["train", *data, *tiny_models[model], *training, f"run={run}"]) == 0
+    words = ["data=files", f"data.path={corpus_folder}", *tiny_models[model], *training, f"run={run}"]
+    assert main(["train", *words]) == 0
     lines = ["one two three", "four", "five six seven eight nine"]
-    here, there = (Translator.load(run, device=device).translate(lines) for device in ("cpu", "cuda"))
-    assert [translation.text for translation in here] == [translation.text for translation in there]
-    assert main(["train", *data, *tiny_models[model], *training, f"run={run}", "resume=true"]) == 0
+    on_cpu, on_gpu = (Translator.load(run, device=device).translate(lines) for device in ("cpu", "cuda"))
+    assert [translation.text for translation in on_cpu] == [translation.text for translation in on_gpu]
+    assert main(["train", *words, "resume=true"]) == 0
 
 
-def updater_of(description: dict[str, Any], autocast: Callable[[], AbstractContextManager[object]]) -> Updater:
+def make_updater(description: dict[str, Any], autocast: Callable[[], AbstractContextManager[object]]) -> Updater:
+    """An updater on the GPU with a fused optimizer."""
     model: Seq2Seq = build(description, models).to("cuda")
     return Updater(
         model=model,
@@ -60,27 +62,28 @@ def updater_of(description: dict[str, Any], autocast: Callable[[], AbstractConte
     )
 
 
-def test_an_update_never_waits_for_the_gpu(description: dict[str, Any], batch: Batch) -> None:
-    updater = updater_of(description, partial(torch.autocast, "cuda", torch.bfloat16))
-    pinned = replace(
-        batch, **{name: value.pin_memory() for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
-    )
-    updater.update([pinned], rate=0.01, step=1).result()  # what is set up once may wait
+def test_the_host_never_waits_for_the_gpu_during_an_update(description: dict[str, Any], batch: Batch) -> None:
+    updater = make_updater(description, to_bf16)
+    tensors = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
+    pinned_tensors: dict[str, Any] = {name: tensor.pin_memory() for name, tensor in tensors.items()}
+    pinned = replace(batch, **pinned_tensors)
+    updater.update([pinned], rate=0.01, step=1).result()  # the first update may wait while it sets things up
     torch.cuda.set_sync_debug_mode("error")
     try:
-        unread = [updater.update([pinned], rate=0.01, step=step) for step in (2, 3)]
+        pending = [updater.update([pinned], rate=0.01, step=step) for step in (2, 3)]
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    outcomes = [one.result() for one in unread]
-    assert all(outcome.applied for outcome in outcomes)
-    assert outcomes[1].nll < outcomes[0].nll
+    results = [update.result() for update in pending]
+    assert all(result.applied for result in results)
+    assert results[1].nll < results[0].nll
 
 
-def test_a_gpu_leaves_out_an_update_that_is_not_finite(description: dict[str, Any], batch: Batch) -> None:
-    updater = updater_of(description, nullcontext)
+def test_a_gpu_skips_an_update_that_is_not_finite(description: dict[str, Any], batch: Batch) -> None:
+    updater = make_updater(description, nullcontext)
     model = updater.model
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    handle = model.vocabulary.output.bias.register_hook(lambda gradient: gradient * float("nan"))
+    bias: Any = model.get_parameter("vocabulary.output.bias")
+    handle = bias.register_hook(lambda gradient: gradient * float("nan"))
     assert not updater.update([batch], rate=0.01, step=1).result().applied
     assert all(map(torch.equal, model.parameters(), before))
     handle.remove()
@@ -88,11 +91,15 @@ def test_a_gpu_leaves_out_an_update_that_is_not_finite(description: dict[str, An
 
 
 @pytest.mark.parametrize("description", ["lstm", "lstm_bahdanau"], indirect=True)
-def test_under_bf16_no_fused_lstm_runs_in_float16(description: dict[str, Any], batch: Batch) -> None:
-    updater = updater_of(description, partial(torch.autocast, "cuda", torch.bfloat16))
-    kinds = set()
+def test_no_fused_lstm_runs_in_float16_under_bf16(description: dict[str, Any], batch: Batch) -> None:
+    updater = make_updater(description, to_bf16)
+    output_types = set()
+
+    def record_output_type(layer: torch.nn.Module, inputs: Any, outputs: Any) -> None:
+        output_types.add(outputs[0].dtype)
+
     for layer in updater.model.modules():
         if isinstance(layer, torch.nn.LSTM):
-            layer.register_forward_hook(lambda layer, inputs, outputs: kinds.add(outputs[0].dtype))
+            layer.register_forward_hook(record_output_type)
     assert updater.update([batch], rate=0.01, step=1).result().applied
-    assert kinds == {torch.float32}
+    assert output_types == {torch.float32}

@@ -1,10 +1,12 @@
-"""A run that is killed anywhere goes on, in another process, to the very end that it would have had."""
+"""A run that is killed at any point resumes in another process, and ends exactly like a run that was never killed."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ import pytest
 import torch
 
 import nmt
+import nmt.training.history
 from nmt.run import RunFolder
 from nmt.run.weights import read_weights
+from nmt.translator import Translator
 
 ROOT = Path(nmt.__file__).parents[1]
-DRIVER = Path(__file__).parent / "killed.py"
 
 SETTINGS = [
     "trainer.max_steps=14",
@@ -33,34 +36,92 @@ SETTINGS = [
     "schedule.patience=1",
     "seed=3",
 ]
-KILLS = ["update:2", "renaming:10", "recorded:5", "validation:2", "writing:5", "update:3", "renaming:6", "never"]
-"""Each is counted from the beginning of its process, and may not be reached there."""
+
+KILLS = ["update:2", "rename:10", "record:5", "validate:2", "write:5", "update:3", "rename:6"]
+"""Where each process kills itself, see `arm`. A process may reach the end of the run before it gets there."""
+
+pytestmark = pytest.mark.slow
 
 
-def start(point: str, words: list[str]) -> int:
-    """`nmt train` in a new process, killed at a point of `killed.py`; returns the exit code."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    environment.pop("PYTHONHASHSEED", None)
-    done = subprocess.run(
-        [sys.executable, str(DRIVER), point, "train", *words], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode
+def kill_this_process() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
-def outcome(folder: Path) -> dict[str, Any]:
-    """All that a run has come to, but for the clock: history, weights, and where it stands."""
+def kill_at_call(owner: Any, name: str, number: int, *, after: bool = False) -> None:
+    """Kills this process before (or after) the `number`-th call of owner.name."""
+    original = getattr(owner, name)
+    calls = 0
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == number and not after:
+            kill_this_process()
+        result = original(*args, **kwargs)
+        if calls == number:
+            kill_this_process()
+        return result
+
+    setattr(owner, name, counted)
+
+
+def kill_in_half_written_file(number: int) -> None:
+    """Kills this process when the `number`-th temporary file is flushed to the disk, with half of its bytes written."""
+    original = os.fsync
+    files = 0
+
+    def cut_or_flush(descriptor: Any) -> None:
+        nonlocal files
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name.startswith("."):  # the name of a temporary file
+            files += 1
+            if files == number:
+                os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
+                kill_this_process()
+        original(descriptor)
+
+    os.fsync = cut_or_flush
+
+
+def arm(point: str) -> None:
+    """Makes this process kill itself at POINT:N, when it gets there for the N-th time.
+
+    update    before the optimizer's step
+    write     a temporary file is half written
+    rename    a temporary file is complete and not yet renamed
+    validate  validation begins to translate
+    record    a record has been appended to the history
+    """
+    name, _, text = point.partition(":")
+    number = int(text)
+    match name:
+        case "update":
+            kill_at_call(torch.optim.Adam, "step", number)
+        case "write":
+            kill_in_half_written_file(number)
+        case "rename":
+            kill_at_call(Path, "replace", number)
+        case "validate":
+            kill_at_call(Translator, "translate", number)
+        case "record":
+            kill_at_call(nmt.training.history, "append", number, after=True)
+        case _:
+            raise ValueError(point)
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    """Everything that a run has produced except times: history, weights, and the step of the best checkpoint."""
     run = RunFolder(folder)
-    clock = ("seconds", "tokens_per_second")
-    records = [json.loads(line) for line in run.history.read_text().splitlines()]
+    times = ("seconds", "tokens_per_second")
+    records = [json.loads(line) for line in run.history.read_text(encoding="utf-8").splitlines()]
     return {
-        "history": [{key: value for key, value in record.items() if key not in clock} for record in records],
+        "history": [{key: value for key, value in record.items() if key not in times} for record in records],
         "weights": {path.name: read_weights(path) for path in sorted((folder / "checkpoints").glob("*.safetensors"))},
         "best": run.best_step(),
     }
 
 
-def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
+def assert_same_result(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Both runs have the same history and the same weights, bit for bit."""
     assert one["history"] == other["history"]
     assert one["best"] == other["best"]
     assert one["weights"].keys() == other["weights"].keys()
@@ -70,22 +131,43 @@ def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
             assert torch.equal(tensor, other["weights"][name][key]), (name, key)
 
 
-@pytest.mark.slow
+def run_in_new_python(words: list[str]) -> int:
+    """`nmt train` in a new Python, whose sets have another order than those of this process; returns the exit code."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "random"}
+    return subprocess.run(
+        [sys.executable, "-m", "nmt", "train", *words], env=environment, capture_output=True
+    ).returncode
+
+
 @pytest.mark.parametrize("model", ["lstm", "lstm_bahdanau", "lstm_luong", "transformer"])
-def test_a_run_that_is_killed_again_and_again_ends_as_the_one_that_is_not(
-    model: str, tmp_path: Path, corpus_folder: Path, tiny_models: dict[str, list[str]], tiny_training: list[str]
+def test_a_run_killed_again_and_again_ends_like_an_undisturbed_run(
+    model: str,
+    tmp_path: Path,
+    corpus_folder: Path,
+    tiny_models: dict[str, list[str]],
+    tiny_training: list[str],
+    fork_command: Callable[..., int],
 ) -> None:
     words = ["data=files", f"data.path={corpus_folder}", *tiny_models[model], *tiny_training, *SETTINGS]
-    assert start("never", [*words, f"run={tmp_path / 'whole'}"]) == 0
+
+    def train(*more: str, setup: Callable[[], object] = lambda: None) -> int:
+        """`nmt train` in a new process; returns the exit code."""
+        pid = fork_command(["train", *words, *more], stderr=tmp_path / "stderr", setup=setup)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    assert train(f"run={tmp_path / 'undisturbed'}") == 0
+    killed = tmp_path / "killed"
     codes = []
     for point in KILLS:
-        begun = (tmp_path / "killed" / "model.json").is_file()
-        resume = ["resume=true"] if begun else []
-        codes.append(start(point, [*words, f"run={tmp_path / 'killed'}", *resume]))
+        resume = ["resume=true"] if (killed / "model.json").is_file() else []
+        codes.append(train(f"run={killed}", *resume, setup=partial(arm, point)))
+        assert codes[-1] in (0, -signal.SIGKILL), (tmp_path / "stderr").read_text(encoding="utf-8")
     assert codes.count(-signal.SIGKILL) >= 4
-    assert codes[-1] == 0
-    whole = outcome(tmp_path / "whole")
-    assert_same(whole, outcome(tmp_path / "killed"))
-    losses = [record["loss"] for record in whole["history"]]
+    last = [f"run={killed}", "resume=true"]
+    assert (run_in_new_python([*words, *last]) if model == "lstm_bahdanau" else train(*last)) == 0
+
+    undisturbed = result_of(tmp_path / "undisturbed")
+    assert_same_result(undisturbed, result_of(killed))
+    losses = [record["loss"] for record in undisturbed["history"]]
     assert len(set(losses)) == len(losses) > 8
-    assert any(record.get("averaged") for record in whole["history"])
+    assert any(record.get("averaged") for record in undisturbed["history"])

@@ -1,16 +1,22 @@
-"""Several processes under torchrun, on a CPU: the work is shared, the result is the same."""
+"""Several processes of torchrun on a CPU: they share the work, and the result is that of one process."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 import nmt
+from nmt.data.batch import Batch
 from nmt.run import RunFolder
+from nmt.training.update import Updater
 
 ROOT = Path(nmt.__file__).parents[1]
 
@@ -29,87 +35,150 @@ SETTINGS = [
     "schedule.warmup_steps=2",
 ]
 
-Torchrun = Callable[..., subprocess.CompletedProcess[str]]
+
+@dataclass(frozen=True)
+class Finished:
+    """A training that has ended: its exit code and its messages."""
+
+    code: int
+    error: str
+
+
+Train = Callable[..., Finished]
 
 
 @pytest.fixture
-def torchrun(
-    tmp_path: Path, corpus_folder: Path, tiny_models: dict[str, list[str]], tiny_training: list[str]
-) -> Torchrun:
-    """`nmt train` into the folder `name` by `processes`; or the script `through`, which calls it."""
+def train(
+    tmp_path: Path,
+    corpus_folder: Path,
+    tiny_models: dict[str, list[str]],
+    tiny_training: list[str],
+    fork_command: Callable[..., int],
+    fork_workers: Callable[..., int],
+) -> Train:
+    """Trains into the folder `name` with `processes` processes and waits for the end.
+
+    Arguments: `model`, one of `tiny_models`; `setup`, called in every process before the command; `start_torchrun`, to
+    start the program `torchrun` instead of forked workers.
+    """
 
     def run(
-        name: str, *words: str, processes: int, model: str = "lstm_bahdanau", through: tuple[str, ...] = ("-m", "nmt")
-    ) -> subprocess.CompletedProcess[str]:
-        start = [sys.executable]
-        if processes > 1:
-            start += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        common = ["data=files", f"data.path={corpus_folder}", f"run={tmp_path / name}"]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        return subprocess.run(
-            [*start, *through, "train", *common, *tiny_models[model], *tiny_training, *SETTINGS, *words],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        name: str,
+        *words: str,
+        processes: int,
+        model: str = "lstm_bahdanau",
+        start_torchrun: bool = False,
+        **options: Any,
+    ) -> Finished:
+        command = ["train", "data=files", f"data.path={corpus_folder}", f"run={tmp_path / name}"]
+        command += [*tiny_models[model], *tiny_training, *SETTINGS, *words]
+        if start_torchrun:
+            torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+            done = subprocess.run(
+                [*torchrun, "-m", "nmt", *command], env=environment, capture_output=True, text=True, timeout=300
+            )
+            return Finished(done.returncode, done.stderr)
+        stderr = tmp_path / f"{name}.stderr"
+        if processes == 1:
+            pid = fork_command(command, stderr=stderr, **options)
+        else:
+            pid = fork_workers(command, num_workers=processes, stderr=stderr, **options)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return Finished(code, stderr.read_text(encoding="utf-8"))
 
     return run
 
 
-def records(folder: Path, kind: str, key: str) -> list[float]:
-    found = [json.loads(line) for line in RunFolder(folder).history.read_text().splitlines()]
-    return [record[key] for record in found if record["kind"] == kind]
+def values(folder: Path, kind: str, key: str) -> list[float]:
+    """One value of every history record of a kind."""
+    records = [json.loads(line) for line in RunFolder(folder).history.read_text(encoding="utf-8").splitlines()]
+    return [record[key] for record in records if record["kind"] == kind]
 
 
 def assert_same_run(one: Path, other: Path) -> None:
-    """Losses, gradients and scores are the same to rounding.
+    """Losses, gradients and scores agree up to rounding.
 
-    Not every weight: the gradient of a key's bias is nothing but rounding, which Adam makes large.
+    Weights need not agree: the gradient of an attention key's bias is nothing but rounding error, which Adam enlarges.
     """
     for kind, key in (("train", "loss"), ("train", "gradient_norm"), ("validation", "loss"), ("validation", "bleu")):
-        assert records(one, kind, key) == pytest.approx(records(other, kind, key), rel=1e-4), (kind, key)
+        assert values(one, kind, key) == pytest.approx(values(other, kind, key), rel=1e-4), (kind, key)
 
 
-@pytest.mark.parametrize("model", ["lstm_bahdanau", "transformer"])
-def test_two_processes_train_as_one(torchrun: Torchrun, tmp_path: Path, model: str) -> None:
-    alone, together = (torchrun(str(count), processes=count, model=model) for count in (1, 2))
-    assert (alone.returncode, together.returncode) == (0, 0), together.stderr
-    assert_same_run(tmp_path / "1", tmp_path / "2")
-    assert len(set(records(tmp_path / "2", "train", "loss"))) == 8
-    assert {path.name for path in (tmp_path / "1").rglob("*")} == {path.name for path in (tmp_path / "2").rglob("*")}
-    assert together.stderr.count("best validation BLEU") == 1  # one of them speaks
+@pytest.mark.parametrize(("model", "start_torchrun"), [("lstm_bahdanau", True), ("transformer", False)])
+def test_two_processes_train_like_one(train: Train, tmp_path: Path, model: str, start_torchrun: bool) -> None:
+    one = train("one", processes=1, model=model)
+    two = train("two", processes=2, model=model, start_torchrun=start_torchrun)
+    assert (one.code, two.code) == (0, 0), two.error
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+    assert len(set(values(tmp_path / "two", "train", "loss"))) == 8
+    files = [{path.name for path in (tmp_path / name).rglob("*")} for name in ("one", "two")]
+    assert files[0] == files[1]
+    assert two.error.count("best validation BLEU") == 1  # only the first process prints
 
 
-def test_a_run_goes_on_with_another_number_of_processes(torchrun: Torchrun, tmp_path: Path) -> None:
-    assert torchrun("whole", processes=1).returncode == 0
-    for count, steps, more in ((2, 3, []), (1, 5, ["resume=true"]), (3, 8, ["resume=true"])):
-        done = torchrun("parts", f"trainer.max_steps={steps}", "trainer.validate_every=1000", *more, processes=count)
-        assert done.returncode == 0, done.stderr
-    losses = [records(tmp_path / name, "train", "loss") for name in ("whole", "parts")]
+def test_a_run_resumes_with_another_number_of_processes(train: Train, tmp_path: Path) -> None:
+    assert train("whole", processes=1).code == 0
+    for processes, steps, resume in ((2, 3, []), (1, 5, ["resume=true"]), (3, 8, ["resume=true"])):
+        part = train("parts", f"trainer.max_steps={steps}", "trainer.validate_every=1000", *resume, processes=processes)
+        assert part.code == 0, part.error
+    losses = [values(tmp_path / name, "train", "loss") for name in ("whole", "parts")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+def raise_a_defect(updater: Updater) -> None:
+    """The process has a defect."""
+    raise ZeroDivisionError("a defect of the second process")
+
+
+def kill_the_process(updater: Updater) -> None:
+    """The process is killed, as the system does when memory is short."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run_out_of_memory(updater: Updater) -> None:
+    """The next forward pass raises what torch's allocator raises."""
+
+    def exhaust_memory(module: torch.nn.Module, inputs: Any) -> None:
+        raise torch.OutOfMemoryError("out of memory")
+
+    encoder: Any = updater.model.encoder
+    encoder.register_forward_pre_hook(exhaust_memory)
+
+
+def fail_in_the_second_process(fail: Callable[[Updater], None]) -> None:
+    """Makes the second process call `fail` before its third update."""
+    update = Updater.update
+
+    def update_or_fail(updater: Updater, group: Sequence[Batch], *, rate: float, step: int) -> Any:
+        if updater.processes.rank == 1 and step == 3:
+            fail(updater)
+        return update(updater, group, rate=rate, step=step)
+
+    Updater.update = update_or_fail  # type: ignore[assignment, method-assign]
+
+
 @pytest.mark.parametrize(
-    ("how", "message"),
+    ("fail", "message"),
     [
-        ("raises", "ZeroDivisionError: a defect of the second process"),
-        ("dies", "SIGKILL"),
-        ("memory", "nmt train (process 2 of 2): step 3: out of memory on a batch of"),
+        (raise_a_defect, "ZeroDivisionError: a defect of the second process"),
+        (kill_the_process, "SIGKILL"),
+        (run_out_of_memory, "nmt train (process 2 of 2): step 3: out of memory on a batch of"),
     ],
 )
-def test_a_process_that_fails_takes_the_others_down(torchrun: Torchrun, tmp_path: Path, how: str, message: str) -> None:
-    script = str(Path(__file__).parent / "misbehaving.py")
-    done = torchrun("run", "trainer.save_every=2", processes=2, through=(script, how))
-    assert done.returncode != 0
-    assert message in done.stderr
-    again = torchrun("run", "resume=true", processes=1)
-    assert again.returncode == 0, again.stderr
-    assert records(tmp_path / "run", "train", "step") == list(range(1, 9))
+def test_a_failing_process_ends_the_others_and_the_run_can_resume(
+    train: Train, tmp_path: Path, fail: Callable[[Updater], None], message: str
+) -> None:
+    failed = train("run", "trainer.save_every=2", processes=2, setup=lambda: fail_in_the_second_process(fail))
+    assert failed.code != 0
+    assert message in failed.error
+    resumed = train("run", "resume=true", processes=1)
+    assert resumed.code == 0, resumed.error
+    assert values(tmp_path / "run", "train", "step") == list(range(1, 9))
 
 
-def test_a_mistake_is_said_and_ends_all(torchrun: Torchrun, tmp_path: Path) -> None:
-    done = torchrun("run", "tokenizer.vocab_size=100000", processes=2)
-    assert done.returncode != 0
-    assert "tokenizer.vocab_size=100000 is more than this corpus allows" in done.stderr
+def test_a_users_mistake_is_reported_and_ends_all_processes(train: Train, tmp_path: Path) -> None:
+    failed = train("run", "tokenizer.vocab_size=100000", processes=2)
+    assert failed.code != 0
+    assert "tokenizer.vocab_size=100000 is more than this corpus allows" in failed.error
     assert not (tmp_path / "run").exists()

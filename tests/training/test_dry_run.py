@@ -1,21 +1,20 @@
-"""A run tried out: what a batch takes, what is found wrong with gradients and losses."""
+"""The dry run: memory of the largest batch, errors in gradients and losses, and the speed of real batches."""
 
+import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from nmt import device
-from nmt.data.batch import make_batch
+from nmt.data.batch import Batch, make_batch
+from nmt.errors import UserError
 from nmt.training import dry_run
-from nmt.training.dry_run import DryRun, first_rows, free_memory, peak_memory
+from nmt.training.dry_run import DryRun, first_pairs
 from nmt.training.schedule import InverseSquareRoot
 from nmt.training.settings import TrainerSettings
 
-Rehearse = Callable[..., DryRun]
-
+MakeDryRun = Callable[..., DryRun]
 
 SETTINGS: dict[str, Any] = {
     "max_steps": 1,
@@ -36,7 +35,7 @@ SETTINGS: dict[str, Any] = {
 
 
 @pytest.fixture
-def rehearse(bench: Any) -> Rehearse:
+def make_dry_run(bench: Any) -> MakeDryRun:
     def make(*, name: str = "LuongLSTM", rate: float = 0.01, batch_tokens: int = 128, **options: Any) -> DryRun:
         model = bench.make_model(name, dropout=0.1, seed=1)
         return DryRun(
@@ -44,138 +43,145 @@ def rehearse(bench: Any) -> Rehearse:
             model=model,
             optimizer=torch.optim.Adam(model.parameters(), lr=1.0),
             schedule=InverseSquareRoot(learning_rate=rate, warmup_steps=1000),
-            pairs=bench.make_loader(batch_tokens=batch_tokens),
+            train_loader=bench.make_loader(batch_tokens=batch_tokens),
             **options,
         )
 
     return make
 
 
-def ticking(seconds: float) -> Callable[[], float]:
-    """A clock on which every look takes so long."""
+def ticking_clock(seconds: float) -> Callable[[], float]:
+    """A clock that advances by `seconds` whenever it is read."""
     time = 0.0
 
-    def look() -> float:
+    def read_clock() -> float:
         nonlocal time
         time += seconds
         return time
 
-    return look
+    return read_clock
 
 
-def test_the_largest_batch_is_the_largest(rehearse: Rehearse) -> None:
-    trial = rehearse()
-    batches = list(trial.pairs.epoch(0, start=0))
+# Memory
+
+
+def test_the_largest_batch_has_the_most_positions(make_dry_run: MakeDryRun) -> None:
+    trial = make_dry_run()
+    batches = list(trial.train_loader.epoch(0, start=0))
     sizes = [batch.source.numel() + batch.target_input.numel() for batch in batches]
-    largest = trial.largest()
+    largest = trial.largest_batch()
     assert largest.source.numel() + largest.target_input.numel() == max(sizes)
     assert len(set(sizes)) > 1
 
 
-def test_first_rows() -> None:
+def test_the_first_pairs_keep_the_padding_of_their_batch() -> None:
     batch = make_batch([[5], [6, 7], [8]], [[9, 9, 9], [5], [6, 7]], pad_id=0, bos_id=2, eos_id=3)
-    part = first_rows(batch, 2)
+    part = first_pairs(batch, 2)
     assert part.source.tolist() == [[5, 3, 0], [6, 7, 3]]
     assert part.target_output.tolist() == [[9, 9, 9, 3], [5, 3, 0, 0]]
     assert part.num_tokens == 6
 
 
 @pytest.mark.parametrize("name", ["LuongLSTM", "Transformer"])
-def test_memory_is_foreseen_from_a_part_and_leaves_the_weights_alone(rehearse: Rehearse, name: str) -> None:
-    trial = rehearse(name=name, batch_tokens=2048)
+def test_memory_is_predicted_from_a_part_and_the_weights_do_not_change(make_dry_run: MakeDryRun, name: str) -> None:
+    trial = make_dry_run(name=name, batch_tokens=2048)
     before = [parameter.detach().clone() for parameter in trial.model.parameters()]
-    memory = trial.memory()
-    assert memory.activations == pytest.approx(trial._activations(trial.largest()), rel=0.1)
-    numbers = trial.model.num_parameters()
-    assert memory.weights == 4 * numbers
-    assert memory.optimizer == 8 * numbers + 4 * len(before)  # Adam's two means, and how many steps it has made
-    assert memory.rows == 40
+    memory = trial.measure_memory()
+    assert memory.activations == pytest.approx(trial.count_activations(trial.largest_batch()), rel=0.1)
+    num_parameters = trial.model.num_parameters()
+    assert memory.weights == 4 * num_parameters
+    assert memory.optimizer == 8 * num_parameters + 4 * len(before)  # Adam's two moments, and a step counter for each
+    assert memory.num_sentences == 40
     for parameter, old in zip(trial.model.parameters(), before, strict=True):
         torch.testing.assert_close(parameter, old, rtol=0, atol=0)
 
 
-def test_what_is_kept_is_counted_once(rehearse: Rehearse) -> None:
-    """A linear layer keeps its input, (8, 4) numbers; a product of it with itself keeps it twice, in one place."""
-    trial = rehearse()
+def test_a_tensor_that_is_kept_twice_counts_once(make_dry_run: MakeDryRun) -> None:
+    """The product of a tensor (8, 4) with itself keeps this tensor twice, in one storage."""
+    trial = make_dry_run()
 
-    def loss(batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def loss(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         hidden = torch.ones(8, 4, requires_grad=True) * 1.0
         product = hidden * hidden
         return product.sum(), product
 
     trial.updater.loss = loss  # type: ignore[method-assign]
-    assert trial._activations(trial.largest()) == 8 * 4 * 4
+    assert trial.count_activations(trial.largest_batch()) == 8 * 4 * 4
 
 
-def test_too_little_memory_is_told_before_it_is_used(rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch) -> None:
-    trial = rehearse()
+def test_too_little_memory_is_reported_before_it_is_used(
+    make_dry_run: MakeDryRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = make_dry_run()
     monkeypatch.setattr(dry_run, "free_memory", lambda device: 100_000)
-    with pytest.raises(ValueError, match=r"MB are free: (lower loader.batch_tokens|take a smaller model)"):
-        trial.memory()
-    assert not trial.optimizer.state  # no step was made
+    with pytest.raises(UserError, match=r"MB are free: (lower loader.batch_tokens|use a smaller model)"):
+        trial.measure_memory()
+    assert not trial.optimizer.state  # no update was made
 
 
-def test_a_batch_is_learned_by_heart_within_the_time(rehearse: Rehearse) -> None:
-    # The clock is looked at twice a step.
-    learned = rehearse(clock=ticking(0.5)).learn(seconds=60.0)
-    assert 55 <= learned.steps <= 61
-    assert learned.last < 0.8 * learned.first
-    assert learned.lowest <= learned.last
-    assert rehearse(clock=ticking(0.0)).learn(seconds=60.0).steps == dry_run.NUM_STEPS
-    assert rehearse(clock=ticking(100.0)).learn(seconds=60.0).steps == 10  # however slow: fewer tell nothing
+# Overfitting a few sentences
 
 
-def test_the_rate_rises_to_the_highest(rehearse: Rehearse) -> None:
-    trial = rehearse(rate=0.02, clock=ticking(0.0))
+def test_overfitting_ends_in_time(make_dry_run: MakeDryRun) -> None:
+    # Every update reads the clock twice.
+    result = make_dry_run(clock=ticking_clock(0.5)).overfit(seconds=60.0)
+    assert 55 <= result.steps <= 61
+    assert result.last < 0.8 * result.first
+    assert result.lowest <= result.last
+    assert make_dry_run(clock=ticking_clock(0.0)).overfit(seconds=60.0).steps == dry_run.MAX_STEPS
+    assert make_dry_run(clock=ticking_clock(100.0)).overfit(seconds=60.0).steps == dry_run.MIN_STEPS
+
+
+def test_the_learning_rate_rises_to_the_highest(make_dry_run: MakeDryRun) -> None:
+    trial = make_dry_run(rate=0.02, clock=ticking_clock(0.0))
     rates: list[float] = []
-    step = trial.step
-    trial.step = lambda batch, rate: rates.append(rate) or step(batch, rate=rate)  # type: ignore[method-assign, func-returns-value]
-    trial.learn(seconds=60.0)
+    update = trial.update
+
+    def recorded_update(batch: Batch, *, rate: float) -> float:
+        rates.append(rate)
+        return update(batch, rate=rate)
+
+    trial.update = recorded_update  # type: ignore[method-assign]
+    trial.overfit(seconds=60.0)
     assert rates == sorted(rates)
     assert rates[0] == pytest.approx(0.001)
     assert rates[len(rates) // 2 :] == [0.02] * (len(rates) - len(rates) // 2)
 
 
-@pytest.mark.parametrize(("rate", "said"), [(100.0, "rises from"), (1e38, "is not finite after")])
-def test_a_rate_that_leads_astray(rehearse: Rehearse, rate: float, said: str) -> None:
-    with pytest.raises(ValueError, match=rf"{said}.*lower schedule.learning_rate={rate:g}".replace("+", r"\+")):
-        rehearse(rate=rate, clock=ticking(0.0)).learn(seconds=60.0)
+@pytest.mark.parametrize(("rate", "message"), [(100.0, "rises from"), (1e38, "is not finite after")])
+def test_a_learning_rate_that_makes_training_diverge_is_named(
+    make_dry_run: MakeDryRun, rate: float, message: str
+) -> None:
+    with pytest.raises(UserError, match=f"{message}.*{re.escape(f'lower schedule.learning_rate={rate:g}')}"):
+        make_dry_run(rate=rate, clock=ticking_clock(0.0)).overfit(seconds=60.0)
 
 
-def test_speed_is_that_of_whole_batches(rehearse: Rehearse) -> None:
-    trial = rehearse(clock=ticking(1.0))
-    first, second = (batch.num_tokens for _, batch in zip(range(2), trial.pairs.epoch(0, start=0), strict=False))
-    speed = trial.speed(seconds=2.0)  # a look before, one behind each of two batches, and one at the end
-    assert speed.tokens_per_second == pytest.approx((first + second) / 3.0)
+# Speed
+
+
+def test_speed_is_measured_on_full_batches(make_dry_run: MakeDryRun) -> None:
+    trial = make_dry_run(clock=ticking_clock(1.0))
+    batches = trial.train_loader.epoch(0, start=0)
+    num_tokens = next(batches).num_tokens + next(batches).num_tokens
+    speed = trial.measure_speed(seconds=2.0)  # reads the clock at the start, after each of two batches and at the end
+    assert speed.tokens_per_second == pytest.approx(num_tokens / 3.0)
     assert speed.seconds_per_batch == pytest.approx(1.5)
 
 
-def test_a_parameter_without_a_gradient_is_named(rehearse: Rehearse) -> None:
-    trial = rehearse()
-    trial.model.forgotten = torch.nn.Parameter(torch.zeros(2))
-    with pytest.raises(ValueError, match="the parameter forgotten of the model gets no gradient"):
-        trial.memory()
+# Gradients
 
 
-def test_a_gradient_that_is_not_finite_is_named(rehearse: Rehearse) -> None:
-    """And no other, though clipping by a norm that is not finite spoils them all."""
-    trial = rehearse()
-    trial.model.get_parameter("vocabulary.output.bias").register_hook(lambda gradient: gradient * float("nan"))
-    with pytest.raises(ValueError, match=r"the gradient of the parameter vocabulary\.output\.bias is not finite"):
-        trial.memory()
+def test_a_parameter_without_a_gradient_is_named(make_dry_run: MakeDryRun) -> None:
+    trial = make_dry_run()
+    trial.model.unused = torch.nn.Parameter(torch.zeros(2))
+    with pytest.raises(UserError, match="the model's parameter unused gets no gradient"):
+        trial.measure_memory()
 
 
-def test_free_memory_is_within_the_containers_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "CGROUP", tmp_path)
-    free = free_memory(torch.device("cpu"))
-    assert free > 10_000_000
-    (tmp_path / "memory.current").write_text("4000000\n")
-    (tmp_path / "memory.max").write_text("max\n")
-    assert free_memory(torch.device("cpu")) > 10_000_000
-    (tmp_path / "memory.max").write_text("5000000\n")
-    assert free_memory(torch.device("cpu")) == 1_000_000
-
-
-def test_the_peak_is_in_bytes() -> None:
-    held = torch.ones(30_000_000, dtype=torch.uint8)
-    assert peak_memory(torch.device("cpu")) > held.nbytes
+def test_only_the_parameter_whose_gradient_is_not_finite_is_named(make_dry_run: MakeDryRun) -> None:
+    """Clipping by a norm that is not finite would make all gradients NaN, so the norms are taken before it."""
+    trial = make_dry_run()
+    bias: Any = trial.model.get_parameter("vocabulary.output.bias")
+    bias.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(UserError, match=r"the gradient of the parameter vocabulary\.output\.bias is not finite"):
+        trial.measure_memory()

@@ -1,0 +1,110 @@
+"""What a run's corpus is like: numbers of lines, words and pieces, cleaning, and sentences that two splits share."""
+
+from __future__ import annotations
+
+from datasets import Dataset
+from rich.table import Table
+
+from nmt.cli.diagnosis.report import DoctorReport
+from nmt.cli.training.preparation import PreparedRun
+from nmt.cli.training.settings import TrainSettings
+from nmt.data.encoding import encode_corpus
+from nmt.data.loader import BatchLoader
+from nmt.data.statistics import SideStatistics, count_leaks
+
+MAX_PAIRS = 200_000
+"""A training split with more pairs is sampled; the tokenizer then learns from the sample as well."""
+
+SAMPLE_PAIRS = 50_000
+"""Pairs of the sample."""
+
+WARNING_SHARE = 0.01
+"""The report warns of unknown pieces, unusable pairs and leaked sentences above this share."""
+
+
+def sample_split(split: Dataset) -> Dataset:
+    """The split; if it has more than MAX_PAIRS pairs, SAMPLE_PAIRS of them at equal distances."""
+    if len(split) <= MAX_PAIRS:
+        return split
+    return split.select([number * len(split) // SAMPLE_PAIRS for number in range(SAMPLE_PAIRS)])
+
+
+def report_corpus(report: DoctorReport, settings: TrainSettings, prepared: PreparedRun) -> None:
+    """Reports sizes and lengths, the vocabulary, unknown pieces, cleaning, and leaks into the other splits."""
+    corpus, tokenizer = prepared.corpus, prepared.tokenizer
+    train_split, validation_split = settings.train_split, settings.validation_split
+    full_train = corpus.split(train_split)
+    summary = f"{corpus.source} to {corpus.target}, splits {', '.join(corpus.splits())}"
+    if len(prepared.train_split) < len(full_train):
+        summary += f"; of {len(full_train):,} training pairs, a sample of {len(prepared.train_split):,} is examined"
+    report.print("corpus", summary)
+    report.print(
+        "pieces",
+        f"{tokenizer.source_size:,} in the joint vocabulary"
+        if tokenizer.shared
+        else f"{tokenizer.source_size:,} of the source, {tokenizer.target_size:,} of the target",
+    )
+    languages = {"source": corpus.source, "target": corpus.target}
+    statistics = {}
+    for name, split in ((train_split, prepared.train_split), (validation_split, prepared.validation_split)):
+        encoded = encode_corpus(split, tokenizer, num_workers=settings.loader.num_workers)
+        for side, language in languages.items():
+            statistics[f"{name}.{language}"] = SideStatistics.of(encoded, side, unk_id=tokenizer.unk_id)
+    report.print_table(statistics_table(statistics))
+    warn_of_unknown_pieces(report, statistics)
+    for number, line in enumerate([*prepared.train_loader.report.lines(), *corpus.repairs(train_split)]):
+        report.print("cleaning" if number == 0 else "", line)
+    warn_of_unusable_pairs(report, train_split, prepared.train_loader)
+    warn_of_unusable_pairs(report, validation_split, prepared.validation_loader)
+    for name in corpus.splits():
+        if name != train_split:
+            warn_of_leaks(report, name, full_train, corpus.split(name))
+
+
+def statistics_table(statistics: dict[str, SideStatistics]) -> Table:
+    """A row for each side of each split: counts, lengths in pieces, and the share of unknown pieces."""
+    table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False)
+    for heading in ("", "lines", "words", "characters", "pieces", "mean", "50%", "95%", "99%", "max", "unknown"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, side in statistics.items():
+        table.add_row(
+            name,
+            *(f"{count:,}" for count in (side.lines, side.words, side.characters, side.pieces)),
+            f"{side.mean:.1f}",
+            *map(str, (side.median, side.percentile_95, side.percentile_99, side.longest)),
+            f"{unknown_share(side):.2%}",
+        )
+    return table
+
+
+def unknown_share(side: SideStatistics) -> float:
+    """The share of unknown pieces among all pieces."""
+    return side.unknown / max(1, side.pieces)
+
+
+def warn_of_unknown_pieces(report: DoctorReport, statistics: dict[str, SideStatistics]) -> None:
+    """Warns of every text with pieces that the tokenizer does not know."""
+    for name, side in statistics.items():
+        if unknown_share(side) > WARNING_SHARE:
+            report.warn(
+                f"{unknown_share(side):.1%} of the pieces of {name} are unknown: raise tokenizer.vocab_size, or set "
+                f"tokenizer.byte_fallback=true"
+            )
+
+
+def warn_of_unusable_pairs(report: DoctorReport, name: str, loader: BatchLoader) -> None:
+    """Warns if cleaning leaves out many pairs of a split."""
+    cleaning = loader.report
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in cleaning.dropped.items() if count)
+    if cleaning.num_pairs - len(loader) > WARNING_SHARE * cleaning.num_pairs:
+        report.warn(f"of {cleaning.num_pairs:,} pairs of {name}, {len(loader):,} can be used: {reasons}")
+
+
+def warn_of_leaks(report: DoctorReport, name: str, train: Dataset, other: Dataset) -> None:
+    """Warns if training sees sentences of another split: a score on that split would be too high."""
+    num_pairs, num_sources = count_leaks(train, other)
+    if num_sources > WARNING_SHARE * len(other):
+        report.warn(
+            f"{num_sources:,} of the {len(other):,} sources of {name} are also in the training split, {num_pairs:,} "
+            f"of them with the same target: scores on {name} will be too high"
+        )
