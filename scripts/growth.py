@@ -196,7 +196,7 @@ def main(folder: Path) -> None:
         {
             (name, size): decoding(name, beam_size=FIXED_BEAM_SIZE, length=size)
             for name in NAMES
-            for size in LENGTHS[:-3]
+            for size in short_lengths
         }
     )
     per_token, per_sentence, pieces = "µs per target token", "ms per sentence", "pieces in a sentence"
