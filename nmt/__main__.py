@@ -1,4 +1,4 @@
-"""`python -m nmt` is `nmt`."""
+"""Makes `python -m nmt` the same as `nmt`."""
 
 import sys
 

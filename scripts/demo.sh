@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains and compares four systems on a fresh machine: installs nmt into .venv and runs `nmt demo`, which prints where
-# its report is.
+# Runs the demonstration on the built-in corpus, from an empty machine: creates .venv, then calls `nmt demo`, which
+# prints the path of its report.
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 set_up
 exec .venv/bin/nmt demo "$@"

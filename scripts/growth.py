@@ -26,7 +26,7 @@ import torch
 from nmt import models, search
 from nmt.benchmark.decoding import suppress_eos
 from nmt.data.batch import Batch, make_batch
-from nmt.data.grammar import generate
+from nmt.data.grammar import generate_pairs
 from nmt.data.tokenizer import Tokenizer
 from nmt.device import subnormals_as_zero
 from nmt.models import Seq2Seq
@@ -131,7 +131,7 @@ def decoding_cost(name: str, tokenizer: Tokenizer, word: str, *, beam_size: int,
 
 def make_tokenizer() -> tuple[Tokenizer, str]:
     """A tokenizer with VOCAB_SIZE pieces, and a word that is one of them."""
-    pairs = list(itertools.islice(generate(1), 20_000))
+    pairs = list(itertools.islice(generate_pairs(1), 20_000))
     tokenizer = Tokenizer.train(
         [pair.source for pair in pairs],
         [pair.target for pair in pairs],

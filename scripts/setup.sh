@@ -1,5 +1,5 @@
-# Sourced by demo.sh and test.sh. Changes to the project's root, and installs the project into .venv there. This happens
-# once, and again whenever pyproject.toml or constraints.txt change.
+# Sourced by demo.sh and test.sh: changes to the project's root and defines set_up, which creates .venv there and
+# installs the project into it. It installs once, and again after pyproject.toml or constraints.txt has changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,7 +15,8 @@ find_python() {
     return 1
 }
 
-# set_up [EXTRA]: installs what nmt needs to run; with EXTRA=dev also what its tests need.
+# set_up [EXTRA]: installs the packages that run the project; with EXTRA=dev also those that test it.
+# .venv/installed[-EXTRA] holds the checksum of the two files at the last installation.
 set_up() {
     local extra=${1:-} wanted stamp python
     wanted=$(cat pyproject.toml constraints.txt | cksum)
@@ -32,7 +33,7 @@ set_up() {
             return 1
         }
     fi
-    echo "Installing nmt and its dependencies into .venv; the first time takes minutes" >&2
+    echo "Installing nmt and its dependencies into .venv (takes minutes the first time)" >&2
     .venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".${extra:+[$extra]}"
     echo "$wanted" >".venv/installed${extra:+-$extra}"
 }

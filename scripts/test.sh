@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Checks everything: style, types and tests. Arguments go to pytest: scripts/test.sh -k beam
+# Checks style and types and runs the tests. Arguments go to pytest: scripts/test.sh -k beam
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 set_up dev
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # one thread per worker: there is one worker per core
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # the two pytest workers share the cores; more torch threads would compete
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy

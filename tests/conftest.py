@@ -1,4 +1,4 @@
-"""What all tests share: their own cache, one thread, a tiny corpus, and one tiny run trained through the front door."""
+"""Fixtures of all tests: a cache of their own, one thread, a tiny corpus, and one tiny run trained by `nmt train`."""
 
 import random
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ import torch
 from nmt.cli import main
 from nmt.data.batch import Batch, make_batch
 
-# The same examples in every run, and no clock: machines differ and are shared.
+# The same examples in every run, and no time limit per example: machines differ and may be busy.
 hypothesis.settings.register_profile("nmt", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("nmt")
 
@@ -60,7 +60,6 @@ TINY_TRAINING = [
     "search=greedy",
 ]
 
-# Every architecture at a small size, as a description from which a model and a plain one can be built.
 SIZES = {
     "source_vocab_size": 50,
     "target_vocab_size": 50,
@@ -100,11 +99,12 @@ DESCRIPTIONS = {
         },
     ),
 }
+"""Every architecture at a small size: the name of its class, and its arguments."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def datasets_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The tests' own cache: the user's is neither read nor written, by this process or by those it starts."""
+    """A cache of datasets for the tests, in this process and those it starts; the user's cache is not touched."""
     folder = tmp_path_factory.mktemp("datasets")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
@@ -115,19 +115,19 @@ def datasets_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """Tiny models gain nothing from several, and sums of several threads may differ in their last bits."""
+    """Several threads do not make tiny models faster, and change the order in which numbers are added."""
     torch.set_num_threads(1)
 
 
 def counting(num_lines: int, *, seed: int) -> tuple[list[str], list[str]]:
-    """English and German number words, one to six a line."""
-    draw = random.Random(seed)
-    lines = [draw.choices(list(NUMBERS), k=draw.randint(1, 6)) for _ in range(num_lines)]
+    """Returns English and German lines of one to six number words."""
+    generator = random.Random(seed)
+    lines = [generator.choices(list(NUMBERS), k=generator.randint(1, 6)) for _ in range(num_lines)]
     return [" ".join(line) for line in lines], [" ".join(NUMBERS[word] for word in line) for line in lines]
 
 
 def write_corpus(folder: Path) -> Path:
-    """A tiny parallel corpus: train.en, train.de, val.en, …"""
+    """Writes a tiny parallel corpus: train.en, train.de, val.en, …"""
     folder.mkdir(parents=True, exist_ok=True)
     for seed, (split, num_lines) in enumerate(SPLITS.items()):
         for language, lines in zip(("en", "de"), counting(num_lines, seed=seed), strict=True):
@@ -137,31 +137,31 @@ def write_corpus(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny corpus; not to be changed."""
+    """The tiny corpus; tests must not change it."""
     return write_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture
 def own_corpus(tmp_path: Path) -> Path:
-    """A copy of the tiny corpus that a test may spoil."""
+    """A copy of the tiny corpus that a test may change."""
     return write_corpus(tmp_path / "corpus")
 
 
 @pytest.fixture(scope="session")
 def tiny_models() -> dict[str, list[str]]:
-    """Overrides by which each model trains in a moment."""
+    """Model → overrides that make it tiny."""
     return TINY_MODELS
 
 
 @pytest.fixture(scope="session")
 def tiny_training() -> list[str]:
-    """Overrides by which `nmt train` takes a moment: one step on the CPU, greedy search."""
+    """Overrides that make `nmt train` fast: one step on the CPU, greedy search."""
     return TINY_TRAINING
 
 
 @pytest.fixture(scope="session")
 def trained_run(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run of Luong's model after a few steps; not to be changed."""
+    """The run folder of a small LuongLSTM that has learned the tiny corpus a little; tests must not change it."""
     folder = tmp_path_factory.mktemp("runs") / "luong"
     overrides = [*TINY_MODELS["lstm_luong"], *TINY_TRAINING, "trainer.max_steps=160", "trainer.validate_every=40"]
     overrides += [
@@ -177,6 +177,7 @@ def trained_run(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(params=DESCRIPTIONS)
 def description(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Each architecture at a small size, as a run folder describes it."""
     name, arguments = DESCRIPTIONS[request.param]
     return {"class": name, "arguments": arguments}
 
@@ -185,7 +186,7 @@ def description(request: pytest.FixtureRequest) -> dict[str, Any]:
 def batch() -> Batch:
     """Six pairs of different lengths."""
     torch.manual_seed(1)
-    draw = np.random.default_rng(1)
-    sources = [draw.integers(4, 50, size=size).tolist() for size in range(3, 9)]
-    targets = [draw.integers(4, 50, size=size).tolist() for size in range(9, 3, -1)]
+    generator = np.random.default_rng(1)
+    sources = [generator.integers(4, 50, size=size).tolist() for size in range(3, 9)]
+    targets = [generator.integers(4, 50, size=size).tolist() for size in range(9, 3, -1)]
     return make_batch(sources, targets, pad_id=0, bos_id=1, eos_id=2)

@@ -21,7 +21,7 @@ from nmt.benchmark.timing import describe_device, matrix_peak
 from nmt.benchmark.training import LEARNING_RATE, PlainObjective, measure_training
 from nmt.checks import check_sizes
 from nmt.cli.shell.settings import Component, typed
-from nmt.cli.training.preparation import make_loader, train_tokenizer, with_vocabulary
+from nmt.cli.training.preparation import build_tokenizer, make_loader, with_vocabulary
 from nmt.cli.training.settings import LoaderSettings
 from nmt.data.batch import Batch
 from nmt.data.corpus import Corpus
@@ -101,7 +101,7 @@ def run(config: DictConfig) -> None:
     corpus: Corpus = settings.data.build()
     train_split = corpus.split(settings.train_split)
     lines = corpus.split(settings.validation_split)["source"][: settings.sentences]
-    tokenizer = train_tokenizer(settings.tokenizer, train_split)
+    tokenizer = build_tokenizer(settings.tokenizer, train_split)
     description = with_vocabulary(settings.model, tokenizer).description()
     if settings.vocab_size is not None:
         description = enlarge_vocabulary(description, settings.vocab_size)

@@ -1,44 +1,71 @@
-"""`nmt compare`: every system side by side."""
+"""`nmt compare`: trained systems side by side."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import rich.box
 import rich.table
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
 from nmt.cli.evaluate import evaluate_run
 from nmt.cli.shell.errors import say
+from nmt.cli.shell.settings import Component, typed
+from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges
 from nmt.errors import UserError
+from nmt.files import reading
 from nmt.report.comparison import compare, summary
 from nmt.report.tables import Table, quality_table
 from nmt.run import RunFolder
 
 
+class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """conf/compare.yaml, which describes each setting."""
+
+    runs: list[Path] | str
+    split: str
+    out: Path
+    data: Component | CorpusChanges
+    search: Component | SearchChanges
+    device: str
+    batch_tokens: int | None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.runs, list):
+            raise UserError(f"runs={self.runs} must be a list of run folders, such as runs=[runs/a,runs/b]")
+
+
 def run(config: DictConfig) -> None:
-    """Compares as `config` (conf/compare.yaml) says, and prints the table of scores."""
-    if not isinstance(config.runs, ListConfig):
-        raise UserError(f"runs={config.runs} must be a list of run folders, such as runs=[runs/a,runs/b]")
-    folders = [RunFolder.open(str(path)) for path in config.runs]
+    """Evaluates the runs that have not been evaluated on the split, writes the report, and prints the scores."""
+    settings = typed(config, CompareSettings)
+    folders = [RunFolder.open(path) for path in settings.runs]
     for folder in folders:
-        if not (folder.path / "evaluation" / f"{config.split}.json").is_file():
-            say("nmt compare", f"evaluating {folder.path} on {config.split}")
-            evaluate_run(folder, config)
-    out = Path(str(config.out))
-    report = compare([folder.path for folder in folders], split=config.split, out=out)
+        with reading(f"split={settings.split}"):
+            is_evaluated = (folder.path / "evaluation" / f"{settings.split}.json").is_file()
+        if not is_evaluated:
+            say("nmt compare", f"evaluating {folder.path} on {settings.split}")
+            evaluate_run(
+                folder,
+                split=settings.split,
+                data=settings.data,
+                search=settings.search,
+                device=settings.device,
+                batch_tokens=settings.batch_tokens,
+            )
+    report = compare([folder.path for folder in folders], split=settings.split, out=settings.out)
     print_table(quality_table(report))
     print(summary(report))
-    say("nmt compare", f"wrote {out / 'report.html'}, report.md and report.json")
+    say("nmt compare", f"wrote {settings.out / 'report.html'}, report.md and report.json")
 
 
 def print_table(table: Table) -> None:
-    """Writes the table to standard output, each column's best in bold on a terminal."""
-    shown = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    for place, column in enumerate(table.columns):
-        shown.add_column(column, justify="right" if place else "left", overflow="fold")
+    """Prints a table to standard output; on a terminal the best value of each column is bold."""
+    printed = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(table.columns):
+        printed.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
     for row in table.rows:
-        shown.add_row(*(Text(cell.text, style="bold" if cell.best else "") for cell in row))
-    Console(highlight=False).print(shown)
+        printed.add_row(*(Text(cell.text, style="bold" if cell.best else "") for cell in row))
+    Console(highlight=False).print(printed)

@@ -1,4 +1,4 @@
-"""`nmt demo`: the whole story on the built-in corpus, told by the other commands."""
+"""`nmt demo`: trains, evaluates and compares four systems on the built-in corpus by running the other commands."""
 
 from __future__ import annotations
 
@@ -6,53 +6,66 @@ import shlex
 import sys
 from pathlib import Path
 
+import msgspec
 from omegaconf import DictConfig
 
-from nmt.cli import main
 from nmt.cli.shell.errors import say
+from nmt.cli.shell.main import main
+from nmt.cli.shell.settings import typed
 
-SYSTEMS = {
+EXPERIMENTS = {
     "lstm": "demo_recurrent",
     "lstm_bahdanau": "demo_recurrent",
     "lstm_luong": "demo_recurrent",
     "transformer": "demo_transformer",
 }
-"""Each model, from the simplest, and the experiment that trains it."""
+"""Model → the experiment that trains it, from the simplest model to the most recent."""
 
-SENTENCE = "The animal did not cross the street because it was too tired."
+PLOTTED_SENTENCE = "The animal did not cross the street because it was too tired."
+
+
+class DemoSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """conf/demo.yaml, which describes each setting."""
+
+    out: Path
+    minutes: float
+    seed: int
+    device: str
 
 
 def run(config: DictConfig) -> None:
-    """Tells the story as `config` (conf/demo.yaml) says."""
-    out = Path(str(config.out))
-    runs = {model: out / model for model in SYSTEMS}
-    for model, folder in runs.items():
+    """Trains the systems that are not finished yet, compares them on two splits, and plots one sentence."""
+    settings = typed(config, DemoSettings)
+    device = f"device={settings.device}"
+    folders = {model: settings.out / model for model in EXPERIMENTS}
+    for model, folder in folders.items():
         resume = ["resume=true"] if (folder / "model.json").is_file() else []
-        call(
+        run_command(
             "train",
-            f"experiment={SYSTEMS[model]}",
+            f"experiment={EXPERIMENTS[model]}",
             f"model={model}",
             f"run={folder}",
-            f"seed={config.seed}",
-            f"trainer.max_minutes={float(config.minutes)}",
-            f"device={config.device}",
+            f"seed={settings.seed}",
+            f"trainer.max_minutes={settings.minutes}",
+            device,
             *resume,
         )
-    listed = f"runs=[{','.join(map(str, runs.values()))}]"
+    runs = f"runs=[{','.join(map(str, folders.values()))}]"
+    reports = settings.out / "report"
     for split in ("test_long", "test"):
-        call("compare", listed, f"split={split}", f"out={out / 'report' / split}", f"device={config.device}")
-    picture = out / "report" / "alignment.png"
-    call("plot", f"run={runs['lstm_bahdanau']}", f"source={SENTENCE}", f"out={picture}", f"device={config.device}")
-    say("nmt demo", f"the report is {out / 'report' / 'test' / 'report.html'}")
+        run_command("compare", runs, f"split={split}", f"out={reports / split}", device)
+    picture = reports / "alignment.png"
+    run_command("plot", f"run={folders['lstm_bahdanau']}", f"source={PLOTTED_SENTENCE}", f"out={picture}", device)
+    say("nmt demo", f"the report is {reports / 'test' / 'report.html'}")
 
 
-def call(*words: str) -> None:
-    """Shows a command and does it.
+def run_command(*arguments: str) -> None:
+    """Prints a command line as a user would type it, and runs it.
 
     Raises:
-        SystemExit: it failed, with its exit code.
+        SystemExit: the command failed; with its exit code.
     """
-    print(f"\n$ nmt {shlex.join(words)}", file=sys.stderr, flush=True)
-    code = main(words)
+    print(f"\n$ nmt {shlex.join(arguments)}", file=sys.stderr, flush=True)
+    code = main(arguments)
     if code != 0:
         raise SystemExit(code)

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from nmt import search
 from nmt.errors import UserError
-from nmt.run import RunFolder
-from nmt.run.registry import Description, build
-from nmt.translator import Translator
-
-if TYPE_CHECKING:  # it brings in the library `datasets`, for which `nmt translate` must not wait
-    from nmt.data.corpus import Corpus
+from nmt.run.registry import Description
 
 
 def describe(config: DictConfig) -> Description:
@@ -36,28 +29,3 @@ def _describe(value: Any) -> Any:
     if "_target_" not in value:
         return arguments
     return {"class": value["_target_"].rpartition(".")[2], "arguments": arguments}
-
-
-def corpus_of(folder: RunFolder, config: DictConfig) -> Corpus:
-    """The corpus that `config` names, or the run's own with the changes that it asks for."""
-    if "_target_" in config:
-        named: Corpus = instantiate(config)
-        return named
-    return folder.corpus(**{str(key): value for key, value in config.items() if value is not None})
-
-
-def translator_of(
-    folder: RunFolder, config: DictConfig, *, device: str, batch_tokens: int | None
-) -> tuple[Translator, Description]:
-    """A translator of the run with the search that `config` names, or the run's own with the changes asked for."""
-    if "_target_" in config:
-        description = describe(config)
-    else:
-        description = folder.description("search")
-        changes = {str(key): value for key, value in config.items() if value is not None}
-        if changes:
-            # A run that was validated greedily knows no penalty; a beam asked of it begins with none.
-            arguments = {"length_penalty": 0.0, **description["arguments"], **changes}
-            description = {"class": "BeamSearch", "arguments": arguments}
-    searcher = build(description, search)
-    return Translator.load(folder.path, search=searcher, device=device, batch_tokens=batch_tokens), description

@@ -41,7 +41,7 @@ def run(config: DictConfig) -> None:
     """
     settings = train_settings(config)
     report = DoctorReport()
-    RunFolder.claim(settings.run, resume=settings.resume)
+    RunFolder.check_available(settings.run, resume=settings.resume)
     report.print("versions", describe_versions())
     prepared = prepare_run(settings, Processes(), sample=sample_split)
     if settings.resume:

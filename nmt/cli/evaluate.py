@@ -1,33 +1,71 @@
-"""`nmt evaluate`: BLEU, chrF and TER of one system on one split."""
+"""`nmt evaluate`: BLEU, chrF and TER of one trained system on one split."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from omegaconf import DictConfig
 
-from nmt.cli.description import corpus_of, translator_of
 from nmt.cli.shell.errors import say
+from nmt.cli.shell.settings import Component, typed
+from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, describe_search, load_corpus, load_translator
 from nmt.evaluation.evaluator import evaluate
 from nmt.run import RunFolder
 
 
+class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """conf/evaluate.yaml, which describes each setting."""
+
+    run: Path
+    split: str
+    data: Component | CorpusChanges
+    search: Component | SearchChanges
+    device: str
+    batch_tokens: int | None
+
+
 def run(config: DictConfig) -> None:
-    """Evaluates as `config` (conf/evaluate.yaml) says, and prints the scores."""
-    folder = RunFolder.open(str(config.run))
-    result = evaluate_run(folder, config)
+    """Evaluates a run and prints its scores."""
+    settings = typed(config, EvaluateSettings)
+    folder = RunFolder.open(settings.run)
+    result = evaluate_run(
+        folder,
+        split=settings.split,
+        data=settings.data,
+        search=settings.search,
+        device=settings.device,
+        batch_tokens=settings.batch_tokens,
+    )
     for metric in result["metrics"].values():
         print(f"{metric['name']:<31}{metric['score']:6.2f}  {metric['signature']}")
     say(
         "nmt evaluate",
-        f"{result['sentences']:,} sentences in {result['seconds']:.1f} s "
-        f"({result['sentences_per_second']:.1f} a second on {result['device']}); "
-        f"{folder.path / 'evaluation' / (config.split + '.json')}",
+        f"translated {result['sentences']:,} sentences in {result['seconds']:.1f} s "
+        f"({result['sentences_per_second']:.1f} per second on {result['device']}); "
+        f"wrote {folder.path / 'evaluation' / (settings.split + '.json')}",
     )
 
 
-def evaluate_run(folder: RunFolder, config: DictConfig) -> dict[str, Any]:
-    """Evaluates one run on `config.split`; `config` has the keys of conf/evaluate.yaml, but for `run`."""
-    corpus = corpus_of(folder, config.data)
-    translator, search = translator_of(folder, config.search, device=config.device, batch_tokens=config.batch_tokens)
-    return evaluate(folder, translator, corpus, split=config.split, search=search)
+def evaluate_run(
+    run: RunFolder,
+    *,
+    split: str,
+    data: Component | CorpusChanges,
+    search: Component | SearchChanges,
+    device: str,
+    batch_tokens: int | None,
+) -> dict[str, Any]:
+    """Evaluates one run on a split, and writes the result into its folder.
+
+    Returns:
+        the content of evaluation/`split`.json.
+
+    Raises:
+        UserError: the run folder is damaged, the corpus has no such split, or a setting is wrong.
+    """
+    corpus = load_corpus(run, data)
+    description = describe_search(run, search)
+    translator = load_translator(run, description, device=device, batch_tokens=batch_tokens)
+    return evaluate(run, translator, corpus, split=split, search=description)

@@ -1,40 +1,59 @@
-"""`nmt plot`: one alignment matrix."""
+"""`nmt plot`: the attention of one sentence as a picture, a page or data."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 from omegaconf import DictConfig
 
-from nmt.cli.description import translator_of
 from nmt.cli.shell.errors import say
+from nmt.cli.shell.output_file import prepare_output_file
+from nmt.cli.shell.settings import Component, typed
+from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
 from nmt.errors import UserError
-from nmt.report.alignment import SUFFIXES, write_alignment
+from nmt.report.alignment_plot import SUFFIXES, write_alignment
 from nmt.run import RunFolder
 
 
+class PlotSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """conf/plot.yaml, which describes each setting."""
+
+    run: Path
+    source: str
+    target: str | None
+    out: Path
+    layer: int | None
+    search: Component | SearchChanges
+    device: str
+
+    def __post_init__(self) -> None:
+        if self.out.suffix.lower() not in SUFFIXES:
+            raise UserError(f"out={self.out}: the suffix selects the format and must be one of {' '.join(SUFFIXES)}")
+        if not self.source.strip():
+            raise UserError('source= contains no words: give a sentence, such as source="A dog runs."')
+
+
 def run(config: DictConfig) -> None:
-    """Draws as `config` (conf/plot.yaml) says, and prints the translation that the matrix is of."""
-    out = Path(str(config.out))
-    if out.suffix.lower() not in SUFFIXES:
-        raise UserError(f"out={out}: the suffix says what to draw, and must be one of {' '.join(SUFFIXES)}")
-    if not config.source.strip():
-        raise UserError('source= has no words: give a sentence, such as source="A dog runs."')
-    folder = RunFolder.open(str(config.run))
-    translator, _ = translator_of(folder, config.search, device=config.device, batch_tokens=None)
-    if config.target is None:
-        translation = translator.translate([config.source], need_attention=True)[0]
+    """Draws the attention of a translation, and prints the translation."""
+    settings = typed(config, PlotSettings)
+    folder = RunFolder.open(settings.run)
+    search = describe_search(folder, settings.search)
+    translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
+    if settings.target is None:
+        translation = translator.translate([settings.source], need_attention=True)[0]
     else:
-        translation = translator.force(config.source, config.target)
-    alignment = translation.alignment(layer=config.layer)
+        translation = translator.force_decode(settings.source, settings.target)
+    alignment = translation.alignment(layer=settings.layer)
     if alignment is None:
-        raise UserError(f"run={folder.path} is a model without attention: it has no alignment to draw")
+        raise UserError(f"run={folder.path} is a model without attention: there is nothing to draw")
+    prepare_output_file(settings.out, key="out")
     write_alignment(
-        out,
+        settings.out,
         source_tokens=translation.source_tokens,
         target_tokens=translation.target_tokens,
         weights=alignment,
         title=folder.name,
     )
     print(translation.text)
-    say("nmt plot", f"wrote {out}")
+    say("nmt plot", f"wrote {settings.out}")

@@ -25,7 +25,7 @@ def run(config: DictConfig) -> None:
     with subnormals_as_zero(), Processes.join() as processes:
         # Every error in the settings or the corpus appears before anything is written.
         if processes.is_main:
-            RunFolder.claim(settings.run, resume=settings.resume)
+            RunFolder.check_available(settings.run, resume=settings.resume)
         prepared = prepare_run(settings, processes)
 
         if processes.is_main:
@@ -33,7 +33,7 @@ def run(config: DictConfig) -> None:
         else:
             folder, changes = RunFolder(settings.run), []
         with (
-            folder.telling(),
+            folder.with_recovery_hint(),
             Interrupt(single_process=processes.size == 1) as interrupt,
             ProgressBar(folder.name, log=folder.path / "log.txt" if processes.is_main else None) as bar,
         ):
@@ -57,8 +57,10 @@ def run(config: DictConfig) -> None:
                 processes=processes,
                 seed=settings.seed,
             )
+            trainer = Trainer(settings.trainer, parts)
+            trainer.resume()
             introduce(settings, prepared, parts, changes)
-            progress = Trainer(settings.trainer, parts).fit()
+            progress = trainer.fit()
             if progress.best_score is not None:
                 bar.print(f"best validation BLEU {progress.best_score:.2f}; the run is in {folder.path}")
             history.close()
@@ -79,11 +81,11 @@ def open_folder(settings: TrainSettings, prepared: PreparedRun, config_yaml: str
     if settings.resume:
         check_same_model(folder, prepared.descriptions["model"])
         return folder, changed_settings(folder.path / "config.yaml", config_yaml)
-    with folder.telling():
+    with folder.with_recovery_hint():
         prepared.tokenizer.save(folder.path)
         write_text(folder.path / "config.yaml", config_yaml)
         for name, description in prepared.descriptions.items():  # model.json is last: it makes the folder a run
-            folder.describe(name, description)
+            folder.write_description(name, description)
     return folder, []
 
 

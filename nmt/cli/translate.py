@@ -1,8 +1,8 @@
-"""`nmt translate`: lines in, lines out.
+"""`nmt translate`: translates line by line.
 
-One line in is one line out, in order, whatever is in it: a line ends at a line feed and nowhere else, and what comes
-out holds nothing else that any reader takes for the end of a line. What a line suffered is said on standard error.
-No more is held in memory than the lines of one batch, each up to LONGEST_LINE.
+Each input line gives exactly one output line, in order, whatever it contains. An input line ends at a line feed and
+nowhere else; an output line contains no other character that a reader could take for a line end. Warnings about single
+lines are printed to standard error. Memory holds only the lines of one batch, each up to MAX_LINE_BYTES.
 """
 
 from __future__ import annotations
@@ -11,164 +11,201 @@ import codecs
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import msgspec
 from omegaconf import DictConfig
 
-from nmt.cli.description import translator_of
+from nmt.checks import check_sizes
 from nmt.cli.shell.errors import say
+from nmt.cli.shell.output_file import prepare_output_file
+from nmt.cli.shell.settings import Component, typed
+from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
 from nmt.errors import Failure, UserError
-from nmt.files import make_folder, replacing, trouble
+from nmt.files import atomic_write, describe_os_error, reading
 from nmt.run import RunFolder
 from nmt.translator import Translation
 
-LONGEST_LINE = 2**20
-"""Bytes of a line that are read; the rest is passed over. No model takes as many pieces, and a file without line feeds,
-or an endless stream, would else be one line in memory."""
+MAX_LINE_BYTES = 2**20
+"""Maximum bytes of a line that are read; the rest is skipped.
 
-MOST_REMARKS = 20
-"""So many lines of a kind are remarked on one by one; more are only counted."""
+No model takes as many pieces. Without the limit a file without line feeds, or an endless stream, would have to fit into
+memory as one line.
+"""
 
-SEPARATORS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
-"""Line separators that JSON leaves as they are inside a text."""
+MAX_WARNINGS_PER_KIND = 20
+"""How many lines with the same problem get a warning each; further ones are only counted."""
+
+JSON_ESCAPES = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+"""Line separators that `json.dumps` does not escape."""
 
 
-class Remarks:
-    """What is said about single lines on standard error: the first of each kind one by one, the rest as a number.
+class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """conf/translate.yaml, which describes each setting."""
 
-    A million lines that are all too long must not drown what else there is to say, nor fill a log.
+    run: Path
+    input: str | None
+    output: Path | None
+    format: str
+    n_best: int
+    attention: bool
+    batch_size: int
+    search: Component | SearchChanges
+    device: str
+
+    def __post_init__(self) -> None:
+        if self.format not in ("text", "jsonl"):
+            raise UserError(f"format={self.format} is unknown: use text or jsonl")
+        if self.format == "text" and (self.n_best != 1 or self.attention):
+            raise UserError("n_best and attention need format=jsonl: text has one translation per line")
+        check_sizes(batch_size=self.batch_size)
+
+
+class LineWarnings:
+    """Warnings about single lines: the first lines of each kind get one each, further lines are only counted.
+
+    Otherwise a million lines with the same problem would hide all other messages and fill a log.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
 
-    def __call__(self, kind: str, number: int, message: str) -> None:
-        """Says `message` about line `number`, from 1. `kind` ends the sentence "5 lines in all …"."""
+    def add(self, kind: str, number: int, message: str) -> None:
+        """Warns about a line.
+
+        Args:
+            kind: completes the sentence "5 lines in total …", such as "were cut off".
+            number: of the line, from 1.
+            message: what is wrong with the line.
+        """
         self.counts[kind] += 1
-        if self.counts[kind] <= MOST_REMARKS:
+        if self.counts[kind] <= MAX_WARNINGS_PER_KIND:
             say("nmt translate", f"line {number}: {message}")
-        if self.counts[kind] == MOST_REMARKS:
+        if self.counts[kind] == MAX_WARNINGS_PER_KIND:
             say("nmt translate", f"further lines that {kind} are only counted")
 
-    def close(self) -> None:
-        """Says the numbers of those that were only counted."""
+    def print_totals(self) -> None:
+        """Prints the number of lines for each kind that had more than MAX_WARNINGS_PER_KIND."""
         for kind, count in self.counts.items():
-            if count > MOST_REMARKS:
-                say("nmt translate", f"{count:,} lines in all {kind}")
+            if count > MAX_WARNINGS_PER_KIND:
+                say("nmt translate", f"{count:,} lines in total {kind}")
 
 
 def run(config: DictConfig) -> None:
-    """Translates as `config` (conf/translate.yaml) says."""
-    if config.format not in ("text", "jsonl"):
-        raise UserError(f"format={config.format} is unknown: use text or jsonl")
-    if config.format == "text" and (config.n_best != 1 or config.attention):
-        raise UserError("n_best and attention need format=jsonl: in text one line in is one line out")
-    if config.batch_size < 1:
-        raise UserError(f"batch_size={config.batch_size} must be at least 1")
-    folder = RunFolder.open(str(config.run))
-    if config.output is not None:
-        make_folder(Path(config.output).parent)
-    translator, _ = translator_of(folder, config.search, device=config.device, batch_tokens=None)
-    shape: Callable[[list[Translation]], str] = as_text if config.format == "text" else as_json
-    remarks = Remarks()
-    with opened_input(config.input) as source, opened_output(config.output) as target:
-        by_hand = config.input is None and sys.stdin.isatty()
-        results = translator.stream(
-            read_lines(source, remarks, prompt="> " if by_hand else ""),
-            n_best=config.n_best,
-            batch_size=1 if by_hand else config.batch_size,
-            need_attention=config.attention,
-            warn=lambda number, message: remarks("were cut off", number + 1, message),
+    """Translates the input line by line."""
+    settings = typed(config, TranslateSettings)
+    folder = RunFolder.open(settings.run)
+    warnings = LineWarnings()
+    with open_input(settings.input) as source:
+        if settings.output is not None:
+            prepare_output_file(settings.output, key="output")
+        search = describe_search(folder, settings.search)
+        translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
+        interactive = settings.input is None and sys.stdin.isatty()
+        translations = translator.stream(
+            read_lines(source, warnings, prompt="> " if interactive else ""),
+            n_best=settings.n_best,
+            batch_size=1 if interactive else settings.batch_size,
+            need_attention=settings.attention,
+            warn=lambda index, message: warnings.add("were cut off", index + 1, message),
         )
-        for number, translations in enumerate(results):
-            line = shape(translations).encode("utf-8", errors="replace") + b"\n"
-            try:
-                target.write(line)
-                target.flush()
-            except BrokenPipeError:  # the reader has seen enough
-                raise
-            except OSError as error:
-                name = "standard output" if config.output is None else f"output={config.output}"
-                raise Failure(f"{name} cannot be written after {number:,} lines: {trouble(error)}") from error
-    remarks.close()
+        format_line = format_text if settings.format == "text" else format_json
+        name = "standard output" if settings.output is None else f"output={settings.output}"
+        with open_output(settings.output) as target:
+            write_lines(map(format_line, translations), target, name=name)
+    warnings.print_totals()
 
 
-def opened_input(path: str | None) -> AbstractContextManager[BinaryIO]:
-    """The file, or standard input. Raises ValueError where the caller closed that."""
+def open_input(path: str | None) -> AbstractContextManager[BinaryIO]:
+    """Opens the file, or standard input if `path` is None.
+
+    Raises:
+        UserError: the file cannot be read, or the caller has closed standard input.
+    """
     if path is not None:
-        return Path(path).open("rb")
+        with reading(f"input={path}"):
+            return Path(path).open("rb")
     if sys.stdin is None:
         raise UserError("standard input is closed: name a file with input=FILE")
     return nullcontext(sys.stdin.buffer)
 
 
-def opened_output(path: str | None) -> AbstractContextManager[BinaryIO]:
-    """The file, whole or not at all, or standard output. Raises ValueError where the caller closed that."""
+def open_output(path: Path | None) -> AbstractContextManager[BinaryIO]:
+    """Opens the file, or standard output if `path` is None. The file appears under its name when it is complete.
+
+    Raises:
+        UserError: the caller has closed standard output.
+    """
     if path is not None:
-        return replacing(Path(path))
+        return atomic_write(path)
     if sys.stdout is None:
         raise UserError("standard output is closed: name a file with output=FILE")
     return nullcontext(sys.stdout.buffer)
 
 
-def read_lines(source: BinaryIO, remarks: Remarks, *, prompt: str) -> Iterator[str]:
-    """The lines of a binary file without their ends: only a line feed ends one, as it does for `wc -l`, and the last
-    one may lack it. A carriage return before it goes with it.
+def read_lines(source: BinaryIO, warnings: LineWarnings, *, prompt: str) -> Iterator[str]:
+    """Yields the lines of a binary file without their ends.
 
-    Bytes that are not UTF-8 become U+FFFD, a line over LONGEST_LINE is cut, and a remark says so.
+    Only a line feed ends a line, as for `wc -l`; it may be missing after the last line. A carriage return before it is
+    removed. Bytes that are not UTF-8 become U+FFFD, and lines longer than MAX_LINE_BYTES are cut; both with a warning.
+
+    Args:
+        prompt: printed to standard error before each line is read; empty for none.
     """
     number = 0
     while True:
         if prompt:
             print(prompt, end="", file=sys.stderr, flush=True)
-        line = source.readline(LONGEST_LINE)
+        with reading("the input"):
+            line = source.readline(MAX_LINE_BYTES)
+            num_skipped = 0 if line.endswith(b"\n") else skip_rest_of_line(source)
         if not line:
             if prompt:
-                print(file=sys.stderr)  # the shell's own prompt begins a new line
+                print(file=sys.stderr)  # so that the shell's prompt begins on a new line
             return
         number += 1
-        whole = line.endswith(b"\n") or not (passed := pass_over(source))
-        if not whole:
-            remarks("were not read whole", number, f"{len(line) + passed:,} bytes, only {len(line):,} are read")
-        text = line.removesuffix(b"\n").removesuffix(b"\r")
+        if num_skipped:
+            message = f"{len(line) + num_skipped:,} bytes, only the first {len(line):,} are read"
+            warnings.add("were not read completely", number, message)
+        content = line.removesuffix(b"\n").removesuffix(b"\r")
         try:
-            yield decoded(text, whole=whole, errors="strict")
+            yield decode_line(content, is_cut=num_skipped > 0, errors="strict")
         except UnicodeDecodeError as error:
-            remarks("were not UTF-8", number, f"byte {error.start + 1} is not UTF-8; replaced")
-            yield decoded(text, whole=whole, errors="replace")
+            warnings.add("were not UTF-8", number, f"byte {error.start + 1} is not UTF-8 and was replaced")
+            yield decode_line(content, is_cut=num_skipped > 0, errors="replace")
 
 
-def pass_over(source: BinaryIO) -> int:
-    """Reads up to the next line end; how many bytes, that end not counted."""
-    passed = 0
-    while piece := source.readline(LONGEST_LINE):
-        passed += len(piece)
-        if piece.endswith(b"\n"):
-            return passed - 1
-    return passed
+def skip_rest_of_line(source: BinaryIO) -> int:
+    """Reads up to the next line feed, and returns the number of bytes before it."""
+    num_bytes = 0
+    while chunk := source.readline(MAX_LINE_BYTES):
+        num_bytes += len(chunk)
+        if chunk.endswith(b"\n"):
+            return num_bytes - 1
+    return num_bytes
 
 
-def decoded(line: bytes, *, whole: bool, errors: str) -> str:
-    """The text of UTF-8; of a line that is not whole, without the character in which it was cut."""
-    return codecs.getincrementaldecoder("utf-8")(errors).decode(line, final=whole)
+def decode_line(line: bytes, *, is_cut: bool, errors: str) -> str:
+    """Decodes UTF-8. A line that was cut in the middle of a character loses that character without an error."""
+    return codecs.getincrementaldecoder("utf-8")(errors).decode(line, final=not is_cut)
 
 
-def as_text(translations: list[Translation]) -> str:
+def format_text(translations: list[Translation]) -> str:
     """The best translation of a line."""
     return translations[0].text
 
 
-def as_json(translations: list[Translation]) -> str:
-    """A JSON object of the best translation of a line, with the list of all if several were asked for."""
-    every = [_as_json(translation) for translation in translations]
-    value = {**every[0], "n_best": every} if len(every) > 1 else every[0]
-    return json.dumps(value, ensure_ascii=False).translate(SEPARATORS)
+def format_json(translations: list[Translation]) -> str:
+    """A JSON object with the best translation of a line; with the list `n_best` if there are several."""
+    values = [_json_value(translation) for translation in translations]
+    value = {**values[0], "n_best": values} if len(values) > 1 else values[0]
+    return json.dumps(value, ensure_ascii=False).translate(JSON_ESCAPES)
 
 
-def _as_json(translation: Translation) -> dict[str, Any]:
+def _json_value(translation: Translation) -> dict[str, Any]:
     value: dict[str, Any] = {
         "text": translation.text,
         "score": translation.score,
@@ -180,3 +217,21 @@ def _as_json(translation: Translation) -> dict[str, Any]:
     if alignment is not None:
         value["attention"] = alignment.tolist()
     return value
+
+
+def write_lines(lines: Iterable[str], target: BinaryIO, *, name: str) -> None:
+    """Writes each line as soon as it is translated.
+
+    Raises:
+        BrokenPipeError: the reader has closed the pipe, as `head` does.
+        Failure: the system refuses to write for another reason; `name` says where.
+    """
+    for number, line in enumerate(lines):
+        data = line.encode("utf-8", errors="replace") + b"\n"
+        try:
+            target.write(data)
+            target.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise Failure(f"{name} cannot be written after {number:,} lines: {describe_os_error(error)}") from error

@@ -1,4 +1,17 @@
-"""Parallel text: corpora, cleaning, subword pieces, and batches. The public names are the corpora."""
+"""Parallel text: from corpora to padded batches. The public names of this package are the corpora.
+
+    corpus, hub, grammar → tokenizer → encoding → cleaning, sampler → loader → batch
+
+corpus.py, hub.py     parallel text from files and from the Hugging Face hub; readers.py reads the files
+grammar/              the built-in corpus, written by a grammar
+tokenizer/            text to piece ids and back, and random segmentations
+encoding.py           a split as piece ids, on disk
+cleaning.py           drops pairs that teach nothing or teach wrong things
+sampler.py, loader.py which sentences form a batch, and the thread that prepares the batches
+batch.py              padded tensors and masks
+statistics.py         lengths, unknown pieces and leaks, for `nmt doctor`
+cache.py              where computed files are kept; counter_rng.py: random numbers by seed and counter
+"""
 
 from importlib import import_module
 from typing import Any
@@ -6,13 +19,13 @@ from typing import Any
 _MODULES = {
     "FilesCorpus": "nmt.data.corpus",
     "GrammarCorpus": "nmt.data.grammar",
-    "HubCorpus": "nmt.data.corpus",
+    "HubCorpus": "nmt.data.hub",
 }
 __all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the library `datasets`, which takes a second, only when a corpus is asked for."""
+    """Imports a corpus when it is first used, because its library `datasets` takes a second to import."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_MODULES[name]), name)

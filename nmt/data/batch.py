@@ -1,4 +1,7 @@
-"""Sentences side by side: padded tensors and their masks."""
+"""Pads sentence pairs into the tensors of a batch, with masks.
+
+Shapes: B sentence pairs, S source positions, T target positions.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+Sentences = Sequence[Sequence[int]] | Sequence[NDArray[np.int32]]
+"""Piece ids per sentence, without `bos` and `eos`."""
+
 
 @dataclass(frozen=True)
 class Batch:
     """Sentence pairs for teacher forcing.
 
     Attributes:
-        source: (B, S) ids, each sentence closed by `eos`.
-        source_mask: (B, S), True = a real token.
-        target_input: (B, T) ids, each sentence opened by `bos`.
-        target_output: (B, T) ids, what is to be predicted: each sentence closed by `eos`.
-        target_mask: (B, T).
-        target_places: (num_tokens,) where the real tokens are among all B · T. Made on the host, which would have to
-            wait for a GPU to learn how many there are.
-        num_tokens: real target tokens, `eos` included.
-        rows: (B,) the sentences' numbers in their split, from 0 on; empty where they come from none.
+        source: (B, S) piece ids; each sentence ends with `eos`.
+        source_mask: (B, S), True for real tokens, False for padding.
+        target_input: (B, T) ids that the decoder reads; each sentence starts with `bos`.
+        target_output: (B, T) ids that the decoder must predict; each sentence ends with `eos`.
+        target_mask: (B, T), True for real tokens; the same for `target_input` and `target_output`.
+        target_indices: (num_tokens,) indices of the real target tokens in the flattened (B · T,) target. They are
+            computed on the host, because their number is a shape: computed on a GPU, the host would wait for it.
+        num_tokens: number of real target tokens, including `eos`.
+        indices: the positions of the B pairs in their split, from 0; empty if the pairs come from no split.
     """
 
     source: Tensor
@@ -33,55 +39,19 @@ class Batch:
     target_input: Tensor
     target_output: Tensor
     target_mask: Tensor
-    target_places: Tensor
+    target_indices: Tensor
     num_tokens: int
-    rows: tuple[int, ...] = ()
+    indices: tuple[int, ...] = ()
 
     @property
     def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """What a training loss is computed from."""
-        return self.source, self.source_mask, self.target_input, self.target_output, self.target_places
+        """The arguments of a training loss."""
+        return self.source, self.source_mask, self.target_input, self.target_output, self.target_indices
 
     def to(self, device: torch.device) -> Self:
-        """The same batch on `device`; from pinned memory the copy does not wait."""
-        names = ("source", "source_mask", "target_input", "target_output", "target_mask", "target_places")
+        """Copies the batch to `device`; from pinned memory, without waiting for the copy."""
+        names = ("source", "source_mask", "target_input", "target_output", "target_mask", "target_indices")
         return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
-
-
-Sentences = Sequence[Sequence[int]] | Sequence[NDArray[np.int32]]
-"""Piece ids without `bos` and `eos`."""
-
-
-def pad(
-    sentences: Sentences,
-    pad_id: int,
-    *,
-    first: int | None = None,
-    last: int | None = None,
-    pinned: bool = False,
-) -> tuple[Tensor, Tensor]:
-    """Ids (B, longest) with `pad_id` behind the shorter ones, and the mask (B, longest) of real tokens.
-
-    Args:
-        first, last: what every sentence is opened and closed with.
-        pinned: in memory from which a GPU takes a copy without anybody waiting.
-    """
-    lengths = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))[:, None]  # (B, 1)
-    begin = 0 if first is None else 1
-    end = begin if last is None else begin + 1
-    ids = torch.empty((len(sentences), int(lengths.max()) + end), dtype=torch.int64, pin_memory=pinned)
-    mask = torch.empty(ids.shape, dtype=torch.bool, pin_memory=pinned)
-    table, places = ids.numpy(), np.arange(ids.size(1))
-    table.fill(pad_id)
-    table[(places >= begin) & (places < lengths + begin)] = np.concatenate(
-        [np.asarray(sentence, dtype=np.int64) for sentence in sentences]
-    )
-    if first is not None:
-        table[:, 0] = first
-    if last is not None:
-        table[places == lengths + begin] = last
-    np.less(places, lengths + end, out=mask.numpy())
-    return ids, mask
 
 
 def make_batch(
@@ -91,28 +61,80 @@ def make_batch(
     pad_id: int,
     bos_id: int,
     eos_id: int,
-    rows: Sequence[int] = (),
-    pinned: bool = False,
+    indices: Sequence[int] = (),
+    pin_memory: bool = False,
 ) -> Batch:
-    """Pads sentence pairs; `pinned` is that of `pad`."""
-    source, source_mask = pad(sources, pad_id, last=eos_id, pinned=pinned)
-    target_input, target_mask = pad(targets, pad_id, first=bos_id, pinned=pinned)
-    target_output, _ = pad(targets, pad_id, last=eos_id, pinned=pinned)
-    places = places_of(target_mask)
-    if pinned:
-        places = places.pin_memory()
-    return Batch(source, source_mask, target_input, target_output, target_mask, places, len(places), tuple(rows))
+    """Pads B sentence pairs into a batch.
+
+    Args:
+        indices: the positions of the pairs in their split.
+        pin_memory: allocate page-locked memory, which a GPU can copy from asynchronously.
+    """
+    source, source_mask = pad(sources, pad_id, last=eos_id, pin_memory=pin_memory)
+    target_input, target_mask = pad(targets, pad_id, first=bos_id, pin_memory=pin_memory)
+    target_output, _ = pad(targets, pad_id, last=eos_id, pin_memory=pin_memory)
+    target_indices = find_token_indices(target_mask)
+    if pin_memory:
+        target_indices = target_indices.pin_memory()
+    return Batch(
+        source=source,
+        source_mask=source_mask,
+        target_input=target_input,
+        target_output=target_output,
+        target_mask=target_mask,
+        target_indices=target_indices,
+        num_tokens=len(target_indices),
+        indices=tuple(indices),
+    )
 
 
-def places_of(mask: Tensor) -> Tensor:
-    """The places of the real tokens of a mask (B, T) among all B · T, in order."""
+def pad(
+    sentences: Sentences,
+    pad_id: int,
+    *,
+    first: int | None = None,
+    last: int | None = None,
+    pin_memory: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Pads sentences on the right to the longest one, length L.
+
+    Args:
+        first: an id to put before every sentence, such as `bos`.
+        last: an id to put after every sentence, such as `eos`.
+        pin_memory: allocate page-locked memory.
+
+    Returns:
+        ids (B, L) and the mask (B, L), True for real tokens, which include `first` and `last`.
+    """
+    lengths = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))[:, None]  # (B, 1)
+    start = 0 if first is None else 1  # the position of a sentence's own first piece
+    num_extra = start if last is None else start + 1
+    ids = torch.empty((len(sentences), int(lengths.max()) + num_extra), dtype=torch.int64, pin_memory=pin_memory)
+    mask = torch.empty(ids.shape, dtype=torch.bool, pin_memory=pin_memory)
+    table = ids.numpy()  # (B, L), shares the tensor's memory
+    positions = np.arange(ids.size(1))  # (L,)
+    table.fill(pad_id)
+    # A boolean index selects row by row, so one assignment copies all sentences, laid end to end: (all pieces,).
+    is_piece = (positions >= start) & (positions < lengths + start)  # (B, L)
+    table[is_piece] = np.concatenate([np.asarray(sentence, dtype=np.int64) for sentence in sentences])
+    if first is not None:
+        table[:, 0] = first
+    if last is not None:
+        table[positions == lengths + start] = last  # (B, L): one position per sentence
+    np.less(positions, lengths + num_extra, out=mask.numpy())  # (B, L)
+    return ids, mask
+
+
+def find_token_indices(mask: Tensor) -> Tensor:
+    """The indices (num_tokens,) of the True elements of a mask (B, T) in the flattened (B · T,) mask, ascending."""
     return mask.flatten().nonzero().squeeze(1)
 
 
-def without_tokens(batch: Batch) -> Batch:
-    """The same batch with nothing to learn in it: it stands in where a process has no share of a batch.
+def mask_all_targets(batch: Batch) -> Batch:
+    """The same batch with every target token masked: its loss and all gradients are zero.
 
-    It goes through a model like any other, but its loss is zero and so is each gradient.
+    A process computes such a batch when it gets no sentence of a batch, because all processes must take part in the
+    communication of every update.
     """
-    none = torch.zeros_like(batch.target_mask)
-    return replace(batch, target_mask=none, target_places=places_of(none), num_tokens=0, rows=())
+    mask = torch.zeros_like(batch.target_mask)  # (B, T)
+    return replace(batch, target_mask=mask, target_indices=find_token_indices(mask), num_tokens=0, indices=())

@@ -1,18 +1,19 @@
-"""Which training pairs are left out, and why: every pair is kept or has one reason, so that the sums can be checked.
+"""Drops training pairs that teach nothing or teach wrong things, and counts them by reason.
 
-The reasons, in the order in which they are tried; the first that applies counts. Lengths are in pieces, so that text
-that only looks empty (white space, control characters) is empty.
+A pair is kept or dropped for exactly one reason, so the counts add up to the number of pairs. The reasons are tried in
+this order, and the first that applies counts. Lengths are in pieces, so text that only looks empty (white space,
+control characters) is empty.
 
 1. both sides empty
 2. source empty
 3. target empty
-4. too long: a side has more pieces than the trainer's `max_length`, `eos` included; this one cannot be switched off
+4. too long: a side has more pieces than the loader's `max_length`, including `eos`; this rule is always on
 5. length ratio: one side has more than `max_ratio` times the pieces of the other, as in Moses' clean-corpus-n.perl
-6. duplicate: both texts are those of an earlier pair that is kept, character for character
+6. duplicate: both texts equal those of an earlier kept pair, character for character
 
-What was kept is learned from as it is. Control characters in it are counted, because a text that has many is often
-damaged in other ways too: the tokenizer drops most of them or takes them for spaces, but NUL and U+0080 to U+009F, a
-sign of a wrongly converted file, become `unk`.
+Kept pairs are not changed. Those with control characters are counted, because text with many of them is often damaged
+in other ways too. The tokenizer drops most control characters or treats them as spaces, but NUL and U+0080 to U+009F,
+which indicate a wrongly converted file, become `unk`.
 """
 
 from __future__ import annotations
@@ -20,48 +21,60 @@ from __future__ import annotations
 import base64
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.compute  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from nmt.data.cache import LARGE, cached
+from nmt.data.cache import MIN_CACHED_PAIRS, cache_path, dataset_fingerprint
 from nmt.errors import UserError
-from nmt.files import read_json, write_json
+from nmt.files import read_bytes, write_json
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-ROWS = 50_000
-"""Pairs that are looked at in one go."""
+READ_PAIRS = 50_000
+"""Number of pairs that are read into memory at a time."""
 
-CANDIDATES = 500_000
-"""Pairs whose texts are compared in one go."""
+RULES_VERSION = 2
+"""The version of the rules and of the cached report; it is part of the cache key, so increase it with every change."""
 
-RULES = 1
-"""The version of what examining finds; part of the cache's key, so that changed rules look anew."""
+DIGEST_BYTES = 16
+"""Size of a pair's digest. Among 10 million different pairs, two have equal 128-bit digests with a probability of
+10^14 / 2^129 ≈ 10^-25, so equal digests are taken as equal texts."""
 
 CONTROL = "[\\x00-\\x08\\x0a-\\x1f\\x7f\u0080-\u009f\ufeff\ufffe]"
-"""Control characters but the tab, and byte-order marks."""
+"""Regular expression for control characters, except the tab, and byte-order marks."""
 
-LONG = "too long"
-RATIO = "length ratio"
+TOO_LONG = "too long"
+LENGTH_RATIO = "length ratio"
 DUPLICATE = "duplicate"
 
 
+class _CachedReport(msgspec.Struct):
+    """A `CleaningReport` as JSON."""
+
+    pairs: int
+    kept_bits: str  # base64 of one bit per pair, 1 = kept
+    dropped: dict[str, int]
+    control_characters: int
+
+
 @dataclass(frozen=True, kw_only=True)
-class Report:
-    """What became of a split's pairs.
+class CleaningReport:
+    """Which pairs of a split are kept, and how many were dropped for which reason.
 
     Attributes:
-        num_pairs: in the split.
-        kept: (kept,) the rows of the pairs to learn from, ascending.
-        dropped: the number of pairs by reason, in the order in which the reasons are tried. A rule that is switched off
-            is not in it.
-        num_control: kept pairs with control characters or byte-order marks inside.
+        num_pairs: number of pairs in the split.
+        kept: (kept,) the indices of the pairs to train on, ascending.
+        dropped: number of dropped pairs by reason, in the order in which the reasons are tried. A rule that is
+            switched off has no entry.
+        num_control: number of kept pairs that contain control characters or byte-order marks.
     """
 
     num_pairs: int
@@ -73,25 +86,36 @@ class Report:
         assert len(self.kept) + sum(self.dropped.values()) == self.num_pairs
 
     def save(self, path: Path) -> None:
-        """Writes what `load` reads: the numbers, and a bit for each pair."""
-        left = np.zeros(self.num_pairs, dtype=bool)
-        left[self.kept] = True
-        write_json(path, self.record() | {"left": base64.b64encode(np.packbits(left).tobytes()).decode()})
+        """Writes the counts, and one bit per pair, as JSON for `load`."""
+        is_kept = np.zeros(self.num_pairs, dtype=bool)
+        is_kept[self.kept] = True
+        cached = _CachedReport(
+            pairs=self.num_pairs,
+            kept_bits=base64.b64encode(np.packbits(is_kept).tobytes()).decode(),
+            dropped=self.dropped,
+            control_characters=self.num_control,
+        )
+        write_json(path, msgspec.to_builtins(cached))
 
     @classmethod
-    def load(cls, path: Path) -> Report:
-        """Reads what `save` wrote. Raises ValueError if it is not there, or damaged."""
-        facts = read_json(path)
-        bits = np.frombuffer(base64.b64decode(facts["left"]), dtype=np.uint8)
-        return cls(
-            num_pairs=facts["pairs"],
-            kept=np.flatnonzero(np.unpackbits(bits, count=facts["pairs"])),
-            dropped=facts["dropped"],
-            num_control=facts["control_characters"],
-        )
+    def load(cls, path: Path) -> CleaningReport:
+        """Reads what `save` wrote.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        try:
+            cached = msgspec.json.decode(read_bytes(path), type=_CachedReport)
+            bits = np.frombuffer(base64.b64decode(cached.kept_bits), dtype=np.uint8)
+            kept = np.flatnonzero(np.unpackbits(bits, count=cached.pairs))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise UserError(f"{path} is damaged: {error}") from None
+        if len(kept) + sum(cached.dropped.values()) != cached.pairs:
+            raise UserError(f"{path} is damaged: its counts do not add up")
+        return cls(num_pairs=cached.pairs, kept=kept, dropped=cached.dropped, num_control=cached.control_characters)
 
     def record(self) -> dict[str, Any]:
-        """The numbers, for a file."""
+        """The counts, for cleaning.json in the run folder."""
         return {
             "pairs": self.num_pairs,
             "kept": len(self.kept),
@@ -100,13 +124,16 @@ class Report:
         }
 
     def lines(self) -> list[str]:
-        """The numbers as aligned lines for a person."""
-        rows = [("training pairs", self.num_pairs), ("kept", len(self.kept))]
-        rows += [(f"dropped: {reason}", count) for reason, count in self.dropped.items()]
-        rows += [("kept with control characters", self.num_control)] * (self.num_control > 0)
-        width = max(len(what) for what, _ in rows)
+        """The counts and percentages as aligned lines, for the terminal."""
+        counts = [("training pairs", self.num_pairs), ("kept", len(self.kept))]
+        counts += [(f"dropped: {reason}", count) for reason, count in self.dropped.items()]
+        if self.num_control > 0:
+            counts.append(("kept with control characters", self.num_control))
+        width = max(len(label) for label, _ in counts)
         digits = len(f"{self.num_pairs:,}")
-        return [f"{what:<{width}}  {count:>{digits},}  {share(count, self.num_pairs)}" for what, count in rows]
+        return [
+            f"{label:<{width}}  {count:>{digits},}  {count / max(self.num_pairs, 1):>7.2%}" for label, count in counts
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,13 +141,13 @@ class Cleaning:
     """The rules of this module, each of which can be switched off.
 
     Args:
-        drop_empty: leave out pairs with an empty side.
-        max_ratio: the most pieces of one side for each piece of the other; None = any. Pairs with an empty side have no
-            ratio.
-        drop_duplicates: leave out pairs that have come before.
+        drop_empty: drop pairs with an empty side.
+        max_ratio: maximum number of pieces of one side per piece of the other; None = no limit. The rule does not
+            apply to pairs with an empty side.
+        drop_duplicates: drop pairs that occurred before.
 
     Raises:
-        ValueError: max_ratio is below 1.
+        UserError: max_ratio is not a number of at least 1.
     """
 
     drop_empty: bool
@@ -128,60 +155,59 @@ class Cleaning:
     drop_duplicates: bool
 
     def __post_init__(self) -> None:
-        if self.max_ratio is not None and not self.max_ratio >= 1:
-            raise UserError(f"cleaning.max_ratio={self.max_ratio} must be at least 1, or null for any ratio")
+        ratio = self.max_ratio
+        if ratio is not None and (not isinstance(ratio, int | float) or not ratio >= 1):
+            raise UserError(f"cleaning.max_ratio={ratio} must be a number of at least 1, or null for no limit")
 
-    def examine(self, dataset: Dataset, *, max_length: int) -> Report:
-        """Tries the rules on an encoded split; what is found in a large one is found again by any later process.
+    def examine(self, dataset: Dataset, *, max_length: int) -> CleaningReport:
+        """Applies the rules to an encoded split. The report of a large split is cached.
 
-        What is held in memory is some 50 bytes a pair, and the texts of at most `CANDIDATES` that may be duplicates.
+        Reads the split once. Peak memory is about 70 bytes per pair, and the texts of `READ_PAIRS` pairs.
 
         Args:
             dataset: with the columns of `encode_corpus`.
-            max_length: the most pieces of a side, `eos` included.
+            max_length: maximum number of pieces per side, including `eos`.
 
         Raises:
-            ValueError: no pair is left.
+            UserError: no pair is left.
         """
         if len(dataset) == 0:
             raise UserError("there are no pairs to learn from")
-        if len(dataset) < LARGE:
+        if len(dataset) < MIN_CACHED_PAIRS:
             return self._examine(dataset, max_length=max_length)
-        path = cached("cleaning", RULES, dataset._fingerprint, self, max_length).with_suffix(".json")
-        with suppress(ValueError):
-            return Report.load(path)
+        key = (RULES_VERSION, dataset_fingerprint(dataset), self, max_length)
+        path = cache_path("cleaning", *key).with_suffix(".json")
+        with suppress(UserError):  # not cached yet, or damaged
+            return CleaningReport.load(path)
         report = self._examine(dataset, max_length=max_length)
         report.save(path)
         return report
 
-    def _examine(self, dataset: Dataset, *, max_length: int) -> Report:
-        facts = [facts_of(table) for table in dataset.with_format("arrow").iter(batch_size=ROWS)]
-        sources, targets, hashes, control = (np.concatenate(columns) for columns in zip(*facts, strict=True))
-        del facts
-        left = np.ones(len(dataset), dtype=bool)
+    def _examine(self, dataset: Dataset, *, max_length: int) -> CleaningReport:
+        pairs = measure_pairs(dataset, with_digests=self.drop_duplicates)
+        shorter = np.minimum(pairs.source_lengths, pairs.target_lengths)  # (pairs,)
+        longer = np.maximum(pairs.source_lengths, pairs.target_lengths)
+        is_kept = np.ones(len(dataset), dtype=bool)
         dropped: dict[str, int] = {}
 
-        def drop(reason: str, wrong: NDArray[np.bool_]) -> None:
-            dropped[reason] = int((left & wrong).sum())
-            left[wrong] = False
+        def drop(reason: str, applies: NDArray[np.bool_]) -> None:
+            dropped[reason] = int((is_kept & applies).sum())
+            is_kept[applies] = False
 
         if self.drop_empty:
-            drop("both sides empty", (sources == 0) & (targets == 0))
-            drop("source empty", sources == 0)
-            drop("target empty", targets == 0)
-        drop(LONG, np.maximum(sources, targets) >= max_length)
+            drop("both sides empty", longer == 0)
+            drop("source empty", pairs.source_lengths == 0)
+            drop("target empty", pairs.target_lengths == 0)
+        drop(TOO_LONG, longer >= max_length)  # lengths are without eos
         if self.max_ratio is not None:
-            shorter, longer = np.minimum(sources, targets), np.maximum(sources, targets)
-            drop(RATIO, (shorter > 0) & (longer > self.max_ratio * shorter))
+            drop(LENGTH_RATIO, (shorter > 0) & (longer > self.max_ratio * shorter))
         if self.drop_duplicates:
-            again = np.zeros(len(dataset), dtype=bool)
-            again[duplicates(dataset, np.flatnonzero(left), hashes)] = True
-            drop(DUPLICATE, again)
-        report = Report(
+            drop(DUPLICATE, is_repeated(pairs.digests, among=is_kept))
+        report = CleaningReport(
             num_pairs=len(dataset),
-            kept=np.flatnonzero(left),
+            kept=np.flatnonzero(is_kept),
             dropped=dropped,
-            num_control=int((left & control).sum()),
+            num_control=int((is_kept & pairs.has_control).sum()),
         )
         if len(report.kept) == 0:
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in dropped.items() if count)
@@ -189,83 +215,66 @@ class Cleaning:
         return report
 
 
-def facts_of(table: Any) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint64], NDArray[np.bool_]]:
-    """Of each row of an encoded split: pieces of the source and of the target, a hash of both, and control characters.
+@dataclass(frozen=True, kw_only=True)
+class PairMeasurements:
+    """What the rules need to know about each pair of a split.
 
-    Equal pairs have equal hashes.
+    Attributes:
+        source_lengths, target_lengths: (pairs,) int32, number of pieces without `eos`.
+        has_control: (pairs,) whether a side contains control characters or byte-order marks.
+        digests: (pairs,) of `DIGEST_BYTES` bytes each, equal for equal pairs; (0,) if not requested.
     """
-    sides = [table.column(f"{side}_ids").combine_chunks() for side in ("source", "target")]
-    lengths = [pyarrow.compute.list_value_length(ids).to_numpy().astype(np.int32) for ids in sides]
-    values = [pyarrow.compute.list_flatten(ids).to_numpy() for ids in sides]
-    source_hashes, target_hashes = (hash_lists(ids, of) for ids, of in zip(values, lengths, strict=True))
-    control = [
-        pyarrow.compute.match_substring_regex(table.column(side), CONTROL).to_numpy() for side in ("source", "target")
-    ]
-    return lengths[0], lengths[1], mix(source_hashes) + target_hashes, (control[0] | control[1]).astype(bool)
+
+    source_lengths: NDArray[np.int32]
+    target_lengths: NDArray[np.int32]
+    has_control: NDArray[np.bool_]
+    digests: NDArray[np.void]
 
 
-def hash_lists(values: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.uint64]:
-    """A hash of each of the lists that lie end to end in `values`."""
-    ends = np.cumsum(lengths, dtype=np.int64)
-    positions = np.arange(len(values)) - np.repeat(ends - lengths, lengths)
-    mixed = mix((values.astype(np.uint64) << np.uint64(32)) + positions.astype(np.uint64))
-    sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(mixed, dtype=np.uint64)])  # modulo 2^64
-    return np.asarray(sums[ends] - sums[ends - lengths])
-
-
-def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Numbers that look random, each a function of its own: splitmix64 (Steele et al., 2014)."""
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
-
-
-def duplicates(dataset: Dataset, rows: NDArray[np.int64], hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Those of `rows` whose texts are those of an earlier one.
-
-    Hashes only tell which rows have to be compared; what is found has been compared as text.
-
-    Args:
-        rows: ascending.
-        hashes: of all rows of the dataset; equal where the texts are.
-    """
-    order = rows[np.argsort(hashes[rows], kind="stable")]
-    same = hashes[order[1:]] == hashes[order[:-1]]
-    in_a_run = np.zeros(len(order), dtype=bool)
-    in_a_run[1:] |= same
-    in_a_run[:-1] |= same
-    candidates = order[in_a_run]
-    parts = 1 + len(candidates) // CANDIDATES
-    found = [np.zeros(0, dtype=np.int64)]
-    for part in range(parts):
-        some = np.sort(candidates[hashes[candidates] % np.uint64(parts) == part])
-        if len(some) > 0:
-            table = texts_of(dataset, some)
-            sources, targets = (numbered(table.column(side)) for side in ("source", "target"))
-            _, first = np.unique(sources * (targets.max() + 1) + targets, return_index=True)
-            found.append(np.delete(some, first))
-    return np.concatenate(found)
-
-
-def texts_of(dataset: Dataset, rows: NDArray[np.int64]) -> Any:
-    """The columns source and target of some rows, which are ascending. To `select` them would be far slower."""
-    chosen = []
+def measure_pairs(dataset: Dataset, *, with_digests: bool) -> PairMeasurements:
+    """Measures all pairs of an encoded split in one pass over the file."""
+    source_lengths, target_lengths = (np.zeros(len(dataset), dtype=np.int32) for _ in range(2))
+    has_control = np.zeros(len(dataset), dtype=bool)
+    digests = np.zeros(len(dataset) if with_digests else 0, dtype=f"V{DIGEST_BYTES}")
     start = 0
-    for table in dataset.select_columns(["source", "target"]).with_format("arrow").iter(batch_size=ROWS):
-        low, high = np.searchsorted(rows, (start, start + len(table)))
-        if low < high:
-            chosen.append(table.take(rows[low:high] - start))
+    for table in dataset.with_format("arrow").iter(batch_size=READ_PAIRS):
+        rows = slice(start, start + len(table))
+        source_lengths[rows] = _list_lengths(table, "source_ids")
+        target_lengths[rows] = _list_lengths(table, "target_ids")
+        has_control[rows] = _has_control(table, "source") | _has_control(table, "target")
+        if with_digests:
+            digests[rows] = digest_pairs(table)
         start += len(table)
-    return pyarrow.concat_tables(chosen)
+    return PairMeasurements(
+        source_lengths=source_lengths, target_lengths=target_lengths, has_control=has_control, digests=digests
+    )
 
 
-def numbered(texts: Any) -> NDArray[np.int64]:
-    """A number for each text, equal for equal texts."""
-    # Large strings: one array of ordinary ones holds no more than 2 GB.
-    encoded = texts.cast(pyarrow.large_string()).combine_chunks().dictionary_encode()
-    return np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
+def digest_pairs(table: pyarrow.Table) -> NDArray[np.void]:
+    """A 128-bit BLAKE2b digest of both texts of each row: (rows,)."""
+    sources, targets = (table.column(side).cast(pyarrow.binary()).to_pylist() for side in ("source", "target"))
+    digests = b"".join(
+        # The length says where the source ends: ("a", "bc") and ("ab", "c") are different pairs.
+        blake2b(b"%d %b%b" % (len(source), source, target), digest_size=DIGEST_BYTES).digest()
+        for source, target in zip(sources, targets, strict=True)
+    )
+    return np.frombuffer(digests, dtype=f"V{DIGEST_BYTES}")
 
 
-def share(count: int, whole: int) -> str:
-    return f"{count / max(whole, 1):>7.2%}"
+def is_repeated(digests: NDArray[np.void], *, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Marks the elements (N,) whose digest occurred earlier, both among the elements where `among` (N,) is True."""
+    candidates = np.flatnonzero(among)  # ascending, so the first index of a digest is its first occurrence
+    _, first = np.unique(digests[candidates], return_index=True)
+    repeated = among.copy()
+    repeated[candidates[first]] = False
+    return repeated
+
+
+def _list_lengths(table: pyarrow.Table, column: str) -> NDArray[np.int32]:
+    """The number of ids in each row: (rows,)."""
+    return pyarrow.compute.list_value_length(table.column(column)).to_numpy()
+
+
+def _has_control(table: pyarrow.Table, column: str) -> NDArray[np.bool_]:
+    """Whether each text contains control characters or byte-order marks: (rows,)."""
+    return pyarrow.compute.match_substring_regex(table.column(column), CONTROL).to_numpy().astype(bool)

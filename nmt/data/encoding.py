@@ -9,25 +9,26 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
+from nmt.data.cache import dataset_fingerprint
 from nmt.data.corpus import quiet
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 
-WORKER_ROWS = 100_000
-"""A further process pays from about this many pairs on; below, starting it takes longer than its share of the work."""
+PAIRS_PER_WORKER = 100_000
+"""Pairs per additional worker process; for fewer pairs, starting it takes longer than it saves."""
 
 
 def encode_corpus(dataset: datasets.Dataset, tokenizer: Tokenizer, *, num_workers: int | None) -> datasets.Dataset:
-    """The pairs with their ids beside them: the text stays as it is, `source_ids` and `target_ids` (int32) are added.
+    """Adds the columns `source_ids` and `target_ids` (int32): the piece ids, without bos and eos.
 
-    Ids are pieces only, without bos and eos.
+    The text columns stay as they are. The result is memory-mapped and cached.
 
     Args:
-        dataset: the columns "source" and "target", as `Corpus.split` gives them.
-        num_workers: processes at most; a small corpus is encoded by fewer. None = one for each core.
+        dataset: with the columns "source" and "target", as `Corpus.split` returns it.
+        num_workers: maximum number of processes; a small corpus uses fewer. None = one per core.
 
     Raises:
-        ValueError: num_workers is not positive.
+        UserError: num_workers is not positive.
     """
     if num_workers is None:
         num_workers = num_cores()
@@ -35,9 +36,9 @@ def encode_corpus(dataset: datasets.Dataset, tokenizer: Tokenizer, *, num_worker
         raise UserError(f"num_workers={num_workers} must be at least 1")
     ids = datasets.Sequence(datasets.Value("int32"))
     features = datasets.Features({**dataset.features, "source_ids": ids, "target_ids": ids})
-    workers = min(num_workers, 1 + len(dataset) // WORKER_ROWS)
-    # Named by content, so that equal text and an equal tokenizer find each other's work in any process.
-    name = f"{dataset._fingerprint} {tokenizer.fingerprint}"
+    workers = min(num_workers, 1 + len(dataset) // PAIRS_PER_WORKER)
+    # The cache key names the content, so any process with the same text and an equal tokenizer reuses the result.
+    key = f"{dataset_fingerprint(dataset)} {tokenizer.fingerprint}"
     with quiet():
         return dataset.map(
             _encode,
@@ -45,14 +46,14 @@ def encode_corpus(dataset: datasets.Dataset, tokenizer: Tokenizer, *, num_worker
             batched=True,
             features=features,
             num_proc=workers if workers > 1 else None,
-            new_fingerprint=hashlib.sha256(name.encode()).hexdigest()[:32],
+            new_fingerprint=hashlib.sha256(key.encode()).hexdigest()[:32],
         )
 
 
-class Pieces:
-    """One side of an encoded split: the ids of any rows, as views of the memory-mapped file.
+class IdColumn:
+    """The piece ids of one side of an encoded split, read as views of the memory-mapped file.
 
-    Through the library a row costs some twenty times as much, because it makes a Python list of every row's ids.
+    The library's own indexing takes about twenty times as long, because it makes a Python list of each row's ids.
 
     Args:
         dataset: with the columns of `encode_corpus`.
@@ -60,35 +61,31 @@ class Pieces:
     """
 
     def __init__(self, dataset: datasets.Dataset, column: str) -> None:
-        # The whole column, of which nothing is read yet.
+        # Arrow stores a column in chunks; each chunk has all ids end to end and the offsets of the rows in them.
+        # This only maps the file; the ids are read from the disk when they are used.
         chunks = dataset.select_columns([column]).with_format("arrow")[:].column(column).chunks
         self._values: list[NDArray[np.int32]] = [chunk.values.to_numpy() for chunk in chunks]
-        self._offsets: list[NDArray[np.int32]] = [chunk.offsets.to_numpy() for chunk in chunks]
-        self._ends = np.cumsum([len(chunk) for chunk in chunks], dtype=np.int64)
+        self._offsets: list[NDArray[np.int32]] = [chunk.offsets.to_numpy() for chunk in chunks]  # (chunk's rows + 1,)
+        self._ends = np.cumsum([len(chunk) for chunk in chunks], dtype=np.int64)  # (chunks,) the row after each chunk
 
-    def __getitem__(self, rows: NDArray[np.int64]) -> list[NDArray[np.int32]]:
-        """The ids of some rows, in their order."""
-        chunks = np.searchsorted(self._ends, rows, side="right")
-        places = (rows - self._ends[chunks]).tolist()  # from the chunk's end, so below zero
-        found = []
-        for chunk, place in zip(chunks.tolist(), places, strict=True):
-            offsets = self._offsets[chunk]  # one more than the chunk has rows
-            found.append(self._values[chunk][offsets[place - 1] : offsets[place]])
-        return found
+    def __getitem__(self, indices: NDArray[np.int64]) -> list[NDArray[np.int32]]:
+        """The ids of the rows at `indices` (N,), in the same order."""
+        chunks = np.searchsorted(self._ends, indices, side="right")  # (N,) which chunk holds each row
+        rows = indices - self._ends[chunks]  # (N,) counted from the end of the chunk, so negative
+        selected = []
+        for chunk, row in zip(chunks.tolist(), rows.tolist(), strict=True):
+            offsets = self._offsets[chunk]  # there is one more offset than rows, hence row - 1
+            selected.append(self._values[chunk][offsets[row - 1] : offsets[row]])
+        return selected
 
     def lengths(self) -> NDArray[np.int64]:
-        """How many ids each row has: (rows,)."""
-        differences = [np.diff(offsets) for offsets in self._offsets]
-        return np.concatenate([np.zeros(0, dtype=np.int64), *differences])
-
-
-def lengths(dataset: datasets.Dataset, column: str) -> NDArray[np.int64]:
-    """How many ids each row of `column` has: (rows,)."""
-    return Pieces(dataset, column).lengths()
+        """The number of ids of every row: (rows,)."""
+        lengths = [np.diff(offsets) for offsets in self._offsets]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *lengths])  # int64 also when there is no chunk
 
 
 def num_cores() -> int:
-    """The cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

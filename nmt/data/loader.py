@@ -1,9 +1,12 @@
-"""The training split as batches, made by a thread ahead of the need."""
+"""Loads a split as batches; a background thread prepares them in advance.
+
+indices of a batch (sampler) → this process's share → piece ids (memory-mapped) → resampled segmentation → padding
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -11,43 +14,44 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.data.batch import Batch, make_batch, without_tokens
+from nmt.data.batch import Batch, make_batch, mask_all_targets
 from nmt.data.cleaning import Cleaning
-from nmt.data.counter_rng import nth
-from nmt.data.encoding import Pieces
+from nmt.data.counter_rng import random_bits
+from nmt.data.encoding import IdColumn
 from nmt.data.sampler import TokenBudgetSampler
-from nmt.data.tokenizer import Tokenizer
-from nmt.data.tokenizer.subword_sampling import Ids
+from nmt.data.tokenizer import Ids, Tokenizer
 from nmt.errors import UserError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 Item = TypeVar("Item")
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
-AHEAD = 8
-"""Batches that are ready before they are asked for. One is made in a fraction of a step, so few bridge any delay."""
+PREFETCHED_BATCHES = 8
+"""Number of batches that are prepared in advance. Preparing one takes a fraction of a training step, so a few batches
+bridge any delay."""
 
 
 class BatchLoader:
-    """The sentence pairs of an encoded split that can be learned from, as batches.
+    """The batches of an encoded split, without the pairs that cleaning drops.
 
     Args:
-        dataset: with the columns of `encode_corpus`; it stays on the disk, rows are read as batches need them.
-        tokenizer: the one that encoded it.
-        cleaning: the rules by which pairs are left out; `report` says what they did.
-        max_length: the most pieces of a side, `eos` included; longer pairs are left out.
-        batch_tokens: the budget of a batch, see `TokenBudgetSampler`.
-        subword_alpha: 0 = always the best segmentation; above, another one is drawn for every sentence in every epoch
-            (Kudo, 2018, https://arxiv.org/abs/1804.10959, §3.2); for BPE the probability of leaving a merge out.
-        seed: of the shuffling and of the segmentations.
-        rank: which of `num_ranks` processes this is, from 0 on; each gets its share of every batch.
-        num_ranks: processes that learn together.
-        pinned: batches lie in memory from which a GPU takes a copy without anybody waiting; there must be a GPU.
+        dataset: with the columns of `encode_corpus`; it stays on disk, and each batch reads its own rows.
+        tokenizer: the tokenizer that encoded it.
+        cleaning: the rules that drop pairs; `report` counts what they dropped.
+        max_length: maximum number of pieces per side, including `eos`; longer pairs are dropped.
+        batch_tokens: the token budget of a batch, see `TokenBudgetSampler`.
+        subword_alpha: 0 = always the best segmentation. Above 0, the segmentation of every sentence is sampled again in
+            every epoch (Kudo, 2018, https://arxiv.org/abs/1804.10959, §3.2): for a unigram model, the smoothing of the
+            distribution; for BPE, the probability of skipping a merge.
+        seed: for shuffling and for sampling segmentations.
+        rank: the index of this process, from 0, among `num_ranks`; each process gets its share of every batch.
+        num_ranks: number of processes that train together.
+        pin_memory: put batches into page-locked memory, from which a GPU copies asynchronously; needs a GPU.
 
     Raises:
-        ValueError: an argument is out of its range, or no pair is left.
+        UserError: an argument is out of range, or no pair is left.
     """
 
     def __init__(
@@ -62,17 +66,17 @@ class BatchLoader:
         seed: int,
         rank: int,
         num_ranks: int,
-        pinned: bool,
+        pin_memory: bool,
     ) -> None:
         assert 0 <= rank < num_ranks
         if max_length < 2:
-            raise UserError(f"max_length={max_length} must be at least 2")
+            raise UserError(f"max_length={max_length} must be at least 2: one piece and the end of the sentence")
         tokenizer.check_alpha(subword_alpha)
         self.report = cleaning.examine(dataset, max_length=max_length)
-        self.kept = self.report.kept
-        self.sources, self.targets = Pieces(dataset, "source_ids"), Pieces(dataset, "target_ids")
+        self.kept = self.report.kept  # (pairs,) indices into the split
+        self.sources, self.targets = IdColumn(dataset, "source_ids"), IdColumn(dataset, "target_ids")
         self.sampler = TokenBudgetSampler(
-            self.sources.lengths()[self.kept] + 1,
+            self.sources.lengths()[self.kept] + 1,  # (pairs,), + 1 for eos
             self.targets.lengths()[self.kept] + 1,
             batch_tokens=batch_tokens,
             seed=seed,
@@ -83,64 +87,76 @@ class BatchLoader:
         self.seed = seed
         self.rank = rank
         self.num_ranks = num_ranks
-        self.pinned = pinned
+        self.pin_memory = pin_memory
 
     def __len__(self) -> int:
+        """The number of pairs that are left after cleaning."""
         return len(self.kept)
 
     def epoch(self, epoch: int, *, start: int) -> Iterator[Batch]:
-        """The batches of an epoch from number `start` on, or this process's share of each: the same whenever asked for.
+        """This process's share of the batches of an epoch, from batch number `start`; repeatable.
 
-        All processes together hold the sentences that one alone would have, segmented alike. Where a batch has fewer
-        sentences than there are processes, the others get a sentence of it without any token to learn.
+        Together, all processes get exactly the sentences, with the same segmentations, that a single process would get.
+        If a batch has fewer sentences than there are processes, the others get one of its sentences with every target
+        token masked.
         """
-        yield from made_ahead(partial(self.share, epoch=epoch), self.sampler.epoch(epoch)[start:], count=AHEAD)
-
-    def share(self, chosen: NDArray[np.int64], epoch: int) -> Batch:
-        """This process's share of a batch of the sampler's."""
-        rows = self.kept[chosen]
-        share = rows[self.rank :: self.num_ranks]
-        return self.batch(share, epoch) if len(share) else without_tokens(self.batch(rows[:1], epoch))
-
-    def batch(self, rows: NDArray[np.int64], epoch: int) -> Batch:
-        """The pairs of some rows of the split as they are segmented in an epoch."""
-        sources, targets = (
-            self.drawn(rows, epoch) if self.subword_alpha > 0 else (self.sources[rows], self.targets[rows])
+        yield from prefetch(
+            partial(self.load_share, epoch=epoch), self.sampler.epoch(epoch)[start:], count=PREFETCHED_BATCHES
         )
+
+    def load_share(self, sampled: NDArray[np.int64], epoch: int) -> Batch:
+        """Loads this process's share of a batch of the sampler, whose indices count the pairs left after cleaning."""
+        indices = self.kept[sampled]  # (sentences,) in the split
+        share = indices[self.rank :: self.num_ranks]
+        if len(share) == 0:
+            return mask_all_targets(self.load_batch(indices[:1], epoch))
+        return self.load_batch(share, epoch)
+
+    def load_batch(self, indices: NDArray[np.int64], epoch: int) -> Batch:
+        """Loads the pairs at `indices` of the split, segmented as in `epoch`."""
+        sources, targets = self.sources[indices], self.targets[indices]
+        if self.subword_alpha > 0:
+            sources, targets = self._resample(sources, targets, indices, epoch)
         return make_batch(
             sources,
             targets,
             pad_id=self.tokenizer.pad_id,
             bos_id=self.tokenizer.bos_id,
             eos_id=self.tokenizer.eos_id,
-            rows=rows.tolist(),
-            pinned=self.pinned,
+            indices=indices.tolist(),
+            pin_memory=self.pin_memory,
         )
 
-    def drawn(self, rows: NDArray[np.int64], epoch: int) -> tuple[list[Ids], list[Ids]]:
-        """The ids of both sides of some rows in a segmentation that is drawn for this epoch."""
-        seeds = nth(nth(np.uint64(self.seed), np.uint64(epoch)), rows.astype(np.uint64))
-        alpha, most = self.subword_alpha, self.max_length - 1  # a drawn segmentation may be longer than the best one
-        sources = self.tokenizer.redraw_source(self.sources[rows], alpha=alpha, seeds=nth(seeds, np.uint64(0)))
-        targets = self.tokenizer.redraw_target(self.targets[rows], alpha=alpha, seeds=nth(seeds, np.uint64(1)))
-        return [ids[:most] for ids in sources], [ids[:most] for ids in targets]
+    def _resample(
+        self, sources: list[Ids], targets: list[Ids], indices: NDArray[np.int64], epoch: int
+    ) -> tuple[list[Ids], list[Ids]]:
+        """Samples a segmentation of both sides, as a function of (seed, epoch, index, side) alone."""
+        epoch_seed = random_bits(np.uint64(self.seed), np.uint64(epoch))
+        pair_seeds = random_bits(epoch_seed, indices.astype(np.uint64))  # (sentences,)
+        source_seeds, target_seeds = (random_bits(pair_seeds, np.uint64(side)) for side in (0, 1))
+        sources = self.tokenizer.resample_source(sources, alpha=self.subword_alpha, seeds=source_seeds)
+        targets = self.tokenizer.resample_target(targets, alpha=self.subword_alpha, seeds=target_seeds)
+        # A sampled segmentation may be longer than the best one, which cleaning measured.
+        max_pieces = self.max_length - 1  # without eos
+        return [ids[:max_pieces] for ids in sources], [ids[:max_pieces] for ids in targets]
 
 
-def made_ahead(make: Callable[[Item], Made], items: Iterable[Item], *, count: int) -> Iterator[Made]:
-    """make(item) for each item in turn, by a thread that is up to `count` items ahead of who asks.
+def prefetch(function: Callable[[Item], Result], items: Iterable[Item], *, count: int) -> Generator[Result, None, None]:
+    """Yields function(item) for each item in order, computed by a thread up to `count` items in advance.
 
-    What `make` raises is raised here, at its item's turn. The thread ends with the iterator, however that ends.
+    An exception of `function` is raised when the result of its item is due. The thread ends with the generator,
+    whether that is exhausted, closed or garbage-collected.
     """
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
-    waiting: deque[Future[Made]] = deque()
+    pending: deque[Future[Result]] = deque()
     try:
         for item in items:
-            waiting.append(pool.submit(make, item))
-            if len(waiting) > count:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(function, item))
+            if len(pending) > count:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
-        for future in waiting:
+        for future in pending:
             future.cancel()
         pool.shutdown()

@@ -1,4 +1,4 @@
-"""What a split is like: how long its lines are, how many pieces are unknown, and what it shares with another split."""
+"""Statistics of a split: line lengths, unknown pieces, and overlap with another split."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.data.encoding import lengths
+from nmt.data.encoding import IdColumn
 
-ROWS = 10_000
-"""Rows that are looked at together."""
+READ_ROWS = 10_000
+"""Number of rows that are held as Python strings at a time."""
 
 
 @dataclass(frozen=True)
 class SideStatistics:
-    """One side of an encoded split.
+    """Statistics of one side of an encoded split.
 
     Attributes:
-        lines: all of them.
-        words, characters: in all lines; words are what white space separates.
-        pieces: in all lines, without `eos`.
-        unknown: of these, `unk`.
-        mean, median, percentile_95, percentile_99, longest: of the pieces of a line.
+        lines: number of lines.
+        words, characters: totals over all lines; words are separated by white space.
+        pieces: total over all lines, without `eos`.
+        unknown: number of pieces that are `unk`.
+        mean, median, percentile_95, percentile_99, longest: of the number of pieces per line.
     """
 
     lines: int
@@ -39,47 +39,52 @@ class SideStatistics:
 
     @classmethod
     def of(cls, dataset: datasets.Dataset, side: str, *, unk_id: int) -> SideStatistics:
-        """Counts one side, "source" or "target", of a split that `encode_corpus` gave; it has at least one row."""
+        """Computes the statistics of one side, "source" or "target", of a non-empty split from `encode_corpus`."""
         words = characters = unknown = 0
         columns = dataset.select_columns([side, f"{side}_ids"])
-        for rows in columns.with_format("arrow").iter(ROWS):
-            texts = rows[side].to_pylist()
+        for table in columns.with_format("arrow").iter(READ_ROWS):
+            texts = table[side].to_pylist()
             characters += sum(map(len, texts))
             words += sum(len(text.split()) for text in texts)
-            unknown += int(np.count_nonzero(rows[f"{side}_ids"].combine_chunks().flatten().to_numpy() == unk_id))
-        pieces: NDArray[np.int64] = lengths(dataset, f"{side}_ids")
+            ids = table[f"{side}_ids"].combine_chunks().flatten().to_numpy()  # (pieces of these rows,)
+            unknown += int(np.count_nonzero(ids == unk_id))
+        lengths = IdColumn(dataset, f"{side}_ids").lengths()  # (lines,)
         return cls(
             lines=len(dataset),
             words=words,
             characters=characters,
-            pieces=int(pieces.sum()),
+            pieces=int(lengths.sum()),
             unknown=unknown,
-            mean=float(pieces.mean()),
-            median=_percentile(pieces, 50),
-            percentile_95=_percentile(pieces, 95),
-            percentile_99=_percentile(pieces, 99),
-            longest=int(pieces.max()),
+            mean=float(lengths.mean()),
+            median=_percentile(lengths, 50),
+            percentile_95=_percentile(lengths, 95),
+            percentile_99=_percentile(lengths, 99),
+            longest=int(lengths.max()),
         )
 
 
-def leaked(train: datasets.Dataset, other: datasets.Dataset) -> tuple[int, int]:
-    """How many pairs of `other` are in `train` as well, and of how many at least the source line is.
+def count_leaks(train: datasets.Dataset, other: datasets.Dataset) -> tuple[int, int]:
+    """Counts the rows of `other` whose pair occurs in `train` too, and those of which at least the source line does.
 
-    Only the smaller split is held in memory.
+    Only `other`, which should be the smaller split, is held in memory.
     """
-    pairs = list(zip(other["source"][:], other["target"][:], strict=True))
-    wanted_pairs, wanted_sources = set(pairs), {source for source, _ in pairs}
-    found_pairs, found_sources = set(), set()
-    for rows in train.select_columns(["source", "target"]).with_format("arrow").iter(ROWS):
-        sources = rows["source"].to_pylist()
-        if wanted_sources.isdisjoint(sources):
-            continue
-        both = zip(sources, rows["target"].to_pylist(), strict=True)
-        found_pairs |= wanted_pairs.intersection(both)
-        found_sources |= wanted_sources.intersection(sources)
-    return sum(pair in found_pairs for pair in pairs), sum(source in found_sources for source, _ in pairs)
+    other_pairs = list(zip(other["source"][:], other["target"][:], strict=True))
+    other_sources = {source for source, _ in other_pairs}
+    unique_pairs = set(other_pairs)
+    leaked_pairs: set[tuple[str, str]] = set()
+    leaked_sources: set[str] = set()
+    for table in train.select_columns(["source", "target"]).with_format("arrow").iter(READ_ROWS):
+        sources = table["source"].to_pylist()
+        if other_sources.isdisjoint(sources):
+            continue  # most tables: converting their targets would take as long again
+        pairs = zip(sources, table["target"].to_pylist(), strict=True)
+        leaked_pairs |= unique_pairs.intersection(pairs)
+        leaked_sources |= other_sources.intersection(sources)
+    num_leaked_pairs = sum(pair in leaked_pairs for pair in other_pairs)
+    num_leaked_sources = sum(source in leaked_sources for source, _ in other_pairs)
+    return num_leaked_pairs, num_leaked_sources
 
 
-def _percentile(values: NDArray[np.int64], share: int) -> int:
-    """A value that so many per cent of all do not exceed: one that occurs, not a mean of two."""
-    return int(np.percentile(values, share, method="inverted_cdf"))
+def _percentile(values: NDArray[np.int64], percent: int) -> int:
+    """The percentile as a value that occurs, not as a mean of two."""
+    return int(np.percentile(values, percent, method="inverted_cdf"))

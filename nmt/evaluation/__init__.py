@@ -1,0 +1,1 @@
+"""Scores of translations: metrics, their significance, and the evaluation of a trained system on a split."""

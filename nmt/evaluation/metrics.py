@@ -1,8 +1,8 @@
 """BLEU, chrF and TER of whole corpora, by sacreBLEU, each with the signature that makes the number repeatable.
 
-Always the raw reference text against detokenised output: how the words are cut is the metric's affair, never the
-system's, or two systems with different tokenizers could not be compared (Post 2018, "A Call for Clarity in Reporting
-BLEU Scores").
+The raw reference text is always compared with detokenised output. The metric splits both into words, never the system:
+otherwise two systems with different tokenizers could not be compared (Post 2018, "A Call for Clarity in Reporting BLEU
+Scores").
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
 from nmt.errors import UserError
+from nmt.run.format import Count, Number
 
 LENGTH_BOUNDS = (10, 15, 20, 30)
-"""The longest source sentence, in words, of each bucket of `bleu_by_length` but the last, which is open.
+"""Length of the longest source sentence, in words, of each bucket of `bleu_by_length`; a last bucket has no limit.
 
 Multi30k's captions have a median of 12 words: the first two buckets hold most of them, and the later ones are where a
 system without attention is expected to fall behind."""
@@ -26,31 +27,31 @@ system without attention is expected to fall behind."""
 
 @dataclass(frozen=True)
 class Metric:
-    """A corpus-level score with what it takes to compute it again."""
+    """A corpus-level score, with the signature that it takes to compute it again."""
 
     name: str
-    score: float
-    """In points: 0 to 100, higher is better; TER is errors per 100 reference words, lower is better."""
+    score: Number
+    """In points: 0 to 100, higher is better. TER counts edits per 100 reference words; lower is better."""
     signature: str
     """sacreBLEU's: number of references, case, tokenizer, smoothing, version."""
 
 
-LengthBucket = TypedDict("LengthBucket", {"from": int, "to": int | None, "sentences": int, "bleu": float})
+LengthBucket = TypedDict("LengthBucket", {"from": Count, "to": Count | None, "sentences": Count, "bleu": Number})
 """The BLEU of the sentences whose source has `from` to `to` words; `to` is None in the last, open bucket."""
 
 
 def score(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, Metric]:
-    """Every metric of the project, of detokenised `hypotheses` against the raw `references`, line by line.
+    """Computes every metric of the project for detokenised `hypotheses` and raw `references`, line by line.
 
     - bleu: cased BLEU with the 13a tokenizer, sacreBLEU's default (Papineni et al. 2002).
     - chrf: chrF2, over character n-grams up to 6 (Popović 2015); kind to German endings and compounds.
     - ter: translation edit rate (Snover et al. 2006), case-insensitive as sacreBLEU defines it.
     - bleu_lowercase_tokenized: see `_lowercase_tokenized_bleu`.
 
-    A thousand sentences take about half a second, most of it TER's and the more the worse the system is.
+    A thousand sentences take about half a second. TER takes most of it, and more for a worse system.
 
     Raises:
-        ValueError: there are no lines, or not as many hypotheses as references.
+        UserError: there are no lines, or the two numbers of lines differ.
     """
     _check_lines(hypotheses, references)
     names = {
@@ -70,23 +71,24 @@ def score(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, Met
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """Cased BLEU alone, the same figure as `score(...)["bleu"].score`; for validation, in about 0.1 s per 1,000 lines.
+    """Cased BLEU alone, equal to `score(...)["bleu"].score`; for validation: 1,000 lines take about 0.1 s.
 
     Raises:
-        ValueError: there are no lines, or not as many hypotheses as references.
+        UserError: there are no lines, or the two numbers of lines differ.
     """
     _check_lines(hypotheses, references)
     return float(BLEU().corpus_score(hypotheses, [references]).score)
 
 
 def bleu_by_length(sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]) -> list[LengthBucket]:
-    """Cased BLEU of the sentences of similar length, shortest first; a bucket without sentences is left out.
+    """Cased BLEU of sentences of similar length, shortest first; a bucket without sentences is left out.
 
     Length is the number of whitespace-separated words of the raw source, so that the buckets are the same for every
-    system; an empty line counts with the shortest. BLEU of a few dozen sentences is noisy: mind `sentences`.
+    system; an empty line counts with the shortest. BLEU of a few dozen sentences is noisy, so look at
+    `sentences` too.
 
     Raises:
-        ValueError: there are no lines, or the three have not the same number of lines.
+        UserError: there are no lines, or the three numbers of lines differ.
     """
     _check_lines(hypotheses, references)
     if len(sources) != len(references):
@@ -105,13 +107,13 @@ def bleu_by_length(sources: Sequence[str], hypotheses: Sequence[str], references
 
 
 def _lowercase_tokenized_bleu() -> BLEU:
-    """The field's older figure for Multi30k, as near as sacreBLEU alone comes to it.
+    """The older figure of papers on Multi30k, as closely as sacreBLEU alone can compute it.
 
     Papers on Multi30k lower-cased the text, tokenised it with Moses (`tokenizer.perl` without `-a`, as in the
-    corpus's own scripts/task1-tokenize.sh) and scored it with multi-bleu.perl. Here: the same raw text as everywhere,
-    lower-cased, with the 13a tokenizer, which like Moses without `-a` keeps hyphenated words whole (`intl` splits
+    corpus's own scripts/task1-tokenize.sh) and scored it with multi-bleu.perl. Here sacreBLEU scores the raw text,
+    lower-cased, with its 13a tokenizer, which like Moses without `-a` keeps hyphenated words whole (`intl` splits
     them). On Multi30k's German references against damaged copies of themselves this came within 0.1 BLEU of Moses,
-    where `intl` lay 0.5 to 0.9 above; on French it lay 1 below, since 13a leaves "l'homme" whole and Moses does not.
+    while `intl` was 0.5 to 0.9 above. On French it was 1 below, since 13a leaves "l'homme" whole and Moses does not.
     """
     return BLEU(lowercase=True, tokenize="13a")
 

@@ -1,9 +1,9 @@
-"""Is system B better than system A, or lucky with these sentences? Paired bootstrap resampling of BLEU.
+"""Is system B better than system A, or was it lucky with these sentences? Paired bootstrap resampling of BLEU.
 
 Koehn (2004), "Statistical Significance Tests for Machine Translation Evaluation": draw as many sentences from the test
 set as it has, with replacement, again and again, and score every system on each draw. The spread of a system's scores
-is its confidence interval. The draws are the same for every system (hence "paired"), so that what is easy or hard about
-a draw cancels out of the difference of two systems.
+is its confidence interval. The draws are the same for every system (hence "paired"): whether a draw is easy or hard
+cancels out in the difference of two systems.
 
 The intervals equal those of `sacrebleu --paired-bs` (same statistics, same draws for the same seed). The p-value is our
 own. sacreBLEU 2.6 counts only the draws strictly beyond the observed difference, and so finds a system significantly
@@ -23,10 +23,13 @@ from sacrebleu.metrics.bleu import BLEU
 from nmt.errors import UserError
 
 NUM_RESAMPLES = 1000
-SEED = 12345
-"""sacreBLEU's own default."""
+"""Number of resampled test sets."""
 
-_TRIMMED = 0.025  # of the sorted scores at either end: what lies between is the 95 % interval
+SEED = 12345
+"""Seed of the draws: sacreBLEU's own default."""
+
+TAIL_SHARE = 0.025
+"""Share of the sorted scores that is cut off at either end; the rest is the 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class Significance:
     difference_interval: tuple[float, float]
     """The 95 % confidence interval of the difference."""
     p_value: float | None
-    """How likely a difference at least this large, either way, is if the systems were equally good; None for the
-    baseline itself. At least 1 / (NUM_RESAMPLES + 1)."""
+    """Probability of a difference at least this large, in either direction, if both systems were equally good; at least
+    1 / (NUM_RESAMPLES + 1). None for the baseline itself."""
 
 
 def paired_bootstrap(
@@ -56,7 +59,7 @@ def paired_bootstrap(
     Deterministic: the resampled test sets depend on the number of lines alone.
 
     Raises:
-        ValueError: `baseline` is none of the systems, or a system has not one line for each reference.
+        UserError: `baseline` is none of the systems, or a system does not have one line for each reference.
     """
     if baseline not in systems:
         raise UserError(f"the baseline {baseline!r} is none of the systems: {', '.join(systems)}")
@@ -66,16 +69,18 @@ def paired_bootstrap(
                 f"{name} has {len(hypotheses):,} hypotheses for {len(references):,} references: "
                 "evaluate it again on the whole split"
             )
-    statistics = {name: _statistics(hypotheses, references) for name, hypotheses in systems.items()}
-    bleu = {name: _bleu(rows.sum(axis=0)) for name, rows in statistics.items()}
-    resampled = _resampled(statistics, len(references))
+    statistics = {name: _sentence_statistics(hypotheses, references) for name, hypotheses in systems.items()}
+    bleu = {name: _bleu_of_sums(rows.sum(axis=0)) for name, rows in statistics.items()}
+    resampled = _resampled_bleu(statistics, len(references))
     return {
-        name: _compare(bleu[name], resampled[name], bleu[baseline], resampled[baseline], is_baseline=name == baseline)
+        name: _compare_with_baseline(
+            bleu[name], resampled[name], bleu[baseline], resampled[baseline], is_baseline=name == baseline
+        )
         for name in systems
     }
 
 
-def _compare(
+def _compare_with_baseline(
     bleu: float,
     resampled: npt.NDArray[np.float64],
     baseline_bleu: float,
@@ -86,9 +91,9 @@ def _compare(
     low, high = _interval(resampled)
     differences = resampled - baseline_resampled
     difference = bleu - baseline_bleu
-    # Under the null hypothesis the differences spread as they do here, but about zero (Efron & Tibshirani 1993,
-    # ch. 16): how often does one, so shifted, lie at least as far out as the observed one? The test set itself is one
-    # more draw. The hair's breadth keeps exact ties, such as two equal systems, from falling to rounding.
+    # Under the null hypothesis the differences vary as they do here, but around zero (Efron & Tibshirani 1993, ch. 16).
+    # So shift them to zero, and count how often one lies at least as far out as the observed difference. The test set
+    # itself counts as one more draw. The tolerance keeps exact ties, such as two equal systems, safe from rounding.
     beyond = np.abs(differences - difference) >= abs(difference) - 1e-9
     p_value = (int(beyond.sum()) + 1) / (len(differences) + 1)
     return Significance(
@@ -104,34 +109,34 @@ def _compare(
 def _interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     """The interval that holds the middle 95 % of `values`."""
     ordered = np.sort(values)
-    trimmed = int(len(ordered) * _TRIMMED)
+    trimmed = int(len(ordered) * TAIL_SHARE)
     return float(ordered[trimmed]), float(ordered[len(ordered) - 1 - trimmed])
 
 
-def _statistics(hypotheses: Sequence[str], references: Sequence[str]) -> npt.NDArray[np.int64]:
+def _sentence_statistics(hypotheses: Sequence[str], references: Sequence[str]) -> npt.NDArray[np.int64]:
     """(N, 10): each sentence's matching n-grams (4) and n-grams (4), its length, and its reference's, in words.
 
-    BLEU of any selection of sentences follows from the sums of its rows: nothing is counted twice.
+    BLEU of any selection of sentences follows from the sums of its rows, so n-grams are counted only once.
     """
-    metric = BLEU(effective_order=True)  # which only says that single sentences are meant; the counts are the same
+    metric = BLEU(effective_order=True)  # avoids a warning about single sentences; the counts are the same
     scores = (metric.sentence_score(hypothesis, [ref]) for hypothesis, ref in zip(hypotheses, references, strict=True))
     return np.array([[*s.counts, *s.totals, s.sys_len, s.ref_len] for s in scores], dtype=np.int64)
 
 
-def _resampled(
+def _resampled_bleu(
     statistics: Mapping[str, npt.NDArray[np.int64]], num_sentences: int
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Each system's BLEU on NUM_RESAMPLES draws of `num_sentences` sentences, the same draws for all of them."""
     random = np.random.default_rng(SEED)
-    scores = {name: np.empty(NUM_RESAMPLES) for name in statistics}
+    scores = {name: np.empty(NUM_RESAMPLES) for name in statistics}  # each (NUM_RESAMPLES,)
     for i in range(NUM_RESAMPLES):
-        drawn = random.choice(num_sentences, size=num_sentences, replace=True)
+        drawn = random.choice(num_sentences, size=num_sentences, replace=True)  # (N,) row indices
         for name, rows in statistics.items():
-            scores[name][i] = _bleu(rows[drawn].sum(axis=0))
+            scores[name][i] = _bleu_of_sums(rows[drawn].sum(axis=0))
     return scores
 
 
-def _bleu(sums: npt.NDArray[np.int64]) -> float:
+def _bleu_of_sums(sums: npt.NDArray[np.int64]) -> float:
     """Corpus BLEU, smoothed as `metrics.bleu` is, from the summed statistics (10,)."""
     counts = sums.tolist()
     return float(

@@ -1,0 +1,1 @@
+"""Reports: the comparison of several runs, learning curves, and pictures of the attention."""

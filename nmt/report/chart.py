@@ -6,8 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 420, 270  # CSS pixels at the natural size; the page scales it
-LEFT, RIGHT, TOP, BOTTOM = 50, 24, 30, 44  # room for the title and the axes
+WIDTH, HEIGHT = 420, 270
+"""Size of a chart in CSS pixels; the page scales it."""
+
+LEFT, RIGHT, TOP, BOTTOM = 50, 24, 30, 44
+"""Margins for the title and the axes, in CSS pixels."""
+
+MAX_DOTS = 30
+"""Maximum number of points of a line that are also drawn as dots."""
+
+CATEGORY_PADDING = 0.35
+"""Distance of the first and the last category from the edge of the chart; two categories are 1 apart."""
 
 Point = tuple[float, float]
 Tick = tuple[float, str]
@@ -18,16 +27,16 @@ class Line:
     """One system's line, in pixels."""
 
     system: int
-    """The system's place in the report, which chooses colour and dash in every chart."""
+    """Index of the system in the report; it selects the colour and the dashes in every chart."""
     name: str
     points: list[tuple[float, float, str]]
-    """x, y and what to say about the point."""
+    """x, y and the text that is shown on hover."""
     with_dots: bool
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A line chart laid out in pixels; y grows downward."""
+    """A line chart laid out in pixels; y increases downwards."""
 
     title: str
     x_label: str
@@ -51,12 +60,15 @@ def line_chart(
     from_zero: bool,
     x_names: Sequence[str] = (),
 ) -> Chart:
-    """Lays out a chart with a line for each of `names`; a line without points is left out.
+    """Lays out a chart with a line for each system; a line without points is left out.
 
     Args:
-        lines: each system's (x, y) by ascending x; at least one point in all.
-        from_zero: whether the y axis starts at zero or at the lowest y.
-        x_names: for an axis of categories, their names; x is then 0, 1, 2, …
+        title: above the chart.
+        x_label: below the x axis.
+        names: of the systems.
+        lines: (x, y) of each system, by ascending x; at least one point in total.
+        from_zero: start the y axis at zero; otherwise it starts at the lowest y.
+        x_names: names of the categories if the x axis has categories; x is then 0, 1, 2, …
     """
     assert len(names) == len(lines)
     xs = [x for line in lines for x, _ in line]
@@ -64,7 +76,7 @@ def line_chart(
     assert xs, f"{title}: there is no point to draw"
     x_values = [float(i) for i in range(len(x_names))] if x_names else ticks(min(0, *xs), max(xs))
     y_values = ticks(min(0, *ys) if from_zero else min(ys), max(ys))
-    padding = 0.35 if x_names else 0.0  # categories do not begin at the edge
+    padding = CATEGORY_PADDING if x_names else 0.0
     x_low, x_high = min([*x_values, *xs]) - padding, max([*x_values, *xs]) + padding
     y_low, y_high = y_values[0], y_values[-1]
 
@@ -74,26 +86,26 @@ def line_chart(
     def y_pixel(y: float) -> float:
         return round(HEIGHT - BOTTOM - (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM), 1)
 
-    def drawn(system: int, line: Sequence[Point]) -> Line:
+    def layout_line(system: int, line: Sequence[Point]) -> Line:
         points = [
             (x_pixel(x), y_pixel(y), f"{names[system]}: {y:.4g} at {x_names[int(x)] if x_names else f'{x:,.4g}'}")
             for x, y in line
         ]
-        return Line(system=system, name=names[system], points=points, with_dots=len(points) <= 30)
+        return Line(system=system, name=names[system], points=points, with_dots=len(points) <= MAX_DOTS)
 
     return Chart(
         title=title,
         x_label=x_label,
         x_ticks=[(x_pixel(x), x_names[int(x)] if x_names else f"{x:,g}") for x in x_values],
         y_ticks=[(y_pixel(y), f"{y:,g}") for y in y_values],
-        lines=[drawn(system, line) for system, line in enumerate(lines) if line],
+        lines=[layout_line(system, line) for system, line in enumerate(lines) if line],
     )
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Three to eight round numbers (steps of 1, 2 or 5 times a power of ten) that enclose `low` to `high`."""
+    """Two to eight round numbers (steps of 1, 2 or 5 times a power of ten) that enclose `low` to `high`."""
     span = high - low or abs(high) or 1.0
-    rough = span / 5
+    rough = span / 5  # aim at about five steps, then round up to a round step
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
@@ -102,8 +114,8 @@ def ticks(low: float, high: float) -> list[float]:
     return [round(i * step, 10) for i in range(first, last + 1)]
 
 
-def thinned(points: Sequence[Point], *, most: int) -> list[Point]:
-    """At most `most` points that follow the same course: each the mean of a stretch of equally many neighbours."""
-    size = math.ceil(len(points) / most) if points else 1
-    stretches = [points[i : i + size] for i in range(0, len(points), size)]
-    return [(sum(x for x, _ in s) / len(s), sum(y for _, y in s) / len(s)) for s in stretches]
+def thin_out(points: Sequence[Point], *, max_points: int) -> list[Point]:
+    """At most `max_points` points along the same course: each is the mean of equally many neighbours."""
+    size = math.ceil(len(points) / max_points) if points else 1
+    groups = [points[i : i + size] for i in range(0, len(points), size)]
+    return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]

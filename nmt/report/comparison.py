@@ -1,233 +1,257 @@
-"""Several runs side by side, as a page to read (report.html), to paste (report.md) and to compute with (report.json).
+"""Compares several runs: a page to read (report.html), text to paste (report.md), data to compute with (report.json).
 
-Everything is read from the run folders: no model is loaded and nothing is translated again.
+Everything is read from the run folders: no model is loaded, and nothing is translated again.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from nmt.errors import UserError
-from nmt.evaluation.significance import NUM_RESAMPLES, SEED, paired_bootstrap
-from nmt.files import make_folder, write_json, write_text
-from nmt.report.alignment import HeatMap, heat_map
+from nmt.evaluation.record import SentenceSample
+from nmt.evaluation.significance import NUM_RESAMPLES, SEED, Significance, paired_bootstrap
+from nmt.files import make_folder, reading, write_json, write_text
 from nmt.report.chart import Chart, line_chart
 from nmt.report.curves import learning_curves
-from nmt.report.page import points, probability, render, search, signed, words
+from nmt.report.formatting import (
+    format_call,
+    format_difference,
+    format_length_range,
+    format_p_value,
+    format_score,
+)
+from nmt.report.heat_map import HeatMap, layout_heat_map
+from nmt.report.record import (
+    Bootstrap,
+    ComparedSentence,
+    Comparison,
+    Decoding,
+    System,
+    SystemTranslation,
+    Training,
+)
+from nmt.report.rendering import render
 from nmt.report.runs import METRIC_KEYS, EvaluatedRun, read_runs
-from nmt.report.tables import MEANINGS, Report, cost_table, length_table, quality_table, significance_table
-from nmt.run.registry import FORMAT
+from nmt.report.tables import GLOSSARY, cost_table, length_table, quality_table, significance_table
+
+MAX_BLEU_DEVIATION = 0.05
+"""How far the BLEU that an evaluation states may be from the BLEU of its hypotheses, in points."""
 
 
-def compare(runs: Sequence[Path], *, split: str, out: Path, baseline: str | None = None) -> Report:
+def compare(folders: Sequence[Path], *, split: str, out: Path) -> Comparison:
     """Compares evaluated runs and writes report.html, report.md and report.json into the folder `out`.
 
     Args:
-        runs: run folders, each with an evaluation of `split`; the order of the report.
+        folders: run folders, each with an evaluation of `split`, in the order of the report. The first one is the
+            baseline that the others are tested against.
         split: the split to compare on.
-        out: a folder, made if need be; an older report in it is replaced.
-        baseline: the run that the others are tested against, by its folder or its name in the report;
-            the first where None.
+        out: a folder, created if necessary; an older report in it is replaced.
 
     Returns:
-        the value of report.json: see `build_report`.
+        The content of report.json.
 
     Raises:
-        ValueError: a run is missing, incomplete, listed twice, not evaluated on `split` or evaluated on other
-            references than the first; `baseline` is none of the runs; `out` is a file.
+        UserError: a run is missing, incomplete, listed twice, not evaluated on `split` or evaluated on other references
+            than the first; or `out` is a file.
     """
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file: out= names the folder for the report")
-    evaluated = read_runs(runs, split=split)
-    report = build_report(evaluated, split=split, baseline=_baseline(evaluated, baseline))
+    with reading(f"out={out}"):
+        if out.exists() and not out.is_dir():
+            raise UserError(f"{out} is a file: out= names the folder for the report")
+    runs = read_runs(folders, split=split)
+    comparison = compare_runs(runs, split=split)
     contents: dict[str, Any] = {
-        "report": report,
-        "summary": summary(report),
-        "quality": quality_table(report),
-        "significance": significance_table(report),
-        "lengths": length_table(report),
-        "cost": cost_table(report),
-        "meanings": MEANINGS,
-        "signatures": _signatures(report),
+        "comparison": comparison,
+        "summary": summary(comparison),
+        "quality": quality_table(comparison),
+        "significance": significance_table(comparison),
+        "lengths": length_table(comparison),
+        "cost": cost_table(comparison),
+        "glossary": GLOSSARY,
+        "signatures": _signatures(comparison),
     }
     page = render(
         "comparison.html.j2",
         **contents,
-        length_chart=_length_chart(report),
-        curves=learning_curves({run.name: run.history for run in evaluated}),
-        matrices=_matrices(evaluated, report),
+        length_chart=_length_chart(comparison),
+        curves=learning_curves({run.name: run.history for run in runs}),
+        heat_maps=_heat_maps(runs, split),
     )
     make_folder(out)
     write_text(out / "report.html", page)
     write_text(out / "report.md", render("comparison.md.j2", **contents))
-    write_json(out / "report.json", report)
-    return report
+    write_json(out / "report.json", msgspec.to_builtins(comparison))
+    return comparison
 
 
-def build_report(runs: Sequence[EvaluatedRun], *, split: str, baseline: str) -> Report:
-    """Every figure of the comparison as plain JSON values; the attention weights stay in the run folders.
+def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
+    """Every figure of the comparison; the attention weights stay in the run folders.
 
     Raises:
-        ValueError: the BLEU that a run's evaluation states is not the BLEU of the hypotheses beside it.
+        UserError: the BLEU that an evaluation states is not the BLEU of the hypotheses beside it.
     """
-    tested = paired_bootstrap({run.name: run.hypotheses for run in runs}, runs[0].references, baseline=baseline)
-    systems = []
+    baseline, first = runs[0].name, runs[0].evaluation
+    significance = paired_bootstrap({run.name: run.hypotheses for run in runs}, runs[0].references, baseline=baseline)
     for run in runs:
-        stated, found = run.evaluation["metrics"]["bleu"]["score"], tested[run.name].bleu
-        if abs(stated - found) > 0.05:
+        stated, computed = run.evaluation.metrics.bleu.score, significance[run.name].bleu
+        if abs(stated - computed) > MAX_BLEU_DEVIATION:
             raise UserError(
                 f"{run.folder}: evaluation/{split}.json says BLEU {stated:.2f}, but {split}.hyp.txt scores "
-                f"{found:.2f}: call `nmt evaluate run={run.folder} split={split}` again"
+                f"{computed:.2f}: call `nmt evaluate run={run.folder} split={split}` again"
             )
-        systems.append({**_system(run), "significance": dataclasses.asdict(tested[run.name])})
-    first = runs[0].evaluation
-    return {
-        "format": FORMAT,
-        "split": split,
-        "source": first["source"],
-        "target": first["target"],
-        "sentences": first["sentences"],
-        "baseline": baseline,
-        "bootstrap": {"resamples": NUM_RESAMPLES, "seed": SEED},
-        "systems": systems,
-        "notes": _notes(systems),
-        "samples": _samples(runs),
-    }
+    systems = [_system(run, significance[run.name]) for run in runs]
+    return Comparison(
+        split=split,
+        source=first.source,
+        target=first.target,
+        sentences=first.sentences,
+        baseline=baseline,
+        bootstrap=Bootstrap(resamples=NUM_RESAMPLES, seed=SEED),
+        systems=systems,
+        notes=_notes(systems),
+        samples=_compared_sentences(runs),
+    )
 
 
-def summary(report: Report) -> str:
-    """The outcome in a sentence."""
-    best = max(report["systems"], key=lambda system: float(system["metrics"]["bleu"]["score"]))
-    bleu = f"{best['name']} has the highest BLEU, {points(best['metrics']['bleu']['score'])}"
-    if len(report["systems"]) == 1:
-        return f"{best['name']} reaches BLEU {points(best['metrics']['bleu']['score'])}."
-    if best["name"] == report["baseline"]:
-        return f"{bleu}: no system is above the baseline."
-    figures = best["significance"]
-    p_value = probability(figures["p_value"])
+def summary(comparison: Comparison) -> str:
+    """The result in one sentence."""
+    best = max(comparison.systems, key=lambda system: system.metrics.bleu.score)
+    bleu = format_score(best.metrics.bleu.score)
+    if len(comparison.systems) == 1:
+        return f"{best.name} reaches BLEU {bleu}."
+    if best.name == comparison.baseline:
+        return f"{best.name} has the highest BLEU, {bleu}: no system is above the baseline."
+    difference = format_difference(best.significance.difference)
+    p_value = format_p_value(best.significance.p_value)
     chance = f"p\N{NO-BREAK SPACE}{p_value}" if p_value.startswith("<") else f"p = {p_value}"
-    return f"{bleu}: {signed(figures['difference'])} against the baseline {report['baseline']} ({chance})."
+    return (
+        f"{best.name} has the highest BLEU, {bleu}: {difference} against the baseline {comparison.baseline} ({chance})."
+    )
 
 
-def _baseline(runs: Sequence[EvaluatedRun], wanted: str | None) -> str:
-    """The name of the run that is meant."""
-    if wanted is None:
-        return runs[0].name
-    for run in runs:
-        if wanted == run.name or Path(wanted).resolve() == run.folder.resolve():
-            return run.name
-    raise UserError(f"baseline={wanted} is none of the compared runs: choose {', '.join(run.name for run in runs)}")
+def _system(run: EvaluatedRun, significance: Significance) -> System:
+    evaluation, history = run.evaluation, run.history
+    best = history.best_validation
+    return System(
+        name=run.name,
+        run=str(run.folder),
+        class_name=run.model.class_name,
+        arguments=run.model.arguments,
+        parameters=run.model.parameters,
+        step=evaluation.step,
+        metrics=evaluation.metrics,
+        bleu_by_length=evaluation.bleu_by_length,
+        training=Training(
+            steps=history.steps,
+            seconds=history.seconds,
+            tokens_per_second=history.tokens_per_second,
+            best_validation_bleu=best.bleu if best else None,
+            best_validation_step=best.step if best else None,
+        ),
+        decoding=Decoding(
+            search=evaluation.search,
+            seconds=evaluation.seconds,
+            sentences_per_second=evaluation.sentences_per_second,
+            device=evaluation.device,
+            threads=evaluation.threads,
+        ),
+        significance=significance,
+    )
 
 
-def _system(run: EvaluatedRun) -> dict[str, Any]:
-    best = run.history.best_validation
-    decoding = ("search", "seconds", "sentences_per_second", "device", "threads")
-    return {
-        "name": run.name,
-        "run": str(run.folder),
-        "class": run.model["class"],
-        "arguments": run.model["arguments"],
-        "parameters": run.model["parameters"],
-        "step": run.evaluation["step"],
-        "metrics": run.evaluation["metrics"],
-        "bleu_by_length": run.evaluation["bleu_by_length"],
-        "training": {
-            "steps": run.history.steps,
-            "seconds": run.history.seconds,
-            "tokens_per_second": run.history.tokens_per_second,
-            "best_validation_bleu": best["bleu"] if best else None,
-            "best_validation_step": best["step"] if best else None,
-        },
-        "decoding": {key: run.evaluation[key] for key in decoding},
-    }
+def _notes(systems: Sequence[System]) -> list[str]:
+    """Differences between the systems that make their figures less comparable than they look."""
 
-
-def _notes(systems: Sequence[dict[str, Any]]) -> list[str]:
-    """What makes figures of these systems less comparable than they look."""
-
-    def differ(value: Any) -> bool:
-        return len({json.dumps(value(system), sort_keys=True) for system in systems}) > 1
+    def differ(value: Callable[[System], Any]) -> bool:
+        return len({json.dumps(msgspec.to_builtins(value(system)), sort_keys=True) for system in systems}) > 1
 
     notes = []
-    if differ(lambda s: [s["metrics"][key]["signature"] for key in METRIC_KEYS]):
+    if differ(lambda system: [getattr(system.metrics, key).signature for key in METRIC_KEYS]):
         notes.append(
             "The systems were scored with different signatures (see below): evaluate them again before comparing."
         )
-    if differ(lambda s: s["decoding"]["search"]):
-        searches = "; ".join(f"{s['name']}: {search(s['decoding']['search'])}" for s in systems)
-        notes.append(f"The systems were decoded with different searches, which a difference may be due to. {searches}.")
-    if differ(lambda s: [s["decoding"]["device"], s["decoding"]["threads"]]):
-        notes.append("The systems were decoded on different devices: their decoding speeds do not compare.")
+    if differ(lambda system: system.decoding.search):
+        searches = "; ".join(
+            f"{system.name}: {format_call(system.decoding.search.class_name, system.decoding.search.arguments)}"
+            for system in systems
+        )
+        notes.append(f"The systems were decoded with different searches, which may explain a difference. {searches}.")
+    if differ(lambda system: [system.decoding.device, system.decoding.threads]):
+        notes.append("The systems were decoded on different devices: their decoding speeds cannot be compared.")
     return notes
 
 
-def _signatures(report: Report) -> list[tuple[str, list[str], str]]:
-    """(metric, the systems scored so or none where all are, signature)."""
+def _signatures(comparison: Comparison) -> list[tuple[str, list[str], str]]:
+    """(metric, names of the systems scored in this way, or none if all were, signature)."""
     rows = []
     for key in METRIC_KEYS:
-        metrics = {system["name"]: system["metrics"][key] for system in report["systems"]}
+        metrics = {system.name: getattr(system.metrics, key) for system in comparison.systems}
         by_signature: dict[str, list[str]] = {}
         for name, metric in metrics.items():
-            by_signature.setdefault(metric["signature"], []).append(name)
-        title = next(iter(metrics.values()))["name"]
+            by_signature.setdefault(metric.signature, []).append(name)
+        title = next(iter(metrics.values())).name
         rows += [(title, names if len(by_signature) > 1 else [], text) for text, names in by_signature.items()]
     return rows
 
 
-def _common_samples(runs: Sequence[EvaluatedRun]) -> list[dict[str, dict[str, Any]]]:
-    """The sentences that every run has among its samples, in the first run's order: run name → its sample."""
-    by_index = [{sample["index"]: sample for sample in run.evaluation["samples"]} for run in runs]
+def _common_samples(runs: Sequence[EvaluatedRun]) -> list[list[SentenceSample]]:
+    """The samples of the sentences that every run has sampled, in the order of the first run: one sample per run."""
+    by_index = [{sample.index: sample for sample in run.evaluation.samples} for run in runs]
     common = [index for index in by_index[0] if all(index in samples for samples in by_index)]
-    names = [run.name for run in runs]
-    return [dict(zip(names, [samples[index] for samples in by_index], strict=True)) for index in common]
+    return [[samples[index] for samples in by_index] for index in common]
 
 
-def _samples(runs: Sequence[EvaluatedRun]) -> list[dict[str, Any]]:
-    samples = []
-    for by_run in _common_samples(runs):
-        first = by_run[runs[0].name]
-        translations = [
-            {"system": name, "text": sample["hypothesis"], "score": sample["score"]} for name, sample in by_run.items()
-        ]
-        shared = {key: first[key] for key in ("index", "source", "reference")}
-        samples.append({**shared, "translations": translations})
-    return samples
+def _compared_sentences(runs: Sequence[EvaluatedRun]) -> list[ComparedSentence]:
+    return [
+        ComparedSentence(
+            index=samples[0].index,
+            source=samples[0].source,
+            reference=samples[0].reference,
+            translations=[
+                SystemTranslation(system=run.name, text=sample.hypothesis, score=sample.score)
+                for run, sample in zip(runs, samples, strict=True)
+            ],
+        )
+        for samples in _common_samples(runs)
+    ]
 
 
-def _matrices(runs: Sequence[EvaluatedRun], report: Report) -> list[list[HeatMap | None]]:
-    """Each sample's alignment matrices in the order of the systems; None for a system without attention."""
-    matrices = []
-    for sample, by_run in zip(report["samples"], _common_samples(runs), strict=True):
-        row: list[HeatMap | None] = []
-        for run in runs:
-            own = by_run[run.name]
-            try:
-                row.append(own["attention"] and heat_map(own["source_tokens"], own["target_tokens"], own["attention"]))
-            except ValueError as error:
-                raise UserError(f"{run.folder}: sentence {sample['index']} of {report['split']}: {error}") from None
-        matrices.append(row)
-    return matrices
+def _heat_maps(runs: Sequence[EvaluatedRun], split: str) -> list[list[HeatMap | None]]:
+    """For each sample sentence, the alignment matrix of each system; None for a system without attention."""
+    return [
+        [_heat_map(run, sample, split) for run, sample in zip(runs, samples, strict=True)]
+        for samples in _common_samples(runs)
+    ]
 
 
-def _length_chart(report: Report) -> Chart:
-    buckets = report["systems"][0]["bleu_by_length"]
-    places = {bucket["from"]: float(place) for place, bucket in enumerate(buckets)}
+def _heat_map(run: EvaluatedRun, sample: SentenceSample, split: str) -> HeatMap | None:
+    if not sample.attention:
+        return None
+    try:
+        return layout_heat_map(sample.source_tokens, sample.target_tokens, sample.attention)
+    except UserError as error:
+        raise UserError(f"{run.folder}: sentence {sample.index} of {split}: {error}") from None
+
+
+def _length_chart(comparison: Comparison) -> Chart:
+    buckets = comparison.systems[0].bleu_by_length
+    positions = {bucket["from"]: float(position) for position, bucket in enumerate(buckets)}
     return line_chart(
         title="BLEU by source length",
         x_label="words in the source sentence",
-        names=[system["name"] for system in report["systems"]],
+        names=[system.name for system in comparison.systems],
         lines=[
             [
-                (places[bucket["from"]], bucket["bleu"])
-                for bucket in system["bleu_by_length"]
-                if bucket["from"] in places
+                (positions[bucket["from"]], bucket["bleu"])
+                for bucket in system.bleu_by_length
+                if bucket["from"] in positions
             ]
-            for system in report["systems"]
+            for system in comparison.systems
         ],
         from_zero=True,
-        x_names=[words(bucket) for bucket in buckets],
+        x_names=[format_length_range(bucket) for bucket in buckets],
     )

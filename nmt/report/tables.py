@@ -6,17 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nmt.report.page import count, duration, millions, points, probability, signed, words
+from nmt.evaluation.significance import Significance
+from nmt.report.formatting import (
+    DASH,
+    format_difference,
+    format_duration,
+    format_length_range,
+    format_number,
+    format_p_value,
+    format_parameters,
+    format_score,
+)
+from nmt.report.record import Comparison, System
 
-Report = dict[str, Any]  # the value of report.json
-System = dict[str, Any]  # one of its "systems"
-
-_SIGNIFICANT = 0.05
+SIGNIFICANCE_LEVEL = 0.05
+"""A p-value below it counts as a significant difference."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure as it is written; `best` where no other system's is better as written."""
+    """A figure as it is written; `best` if no other system's figure is better as written."""
 
     text: str
     best: bool = False
@@ -24,170 +33,186 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns named at the top; the first cell of a row is the system's name."""
+    """Named columns; the first cell of a row is the system's name."""
 
     columns: list[str]
     rows: list[list[Cell]]
 
 
-def quality_table(report: Report) -> Table:
+@dataclass(frozen=True)
+class Column:
+    """A column of figures: where the figure comes from, how it is written, and which one is best, if any is."""
+
+    title: str
+    value: Callable[[System], Any]
+    write: Callable[[Any], str]
+    best: Callable[[list[float]], float] | None = None
+
+
+def quality_table(comparison: Comparison) -> Table:
     """BLEU, chrF, TER and lower-cased BLEU."""
     return _table(
-        report,
+        comparison,
         [
-            ("BLEU ↑", _score("bleu"), points, max),
-            ("chrF ↑", _score("chrf"), points, max),
-            ("TER ↓", _score("ter"), points, min),
-            ("BLEU ↑ (lower-cased, tokenised)", _score("bleu_lowercase_tokenized"), points, max),
+            Column("BLEU ↑", lambda system: system.metrics.bleu.score, format_score, max),
+            Column("chrF ↑", lambda system: system.metrics.chrf.score, format_score, max),
+            Column("TER ↓", lambda system: system.metrics.ter.score, format_score, min),
+            Column(
+                "BLEU ↑ (lower-cased, tokenised)",
+                lambda system: system.metrics.bleu_lowercase_tokenized.score,
+                format_score,
+                max,
+            ),
         ],
     )
 
 
-def _score(metric: str) -> Callable[[System], float]:
-    return lambda system: float(system["metrics"][metric]["score"])
-
-
-def significance_table(report: Report) -> Table:
+def significance_table(comparison: Comparison) -> Table:
     """BLEU with its interval, and the difference from the baseline with its interval and p-value."""
-    baseline = report["baseline"]
     columns = [
         "System",
         "BLEU (mean ± 95 % interval)",
-        f"difference from {baseline}",
+        f"difference from {comparison.baseline}",
         "its 95 % interval",
         "p",
         "verdict",
     ]
     rows = []
-    for system in report["systems"]:
-        figures = system["significance"]
-        row = [f"{points(figures['bleu'])} ({points(figures['mean'])} ± {points(figures['margin'])})"]
-        if system["name"] == baseline:
-            row += ["–", "–", "–", "the baseline"]
+    for system in comparison.systems:
+        tested = system.significance
+        row = [f"{format_score(tested.bleu)} ({format_score(tested.mean)} ± {format_score(tested.margin)})"]
+        if system.name == comparison.baseline:
+            row += [DASH, DASH, DASH, "the baseline"]
         else:
-            low, high = figures["difference_interval"]
+            low, high = tested.difference_interval
             row += [
-                signed(figures["difference"]),
-                f"{signed(low)} to {signed(high)}",
-                probability(figures["p_value"]),
-                verdict(figures),
+                format_difference(tested.difference),
+                f"{format_difference(low)} to {format_difference(high)}",
+                format_p_value(tested.p_value),
+                verdict(tested),
             ]
-        rows.append([Cell(system["name"]), *map(Cell, row)])
+        rows.append([Cell(system.name), *map(Cell, row)])
     return Table(columns, rows)
 
 
-def verdict(figures: dict[str, Any]) -> str:
-    """What the test says of a difference from the baseline."""
-    if figures["p_value"] >= _SIGNIFICANT:
+def verdict(tested: Significance) -> str:
+    """What the test says about a difference from the baseline."""
+    assert tested.p_value is not None, "the baseline is not tested against itself"
+    if tested.p_value >= SIGNIFICANCE_LEVEL:
         return "no difference shown"
-    return "better" if figures["difference"] > 0 else "worse"
+    return "better" if tested.difference > 0 else "worse"
 
 
-def length_table(report: Report) -> Table:
-    """BLEU by the number of words of the source; the head says how many sentences there are of each length."""
+def length_table(comparison: Comparison) -> Table:
+    """BLEU by the number of words in the source; the title of a column says how many sentences have this length."""
 
-    def bleu(start: int) -> Callable[[System], float | None]:
-        return lambda system: next((b["bleu"] for b in system["bleu_by_length"] if b["from"] == start), None)
+    def bleu_of_bucket(start: int) -> Callable[[System], float | None]:
+        return lambda system: next((b["bleu"] for b in system.bleu_by_length if b["from"] == start), None)
 
-    buckets = report["systems"][0]["bleu_by_length"]
-    return _table(report, [(f"{words(b)} words ({b['sentences']:,})", bleu(b["from"]), points, max) for b in buckets])
+    buckets = comparison.systems[0].bleu_by_length
+    return _table(
+        comparison,
+        [
+            Column(f"{format_length_range(b)} words ({b['sentences']:,})", bleu_of_bucket(b["from"]), format_score, max)
+            for b in buckets
+        ],
+    )
 
 
-def cost_table(report: Report) -> Table:
+def cost_table(comparison: Comparison) -> Table:
     """Size, training and decoding."""
     return _table(
-        report,
+        comparison,
         [
-            ("model", lambda s: s["class"], str, None),
-            ("parameters", lambda s: s["parameters"], millions, None),
-            ("steps", lambda s: s["training"]["steps"], count, None),
-            ("training time", lambda s: s["training"]["seconds"], duration, None),
-            ("training tokens/s", lambda s: s["training"]["tokens_per_second"], count, max),
-            ("best validation BLEU", lambda s: s["training"]["best_validation_bleu"], points, max),
-            ("at step", lambda s: s["training"]["best_validation_step"], count, None),
-            ("decoded sentences/s", lambda s: s["decoding"]["sentences_per_second"], count, max),
-            ("on", _device, str, None),
+            Column("model", lambda system: system.class_name, str),
+            Column("parameters", lambda system: system.parameters, format_parameters),
+            Column("steps", lambda system: system.training.steps, format_number),
+            Column("training time", lambda system: system.training.seconds, format_duration),
+            Column("training tokens/s", lambda system: system.training.tokens_per_second, format_number, max),
+            Column("best validation BLEU", lambda system: system.training.best_validation_bleu, format_score, max),
+            Column("at step", lambda system: system.training.best_validation_step, format_number),
+            Column("decoded sentences/s", lambda system: system.decoding.sentences_per_second, format_number, max),
+            Column("on", _device, str),
         ],
     )
 
 
 def _device(system: System) -> str:
-    decoding = system["decoding"]
-    if decoding["device"] != "cpu":
-        return str(decoding["device"])
-    return f"cpu, {decoding['threads']} thread" + ("" if decoding["threads"] == 1 else "s")
+    decoding = system.decoding
+    if decoding.device != "cpu":
+        return decoding.device
+    return f"cpu, {decoding.threads} thread" + ("" if decoding.threads == 1 else "s")
 
 
-_Column = tuple[str, Callable[[System], Any], Callable[[Any], str], Callable[[list[float]], float] | None]
+def _table(comparison: Comparison, columns: Sequence[Column]) -> Table:
+    """One row per system."""
+    systems = comparison.systems
+    rows = [[Cell(system.name)] for system in systems]
+    for column in columns:
+        values = [column.value(system) for system in systems]
+        known = [value for value in values if value is not None]
+        # Figures are compared as written: 31.24 and 31.18 both read 31.2, and both are marked.
+        best = column.write(column.best(known)) if column.best and known and len(systems) > 1 else None
+        for row, value in zip(rows, values, strict=True):
+            row.append(Cell(column.write(value), best=value is not None and column.write(value) == best))
+    return Table(["System", *(column.title for column in columns)], rows)
 
 
-def _table(report: Report, columns: Sequence[_Column]) -> Table:
-    """One row a system; a column is its name, its value, how to write it, and which value is best, if any is."""
-    systems = report["systems"]
-    rows = [[Cell(system["name"])] for system in systems]
-    for _, value, write, best in columns:
-        values = [value(system) for system in systems]
-        known = [v for v in values if v is not None]
-        # Compared as written: 31.24 and 31.18 both read 31.2, and both are marked.
-        winner = write(best(known)) if best and known and len(systems) > 1 else None
-        for row, v in zip(rows, values, strict=True):
-            row.append(Cell(write(v), best=v is not None and write(v) == winner))
-    return Table(["System", *(name for name, *_ in columns)], rows)
-
-
-MEANINGS = [
+GLOSSARY = [
     (
         "BLEU",
-        "how many of the translation's words, and runs of two, three and four words, also stand in the reference; "
-        "0 to 100, and translations that are too short lose points. Compare it only on the same test set and with the "
+        "how many of the translation's words, and sequences of two, three and four words, also occur in the reference; "
+        "0 to 100. Translations that are too short lose points. Compare it only on the same test set and with the "
         "same signature.",
     ),
     (
         "chrF",
-        "the same idea with characters instead of words, so that an almost right ending still earns something; "
+        "the same idea with characters instead of words, so that a word with a wrong ending still counts in part; "
         "0 to 100.",
     ),
     (
         "TER",
-        "how many words one would have to change, insert, delete or move to turn the translation into the reference, "
-        "for every 100 words of the reference; lower is better, and it can exceed 100.",
+        "how many words would have to be changed, inserted, deleted or moved to turn the translation into the "
+        "reference, per 100 words of the reference; lower is better, and it can exceed 100.",
     ),
     (
         "BLEU (lower-cased, tokenised)",
-        "the figure that older papers on Multi30k give, in which capital letters do not count. Compare it only with "
-        "its own kind; it is near to what multi-bleu.perl says of text that Moses has tokenised, not equal to it.",
+        "the figure in older papers on Multi30k, which ignores capital letters. Compare it only with figures of this "
+        "kind; it is close to the output of multi-bleu.perl for text tokenised with Moses, but not equal to it.",
     ),
     (
         "95 % interval",
-        "draw a thousand new test sets from the sentences of this one: the BLEU of 95 in 100 of them lies in here, "
-        "and their mean in its middle. A smaller test set makes it wider.",
+        "if a thousand new test sets are drawn from the sentences of this one, the BLEU of 95 % of them lies in this "
+        "interval. It is written as their mean ± half its width. A smaller test set makes it wider.",
     ),
     (
         "p",
-        "how often chance alone would make a difference at least this large between two equally good systems; under "
-        "0.05 one says that the systems differ. It does not say how much the difference matters, and nothing about "
-        "the luck of the seed that a system was trained with.",
+        "how often chance alone would make a difference at least this large between two equally good systems; below "
+        "0.05 the difference is called significant. It does not say how much the difference matters, and it does not "
+        "cover the luck of the seed that a system was trained with.",
     ),
     (
         "BLEU by source length",
-        "a system without attention must squeeze the whole sentence into one vector, and longer sentences suffer from "
-        "it; with attention the line should fall less.",
+        "a system without attention must compress the whole sentence into one vector, which hurts longer sentences; "
+        "with attention BLEU should fall less.",
     ),
     (
         "parameters",
-        "how many numbers training had to find; more of them can say more, and cost more time and data.",
+        "how many numbers training had to find; a model with more of them can represent more, and needs more time and "
+        "data.",
     ),
     (
         "training tokens/s",
-        "target tokens that went through training in a second, the median; depends on the machine and the batches.",
+        "target tokens per second of training, the median; depends on the machine and the batches.",
     ),
     (
         "best validation BLEU",
-        "the highest BLEU on sentences that are neither trained nor tested on; it chooses the weights that are tested.",
+        "the highest BLEU on sentences that are used neither for training nor for testing; the weights that reached it "
+        "are the ones that are tested.",
     ),
     (
         "decoded sentences/s",
         "how fast the split was translated; depends on the machine, the batches and the beam.",
     ),
 ]
-"""What each figure means, in a sentence for a student."""
+"""The meaning of each figure, in a sentence for a student."""

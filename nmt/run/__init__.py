@@ -1,4 +1,4 @@
-"""The run folder: the interface between the commands, and everything that translation needs."""
+"""The run folder: the interface between the commands. It holds everything that translation needs."""
 
 from nmt.run.folder import RunFolder
 

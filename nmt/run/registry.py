@@ -1,100 +1,150 @@
-"""Classes by name: what a run folder writes down of a model, a search or a corpus, and how it is made again.
+"""Classes by name: how a run folder stores its model, its search and its corpus, and how they are built again.
 
-A class is looked up among the public names of one package of ours; a path to code is never followed.
+A class is looked up by its name among the public names (`__all__`) of one package of this project. A path to code is
+never followed.
 """
 
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Mapping
-from types import ModuleType
-from typing import Any
+from pathlib import Path
+from types import ModuleType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
 
 from nmt.errors import UserError
-from nmt.run.weights import Shapes
-
-FORMAT = 2
-"""The version of the folder's format; a reader refuses any other."""
+from nmt.run.format import Versioned, read_versioned
 
 Description = dict[str, Any]
-"""A class by its name and its arguments: {"class": "DotScore", "arguments": {"query_size": 8, "value_size": 8}}."""
+"""A class by its name and its arguments: {"class": "DotScore", "arguments": {"query_size": 8, "value_size": 8}}.
+
+Arguments may be descriptions themselves."""
+
+MAX_SHOWN_CHARACTERS = 80
+"""Maximum length of a quotation from a file in an error message."""
 
 
-def build(description: Any, package: ModuleType, **runtime: Any) -> Any:
-    """The object that a description names.
+class _ClassRecord(msgspec.Struct):
+    """A `Description` whose types have been checked."""
+
+    class_name: str = msgspec.field(name="class")
+    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class StoredDescription(Versioned, kw_only=True):
+    """The content of search.json and corpus.json."""
+
+    class_name: str = msgspec.field(name="class")
+    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class StoredModel(StoredDescription, kw_only=True):
+    """The content of model.json.
+
+    Attributes:
+        parameters: how many numbers the model learns.
+    """
+
+    parameters: int
+
+
+def read_description(path: Path) -> Description:
+    """Reads model.json, search.json or corpus.json.
+
+    Raises:
+        UserError: the file is missing, damaged, or has another format than this program's.
+    """
+    stored = read_versioned(path, StoredDescription)
+    return {"class": stored.class_name, "arguments": stored.arguments}
+
+
+def build(description: Any, package: ModuleType) -> Any:
+    """Builds the object that a `Description` stands for.
 
     Args:
-        description: as `Description`; arguments may be descriptions themselves.
-        package: whose public names (`__all__`) may be named, and no others.
-        runtime: arguments that only the caller knows, handed to the outermost class.
+        description: the class and its arguments. It may come from anybody, so everything in it is checked.
+        package: the package whose public classes may be named, and no others.
 
     Raises:
-        ValueError: the class is not one of the package's, its arguments are not those it takes, or it refuses them.
+        UserError: the package has no such class, or the class does not take these arguments.
     """
-    if not isinstance(description, Mapping) or not isinstance(description.get("class"), str):
-        raise UserError(f'a description has a "class" and "arguments", not {str(description)[:80]}')
-    name, arguments = description["class"], description.get("arguments", {})
-    names = [public for public in package.__all__ if inspect.isclass(getattr(package, public))]
-    if name not in names:
-        raise UserError(f"{package.__name__} has no class {name[:80]!r}; it has {', '.join(names)}")
-    if not isinstance(arguments, Mapping):
-        raise UserError(f"the arguments of {name} must be names with values")
-    values = {
+    try:
+        record = msgspec.convert(description, _ClassRecord)
+    except (msgspec.ValidationError, RecursionError):
+        shown = str(description)[:MAX_SHOWN_CHARACTERS]
+        raise UserError(
+            f'a description has a "class" and "arguments", which are names with values, not {shown}'
+        ) from None
+    name = record.class_name
+    classes = _public_classes(package)
+    if name not in classes:
+        shown = repr(name[:MAX_SHOWN_CHARACTERS])
+        raise UserError(f"{package.__name__} has no class {shown}; it has {', '.join(classes)}")
+    arguments = {
         key: build(value, package) if isinstance(value, Mapping) and "class" in value else value
-        for key, value in arguments.items()
+        for key, value in record.arguments.items()
     }
+    _check_arguments(classes[name], arguments)
     try:
-        return getattr(package, name)(**values, **runtime)
-    # Besides what a class refuses by itself: what arguments of a wrong kind or size do to it.
-    except UserError:
-        raise
-    except (TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
+        return classes[name](**arguments)
+    # This is how torch refuses sizes for which there is no memory, or whose product is too large for a number.
+    except (RuntimeError, MemoryError, OverflowError) as error:
         reason = str(error).split("\n")[0]
-        raise UserError(f"{name} cannot be made from these arguments: {reason}") from None
+        raise UserError(f"{name} cannot be built from these arguments: {reason}") from None
 
 
-def check_size(description: Description, package: ModuleType, shapes: Shapes) -> None:
-    """Finds a model that is larger than the weights that it shall get, before memory is asked for.
+def _public_classes(package: ModuleType) -> dict[str, type[Any]]:
+    """The classes among the public names of a package of which there can be objects."""
+    public = {name: getattr(package, name) for name in package.__all__}
+    return {name: kind for name, kind in public.items() if inspect.isclass(kind) and not inspect.isabstract(kind)}
 
-    No argument is larger than the number of weights, or large. Then the model is made without memory, and no further
-    than to somewhat more tensors than the file has. What it makes besides weights, the table of positions, is no larger
-    than they are, or small.
 
-    Raises:
-        ValueError: the description cannot be made, or is of another size.
+def _check_arguments(kind: type[Any], arguments: Mapping[str, Any]) -> None:
+    """Raises UserError unless a constructor takes arguments of these names and types.
+
+    So an error inside the constructor is not taken for a mistake in the description.
     """
-    import torch
-    from torch.nn.modules.module import register_module_parameter_registration_hook
-
-    total = sum(math.prod(shape) for _, shape in shapes.values())
-    if (huge := first_above(description.get("arguments", {}), max(total, 2**16))) is not None:
-        raise UserError(f"it describes a model of size {huge}, but the weights are {total:,} numbers")
-    left = 2 * len(shapes) + 64  # some are registered twice: the tied ones
-
-    def count(module: Any, name: str, parameter: Any) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise UserError(f"it describes more than the {len(shapes)} tensors of the weights")
-
-    hook = register_module_parameter_registration_hook(count)
-    try:
-        with torch.device("meta"):
-            model = build(description, package)
-    finally:
-        hook.remove()
-    if not isinstance(model, torch.nn.Module) or not hasattr(model, "encode"):
-        raise UserError(f"{description['class']} is no model")
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if tensor.numel() > max(total, 2**24):
-            raise UserError(f"it describes {name} with {tensor.numel():,} numbers, more than the weights have")
+    name = kind.__name__
+    types, required = _parameters(kind)
+    if missing := [key for key in required if key not in arguments]:
+        raise UserError(f"{name} cannot be built from these arguments: {', '.join(missing)} is missing")
+    for key, value in arguments.items():
+        if key not in types:
+            shown = repr(key[:MAX_SHOWN_CHARACTERS])
+            raise UserError(f"{name} cannot be built from these arguments: it takes {', '.join(types)}, not {shown}")
+        try:
+            msgspec.convert(value, _json_type(types[key]))
+        except (msgspec.ValidationError, RecursionError) as error:
+            raise UserError(f"{name} cannot be built from these arguments: {key}: {error}") from None
 
 
-def first_above(value: Any, most: float) -> float | None:
-    """The first number in a JSON value that is larger than `most`, or none at all."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return next((found for item in value if (found := first_above(item, most)) is not None), None)
-    return value if isinstance(value, (int, float)) and not value <= most else None
+def _parameters(kind: type[Any]) -> tuple[dict[str, Any], list[str]]:
+    """The types of a constructor's parameters by their names, and the names of those without a default.
+
+    Parameters that a constructor passes on to its base class by ** count as its own.
+    """
+    types: dict[str, Any] = {}
+    required: list[str] = []
+    for base in kind.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        hints = get_type_hints(vars(base)["__init__"])
+        _, *parameters = inspect.signature(vars(base)["__init__"]).parameters.values()  # without self
+        for parameter in parameters:
+            if parameter.kind is not parameter.VAR_KEYWORD and parameter.name not in types:
+                types[parameter.name] = hints[parameter.name]
+                required += [parameter.name] * (parameter.default is parameter.empty)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return types, required
+
+
+def _json_type(hint: Any) -> Any:
+    """The type of a parameter as a JSON file can hold it: there, a path is text."""
+    if hint is Path:
+        return str
+    if get_origin(hint) in (Union, UnionType):
+        return Union[tuple(_json_type(member) for member in get_args(hint))]  # noqa: UP007
+    return hint

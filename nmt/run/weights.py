@@ -1,4 +1,4 @@
-"""The weights of a model on the disk: safetensors, which hold numbers and names and nothing else."""
+"""The weights of a model on the disk: safetensors files, which hold named tensors and nothing that can be executed."""
 
 from __future__ import annotations
 
@@ -7,57 +7,63 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt.errors import UserError
-from nmt.files import parse_json, replacing
+from nmt.files import atomic_write, parse_json, reading
 
-if TYPE_CHECKING:  # torch takes a second to import, and half of the commands never need it
+if TYPE_CHECKING:  # importing torch takes a second, and half of the commands never need it
     from torch import Tensor
 
     from nmt.models import Seq2Seq
 
 Shapes = dict[str, tuple[str, tuple[int, ...]]]
-"""By a tensor's name, the kind of its numbers and its shape."""
+"""The number format and the shape of each tensor, by its name: {"bias": ("F32", (300,))}."""
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path, *, step: int) -> None:
-    """Writes tensors as safetensors, whole or not at all, tied ones once; `step` goes into the file's metadata."""
+    """Writes tensors to a safetensors file by `atomic_write`. Tied tensors are written once.
+
+    Args:
+        weights: the tensors by their names.
+        path: the file.
+        step: the training step, for the file's metadata.
+    """
     from safetensors.torch import save
 
-    kept = {}
+    unique = {}
     seen = set()
     for name, tensor in weights.items():
         if tensor.data_ptr() not in seen or tensor.numel() == 0:
             seen.add(tensor.data_ptr())
-            kept[name] = tensor.detach().cpu().contiguous()
-    with replacing(path) as file:
-        file.write(save(kept, metadata={"step": str(step)}))
+            unique[name] = tensor.detach().cpu().contiguous()
+    with atomic_write(path) as file:
+        file.write(save(unique, metadata={"step": str(step)}))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU.
+    """Reads the tensors of a safetensors file to the CPU.
 
     Raises:
-        ValueError: the file is missing or damaged.
+        UserError: the file is missing or damaged.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    _check_file(path)
+    check_is_file(path)
     try:
         return load_file(path)
-    # The library knows kinds of numbers that torch does not; and a run that goes on may replace the file meanwhile.
+    # The format has number formats that torch has not; and a training process may replace the file at any moment.
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError) as error:
         raise _damaged(path, error) from None
 
 
 def read_shapes(path: Path) -> Shapes:
-    """The kind and the shape of each tensor in a safetensors file, from its header alone.
+    """Reads the number format and the shape of each tensor from the header of a safetensors file.
 
     Raises:
-        ValueError: the file is missing or damaged.
+        UserError: the file is missing or damaged.
     """
     from safetensors import SafetensorError, safe_open
 
-    _check_file(path)
+    check_is_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
@@ -66,49 +72,50 @@ def read_shapes(path: Path) -> Shapes:
         raise _damaged(path, error) from None
 
 
+def read_step(path: Path) -> int | None:
+    """Returns the training step of a file of weights or of a checkpoint; None if the file is missing or damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        check_is_file(path)
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        step = metadata["step"] if "step" in metadata else parse_json(metadata["progress"])["step"]
+        return int(step)
+    except (UserError, SafetensorError, RuntimeError, OSError, KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
 def load_weights(model: Seq2Seq, path: Path) -> None:
-    """Fills `model` from a file of `save_weights`.
+    """Copies the weights of a file of `save_weights` into `model`.
 
     Raises:
-        ValueError: the file is missing or damaged, or its tensors are not the model's.
+        UserError: the file is missing or damaged, or its tensors are not those of the model.
     """
     weights = read_weights(path)
     own = model.state_dict(keep_vars=True)
-    names_of: dict[int, list[str]] = {}  # tied tensors have several names, and were saved under one
+    names_of: dict[int, list[str]] = {}  # a tied tensor has several names, and was saved under one of them
     for name, tensor in own.items():
         names_of.setdefault(id(tensor), []).append(name)
     for names in names_of.values():
         saved = [name for name in names if name in weights]
         if len(saved) != 1 or weights[saved[0]].shape != own[saved[0]].shape:
-            raise UserError(f"{path} does not fit model.json: {names[0]} is missing or of another shape")
+            raise UserError(f"{path} does not fit model.json: {names[0]} is missing or has another shape")
         if weights[saved[0]].dtype != own[saved[0]].dtype:
             raise UserError(f"{path} does not fit model.json: {saved[0]} holds {weights[saved[0]].dtype}")
         if not weights[saved[0]].isfinite().all():
-            raise UserError(f"{path} is of no use: {saved[0]} holds numbers that are not finite")
+            raise UserError(f"{path} cannot be used: {saved[0]} holds numbers that are not finite")
         own[saved[0]].data.copy_(weights.pop(saved[0]))
     if weights:
-        raise UserError(f"{path} does not fit model.json: it has {next(iter(weights))[:80]}, the model has not")
+        raise UserError(f"{path} does not fit model.json: the model has no {next(iter(weights))[:80]}")
 
 
-def _check_file(path: Path) -> None:
-    """Raises ValueError unless there is a regular file; the library would wait for a pipe."""
-    if not path.is_file():
-        raise UserError(f"{path} is damaged: it is no file" if path.exists() else f"{path} is missing")
+def check_is_file(path: Path) -> None:
+    """Raises UserError unless `path` is a regular file. The safetensors library would wait for a pipe forever."""
+    with reading(path):
+        if not path.is_file():
+            raise UserError(f"{path} is damaged: it is not a file" if path.exists() else f"{path} is missing")
 
 
-def _damaged(path: Path, error: BaseException) -> ValueError:
-    return ValueError(f"{path} is damaged: {str(error).split(chr(10))[0]}")
-
-
-def read_step(path: Path) -> int | None:
-    """The training step of a file of weights or of a checkpoint; None where it does not read whole."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        _check_file(path)
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        step = metadata["step"] if "step" in metadata else parse_json(metadata["progress"])["step"]
-        return int(step)
-    except (SafetensorError, RuntimeError, OSError, KeyError, TypeError, ValueError, OverflowError):
-        return None
+def _damaged(path: Path, error: BaseException) -> UserError:
+    return UserError(f"{path} is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}")

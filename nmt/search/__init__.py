@@ -1,7 +1,9 @@
-"""From a model to translations: greedy and beam search, which know nothing of a model but its contract."""
+"""From a model to translations: greedy and beam search, which use a model through the `Seq2Seq` contract only.
+
+The public names are the searches that a run folder may name (`nmt.run.registry`).
+"""
 
 from nmt.search.beam import BeamSearch
 from nmt.search.greedy import GreedySearch
-from nmt.search.hypothesis import Hypothesis
 
-__all__ = ["BeamSearch", "GreedySearch", "Hypothesis"]
+__all__ = ["BeamSearch", "GreedySearch"]

@@ -1,4 +1,4 @@
-"""What a search finds."""
+"""The result of a search."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ class Hypothesis:
     """A finished translation.
 
     Attributes:
-        tokens: target piece ids, closed by `eos`.
+        tokens: the T target piece ids; the last one is `eos`.
         log_probability: log p(tokens | source), in nats.
-        score: what the search ranked by, the log-probability over the length penalty; more is better.
-        attention: what each token looked at, on the CPU: (T, S) of a recurrent decoder, (T, layers, H, S) of the
-            Transformer; padding behind S cut off. None without attention, or where nobody asked.
+        score: the log-probability divided by the length penalty; the search ranks by it, and higher is better.
+        attention: the attention weights of each token, on the CPU: (T, S) for a recurrent decoder, (T, layers, H, S)
+            for the Transformer, without padding positions. None if the model has no attention, or if the caller did
+            not ask for it.
     """
 
     tokens: tuple[int, ...]

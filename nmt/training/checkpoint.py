@@ -7,7 +7,6 @@ of the update (see `Trainer`), so the progress determines them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import torch
@@ -16,14 +15,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from nmt.errors import UserError
-from nmt.files import replacing
+from nmt.files import atomic_write
 from nmt.models.seq2seq import Seq2Seq
+from nmt.run.format import Count
 from nmt.run.weights import read_weights
 from nmt.training.loss_meter import LossMeter
 from nmt.training.schedule import ScheduleState
-
-Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-"""A number that JSON represents exactly."""
 
 
 class Progress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -71,7 +68,7 @@ def save_checkpoint(path: Path, progress: Progress, model: Seq2Seq, optimizer: t
     for index, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
     on_cpu = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(save(on_cpu, metadata={"progress": msgspec.json.encode(progress).decode()}))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nmt.data.batch import Batch, places_of
+from nmt.data.batch import Batch, find_token_indices
 from nmt.data.loader import BatchLoader
 from nmt.device import free_memory, peak_memory
 from nmt.errors import UserError
@@ -254,8 +254,10 @@ def first_pairs(batch: Batch, count: int) -> Batch:
     """The first `count` sentence pairs of a batch, with its padding."""
     names = ("source", "source_mask", "target_input", "target_output", "target_mask")
     tensors = {name: getattr(batch, name)[:count] for name in names}
-    indices = places_of(tensors["target_mask"])
-    return replace(batch, **tensors, target_places=indices, num_tokens=len(indices), rows=batch.rows[:count])
+    target_indices = find_token_indices(tensors["target_mask"])
+    return replace(
+        batch, **tensors, target_indices=target_indices, num_tokens=len(target_indices), indices=batch.indices[:count]
+    )
 
 
 def check_gradients(model: Seq2Seq, norms: Mapping[str, float]) -> None:

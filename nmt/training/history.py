@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmt.files import append, flush, write_text, writing
+from nmt.run.history import read_lines
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -37,8 +38,7 @@ class History:
             Failure: the system refuses to write.
         """
         if self.path is not None:
-            text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.is_file() else ""
-            kept = [line for line in text.split("\n")[:num_records] if line]
+            kept = [line for line in read_lines(self.path)[:num_records] if line] if self.path.exists() else []
             write_text(self.path, "".join(line + "\n" for line in kept))
             self.num_records = len(kept)
         if self.tensorboard is not None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
 
+from nmt.run.format import Count
 from nmt.training.distributed import Processes
 
 
@@ -21,9 +20,9 @@ class LossMeter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
 
     nll: float = 0.0
-    num_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    num_tokens: Count = 0
     gradient_norm: float = 0.0
-    num_steps: Annotated[int, msgspec.Meta(ge=0)] = 0
+    num_steps: Count = 0
     seconds: float = 0.0
 
     def add(self, *, nll: float, num_tokens: int, gradient_norm: float) -> None:

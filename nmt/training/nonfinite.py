@@ -54,7 +54,7 @@ def save_nonfinite_update(
 def _sentences(batch: Batch, tokenizer: Tokenizer) -> list[dict[str, Any]]:
     """Each pair of the batch, with its line in the training split (from 1) and its pieces as the model saw them."""
     sentences = []
-    for index, row in enumerate(batch.rows):
+    for index, row in enumerate(batch.indices):
         source = batch.source[index][batch.source_mask[index]].tolist()
         target = batch.target_output[index][batch.target_mask[index]].tolist()
         pieces = {"source": tokenizer.source_pieces(source), "target": tokenizer.target_pieces(target)}

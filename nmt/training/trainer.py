@@ -51,9 +51,8 @@ class Trainer:
         self.batches_per_epoch = 0
         self.interrupted = False
 
-    # The training loop:
+    # The training loop, after `resume` has restored the last checkpoint if there is one:
     #
-    #     resume from the last checkpoint, if there is one
     #     for each epoch:
     #         for each group of batches, from the position of the checkpoint on:
     #             update the weights
@@ -68,11 +67,12 @@ class Trainer:
 
         Raises:
             Failure: loss or gradient are not finite, the memory ran out, the disk fails, or another process ended.
-            UserError: the last checkpoint is damaged, or belongs to other settings.
         """
-        settings, parts = self.settings, self.parts
-        progress = self.resume()
+        settings, parts, progress = self.settings, self.parts, self.progress
         self.updater = Updater.from_settings(settings, parts.model, parts.optimizer, processes=parts.processes)
+        self.batches_per_epoch = len(parts.train_loader.sampler.epoch(progress.epoch))
+        parts.history.start(num_records=progress.num_records, last_step=progress.step)
+        self.clock_start = time.monotonic() - progress.seconds
         self.sync_clock()
         if (reason := self.stop_reason()) and progress.averaged_step == progress.step > 0:
             parts.bar.print(f"there is nothing left to do after step {progress.step}: {reason}")
@@ -97,8 +97,8 @@ class Trainer:
         self.finish()
         return progress
 
-    def resume(self) -> Progress:
-        """Restores the last checkpoint, if there is one; opens the history and starts the clock where it ended.
+    def resume(self) -> None:
+        """Restores the last checkpoint, if there is one. Call this before `fit`.
 
         Raises:
             UserError: the checkpoint is damaged, or belongs to another model, optimizer or schedule.
@@ -106,24 +106,21 @@ class Trainer:
         parts, path = self.parts, self.parts.run_folder.last
         checkpoint = read_checkpoint(path) if parts.processes.is_main and path.is_file() else None
         checkpoint = parts.processes.broadcast(checkpoint)
-        if checkpoint is not None:
-            self.progress, tensors = checkpoint
-            restore(tensors, path, parts.model, parts.optimizer)
-            parts.schedule.restore(self.progress.schedule)
-        progress, order = self.progress, parts.train_loader.sampler.order
-        if progress.order != order:
+        if checkpoint is None:
+            return
+        progress, tensors = checkpoint
+        restore(tensors, path, parts.model, parts.optimizer)
+        parts.schedule.restore(progress.schedule)
+        if progress.order != self.progress.order:
             parts.bar.print(
                 f"the corpus, its cleaning, the seed or loader.batch_tokens has changed: epoch {progress.epoch + 1} "
                 f"starts again"
             )
-            progress.order, progress.position = order, 0
+            progress.order, progress.position = self.progress.order, 0
         if not parts.processes.is_main:
             progress.loss_meter.drop_tokens()  # the main process counts those of all
-        self.batches_per_epoch = len(parts.train_loader.sampler.epoch(progress.epoch))
-        parts.history.start(num_records=progress.num_records, last_step=progress.step)
-        self.clock_start = time.monotonic() - progress.seconds
+        self.progress = progress
         self.saved_seconds = progress.seconds
-        return progress
 
     def train_step(self, batches: Sequence[Batch]) -> None:
         """Makes one update on a group of batches, and reads the results of earlier ones.

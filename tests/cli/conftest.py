@@ -1,4 +1,4 @@
-"""Two throw-away commands, `greet` and `plain`, with their own configuration folder, behind the real entry point."""
+"""Two small commands, `greet` and `plain`, with a configuration folder of their own, run by the real entry point."""
 
 import sys
 from collections.abc import Callable
@@ -9,11 +9,13 @@ import pytest
 from omegaconf import DictConfig
 
 import nmt.cli
-from nmt.cli import Command, main
+from nmt.cli import main
+from nmt.cli.shell import commands
+from nmt.cli.shell.commands import Command
 
 FILES = {
     "greet.yaml": """\
-# Says something to somebody.
+# Greets somebody.
 #
 #   nmt greet run=runs/a voice=loud
 
@@ -53,13 +55,14 @@ trainer:
 }
 
 COMMANDS = (
-    Command("greet", "say something to somebody", text=("source", "target")),
-    Command("plain", "do nothing at all"),
+    Command("greet", "greet somebody", verbatim_keys=("source", "target")),
+    Command("plain", "do nothing"),
 )
 
 
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
+    """The folder of the commands' YAML files; a test may change them."""
     folder = tmp_path / "conf"
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -69,14 +72,13 @@ def conf(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def calls(conf: Path, monkeypatch: pytest.MonkeyPatch) -> list[DictConfig]:
-    """Puts the commands in place; the configurations that they are then run with."""
+    """Replaces the real commands; returns the configurations that the commands receive, in order."""
     received: list[DictConfig] = []
     for command in COMMANDS:
         module = ModuleType(command.module)
         module.run = received.append  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, command.module, module)
-    monkeypatch.setattr(nmt.cli, "COMMANDS", COMMANDS)
-    monkeypatch.setattr("nmt.cli.shell.completion.COMMANDS", COMMANDS)
+    monkeypatch.setattr(commands, "COMMANDS", COMMANDS)
     monkeypatch.setattr("nmt.cli.shell.configuration.conf_folder", lambda: conf)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     return received
@@ -84,7 +86,7 @@ def calls(conf: Path, monkeypatch: pytest.MonkeyPatch) -> list[DictConfig]:
 
 @pytest.fixture
 def body(calls: list[DictConfig], monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[DictConfig], None]], None]:
-    """Gives `greet` another body."""
+    """Replaces what `greet` does."""
 
     def replace(run: Callable[[DictConfig], None]) -> None:
         monkeypatch.setattr(sys.modules["nmt.cli.greet"], "run", run)
@@ -94,7 +96,7 @@ def body(calls: list[DictConfig], monkeypatch: pytest.MonkeyPatch) -> Callable[[
 
 @pytest.fixture
 def mistake(calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs a command line that is wrong; the one line that it ends in, without the program's name."""
+    """Runs a wrong command line; returns the one line that it prints, without the name of the program."""
 
     def run(*arguments: str) -> str:
         assert main(arguments) == 2
@@ -111,7 +113,7 @@ def mistake(calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> Call
 
 @pytest.fixture
 def program(conf: Path, tmp_path: Path) -> Path:
-    """An executable `nmt` with the throw-away commands, for what only a process or a shell can show."""
+    """An executable `nmt` with these commands, for tests that need a process or a shell."""
     path = tmp_path / "bin" / "nmt"
     path.parent.mkdir()
     path.write_text(
@@ -120,9 +122,11 @@ def program(conf: Path, tmp_path: Path) -> Path:
 import sys, types
 from pathlib import Path
 sys.path.insert(0, {str(Path(nmt.cli.__file__).parents[2])!r})
-import nmt.cli, nmt.cli.shell.configuration
-from nmt.cli import Command
-nmt.cli.COMMANDS = {COMMANDS!r}
+import nmt.cli.shell.configuration
+from nmt.cli import main
+from nmt.cli.shell import commands
+from nmt.cli.shell.commands import Command
+commands.COMMANDS = {COMMANDS!r}
 nmt.cli.shell.configuration.conf_folder = lambda: Path({str(conf)!r})
 def lines(config):
     for number in range(100_000):
@@ -133,7 +137,7 @@ for name, run in (("greet", lines), ("plain", touch)):
     module = types.ModuleType(f"nmt.cli.{{name}}")
     module.run = run
     sys.modules[module.__name__] = module
-code = nmt.cli.main()
+code = main()
 if "torch" in sys.modules:
     sys.exit("torch was imported")
 sys.exit(code)

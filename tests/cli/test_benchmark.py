@@ -8,7 +8,7 @@ import pytest
 
 from nmt.benchmark import decoding
 from nmt.cli import main
-from nmt.translator import BATCH_TOKENS, Translator
+from nmt.translator import DEFAULT_BATCH_TOKENS, Translator
 
 SMALL = ["rounds=2", "steps=2", "warmup_steps=1", "sentences=4", "single_sentences=2"]
 
@@ -53,7 +53,7 @@ def test_decoding_is_measured_with_the_batch_size_of_nmt_translate(
 
     monkeypatch.setattr(decoding, "time_translation", record_batch_tokens)
     assert main(["benchmark", *tiny_models["transformer"], *overrides, "steps=0"]) == 0
-    assert batch_tokens == {BATCH_TOKENS["cpu"]}
+    assert batch_tokens == {DEFAULT_BATCH_TOKENS["cpu"]}
 
 
 def test_a_part_can_be_left_out_and_the_vocabulary_enlarged(

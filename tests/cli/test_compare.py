@@ -1,4 +1,4 @@
-"""`nmt compare` through the real entry point, and all that leads up to it."""
+"""`nmt compare` through the real entry point."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ def two_runs(
     return [Path(shutil.copytree(trained_run, tmp_path / "luong")), other]
 
 
-def test_runs_are_evaluated_where_it_is_missing_and_compared(
+def test_runs_without_an_evaluation_are_evaluated_and_all_are_compared(
     two_runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     luong, transformer = two_runs
@@ -44,11 +44,11 @@ def test_runs_are_evaluated_where_it_is_missing_and_compared(
     assert (out / "report.md").is_file()
 
 
-@pytest.mark.parametrize("runs", ["nowhere", "[nowhere]", "[]"])
+@pytest.mark.parametrize("runs", ["nowhere", "[nowhere]", "[]", "3", "[[a]]"])
 def test_mistakes_end_in_one_line(runs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", f"runs={runs}", "split=val", f"out={tmp_path / 'report'}"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "runs=[" in captured.err or "run=nowhere" in captured.err
+    assert "runs=[" in captured.err or "run=nowhere" in captured.err or "runs[0]: must be a path" in captured.err
     assert captured.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ import torch
 from nmt.cli import main
 from nmt.cli.diagnosis import corpus
 from nmt.cli.diagnosis.training import describe_duration
-from nmt.cli.shell.configuration import compose, opened
+from nmt.cli.shell.configuration import compose, hydra_initialized
 from nmt.training import dry_run
 from nmt.training.dry_run import DryRun, OverfitResult, TrainingSpeed
 
@@ -292,7 +292,7 @@ def test_a_package_that_is_too_old_or_missing_is_refused(
 
 
 def test_its_arguments_are_those_of_training() -> None:
-    with opened() as folder:
+    with hydra_initialized() as folder:
         for words in ([], ["experiment=demo_recurrent", "model=lstm_luong", "model/score=concat", "optimizer=adamw"]):
             train, doctor = (compose(command, folder, words) for command in ("train", "doctor"))
             assert train.config == doctor.config

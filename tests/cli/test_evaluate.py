@@ -13,11 +13,11 @@ from nmt.translator import Translator
 
 @pytest.fixture
 def own_run(trained_run: Path, tmp_path: Path) -> Path:
-    """A copy of the trained run that a test may write into."""
+    """A copy of the trained run that a test may change."""
     return Path(shutil.copytree(trained_run, tmp_path / "run"))
 
 
-def test_scores_are_sacrebleus_of_the_files_beside_them(
+def test_scores_are_those_of_sacrebleu_for_the_files_beside_them(
     own_run: Path, corpus_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["evaluate", f"run={own_run}", "split=test", "device=cpu"]) == 0
@@ -28,7 +28,7 @@ def test_scores_are_sacrebleus_of_the_files_beside_them(
     assert references == (corpus_folder / "test.de").read_text(encoding="utf-8").splitlines()
     expected = sacrebleu.corpus_bleu(hypotheses, [references]).score
     assert result["metrics"]["bleu"]["score"] == pytest.approx(expected)
-    assert expected > 20  # the run has learned something: equal zeros would prove little
+    assert expected > 20  # so that the comparison is not one of two zeros
     printed = capsys.readouterr().out
     assert f"{expected:.2f}" in printed
     assert result["metrics"]["bleu"]["signature"] in printed
@@ -58,8 +58,7 @@ def test_samples_are_translations_of_the_split_with_their_attention(own_run: Pat
             assert sum(row) == pytest.approx(1.0, abs=0.01)
 
 
-def test_another_search_and_another_corpus(own_run: Path, own_corpus: Path) -> None:
-    """Overrides win over what the run remembers, and the record says so."""
+def test_the_search_and_the_corpus_of_the_run_can_be_changed(own_run: Path, own_corpus: Path) -> None:
     for language in ("en", "de"):
         (own_corpus / f"extra.{language}").write_text("one two\n" if language == "en" else "eins zwei\n", "utf-8")
     arguments = [f"run={own_run}", "split=extra", f"data.path={own_corpus}", "search.beam_size=2", "device=cpu"]
@@ -69,7 +68,7 @@ def test_another_search_and_another_corpus(own_run: Path, own_corpus: Path) -> N
     assert result["search"]["arguments"]["beam_size"] == 2
 
 
-def test_the_other_groups_choices(own_run: Path, own_corpus: Path) -> None:
+def test_another_search_and_another_corpus_can_be_selected(own_run: Path, own_corpus: Path) -> None:
     arguments = [f"run={own_run}", "split=val", "data=files", f"data.path={own_corpus}", "search=greedy", "device=cpu"]
     assert main(["evaluate", *arguments]) == 0
     result = json.loads((own_run / "evaluation" / "val.json").read_text(encoding="utf-8"))
@@ -77,7 +76,7 @@ def test_the_other_groups_choices(own_run: Path, own_corpus: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["run=nowhere", "split=val"], "run=nowhere"),
         (["split=val"], "run=… is required"),
@@ -85,24 +84,26 @@ def test_the_other_groups_choices(own_run: Path, own_corpus: Path) -> None:
         (["run={run}", "split=val", "device=cuda:99"], "device=cuda:99"),
         (["run={run}", "split=val", "search.beam_size=0"], "beam_size=0"),
         (["run={run}", "split=val", "search.beem_size=3"], "search.beam_size"),
+        (["run={run}", "split=val", "search.beam_size=two"], "search.beam_size: must be a whole number or null"),
+        (["run={run}", "split=val", "batch_tokens=many"], "batch_tokens: must be a whole number or null, not many"),
         (["run={run}", "split=val", "data.path=nowhere"], "nowhere"),
     ],
 )
 def test_mistakes_end_in_one_line(
-    arguments: list[str], said: str, own_run: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], expected: str, own_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["evaluate", *(argument.format(run=own_run) for argument in arguments)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert said in captured.err
+    assert expected in captured.err
     assert captured.err.count("\n") == 1
     assert not (own_run / "evaluation").exists()
 
 
 @pytest.mark.parametrize("name", ["model.json", "search.json", "tokenizer.json", "checkpoints/best.safetensors"])
 def test_an_incomplete_or_damaged_folder_is_named(name: str, own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = (own_run / name).read_bytes()
-    (own_run / name).write_bytes(whole[: len(whole) // 2])
+    content = (own_run / name).read_bytes()
+    (own_run / name).write_bytes(content[: len(content) // 2])
     assert main(["evaluate", f"run={own_run}", "split=val", "device=cpu"]) == 2
     assert Path(name).name in capsys.readouterr().err
     (own_run / name).unlink()

@@ -11,35 +11,36 @@ from nmt.cli import main
 @pytest.mark.parametrize(
     ("suffix", "magic"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF"), (".html", b"<!DOCTYPE html")]
 )
-def test_pictures(suffix: str, magic: bytes, trained_run: Path, tmp_path: Path) -> None:
+def test_the_suffix_selects_the_format(suffix: str, magic: bytes, trained_run: Path, tmp_path: Path) -> None:
     out = tmp_path / f"matrix{suffix}"
     assert main(["plot", f"run={trained_run}", "source=one, two (three): it's", f"out={out}", "device=cpu"]) == 0
     assert out.read_bytes()[: len(magic)].lower() == magic.lower()
 
 
-def test_a_given_target_is_drawn_in_the_place_of_the_own_one(
+def test_a_given_target_is_drawn_instead_of_the_system_s_translation(
     trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "matrix.json"
     arguments = [f"run={trained_run}", "source=one two", "target=neun acht sieben", f"out={out}", "device=cpu"]
     assert main(["plot", *arguments]) == 0
     assert capsys.readouterr().out == "neun acht sieben\n"
-    drawn = json.loads(out.read_text(encoding="utf-8"))
-    assert "".join(drawn["target_tokens"]).replace("▁", " ").strip() == "neun acht sieben</s>"
+    written = json.loads(out.read_text(encoding="utf-8"))
+    assert "".join(written["target_tokens"]).replace("▁", " ").strip() == "neun acht sieben</s>"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["out=matrix.gif", "source=one"], ".png"),
         (["source="], "source="),
         (["source=one", "target= "], "target"),
-        ([], "source=… is required"),
+        ([], "source=… is required: sentence to translate"),
+        (["source=one", "layer=first"], "layer: must be a whole number or null, not first"),
     ],
 )
 def test_mistakes_end_in_one_line(
     arguments: list[str],
-    said: str,
+    expected: str,
     trained_run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -49,12 +50,12 @@ def test_mistakes_end_in_one_line(
     assert main(["plot", f"run={trained_run}", *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert said in captured.err
+    assert expected in captured.err
     assert captured.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_without_attention_has_nothing_to_draw(
+def test_a_model_without_attention_cannot_be_drawn(
     corpus_folder: Path,
     tiny_models: dict[str, list[str]],
     tiny_training: list[str],
@@ -68,3 +69,11 @@ def test_a_model_without_attention_has_nothing_to_draw(
     assert main(["plot", f"run={run}", "source=one", f"out={tmp_path / 'x.png'}", "device=cpu"]) == 2
     assert "without attention" in capsys.readouterr().err
     assert not (tmp_path / "x.png").exists()
+
+
+def test_an_output_that_is_a_folder_is_refused(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.png").mkdir()
+    assert main(["plot", f"run={trained_run}", "source=one", f"out={tmp_path / 'x.png'}", "device=cpu"]) == 2
+    assert capsys.readouterr().err.endswith("x.png is a folder: add the name of a file\n")

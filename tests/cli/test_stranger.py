@@ -1,4 +1,4 @@
-"""A run folder from a stranger, through the program's own door: each damage is one line that names the file, and 2."""
+"""A damaged run folder from a stranger ends every command in one line that names the file, with exit code 2."""
 
 import ast
 import hashlib
@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 import nmt
 from nmt import data
 from nmt.cli import main
+from nmt.errors import UserError
 from nmt.run import RunFolder
 
 ROOT = Path(nmt.__file__).parent
@@ -27,12 +28,12 @@ Damage = Callable[[Path], None]
 
 @pytest.fixture
 def stranger(trained_run: Path, tmp_path: Path) -> Path:
-    """A copy of a trained run that a test may spoil."""
+    """A copy of a trained run that a test may damage."""
     return Path(shutil.copytree(trained_run, tmp_path / "stranger"))
 
 
 def edit(name: str, *path: str | int, value: Any) -> Damage:
-    """Puts another value into a JSON file."""
+    """Replaces a value in a JSON file."""
 
     def damage(run: Path) -> None:
         whole = inner = json.loads((run / name).read_bytes())
@@ -53,10 +54,10 @@ def content(name: str, text: str | bytes) -> Damage:
     return damage
 
 
-def flipped(name: str, place: float) -> Damage:
+def flipped(name: str, position: float) -> Damage:
     def damage(run: Path) -> None:
         data = bytearray((run / name).read_bytes())
-        data[int(place * len(data))] ^= 0x10
+        data[int(position * len(data))] ^= 0x10
         (run / name).write_bytes(data)
 
     return damage
@@ -104,8 +105,8 @@ def first(tensors: dict[str, torch.Tensor]) -> str:
     return next(name for name, tensor in tensors.items() if tensor.dim() == 2)
 
 
-def retouched(run: Path) -> None:
-    """A tokenizer that is damaged, and whose checksum says that it is not."""
+def with_a_false_checksum(run: Path) -> None:
+    """Damages the tokenizer, and adapts its checksum."""
     data = (run / "tokenizer.model").read_bytes()[:-20_000]
     (run / "tokenizer.model").write_bytes(data)
     checksum = hashlib.sha256(data).hexdigest()
@@ -117,7 +118,7 @@ def header(length: int) -> Damage:
 
 
 def vocabulary(run: Path) -> None:
-    """The tokenizer of another run."""
+    """Replaces the tokenizer by one of another run."""
     from nmt.data.tokenizer import Tokenizer
 
     Tokenizer.train(
@@ -132,7 +133,7 @@ def vocabulary(run: Path) -> None:
 
 
 REFERENCES = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{x: *a{n - 1}, y: *a{n - 1}}}\n" for n in range(1, 60))
-"""A few lines of YAML that stand for 2**60."""
+"""A few lines of YAML that expand to 2**60 values."""
 
 MODEL = ("model.json", "arguments")
 DAMAGES: dict[str, tuple[Damage, str]] = {
@@ -177,7 +178,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "climbing": (edit("tokenizer.json", "files", "source", value="../../etc/passwd"), "tokenizer.json"),
     "absolute": (edit("tokenizer.json", "files", "source", value="/etc/passwd"), "tokenizer.json"),
     "a damaged tokenizer": (flipped("tokenizer.model", 0.5), "tokenizer.model"),
-    "a retouched tokenizer": (retouched, "tokenizer.json"),
+    "a tokenizer with a false checksum": (with_a_false_checksum, "tokenizer.json"),
     "half a tokenizer": (cut("tokenizer.model", 0.5), "tokenizer.model"),
     "another vocabulary": (vocabulary, "tokenizer.json"),
     "half the weights": (cut("checkpoints/best.safetensors", 0.5), "best.safetensors"),
@@ -194,7 +195,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
 
 
 @pytest.mark.parametrize(("damage", "named"), DAMAGES.values(), ids=DAMAGES.keys())
-def test_a_damage_is_one_line(
+def test_a_damaged_file_is_named_in_one_line(
     damage: Damage, named: str, stranger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damage(stranger)
@@ -241,7 +242,7 @@ def test_a_damage_is_one_line(
         ("train", content("config.yaml", REFERENCES), "config.yaml"),
     ],
 )
-def test_every_command_reads_with_care(
+def test_every_command_names_the_damaged_file_in_one_line(
     command: str,
     damage: Damage,
     named: str,
@@ -269,7 +270,7 @@ def test_every_command_reads_with_care(
     assert named in error
 
 
-def test_a_configuration_is_never_instantiated(stranger: Path, tmp_path: Path) -> None:
+def test_a_target_in_a_run_folder_is_never_instantiated(stranger: Path, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     target = f"_target_: os.system\n_args_: ['touch {touched}']\n"
     for name in ("config.yaml", "model.yaml", "checkpoints/config.yaml"):
@@ -281,14 +282,14 @@ def test_a_configuration_is_never_instantiated(stranger: Path, tmp_path: Path) -
     assert not touched.exists()
 
 
-def test_what_a_stranger_wrote_does_not_steer_the_terminal(stranger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_do_not_reach_the_terminal(stranger: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit("model.json", "class", value="\x1b[2J\x9b\u202e\rGPT")(stranger)
     assert main(["translate", f"run={stranger}", "device=cpu"]) == 2
     error = capsys.readouterr().err.removesuffix("\n")
     assert error.isprintable() and "GPT" in error
 
 
-def test_a_link_is_replaced_not_written_through(stranger: Path, tmp_path: Path) -> None:
+def test_a_link_is_replaced_and_its_target_stays(stranger: Path, tmp_path: Path) -> None:
     (stranger / "evaluation").mkdir(exist_ok=True)
     (tmp_path / "precious").write_text("mine")
     (stranger / "evaluation" / "test.json").symlink_to(tmp_path / "precious")
@@ -296,11 +297,11 @@ def test_a_link_is_replaced_not_written_through(stranger: Path, tmp_path: Path) 
     assert (tmp_path / "precious").read_text() == "mine"
 
 
-def test_a_corpus_can_only_be_one_of_ours(stranger: Path) -> None:
+def test_a_corpus_can_only_be_a_public_class_of_the_data_package(stranger: Path) -> None:
     assert set(data.__all__) == {"FilesCorpus", "GrammarCorpus", "HubCorpus"}
     for name in ("Corpus", "datasets", "Dataset", "load_dataset", "readers", "os.system"):
         edit("corpus.json", "class", value=name)(stranger)
-        with pytest.raises(ValueError, match=r"corpus\.json: "):
+        with pytest.raises(UserError, match=r"corpus\.json: "):
             RunFolder(stranger).corpus()
 
 
@@ -309,15 +310,15 @@ CALLS = {"eval", "exec", "compile", "__import__"}
 ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("numpy", "load"), ("np", "load")}
 
 
-def dangers(source: str, *, at_the_door: bool) -> list[str]:
-    """What in a file could run code that it reads."""
+def dangers(source: str, *, in_cli: bool) -> list[str]:
+    """What in a source file could execute code that it reads."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names = [alias.name for alias in node.names]
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else names
             found += [name for name in modules if name.split(".")[0] in FORBIDDEN]
-            found += [name for name in names if name in ("instantiate", "yaml") and not at_the_door]
+            found += [name for name in names if name in ("instantiate", "yaml") and not in_cli]
         elif isinstance(node, ast.Call):
             function = node.func
             if isinstance(function, ast.Name) and function.id in CALLS:
@@ -329,11 +330,11 @@ def dangers(source: str, *, at_the_door: bool) -> list[str]:
     return found
 
 
-def test_nothing_that_is_read_can_run() -> None:
+def test_nothing_that_is_read_can_be_executed() -> None:
     found = {
         str(path.relative_to(ROOT)): wrong
         for path in ROOT.rglob("*.py")
-        if (wrong := dangers(path.read_text(), at_the_door="cli" in path.parts))
+        if (wrong := dangers(path.read_text(), in_cli="cli" in path.parts))
     }
     assert found == {}
 
@@ -351,5 +352,5 @@ def test_nothing_that_is_read_can_run() -> None:
         "datasets.load_dataset('x', trust_remote_code=True)",
     ],
 )
-def test_a_danger_is_seen(line: str) -> None:
-    assert dangers(line, at_the_door=False)
+def test_a_danger_is_found(line: str) -> None:
+    assert dangers(line, in_cli=False)

@@ -1,13 +1,16 @@
-"""`nmt translate` through the real entry point: one line in is one line out."""
+"""`nmt translate` through the real entry point: each input line gives exactly one output line."""
+
+from __future__ import annotations
 
 import io
 import json
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from threading import Timer
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -15,21 +18,28 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig
 
-from nmt.cli import COMMANDS, main
-from nmt.cli import translate as command
-from nmt.cli.shell.configuration import complete, opened
+from nmt.cli import main
+from nmt.cli import translate as translate_command
+from nmt.cli.shell.commands import find_command
+from nmt.cli.shell.configuration import complete_config, hydra_initialized
 from nmt.cli.shell.errors import attempt
 from nmt.cli.shell.overrides import configure
-from nmt.cli.translate import LONGEST_LINE, MOST_REMARKS, as_json
+from nmt.cli.shell.trained_run import load_translator
+from nmt.cli.translate import MAX_LINE_BYTES, MAX_WARNINGS_PER_KIND, format_json
 from nmt.data.tokenizer import Tokenizer
 from nmt.run import RunFolder
+from nmt.run.registry import Description
 from nmt.run.weights import save_weights
-from nmt.translator import Translation, clean
+from nmt.translator import Translation, Translator, sanitize
 
-LIMIT = 24
-"""The most pieces that the model of `babbling_run` takes."""
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
-ENDS = ("<0x0A>", "<0x0D>", "<0x0B>", "<0x0C>", "<0x1C>", "<0x1D>", "<0x1E>")
+MAX_PIECES = 24
+"""Maximum number of pieces per line of the model in `babbling_run`."""
+
+LINE_END_PIECES = ("<0x0A>", "<0x0D>", "<0x0B>", "<0x0C>", "<0x1C>", "<0x1D>", "<0x1E>")
+"""Byte pieces that `str.splitlines` takes for a line end."""
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +49,13 @@ def babbling_run(
     tiny_training: list[str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """A Transformer with random weights over a vocabulary that is mostly bytes; it loves those that end a line."""
+    """A run of a Transformer with random weights, which often produces the bytes that end a line."""
     folder = tmp_path_factory.mktemp("runs") / "babbling"
     overrides = [
         *tiny_models["transformer"],
         *tiny_training,
         "tokenizer.byte_fallback=true",
-        f"model.max_length={LIMIT}",
+        f"model.max_length={MAX_PIECES}",
     ]
     overrides += ["tokenizer.vocab_size=290"]
     assert main(["train", "data=files", f"data.path={corpus_folder}", f"run={folder}", *overrides]) == 0
@@ -57,61 +67,63 @@ def babbling_run(
     pieces = run.tokenizer().target_pieces(range(run.tokenizer().target_size))
     with torch.no_grad():
         for parameter in model.parameters():
-            if parameter.size(0) == len(pieces):  # the embedding, and with it the output
-                parameter[[pieces.index(piece) for piece in ENDS]] = 5 * torch.randn(len(ENDS), *parameter.shape[1:])
+            if parameter.size(0) == len(pieces):  # the embedding, whose weights the output layer shares
+                line_ends = [pieces.index(piece) for piece in LINE_END_PIECES]
+                parameter[line_ends] = 5 * torch.randn(len(line_ends), *parameter.shape[1:])
     save_weights(model.state_dict(), run.best, step=1)
     return folder
 
 
-Filter = Callable[..., tuple[int, bytes, str]]
+Translate = Callable[..., tuple[int, bytes, str]]
+"""From the input and overrides to the exit code, standard output and standard error."""
 
 
 @pytest.fixture(scope="module")
-def translate_fast() -> Iterator[Filter]:
-    """Like `translate`, with each configuration composed once: that takes ten times as long as a few lines."""
+def translate_fast() -> Translate:
+    """Like `translate`, but composes each configuration and loads each model only once: both take most of the time."""
     configs: dict[tuple[str, ...], DictConfig] = {}
-    (translating,) = (one for one in COMMANDS if one.name == "translate")
+    translators: dict[str, Translator] = {}
+    command = find_command("translate")
+    assert command is not None
+
+    def load(run: RunFolder, search: Description, **options: Any) -> Translator:
+        key = f"{run.path} {search} {options}"
+        if key not in translators:
+            translators[key] = load_translator(run, search, **options)
+        return translators[key]
 
     def run(text: bytes, *arguments: str) -> tuple[int, bytes, str]:
         if arguments not in configs:
-            with opened() as folder:
-                configs[arguments] = complete(configure(translating, folder, [*arguments, "device=cpu"]))
+            with hydra_initialized() as folder:
+                configs[arguments] = complete_config(configure(command, folder, [*arguments, "device=cpu"]))
+
+        def run_once() -> int:
+            translate_command.run(configs[arguments])
+            return 0
+
         out, err = io.BytesIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(translate_command, "load_translator", load)
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
             patch.setattr(sys, "stdout", io.TextIOWrapper(out))
             patch.setattr(sys, "stderr", err)
-            code = attempt("nmt translate", lambda: command.run(configs[arguments]) or 0)
+            code = attempt("nmt translate", run_once)
             return code, out.getvalue(), err.getvalue()
 
-    yield run
+    return run
 
 
 def translate(
     monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], text: bytes, *arguments: str
 ) -> tuple[int, bytes, str]:
-    """The exit code, standard output and standard error of `nmt translate` with `text` on its standard input."""
+    """Runs `nmt translate` with `text` as standard input; returns exit code, standard output and standard error."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
     code = main(["translate", *arguments, "device=cpu"])
     captured = capfdbinary.readouterr()
     return code, captured.out, captured.err.decode("utf-8")
 
 
-@pytest.mark.parametrize("kind", ["trained_run", "babbling_run"])
-def test_what_translating_does_not_need_is_never_imported(kind: str, request: pytest.FixtureRequest) -> None:
-    run = request.getfixturevalue(kind)
-    code = "import sys; from nmt.cli import main; code = main(sys.argv[1:]); print(*sys.modules); sys.exit(code)"
-    command = [sys.executable, "-c", code, "translate", f"run={run}", "device=cpu"]
-    done = subprocess.run(command, input="one two\n", capture_output=True, text=True, check=True)
-    imported = done.stdout.split("\n")[1].split()
-    assert "torch" in imported
-    # Together they take longer than all the rest, torch included.
-    unneeded = {"datasets", "pandas", "pyarrow", "torch._dynamo", "torch._inductor", "sympy"}
-    unneeded |= {"matplotlib", "sacrebleu", "rich", "nmt.training", "nmt.evaluation", "nmt.report"}
-    assert unneeded & set(imported) == set()
-
-
-def test_lines_keep_their_number_and_order(
+def test_the_number_and_the_order_of_lines_are_kept(
     trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     words = ["one", "two three", "", "four", "   ", "five six seven eight", "nine"]
@@ -122,7 +134,7 @@ def test_lines_keep_their_number_and_order(
     assert lines.pop() == ""
     assert len(lines) == len(words)
     assert lines[2] == lines[4] == ""
-    for word, line in zip(words, lines, strict=True):  # as if it had come alone
+    for word, line in zip(words, lines, strict=True):  # the same translation as alone
         assert (
             translate(monkeypatch, capfdbinary, word.encode() + b"\n", f"run={trained_run}")[1].decode() == f"{line}\n"
         )
@@ -142,7 +154,7 @@ def test_lines_keep_their_number_and_order(
         (b"one " * 20_000 + b"\ntwo\n", 2),
     ],
 )
-def test_strange_lines_are_lines(
+def test_a_strange_line_is_one_line(
     text: bytes,
     num_lines: int,
     trained_run: Path,
@@ -162,14 +174,14 @@ STRANGE = [
     "\x1e", "\r", "\ufeff", "\u200b", "\U0010ffff", "\ufffe", "e\u0301", "👩\u200d👧", "\u3000", "\x1b[2J", "</s>",
     "<0x0A>", "▁", "⁇",
 ]  # fmt: skip
-anything = st.text(st.characters(exclude_characters="\n", categories=None), max_size=20)
-words = st.lists(st.sampled_from(["one", "two", "nine", *STRANGE]), max_size=8).map(" ".join)
-endless = st.builds(
-    lambda part, length: (part * length)[:length],
+any_text = st.text(st.characters(exclude_characters="\n", categories=None), max_size=20)
+strange_words = st.lists(st.sampled_from(["one", "two", "nine", *STRANGE]), max_size=8).map(" ".join)
+long_lines = st.builds(
+    lambda unit, length: (unit * length)[:length],
     st.sampled_from(["one ", "onetwo", "é", "\u2028", " ", "\r", "\0", "\ud800", "中"]),
     st.sampled_from([2_000, 100_000]),
 )
-text_lines = (anything | words | endless).map(lambda line: line.encode("utf-8", "surrogatepass"))
+text_lines = (any_text | strange_words | long_lines).map(lambda line: line.encode("utf-8", "surrogatepass"))
 byte_lines = st.binary(max_size=20).map(lambda line: line.replace(b"\n", b""))
 inputs = st.builds(
     lambda lines, end, last: end.join(lines) + (end if last else b""),
@@ -179,13 +191,13 @@ inputs = st.builds(
 )
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @example(text=b"", kind="recurrent", batch_size=1)
 @example(text=b"\n" * 200, kind="babbling", batch_size=64)
 @example(text=b"one\rtwo\n\rthree", kind="recurrent", batch_size=64)
 @given(text=inputs, kind=st.sampled_from(["recurrent", "babbling"]), batch_size=st.sampled_from([1, 64]))
-def test_whatever_comes_in_one_line_in_is_one_line_out(
-    trained_run: Path, babbling_run: Path, translate_fast: Filter, text: bytes, kind: str, batch_size: int
+def test_any_input_line_gives_one_output_line(
+    trained_run: Path, babbling_run: Path, translate_fast: Translate, text: bytes, kind: str, batch_size: int
 ) -> None:
     folder = trained_run if kind == "recurrent" else babbling_run
     lines = text.split(b"\n")
@@ -197,34 +209,34 @@ def test_whatever_comes_in_one_line_in_is_one_line_out(
     assert out.count(b"\n") == len(out.decode("utf-8").splitlines()) == len(lines)
     code, out_json, _ = translate_fast(text, *arguments, "format=jsonl")
     assert code == 0
-    found = [json.loads(line) for line in out_json.decode("utf-8").splitlines()]
-    assert out_json.count(b"\n") == len(found) == len(lines)
-    assert [one["text"] for one in found] == out.decode("utf-8").splitlines()
+    values = [json.loads(line) for line in out_json.decode("utf-8").splitlines()]
+    assert out_json.count(b"\n") == len(values) == len(lines)
+    assert [value["text"] for value in values] == out.decode("utf-8").splitlines()
     tokenizer = Tokenizer.load(folder)
-    limit = LIMIT if kind == "babbling" else 1024
-    for line, one in zip(lines, found, strict=True):  # in their order
-        (ids,) = tokenizer.encode_source([clean(line.removesuffix(b"\r").decode("utf-8", "replace"))])
+    limit = MAX_PIECES if kind == "babbling" else 1024
+    for line, value in zip(lines, values, strict=True):  # in order
+        (ids,) = tokenizer.encode_source([sanitize(line.removesuffix(b"\r").decode("utf-8", "replace"))])
         pieces = tokenizer.source_pieces([*ids[: limit - 1], tokenizer.eos_id]) if ids else []
-        assert one["source_tokens"] == pieces
+        assert value["source_tokens"] == pieces
 
 
-def test_what_a_model_babbles_is_one_line(babbling_run: Path, translate_fast: Filter) -> None:
-    """The model of the test above does spell line separators, or that test would show nothing."""
-    text = "\n".join(f"{one} {two}" for one in "abcdefgh" for two in "abcdefgh").encode()
+def test_line_ends_that_a_model_produces_do_not_end_the_line(babbling_run: Path, translate_fast: Translate) -> None:
+    """Shows that the model of the test above does produce pieces that end a line."""
+    text = "\n".join(f"{first} {second}" for first in "abcdefgh" for second in "abcdefgh").encode()
     _, out, _ = translate_fast(text, f"run={babbling_run}", "format=jsonl", "search=greedy")
     pieces = {piece for line in out.decode("utf-8").splitlines() for piece in json.loads(line)["target_tokens"]}
-    assert pieces.intersection(ENDS)
+    assert pieces.intersection(LINE_END_PIECES)
 
 
-def test_json_is_one_line_to_every_reader() -> None:
-    """A tokenizer from elsewhere may have pieces that hold a line separator."""
+def test_a_json_object_is_one_line_for_every_reader() -> None:
+    """The tokenizer of another program may have pieces that contain a line separator."""
     pieces = ["a\n", "\r", "\x0b\x0c", "\x1c\x1d\x1e", "\x85", "\u2028", "\u2029"]
-    line = as_json([Translation("", 0.0, 0.0, pieces, [], None)])
+    line = format_json([Translation("", 0.0, 0.0, pieces, [], None)])
     assert len(line.splitlines()) == 1
     assert json.loads(line)["source_tokens"] == pieces
 
 
-def test_bytes_that_are_not_utf8_are_told_with_their_line(
+def test_a_line_that_is_not_utf8_is_named(
     trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     _, _, err = translate(monkeypatch, capfdbinary, b"one\ntw\xffo\n", f"run={trained_run}")
@@ -232,10 +244,10 @@ def test_bytes_that_are_not_utf8_are_told_with_their_line(
     assert "UTF-8" in err
 
 
-def test_an_endless_line_is_cut_with_its_number(
+def test_a_line_over_the_limit_of_the_model_is_cut_and_named(
     trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """A recurrent model has no limit of its own; the line behind must not wait for a megabyte."""
+    """A recurrent model has no limit of its own, but the next line must not wait for a megabyte."""
     arguments = (f"run={trained_run}", "search=greedy", "search.max_length_factor=0.0")
     code, out, err = translate(monkeypatch, capfdbinary, b"one\n" + b"two " * 3000 + b"\nthree\n", *arguments)
     assert code == 0
@@ -246,38 +258,39 @@ def test_an_endless_line_is_cut_with_its_number(
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
-@pytest.mark.parametrize("behind", ["", "b", "é", "é" + "b" * LONGEST_LINE])
-def test_a_line_without_end_is_not_read_to_its_end(
-    trained_run: Path, translate_fast: Filter, behind: str, end: bytes
+@pytest.mark.parametrize("rest", ["", "b", "é", "é" + "b" * MAX_LINE_BYTES])
+def test_a_line_over_the_limit_of_bytes_is_read_up_to_the_limit(
+    trained_run: Path, translate_fast: Translate, rest: str, end: bytes
 ) -> None:
-    line = ("a" + "é" * (LONGEST_LINE // 2 - 1) + behind).encode() + end  # cut inside an "é", or behind one
+    line = ("a" + "é" * (MAX_LINE_BYTES // 2 - 1) + rest).encode() + end  # the limit is inside or after an "é"
     arguments = [f"run={trained_run}", "search=greedy", "search.max_length_factor=0.0", "format=jsonl"]
     code, out, err = translate_fast(b"one\n" + line + b"two\n" * bool(end), *arguments)
     assert code == 0
-    found = [json.loads(line)["source_tokens"] for line in out.splitlines()]
-    assert found[2:] == [json.loads(translate_fast(b"two", *arguments)[1])["source_tokens"]] * bool(end)
-    assert found[1][:3] == ["▁", "a", "<unk>"]
+    pieces = [json.loads(line)["source_tokens"] for line in out.splitlines()]
+    assert pieces[2:] == [json.loads(translate_fast(b"two", *arguments)[1])["source_tokens"]] * bool(end)
+    assert pieces[1][:3] == ["▁", "a", "<unk>"]
     length = len(line.removesuffix(b"\n"))
-    told = f"nmt translate: line 2: {length:,} bytes, only {LONGEST_LINE:,} are read\n"
-    assert err == told * (length > LONGEST_LINE)  # that it was cut inside a character is no fault of the text's
+    warning = f"nmt translate: line 2: {length:,} bytes, only the first {MAX_LINE_BYTES:,} are read\n"
+    assert err == warning * (length > MAX_LINE_BYTES)  # and no warning about the character that was cut
 
 
-def test_many_remarks_become_a_number(trained_run: Path, translate_fast: Filter) -> None:
+def test_many_warnings_of_a_kind_are_only_counted(trained_run: Path, translate_fast: Translate) -> None:
     text = b"bad \xff\n" * 70 + b"one\n" * 3 + b"\xfe\n"
     code, out, err = translate_fast(text, f"run={trained_run}", "search=greedy", "search.max_length_factor=0.0")
     assert (code, out.count(b"\n")) == (0, 74)
-    *each, only, total = err.splitlines()
-    assert [line.split(":")[1] for line in each] == [f" line {number}" for number in range(1, MOST_REMARKS + 1)]
-    assert only == "nmt translate: further lines that were not UTF-8 are only counted"
-    assert total == "nmt translate: 71 lines in all were not UTF-8"
+    *warnings, last_warning, total = err.splitlines()
+    numbers = range(1, MAX_WARNINGS_PER_KIND + 1)
+    assert [line.split(":")[1] for line in warnings] == [f" line {number}" for number in numbers]
+    assert last_warning == "nmt translate: further lines that were not UTF-8 are only counted"
+    assert total == "nmt translate: 71 lines in total were not UTF-8"
 
 
-def test_a_few_remarks_are_not_summed_up(trained_run: Path, translate_fast: Filter) -> None:
-    text = b"bad \xff\n" * (MOST_REMARKS - 1)
-    assert translate_fast(text, f"run={trained_run}", "search=greedy")[2].count("\n") == MOST_REMARKS - 1
+def test_a_few_warnings_have_no_total(trained_run: Path, translate_fast: Translate) -> None:
+    text = b"bad \xff\n" * (MAX_WARNINGS_PER_KIND - 1)
+    assert translate_fast(text, f"run={trained_run}", "search=greedy")[2].count("\n") == MAX_WARNINGS_PER_KIND - 1
 
 
-def test_files(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_is_translated_to_a_file(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in.en").write_text("one\ntwo\n", encoding="utf-8")
     arguments = [f"run={trained_run}", f"input={tmp_path / 'in.en'}", f"output={tmp_path / 'out.de'}", "device=cpu"]
     assert main(["translate", *arguments]) == 0
@@ -286,7 +299,7 @@ def test_files(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert [file.name for file in sorted(tmp_path.iterdir())] == ["in.en", "out.de"]
 
 
-def test_json_lines(
+def test_json_lines_have_scores_attention_and_an_n_best_list(
     trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     arguments = [f"run={trained_run}", "format=jsonl", "n_best=3", "attention=true"]
@@ -296,14 +309,14 @@ def test_json_lines(
     assert empty["text"] == ""
     assert len(first["n_best"]) == 3
     assert first["n_best"][0]["text"] == first["text"]
-    scores = [each["score"] for each in first["n_best"]]
+    scores = [translation["score"] for translation in first["n_best"]]
     assert scores == sorted(scores, reverse=True)
-    for each in first["n_best"]:
-        assert len(each["attention"]) == len(each["target_tokens"])
-        assert all(sum(row) == pytest.approx(1.0, abs=1e-4) for row in each["attention"])
+    for translation in first["n_best"]:
+        assert len(translation["attention"]) == len(translation["target_tokens"])
+        assert all(sum(row) == pytest.approx(1.0, abs=1e-4) for row in translation["attention"])
 
 
-def test_without_attention_asked_for_there_is_none(
+def test_attention_is_written_only_on_request(
     trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     _, out, _ = translate(monkeypatch, capfdbinary, b"one two\n", f"run={trained_run}", "format=jsonl")
@@ -311,60 +324,68 @@ def test_without_attention_asked_for_there_is_none(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["format=xml"], "format=xml"),
         (["n_best=2"], "format=jsonl"),
         (["batch_size=0"], "batch_size=0"),
-        (["input=nowhere.en"], "nowhere.en"),
+        (["input=nowhere.en"], "input=nowhere.en cannot be read: no such file or directory"),
+        (["input=/"], "input=/ cannot be read: is a directory"),
+        (["n_best=two"], "n_best: must be a whole number (the default is 1), not two"),
+        (["search.beam_size=two"], "search.beam_size: must be a whole number or null, not two"),
         (["format=jsonl", "n_best=9"], "n_best=9"),
         (["output=/dev/null/x"], "/dev/null"),
+        (["output=/tmp"], "output=/tmp is a folder: add the name of a file"),
+        (["output=" + "x" * 300], "cannot be written (file name too long): use another name"),
     ],
 )
 def test_mistakes_end_in_one_line(
     arguments: list[str],
-    said: str,
+    expected: str,
     trained_run: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
     code, out, err = translate(monkeypatch, capfdbinary, b"one\n", f"run={trained_run}", *arguments)
     assert (code, out) == (2, b"")
-    assert said in err
+    assert expected in err
     assert err.count("\n") == 1
 
 
-class Endless(io.RawIOBase):
-    """So many short lines, made as they are read; notes what is allocated at two of them."""
+class GeneratedLines(io.RawIOBase):
+    """An input of `num_lines` lines, generated as they are read.
+
+    `allocated` holds the bytes that Python has allocated, by the number of lines that remained at that time.
+    """
 
     def __init__(self, num_lines: int) -> None:
-        self.left = num_lines
-        self.marks: dict[int, int] = {}
+        self.remaining = num_lines
+        self.allocated: dict[int, int] = {}
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        lines = min(self.left, 100)
-        if self.left % 2000 == 0:
-            self.marks[self.left] = tracemalloc.get_traced_memory()[0]
-        self.left -= lines
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        lines = min(self.remaining, 100)
+        if self.remaining % 1000 == 0:
+            self.allocated[self.remaining] = tracemalloc.get_traced_memory()[0]
+        self.remaining -= lines
         data = (b"one two\n" + b"one " * 8 + b"\n") * (lines // 2)
-        buffer[: len(data)] = data
+        memoryview(buffer)[: len(data)] = data
         return len(data)
 
 
-class Counted(io.RawIOBase):
-    """Counts lines, and keeps none."""
+class LineCounter(io.RawIOBase):
+    """An output that only counts its lines."""
 
-    lines = 0
+    num_lines = 0
 
     def writable(self) -> bool:
         return True
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]
-        self.lines += bytes(data).count(b"\n")
-        return len(data)
+    def write(self, data: ReadableBuffer) -> int:
+        self.num_lines += bytes(data).count(b"\n")
+        return memoryview(data).nbytes
 
 
 @pytest.mark.slow
@@ -376,9 +397,9 @@ def test_memory_does_not_grow_with_the_input(
     capsys: pytest.CaptureFixture[str],
     kind: str,
 ) -> None:
-    """Allocations by Python after 2,000 and after 20,000 lines, every second of which is over the model's limit."""
+    """Compares what Python has allocated after 2,000 and 7,000 lines; every second line is over the model's limit."""
     folder = trained_run if kind == "recurrent" else babbling_run
-    source, target = Endless(22_000), Counted()
+    source, target = GeneratedLines(8_000), LineCounter()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(source)))
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BufferedWriter(target)))
     arguments = ["search=greedy", "search.max_length_factor=0.0", "search.max_length_margin=2"]
@@ -387,44 +408,66 @@ def test_memory_does_not_grow_with_the_input(
         assert main(["translate", f"run={folder}", *arguments, "device=cpu"]) == 0
     finally:
         tracemalloc.stop()
-    assert target.lines == 22_000
-    assert source.marks[2_000] - source.marks[20_000] < 100_000  # bytes; a list of the lines would be a million
+    assert target.num_lines == 8_000
+    assert source.allocated[1_000] - source.allocated[6_000] < 100_000  # bytes; a list of the lines takes 400,000
 
 
 @pytest.fixture
 def buffered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes hold output back as they do by default, or none would show a flush that is missing."""
+    """Lets Python buffer its output as it does by default; otherwise a missing flush would not be noticed."""
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+
+
+MAIN_THEN_MODULES = """
+import sys
+from pathlib import Path
+from nmt.cli import main
+code = main(sys.argv[2:])
+Path(sys.argv[1]).write_text(" ".join(sys.modules))
+sys.exit(code)
+"""
+"""A program that is `nmt`, and afterwards writes the names of all imported modules to a file."""
+
+NOT_NEEDED = {"datasets", "pandas", "pyarrow", "torch._dynamo", "torch._inductor", "sympy", "matplotlib", "sacrebleu"}
+NOT_NEEDED |= {"rich", "nmt.training", "nmt.evaluation", "nmt.report"}
+"""Modules that translation does not need; importing them takes longer than everything else, torch included."""
 
 
 @pytest.mark.usefixtures("buffered")
 @pytest.mark.parametrize("kind", ["recurrent", "babbling"])
-def test_it_streams_and_a_closed_pipe_is_quiet(trained_run: Path, babbling_run: Path, kind: str) -> None:
-    """Each line comes out before the next is written, in a process of its own; then nobody reads any more."""
+def test_lines_are_translated_as_they_come_a_closed_pipe_is_no_error_and_imports_are_few(
+    trained_run: Path, babbling_run: Path, kind: str, tmp_path: Path
+) -> None:
+    """Each translation arrives before the next line is sent; then the reader closes the pipe."""
     folder = trained_run if kind == "recurrent" else babbling_run
-    command = [sys.executable, "-m", "nmt", "translate", f"run={folder}", "batch_size=1", "device=cpu"]
+    modules = tmp_path / "modules.txt"
+    command = [sys.executable, "-c", MAIN_THEN_MODULES, str(modules)]
+    command += ["translate", f"run={folder}", "batch_size=1", "device=cpu"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdin is not None
         assert running.stdout is not None
         assert running.stderr is not None
-        watch = Timer(60, running.kill)  # a line that does not come fails the test, and does not hang it
-        watch.start()
+        timeout = Timer(60, running.kill)  # the test fails, instead of waiting forever, if a line does not arrive
+        timeout.start()
         for word in (b"one\n", b"two\n"):
             running.stdin.write(word)
             running.stdin.flush()
             assert running.stdout.readline().endswith(b"\n")
-        watch.cancel()
+        timeout.cancel()
         running.stdout.close()
         running.stdin.write(b"two\n" * 100)
         running.stdin.close()
         assert running.stderr.read() == b""
         assert running.wait() == 0
+    imported = set(modules.read_text(encoding="utf-8").split())
+    assert "torch" in imported
+    assert NOT_NEEDED & imported == set()
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("buffered")
 @pytest.mark.parametrize(
-    ("line", "code", "num_lines", "said"),
+    ("line", "code", "num_lines", "message"),
     [
         ("yes one | head -5000 | $NMT | head -1; exit ${PIPESTATUS[2]}", 0, 1, ""),
         ("$NMT <&-", 2, 0, "nmt translate: standard input is closed: name a file with input=FILE\n"),
@@ -440,11 +483,11 @@ def test_it_streams_and_a_closed_pipe_is_quiet(trained_run: Path, babbling_run: 
     ],
     ids=["head", "stdin closed", "stdout closed", "stderr closed", "stderr full", "stdout full"],
 )
-def test_streams_that_are_closed_or_full(line: str, code: int, num_lines: int, said: str, trained_run: Path) -> None:
+def test_streams_may_be_closed_or_full(line: str, code: int, num_lines: int, message: str, trained_run: Path) -> None:
     if "/dev/full" in line and not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     command = f"{sys.executable} -m nmt translate run={trained_run} search=greedy device=cpu"
     done = subprocess.run(["bash", "-c", line.replace("$NMT", command)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (code, said)
+    assert (done.returncode, done.stderr) == (code, message)
     assert done.stdout.count("\n") == num_lines
     assert "nmt translate" not in done.stdout

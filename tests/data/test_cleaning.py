@@ -1,21 +1,24 @@
+"""Cleaning: every pair is kept or dropped for one reason, as a direct implementation of the rules finds."""
+
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import datasets
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nmt.data.cleaning
-from nmt.data.cleaning import Cleaning, Report
+from nmt.data.cleaning import DIGEST_BYTES, Cleaning, CleaningReport, digest_pairs
 from nmt.data.corpus import FilesCorpus
 from nmt.data.encoding import encode_corpus
 from nmt.data.tokenizer import Tokenizer
+from nmt.errors import UserError
 
-ALL = {"drop_empty": True, "max_ratio": 3.0, "drop_duplicates": True}
-NONE = {"drop_empty": False, "max_ratio": None, "drop_duplicates": False}
+ALL: dict[str, Any] = {"drop_empty": True, "max_ratio": 3.0, "drop_duplicates": True}
+NONE: dict[str, Any] = {"drop_empty": False, "max_ratio": None, "drop_duplicates": False}
 REASONS = ["both sides empty", "source empty", "target empty", "too long", "length ratio", "duplicate"]
 LETTERS = Tokenizer.train(
     ["a b c d e f g"] * 9,
@@ -26,13 +29,13 @@ LETTERS = Tokenizer.train(
     character_coverage=1.0,
     byte_fallback=False,
 )
-"""Of the letters a to g, with a space before each, every one is a piece or two; others are `unk`."""
+"""Encodes each of the letters a to g, after a space, as one or two pieces; other letters are `unk`."""
 
 
 def dataset_of(pairs: list[tuple[str, str]]) -> datasets.Dataset:
     """The encoded pairs, in memory."""
     sources, targets = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    columns = {"source": sources, "target": targets}
+    columns: dict[str, Any] = {"source": sources, "target": targets}
     columns |= {"source_ids": LETTERS.encode_source(sources), "target_ids": LETTERS.encode_target(targets)}
     ids = datasets.Sequence(datasets.Value("int32"))
     text = datasets.Value("string")
@@ -40,7 +43,7 @@ def dataset_of(pairs: list[tuple[str, str]]) -> datasets.Dataset:
     return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
 
 
-def examine(pairs: list[tuple[str, str]], *, max_length: int = 100, **changes: object) -> Report:
+def examine(pairs: list[tuple[str, str]], *, max_length: int = 100, **changes: Any) -> CleaningReport:
     return Cleaning(**(ALL | changes)).examine(dataset_of(pairs), max_length=max_length)
 
 
@@ -52,7 +55,7 @@ def pieces(text: str) -> int:
     return len(LETTERS.encode_source([text])[0])
 
 
-def test_one_reason_for_each_pair() -> None:
+def test_each_pair_is_dropped_for_one_reason() -> None:
     one, six = letters(1), letters(6)
     pairs = {
         (one, one): None,
@@ -67,7 +70,7 @@ def test_one_reason_for_each_pair() -> None:
     }
     rows = [*pairs, (one, one), (one, one), (one + " ", one), (one, six), ("", "")]
     report = examine(rows, max_length=60)
-    assert report.kept.tolist() == [0, 11]  # another space is another text; what has been dropped has no duplicates
+    assert report.kept.tolist() == [0, 11]  # a space more is another text; a dropped pair has no duplicates
     assert report.dropped == {
         "both sides empty": 3,
         "source empty": 1,
@@ -90,7 +93,7 @@ def test_the_first_of_equal_pairs_is_kept() -> None:
     assert examine(pairs).kept.tolist() == [0, 1, 3, 4]
 
 
-def test_limits_are_reached_but_not_passed() -> None:
+def test_pairs_at_the_limits_are_kept() -> None:
     eight = letters(8)
     size = pieces(eight)
     assert examine([(eight, eight)], max_length=size + 1).dropped["too long"] == 0
@@ -110,7 +113,7 @@ def test_limits_are_reached_but_not_passed() -> None:
         (ALL, REASONS),
     ],
 )
-def test_a_rule_that_is_off_drops_nothing(rules: dict[str, object], reasons: list[str]) -> None:
+def test_a_rule_that_is_off_drops_nothing(rules: dict[str, Any], reasons: list[str]) -> None:
     pairs = [("", ""), ("", "a"), ("a", ""), ("a", letters(30)), ("a", "b"), ("a", "b"), ("a", letters(300))]
     report = examine(pairs, **rules)
     assert list(report.dropped) == reasons
@@ -135,7 +138,7 @@ TEXTS = st.one_of(
     rows=st.integers(1, 50),
 )
 @settings(max_examples=200)
-def test_kept_and_dropped_are_the_corpus(
+def test_the_report_equals_the_rules_applied_one_by_one(
     pairs: list[tuple[str, str]],
     drop_empty: bool,
     max_ratio: float | None,
@@ -143,8 +146,8 @@ def test_kept_and_dropped_are_the_corpus(
     max_length: int,
     rows: int,
 ) -> None:
-    """Against the rules of the docstring, one pair at a time."""
-    pairs.append(("a", "a"))  # one is always left, by way of the first of its kind
+    """The rules of the module's docstring, for one pair at a time."""
+    pairs.append(("a", "a"))  # usually, at least this pair is kept
     kept, dropped, seen = [], dict.fromkeys(REASONS, 0), set()
     for row, pair in enumerate(pairs):
         source, target = map(pieces, pair)
@@ -160,11 +163,10 @@ def test_kept_and_dropped_are_the_corpus(
             seen.add(pair)
             kept.append(row)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nmt.data.cleaning, "ROWS", rows)
-        patch.setattr(nmt.data.cleaning, "CANDIDATES", rows)
+        patch.setattr(nmt.data.cleaning, "READ_PAIRS", rows)
         rules = {"drop_empty": drop_empty, "max_ratio": max_ratio, "drop_duplicates": drop_duplicates}
         if not kept:
-            with pytest.raises(ValueError, match="no pair of"):
+            with pytest.raises(UserError, match="no pair of"):
                 examine(pairs, max_length=max_length, **rules)
             return
         report = examine(pairs, max_length=max_length, **rules)
@@ -173,36 +175,23 @@ def test_kept_and_dropped_are_the_corpus(
     assert len(report.kept) + sum(report.dropped.values()) == report.num_pairs == len(pairs)
 
 
-def test_equal_hashes_do_not_make_a_duplicate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nmt.data.cleaning, "mix", np.zeros_like)
-    pairs = [
-        ("a", "b"),
-        ("b", "a"),
-        ("a", "b"),
-        ("ж", "a"),
-        ("щ", "a"),
-        ("a b", "a"),
-        ("a  b", "a"),
-        ("a", "a"),
-        ("b", "b"),
-    ]
-    assert examine(pairs).kept.tolist() == [0, 1, 3, 4, 5, 6, 7, 8]
+def test_different_pairs_have_different_digests() -> None:
+    """Also if their texts are equal after joining them, or differ in characters that the tokenizer drops."""
+    texts = ["", " ", "a", "aa", "a a", "a  a", "aaa", "1", "1 a", "a\x00", "ж", "щ", "\u2028"]
+    pairs = [(source, target) for source in texts for target in texts]
+    digests = digest_pairs(dataset_of(pairs).with_format("arrow")[:]).tolist()
+    assert {len(digest) for digest in digests} == {DIGEST_BYTES}
+    assert len(set(digests)) == len(pairs)
+    assert digest_pairs(dataset_of(pairs[::-1]).with_format("arrow")[:]).tolist() == digests[::-1]
+    assert examine([("aa", "a"), ("a", "aa"), ("aa", "a")]).kept.tolist() == [0, 1]
 
 
-def test_hashes_tell_pairs_apart() -> None:
-    """Without that, all texts would be compared with all."""
-    texts = [letters(number) for number in range(1, 20)] + ["a a", "b a", "g f e", "a a a"]
-    dataset = dataset_of([(source, target) for source in texts for target in texts])
-    _, _, hashes, _ = nmt.data.cleaning.facts_of(dataset.with_format("arrow")[:])
-    assert len(set(hashes.tolist())) == len(texts) ** 2
-
-
-def test_a_selection_has_its_own_rows() -> None:
+def test_indices_of_a_selection_count_its_own_rows() -> None:
     dataset = dataset_of([("", "a"), ("a", "b"), ("b", "a"), ("a", "b")]).select([3, 0, 2, 1])
     assert Cleaning(**ALL).examine(dataset, max_length=9).kept.tolist() == [0, 2]
 
 
-def test_control_characters_are_counted_in_what_is_kept() -> None:
+def test_control_characters_are_counted_in_kept_pairs() -> None:
     odd = ["a\x00", "a\x7f", "a\r", "a\x85", "a\ufeff", "\x1ba"]
     plain = ["a\tb", "a\u2028b", "a\u00a0b", "ä", "aб"]
     report = examine([(text, "a") for text in odd + plain] + [("a", "b\x01"), ("", "\x00"), ("a\x00", "a")])
@@ -210,7 +199,7 @@ def test_control_characters_are_counted_in_what_is_kept() -> None:
     assert len(report.kept) == len(odd + plain) + 1
 
 
-def test_the_lines_for_a_person_are_aligned() -> None:
+def test_the_lines_for_the_terminal_are_aligned() -> None:
     report = examine([("", "a")] + [("a", letters(number)) for number in range(1, 1202)], max_ratio=None)
     lines = report.lines()
     assert len({len(line) for line in lines}) == 1
@@ -222,7 +211,7 @@ def test_the_lines_for_a_person_are_aligned() -> None:
     assert examine([("a\x00", "a")]).lines()[-1].split() == ["kept", "with", "control", "characters", "1", "100.00%"]
 
 
-def test_the_record_holds_all_numbers() -> None:
+def test_the_record_contains_all_counts() -> None:
     record = examine([("a", "a"), ("a", "a"), ("", "a"), ("b\x00", "a")]).record()
     assert record == {
         "pairs": 4,
@@ -232,33 +221,33 @@ def test_the_record_holds_all_numbers() -> None:
     }
 
 
-def test_nothing_left_is_an_error() -> None:
+def test_a_split_without_usable_pairs_is_refused() -> None:
     with pytest.raises(
-        ValueError, match=r"^no pair of 4 can be used with max_length=9: source empty 2, too long 1, length ratio 1$"
+        UserError, match=r"^no pair of 4 can be used with max_length=9: source empty 2, too long 1, length ratio 1$"
     ):
         examine([("", "a"), (letters(60), "a"), ("", "b"), (letters(4), "a")], max_length=9, max_ratio=1.0)
-    with pytest.raises(ValueError, match="there are no pairs"):
+    with pytest.raises(UserError, match="there are no pairs"):
         Cleaning(**ALL).examine(dataset_of([("a", "a")]).select([]), max_length=9)
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of its own, in which every corpus counts as large."""
+    """An empty cache, in which the reports of all splits are kept."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
-    monkeypatch.setattr(nmt.data.cleaning, "LARGE", 1)
+    monkeypatch.setattr(nmt.data.cleaning, "MIN_CACHED_PAIRS", 1)
     return tmp_path / "nmt"
 
 
 PAIRS = [("a", "a"), ("a", "a"), ("", "a"), ("b\x00", "a"), ("a", "c")]
 
 
-def same(first: Report, second: Report) -> bool:
+def same(first: CleaningReport, second: CleaningReport) -> bool:
     return first.kept.tolist() == second.kept.tolist() and first.record() == second.record()
 
 
-def test_a_large_split_is_looked_at_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_split_is_examined_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = examine(PAIRS)
-    monkeypatch.setattr(nmt.data.cleaning, "facts_of", None)  # looking again would fail
+    monkeypatch.setattr(nmt.data.cleaning, "measure_pairs", None)  # examining again would fail
     again = examine(PAIRS)
     assert same(first, again)
     assert again.kept.dtype == first.kept.dtype
@@ -270,7 +259,7 @@ def test_a_large_split_is_looked_at_once(cache: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("keep", [0, 10, -10])
-def test_a_damaged_report_is_made_anew(cache: Path, keep: int) -> None:
+def test_a_damaged_cached_report_is_replaced(cache: Path, keep: int) -> None:
     first = examine(PAIRS)
     (path,) = cache.iterdir()
     whole = path.read_bytes()
@@ -279,15 +268,23 @@ def test_a_damaged_report_is_made_anew(cache: Path, keep: int) -> None:
     assert path.read_bytes() == whole
 
 
-def test_a_small_split_leaves_nothing_behind(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nmt.data.cleaning, "LARGE", len(PAIRS) + 1)
+def test_the_report_of_a_small_split_is_not_cached(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nmt.data.cleaning, "MIN_CACHED_PAIRS", len(PAIRS) + 1)
     examine(PAIRS)
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("max_ratio", [0.5, -1.0, math.nan])
-def test_a_ratio_is_at_least_one(max_ratio: float) -> None:
-    with pytest.raises(ValueError, match=rf"cleaning.max_ratio={max_ratio} must be at least 1"):
+def test_a_cached_report_whose_counts_disagree_is_refused(cache: Path) -> None:
+    examine(PAIRS)
+    (path,) = cache.iterdir()
+    path.write_text(path.read_text().replace('"pairs": 5', '"pairs": 6'))
+    with pytest.raises(UserError, match="its counts do not add up"):
+        CleaningReport.load(path)
+
+
+@pytest.mark.parametrize("max_ratio", [0.5, -1.0, math.nan, "nine"])
+def test_a_ratio_below_one_is_refused(max_ratio: object) -> None:
+    with pytest.raises(UserError, match=rf"cleaning.max_ratio={max_ratio} must be a number of at least 1"):
         Cleaning(**(ALL | {"max_ratio": max_ratio}))
 
 

@@ -1,19 +1,23 @@
+"""Corpora in local files: every layout and every damage, caching, and error messages."""
+
 import gzip
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import datasets
-import huggingface_hub
-import hydra
-import pyarrow as pa
-import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.data.corpus import FilesCorpus, HubCorpus
-from nmt.data.readers import read_split, repairs_of
+from nmt.data.cache import dataset_fingerprint
+from nmt.data.corpus import FilesCorpus
+from nmt.data.readers import describe_repairs, read_split
+from nmt.errors import UserError
+
+Files = dict[str, bytes | str]
+"""Contents of files by name, with "__" instead of the dot."""
 
 CONF = Path(__file__).parents[2] / "conf"
 ENGLISH = ["A dog runs.", "", "  Two  cats sleep. ", "A\u2028b\x85c\x0bd\x0ce\rf\u00a0g"]
@@ -27,7 +31,7 @@ def lines(texts: list[str], end: str = "\n") -> bytes:
 
 
 def write(folder: Path, **files: bytes | str) -> Path:
-    """Files by name, with "__" for the dot."""
+    """Writes files into a folder: `train__en` becomes train.en."""
     folder.mkdir(exist_ok=True)
     for name, content in files.items():
         content = content.encode() if isinstance(content, str) else content
@@ -39,21 +43,16 @@ def files_corpus(folder: Path, source: str = "en", target: str = "de") -> FilesC
     return FilesCorpus(path=folder, source=source, target=target)
 
 
-def hub_corpus(folder: Path | None, source: str = "en", target: str = "de") -> HubCorpus:
-    names = {"train": "train", "val": "validation", "test_2016_flickr": "test"}
-    return HubCorpus(id="nobody/nothing", path=folder, subset=None, source=source, target=target, split_names=names)
-
-
 def rows(dataset: datasets.Dataset) -> list[dict[str, str]]:
     return list(dataset)
 
 
-def jsonl(objects: list[object]) -> str:
+def jsonl(objects: Sequence[object]) -> str:
     return "".join(json.dumps(thing, ensure_ascii=False) + "\n" for thing in objects)
 
 
 TABLE = ["en\tnote\tde", *(f"{source}\tx\t{target}" for source, target in zip(ENGLISH, GERMAN, strict=True))]
-LAYOUTS = {
+LAYOUTS: dict[str, Files] = {
     "plain": {"train__en": lines(ENGLISH), "train__de": lines(GERMAN)},
     "crlf": {"train__en": lines(ENGLISH, "\r\n"), "train__de": lines(GERMAN)},
     "byte order mark": {"train__en": b"\xef\xbb\xbf" + lines(ENGLISH), "train__de": lines(GERMAN)},
@@ -67,7 +66,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
-def test_every_layout_holds_the_same_text(layout, tmp_path):
+def test_every_layout_gives_the_same_text(layout: Files, tmp_path: Path) -> None:
     folder = write(tmp_path / "corpus", **layout)
     corpus = files_corpus(folder)
     assert corpus.splits() == ["train"]
@@ -79,7 +78,7 @@ def test_every_layout_holds_the_same_text(layout, tmp_path):
 
 
 MARK = b"\xef\xbb\xbf"
-REPAIRS = [
+REPAIRS: list[tuple[Files, list[str]]] = [
     ({"train__en": lines(ENGLISH), "train__de": lines(GERMAN)}, []),
     ({"train__en": lines(ENGLISH, "\r\n"), "train__de": lines(GERMAN)}, ["train.en: 4 lines end in CRLF"]),
     (
@@ -99,28 +98,28 @@ REPAIRS = [
 
 
 @pytest.mark.parametrize(("layout", "expected"), REPAIRS)
-def test_what_reading_puts_right_is_told(layout, expected, tmp_path):
+def test_corrections_of_files_are_described(layout: Files, expected: list[str], tmp_path: Path) -> None:
     folder = write(tmp_path / "corpus", **layout)
     assert files_corpus(folder).repairs("train") == expected
     assert files_corpus(folder).split("train").num_rows in (2, 4)
-    if "train__tsv" not in layout:
-        assert hub_corpus(folder).repairs("train") == expected
 
 
 @given(ends=st.lists(st.sampled_from(["\n", "\r\n"]), min_size=1, max_size=30), block=st.integers(1, 9))
-def test_line_ends_are_counted_across_blocks(ends, block, tmp_path_factory):
+def test_line_ends_are_counted_across_blocks(
+    ends: list[str], block: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.mktemp("text") / "train.en"
     path.write_bytes("".join(f"a{end}" for end in ends).encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nmt.data.readers.BLOCK", block)
-        told = repairs_of(path)
+        patch.setattr("nmt.data.readers.READ_BYTES", block)
+        description = describe_repairs(path)
     crlf = ends.count("\r\n")
     mixed = f", {len(ends) - crlf} in LF" if crlf < len(ends) else ""
-    assert told == (f"train.en: {crlf} lines end in CRLF{mixed}" if crlf else None)
+    assert description == (f"train.en: {crlf} lines end in CRLF{mixed}" if crlf else None)
 
 
 @given(texts=st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\n"))))
-def test_nothing_but_line_ends_is_changed(texts, tmp_path_factory):
+def test_nothing_but_line_ends_is_changed(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     texts = [text.rstrip("\r") for text in ["first", *texts]]
     folder = tmp_path_factory.mktemp("text")
     write(folder, a__en=lines(texts), a__de=lines(texts, "\r\n"), b__jsonl=jsonl([{"en": t, "de": t} for t in texts]))
@@ -129,7 +128,7 @@ def test_nothing_but_line_ends_is_changed(texts, tmp_path_factory):
         assert pairs == [{"source": text, "target": text} for text in texts]
 
 
-def test_splits_are_stems_that_hold_both_languages(tmp_path):
+def test_splits_are_stems_with_both_languages(tmp_path: Path) -> None:
     both = {
         f"{split}__{language}": "a\n" for split in ("b", "test", "val", "a.tok", "train") for language in ("en", "de")
     }
@@ -139,11 +138,11 @@ def test_splits_are_stems_that_hold_both_languages(tmp_path):
     assert files_corpus(folder, "fr", "en").splits() == ["odd", "zz"]
 
 
-def test_the_text_is_on_disk_and_cached_by_content(tmp_path):
+def test_the_text_is_on_disk_and_cached_by_content(tmp_path: Path) -> None:
     folder = write(tmp_path, train__en="a\nb\n", train__de="c\nd\n")
     first, again = files_corpus(folder).split("train"), files_corpus(folder).split("train")
     assert first.cache_files == again.cache_files
-    assert first._fingerprint == again._fingerprint
+    assert dataset_fingerprint(first) == dataset_fingerprint(again)
     assert Path(first.cache_files[0]["filename"]).is_relative_to(datasets.config.HF_DATASETS_CACHE)
     before = (folder / "train.de").stat()
     write(folder, train__de="c\nD\n")
@@ -151,21 +150,21 @@ def test_the_text_is_on_disk_and_cached_by_content(tmp_path):
     changed = files_corpus(folder).split("train")
     assert changed["target"][:] == ["c", "D"]
     assert first["target"][:] == ["c", "d"]
-    assert changed._fingerprint != first._fingerprint
+    assert dataset_fingerprint(changed) != dataset_fingerprint(first)
 
 
-def test_text_is_read_as_a_stream(tmp_path):
+def test_text_is_read_as_a_stream(tmp_path: Path) -> None:
     write(tmp_path, train__en=b"a\n\xff\n", train__de=b"b\nc\n")
     pairs = read_split((tmp_path / "train.en", tmp_path / "train.de"), source="en", target="de")
     assert next(pairs) == {"source": "a", "target": "b"}
-    with pytest.raises(ValueError, match="line 2 is not UTF-8"):
+    with pytest.raises(UserError, match="line 2 is not UTF-8"):
         next(pairs)
 
 
-BAD = {
+BAD: dict[str, tuple[Files, str]] = {
     "longer source": (
         {"train__en": "a\nb\nc\nd\n", "train__de": "a\nb\n"},
-        "{0}/train.en has 4 lines but train.de has 2: from line 3 on, train.en has no partner",
+        "{0}/train.en has 4 lines but train.de has 2: from line 3 on, train.en has no translation",
     ),
     "longer target": (
         {"train__en": "a\n", "train__de": "a\n\n"},
@@ -205,175 +204,66 @@ BAD = {
     ),
     "cut gzip": (
         {"train__en": "a\n", "train__de__gz": gzip.compress(bytes(range(65, 90)))[:-12]},
-        "{0}/train.de.gz is not a whole gzip file",
+        "{0}/train.de.gz is not a complete gzip file",
     ),
-    "no gzip": ({"train__en": "a\n", "train__de__gz": "b\n"}, "{0}/train.de.gz is not a whole gzip file"),
+    "no gzip": ({"train__en": "a\n", "train__de__gz": "b\n"}, "{0}/train.de.gz is not a complete gzip file"),
     "twice": (
         {"train__en": "a\n", "train__de": "a\n", "train__tsv": "en\tde\na\tb\n"},
-        "{0} holds the split train more than once (train.en, train.de, train.tsv)",
+        "{0} contains the split train more than once (train.en, train.de, train.tsv)",
     ),
     "also compressed": (
         {"train__en": "a\n", "train__de": "a\n", "train__de__gz": gzip.compress(b"b\n")},
-        "{0} holds train.de both plain and compressed",
+        "{0} contains train.de both plain and compressed",
     ),
     "no such split": ({"val__en": "a\n", "val__de": "b\n"}, "{0} has no split train; the splits there are val"),
     "no partner": (
         {"train__en": "a\n", "train__fr": "b\n"},
-        "{0} holds train.en but not train.de; the files there are",
+        "{0} contains train.en but not train.de; the files there are",
     ),
     "other languages": (
         {"train__cs": "a\n", "train__fr": "b\n"},
-        "{0} holds no text from en to de, such as train.en with",
+        "{0} contains no text from en to de, such as train.en with",
     ),
-    "no files": ({}, "{0} is empty: it should hold train.en and train.de"),
+    "no files": ({}, "{0} is empty: it should contain train.en and train.de"),
 }
 
 
 @pytest.mark.parametrize(("files", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_files_are_named_in_one_line_each_time(files, message, tmp_path):
+def test_bad_files_are_named_in_one_line_each_time(files: Files, message: str, tmp_path: Path) -> None:
     write(tmp_path, **files)
     for _ in range(2):  # what was half written at the first try must not serve at the second
-        with pytest.raises(ValueError) as error:
+        with pytest.raises(UserError) as error:
             files_corpus(tmp_path).split("train")
         assert str(error.value).startswith(message.format(tmp_path))
         assert "\n" not in str(error.value)
-        assert error.type is ValueError
+        assert error.type is UserError
 
 
-def test_a_corrected_file_is_read(tmp_path):
+def test_a_corrected_file_is_read(tmp_path: Path) -> None:
     write(tmp_path, train__en="a\nb\n", train__de="c\n")
-    with pytest.raises(ValueError, match="has 2 lines"):
+    with pytest.raises(UserError, match="has 2 lines"):
         files_corpus(tmp_path).split("train")
     write(tmp_path, train__de="c\nd\n")
     assert rows(files_corpus(tmp_path).split("train"))[1] == {"source": "b", "target": "d"}
 
 
-def test_no_folder(tmp_path):
-    for corpus in (files_corpus(tmp_path / "none"), hub_corpus(tmp_path / "none")):
-        with pytest.raises(ValueError, match=r"none is not a folder: data\.path=DIR names the folder"):
-            corpus.splits()
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none is not a folder: data\.path=DIR names the folder"):
+        files_corpus(tmp_path / "none").splits()
 
 
 @pytest.mark.parametrize(("source", "target"), [("en", "en"), ("../en", "de"), ("en", ""), ("en", "d e")])
-def test_languages_are_codes(source, target, tmp_path):
-    with pytest.raises(ValueError, match=r"^data\."):
+def test_languages_must_be_codes(source: str, target: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^data\."):
         files_corpus(tmp_path, source, target)
 
 
-def test_nothing_is_said(tmp_path, capfd):
+def test_reading_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     rows(files_corpus(write(tmp_path, train__en="quiet\n", train__de="still\n")).split("train"))
     assert capfd.readouterr() == ("", "")
     assert not datasets.are_progress_bars_disabled()
 
 
-def test_hub_folder_with_language_columns(tmp_path):
-    names = {"train": PAIRS, "val": PAIRS[:2], "test": PAIRS[:1]}
-    for name, pairs in names.items():
-        write(tmp_path, **{f"{name}__jsonl": jsonl([{"en": pair["source"], "de": pair["target"]} for pair in pairs])})
-    corpus = hub_corpus(tmp_path)
-    assert corpus.splits() == ["train", "val", "test_2016_flickr"]
-    for ours, theirs in (("train", "train"), ("val", "val"), ("test_2016_flickr", "test")):
-        dataset = corpus.split(ours)
-        assert dataset.column_names == ["source", "target"]
-        assert rows(dataset) == names[theirs]
-        assert Path(dataset.cache_files[0]["filename"]).is_relative_to(datasets.config.HF_DATASETS_CACHE)
-    back = hub_corpus(tmp_path, source="de", target="en").split("train")
-    assert back[0] == {"source": "Ein Hund rennt.", "target": "A dog runs."}
-
-
-def test_hub_folder_with_translations(tmp_path):
-    (tmp_path / "data").mkdir()
-    language = pa.struct([("de", pa.large_string()), ("en", pa.large_string())])
-    table = pa.table({"id": range(4), "translation": pa.array([row["translation"] for row in NESTED], language)})
-    pyarrow.parquet.write_table(table, tmp_path / "data" / "train-00000-of-00001.parquet")
-    corpus = hub_corpus(tmp_path)
-    assert corpus.splits() == ["train"]
-    dataset = corpus.split("train")
-    assert rows(dataset) == PAIRS
-    assert dataset.features == {"source": datasets.Value("string"), "target": datasets.Value("string")}
-
-
-def test_hub_folder_with_tables(tmp_path):
-    write(tmp_path, train__csv='en,de\n"A dog, running.",Ein Hund\n', extra__csv="en,de\na,b\n")
-    assert rows(hub_corpus(tmp_path).split("train")) == [{"source": "A dog, running.", "target": "Ein Hund"}]
-
-
-def test_line_ends_inside_a_text_become_spaces(tmp_path):
-    write(tmp_path / "hub", train__jsonl=jsonl([{"en": "a\r\nb\nc", "de": "d\u2028e\n"}, {"en": "f", "de": "g"}]))
-    expected = [{"source": "a b c", "target": "d\u2028e "}, {"source": "f", "target": "g"}]
-    assert rows(hub_corpus(tmp_path / "hub").split("train")) == expected
-    assert rows(files_corpus(tmp_path / "hub").split("train")) == expected
-
-
-def test_hub_corpus_reads_plain_files(tmp_path):
-    write(tmp_path, train__en="a\n", train__de="b\n", test_2016_flickr__en="c\n", test_2016_flickr__de="d\n")
-    corpus = hub_corpus(tmp_path)
-    assert corpus.splits() == ["train", "test_2016_flickr"]
-    assert rows(corpus.split("test_2016_flickr")) == [{"source": "c", "target": "d"}]
-    with pytest.raises(ValueError, match=r"the splits there are train, test_2016_flickr$"):
-        corpus.split("val")
-
-
-BAD_COPIES = {
-    "language": ({"train__jsonl": '{"en": "a", "fr": "b"}\n'}, "{0} has no language de; the columns there are en, fr"),
-    "nested language": (
-        {"train__jsonl": '{"translation": {"en": "a", "fr": "b"}}\n'},
-        "{0} has no language de; the columns there are en, fr",
-    ),
-    "split": (
-        {"test__jsonl": '{"en": "a", "de": "b"}\n'},
-        "{0} has no split train; the splits there are test_2016_flickr",
-    ),
-    "number": ({"train__jsonl": '{"en": 1, "de": "b"}\n'}, "{0}: the column en holds int64, not text"),
-    "null": ({"train__csv": "en,de\na,b\nc,\n"}, "{0}: 1 rows of the split train have no de"),
-    "empty": ({"train__csv": "en,de\n"}, "{0} cannot be read as a dataset ("),
-    "broken": ({"train__jsonl": '{"en": "a", "de": "b"}\n{"en": \n'}, "{0} cannot be read as a dataset ("),
-    "nothing": ({}, "{0} cannot be read as a dataset ("),
-}
-
-
-@pytest.mark.parametrize(("files", "message"), BAD_COPIES.values(), ids=BAD_COPIES.keys())
-def test_bad_hub_folders_are_named_in_one_line(files, message, tmp_path):
-    with pytest.raises(ValueError) as error:
-        hub_corpus(write(tmp_path, **files)).split("train")
-    assert str(error.value).startswith(message.format(tmp_path))
-    assert "\n" not in str(error.value)
-    assert error.type is ValueError
-
-
-def test_no_connection_names_the_local_copy(monkeypatch, capfd):
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ValueError, match=r"^nobody/nothing cannot be loaded from the hub .*data\.path=DIR$") as error:
-        hub_corpus(None).splits()
-    assert "\n" not in str(error.value)
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(
-    ("overrides", "expected"),
-    [
-        (["+data=multi30k"], HubCorpus),
-        (["+data=hub", "data.id=a/b"], HubCorpus),
-        (["+data=files", "data.path=text"], FilesCorpus),
-    ],
-)
-def test_the_configuration_builds_the_corpus(overrides, expected):
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        corpus = hydra.utils.instantiate(hydra.compose(overrides=overrides).data)
-    assert type(corpus) is expected
-    assert (corpus.source, corpus.target) == ("en", "de")
-
-
-@pytest.mark.multi30k
-@pytest.mark.skipif("NMT_MULTI30K" not in os.environ, reason="NMT_MULTI30K names no folder with Multi30k")
-def test_multi30k():
-    path = f"data.path={os.environ.get('NMT_MULTI30K')}"
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        corpus = hydra.utils.instantiate(hydra.compose(overrides=["+data=multi30k", path]).data)
-    assert corpus.splits()[:3] == ["train", "val", "test_2016_flickr"]
-    assert [len(corpus.split(name)) for name in corpus.splits()[:3]] == [29000, 1014, 1000]
-    assert corpus.split("train")[0] == {
-        "source": "Two young, White males are outside near many bushes.",
-        "target": "Zwei junge weiße Männer sind im Freien in der Nähe vieler Büsche.",
-    }
+def test_the_home_folder_of_an_unknown_user_is_refused() -> None:
+    with pytest.raises(UserError, match="names the home folder of an unknown user"):
+        files_corpus(Path("~nobody-of-that-name/corpus"))

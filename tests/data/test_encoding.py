@@ -1,14 +1,17 @@
+"""Encoding a split: ids beside the text, cached by content, read as views of the file."""
+
 from pathlib import Path
 
 import datasets
 import numpy as np
-import pyarrow
+import pyarrow  # type: ignore[import-untyped]
 import pytest
 
 import nmt.data.encoding
 from nmt.data.corpus import FilesCorpus
-from nmt.data.encoding import Pieces, encode_corpus, lengths, num_cores
+from nmt.data.encoding import IdColumn, encode_corpus, num_cores
 from nmt.data.tokenizer import Tokenizer
+from nmt.errors import UserError
 
 ENGLISH = ["the dog runs", "", "two dogs and  the cat ", "a \u2028 cat", "the end"]
 GERMAN = ["der hund rennt", "leer", "zwei hunde und die katze", "eine katze", ""]
@@ -34,9 +37,11 @@ def dataset(tmp_path: Path) -> datasets.Dataset:
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
-def test_ids_stand_beside_untouched_text(dataset, num_workers, monkeypatch, capfd):
-    monkeypatch.setattr(nmt.data.encoding, "WORKER_ROWS", 2)
-    # Another vocabulary each time, so that neither run finds the other's work.
+def test_ids_are_added_to_unchanged_text(
+    dataset: datasets.Dataset, num_workers: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(nmt.data.encoding, "PAIRS_PER_WORKER", 2)
+    # Another vocabulary each time, so that neither run finds the other's result in the cache.
     bpe = tokenizer(40 + num_workers)
     encoded = encode_corpus(dataset, bpe, num_workers=num_workers)
     assert len(encoded.cache_files) == num_workers
@@ -48,7 +53,7 @@ def test_ids_stand_beside_untouched_text(dataset, num_workers, monkeypatch, capf
     assert capfd.readouterr() == ("", "")
 
 
-def test_work_is_done_once_for_equal_content(dataset, monkeypatch):
+def test_equal_content_is_encoded_once(dataset: datasets.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     first = encode_corpus(dataset, tokenizer(50), num_workers=1)
     monkeypatch.setattr(Tokenizer, "encode_source", None)  # encoding again would fail
     again = encode_corpus(dataset, tokenizer(50), num_workers=1)
@@ -59,50 +64,53 @@ def test_work_is_done_once_for_equal_content(dataset, monkeypatch):
         encode_corpus(dataset.select(range(3)), tokenizer(50), num_workers=1)
 
 
-def test_lengths(dataset):
+def test_lengths_count_the_ids_of_each_row(dataset: datasets.Dataset) -> None:
     encoded = encode_corpus(dataset, tokenizer(50), num_workers=1)
     for rows in (encoded, encoded.shuffle(seed=1), encoded.select([3, 1])):
         for column in ("source_ids", "target_ids"):
-            measured = lengths(rows, column)
-            assert measured.dtype == np.int64
-            assert measured.tolist() == [len(ids) for ids in rows[column]]
-    assert lengths(encoded, "source_ids")[1] == 0
+            lengths = IdColumn(rows, column).lengths()
+            assert lengths.dtype == np.int64
+            assert lengths.tolist() == [len(ids) for ids in rows[column]]
+    assert IdColumn(encoded, "source_ids").lengths()[1] == 0
+    assert len(IdColumn(encoded.select([]), "source_ids").lengths()) == 0
 
 
-def test_pieces_are_those_of_the_rows_in_their_order(dataset):
+def test_rows_are_returned_in_the_order_of_the_indices(dataset: datasets.Dataset) -> None:
     encoded = encode_corpus(dataset, tokenizer(50), num_workers=1)
-    several = datasets.concatenate_datasets([encoded.select(range(2)), encoded.select(range(2, 5))])
-    for rows in (encoded, several, encoded.shuffle(seed=1), encoded.select([3, 1, 1]), encoded.select(range(1, 4))):
-        pieces = Pieces(rows, "target_ids")
-        for chosen in ([0], [2, 0, 1], list(range(len(rows))), [1, 1]):
-            assert [ids.tolist() for ids in pieces[np.array(chosen)]] == [rows["target_ids"][row] for row in chosen]
+    in_chunks = datasets.concatenate_datasets([encoded.select(range(2)), encoded.select(range(2, 5))])
+    for rows in (encoded, in_chunks, encoded.shuffle(seed=1), encoded.select([3, 1, 1]), encoded.select(range(1, 4))):
+        column = IdColumn(rows, "target_ids")
+        for indices in ([0], [2, 0, 1], list(range(len(rows))), [1, 1]):
+            expected = [rows["target_ids"][index] for index in indices]
+            assert [ids.tolist() for ids in column[np.array(indices)]] == expected
 
 
-def test_pieces_are_views_of_the_file(dataset):
+def test_ids_are_views_of_the_file(dataset: datasets.Dataset) -> None:
     """Nothing is copied, and no row becomes a Python list."""
     encoded = encode_corpus(dataset, tokenizer(50), num_workers=1)
     before = pyarrow.total_allocated_bytes()
-    pieces = Pieces(encoded, "source_ids")
-    found = pieces[np.array([4, 0, 2])]
+    rows = IdColumn(encoded, "source_ids")[np.array([4, 0, 2])]
     assert pyarrow.total_allocated_bytes() == before
     assert len(encoded.cache_files) == 1
-    assert not any(ids.flags.owndata or ids.flags.writeable for ids in found)
+    assert not any(ids.flags.owndata or ids.flags.writeable for ids in rows)
 
 
-def test_work_is_found_again_by_any_number_of_workers(dataset, monkeypatch):
-    monkeypatch.setattr(nmt.data.encoding, "WORKER_ROWS", 2)
+def test_the_cache_does_not_depend_on_the_number_of_workers(
+    dataset: datasets.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nmt.data.encoding, "PAIRS_PER_WORKER", 2)
     first = encode_corpus(dataset, tokenizer(52), num_workers=2)
     monkeypatch.setattr(Tokenizer, "encode_source", None)
     assert encode_corpus(dataset, tokenizer(52), num_workers=1)["source_ids"][:] == first["source_ids"][:]
 
 
-def test_as_many_workers_as_cores(dataset, monkeypatch):
-    monkeypatch.setattr(nmt.data.encoding, "WORKER_ROWS", 1)
+def test_the_default_is_one_worker_per_core(dataset: datasets.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nmt.data.encoding, "PAIRS_PER_WORKER", 1)
     monkeypatch.setattr(nmt.data.encoding, "num_cores", lambda: 3)
     assert len(encode_corpus(dataset, tokenizer(53), num_workers=None).cache_files) == 3
     assert num_cores() >= 1
 
 
-def test_workers_are_counted(dataset):
-    with pytest.raises(ValueError, match="num_workers=0"):
+def test_zero_workers_are_refused(dataset: datasets.Dataset) -> None:
+    with pytest.raises(UserError, match="num_workers=0"):
         encode_corpus(dataset, tokenizer(50), num_workers=0)

@@ -1,10 +1,10 @@
-"""What a split is like, counted again by hand."""
+"""Statistics of a split, compared with counts made by hand."""
 
 import datasets
 import pytest
 
 from nmt.data import statistics
-from nmt.data.statistics import SideStatistics, leaked
+from nmt.data.statistics import SideStatistics, count_leaks
 
 UNK = 1
 
@@ -17,11 +17,10 @@ def encoded(texts: list[str], ids: list[list[int]]) -> datasets.Dataset:
 
 
 @pytest.mark.parametrize("rows", [2, 10_000])
-def test_a_side(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    monkeypatch.setattr(statistics, "ROWS", rows)
+def test_counts_equal_those_made_by_hand(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setattr(statistics, "READ_ROWS", rows)
     dataset = encoded(["a dog", "", "ein Hündchen 😀", "x"], [[5, 6], [], [7, UNK, 8, UNK, 9], [UNK]])
-    found = SideStatistics.of(dataset, "source", unk_id=UNK)
-    assert found == SideStatistics(
+    assert SideStatistics.of(dataset, "source", unk_id=UNK) == SideStatistics(
         lines=4,
         words=6,
         characters=20,
@@ -37,22 +36,22 @@ def test_a_side(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
 
 def test_percentiles_are_lengths_that_occur() -> None:
     dataset = encoded(["x"] * 100, [[5] * length for length in range(100)])
-    found = SideStatistics.of(dataset, "source", unk_id=UNK)
-    assert (found.median, found.percentile_95, found.percentile_99, found.longest) == (49, 94, 98, 99)
+    side = SideStatistics.of(dataset, "source", unk_id=UNK)
+    assert (side.median, side.percentile_95, side.percentile_99, side.longest) == (49, 94, 98, 99)
 
 
 @pytest.mark.parametrize("rows", [1, 10_000])
-def test_what_two_splits_share(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    monkeypatch.setattr(statistics, "ROWS", rows)
+def test_pairs_and_sources_of_another_split_are_counted(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setattr(statistics, "READ_ROWS", rows)
     train = datasets.Dataset.from_dict({"source": ["a", "b", "c", "a"], "target": ["A", "B", "C", "X"]})
     other = datasets.Dataset.from_dict({"source": ["a", "a", "b", "d", "c"], "target": ["A", "A", "Y", "D", "C"]})
-    assert leaked(train, other) == (3, 4)  # a line that is there twice is found twice
-    assert leaked(other, train) == (2, 4)
-    assert leaked(train, other.select([3])) == (0, 0)
+    assert count_leaks(train, other) == (3, 4)  # a line that occurs twice counts twice
+    assert count_leaks(other, train) == (2, 4)
+    assert count_leaks(train, other.select([3])) == (0, 0)
 
 
-def test_a_part_of_a_split_is_counted_as_the_part() -> None:
-    """`select` leaves the table as it is, and looks up rows."""
+def test_only_selected_rows_are_counted() -> None:
+    """`select` keeps the whole table, and adds the indices of the selected rows."""
     dataset = encoded(["a", "b b", "c"], [[5], [6, 7], [UNK]]).select([1, 2])
-    found = SideStatistics.of(dataset, "source", unk_id=UNK)
-    assert (found.lines, found.words, found.pieces, found.unknown) == (2, 3, 3, 1)
+    side = SideStatistics.of(dataset, "source", unk_id=UNK)
+    assert (side.lines, side.words, side.pieces, side.unknown) == (2, 3, 3, 1)

@@ -1,43 +1,50 @@
+"""Paired bootstrap resampling, compared with sacreBLEU and with approximate randomisation."""
+
 import random
+from collections.abc import Sequence
 
 import pytest
 from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.significance import PairedTest
+from sacrebleu.significance import PairedTest, Result
 
-from nmt.evaluation.significance import paired_bootstrap
+from nmt.errors import UserError
+from nmt.evaluation.significance import Significance, paired_bootstrap
 
-random_ = random.Random(7)
+Results = dict[str, Significance]
+
+draw = random.Random(7)
 WORDS = ["der", "die", "ein", "eine", "Hund", "Katze", "Mann", "Frau", "läuft", "schläft", "sieht", "im", "Park", "rot"]
-REFERENCES = [" ".join(random_.choices(WORDS, k=random_.randint(6, 14))) + "." for _ in range(120)]
+REFERENCES = [" ".join(draw.choices(WORDS, k=draw.randint(6, 14))) + "." for _ in range(120)]
 
 
-def damaged(share: float, seed: int) -> list[str]:
-    own = random.Random(seed)
-    return [" ".join("x" if own.random() < share else word for word in line.split()) for line in REFERENCES]
+def damage(share: float, seed: int) -> list[str]:
+    """The references with a share of their words replaced."""
+    generator = random.Random(seed)
+    return [" ".join("x" if generator.random() < share else word for word in line.split()) for line in REFERENCES]
 
 
-BASELINE = damaged(0.3, seed=1)
-EQUALLY_GOOD = damaged(0.3, seed=2)
-BETTER = damaged(0.1, seed=3)
+BASELINE = damage(0.3, seed=1)
+EQUALLY_GOOD = damage(0.3, seed=2)
+BETTER = damage(0.1, seed=3)
 ALL_BUT_ONE = [REFERENCES[0], *BASELINE[1:]]
 
 SYSTEMS = {"a": BASELINE, "same": list(BASELINE), "one": ALL_BUT_ONE, "equal": EQUALLY_GOOD, "better": BETTER}
 
 
 @pytest.fixture(scope="module")
-def results():
+def results() -> Results:
     return paired_bootstrap(SYSTEMS, REFERENCES, baseline="a")
 
 
-def test_a_system_does_not_differ_from_itself(results):
+def test_a_system_does_not_differ_from_itself(results: Results) -> None:
     assert results["same"].difference == 0
     assert results["same"].difference_interval == (0, 0)
     assert results["same"].p_value == 1
 
 
-def test_a_clear_difference_is_significant(results):
+def test_a_clear_difference_is_significant(results: Results) -> None:
     better = results["better"]
-    assert better.p_value < 0.002
+    assert better.p_value is not None and better.p_value < 0.002
     low, high = better.difference_interval
     assert 0 < low < better.difference < high
     worse = paired_bootstrap(SYSTEMS, REFERENCES, baseline="better")["a"]
@@ -46,40 +53,49 @@ def test_a_clear_difference_is_significant(results):
 
 
 @pytest.mark.parametrize("system", ["one", "equal"])
-def test_luck_is_not_significant(results, system):
-    """Another seed's damage of the same strength; and one sentence more that is right."""
-    assert results[system].p_value > 0.2
+def test_luck_is_not_significant(results: Results, system: str) -> None:
+    """As many wrong words with another seed; and one more sentence that is right."""
+    p_value = results[system].p_value
+    assert p_value is not None and p_value > 0.2
     low, high = results[system].difference_interval
     assert low <= 0 <= high
 
 
-def test_the_baseline_has_no_p_value(results):
+def test_the_baseline_has_no_p_value(results: Results) -> None:
     assert results["a"].p_value is None
     assert results["a"].difference == 0
 
 
-def test_scores_and_intervals_are_sacrebleus(results, monkeypatch):
+def sacrebleus_test(systems: dict[str, list[str]], kind: str, num_samples: int) -> dict[str, Result]:
+    """sacreBLEU's own paired test of BLEU: "bs" is bootstrap resampling, "ar" approximate randomisation."""
+    named: list[tuple[str, Sequence[str]]] = list(systems.items())
+    test = PairedTest(named, {"BLEU": BLEU()}, [REFERENCES], test_type=kind, n_samples=num_samples)
+    _, scores = test()
+    return {name: result for name, result in zip(systems, scores["BLEU"], strict=True) if isinstance(result, Result)}
+
+
+def test_scores_and_intervals_equal_those_of_sacrebleu(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SACREBLEU_SEED", "12345")
-    _, scores = PairedTest(list(SYSTEMS.items()), {"BLEU": BLEU()}, [REFERENCES], test_type="bs", n_samples=1000)()
-    for name, theirs in zip(scores["System"], scores["BLEU"], strict=True):
-        ours = results[name]
-        assert (ours.bleu, ours.mean, ours.margin) == pytest.approx((theirs.score, theirs.mean, theirs.ci), abs=1e-3)
+    theirs = sacrebleus_test(SYSTEMS, "bs", 1000)
+    assert theirs.keys() == results.keys()
+    for name, ours in results.items():
+        expected = (theirs[name].score, theirs[name].mean, theirs[name].ci)
+        assert (ours.bleu, ours.mean, ours.margin) == pytest.approx(expected, abs=1e-3)
 
 
-def test_approximate_randomisation_agrees(results, monkeypatch):
-    """Another test of the same hypothesis; sacreBLEU's, away from the ties that it miscounts."""
+def test_approximate_randomisation_agrees(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another test of the same hypothesis, sacreBLEU's; this pair has none of the ties that it miscounts."""
     monkeypatch.setenv("SACREBLEU_SEED", "12345")
-    two = [("a", BASELINE), ("equal", EQUALLY_GOOD)]
-    _, scores = PairedTest(two, {"BLEU": BLEU()}, [REFERENCES], test_type="ar", n_samples=2000)()
-    assert results["equal"].p_value == pytest.approx(scores["BLEU"][1].p_value, abs=0.08)
+    theirs = sacrebleus_test({"a": BASELINE, "equal": EQUALLY_GOOD}, "ar", 2000)
+    assert results["equal"].p_value == pytest.approx(theirs["equal"].p_value, abs=0.08)
 
 
-def test_deterministic(results):
+def test_the_same_input_gives_the_same_figures(results: Results) -> None:
     assert paired_bootstrap(SYSTEMS, REFERENCES, baseline="a") == results
 
 
-def test_mistakes_are_named():
-    with pytest.raises(ValueError, match="'c' is none of the systems: a"):
+def test_mistakes_are_user_errors() -> None:
+    with pytest.raises(UserError, match="'c' is none of the systems: a"):
         paired_bootstrap({"a": BASELINE}, REFERENCES, baseline="c")
-    with pytest.raises(ValueError, match="b has 3 hypotheses for 120 references"):
+    with pytest.raises(UserError, match="b has 3 hypotheses for 120 references"):
         paired_bootstrap({"a": BASELINE, "b": BASELINE[:3]}, REFERENCES, baseline="a")

@@ -1,7 +1,7 @@
-"""How many inputs each reader is given, and the record of what came of them.
+"""How many inputs each reader is given, and a table of the outcomes.
 
-pytest tests/fuzz                                     some hundreds for each reader, in seconds
-NMT_FUZZ_EXAMPLES=20000 pytest tests/fuzz             a campaign; it ends in a table
+pytest tests/fuzz                                     150 inputs for each reader, in seconds
+NMT_FUZZ_EXAMPLES=20000 pytest tests/fuzz             a campaign, which ends with a table
 """
 
 import os
@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import hypothesis
 import pytest
+
+from nmt.errors import UserError
 
 EXAMPLES = int(os.environ.get("NMT_FUZZ_EXAMPLES", "0"))
 OUTCOMES: dict[str, Counter[str]] = defaultdict(Counter)
@@ -28,15 +30,15 @@ hypothesis.settings.register_profile(
 
 @pytest.fixture
 def outcome(request: pytest.FixtureRequest) -> Callable[[Callable[[], object], str], None]:
-    """Reads one input: it is taken, or a ValueError whose message holds `named` refuses it; all else fails the test."""
+    """Reads one input. It is accepted, or refused by a UserError whose message holds `named`; any other error fails."""
     counts = OUTCOMES[request.node.name.removeprefix("test_")]
 
     def read(reader: Callable[[], object], named: str) -> None:
         counts["inputs"] += 1
         try:
             reader()
-        except ValueError as error:
-            if named not in str(error) or type(error) is UnicodeDecodeError:
+        except UserError as error:
+            if named not in str(error):
                 counts["other"] += 1
                 raise AssertionError(f"the message does not name {named}: {error}") from error
             counts["refused"] += 1

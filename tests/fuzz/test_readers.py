@@ -1,8 +1,7 @@
-"""Every reader of a format that the project defines, under damage: it takes the input or refuses it in clean words.
+"""Every reader of a file of a run folder or a corpus accepts a damaged file, or refuses it with a `UserError`.
 
-The damage is of two kinds, also one after the other: to the structure (a value becomes another, goes, comes twice,
-changes its name) and to the bytes (cut, flipped, doubled). What is found is kept as a case with a name in the reader's
-own tests.
+The damage is of two kinds, which may be combined: to the structure (a value is replaced, removed, doubled or renamed)
+and to the bytes (cut, flipped, doubled). Whatever is found is kept as a named case in the tests of the reader.
 """
 
 import copy
@@ -26,8 +25,8 @@ from omegaconf import OmegaConf
 
 from nmt import models
 from nmt import search as searches
-from nmt.cli import COMMANDS
-from nmt.cli.shell.configuration import conf_folder, opened
+from nmt.cli.shell.commands import COMMANDS
+from nmt.cli.shell.configuration import conf_folder, hydra_initialized
 from nmt.cli.shell.overrides import configure
 from nmt.cli.training.resume import changed_settings
 from nmt.data.corpus import FilesCorpus
@@ -37,8 +36,9 @@ from nmt.evaluation import significance
 from nmt.models import Seq2Seq
 from nmt.report import comparison
 from nmt.report.comparison import compare
-from nmt.report.curves import learning_curves, read_history
+from nmt.report.curves import learning_curves
 from nmt.run import RunFolder
+from nmt.run.history import read_history
 from nmt.run.registry import build
 from nmt.run.weights import save_weights
 from nmt.search import GreedySearch
@@ -52,8 +52,8 @@ Outcome = Callable[[Callable[[], object], str], None]
 fuzz = hypothesis.settings.get_profile("fuzz")
 """The profile of conftest.py."""
 
-# What a stranger might write in a value's place.
-ODD = [
+# Values that a stranger might write in position of another.
+ODD: list[Any] = [
     None, True, 0, -1, 1, 2, 3, 7, 64, 1.5, -0.5, 1e308, math.nan, math.inf, 10**9, 10**12, 10**30, -(10**30), "", "8",
     "Seq2Seq", "Transformer", "LSTM", "torch.nn.Linear", "os.system", "../../../etc/passwd", "/etc/passwd", "a\nb",
     "\x1b[2J", "\ud800", "x" * 5000, [], {}, [[]], [1, "a", None], {"class": "Seq2Seq"},
@@ -68,36 +68,39 @@ values = st.one_of(
         max_leaves=5,
     ),
 )
-places = st.integers(0, 2**20)
+positions = st.integers(0, 2**20)
 structure = st.lists(
-    st.tuples(st.sampled_from(["replace", "remove", "double", "rename", "swap", "wrap"]), places, places, values),
+    st.tuples(st.sampled_from(["replace", "remove", "double", "rename", "swap", "wrap"]), positions, positions, values),
     max_size=3,
 )
 damages = st.lists(
     st.tuples(
-        st.sampled_from(["cut", "flip", "double", "drop", "insert", "tail"]), places, places, st.binary(max_size=6)
+        st.sampled_from(["cut", "flip", "double", "drop", "insert", "tail"]),
+        positions,
+        positions,
+        st.binary(max_size=6),
     ),
     max_size=2,
 )
 
 
-def spots(value: Any) -> list[tuple[Any, Any]]:
-    """Every place in a JSON value, as its container and the key there."""
+def find_positions(value: Any) -> list[tuple[Any, Any]]:
+    """Every position in a JSON value, as its container and the key there."""
     items = (
         list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
     )
-    return [spot for key, inner in items for spot in ((value, key), *spots(inner))]
+    return [found for key, inner in items for found in ((value, key), *find_positions(inner))]
 
 
 def mutated(value: Any, changes: list[tuple[str, int, int, Any]]) -> Any:
-    """A JSON value after changes to its structure."""
+    """Returns a JSON value after changes to its structure."""
     value = json.loads(json.dumps(value))
-    for kind, place, other, drawn in changes:
-        new = copy.deepcopy(drawn)  # what is drawn again must be as it was
-        where = spots(value)
+    for kind, position, other, drawn in changes:
+        new = copy.deepcopy(drawn)  # a drawn value may be used again, so it must not change
+        where = find_positions(value)
         if not where:
             return new
-        container, key = where[place % len(where)]
+        container, key = where[position % len(where)]
         if kind == "replace":
             container[key] = new
         elif kind == "remove":
@@ -114,10 +117,10 @@ def mutated(value: Any, changes: list[tuple[str, int, int, Any]]) -> Any:
     return value
 
 
-def spoilt(data: bytes, changes: list[tuple[str, int, int, bytes]]) -> bytes:
-    """Bytes after damage."""
-    for kind, place, other, new in changes:
-        at = place % (len(data) + 1)
+def damaged(data: bytes, changes: list[tuple[str, int, int, bytes]]) -> bytes:
+    """Returns bytes after damage."""
+    for kind, position, other, new in changes:
+        at = position % (len(data) + 1)
         to = min(len(data), at + other % 40)
         if kind == "cut":
             data = data[:at]
@@ -134,7 +137,7 @@ def spoilt(data: bytes, changes: list[tuple[str, int, int, bytes]]) -> bytes:
     return data
 
 
-def dumped(value: Any) -> bytes:
+def as_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=True).encode()
 
 
@@ -166,13 +169,13 @@ DESCRIPTIONS: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def runs(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[RunFolder]:
-    """A run folder of each architecture, with weights as they are made, and the trained run's tokenizer."""
+    """A run folder of each architecture, with untrained weights, and the tokenizer of the trained run."""
     made = []
     for description in DESCRIPTIONS:
         run = RunFolder(tmp_path_factory.mktemp("fuzzed") / description["class"])
         shutil.copytree(trained_run, run.path)
         model = build(description, models)
-        run.describe("model", description | {"parameters": model.num_parameters()})
+        run.write_description("model", description | {"parameters": model.num_parameters()})
         save_weights(model.state_dict(), run.best, step=7)
         save_checkpoint(run.last, *stepped(model))
         made.append(run)
@@ -180,7 +183,7 @@ def runs(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Ru
 
 
 def stepped(model: Seq2Seq) -> tuple[Progress, Seq2Seq, torch.optim.Optimizer]:
-    """Where a run stands after an update."""
+    """The state of a run after one update."""
     optimizer = torch.optim.Adam(model.parameters())
     update(model, optimizer)
     return Progress(step=7, loss_meter=LossMeter(nll=1.0, num_tokens=3)), model, optimizer
@@ -204,7 +207,7 @@ def test_model_json(runs: list[RunFolder], outcome: Outcome) -> None:
     def check(which: int, changes: Any, damage: Any) -> None:
         run, path = runs[which], runs[which].path / "model.json"
         before = path.read_bytes()
-        path.write_bytes(spoilt(dumped(mutated(json.loads(before), changes)), damage))
+        path.write_bytes(damaged(as_json(mutated(json.loads(before), changes)), damage))
         try:
             outcome(lambda: translate(run), str(run.path))
         finally:
@@ -220,12 +223,12 @@ def test_search_json(runs: list[RunFolder], outcome: Outcome) -> None:
 
     def read() -> None:
         search = build(run.description("search"), searches)
-        search.limit(torch.ones(2, 3, dtype=torch.bool), None)
+        search.length_limit(3, None)
 
     @fuzz
     @given(structure, damages)
     def check(changes: Any, damage: Any) -> None:
-        path.write_bytes(spoilt(dumped(mutated(valid, changes)), damage))
+        path.write_bytes(damaged(as_json(mutated(valid, changes)), damage))
         outcome(read, "")
 
     check()
@@ -238,9 +241,9 @@ def test_corpus_json(runs: list[RunFolder], outcome: Outcome) -> None:
     sizes = {f"{split}_size": 3 for split in ("train", "val", "test", "test_long")}
     valid = [
         json.loads(path.read_bytes()),
-        {"format": 1, "class": "GrammarCorpus", "arguments": {**languages, "seed": 1, **sizes}},
+        {"format": 2, "class": "GrammarCorpus", "arguments": {**languages, "seed": 1, **sizes}},
         {
-            "format": 1,
+            "format": 2,
             "class": "HubCorpus",
             "arguments": {"id": "a/b", "path": None, "subset": None, **languages, "split_names": {"val": "validation"}},
         },
@@ -248,19 +251,19 @@ def test_corpus_json(runs: list[RunFolder], outcome: Outcome) -> None:
 
     def read() -> None:
         corpus = run.corpus()
-        if isinstance(corpus, FilesCorpus):  # the others make their text, or ask for it
+        if isinstance(corpus, FilesCorpus):  # the others generate or download their text
             corpus.splits()
 
     @fuzz
     @given(st.sampled_from(valid), structure, damages)
     def check(description: Any, changes: Any, damage: Any) -> None:
-        path.write_bytes(spoilt(dumped(mutated(description, changes)), damage))
+        path.write_bytes(damaged(as_json(mutated(description, changes)), damage))
         outcome(read, "")
 
     check()
 
 
-def use(folder: Path) -> None:
+def use_tokenizer(folder: Path) -> None:
     tokenizer = Tokenizer.load(folder)
     texts = ["one two three", "", "Straße ﬁ… 日本 \u202e😀", "a" * 50]
     for ids in tokenizer.encode_source(texts) + tokenizer.encode_target(texts):
@@ -269,7 +272,7 @@ def use(folder: Path) -> None:
     assert len(tokenizer.target_pieces(range(tokenizer.target_size))) == tokenizer.target_size
     tokenizer.decode_target(range(tokenizer.target_size))
     sentences = [np.array(ids, dtype=np.int32) for ids in tokenizer.encode_source(texts)]
-    tokenizer.redraw_source(sentences, alpha=0.1, seeds=np.arange(len(texts), dtype=np.uint64))
+    tokenizer.resample_source(sentences, alpha=0.1, seeds=np.arange(len(texts), dtype=np.uint64))
 
 
 def test_tokenizer_json(trained_run: Path, tmp_path: Path, outcome: Outcome) -> None:
@@ -281,36 +284,36 @@ def test_tokenizer_json(trained_run: Path, tmp_path: Path, outcome: Outcome) -> 
     @fuzz
     @given(structure, damages)
     def check(changes: Any, damage: Any) -> None:
-        path.write_bytes(spoilt(dumped(mutated(valid, changes)), damage))
-        outcome(lambda: use(tmp_path), str(tmp_path))
+        path.write_bytes(damaged(as_json(mutated(valid, changes)), damage))
+        outcome(lambda: use_tokenizer(tmp_path), str(tmp_path))
 
     check()
 
 
 def test_tokenizer_model(trained_run: Path, tmp_path: Path, outcome: Outcome) -> None:
-    """With the right checksum, which only accidents get wrong."""
+    """The checksum is correct, because a stranger would adapt it; only accidents get it wrong."""
     for name in ("tokenizer.json", "tokenizer.model"):
         shutil.copy(trained_run / name, tmp_path)
     path = tmp_path / "tokenizer.model"
     description, valid = json.loads((tmp_path / "tokenizer.json").read_bytes()), path.read_bytes()
     small = valid.index(b"nmt_nfkc") if b"nmt_nfkc" in valid else len(valid)
-    near = st.tuples(st.sampled_from(["flip", "drop", "double", "cut"]), st.integers(0, small), places, st.just(b""))
+    near = st.tuples(st.sampled_from(["flip", "drop", "double", "cut"]), st.integers(0, small), positions, st.just(b""))
 
     @fuzz
     @given(st.lists(near, max_size=3), damages)
     def check(pieces: Any, damage: Any) -> None:
-        data = spoilt(spoilt(valid, pieces), damage)
+        data = damaged(damaged(valid, pieces), damage)
         path.write_bytes(data)
         checksum = hashlib.sha256(data).hexdigest()
         changed = description | {"sha256": {"source": checksum, "target": checksum}}
-        (tmp_path / "tokenizer.json").write_bytes(dumped(changed))
-        outcome(lambda: use(tmp_path), str(tmp_path))
+        (tmp_path / "tokenizer.json").write_bytes(as_json(changed))
+        outcome(lambda: use_tokenizer(tmp_path), str(tmp_path))
 
     check()
 
 
 def packed(header: Any, data: bytes) -> bytes:
-    text = dumped(header)
+    text = as_json(header)
     return struct.pack("<Q", len(text)) + text + data
 
 
@@ -326,7 +329,7 @@ def test_safetensors(runs: list[RunFolder], name: str, outcome: Outcome) -> None
             translate(run)
             run.best_step()
             return
-        run.still_good()
+        run.recovery_hint()
         model = build(run.description("model"), models)
         optimizer = torch.optim.Adam(model.parameters())
         progress, tensors = read_checkpoint(run.last)
@@ -345,7 +348,7 @@ def test_safetensors(runs: list[RunFolder], name: str, outcome: Outcome) -> None
         if name == "last" and inner:
             progress = mutated(json.loads(header["__metadata__"]["progress"]), inner)
             header["__metadata__"]["progress"] = json.dumps(progress)
-        path.write_bytes(spoilt(packed(mutated(header, changes), data), damage))
+        path.write_bytes(damaged(packed(mutated(header, changes), data), damage))
         try:
             outcome(lambda: read(run), str(run.path))
         finally:
@@ -366,9 +369,9 @@ def test_config_yaml(runs: list[RunFolder], outcome: Outcome) -> None:
     ])  # fmt: skip
 
     @fuzz
-    @given(damages, st.lists(st.tuples(st.just("insert"), places, places, odd), max_size=2))
+    @given(damages, st.lists(st.tuples(st.just("insert"), positions, positions, odd), max_size=2))
     def check(damage: Any, inserted: Any) -> None:
-        path.write_bytes(spoilt(spoilt(valid, damage), inserted))
+        path.write_bytes(damaged(damaged(valid, damage), inserted))
         outcome(lambda: changed_settings(path, now), str(path))
 
     check()
@@ -385,25 +388,32 @@ RECORDS = [
 ]  # fmt: skip
 
 
+def resume(run: RunFolder) -> None:
+    """Opens the history as a resumed run does, which keeps the records up to its checkpoint."""
+    history = History(run.history, tensorboard=None)
+    history.start(num_records=2, last_step=15)
+    history.record({"kind": "train", "step": 16})
+
+
 def test_history_jsonl(tmp_path: Path, outcome: Outcome) -> None:
     run = RunFolder(tmp_path)
 
     def read() -> None:
         history = read_history(run.history)
         assert (history.steps is None) == (history.seconds is None or not history.train + history.validation)
-        assert history.tokens_per_second is None or history.best_validation is not False
+        assert history.tokens_per_second is None or history.train
+        assert history.best_validation is None or history.best_validation.bleu is not None
         learning_curves({"run": history})
-        run.records()
 
     @fuzz
     @given(structure, damages)
     def check(changes: Any, damage: Any) -> None:
         records = mutated(RECORDS, changes)
         lines = records if isinstance(records, list) else [records]
-        content = spoilt(b"".join(dumped(line) + b"\n" for line in lines), damage)
+        content = damaged(b"".join(as_json(line) + b"\n" for line in lines), damage)
         run.history.write_bytes(content)
         outcome(read, str(run.history))
-        History(run.history, tensorboard=None, records=2, last_step=15).record({"kind": "train", "step": 16})
+        outcome(lambda: resume(run), str(run.history))
 
     check()
 
@@ -419,21 +429,21 @@ def test_evaluation_json(runs: list[RunFolder], tmp_path: Path, outcome: Outcome
         "source_tokens": ["▁one", "</s>"], "target_tokens": ["▁eins", "</s>"], "attention": [[0.5, 0.5], [0.25, 0.75]],
     }  # fmt: skip
     valid = {
-        "format": 1, "split": "test", "source": "en", "target": "de", "sentences": 2, "step": 7,
+        "format": 2, "split": "test", "source": "en", "target": "de", "sentences": 2, "step": 7,
         "metrics": dict.fromkeys(("bleu", "chrf", "ter", "bleu_lowercase_tokenized"), metric),
         "bleu_by_length": [{"from": 1, "to": 10, "sentences": 2, "bleu": 100.0}],
         "search": {"class": "GreedySearch", "arguments": {}},
         "seconds": 1.0, "sentences_per_second": 2.0, "device": "cpu", "threads": 1, "samples": [sample],
     }  # fmt: skip
     lines = "eins zwei drei vier fünf\nzwei drei vier fünf sechs\n".encode()
-    (run / "history.jsonl").write_bytes(b"".join(dumped(record) + b"\n" for record in RECORDS))
+    (run / "history.jsonl").write_bytes(b"".join(as_json(record) + b"\n" for record in RECORDS))
 
     @fuzz
     @given(structure, damages, damages, damages)
     def check(changes: Any, damage: Any, hypotheses: Any, references: Any) -> None:
-        (run / "evaluation" / "test.json").write_bytes(spoilt(dumped(mutated(valid, changes)), damage))
-        (run / "evaluation" / "test.hyp.txt").write_bytes(spoilt(lines, hypotheses[1:]))
-        (run / "evaluation" / "test.ref.txt").write_bytes(spoilt(lines, references[1:]))
+        (run / "evaluation" / "test.json").write_bytes(damaged(as_json(mutated(valid, changes)), damage))
+        (run / "evaluation" / "test.hyp.txt").write_bytes(damaged(lines, hypotheses[1:]))
+        (run / "evaluation" / "test.ref.txt").write_bytes(damaged(lines, references[1:]))
         outcome(lambda: compare([run], split="test", out=tmp_path / "out"), str(run))
 
     check()
@@ -454,16 +464,16 @@ def test_corpus(kind: str, tmp_path: Path, outcome: Outcome) -> None:
     @given(structure, damages, damages)
     def check(changes: Any, damage: Any, outer: Any) -> None:
         if kind == "plain":
-            (tmp_path / "train.en").write_bytes(spoilt(b"one\ntwo three\n\xef\xbb\xbf\r\n", damage))
-            (tmp_path / "train.de").write_bytes(spoilt(b"eins\nzwei drei\nx\n", outer))
+            (tmp_path / "train.en").write_bytes(damaged(b"one\ntwo three\n\xef\xbb\xbf\r\n", damage))
+            (tmp_path / "train.de").write_bytes(damaged(b"eins\nzwei drei\nx\n", outer))
         elif kind == "jsonl":
             rows = mutated(OBJECTS, changes)
-            content = b"".join(dumped(row) + b"\n" for row in (rows if isinstance(rows, list) else [rows]))
-            (tmp_path / "train.jsonl").write_bytes(spoilt(content, damage))
+            content = b"".join(as_json(row) + b"\n" for row in (rows if isinstance(rows, list) else [rows]))
+            (tmp_path / "train.jsonl").write_bytes(damaged(content, damage))
         else:
-            content = spoilt(TABLE, damage)
+            content = damaged(TABLE, damage)
             name, data = (
-                ("train.tsv.gz", spoilt(gzip.compress(content, mtime=0), outer))
+                ("train.tsv.gz", damaged(gzip.compress(content, mtime=0), outer))
                 if kind == "gz"
                 else ("train.tsv", content)
             )
@@ -485,13 +495,13 @@ def test_overrides(outcome: Outcome) -> None:
     characters = st.text(alphabet="=.,[]{}()'\"\\$~+@:#% \n\té0aτ\ud800", max_size=4)
 
     @hypothesis.settings(fuzz, max_examples=fuzz.max_examples // 5)  # composing takes a tenth of a second
-    @given(st.lists(st.tuples(st.sampled_from(WORDS), places, places, characters), min_size=1, max_size=3))
+    @given(st.lists(st.tuples(st.sampled_from(WORDS), positions, positions, characters), min_size=1, max_size=3))
     def check(words: Any) -> None:
         line = [
             word[: at % (len(word) + 1)] + new + word[at % (len(word) + 1) + drop % 4 :]
             for word, at, drop, new in words
         ]
-        with opened() as folder:
+        with hydra_initialized() as folder:
             outcome(lambda: configure(train, folder, line), "")
 
     assert conf_folder().is_dir()

@@ -28,7 +28,7 @@ from nmt.run.weights import read_step
 REPEATS = int(os.environ.get("NMT_FAULTS", "1"))
 OUTCOMES: Counter[str] = Counter()
 
-RESUME_HINT = "is whole: go on with resume=true"
+RESUME_HINT = "is intact: continue with resume=true"
 """How the message about a fault ends if a checkpoint is left."""
 
 pytestmark = pytest.mark.slow
@@ -140,7 +140,7 @@ def test_a_run_survives_a_limit_of_file_sizes(training: Training, repeat: int) -
     """Like a full disk, for users who may not mount one: the system refuses further bytes of a file."""
     pid = training.start_and_wait(repeat)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (2000 + 3000 * (repeat % 7), resource.RLIM_INFINITY))
-    training.check_failure(wait(pid), "files may not grow so large there")
+    training.check_failure(wait(pid), "would exceed the size limit")
     assert not list(training.run.path.rglob("*.partial"))
     training.check_resume()
 

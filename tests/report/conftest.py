@@ -1,14 +1,17 @@
-"""Run folders made up for the report: four systems that never were, with the shapes of real ones."""
+"""Run folders of four invented systems for the report, in the format of real ones."""
 
 import json
 import math
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nmt.evaluation import metrics
+from nmt.run.format import FORMAT
 
 NOUNS = {"dog": "Hund", "man": "Mann", "boy": "Junge", "bird": "Vogel", "baker": "Bäcker", "giant": "Riese"}
 VERBS = {"sees": "sieht", "hears": "hört", "paints": "malt", "greets": "grüßt"}
@@ -16,43 +19,44 @@ NUM_SENTENCES = 60
 SAMPLE_INDICES = [4, 17, 33]
 HOSTILE = "<script>alert('x')</script> & \"quotes\" | *stars*"
 
-# What sets the systems apart: class, parameters, share of wrong words, sharpness of the attention (None: has none).
-SYSTEMS = {
+SYSTEMS: dict[str, tuple[str, int, float, float | None]] = {
     "lstm": ("LSTM", 5_123_456, 0.45, None),
     "lstm_bahdanau": ("BahdanauLSTM", 6_210_001, 0.2, 4.0),
     "lstm_luong": ("LuongLSTM", 5_980_400, 0.18, 6.0),
     "transformer": ("Transformer", 7_401_216, 0.08, 9.0),
 }
+"""Class, number of parameters, share of wrong words, and sharpness of the attention, or None without attention."""
 
 
-def sentence_pair(random_: random.Random) -> tuple[str, str]:
+def sentence_pair(draw: random.Random) -> tuple[str, str]:
     """A sentence of 4 to 40 words and its word-by-word translation."""
     clauses = [
         (f"the {n} {v} the {m}", f"der {NOUNS[n]} {VERBS[v]} den {NOUNS[m]}")
         for n, v, m in (
-            (random_.choice(list(NOUNS)), random_.choice(list(VERBS)), random_.choice(list(NOUNS)))
-            for _ in range(random_.choice([1, 1, 2, 2, 3, 4, 7]))
+            (draw.choice(list(NOUNS)), draw.choice(list(VERBS)), draw.choice(list(NOUNS)))
+            for _ in range(draw.choice([1, 1, 2, 2, 3, 4, 7]))
         )
     ]
     source, target = " and ".join(c[0] for c in clauses), " und ".join(c[1] for c in clauses)
     return f"{source[0].upper()}{source[1:]}.", f"{target[0].upper()}{target[1:]}."
 
 
-def damaged(line: str, share: float, random_: random.Random) -> str:
-    words = [random_.choice(["ein", "Hund", "rot", "geht"]) if random_.random() < share else w for w in line.split()]
+def damage(line: str, share: float, draw: random.Random) -> str:
+    """Replaces a share of the words by others."""
+    words = [draw.choice(["ein", "Hund", "rot", "geht"]) if draw.random() < share else w for w in line.split()]
     return " ".join(words)
 
 
-def pieces(line: str) -> list[str]:
-    """Like SentencePiece's: each word opened by "▁", longer words in two pieces, the full stop apart."""
-    result = []
+def split_into_pieces(line: str) -> list[str]:
+    """Pieces like SentencePiece's: "▁" starts a word, longer words have two pieces, the full stop is one."""
+    result: list[str] = []
     for word in line.removesuffix(".").split():
         result += [f"▁{word}"] if len(word) < 6 else [f"▁{word[:4]}", word[4:]]
     return [*result, ".", "</s>"]
 
 
 def attention(num_rows: int, num_columns: int, sharpness: float) -> list[list[float]]:
-    """(T, S): rows that sum to 1, darkest along the diagonal."""
+    """Weights (T, S): each row sums to 1, and the largest weights lie along the diagonal."""
     rows = []
     for t in range(num_rows):
         weights = [
@@ -63,24 +67,24 @@ def attention(num_rows: int, num_columns: int, sharpness: float) -> list[list[fl
 
 
 def write_run(folder: Path, *, system: str, split: str = "test", seed: int = 1) -> Path:
-    """A run folder as `nmt train` and `nmt evaluate` leave it, as far as the report reads it."""
+    """Writes a run folder like `nmt train` and `nmt evaluate`, as far as the report reads it."""
     model, parameters, share, sharpness = SYSTEMS[system]
-    data = random.Random(seed)  # the same test set for every system
+    data = random.Random(seed)  # every system has the same test set
     pairs = [sentence_pair(data) for _ in range(NUM_SENTENCES)]
     pairs[SAMPLE_INDICES[1]] = (f"{HOSTILE} 🚀", f"{HOSTILE} 🚀")
     sources, references = [s for s, _ in pairs], [t for _, t in pairs]
-    own = random.Random(system)
-    hypotheses = [damaged(reference, share, own) for reference in references]
+    draw = random.Random(system)
+    hypotheses = [damage(reference, share, draw) for reference in references]
     hypotheses[SAMPLE_INDICES[1]] = f"{system}: {HOSTILE}"
 
     (folder / "evaluation").mkdir(parents=True)
     write_json(
-        folder / "model.json", {"format": 1, "class": model, "arguments": {"size": 256}, "parameters": parameters}
+        folder / "model.json", {"format": FORMAT, "class": model, "arguments": {"size": 256}, "parameters": parameters}
     )
-    (folder / "history.jsonl").write_text("".join(json.dumps(r) + "\n" for r in history(share, own)), encoding="utf-8")
+    (folder / "history.jsonl").write_text("".join(json.dumps(r) + "\n" for r in history(share, draw)), encoding="utf-8")
     samples = []
     for index in SAMPLE_INDICES:
-        source, target = pieces(sources[index]), pieces(hypotheses[index])
+        source, target = split_into_pieces(sources[index]), split_into_pieces(hypotheses[index])
         samples.append(
             {
                 "index": index, "source": sources[index], "reference": references[index],
@@ -92,7 +96,7 @@ def write_run(folder: Path, *, system: str, split: str = "test", seed: int = 1) 
     write_json(
         folder / "evaluation" / f"{split}.json",
         {
-            "format": 1, "split": split, "source": "en", "target": "de", "sentences": NUM_SENTENCES, "step": 3500,
+            "format": FORMAT, "split": split, "source": "en", "target": "de", "sentences": NUM_SENTENCES, "step": 3500,
             "metrics": {key: vars(metric) for key, metric in metrics.score(hypotheses, references).items()},
             "bleu_by_length": metrics.bleu_by_length(sources, hypotheses, references),
             "search": {"class": "BeamSearch", "arguments": {"beam_size": 5, "length_penalty": 0.6}},
@@ -106,13 +110,13 @@ def write_run(folder: Path, *, system: str, split: str = "test", seed: int = 1) 
     return folder
 
 
-def history(share: float, random_: random.Random) -> list[dict]:
-    """4,000 steps, a record every 50 and a validation every 500."""
-    records: list[dict] = []
+def history(share: float, draw: random.Random) -> list[dict[str, Any]]:
+    """A history of 4,000 steps, with a record every 50 and a validation every 500 steps."""
+    records: list[dict[str, Any]] = []
     for step in range(50, 4001, 50):
-        loss = 2 + 4 * share + 5 * math.exp(-step / 700) + random_.gauss(0, 0.05)
+        loss = 2 + 4 * share + 5 * math.exp(-step / 700) + draw.gauss(0, 0.05)
         shared = {"step": step, "seconds": step * (0.25 + share / 3), "loss": loss}
-        speed = 2900 + 4000 * share + random_.gauss(0, 60)
+        speed = 2900 + 4000 * share + draw.gauss(0, 60)
         records.append(
             {"kind": "train", "epoch": 1 + step // 1000, "learning_rate": 1e-3, "gradient_norm": 1.2,
              "tokens_per_second": speed, **shared}
@@ -128,14 +132,14 @@ def write_json(path: Path, value: object) -> None:
 
 
 @pytest.fixture
-def make_run():
+def make_run() -> Callable[..., Path]:
     """`write_run`, for tests that need a run of their own."""
     return write_run
 
 
 @pytest.fixture(scope="session")
 def finished_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of four evaluated runs, made once."""
+    """The folder of four evaluated runs, written once; not to be changed."""
     folder = tmp_path_factory.mktemp("finished")
     for system in SYSTEMS:
         write_run(folder / system, system=system)
@@ -144,6 +148,6 @@ def finished_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def runs(finished_runs: Path, tmp_path: Path) -> list[Path]:
-    """A copy of the four evaluated runs, which a test may spoil."""
+    """A copy of the four evaluated runs, which a test may change."""
     shutil.copytree(finished_runs, tmp_path / "runs")
     return [tmp_path / "runs" / system for system in SYSTEMS]

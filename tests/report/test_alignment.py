@@ -1,31 +1,40 @@
+"""Alignment matrices as pictures, pages and data."""
+
 import json
 import re
 import subprocess
 import sys
 import warnings
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from nmt.report.alignment import SUFFIXES, heat_map, piece_labels, shortened, write_alignment
+from nmt.errors import UserError
+from nmt.report.alignment_plot import SUFFIXES, write_alignment
+from nmt.report.heat_map import layout_heat_map, piece_labels, shorten
+
+Matrix = npt.NDArray[np.float64]
 
 SOURCE = ["▁Ein", "▁Straßen", "bahn", "fahrer", "▁zahlt", "▁$5", "▁🚀🙂", "▁<b>", "\x07", ".", "</s>"]
 TARGET = ["▁A", "▁tram", "▁dri", "ver", "▁pays", "▁" + "x" * 60, "▁", ".", "</s>"]
 
 
-def weights(num_rows: int = len(TARGET), num_columns: int = len(SOURCE)) -> np.ndarray:
-    rows = np.random.default_rng(0).random((num_rows, num_columns))
+def weights() -> Matrix:
+    """Random weights (T, S); each row sums to 1."""
+    rows: Matrix = np.random.default_rng(0).random((len(TARGET), len(SOURCE)))
     return rows / rows.sum(axis=1, keepdims=True)
 
 
-def write(out, **changes):
-    write_alignment(
-        out, **{"source_tokens": SOURCE, "target_tokens": TARGET, "weights": weights(), "title": "T", **changes}
-    )
+def write(out: Path, **changes: Any) -> None:
+    arguments: dict[str, Any] = {"source_tokens": SOURCE, "target_tokens": TARGET, "weights": weights(), "title": "T"}
+    write_alignment(out, **arguments | changes)
 
 
-def test_pieces_read_as_words():
+def test_labels_show_where_words_start() -> None:
     assert piece_labels(["▁Ein", "▁Straßen", "bahn", "▁", ".", "▁(", "a", "</s>", "<unk>"]) == [
         "Ein", "Straßen", "·bahn", "␣", ".", "(", "·a", "</s>", "<unk>",
     ]  # fmt: skip
@@ -33,15 +42,15 @@ def test_pieces_read_as_words():
     assert piece_labels(["▁a\tb", "\x07", "\x7f"]) == ["a␉b", "␇", "�"]
 
 
-def test_long_labels_are_shortened():
-    assert shortened("x" * 24) == "x" * 24
-    assert shortened("x" * 25) == "x" * 23 + "…"
+def test_long_labels_are_cut() -> None:
+    assert shorten("x" * 24) == "x" * 24
+    assert shorten("x" * 25) == "x" * 23 + "…"
 
 
 @pytest.mark.parametrize(
     ("suffix", "magic"), [(".png", b"\x89PNG"), (".PNG", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")]
 )
-def test_pictures(tmp_path, suffix, magic):
+def test_each_suffix_gives_its_file_format(tmp_path: Path, suffix: str, magic: bytes) -> None:
     out = tmp_path / "new" / f"a{suffix}"
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a missing glyph must not reach the user's terminal
@@ -50,7 +59,7 @@ def test_pictures(tmp_path, suffix, magic):
     assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
-def test_svg_is_sound_and_keeps_its_text(tmp_path):
+def test_an_svg_is_valid_repeatable_and_keeps_its_text(tmp_path: Path) -> None:
     out = tmp_path / "a.svg"
     write(out, title="a <title> & $x$")
     text = " ".join(ElementTree.parse(out).getroot().itertext())
@@ -61,7 +70,7 @@ def test_svg_is_sound_and_keeps_its_text(tmp_path):
     assert out.read_bytes() == before
 
 
-def test_png_has_a_dark_cell_where_the_weight_is(tmp_path):
+def test_a_png_is_dark_where_the_weight_is_large(tmp_path: Path) -> None:
     from matplotlib.image import imread
 
     out = tmp_path / "a.png"
@@ -75,14 +84,14 @@ def test_png_has_a_dark_cell_where_the_weight_is(tmp_path):
     assert picture.shape[0] > 40 * 35  # a cell is large enough for its label
 
 
-def test_json_is_the_input(tmp_path):
+def test_the_json_equals_the_input(tmp_path: Path) -> None:
     out = tmp_path / "a.json"
     write(out)
     value = json.loads(out.read_text(encoding="utf-8"))
     assert value == {"source_tokens": SOURCE, "target_tokens": TARGET, "attention": weights().tolist()}
 
 
-def test_page_is_self_contained_and_escaped(tmp_path):
+def test_a_page_is_self_contained_and_escaped(tmp_path: Path) -> None:
     out = tmp_path / "a.html"
     write(out, title="<script>alert(1)</script>")
     page = out.read_text(encoding="utf-8")
@@ -94,16 +103,16 @@ def test_page_is_self_contained_and_escaped(tmp_path):
     assert f"<title>{'x' * 60}</title>" in page  # in full where the label is cut
 
 
-def test_heat_map_places_each_weight():
-    found = heat_map(SOURCE, TARGET, weights())
+def test_a_heat_map_has_a_cell_for_each_weight() -> None:
+    found = layout_heat_map(SOURCE, TARGET, weights())
     matrix = np.zeros((len(TARGET), len(SOURCE)))
     for row, column, weight in found.cells:
         matrix[row, column] = weight
-    np.testing.assert_allclose(matrix, weights(), atol=5e-4)  # lighter cells are left out
+    np.testing.assert_allclose(matrix, weights(), atol=5e-4)  # cells too light to be seen are left out
     assert found.width > found.left + found.cell * len(SOURCE)
 
 
-def test_weights_may_be_an_array_or_rows(tmp_path):
+def test_weights_may_be_an_array_or_rows(tmp_path: Path) -> None:
     for kind in (weights(), weights().tolist(), [tuple(row) for row in weights()]):
         write(tmp_path / "a.json", weights=kind)
         assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["attention"] == weights().tolist()
@@ -121,18 +130,20 @@ def test_weights_may_be_an_array_or_rows(tmp_path):
     ],
 )
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_wrong_weights_are_named_and_nothing_is_written(tmp_path, suffix, changes, message):
-    with pytest.raises(ValueError, match=message):
+def test_wrong_weights_are_named_and_nothing_is_written(
+    tmp_path: Path, suffix: str, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
         write(tmp_path / f"a{suffix}", **changes)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_suffixes_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"a\.gif: .* \.png \.svg \.pdf \.html \.json"):
+def test_an_unknown_suffix_is_a_user_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a\.gif: .* \.png \.svg \.pdf \.html \.json"):
         write(tmp_path / "a.gif")
 
 
-def test_matplotlib_waits_until_it_is_needed():
-    code = "import sys, nmt.report.alignment, nmt.report.comparison; print('matplotlib' in sys.modules)"
+def test_matplotlib_is_imported_only_for_pictures() -> None:
+    code = "import sys, nmt.report.alignment_plot, nmt.report.comparison; print('matplotlib' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"

@@ -1,40 +1,47 @@
+"""A comparison of four runs: the page, the Markdown text and the data, and the mistakes that it names."""
+
 import json
 import re
 import shutil
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nmt.errors import UserError
 from nmt.evaluation import metrics
-from nmt.files import read_json
 from nmt.report.comparison import compare
+from nmt.run.format import FORMAT
 
 NAMES = ["lstm", "lstm_bahdanau", "lstm_luong", "transformer"]
 HOSTILE = "<script>alert('x')</script> & \"quotes\" | *stars*"
 
+Attributes = list[tuple[str, str | None]]
+
 
 class Page(HTMLParser):
-    """The tables, the visible text and the cells of the alignment matrices of a page."""
+    """Parses a page into its tables, its visible text and the cells of its alignment matrices."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tables: list[list[list[str]]] = []
         self.best: list[str] = []
         self.tags: list[str] = []
-        self.open: list[str] = []
+        self.open_tags: list[str] = []
         self.text = ""
-        self.matrices: dict[str, dict[float, float]] = {}  # label → row's y → sum of its weights
+        self.matrices: dict[str, dict[float, float]] = {}  # label → y of a row → sum of its weights
         self.in_matrix = ""
         self.feed(text)
         self.close()
-        assert self.open == [], f"never closed: {self.open}"
+        assert self.open_tags == [], f"never closed: {self.open_tags}"
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: Attributes) -> None:
         attributes = dict(attrs)
         self.tags.append(tag)
         if tag != "meta":
-            self.open.append("cells" if attributes.get("class") == "cells" else tag)
+            self.open_tags.append("cells" if attributes.get("class") == "cells" else tag)
         if tag == "table":
             self.tables.append([])
         elif tag == "tr":
@@ -44,65 +51,71 @@ class Page(HTMLParser):
             if attributes.get("class") == "best":
                 self.best.append(self.tables[-1][-1][0])
         elif tag == "svg" and attributes.get("class") == "matrix":
-            self.in_matrix = attributes["aria-label"]
+            self.in_matrix = attributes["aria-label"] or ""
             self.matrices[self.in_matrix] = {}
-        elif tag == "rect" and "cells" in self.open:
-            rows, y = self.matrices[self.in_matrix], float(attributes["y"])
-            rows[y] = rows.get(y, 0.0) + float(attributes["fill-opacity"])
+        elif tag == "rect" and "cells" in self.open_tags:
+            rows, y = self.matrices[self.in_matrix], float(attributes["y"] or "")
+            rows[y] = rows.get(y, 0.0) + float(attributes["fill-opacity"] or "")
 
-    def handle_startendtag(self, tag, attrs):
+    def handle_startendtag(self, tag: str, attrs: Attributes) -> None:
         self.tags.append(tag)
 
-    def handle_endtag(self, tag):
-        expected = self.open.pop()
+    def handle_endtag(self, tag: str) -> None:
+        expected = self.open_tags.pop()
         assert expected == tag or (expected, tag) == ("cells", "g"), f"</{tag}> closes <{expected}>"
 
-    def handle_data(self, data):
-        if "style" in self.open:
+    def handle_data(self, data: str) -> None:
+        if "style" in self.open_tags:
             return
         self.text += data
-        if self.tables and "tr" in self.open and self.tables[-1][-1]:
+        if self.tables and "tr" in self.open_tags and self.tables[-1][-1]:
             self.tables[-1][-1][-1] += data
 
 
 @pytest.fixture(scope="module")
-def runs_as_they_are(finished_runs) -> list[Path]:
+def unchanged_runs(finished_runs: Path) -> list[Path]:
     return [finished_runs / name for name in NAMES]
 
 
 @pytest.fixture(scope="module")
-def out(runs_as_they_are, tmp_path_factory) -> Path:
+def out(unchanged_runs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compared") / "report"
-    compare(runs_as_they_are, split="test", out=folder)
+    compare(unchanged_runs, split="test", out=folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def page(out) -> Page:
+def page(out: Path) -> Page:
     return Page((out / "report.html").read_text(encoding="utf-8"))
 
 
-def evaluation(run: Path) -> dict:
-    return read_json(run / "evaluation" / "test.json")
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
-def rewrite(path: Path, **changes) -> None:
+def read_evaluation(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = read_json(run / "evaluation" / "test.json")
+    return content
+
+
+def rewrite(path: Path, **changes: Any) -> None:
+    """Changes fields of a JSON file."""
     path.write_text(json.dumps({**read_json(path), **changes}), encoding="utf-8")
 
 
-def test_page_shows_every_systems_figures(runs_as_they_are, page):
-    runs = runs_as_they_are
+def test_the_page_shows_the_figures_of_every_system(unchanged_runs: list[Path], page: Page) -> None:
+    runs = unchanged_runs
     quality, significance, lengths, cost, folders = page.tables
     assert [row[0] for row in quality[1:]] == NAMES
     for row, run in zip(quality[1:], runs, strict=True):
-        scores = evaluation(run)["metrics"]
+        scores = read_evaluation(run)["metrics"]
         keys = ("bleu", "chrf", "ter", "bleu_lowercase_tokenized")
         assert row[1:] == [f"{scores[key]['score']:.1f}" for key in keys]
         for key in keys:
             assert scores[key]["signature"] in page.text
     assert significance[1][1:] == [significance[1][1], "–", "–", "–", "the baseline"]
     assert [row[-1] for row in significance[2:]] == ["better"] * 3
-    buckets = evaluation(runs[0])["bleu_by_length"]
+    buckets = read_evaluation(runs[0])["bleu_by_length"]
     assert len(buckets) > 2
     assert lengths[0][1:] == [
         f"{b['from']}" + ("+" if b["to"] is None else f"–{b['to']}") + f" words ({b['sentences']})" for b in buckets
@@ -113,15 +126,15 @@ def test_page_shows_every_systems_figures(runs_as_they_are, page):
     assert folders[1][3] == "BeamSearch(beam_size=5, length_penalty=0.6)"
 
 
-def test_best_figures_are_marked(page):
-    # Quality has four columns and the transformer wins them all; so it does in every bucket, and on validation.
+def test_the_best_figures_are_marked(page: Page) -> None:
+    # The Transformer is best in the four columns of quality, in every bucket, and on validation.
     buckets = len(page.tables[2][0]) - 1
     assert page.best.count("transformer") == 4 + buckets + 1
     assert page.best.count("lstm_bahdanau") == 1  # the fastest decoding
     assert page.best.count("lstm") == 1  # the fastest training
 
 
-def test_matrices_stand_beside_each_other_and_sum_to_one(page):
+def test_the_rows_of_every_alignment_matrix_sum_to_one(page: Page) -> None:
     labels = [f"alignment matrix of {name}, sentence {index}" for index in (4, 17, 33) for name in NAMES[1:]]
     assert list(page.matrices) == labels
     for rows in page.matrices.values():
@@ -130,7 +143,7 @@ def test_matrices_stand_beside_each_other_and_sum_to_one(page):
     assert page.text.count("no attention, no matrix") == 3
 
 
-def test_text_is_escaped(out, page):
+def test_text_is_escaped(out: Path, page: Page) -> None:
     assert "script" not in page.tags
     for name in NAMES:
         assert f"{name}: {HOSTILE}" in page.text
@@ -139,14 +152,14 @@ def test_text_is_escaped(out, page):
     assert "\\| \\*stars\\*" in markdown
 
 
-def test_page_needs_no_network(out):
+def test_the_page_needs_no_network(out: Path) -> None:
     page = (out / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"\b(src|href)=|url\(|@import|https?:", page)
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
 
 
-def test_page_has_curves_for_every_system(page, out):
+def test_the_page_has_curves_of_every_system(page: Page, out: Path) -> None:
     for title in ("BLEU by source length", "Training loss", "Validation loss", "Validation BLEU"):
         assert title in page.text
     html = (out / "report.html").read_text(encoding="utf-8")
@@ -155,12 +168,12 @@ def test_page_has_curves_for_every_system(page, out):
         assert html.count(f"<title>{name}</title></polyline>") == 7
 
 
-def test_json_equals_the_inputs(runs_as_they_are, out):
+def test_the_json_equals_the_inputs(unchanged_runs: list[Path], out: Path) -> None:
     report = read_json(out / "report.json")
     assert (report["split"], report["source"], report["target"], report["sentences"]) == ("test", "en", "de", 60)
     assert report["baseline"] == "lstm"
-    for system, run in zip(report["systems"], runs_as_they_are, strict=True):
-        given = evaluation(run)
+    for system, run in zip(report["systems"], unchanged_runs, strict=True):
+        given = read_evaluation(run)
         assert system["metrics"] == given["metrics"]
         assert system["bleu_by_length"] == given["bleu_by_length"]
         assert system["decoding"] == {key: given[key] for key in system["decoding"]}
@@ -172,11 +185,11 @@ def test_json_equals_the_inputs(runs_as_they_are, out):
         assert system["training"]["seconds"] == records[-1]["seconds"]
     assert [sample["index"] for sample in report["samples"]] == [4, 17, 33]
     texts = [t["text"] for t in report["samples"][0]["translations"]]
-    assert texts == [evaluation(run)["samples"][0]["hypothesis"] for run in runs_as_they_are]
+    assert texts == [read_evaluation(run)["samples"][0]["hypothesis"] for run in unchanged_runs]
     assert report["notes"] == []
 
 
-def test_markdown_tables_are_whole(out):
+def test_the_markdown_tables_have_all_cells(out: Path) -> None:
     markdown = (out / "report.md").read_text(encoding="utf-8")
     tables = re.findall(r"(?:^\|.*\|\n)+", markdown, flags=re.MULTILINE)
     assert len(tables) == 4
@@ -189,18 +202,16 @@ def test_markdown_tables_are_whole(out):
     assert f"| transformer | **{scores['bleu']['score']:.1f}** |" in tables[0]
 
 
-def test_another_baseline_by_name_or_by_folder(runs, tmp_path):
-    by_name = compare(runs, split="test", out=tmp_path / "a", baseline="transformer")
-    by_folder = compare(runs, split="test", out=tmp_path / "b", baseline=str(runs[3]))
-    assert by_name == by_folder
-    assert by_name["systems"][0]["significance"]["difference"] < 0
-    assert by_name["systems"][3]["significance"]["p_value"] is None
-    assert "no system is above the baseline" in (tmp_path / "a" / "report.md").read_text(encoding="utf-8")
-    with pytest.raises(ValueError, match="baseline=x is none of the compared runs: choose lstm, lstm_bahdanau"):
-        compare(runs, split="test", out=tmp_path / "c", baseline="x")
+def test_the_first_run_is_the_baseline(runs: list[Path], tmp_path: Path) -> None:
+    report = compare(runs[::-1], split="test", out=tmp_path / "report")
+    assert report.baseline == "transformer"
+    assert [system.name for system in report.systems] == NAMES[::-1]
+    assert report.systems[0].significance.p_value is None
+    assert report.systems[3].significance.difference < 0
+    assert "no system is above the baseline" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
 
 
-def test_one_run_alone(runs, tmp_path):
+def test_one_run_can_be_reported_alone(runs: list[Path], tmp_path: Path) -> None:
     compare(runs[:1], split="test", out=tmp_path / "report")
     page = Page((tmp_path / "report" / "report.html").read_text(encoding="utf-8"))
     assert page.text.lstrip().startswith("Comparison on test")
@@ -208,24 +219,24 @@ def test_one_run_alone(runs, tmp_path):
     assert page.best == []
 
 
-def test_runs_of_the_same_name_are_told_apart(make_run, tmp_path):
+def test_runs_of_the_same_name_are_named_with_their_folders(make_run: Callable[..., Path], tmp_path: Path) -> None:
     folders = [
         make_run(tmp_path / parent / "lstm", system=system) for parent, system in (("a", "lstm"), ("b", "transformer"))
     ]
     folders.append(make_run(tmp_path / "luong", system="lstm_luong"))
     report = compare(folders, split="test", out=tmp_path / "report")
-    assert [system["name"] for system in report["systems"]] == ["a/lstm", "b/lstm", "luong"]
-    with pytest.raises(ValueError, match="listed twice"):
+    assert [system.name for system in report.systems] == ["a/lstm", "b/lstm", "luong"]
+    with pytest.raises(UserError, match="listed twice"):
         compare([folders[0], tmp_path / "b" / ".." / "a" / "lstm"], split="test", out=tmp_path / "report")
 
 
-def test_other_searches_and_devices_are_noted(runs, tmp_path):
+def test_different_signatures_searches_and_devices_are_noted(runs: list[Path], tmp_path: Path) -> None:
     rewrite(runs[0] / "evaluation" / "test.json", search={"class": "GreedySearch", "arguments": {}}, device="cuda")
-    scores = evaluation(runs[1])["metrics"]
+    scores = read_evaluation(runs[1])["metrics"]
     scores["chrf"]["signature"] = "nrefs:1|nw:2"
     rewrite(runs[1] / "evaluation" / "test.json", metrics=scores)
     report = compare(runs, split="test", out=tmp_path / "report")
-    assert [re.findall("signatures|searches|devices", note)[0] for note in report["notes"]] == [
+    assert [re.findall("signatures|searches|devices", note)[0] for note in report.notes] == [
         "signatures",
         "searches",
         "devices",
@@ -235,15 +246,15 @@ def test_other_searches_and_devices_are_noted(runs, tmp_path):
     assert "- chrF of lstm\\_bahdanau: `nrefs:1|nw:2`" in markdown
 
 
-def test_only_samples_that_all_share_are_shown(runs, tmp_path):
-    rewrite(runs[2] / "evaluation" / "test.json", samples=evaluation(runs[2])["samples"][1:])
-    assert [s["index"] for s in compare(runs, split="test", out=tmp_path / "report")["samples"]] == [17, 33]
+def test_only_samples_of_all_runs_are_shown(runs: list[Path], tmp_path: Path) -> None:
+    rewrite(runs[2] / "evaluation" / "test.json", samples=read_evaluation(runs[2])["samples"][1:])
+    assert [s.index for s in compare(runs, split="test", out=tmp_path / "report").samples] == [17, 33]
     rewrite(runs[1] / "evaluation" / "test.json", samples=[])
-    assert compare(runs, split="test", out=tmp_path / "report")["samples"] == []
+    assert compare(runs, split="test", out=tmp_path / "report").samples == []
     assert "no sentence in common" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
 
 
-def test_empty_hypotheses_and_odd_line_ends_stay_lines(make_run, tmp_path):
+def test_empty_hypotheses_and_odd_line_ends_stay_lines(make_run: Callable[..., Path], tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", system="lstm")
     references = (run / "evaluation" / "test.ref.txt").read_text(encoding="utf-8").split("\n")[:-1]
     hypotheses = ["", "eins\u2028zwei\x0cdrei\rvier", *references[2:-1], ""]
@@ -251,39 +262,39 @@ def test_empty_hypotheses_and_odd_line_ends_stay_lines(make_run, tmp_path):
     scores = {key: vars(metric) for key, metric in metrics.score(hypotheses, references).items()}
     rewrite(run / "evaluation" / "test.json", metrics=scores)
     report = compare([run], split="test", out=tmp_path / "report")
-    assert report["systems"][0]["significance"]["bleu"] == pytest.approx(scores["bleu"]["score"])
+    assert report.systems[0].significance.bleu == pytest.approx(scores["bleu"]["score"])
 
 
-def spoil_references(runs):
+def spoil_references(runs: list[Path]) -> None:
     shutil.copy(runs[0] / "evaluation" / "test.hyp.txt", runs[2] / "evaluation" / "test.ref.txt")
 
 
-def spoil_evaluation(runs):
+def spoil_evaluation(runs: list[Path]) -> None:
     (runs[2] / "evaluation" / "test.json").unlink()
 
 
-def spoil_score(runs):
-    scores = evaluation(runs[2])["metrics"]
+def spoil_score(runs: list[Path]) -> None:
+    scores = read_evaluation(runs[2])["metrics"]
     scores["bleu"]["score"] += 1
     rewrite(runs[2] / "evaluation" / "test.json", metrics=scores)
 
 
-def spoil_metric(runs):
-    scores = evaluation(runs[2])["metrics"]
+def spoil_metric(runs: list[Path]) -> None:
+    scores = read_evaluation(runs[2])["metrics"]
     del scores["ter"]
     rewrite(runs[2] / "evaluation" / "test.json", metrics=scores)
 
 
-def spoil_lines(runs):
+def spoil_lines(runs: list[Path]) -> None:
     (runs[2] / "evaluation" / "test.hyp.txt").write_text("one line\n", encoding="utf-8")
 
 
-def spoil_language(runs):
+def spoil_language(runs: list[Path]) -> None:
     rewrite(runs[2] / "evaluation" / "test.json", target="fr")
 
 
-def spoil_attention(runs):
-    samples = evaluation(runs[2])["samples"]
+def spoil_attention(runs: list[Path]) -> None:
+    samples = read_evaluation(runs[2])["samples"]
     samples[0]["attention"].pop()
     rewrite(runs[2] / "evaluation" / "test.json", samples=samples)
 
@@ -294,26 +305,28 @@ def spoil_attention(runs):
         (spoil_references, r"runs/lstm and \S*runs/lstm_luong were evaluated on different references for test"),
         (spoil_evaluation, r"test\.json is missing: call `nmt evaluate run=\S*runs/lstm_luong split=test` first"),
         (spoil_score, r"lstm_luong: evaluation/test\.json says BLEU .* but test\.hyp\.txt scores"),
-        (spoil_metric, r"test\.json is damaged: metrics has no ter"),
-        (spoil_lines, r"tells of 60 sentences, but beside it lie 1 hypotheses and 60 references"),
+        (spoil_metric, r"test\.json is damaged: Object missing required field `ter` - at `\$\.metrics`"),
+        (spoil_lines, r"is about 60 sentences, but the files beside it have 1 hypotheses and 60 references"),
         (spoil_attention, r"lstm_luong: sentence 4 of test: the attention weights are"),
-        (lambda runs: rewrite(runs[2] / "model.json", format=2), r"model\.json has format 2, newer"),
-        (lambda runs: (runs[2] / "model.json").write_text("{}"), r"model\.json is damaged: it has no class"),
+        (lambda runs: rewrite(runs[2] / "model.json", format=FORMAT + 1), r"model\.json has format \d, this program"),
+        (lambda runs: (runs[2] / "model.json").write_text("{}"), r"model\.json is damaged: Object missing"),
         (lambda runs: (runs[2] / "model.json").write_text("{"), r"model\.json is damaged"),
         (spoil_language, r"different target languages, de and fr"),
         (lambda runs: shutil.rmtree(runs[2]), r"lstm_luong is not a folder"),
         (lambda runs: runs.clear(), r"nothing to compare"),
     ],
 )  # fmt: skip
-def test_mistakes_are_named_and_nothing_is_written(runs, tmp_path, spoil, message):
+def test_mistakes_are_named_and_nothing_is_written(
+    runs: list[Path], tmp_path: Path, spoil: Callable[[list[Path]], object], message: str
+) -> None:
     spoil(runs)
-    with pytest.raises(ValueError, match=message) as error:
+    with pytest.raises(UserError, match=message) as error:
         compare(runs, split="test", out=tmp_path / "report")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "report").exists()
 
 
-def test_out_is_a_folder(runs, tmp_path):
+def test_out_must_not_be_a_file(runs: list[Path], tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("mine")
-    with pytest.raises(ValueError, match="is a file: out= names the folder"):
+    with pytest.raises(UserError, match="is a file: out= names the folder"):
         compare(runs, split="test", out=tmp_path / "report.html")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -13,16 +14,16 @@ from nmt.models.seq2seq import Memory, State, StepOutput
 
 PAD, BOS, EOS = 0, 1, 2
 
-VOCABULARY = {
+VOCABULARY: dict[str, Any] = {
     "source_vocab_size": 9,
     "target_vocab_size": 6,
     "shared_vocab": False,
     "tie_output": False,
     "dropout": 0.0,
 }
-RECURRENT = {**VOCABULARY, "embedding_size": 6, "hidden_size": 8}
+RECURRENT: dict[str, Any] = {**VOCABULARY, "embedding_size": 6, "hidden_size": 8}
 SIZES = {"query_size": 8, "value_size": 8}
-TRANSFORMER = {
+TRANSFORMER: dict[str, Any] = {
     **VOCABULARY,
     "model_size": 8,
     "feedforward_size": 12,
@@ -47,13 +48,13 @@ ARCHITECTURES: dict[str, Callable[[], Seq2Seq]] = {
 
 @pytest.fixture(params=ARCHITECTURES)
 def architecture(request: pytest.FixtureRequest) -> Callable[[], Seq2Seq]:
-    """Makes a model."""
+    """A function that makes a model."""
     return ARCHITECTURES[request.param]
 
 
 @pytest.fixture
 def model(architecture: Callable[[], Seq2Seq]) -> Seq2Seq:
-    """Of 64-bit numbers and large random weights, so that its distributions differ and no two scores are alike."""
+    """A model in float64 with large random weights: its distributions differ, and no two scores are alike."""
     torch.manual_seed(4)
     model = architecture()
     for parameter in model.parameters():
@@ -62,26 +63,30 @@ def model(architecture: Callable[[], Seq2Seq]) -> Seq2Seq:
 
 
 @dataclass(frozen=True)
-class Script(Memory):
-    name: Tensor  # (B,), the first source id
+class ScriptedMemory(Memory):
+    """Which sentence of the table is translated."""
+
+    name: Tensor  # (A,), the first source id
 
 
 @dataclass(frozen=True)
-class Prefix(State):
-    tokens: Tensor  # (B, t), all tokens read, `bos` first
+class ScriptedState(State):
+    """The prefix of each hypothesis."""
+
+    tokens: Tensor  # (A·K, t), all tokens so far, `bos` first
 
 
 class ScriptedModel(Seq2Seq):
     """p(token | source, tokens before) from a table {(first source id, *tokens before): {token: probability}}.
 
-    What the table does not know ends at once.
+    A prefix that is not in the table ends with certainty.
     """
 
     def __init__(self, table: dict[tuple[int, ...], dict[int, float]]) -> None:
         super().__init__()
         self.table = table
         self.parameter = nn.Parameter(torch.zeros(1))
-        self.rows: list[int] = []  # how many rows each step was given
+        self.rows_per_step: list[int] = []
 
     @property
     def max_length(self) -> int | None:
@@ -90,24 +95,28 @@ class ScriptedModel(Seq2Seq):
     def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def encode(self, source: Tensor, source_mask: Tensor) -> Script:
-        return Script(source_mask, source[:, 0])
+    def encode(self, source: Tensor, source_mask: Tensor) -> ScriptedMemory:
+        return ScriptedMemory(source_mask, source[:, 0])
 
-    def start(self, memory: Script) -> Prefix:
-        return Prefix(memory.name.new_empty(len(memory.name), 0))
+    def start(self, memory: Memory) -> ScriptedState:
+        assert isinstance(memory, ScriptedMemory)
+        return ScriptedState(memory.name.new_empty(len(memory.name), 0))
 
-    def step(self, token: Tensor, state: Prefix, memory: Script, *, need_attention: bool = False) -> StepOutput:
-        self.rows.append(len(token))
-        state = replace(state, tokens=torch.cat([state.tokens, token.unsqueeze(1)], dim=1))
-        logits = torch.full((len(token), 6), -math.inf)
+    def step(
+        self, token: Tensor, state: ScriptedState, memory: ScriptedMemory, *, need_attention: bool = False
+    ) -> StepOutput:
+        self.rows_per_step.append(len(token))
+        state = replace(state, tokens=torch.cat([state.tokens, token.unsqueeze(1)], dim=1))  # (A·K, t + 1)
+        logits = torch.full((len(token), 6), -math.inf)  # (A·K, V)
         names = memory.repeated(len(token)).name.tolist()
-        for row, (name, (bos, *before)) in enumerate(zip(names, state.tokens.tolist(), strict=True)):
+        for row, (name, (bos, *prefix)) in enumerate(zip(names, state.tokens.tolist(), strict=True)):
             assert bos == BOS
-            for piece, probability in self.table.get((name, *before), {EOS: 1.0}).items():
+            for piece, probability in self.table.get((name, *prefix), {EOS: 1.0}).items():
                 logits[row, piece] = math.log(probability)
         return StepOutput(logits, None, state)
 
 
 @pytest.fixture
-def scripted() -> type[ScriptedModel]:
+def scripted_model() -> type[ScriptedModel]:
+    """The class of models that read their probabilities from a table."""
     return ScriptedModel

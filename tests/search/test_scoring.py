@@ -1,31 +1,41 @@
+"""The length penalty, the length limit and the forced end."""
+
 import math
+import re
 
 import pytest
 import torch
 
-from nmt.search.scoring import LengthLimit, LengthPenalty
+from nmt.errors import UserError
+from nmt.search.scoring import LengthLimit, LengthPenalty, force_end
 
 
 @pytest.mark.parametrize(
     ("alpha", "length", "expected"),
     [(0.0, 1, 1.0), (0.0, 30, 1.0), (1.0, 1, 1.0), (1.0, 7, 2.0), (1.0, 13, 3.0), (2.0, 7, 4.0), (0.5, 19, 2.0)],
 )
-def test_gnmt_penalty(alpha, length, expected):
+def test_the_length_penalty_is_gnmts(alpha: float, length: int, expected: float) -> None:
     penalty = LengthPenalty(alpha)
     assert penalty(float(length)) == pytest.approx(expected)
     assert penalty(torch.tensor([float(length)])).tolist() == pytest.approx([expected])
 
 
-def test_limits():
+def test_the_length_limit_is_rounded_down_and_capped_by_the_model() -> None:
     limit = LengthLimit(factor=1.5, margin=10)
     assert [limit(length, None) for length in (5, 3, 1)] == [17, 14, 11]  # 7.5, 4.5 and 1.5 are rounded down
     assert [limit(length, 12) for length in (5, 3, 1)] == [12, 12, 11]
     assert LengthLimit(factor=0.0, margin=1)(5, None) == 1
 
 
+def test_at_the_limit_only_eos_is_possible_at_its_own_log_probability() -> None:
+    log_probabilities = torch.tensor([[-1.0, -2.0, -3.0], [-4.0, -5.0, -6.0]])
+    force_end(log_probabilities, torch.tensor([True, False]), eos_id=1)
+    assert log_probabilities.tolist() == [[-math.inf, -2.0, -math.inf], [-4.0, -5.0, -6.0]]
+
+
 @pytest.mark.parametrize("alpha", [-0.1, math.nan, math.inf])
-def test_a_wrong_penalty_is_named(alpha):
-    with pytest.raises(ValueError, match=f"^length_penalty={alpha} .*$"):
+def test_a_wrong_length_penalty_is_a_user_error(alpha: float) -> None:
+    with pytest.raises(UserError, match=f"^length_penalty={alpha} .*$"):
         LengthPenalty(alpha)
 
 
@@ -39,6 +49,6 @@ def test_a_wrong_penalty_is_named(alpha):
         (1.0, 1.5, "max_length_margin=1.5"),
     ],
 )
-def test_a_wrong_limit_is_named(factor, margin, message):
-    with pytest.raises(ValueError, match=f"^{message} .*$"):
+def test_a_wrong_length_limit_is_a_user_error(factor: float, margin: int, message: str) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(message)} .*$"):
         LengthLimit(factor=factor, margin=margin)

@@ -110,7 +110,7 @@ class Bench:
             seed=1,
             rank=0,
             num_ranks=1,
-            pinned=False,
+            pin_memory=False,
         )
 
     def make_batch(self, *pairs: tuple[str, str]) -> Batch:
@@ -122,7 +122,7 @@ class Bench:
             pad_id=self.tokenizer.pad_id,
             bos_id=self.tokenizer.bos_id,
             eos_id=self.tokenizer.eos_id,
-            rows=range(len(pairs)),
+            indices=range(len(pairs)),
         )
 
     def fixed_loader(self, *batches: Batch) -> BatchLoader:
@@ -171,12 +171,14 @@ class Bench:
                 processes=Processes(),
                 seed=1,
             )
-            return Trainer(TrainerSettings(**(SETTINGS | settings)), parts).fit()
+            trainer = Trainer(TrainerSettings(**(SETTINGS | settings)), parts)
+            trainer.resume()
+            return trainer.fit()
 
-    def records(self, kind: str) -> list[dict[str, Any]]:
-        """The history's records of a kind."""
+    def records(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """The records of the history: all, or those of one kind."""
         records = [json.loads(line) for line in self.run.history.read_text().splitlines()]
-        return [record for record in records if record["kind"] == kind]
+        return [record for record in records if kind is None or record["kind"] == kind]
 
     def reason(self) -> str:
         """The line that says why the last `fit` ended."""

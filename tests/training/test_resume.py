@@ -1,5 +1,6 @@
 """A resumed run equals one that was never interrupted."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,8 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 def records_without_clock(bench: Any) -> list[dict[str, Any]]:
     clock = ("seconds", "tokens_per_second")
-    return [{key: value for key, value in record.items() if key not in clock} for record in bench.run.records()]
+    records = [json.loads(line) for line in bench.run.history.read_text().splitlines()]
+    return [{key: value for key, value in record.items() if key not in clock} for record in records]
 
 
 def fit(bench: Any, **changes: Any) -> None:

@@ -34,7 +34,7 @@ def test_two_accumulated_batches_equal_one_batch_of_both(bench: Any, new_bench: 
     for each, loader, accumulate in ((bench, whole, 1), (other, halves, 2)):
         schedule = Plateau(**CONSTANT_RATE)
         each.fit(loader=loader, accumulate=accumulate, max_steps=3, log_every=1, optimizer=SGD, schedule=schedule)
-    assert other.run.records()[0]["loss"] == pytest.approx(bench.run.records()[0]["loss"], rel=1e-5)
+    assert other.records("train")[0]["loss"] == pytest.approx(bench.records("train")[0]["loss"], rel=1e-5)
     assert [record["epoch"] for record in other.records("train")] == [0, 1, 2]
     assert_close(bench.weights(), other.weights())
 

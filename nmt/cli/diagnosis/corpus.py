@@ -10,7 +10,7 @@ from nmt.cli.training.preparation import PreparedRun
 from nmt.cli.training.settings import TrainSettings
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
-from nmt.data.statistics import SideStatistics, leaked
+from nmt.data.statistics import SideStatistics, count_leaks
 
 MAX_PAIRS = 200_000
 """A training split with more pairs is sampled; the tokenizer then learns from the sample as well."""
@@ -102,7 +102,7 @@ def warn_of_unusable_pairs(report: DoctorReport, name: str, loader: BatchLoader)
 
 def warn_of_leaks(report: DoctorReport, name: str, train: Dataset, other: Dataset) -> None:
     """Warns if training sees sentences of another split: a score on that split would be too high."""
-    num_pairs, num_sources = leaked(train, other)
+    num_pairs, num_sources = count_leaks(train, other)
     if num_sources > WARNING_SHARE * len(other):
         report.warn(
             f"{num_sources:,} of the {len(other):,} sources of {name} are also in the training split, {num_pairs:,} "

@@ -1,7 +1,7 @@
-"""A command's configuration: composed by Hydra from `conf/`, checked word by word, resolved, and handed over.
+"""Composes a command's configuration from the YAML files in `conf/` and resolves its references.
 
-Hydra only composes here (its `compose` API). It starts no job: it makes no folder, changes no directory and configures
-no logging. What leaves this room is complete and has no references left in it.
+Hydra is only used to compose (`hydra.compose`). It starts no job: it creates no folder, changes no working directory
+and configures no logging.
 """
 
 from __future__ import annotations
@@ -30,58 +30,96 @@ PACKAGE = Path(nmt.__file__).parent
 
 
 @dataclass(frozen=True)
-class Composition:
-    """What Hydra composed.
+class SourceFile:
+    """A YAML file that takes part in a configuration.
 
-    Args:
-        name: the command's.
-        folder: where the YAML files are.
-        config: the configuration, references and all, without Hydra's own node.
-        choices: the group → the choice that is in force; None for none.
-        whole: the configuration with Hydra's node, for `${hydra:runtime.choices.GROUP}`.
+    Attributes:
+        key: where its content is placed, with dots; "" is the top level.
+        group: the group of which it is a choice; None for the file of a command.
+        path: the file.
     """
 
-    name: str
+    key: str
+    group: str | None
+    path: Path
+
+
+@dataclass(frozen=True)
+class ComposedConfig:
+    """A configuration as Hydra composed it, before its references (`${…}`) are resolved.
+
+    Attributes:
+        command: the name of the command.
+        folder: the folder of the YAML files.
+        config: the configuration without Hydra's own node.
+        choices: group → selected choice; None if nothing is selected.
+        config_with_hydra: the configuration with Hydra's own node, which `${hydra:runtime.choices.GROUP}` refers to.
+    """
+
+    command: str
     folder: Path
     config: DictConfig
     choices: dict[str, str | None]
-    whole: DictConfig
+    config_with_hydra: DictConfig
 
-    def options(self, group: str) -> list[str]:
-        """The choices that there are in a group."""
+    def available_choices(self, group: str) -> list[str]:
+        """The choices of a group, sorted."""
         return sorted(path.stem for path in (self.folder / group.partition("@")[0]).glob("*.yaml"))
 
+    def groups(self) -> list[str]:
+        """All groups, in the order of their keys; those that place their keys elsewhere come last."""
+        order = {key: position for position, key in enumerate(self.config)}
+        return sorted(self.choices, key=lambda group: (order.get(group.split("/")[0], len(order)), group))
+
     def names(self) -> list[str]:
-        """Every group, then every key with its dots, nodes before their leaves, in the files' order."""
-        return [*self.choices, *_paths(self.config)]
+        """All groups, then all keys with dots; a key precedes the keys inside it."""
+        return [*self.groups(), *_dotted_keys(self.config)]
 
     def value(self, key: str) -> Any:
-        """The value at `key`, or None where there is none, it is still missing, or it refers to such a one."""
+        """The value of `key`. None if there is none, it is missing (`???`), or its reference cannot be resolved."""
         try:
             return OmegaConf.select(self.config, key)
         except OmegaConfBaseException:
             return None
 
-    def files(self) -> list[tuple[str, str | None, Path]]:
-        """(key at which it stands, group, path) of every file in force; the command's own first: ("", None, …), then
-        the one of the command whose keys it takes over, if it does."""
-        order = {key: place for place, key in enumerate(self.config)}
-        groups = sorted(self.choices, key=lambda group: (order.get(group.split("/")[0], len(order)), group))
-        own = self.folder / f"{self.name}.yaml"
-        listed = (yaml.safe_load(own.read_text(encoding="utf-8")) or {}).get("defaults", [])
-        others = [name for name in listed if isinstance(name, str) and name != "_self_"]
-        found: list[tuple[str, str | None, Path]] = [("", None, own)]
-        found += [("", None, self.folder / f"{name}.yaml") for name in others]
-        for group in groups:
+    def source_files(self) -> list[SourceFile]:
+        """All files that take part.
+
+        The command's own file comes first, then the file of another command whose keys it takes over, if any, then the
+        selected choices in the order of their keys.
+        """
+        own_path = self.folder / f"{self.command}.yaml"
+        defaults = (yaml.safe_load(own_path.read_text(encoding="utf-8")) or {}).get("defaults", [])
+        inherited = [name for name in defaults if isinstance(name, str) and name != "_self_"]
+        files = [SourceFile("", None, self.folder / f"{name}.yaml") for name in (self.command, *inherited)]
+
+        for group in self.groups():
             folder, _, package = group.partition("@")
             path = self.folder / folder / f"{self.choices[group]}.yaml"
             if self.choices[group] is not None and path.is_file():
-                found.append((package or folder.replace("/", "."), group, path))
-        return found
+                files.append(SourceFile(package or folder.replace("/", "."), group, path))
+        return files
+
+    def resolve(self) -> dict[str, Any]:
+        """Returns the configuration as plain Python values, with its references resolved.
+
+        Raises:
+            UserError: a reference cannot be resolved.
+        """
+        HydraConfig.instance().set_config(self.config_with_hydra)
+        try:
+            values = OmegaConf.to_container(self.config, resolve=True)
+        except OmegaConfBaseException as error:
+            key = f"{error.full_key!s}: " if error.full_key else ""
+            raise UserError(f"{key}{str(error).splitlines()[0]}") from error
+        finally:
+            HydraConfig.instance().cfg = None
+        assert isinstance(values, dict)
+        return {str(key): value for key, value in values.items()}
 
 
 def conf_folder(package: Path = PACKAGE) -> Path:
-    """The folder of the YAML files: inside an installed package, beside it in a checkout."""
+    """Finds the folder of the YAML files: inside an installed package, beside the package in a checkout."""
     for folder in (package / "conf", package.parent / "conf"):
         if folder.is_dir():
             return folder
@@ -89,99 +127,87 @@ def conf_folder(package: Path = PACKAGE) -> Path:
 
 
 @contextmanager
-def opened() -> Iterator[Path]:
-    """Lets Hydra compose from the configuration folder inside the block, and leaves nothing of it behind."""
+def hydra_initialized() -> Iterator[Path]:
+    """Inside this context Hydra composes from the folder of the YAML files, which is returned."""
     folder = conf_folder().resolve()
     with hydra.initialize_config_dir(str(folder), job_name="nmt", version_base="1.3"):
         yield folder
 
 
-def compose(name: str, folder: Path, overrides: Sequence[str]) -> Composition:
-    """`conf/NAME.yaml` under `overrides`, unchecked.
+def compose(command: str, folder: Path, overrides: Sequence[str]) -> ComposedConfig:
+    """Composes `conf/COMMAND.yaml` with `overrides`, which are not checked here.
 
     Raises:
-        UserError: an override or a file does not compose.
+        UserError: Hydra refuses an override or a file.
     """
     try:
-        whole = hydra.compose(name, list(overrides), return_hydra_config=True)
+        composed = hydra.compose(command, list(overrides), return_hydra_config=True)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise UserError(one_line(str(error))) from error
-    choices = {group: choice for group, choice in whole.hydra.runtime.choices.items() if not group.startswith("hydra/")}
-    config = copy.deepcopy(whole)
+    all_choices = composed.hydra.runtime.choices
+    choices = {group: choice for group, choice in all_choices.items() if not group.startswith("hydra/")}
+    config = copy.deepcopy(composed)
     with open_dict(config):
         del config["hydra"]
-    return Composition(name=name, folder=folder, config=config, choices=choices, whole=whole)
+    return ComposedConfig(command, folder, config, choices, config_with_hydra=composed)
 
 
-def complete(composition: Composition) -> DictConfig:
-    """The configuration as a command receives it: every value there, every reference filled in.
+def complete_config(composed: ComposedConfig) -> DictConfig:
+    """Returns the configuration that a command receives: no value is missing, and no reference is left.
 
     Raises:
-        UserError: a mandatory value (`???`) was not given, or a reference leads nowhere.
+        UserError: a mandatory value (`???`) was not given, or a reference cannot be resolved.
     """
-    for key in composition.names():
+    for key in composed.names():
         parent, _, name = key.rpartition(".")
-        if OmegaConf.is_missing(composition.value(parent) if parent else composition.config, name):
-            hint = comment(composition, key)
-            raise UserError(f"{key}=… is required" + (f": {hint}" if hint else ""))
-    config = OmegaConf.create(_literal(resolved(composition)))
+        if OmegaConf.is_missing(composed.value(parent) if parent else composed.config, name):
+            comment = comment_on_mandatory_key(composed, key)
+            raise UserError(f"{key}=… is required" + (f": {comment}" if comment else ""))
+    config = OmegaConf.create(_escape_all(composed.resolve()))
     assert isinstance(config, DictConfig)
-    OmegaConf.set_struct(config, True)
+    OmegaConf.set_struct(config, True)  # reading a key that does not exist is an error
     return config
 
 
-def resolved(composition: Composition) -> dict[str, Any]:
-    """The configuration as plain values, references filled in.
-
-    Raises:
-        UserError: a reference leads nowhere.
-    """
-    HydraConfig.instance().set_config(composition.whole)
-    try:
-        plain = OmegaConf.to_container(composition.config, resolve=True)
-    except OmegaConfBaseException as error:
-        where = f"{error.full_key!s}: " if error.full_key else ""
-        raise UserError(f"{where}{str(error).splitlines()[0]}") from error
-    finally:
-        HydraConfig.instance().cfg = None
-    assert isinstance(plain, dict)
-    return plain  # type: ignore[return-value]  # a command's keys are text
-
-
-def comment(composition: Composition, key: str) -> str:
-    """What the YAML file says about a mandatory key (`key: ???`): the comment behind it, or else the lines above it."""
-    mandatory = re.compile(rf"\s*{re.escape(key.rpartition('.')[2])}:\s*\?\?\?\s*(?:#\s*(.*))?")
-    for prefix, _, path in reversed(composition.files()):
-        lines = path.read_text(encoding="utf-8").splitlines() if not prefix or key.startswith(f"{prefix}.") else []
-        for place, text in enumerate(lines):
-            found = mandatory.fullmatch(text)
-            if found is None:
+def comment_on_mandatory_key(composed: ComposedConfig, key: str) -> str:
+    """The comment of the YAML file on the line `key: ???`, or else the comment lines above it; may be empty."""
+    mandatory_line = re.compile(rf"\s*{re.escape(key.rpartition('.')[2])}:\s*\?\?\?\s*(?:#\s*(.*))?")
+    for file in reversed(composed.source_files()):
+        if file.key and not key.startswith(f"{file.key}."):
+            continue
+        lines = file.path.read_text(encoding="utf-8").splitlines()
+        for index, line in enumerate(lines):
+            match = mandatory_line.fullmatch(line)
+            if match is None:
                 continue
-            above = list(takewhile(lambda text: text.lstrip().startswith("#"), reversed(lines[:place])))
-            return found[1] or one_line("\n".join(text.lstrip(" #") for text in reversed(above)))
+            above = list(takewhile(lambda line: line.lstrip().startswith("#"), reversed(lines[:index])))
+            return match[1] or one_line("\n".join(line.lstrip(" #") for line in reversed(above)))
     return ""
 
 
-def escaped(text: str) -> str:
-    """`text` such that OmegaConf, reading it, arrives at `text`: no reference in it, and `???` is no missing value."""
+def escape(text: str) -> str:
+    r"""Escapes `text` so that OmegaConf reads it as it is: `${` starts no reference, and `???` is no missing value.
+
+    A reference is escaped by a backslash, and the backslashes before it are doubled: `\${x}` becomes `\\\${x}`.
+    """
     if text == "???":
         return "??${oc.decode:'?'}"
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
 
 
-def _literal(value: Any) -> Any:
-    """`value` with every text in it escaped."""
+def _escape_all(value: Any) -> Any:
+    """Escapes every text inside a value."""
     if isinstance(value, dict):
-        return {key: _literal(item) for key, item in value.items()}
+        return {key: _escape_all(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_literal(item) for item in value]
-    return escaped(value) if isinstance(value, str) else value
+        return [_escape_all(item) for item in value]
+    return escape(value) if isinstance(value, str) else value
 
 
-def _paths(node: DictConfig, prefix: str = "") -> Iterator[str]:
+def _dotted_keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
     for key in node:
-        path = f"{prefix}{key!s}"
-        yield path
-        child = node._get_node(key)
+        dotted = f"{prefix}{key!s}"
+        yield dotted
+        child = node._get_node(key)  # does not resolve references, as node[key] would
         if isinstance(child, DictConfig) and not (child._is_none() or child._is_missing() or child._is_interpolation()):
-            yield from _paths(child, f"{path}.")
+            yield from _dotted_keys(child, f"{dotted}.")

@@ -1,7 +1,7 @@
-"""The help of a command, read from the YAML files with their comments: what is documented there is not said twice.
+"""The help page of a command, made from the YAML files and their comments, so nothing has to be described twice.
 
-A command's YAML file opens with a comment that says what the command does and gives an example line; a choice's file
-may do the same. The rest of a file is shown as it stands: keys, defaults, and the comments that explain them.
+The YAML file of a command begins with a comment that describes the command and gives an example. The file of a choice
+may begin with a comment too. The rest of each file is shown as it is: keys, defaults and comments.
 """
 
 from __future__ import annotations
@@ -10,83 +10,105 @@ import re
 import textwrap
 from pathlib import Path
 
-from nmt.cli import Command
-from nmt.cli.shell.configuration import Composition
+from nmt.cli.shell.commands import Command
+from nmt.cli.shell.configuration import ComposedConfig, SourceFile
 
 WIDTH = 80
+"""The width of the page in columns."""
 
 OPTIONS = {
-    "--help": "this page; with choices on the line (GROUP=CHOICE --help), theirs",
-    "--cfg job": "print the configuration and stop; --resolve fills references in",
+    "--help": "print this page; after GROUP=CHOICE, with the keys of that choice",
+    "--cfg job": "print the configuration and exit; --resolve fills in references",
     "--multirun": "or -m: one run for each combination of several values: seed=1,2,3",
 }
 
 
-def help_text(command: Command, composition: Composition) -> str:
-    """The whole page, at most WIDTH columns wide wherever a line can be broken."""
-    parts = [
+def help_page(command: Command, composed: ComposedConfig) -> str:
+    """Returns the page; a line is wider than WIDTH only where it cannot be broken."""
+    command_file, *other_files = composed.source_files()
+    introduction, keys = _read_yaml_file(command_file.path)
+    blocks = [
         f"nmt {command.name}: {command.summary}",
         f"Usage: nmt {command.name} [GROUP=CHOICE | KEY=VALUE ...] [OPTION]",
     ]
-    own, *chosen = composition.files()
-    introduction, body = _read(own[2])
     if introduction:
-        parts.append(introduction)
-    if composition.choices:
-        listed = [_choices(composition, group) for group in composition.choices]
-        parts.append("Groups (* is in force):\n" + "\n".join(listed))
-    parts.append("Options:\n" + "\n".join(f"  {option:<13}{what}" for option, what in OPTIONS.items()))
+        blocks.append(_wrap(introduction))
+    if composed.choices:
+        lines = [_list_choices(composed, group) for group in composed.groups()]
+        blocks.append("Groups (* marks the selected choice):\n" + "\n".join(lines))
+    blocks.append("Options:\n" + "\n".join(f"  {option:<13}{text}" for option, text in OPTIONS.items()))
 
-    sections = [body] if body else []
-    for key, group, path in chosen:
-        introduction, body = _read(path)
-        if group is None:
-            sections.append(body)
-            continue
-        placed_by_file = re.search(r"^# @package _global_\s*$", path.read_text(encoding="utf-8"), re.MULTILINE)
-        heading = f"# {group}={path.stem}" if placed_by_file else f"{key}:  # {group}={path.stem}"
-        remarks = textwrap.indent(introduction, "# ", lambda _: True) if introduction else ""
-        content = "\n".join(part for part in (remarks, body) if part)
-        sections.append(f"{heading}\n{content if placed_by_file else textwrap.indent(content, '  ')}")
+    sections = ([keys] if keys else []) + [_section(file) for file in other_files]
     if sections:
-        shown = "\n\n".join(_fold(section) for section in sections)
-        parts.append(f"Keys and their defaults (a key inside another is written with a dot):\n\n{shown}")
-    return "\n\n".join(parts)
+        shown = "\n\n".join(_fold_comments(section) for section in sections)
+        blocks.append(f"Keys and their defaults (write a nested key with dots):\n\n{shown}")
+    return "\n\n".join(blocks)
 
 
-def _choices(composition: Composition, group: str) -> str:
-    names = [f"*{name}" if name == composition.choices[group] else name for name in composition.options(group)]
+def _section(file: SourceFile) -> str:
+    """A file as one section: under the key where its content is placed, or at the top level."""
+    introduction, keys = _read_yaml_file(file.path)
+    if file.group is None:  # a command whose keys this one takes over
+        return keys
+    comment = textwrap.indent(_wrap(introduction, WIDTH - len("# ")), "# ", lambda _: True)
+    if re.search(r"^# @package _global_\s*$", file.path.read_text(encoding="utf-8"), re.MULTILINE):
+        lines = [f"# {file.group}={file.path.stem}", comment, keys]
+    else:
+        lines = [comment, f"{file.key}:  # {file.group}={file.path.stem}", textwrap.indent(keys, "  ")]
+    return "\n".join(line for line in lines if line)
+
+
+def _list_choices(composed: ComposedConfig, group: str) -> str:
+    selected = composed.choices[group]
+    names = [f"*{name}" if name == selected else name for name in composed.available_choices(group)]
     return textwrap.fill(
         ", ".join(names), WIDTH, initial_indent=f"  {group:<13}", subsequent_indent=" " * 15, break_long_words=False
     )
 
 
-def _read(path: Path) -> tuple[str, str]:
-    """The opening comment of a YAML file, without its marks, and the rest without the list of defaults."""
+def _read_yaml_file(path: Path) -> tuple[str, str]:
+    """Returns the comment at the top of a YAML file, without `#`, and the rest without the list `defaults`."""
     lines = path.read_text(encoding="utf-8").splitlines()
     lines = [line for line in lines if not line.startswith("# @package")]
-    opening = 0
-    while opening < len(lines) and lines[opening].startswith("#"):
-        opening += 1
-    introduction = "\n".join(line[1:].removeprefix(" ") for line in lines[:opening]).strip("\n")
-    rest, inside = [], False
-    for line in lines[opening:]:
-        inside = line.startswith("defaults:") or (inside and (line.startswith((" ", "-")) or not line))
-        if not inside:
-            rest.append(line)
-    return introduction, "\n".join(rest).strip("\n")
+    num_comments = next((index for index, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    introduction = "\n".join(line[1:].removeprefix(" ") for line in lines[:num_comments]).strip("\n")
+
+    # `defaults:` extends over the indented lines, list items and empty lines that follow it.
+    keys, in_defaults = [], False
+    for line in lines[num_comments:]:
+        in_defaults = line.startswith("defaults:") or (in_defaults and (line.startswith((" ", "-")) or not line))
+        if not in_defaults:
+            keys.append(line)
+    return introduction, "\n".join(keys).strip("\n")
 
 
-def _fold(section: str) -> str:
-    """Moves the comment behind a value that makes its line too wide to lines of its own, above it."""
+def _wrap(text: str, width: int = WIDTH) -> str:
+    """Wraps the paragraphs of a text; empty and indented lines, such as examples, stay as they are."""
+    paragraphs: list[str] = []
+    continues = False
+    for line in text.splitlines():
+        if continues and line and not line.startswith(" "):
+            paragraphs[-1] += f" {line}"
+        else:
+            paragraphs.append(line)
+        continues = bool(line) and not line.startswith(" ")
+    return "\n".join(
+        paragraph if paragraph.startswith(" ") else textwrap.fill(paragraph, width, break_on_hyphens=False)
+        for paragraph in paragraphs
+    )
+
+
+def _fold_comments(section: str) -> str:
+    """Wraps the lines that are too wide: a comment behind a value moves above the value."""
     lines = []
     for line in section.splitlines():
-        found = re.fullmatch(r"(\s*)(\S.*?)\s+# (.*)|(\s*)# (.*)", line)
-        if len(line) <= WIDTH or found is None:
+        match = re.fullmatch(r"(\s*)(\S.*?)\s+# (.*)|(\s*)# (.*)", line)
+        if len(line) <= WIDTH or match is None:
             lines.append(line)
             continue
-        indent, remark = (found[1], found[3]) if found[2] else (found[4], found[5])
-        lines += textwrap.wrap(remark, WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
-        if found[2]:
-            lines.append(f"{indent}{found[2]}")
+        value = match[2]  # None for a line that is only a comment
+        indent, comment = (match[1], match[3]) if value else (match[4], match[5])
+        lines += textwrap.wrap(comment, WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+        if value:
+            lines.append(f"{indent}{value}")
     return "\n".join(lines)

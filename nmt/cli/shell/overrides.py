@@ -1,7 +1,7 @@
-"""The words of a command line, `key=value`, held against the configuration that they change.
+"""Checks the overrides of a command line, `key=value`, against the configuration that they change.
 
-Hydra would find most of these mistakes too, but says them in several lines, or only when a class meets the value. Here
-each ends in one line that names the word, says what is allowed, and suggests the nearest right one.
+Hydra would find most of these errors too, but reports them in several lines, or only when a class receives the value.
+Here each error is one line that names the word, says what is allowed, and suggests the most similar valid word.
 """
 
 from __future__ import annotations
@@ -17,175 +17,207 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from nmt.cli import Command
-from nmt.cli.shell.configuration import Composition, compose, escaped
+from nmt.cli.shell.commands import Command
+from nmt.cli.shell.configuration import ComposedConfig, compose, escape
 from nmt.cli.shell.errors import nearest, one_line
 from nmt.errors import UserError
 
-KINDS: tuple[tuple[type, str], ...] = (
-    (bool, "true or false"),  # before int, of which Python makes it a kind
+TYPE_NAMES: tuple[tuple[type, str], ...] = (
+    (bool, "true or false"),  # before int, because bool is a subclass of int
     (int, "a whole number"),
     (float, "a number"),
     (str, "text"),
     (ListConfig, "a list such as [a,b]"),
     (DictConfig, "a group of keys"),
 )
+"""The types of values in a configuration, and their names in messages."""
 
 
-def configure(command: Command, folder: Path, arguments: Sequence[str]) -> Composition:
-    """`conf/COMMAND.yaml` under the command line's overrides, every one of them checked.
+def configure(command: Command, folder: Path, arguments: Sequence[str]) -> ComposedConfig:
+    """Composes `conf/COMMAND.yaml` with the overrides of the command line, after checking each of them.
 
     Raises:
-        UserError: an override cannot be read, or its key, choice or type of value is wrong.
+        UserError: an override cannot be parsed, or its key, choice or type of value is wrong.
     """
-    texts = dict(argument.split("=", 1) for argument in arguments if _is_text(command, argument))
-    overrides = parse([argument for argument in arguments if not _is_text(command, argument)])
+    verbatim = dict(argument.split("=", 1) for argument in arguments if _is_verbatim(command, argument))
+    overrides = parse_overrides([argument for argument in arguments if not _is_verbatim(command, argument)])
     for override in overrides:
         if override.is_sweep_override():
             raise UserError(
-                f"{override.input_line}: several values need -m, one run for each; "
-                f"a value with a comma in it goes in two pairs of quotes: {override.key_or_group}=\"'…'\""
+                f"{override.input_line}: several values need -m, which starts one run for each; "
+                f"a value that contains a comma needs two pairs of quotes: {override.key_or_group}=\"'…'\""
             )
-    groups = [override for override in overrides if _is_group(folder, override)]
-    values = [override for override in overrides if not _is_group(folder, override)]
-    default = _chosen(command, folder, groups)
+    groups = [override for override in overrides if _selects_choice(folder, override)]
+    values = [override for override in overrides if not _selects_choice(folder, override)]
+
+    # The selected choices determine which keys exist, and which type each value has.
+    defaults = _compose_choices(command, folder, groups)
     for override in values:
         if not (override.is_add() or override.is_force_add() or override.is_delete()):
-            _check_key(default, override.key_or_group)
-    composition = compose(command.name, folder, [_line(override) for override in overrides])
+            _check_key(defaults, override.key_or_group)
+    composed = compose(command.name, folder, [_text(override) for override in overrides])
     for override in values:
         if not override.is_delete():
-            _check_type(default, composition, override.key_or_group, override.get_value_string())
-    for key, text in texts.items():
-        OmegaConf.update(composition.config, key, escaped(text))
-    return composition
+            _check_type(defaults, composed, override.key_or_group, override.get_value_string())
+    for key, text in verbatim.items():
+        OmegaConf.update(composed.config, key, escape(text))
+    return composed
 
 
-def parse(arguments: Sequence[str]) -> list[Override]:
-    """The overrides that Hydra's grammar reads in `arguments`.
+def parse_overrides(arguments: Sequence[str]) -> list[Override]:
+    """Parses `arguments` with Hydra's grammar.
 
     Raises:
-        UserError: it cannot read one.
+        UserError: an argument does not follow the grammar.
     """
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
     overrides = []
     for argument in arguments:
         key, equals, _ = argument.partition("=")
         if not key.strip("+~") or not (equals or argument.startswith("~")):
-            raise UserError(f"'{argument}' is not of the form key=value" + (f"; write {key}=…" if key else ""))
+            raise UserError(f"'{argument}' does not have the form key=value" + (f"; write {key}=…" if key else ""))
         try:
             overrides += parser.parse_overrides([argument])
         except HydraException as error:
             raise UserError(
-                f"'{argument}' cannot be read as key=value: close its brackets and quotes; "
-                f"text with , : = ( ) [ ] {{ }} or quotes in it goes in two pairs of quotes: {key}=\"'…'\""
+                f"'{argument}' cannot be read as key=value: close all brackets and quotes; "
+                f"text that contains , : = ( ) [ ] {{ }} or quotes needs two pairs of quotes: {key}=\"'…'\""
             ) from error
     return overrides
 
 
-def expand(command: Command, arguments: Sequence[str]) -> list[list[str]]:
-    """The command lines that `-m` makes of one: every combination of the values that are given several of.
+def expand_sweep(command: Command, arguments: Sequence[str]) -> list[list[str]]:
+    """Returns the command lines that `-m` makes of one: all combinations of the arguments with several values.
 
     Raises:
-        UserError: an override cannot be read, or its values cannot be counted off.
+        UserError: an override cannot be parsed, or its values cannot be listed.
     """
-    columns: list[list[str]] = []
+    alternatives: list[list[str]] = []  # for each argument, the arguments that replace it in turn
     for argument in arguments:
-        if _is_text(command, argument):
-            columns.append([argument])
+        if _is_verbatim(command, argument):
+            alternatives.append([argument])
             continue
-        (override,) = parse([argument])
+        (override,) = parse_overrides([argument])
+        if not override.is_sweep_override():
+            alternatives.append([argument])
+            continue
         try:
-            several = list(override.sweep_string_iterator()) if override.is_sweep_override() else None
+            values = list(override.sweep_string_iterator())
         except HydraException as error:
             raise UserError(f"{argument}: {one_line(str(error))}") from error
-        key = override.get_key_element()
-        columns.append([argument] if several is None else [f"{key}={value}" for value in several])
-    return [list(line) for line in product(*columns)]
+        alternatives.append([f"{override.get_key_element()}={value}" for value in values])
+    return [list(line) for line in product(*alternatives)]
 
 
-def _is_text(command: Command, argument: str) -> bool:
+def _is_verbatim(command: Command, argument: str) -> bool:
     key, equals, _ = argument.partition("=")
-    return bool(equals) and key in command.text
+    return bool(equals) and key in command.verbatim_keys
 
 
-def _is_group(folder: Path, override: Override) -> bool:
+def _selects_choice(folder: Path, override: Override) -> bool:
+    """Whether an override selects a choice of a group, as `model=lstm` does, rather than a value."""
     return (folder / override.key_or_group).is_dir() and not isinstance(override.value(), dict)
 
 
-def _line(override: Override) -> str:
-    assert override.input_line is not None  # set by the parser
+def _text(override: Override) -> str:
+    assert override.input_line is not None  # the parser sets it
     return override.input_line
 
 
-def _chosen(command: Command, folder: Path, groups: list[Override]) -> Composition:
-    """The configuration under the choices alone: the defaults against which the values are held.
+def _compose_choices(command: Command, folder: Path, groups: Sequence[Override]) -> ComposedConfig:
+    """Composes with the selected choices but without values, after checking each choice.
 
-    A choice may bring groups of its own, so outer groups are chosen before inner ones.
+    Raises:
+        UserError: there is no such group or choice.
     """
+    # A choice may bring in groups of its own, so outer groups are selected before inner ones.
     groups = sorted(groups, key=lambda override: override.key_or_group.count("/"))
-    chosen = compose(command.name, folder, [])
+    if all(_file_exists(folder, override) for override in groups):
+        try:
+            return compose(command.name, folder, [_text(override) for override in groups])
+        except UserError:
+            pass  # one of them is wrong: the loop below finds it. It is slow, as composing takes 0.1 s.
+    composed = compose(command.name, folder, [])
     for count, override in enumerate(groups, start=1):
         key = override.get_key_element().lstrip("+~")
         if not override.is_add():
-            _check_key(chosen, key)
-        value: Any = override.value()
-        values = value if isinstance(value, list) else [value]
-        options = chosen.options(key)
-        for value in values if not override.is_delete() else []:
-            if value is not None and str(value) not in options:
-                close = nearest(str(value), options)
-                remedy = f"did you mean {close[0]}? There is" if close else "there is"
-                raise UserError(f"{key}={value!s}: no such choice; {remedy} {', '.join(options)}")
-        chosen = compose(command.name, folder, [_line(earlier) for earlier in groups[:count]])
-    return chosen
+            _check_key(composed, key)
+        if not override.is_delete():
+            _check_choice(composed, key, override.value())
+        composed = compose(command.name, folder, [_text(earlier) for earlier in groups[:count]])
+    return composed
 
 
-def _check_key(composition: Composition, key: str) -> None:
-    keys = composition.names()
+def _file_exists(folder: Path, override: Override) -> bool:
+    """Whether an override selects a choice that has a YAML file."""
+    return not override.is_delete() and (folder / override.key_or_group / f"{override.value()}.yaml").is_file()
+
+
+def _check_choice(composed: ComposedConfig, group: str, choice: Any) -> None:
+    """Raises UserError if a group has no such choice; `choice` may be a list of choices, or None for no choice."""
+    available = composed.available_choices(group)
+    for name in choice if isinstance(choice, list) else [choice]:
+        if name is not None and str(name) not in available:
+            similar = nearest(str(name), available)
+            remedy = f"did you mean {similar[0]}? The choices are" if similar else "the choices are"
+            raise UserError(f"{group}={name!s}: no such choice; {remedy} {', '.join(available)}")
+
+
+def _check_key(composed: ComposedConfig, key: str) -> None:
+    """Raises UserError if there is no such key; the message suggests similar keys, or lists those beside it."""
+    keys = composed.names()
     if key in keys:
         return
+    # The deepest existing key above it: for model.score.size that may be model.score, model, or the top level ("").
     parent = key.rpartition(".")[0]
     while parent and parent not in keys:
         parent = parent.rpartition(".")[0]
-    choice = composition.choices.get(parent.replace(".", "/"))
     group = parent.replace(".", "/")
-    where = f" with {group}={choice}" if choice is not None and len(composition.options(group)) > 1 else ""
-    close = nearest(key, [name for name in keys if not key.startswith(f"{name}.")])
-    if close:
-        remedy = f"did you mean {' or '.join(close)}?"
+    choice = composed.choices.get(group)
+    condition = f" with {group}={choice}" if choice is not None and len(composed.available_choices(group)) > 1 else ""
+    similar = nearest(key, [name for name in keys if not key.startswith(f"{name}.")])
+    if similar:
+        remedy = f"did you mean {' or '.join(similar)}?"
     else:
-        here = [name for name in keys if name.rpartition(".")[0] == parent and not name.endswith("_")]
-        remedy = f"there is {', '.join(dict.fromkeys(here))}" if here else "nothing can be set here"
-    raise UserError(f"{key}: no such key{where}; {remedy}")
+        siblings = [name for name in keys if name.rpartition(".")[0] == parent and not name.endswith("_")]
+        remedy = f"the keys are {', '.join(dict.fromkeys(siblings))}" if siblings else "there is nothing to set here"
+    raise UserError(f"{key}: no such key{condition}; {remedy}")
 
 
-def _check_type(default: Composition, given: Composition, key: str, raw: str) -> None:
-    """Holds the value that `key` was given against its default's type; a key without a default takes anything.
+def _check_type(defaults: ComposedConfig, given: ComposedConfig, key: str, typed_text: str) -> None:
+    """Compares the type of a value with that of its default. A key whose default is null or `???` takes any value.
 
-    A number given where text belongs is that text, as it was typed.
+    A number in place of text is changed to that text, exactly as it was typed.
+
+    Args:
+        defaults: the configuration without values from the command line.
+        given: the configuration with them; a number in place of text is changed here.
+        typed_text: the value as it was typed; empty if it was part of a larger value.
+
+    Raises:
+        UserError: the type is wrong.
     """
-    old, new = default.value(key), given.value(key)
+    old, new = defaults.value(key), given.value(key)
     if old is None or new is None:
         return
     if isinstance(old, DictConfig) and isinstance(new, DictConfig):
         for name in new:
-            _check_type(default, given, f"{key}.{name!s}", "")
+            _check_type(defaults, given, f"{key}.{name!s}", "")
         return
-    (old_type, allowed), (new_type, _) = _kind(old), _kind(new)
+    (old_type, expected), (new_type, _) = _type_and_name(old), _type_and_name(new)
     if old_type is new_type or (old_type is float and new_type is int):
         return
     if old_type is str and new_type in (bool, int, float):
-        typed = raw.strip() if raw and "${" not in raw else _shown(new)
-        OmegaConf.update(given.config, key, escaped(typed))
+        text = typed_text.strip() if typed_text and "${" not in typed_text else _display(new)
+        OmegaConf.update(given.config, key, escape(text))
         return
-    shown = "" if isinstance(old, DictConfig | ListConfig) else f" (the default is {_shown(old)})"
-    raise UserError(f"{key}: must be {allowed}{shown}, not {raw.strip() or _shown(new)}")
+    default = "" if isinstance(old, DictConfig | ListConfig) else f" (the default is {_display(old)})"
+    raise UserError(f"{key}: must be {expected}{default}, not {typed_text.strip() or _display(new)}")
 
 
-def _kind(value: Any) -> tuple[type, str]:
-    return next((kind for kind in KINDS if isinstance(value, kind[0])), (type(value), type(value).__name__))
+def _type_and_name(value: Any) -> tuple[type, str]:
+    return next((pair for pair in TYPE_NAMES if isinstance(value, pair[0])), (type(value), type(value).__name__))
 
 
-def _shown(value: Any) -> str:
+def _display(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

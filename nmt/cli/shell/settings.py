@@ -1,4 +1,4 @@
-"""Where configuration ends: a composed configuration becomes typed settings, once per command.
+"""Converts a composed configuration to typed settings, which every command does once.
 
 A command declares its settings as a frozen `msgspec.Struct` with one field per key of its YAML file. Below the command
 there is no `DictConfig`, only these settings and keyword arguments.
@@ -6,27 +6,42 @@ there is no `DictConfig`, only these settings and keyword arguments.
 
 from __future__ import annotations
 
+import inspect
+import pkgutil
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from nmt.errors import UserError
 
 Settings = TypeVar("Settings")
 
+TYPE_NAMES = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "array": "a list",
+    "object": "a group of keys",
+}
+"""The types in msgspec's messages, and their names in ours."""
 
-class Component(msgspec.Struct, frozen=True):
+SPECIAL_KEYS = ("_target_", "_partial_")
+"""The keys of a component that are not arguments."""
+
+
+class Component(msgspec.Struct, frozen=True, tag=True):
     """A class that YAML selects by `_target_`, with its arguments.
 
     Attributes:
         key: the key in the configuration, such as "model"; error messages name it.
         target: the dotted path of the class or function.
-        arguments: its keyword arguments; values may be configurations with a `_target_` of their own.
+        arguments: its keyword arguments; a value with a `_target_` of its own is a component too.
     """
 
     key: str
@@ -36,48 +51,149 @@ class Component(msgspec.Struct, frozen=True):
     def build(self, *args: Any, **runtime: Any) -> Any:
         """Calls the target with its arguments, and with those that are only known at run time.
 
+        With the argument `_partial_: true` the target is not called yet: the result is a function that calls it.
+
         Raises:
             UserError: the target does not exist, or refuses an argument.
         """
-        try:
-            # _convert_: lists and dictionaries arrive as Python's own, not as hydra's.
-            return instantiate({"_target_": self.target, "_convert_": "all", **self.arguments}, *args, **runtime)
-        except InstantiationException as error:
-            if isinstance(error.__cause__, UserError):
-                raise UserError(f"{self.key}: {error.__cause__}") from error
-            raise
+        return _build(self.key, {"_target_": self.target, **self.arguments}, *args, **runtime)
 
     def description(self) -> dict[str, Any]:
         """The component as the run folder stores it: the class by its name only, nested components likewise."""
-        return _describe({"_target_": self.target, **self.arguments})
+        description: dict[str, Any] = _describe({"_target_": self.target, **self.arguments})
+        return description
+
+
+class RunChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True):
+    """The choice `run` of a group: what a trained run used, with some arguments changed.
+
+    A subclass declares a field for each argument that can be changed; None leaves the run's own value. A field of type
+    `Component | Subclass` takes a class or changes, depending on whether the selected choice has a `_target_`.
+    """
+
+    def changed(self) -> dict[str, Any]:
+        """The arguments that are changed, with their new values."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
 
 
 def typed(config: DictConfig, settings: type[Settings]) -> Settings:
     """Converts a complete configuration to `settings`, a `msgspec.Struct`.
 
     Raises:
-        UserError: a value has the wrong type, or a constructor refuses it.
+        UserError: a key is unknown or missing, a value has the wrong type, or the constructor of a Struct refuses it.
     """
     values = OmegaConf.to_container(config, resolve=True)
     assert isinstance(values, dict)
-    prepared = {str(key): _component(str(key), value) for key, value in values.items()}
+    types = {field.name: field.type for field in msgspec.structs.fields(settings)}  # type: ignore[arg-type]
+    prepared = {str(key): _prepare(str(key), value, types.get(str(key))) for key, value in values.items()}
     try:
-        return msgspec.convert(prepared, settings, dec_hook=_convert)
+        return msgspec.convert(prepared, settings, dec_hook=_convert_path)
     except msgspec.ValidationError as error:
-        raise UserError(_plain_message(str(error), prepared)) from error
+        raise UserError(_explain(str(error), prepared)) from error
 
 
-def _component(key: str, value: Any) -> Any:
-    if not isinstance(value, dict) or "_target_" not in value:
+def _prepare(key: str, value: Any, field_type: Any) -> Any:
+    """Changes a value of the configuration to one that msgspec can convert to `field_type`."""
+    types = get_args(field_type) or (field_type,)  # the members of a union
+    if isinstance(value, dict) and Component in types:
+        # msgspec distinguishes the members of a union of Structs by a field `type` with the name of the class.
+        if "_target_" in value:
+            arguments = {name: argument for name, argument in value.items() if name != "_target_"}
+            return {"type": Component.__name__, "key": key, "target": value["_target_"], "arguments": arguments}
+        changes = next((member for member in types if inspect.isclass(member) and issubclass(member, RunChanges)), None)
+        if changes is None:
+            raise UserError(
+                f"{key}: no class is selected by _target_; "
+                f"the choice {key}=run stands for what a trained run used: select another one"
+            )
+        return {"type": changes.__name__, **value}
+    if isinstance(value, int | float) and type(value) not in types and (str in types or Path in types):
+        return str(value).lower() if isinstance(value, bool) else str(value)  # split=2016 is a name
+    return value
+
+
+def _convert_path(field_type: type, value: Any) -> Any:
+    """Called by msgspec for a type that it does not know."""
+    assert field_type is Path, f"settings of type {field_type.__name__}"
+    if not isinstance(value, str | int | float):
+        raise TypeError("must be a path")
+    return Path(str(value))
+
+
+def _explain(message: str, values: dict[str, Any]) -> str:
+    """Rewrites a message of msgspec, such as "Expected `int`, got `str` - at `$.trainer.max_steps`", in plain words."""
+    problem, _, path = message.partition(" - at `$")
+    key = path.rstrip("`").lstrip(".")
+    prefix = f"{key}." if key else ""
+    if match := re.fullmatch(r"Expected `(.+)`, got `(.+)`", problem):
+        allowed = " or ".join(TYPE_NAMES.get(name, name) for name in match[1].split(" | "))
+        value = _look_up(key, values)
+        given = TYPE_NAMES.get(match[2], match[2]) if value is None or isinstance(value, dict | list) else str(value)
+        return f"{key}: must be {allowed}, not {given.lower() if isinstance(value, bool) else given}"
+    if match := re.fullmatch(r"Object contains unknown field `(.+)`", problem):
+        return f"{prefix}{match[1]}: no such key"
+    if match := re.fullmatch(r"Object missing required field `(.+)`", problem):
+        return f"{prefix}{match[1]}: is required"
+    return f"{key}: {problem}" if key else problem
+
+
+def _look_up(key: str, values: Any) -> Any:
+    """The value at a dotted key, or None."""
+    for name in key.split("."):
+        values = values.get(name) if isinstance(values, dict) else None
+    return values
+
+
+def _build(key: str, component: dict[str, Any], *args: Any, **runtime: Any) -> Any:
+    """Builds a component and, before it, the components among its arguments; see `Component.build`."""
+    values = {
+        name: _build_nested(f"{key}.{name}", value) for name, value in component.items() if name not in SPECIAL_KEYS
+    }
+    target = _find_target(key, component["_target_"])
+    deferred = component.get("_partial_", False)
+    try:
+        signature = inspect.signature(target)
+        (signature.bind_partial if deferred else signature.bind)(*args, **values, **runtime)
+    except TypeError as error:
+        raise UserError(f"{key}: {target.__qualname__}: {error}") from error
+    except ValueError:
+        pass  # some functions of C modules have no signature
+    if deferred:
+        return partial(target, *args, **values, **runtime)
+    try:
+        return target(*args, **values, **runtime)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from error
+    except (TypeError, ValueError) as error:
+        # A class of another package, such as torch's optimizers, refuses its arguments by these. In one of ours they
+        # are a defect.
+        if component["_target_"].startswith("nmt."):
+            raise
+        raise UserError(f"{key}: {error}") from error
+
+
+def _build_nested(key: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_build_nested(f"{key}[{index}]", item) for index, item in enumerate(value)]
+    if not isinstance(value, dict):
         return value
-    arguments = {name: argument for name, argument in value.items() if name != "_target_"}
-    return {"key": key, "target": value["_target_"], "arguments": arguments}
+    if "_target_" in value:
+        return _build(key, value)
+    return {name: _build_nested(f"{key}.{name}", item) for name, item in value.items()}
 
 
-def _convert(kind: type, value: Any) -> Any:
-    if kind is Path:
-        return Path(str(value))
-    raise NotImplementedError(f"settings of type {kind.__name__}")
+def _find_target(key: str, path: str) -> Callable[..., Any]:
+    """Imports what a `_target_` names, such as "nmt.search.BeamSearch"."""
+    try:
+        target = pkgutil.resolve_name(path)
+    except (ValueError, AttributeError, ModuleNotFoundError) as error:
+        missing = getattr(error, "name", None)  # of a module; if it is not part of the path, a dependency is missing
+        if isinstance(error, ModuleNotFoundError) and not f"{path}.".startswith(f"{missing}."):
+            raise
+        raise UserError(f"{key}: there is no {path}") from error
+    if not callable(target):
+        raise UserError(f"{key}: {path} is neither a class nor a function")
+    return target
 
 
 def _describe(value: Any) -> Any:
@@ -89,34 +205,3 @@ def _describe(value: Any) -> Any:
     if "_target_" not in value:
         return arguments
     return {"class": value["_target_"].rpartition(".")[2], "arguments": arguments}
-
-
-_PLAIN_TYPES = {
-    "int": "a whole number",
-    "float": "a number",
-    "str": "text",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "a group of keys",
-    "null": "null",
-}
-"""msgspec's names of types, and ours."""
-
-
-def _plain_message(message: str, values: dict[str, Any]) -> str:
-    """A message of msgspec for users.
-
-    "Expected `int | null`, got `str` - at `$.trainer.max_steps`" becomes
-    "trainer.max_steps=many must be a whole number or null".
-    """
-    message, _, path = message.partition(" - at `$.")
-    path = path.rstrip("`")
-    if (wrong_type := re.fullmatch(r"Expected `(.+)`, got `.+`", message)) and "[" not in path:
-        value: Any = values
-        for key in path.split("."):
-            value = value[key]
-        allowed = " or ".join(_PLAIN_TYPES.get(name, name) for name in wrong_type[1].split(" | "))
-        return f"{path}={value} must be {allowed}"
-    # A check of the settings names the key that it refuses; here the group's name is put in front of it.
-    separator = "." if re.match(r"\w+=", message) else ": "
-    return f"{path}{separator}{message}" if path else message

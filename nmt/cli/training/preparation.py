@@ -20,13 +20,14 @@ from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
 from nmt.data.tokenizer import Tokenizer
-from nmt.data.tokenizer.training import learn_tokenizer
+from nmt.data.tokenizer.training import train_tokenizer
 from nmt.device import pick_device
 from nmt.errors import UserError
 from nmt.evaluation.metrics import bleu
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
 from nmt.run.registry import Description
+from nmt.search.protocol import Search
 from nmt.training.distributed import Processes
 from nmt.training.progress import spinner
 from nmt.training.schedule import Schedule
@@ -51,7 +52,7 @@ class PreparedRun:
     model: Seq2Seq
     schedule: Schedule
     optimizer: torch.optim.Optimizer
-    searcher: Any
+    searcher: Search
     train_loader: BatchLoader
     validation_loader: BatchLoader
     descriptions: dict[str, Description]
@@ -116,7 +117,7 @@ def prepare_run(
     )
 
 
-def train_tokenizer(component: Component, split: Dataset) -> Tokenizer:
+def build_tokenizer(component: Component, split: Dataset) -> Tokenizer:
     """Trains the tokenizer that the configuration group `tokenizer` describes.
 
     Raises:
@@ -126,7 +127,7 @@ def train_tokenizer(component: Component, split: Dataset) -> Tokenizer:
     max_pairs = arguments.pop("max_pairs")
     train = msgspec.structs.replace(component, arguments=arguments).build()
     with spinner(f"learning {arguments['vocab_size']:,} pieces from {len(split):,} pairs"):
-        return learn_tokenizer(split, train, max_pairs=max_pairs)
+        return train_tokenizer(split, train, max_pairs=max_pairs)
 
 
 def make_loader(
@@ -155,12 +156,12 @@ def make_loader(
         seed=seed,
         rank=processes.rank,
         num_ranks=processes.size,
-        pinned=model.device.type == "cuda",
+        pin_memory=model.device.type == "cuda",
     )
 
 
 def bleu_validator(
-    split: Dataset, tokenizer: Tokenizer, searcher: Any, processes: Processes
+    split: Dataset, tokenizer: Tokenizer, searcher: Search, processes: Processes
 ) -> Callable[[Seq2Seq], float]:
     """A function that returns the BLEU of a model on the validation split, by the search that is used in test.
 
@@ -215,7 +216,7 @@ def _tokenizer(settings: TrainSettings, split: Dataset) -> Tokenizer:
     """The tokenizer of the run that is resumed, or a new one."""
     if settings.resume:
         return RunFolder(settings.run).tokenizer()
-    return train_tokenizer(settings.tokenizer, split)
+    return build_tokenizer(settings.tokenizer, split)
 
 
 def _class_names(description: Any) -> Iterator[str]:

@@ -1,11 +1,23 @@
-"""The built-in corpus: a synchronous grammar that writes English and German together.
+"""The built-in corpus: a synchronous grammar that generates English sentences with their German translations.
 
-inflection → lexicon → phrases → clauses      what the languages are: forms, words, and their order
-nominals → writer → sentences, pronouns       what is said: drawn at random, so that it makes sense
-corpus                                        the sentences as a corpus with splits
+The two languages, without anything random:
+
+inflection.py   verb, noun, adjective and determiner forms
+entries.py      the types of dictionary entries
+lexicon.py      the dictionary: about two hundred lemmas
+phrases.py      phrases in both languages at once, with their word alignment
+clauses.py      word order
+
+What the sentences say, chosen at random but semantically plausible:
+
+nominals.py     subjects, objects and places
+writer.py       clauses
+pronouns.py     sentences with a pronoun and its antecedent
+sentences.py    all kinds of sentences
+corpus.py       a corpus with splits
 """
 
-from nmt.data.grammar.corpus import GrammarCorpus, generate, pharaoh
-from nmt.data.grammar.phrases import Antecedent, GrammarPair, words
+from nmt.data.grammar.corpus import GrammarCorpus, generate_pairs, to_pharaoh
+from nmt.data.grammar.phrases import Antecedent, GrammarPair, split_words
 
-__all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate", "pharaoh", "words"]
+__all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate_pairs", "split_words", "to_pharaoh"]

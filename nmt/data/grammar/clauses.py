@@ -1,10 +1,11 @@
-"""Where the words of a clause stand, in English and in German.
+"""Word order of clauses, in English and in German.
 
-English moves little: a question puts the auxiliary, or "do", in front of the subject. German builds on two brackets:
+English word order changes little: a question puts the auxiliary, or "do", before the subject. German word order is
+described by topological fields. The middle field lies between the two verbal brackets:
 
-    main clause          front field   finite verb   [middle field]   other verb parts
-    question                           finite verb   [middle field]   other verb parts
-    subordinate clause   conjunction                 [middle field]   other verb parts   finite verb
+    main clause          front field   finite verb   middle field   other verb parts
+    question                           finite verb   middle field   other verb parts
+    subordinate clause   conjunction                 middle field   other verb parts   finite verb
 """
 
 from __future__ import annotations
@@ -13,26 +14,26 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from nmt.data.grammar.entries import Verb
-from nmt.data.grammar.inflection import DO, HAVE, WANT, Time, auxiliary
+from nmt.data.grammar.inflection import DO, HAVE, WANT, Time, conjugate_auxiliary
 from nmt.data.grammar.lexicon import BE
-from nmt.data.grammar.phrases import NOTHING, Both, Nominal, Pronoun, Word, linked
+from nmt.data.grammar.phrases import EMPTY, Nominal, PhrasePair, Pronoun, Word, align_words
 
-Pair = tuple[str, str]
-"""An English expression and its German one, as `phrases.linked` reads them."""
+Expression = tuple[str, str]
+"""An English expression and its German translation, in the notation of `phrases.align_words`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tense:
-    """A tense or a mood: the time of the finite verb, and what helps the verb in either language."""
+    """A tense or modality: the time of the finite verb, and the auxiliary or modal verb in each language."""
 
     time: Time
-    english: str = ""  # "" where the verb itself is finite; "have", "will", "can", "have to", …
+    english: str = ""  # "" if the main verb is finite; "have", "will", "can", "have to", …
     german: str = ""  # the infinitive of the modal verb, or werden
 
 
 PRESENT = Tense("present")
 PAST = Tense("past")
-PERFECT = Tense("present", "have")  # its German auxiliary, haben or sein, is the verb's
+PERFECT = Tense("present", "have")  # the main verb determines the German auxiliary, haben or sein
 FUTURE = Tense("present", "will", "werden")
 CAN = Tense("present", "can", "können")
 COULD = Tense("past", "could", "können")
@@ -51,31 +52,31 @@ THAT, WHETHER = ("that", "dass"), ("whether", "ob")
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Who does what to whom; not yet in any order. `gap` is the part that is a relative or interrogative pronoun."""
+    """The parts of a clause, without any order. `gap` names the part that is a relative or interrogative pronoun."""
 
     subject: Nominal
     verb: Verb
     tense: Tense = PRESENT
     dative: Nominal | None = None  # the only object of helfen, the indirect one of geben
     accusative: Nominal | None = None
-    rest: Both = NOTHING  # prepositional phrases, and what follows "be"
+    complement: PhrasePair = EMPTY  # prepositional phrases, or the predicative after "be"
     negated: bool = False
-    adverb: Pair | None = None  # often, already
-    time: Pair | None = None  # yesterday, every day
+    adverb: Expression | None = None  # often, already
+    time: Expression | None = None  # yesterday, every day
     gap: Literal["subject", "dative", "accusative", None] = None
 
 
 @dataclass(frozen=True, slots=True)
 class _VerbGroup:
-    """The verb's words in both languages."""
+    """The words of the verb in both languages, by the positions that they take in a clause."""
 
-    operator: tuple[Word, ...]  # the English auxiliary that a question puts first; may be absent
-    negation: tuple[Word, ...]  # what says "not": that word, or "cannot"
-    main: tuple[Word, ...]  # the English words behind operator and "not"
+    operator: tuple[Word, ...]  # the English auxiliary that precedes the subject in a question; may be empty
+    negation: tuple[Word, ...]  # "not", or "cannot"
+    main: tuple[Word, ...]  # the English words after operator and "not"
     particle: tuple[Word, ...]
     finite: Word  # German
     nonfinite: tuple[Word, ...]  # German participle, infinitive or separated prefix
-    final: tuple[Word, ...]  # all German parts, as a subordinate clause ends in them
+    final: tuple[Word, ...]  # all German parts, at the end of a subordinate clause
 
 
 def _verb_group(clause: Clause, *, inverted: bool) -> _VerbGroup:
@@ -84,9 +85,10 @@ def _verb_group(clause: Clause, *, inverted: bool) -> _VerbGroup:
     do_support = clause.negated or inverted
     particle = tuple(Word(text) for text in english.particle.split())
     operator: tuple[Word, ...] = ()
-    finite: tuple[Word, ...]  # what the German finite verb translates
+    finite: tuple[Word, ...]  # the English words that the German finite verb translates
     main: tuple[Word, ...]
-    verb: tuple[Word, ...]  # what the other German parts translate
+    verb: tuple[Word, ...]  # the English words that the other German parts translate
+    # English: operator and main verb, and which of their words each German verb part translates.
     if not tense.english and clause.verb is BE:
         operator = finite = (Word(english.finite(tense.time, agreement)),)
         main = verb = ()
@@ -103,61 +105,62 @@ def _verb_group(clause: Clause, *, inverted: bool) -> _VerbGroup:
         operator = finite = (Word(HAVE.finite(tense.time, agreement) if perfect else tense.english),)
         main = verb = (Word(english.participle if perfect else english.base),)
 
+    # English: the negation.
     negation: tuple[Word, ...] = ()
     if clause.negated and tense is CAN and not inverted:
         operator = finite = negation = (Word("cannot"),)
     elif clause.negated:
         negation = (Word("not"),)
 
+    # German: a finite main verb, with or without a separable prefix …
     if not tense.english:
         form = german.finite(tense.time, agreement)
         separated = Word(form, finite if german.prefix else finite + particle)
         prefix = (Word(german.prefix, particle or finite),) if german.prefix else ()
         final = (Word(german.prefix + form, finite + particle),)
         return _VerbGroup(operator, negation, main, particle, separated, prefix, final)
+    # … or a finite auxiliary or modal verb with a participle or infinitive.
     helper = german.auxiliary if tense is PERFECT else tense.german
-    german_finite = Word(auxiliary(helper, tense.time, agreement), finite)
+    german_finite = Word(conjugate_auxiliary(helper, tense.time, agreement), finite)
     nonfinite = (Word(german.participle if tense is PERFECT else german.infinitive, verb + particle),)
     return _VerbGroup(operator, negation, main, particle, german_finite, nonfinite, (*nonfinite, german_finite))
 
 
-def arrange(
+def linearise(
     clause: Clause,
     order: Literal["statement", "question", "subordinate"],
     *,
-    front: Both = NOTHING,
+    front: PhrasePair = EMPTY,
     silent_subject: bool = False,
-) -> Both:
-    """The clause in both languages' order, without commas around it.
+) -> PhrasePair:
+    """Puts the parts of a clause into the order of each language, without commas around it.
 
-    `front` is what stands first in both: a conjunction, an expression of time, a question word. A gap stands there
-    by itself. `silent_subject` leaves the subject out: … and reads the letter.
+    Args:
+        clause: its parts. A part that is a gap moves to the front.
+        order: the word order of a main clause, a question or a subordinate clause.
+        front: what comes first in both languages: a conjunction, an expression of time, a question word.
+        silent_subject: leaves the subject out, as in "… and reads the letter".
     """
     inverted = order == "question" and clause.gap != "subject"
     verb = _verb_group(clause, inverted=inverted)
     objects = {"dative": clause.dative, "accusative": clause.accusative}
-    kein = _says_kein(clause)
+    kein = _find_kein_object(clause)
     parts = {"subject": clause.subject.realise("nominative")}
     for case, nominal in objects.items():
         if nominal is None:
-            parts[case] = NOTHING
+            parts[case] = EMPTY
         else:
             parts[case] = nominal.realise(case, verb.negation if case == kein else ())  # type: ignore[arg-type]
-    middle = {role: NOTHING if role == clause.gap else part for role, part in parts.items()}
+    middle = {role: EMPTY if role == clause.gap else part for role, part in parts.items()}
     if clause.gap:
         front = parts[clause.gap]
-    subject = NOTHING if silent_subject else middle["subject"]
-    adverb = linked(*clause.adverb) if clause.adverb else NOTHING
-    time = linked(*clause.time) if clause.time else NOTHING
+    subject = EMPTY if silent_subject else middle["subject"]
+    adverb = align_words(*clause.adverb) if clause.adverb else EMPTY
+    time = align_words(*clause.time) if clause.time else EMPTY
 
     # English
     negation = () if verb.negation == verb.operator else verb.negation
     operator_and_subject = (verb.operator, subject.english) if inverted else (subject.english, verb.operator)
-    english_object = middle["accusative"].english
-    if clause.verb.english.movable and isinstance(clause.accusative, Pronoun):
-        english_object += verb.particle  # wakes him up
-    else:
-        english_object = verb.particle + middle["dative"].english + english_object  # wakes up the man
     english = (
         front.english
         + operator_and_subject[0]
@@ -165,8 +168,8 @@ def arrange(
         + negation
         + adverb.english
         + verb.main
-        + english_object
-        + clause.rest.english
+        + _english_objects(clause, middle, verb.particle)
+        + clause.complement.english
         + time.english
     )
 
@@ -178,11 +181,18 @@ def arrange(
         german = (*front.german, verb.finite, *subject.german, *field, *verb.nonfinite)
     else:
         german = (*subject.german, verb.finite, *field, *verb.nonfinite)
-    return Both(english, german)
+    return PhrasePair(english, german)
 
 
-def _says_kein(clause: Clause) -> Literal["dative", "accusative", None]:
-    """The object that German negates instead of the verb: an indefinite one."""
+def _english_objects(clause: Clause, parts: dict[str, PhrasePair], particle: tuple[Word, ...]) -> tuple[Word, ...]:
+    """The English objects, and the particle of the verb before or after them."""
+    if clause.verb.english.movable and isinstance(clause.accusative, Pronoun):
+        return parts["accusative"].english + particle  # wakes him up
+    return particle + parts["dative"].english + parts["accusative"].english  # wakes up the man
+
+
+def _find_kein_object(clause: Clause) -> Literal["dative", "accusative", None]:
+    """The case of the object that carries the German negation: an indefinite one, by "kein"."""
     if not clause.negated:
         return None
     if clause.accusative:
@@ -192,18 +202,18 @@ def _says_kein(clause: Clause) -> Literal["dative", "accusative", None]:
 
 def _middle_field(
     clause: Clause,
-    parts: dict[str, Both],
+    parts: dict[str, PhrasePair],
     adverb: tuple[Word, ...],
     time: tuple[Word, ...],
     negation: tuple[Word, ...],
 ) -> tuple[Word, ...]:
-    """The German order between the brackets, behind the subject.
+    """The German order between the verbal brackets, after the subject.
 
-    Pronouns, then what is known, then time, then "nicht" or the adverb, then what is new, then the rest. The dative
-    stands in front of the accusative, but for pronouns. Without "nicht" or an adverb, time goes in front of all nouns.
+    Pronouns, given (definite) noun phrases, time, "nicht" or the adverb, new (indefinite) noun phrases, complement. The
+    dative precedes the accusative, except among pronouns. Without "nicht" or an adverb, time precedes all noun phrases.
     """
     pronouns: tuple[Word, ...] = ()
-    known: tuple[Word, ...] = ()
+    given: tuple[Word, ...] = ()
     new: tuple[Word, ...] = ()
     for case, nominal in (("accusative", clause.accusative), ("dative", clause.dative)):
         if isinstance(nominal, Pronoun):
@@ -211,41 +221,41 @@ def _middle_field(
     for case, nominal in (("dative", clause.dative), ("accusative", clause.accusative)):
         if nominal is not None and not isinstance(nominal, Pronoun):
             if nominal.definite and (negation or adverb):
-                known += parts[case].german
+                given += parts[case].german
             else:
                 new += parts[case].german
     nicht = (Word("nicht", negation),) if negation else ()
-    return pronouns + known + time + adverb + nicht + new + clause.rest.german
+    return pronouns + given + time + adverb + nicht + new + clause.complement.german
 
 
 # ---------------------------------------------------------------- clauses within clauses
 
 
-def comma(*, english: bool = False) -> Both:
-    """A German comma, and where there is an English one too, the two as a pair."""
-    return linked(",", ",") if english else Both(german=(Word(","),))
+def comma(*, english: bool = False) -> PhrasePair:
+    """A German comma; with `english`, aligned with an English one."""
+    return align_words(",", ",") if english else PhrasePair(german=(Word(","),))
 
 
-def relative(clause: Clause) -> Both:
-    """A relative clause between its commas, to be put behind its noun; the gap holds the relative pronoun."""
+def relative(clause: Clause) -> PhrasePair:
+    """A relative clause between commas, to follow its noun; its gap is filled by the relative pronoun."""
     assert clause.gap, "a relative clause needs its pronoun"
-    return comma() + arrange(clause, "subordinate") + comma()
+    return comma() + linearise(clause, "subordinate") + comma()
 
 
-def subordinate(conjunction: Pair, clause: Clause) -> Both:
-    """A clause behind a conjunction: because the dog sleeps, weil der Hund schläft."""
-    return arrange(clause, "subordinate", front=linked(*conjunction))
+def subordinate(conjunction: Expression, clause: Clause) -> PhrasePair:
+    """A clause after a conjunction: because the dog sleeps, weil der Hund schläft."""
+    return linearise(clause, "subordinate", front=align_words(*conjunction))
 
 
-def statement(clause: Clause, *, time_first: bool = False) -> Both:
-    """A main clause, with its expression of time at its head or at its usual place."""
+def statement(clause: Clause, *, time_first: bool = False) -> PhrasePair:
+    """A main clause, with the expression of time at its start or at its usual position."""
     if time_first and clause.time:
-        return arrange(replace(clause, time=None), "statement", front=linked(*clause.time))
-    return arrange(clause, "statement")
+        return linearise(replace(clause, time=None), "statement", front=align_words(*clause.time))
+    return linearise(clause, "statement")
 
 
-def with_subordinate(clause: Clause, conjunction: Pair, inner: Clause, *, first: bool = False) -> Both:
-    """A main and a subordinate clause; where the latter is first, the German verb follows at once."""
+def with_subordinate(clause: Clause, conjunction: Expression, inner: Clause, *, first: bool = False) -> PhrasePair:
+    """A main and a subordinate clause. After an initial subordinate clause, German continues with the finite verb."""
     if first:
-        return arrange(clause, "statement", front=subordinate(conjunction, inner) + comma(english=True))
+        return linearise(clause, "statement", front=subordinate(conjunction, inner) + comma(english=True))
     return statement(clause) + comma() + subordinate(conjunction, inner) + comma()

@@ -1,12 +1,10 @@
-"""The built-in corpus: English and German sentences, written together by a grammar, with their exact word alignment.
+"""The built-in corpus: English and German sentences, generated together by a grammar, with their exact word alignment.
 
-There is enough German in it to make attention visible: verbs at the end of clauses, separable verbs, inversion,
-gender and case, compounds, relative clauses, and pronouns whose form depends on the noun that they stand for, as in
+It contains what makes attention interesting to look at: clause-final and separable verbs, inversion, gender and case,
+compounds, relative clauses, and pronouns whose form depends on their antecedent, as in
 
     The animal did not cross the street because it was too tired.
     Das Tier überquerte die Straße nicht, weil es zu müde war.      (… because it was too wide: weil sie zu breit war)
-
-The grammar itself is in `nmt.data.grammar`.
 """
 
 from __future__ import annotations
@@ -18,59 +16,66 @@ from random import Random
 
 import datasets
 
+from nmt.checks import check_sizes
 from nmt.data.corpus import Corpus
-from nmt.data.grammar.phrases import Antecedent, GrammarPair, words
+from nmt.data.grammar.phrases import Antecedent, GrammarPair, split_words
 from nmt.data.grammar.sentences import SentenceWriter
 from nmt.errors import UserError
 
-__all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate", "pharaoh", "words"]
+__all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate_pairs", "split_words", "to_pharaoh"]
 
-LONGEST = 17
-"""The most words, counted as `words` does, that either side of a pair outside test_long has."""
+MAX_WORDS = 17
+"""Maximum number of words, as `split_words` counts them, on either side of a pair outside test_long."""
 
-LONGEST_OF_ALL = 40
-"""The most words in a sentence of test_long."""
+MAX_WORDS_IN_LONG = 40
+"""Maximum number of words of a sentence in test_long."""
 
-MOST_PAIRS, MOST_LONG_PAIRS = 1_000_000, 100_000
-"""How many different pairs the grammar is known to serve: in train, val and test together, and in test_long."""
+MAX_PAIRS, MAX_LONG_PAIRS = 1_000_000, 100_000
+"""How many different pairs the grammar was tested to generate: for train, val and test together, and for test_long."""
 
 
-def generate(seed: int, *, long: bool = False) -> Iterator[GrammarPair]:
-    """English-to-German pairs without end; the same `seed` gives the same ones everywhere, and some come twice.
+def generate_pairs(seed: int, *, long: bool = False) -> Iterator[GrammarPair]:
+    """Yields English-German pairs forever. The same seed gives the same pairs everywhere; some occur repeatedly.
 
-    Neither side has more than `LONGEST` words; with `long`, both have more than that, and at most `LONGEST_OF_ALL`.
-    They are more however words are counted: also where a word is what stands between blanks.
+    Neither side has more than `MAX_WORDS` words. With `long`, both sides have more than that, and at most
+    `MAX_WORDS_IN_LONG`. Both ways of counting words must agree: `split_words`, and splitting at spaces.
     """
-    writer = SentenceWriter(Random(f"{seed} {long}"))  # a string is seeded by its digest, not by its hash
+    # Random hashes a string seed with SHA-512, which, unlike `hash`, is the same in every process.
+    writer = SentenceWriter(Random(f"{seed} {long}"))
     while True:
         pair = writer.long_pair() if long else writer.pair()
-        counts = [(len(side.split()), len(words(side))) for side in (pair.source, pair.target)]
-        if all(few > LONGEST and many <= LONGEST_OF_ALL if long else many <= LONGEST for few, many in counts):
+        counts = [(len(side.split()), len(split_words(side))) for side in (pair.source, pair.target)]
+        if long:
+            has_right_length = all(spaced > MAX_WORDS and split <= MAX_WORDS_IN_LONG for spaced, split in counts)
+        else:
+            has_right_length = all(split <= MAX_WORDS for _, split in counts)  # there are at least as many as spaced
+        if has_right_length:
             yield pair
 
 
-def pharaoh(alignment: tuple[tuple[int, int], ...]) -> str:
-    """An alignment as it is usually written: ((0, 0), (1, 2)) is "0-0 1-2"."""
+def to_pharaoh(alignment: tuple[tuple[int, int], ...]) -> str:
+    """Formats an alignment in the Pharaoh format: ((0, 0), (1, 2)) is "0-0 1-2"."""
     return " ".join(f"{source}-{target}" for source, target in alignment)
 
 
 class GrammarCorpus(Corpus):
     """The built-in corpus in one direction.
 
-    No sentence occurs twice, on either side, in all splits together. Of the splits, test comes first: it depends on
-    no other size, and a larger split begins with the sentences of the smaller one.
+    No sentence occurs twice, on either side, in all splits together. A larger split starts with the sentences of a
+    smaller one. The splits are generated in the order test_long, test, val, train, so each one is independent of the
+    sizes of those after it.
 
     Args:
-        source: the language to translate from, "en" or "de".
-        target: the other one.
-        seed: chooses the sentences.
-        train_size: the number of pairs in train.
-        val_size: the number of pairs in val.
-        test_size: the number of pairs in test.
-        test_long_size: the number of pairs in test_long, whose sentences are longer than all others.
+        source: the source language, "en" or "de".
+        target: the other language.
+        seed: determines the sentences.
+        train_size: number of pairs in train.
+        val_size: number of pairs in val.
+        test_size: number of pairs in test.
+        test_long_size: number of pairs in test_long, whose sentences are longer than all others.
 
     Raises:
-        ValueError: there is no such direction; a size is not positive, or larger than the grammar can serve.
+        UserError: there is no such direction; or a size is not positive, or larger than the grammar can generate.
     """
 
     def __init__(
@@ -86,26 +91,24 @@ class GrammarCorpus(Corpus):
     ) -> None:
         if {source, target} != {"en", "de"}:
             raise UserError(
-                f"the grammar has no direction {source} to {target}: it writes en and de, so choose one for "
+                f"the grammar has no direction {source} to {target}: it generates en and de, so choose one for "
                 "data.source and the other for data.target"
             )
         self.source = source
         self.target = target
         self.seed = seed
         self._sizes = {"train": train_size, "val": val_size, "test": test_size, "test_long": test_long_size}
-        for name, size in self._sizes.items():
-            if size < 1:
-                raise UserError(f"{name}_size is {size}: a split of the grammar has at least one pair")
-        everyday = train_size + val_size + test_size
-        if everyday > MOST_PAIRS:
+        check_sizes(**{f"data.{name}_size": size for name, size in self._sizes.items()})
+        num_pairs = train_size + val_size + test_size
+        if num_pairs > MAX_PAIRS:
             raise UserError(
-                f"train_size, val_size and test_size are {everyday} pairs together, but the grammar serves at most "
-                f"{MOST_PAIRS} different ones: choose a smaller train_size"
+                f"data.train_size, val_size and test_size are {num_pairs} pairs together, but the grammar generates at "
+                f"most {MAX_PAIRS} different ones: choose a smaller train_size"
             )
-        if test_long_size > MOST_LONG_PAIRS:
+        if test_long_size > MAX_LONG_PAIRS:
             raise UserError(
-                f"test_long_size is {test_long_size}, but the grammar serves at most {MOST_LONG_PAIRS} different "
-                "long pairs: choose a smaller one"
+                f"data.test_long_size={test_long_size} is too large: the grammar generates at most {MAX_LONG_PAIRS} "
+                "different long pairs"
             )
 
     def splits(self) -> list[str]:
@@ -114,11 +117,11 @@ class GrammarCorpus(Corpus):
     def split(self, name: str) -> datasets.Dataset:
         """A split with the columns source, target, alignment ("0-0 1-2 …") and antecedent.
 
-        The alignment counts the `words` of both sides. The antecedent, of the few sentences that have one, is a
-        mapping from the fields of `Antecedent` to word indices, and None elsewhere.
+        The alignment refers to the words of `split_words`. The antecedent maps the fields of `Antecedent` to word
+        indices in sentences that contain a pronoun with its antecedent, and is None in others.
 
         Raises:
-            ValueError: there is no split of that name.
+            UserError: there is no split of that name.
         """
         index = datasets.Value("int32")
         features = datasets.Features(
@@ -133,7 +136,7 @@ class GrammarCorpus(Corpus):
             {
                 "source": pair.source,
                 "target": pair.target,
-                "alignment": pharaoh(pair.alignment),
+                "alignment": to_pharaoh(pair.alignment),
                 "antecedent": pair.antecedent and asdict(pair.antecedent),
             }
             for pair in self.pairs(name)
@@ -144,7 +147,7 @@ class GrammarCorpus(Corpus):
         """The pairs of a split, in the corpus's direction.
 
         Raises:
-            ValueError: there is no split of that name.
+            UserError: there is no split of that name.
         """
         if name not in self._sizes:
             raise UserError(f"the grammar has no split {name!r}: choose one of {', '.join(self._sizes)}")
@@ -154,20 +157,20 @@ class GrammarCorpus(Corpus):
     @cached_property
     def _pairs(self) -> dict[str, list[GrammarPair]]:
         """All splits, English to German."""
-        taken: set[str] = set()
-        everyday = generate(self.seed)
-        splits = {"test_long": _different(generate(self.seed, long=True), self._sizes["test_long"], taken)}
+        used: set[str] = set()
+        pairs = generate_pairs(self.seed)
+        splits = {"test_long": _take_unused(generate_pairs(self.seed, long=True), self._sizes["test_long"], used)}
         for name in ("test", "val", "train"):
-            splits[name] = _different(everyday, self._sizes[name], taken)
+            splits[name] = _take_unused(pairs, self._sizes[name], used)
         return splits
 
 
-def _different(pairs: Iterator[GrammarPair], size: int, taken: set[str]) -> list[GrammarPair]:
-    """The next `size` pairs of which neither side is in `taken`, to which both sides are added."""
-    chosen: list[GrammarPair] = []
-    while len(chosen) < size:
+def _take_unused(pairs: Iterator[GrammarPair], size: int, used: set[str]) -> list[GrammarPair]:
+    """Takes the next `size` pairs with neither side in `used`, and adds their sides to `used`."""
+    taken: list[GrammarPair] = []
+    while len(taken) < size:
         pair = next(pairs)
-        if taken.isdisjoint((pair.source, pair.target)):
-            taken.update((pair.source, pair.target))
-            chosen.append(pair)
-    return chosen
+        if used.isdisjoint((pair.source, pair.target)):
+            used.update((pair.source, pair.target))
+            taken.append(pair)
+    return taken

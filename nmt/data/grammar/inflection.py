@@ -1,9 +1,9 @@
-"""How the words of the built-in grammar bend: English and German verbs, articles, adjectives and nouns.
+"""Inflection in the built-in grammar: English and German verbs, determiners, adjectives and nouns.
 
-Rules where the languages have rules, tables where they have not. The tables are the ones that school grammars print.
+Regular forms follow rules, irregular ones are listed in tables. The tables are those of school grammars.
 
-An agreement is a person and a number: "1s", "2s", "3s", "1p" or "3p" (I, you, he, we, they). A German column is a
-gender, "m", "f" or "n", or "p", the plural, in which the genders fall together.
+An agreement is a person and a number: "1s", "2s", "3s", "1p" or "3p" (I, you, he, we, they). A German "gender_number"
+is a gender, "m", "f" or "n", in the singular, or "p" in the plural, where gender makes no difference.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ AGREEMENTS: tuple[Agreement, ...] = ("1s", "2s", "3s", "1p", "3p")
 
 # ---------------------------------------------------------------- German declension
 
-_TABLE = {  # ending by declension and case, in the columns m, f, n, p
+_TABLE = {  # endings by declension and case, for m, f, n, p
     "strong": {"nominative": "er e es e", "accusative": "en e es e", "dative": "em er em en"},
     "weak": {"nominative": "e e e en", "accusative": "en e e en", "dative": "en en en en"},
     "mixed": {"nominative": "er e es en", "accusative": "en e es en", "dative": "en en en en"},
@@ -28,52 +28,52 @@ _TABLE = {  # ending by declension and case, in the columns m, f, n, p
     "definite": {"nominative": "der die das die", "accusative": "den die das die", "dative": "dem der dem den"},
 }
 _ENDINGS = {
-    (declension, case, column): ending.removeprefix("-")
+    (declension, case, gender_number): ending.removeprefix("-")
     for declension, cases in _TABLE.items()
     for case, row in cases.items()
-    for column, ending in zip("mfnp", row.split(), strict=True)
+    for gender_number, ending in zip("mfnp", row.split(), strict=True)
 }
 
 Declension = Literal["definite", "der", "ein", "fixed", "strong"]
-"""How a determiner bends: the definite article itself; like it (dieser, jeder); like ein (mein, kein); not at all
-(zwei); or as an adjective would (viele)."""
+"""How a determiner is declined: as the definite article; "der": like it (dieser, jeder); "ein": like the indefinite
+article (mein, kein); "fixed": not at all (zwei); "strong": like an adjective (viele)."""
 
 
-def german_determiner(stem: str, declension: Declension, case: Case, column: str) -> str:
-    """`stem` in its place: ("dies", "der", "dative", "f") is "dieser". The definite article needs no stem."""
+def decline_determiner(stem: str, declension: Declension, case: Case, gender_number: str) -> str:
+    """A form of a determiner: ("dies", "der", "dative", "f") gives "dieser". The definite article needs no stem."""
     match declension:
         case "definite":
-            return _ENDINGS["definite", case, column]
+            return _ENDINGS["definite", case, gender_number]
         case "fixed":
             return stem
         case "ein":
-            return stem + _ENDINGS["ein", case, column]
+            return stem + _ENDINGS["ein", case, gender_number]
         case "der" | "strong":
-            return stem + _ENDINGS["strong", case, column]
+            return stem + _ENDINGS["strong", case, gender_number]
 
 
-def german_adjective(stem: str, after: Declension | None, case: Case, column: str) -> str:
-    """The attributive form of an adjective behind a determiner of the declension `after`, or behind none."""
+def decline_adjective(stem: str, after: Declension | None, case: Case, gender_number: str) -> str:
+    """The attributive form of an adjective after a determiner of the declension `after`, or without a determiner."""
     if after in ("definite", "der"):
-        return stem + _ENDINGS["weak", case, column]
+        return stem + _ENDINGS["weak", case, gender_number]
     if after == "ein":
-        return stem + _ENDINGS["mixed", case, column]
-    return stem + _ENDINGS["strong", case, column]
+        return stem + _ENDINGS["mixed", case, gender_number]
+    return stem + _ENDINGS["strong", case, gender_number]
 
 
-def german_relative(case: Case, column: str) -> str:
-    """The relative pronoun: the article, but for the dative plural."""
-    return "denen" if (case, column) == ("dative", "p") else _ENDINGS["definite", case, column]
+def german_relative_pronoun(case: Case, gender_number: str) -> str:
+    """A form of the relative pronoun, which equals the definite article except in the dative plural."""
+    return "denen" if (case, gender_number) == ("dative", "p") else _ENDINGS["definite", case, gender_number]
 
 
 def german_dative_plural(plural: str) -> str:
-    """A plural noun in the dative: den Hunden, but den Frauen, den Autos."""
+    """The dative of a plural noun: Hunde, den Hunden; but Frauen, den Frauen; Autos, den Autos."""
     return plural if plural.endswith(("n", "s")) else plural + "n"
 
 
 # ---------------------------------------------------------------- German conjugation
 
-_IRREGULAR = {  # present and past, in the order of AGREEMENTS
+_IRREGULAR = {  # present and past forms, in the order of AGREEMENTS
     "sein": ("bin bist ist sind sind", "war warst war waren waren"),
     "haben": ("habe hast hat haben haben", "hatte hattest hatte hatten hatten"),
     "werden": ("werde wirst wird werden werden", "wurde wurdest wurde wurden wurden"),
@@ -84,23 +84,29 @@ _IRREGULAR = {  # present and past, in the order of AGREEMENTS
     "dürfen": ("darf darfst darf dürfen dürfen", "durfte durftest durfte durften durften"),
     "wissen": ("weiß weißt weiß wissen wissen", "wusste wusstest wusste wussten wussten"),
 }
-_INSEPARABLE = ("be", "ver", "er", "ent", "über")  # these prefixes stay, and their participles go without ge-
+_INSEPARABLE = (
+    "be",
+    "ver",
+    "er",
+    "ent",
+    "über",
+)  # these prefixes are never separated, and their participles have no ge-
 
 
 @dataclass(frozen=True, slots=True)
 class GermanVerb:
-    """A verb by its principal parts. `prefix` is the separable one ("an" of anrufen), or empty."""
+    """A verb by its principal parts. `prefix` is the separable prefix ("an" in anrufen), or empty."""
 
     prefix: str
     base: str  # the infinitive without the prefix: "rufen"
-    third: str  # "ruft", as in: er ruft … an
-    past: str  # "rief"
-    participle: str  # "angerufen", whole
+    third: str  # third person singular present: "ruft", as in "er ruft … an"
+    past: str  # first person singular past: "rief"
+    participle: str  # "angerufen", including the prefix
     auxiliary: Literal["haben", "sein"]  # of the perfect
 
     @staticmethod
     def parse(text: str) -> GermanVerb:
-        """Reads "an|rufen ruft rief gerufen", "kommen kommt kam gekommen sein", or "kaufen" for a weak verb."""
+        """Parses "an|rufen ruft rief gerufen", "kommen kommt kam gekommen sein", or just "kaufen" for a weak verb."""
         infinitive, *parts = text.split()
         prefix, _, base = infinitive.rpartition("|")
         auxiliary: Literal["haben", "sein"] = "haben"
@@ -115,12 +121,12 @@ class GermanVerb:
         return self.prefix + self.base
 
     def finite(self, time: Time, agreement: Agreement) -> str:
-        """The finite form without the prefix: ("present", "2s") of anrufen is "rufst"."""
-        return german_finite(self.base, self.third, self.past, time, agreement)
+        """A finite form without the prefix: ("present", "2s") of anrufen gives "rufst"."""
+        return conjugate_german(self.base, self.third, self.past, time, agreement)
 
 
 def _stem(infinitive: str) -> str:
-    """kaufen: kauf; füttern: fütter."""
+    """The stem of an infinitive: kaufen, kauf; füttern, fütter."""
     return infinitive.removesuffix("n").removesuffix("e")
 
 
@@ -133,8 +139,8 @@ def _weak(infinitive: str) -> tuple[str, str, str]:
     return f"{stem}t", f"{stem}te", f"{'' if bare else 'ge'}{stem}t"
 
 
-def german_finite(base: str, third: str, past: str, time: Time, agreement: Agreement) -> str:
-    """A finite form from the infinitive and two principal parts, which an irregular verb does not need."""
+def conjugate_german(base: str, third: str, past: str, time: Time, agreement: Agreement) -> str:
+    """A finite form, from the infinitive and two principal parts, which are ignored for verbs in `_IRREGULAR`."""
     position = AGREEMENTS.index(agreement)
     if base in _IRREGULAR:
         return _IRREGULAR[base][time == "past"].split()[position]
@@ -148,9 +154,9 @@ def german_finite(base: str, third: str, past: str, time: Time, agreement: Agree
     return (first, second, third, base, base)[position]
 
 
-def auxiliary(lemma: str, time: Time, agreement: Agreement) -> str:
+def conjugate_auxiliary(lemma: str, time: Time, agreement: Agreement) -> str:
     """A finite form of sein, haben, werden or a modal verb."""
-    return german_finite(lemma, "", "", time, agreement)
+    return conjugate_german(lemma, "", "", time, agreement)
 
 
 # ---------------------------------------------------------------- English
@@ -164,7 +170,7 @@ _ENGLISH_IRREGULAR = {
 
 @dataclass(frozen=True, slots=True)
 class EnglishVerb:
-    """A verb by its principal parts. `particle` follows it ("up", "for"), behind a pronoun where `movable`."""
+    """A verb by its principal parts, and the particle that follows it ("up", "for"), after a pronoun if `movable`."""
 
     base: str
     past: str
@@ -174,19 +180,19 @@ class EnglishVerb:
 
     @staticmethod
     def parse(text: str) -> EnglishVerb:
-        """Reads "buy/bought/bought", "wake/woke/woken +up" (wake him up), "look for" (look for him)."""
+        """Parses "buy/bought/bought", "wake/woke/woken +up" (wake him up), "look for" (look for him)."""
         parts, _, particle = text.partition(" ")
         base, *rest = parts.split("/")
         past, participle = rest or (_regular_past(base),) * 2
         return EnglishVerb(base, past, participle, particle.removeprefix("+"), particle.startswith("+"))
 
     def finite(self, time: Time, agreement: Agreement) -> str:
-        """The finite form without the particle."""
+        """A finite form without the particle."""
         if self.base in _ENGLISH_IRREGULAR:
             return _ENGLISH_IRREGULAR[self.base][time == "past"].split()[AGREEMENTS.index(agreement)]
         if time == "past":
             return self.past
-        return with_s(self.base) if agreement == "3s" else self.base
+        return add_s(self.base) if agreement == "3s" else self.base
 
 
 HAVE = EnglishVerb("have", "had", "had", "", False)
@@ -202,8 +208,8 @@ def _regular_past(base: str) -> str:
     return f"{base}ed"
 
 
-def with_s(word: str) -> str:
-    """The third person of a verb, and the plural of a noun: washes, carries, plays; boxes, stories, toys."""
+def add_s(word: str) -> str:
+    """Adds -s, as in the third person of verbs and the plural of nouns: washes, carries, plays; boxes, stories."""
     if word.endswith(("s", "x", "z", "ch", "sh", "o")):
         return f"{word}es"
     if word.endswith("y") and word[-2] not in "aeiou":
@@ -211,6 +217,6 @@ def with_s(word: str) -> str:
     return f"{word}s"
 
 
-def english_article(following: str) -> str:
-    """The indefinite article in front of `following`. The lexicon has no word that sounds unlike its first letter."""
+def indefinite_article(following: str) -> str:
+    """The indefinite article before `following`; no word of the lexicon sounds unlike its first letter (hour)."""
     return "an" if following[0] in "aeiou" else "a"

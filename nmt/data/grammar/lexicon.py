@@ -1,16 +1,16 @@
-"""The words of the built-in grammar: about two hundred English lemmas, each with its German one.
+"""The lexicon of the built-in grammar: about two hundred English lemmas with their German translations.
 
-The tables read like a dictionary's columns. Tags say what makes sense with what: a verb names the tags of the nouns
-that may be its subject and its object, an adjective those that it may describe.
+The tables look like the columns of a dictionary. Tags are semantic classes of nouns, which keep sentences plausible: a
+verb lists the tags of its possible subjects and objects, an adjective those of the nouns that it may modify.
 """
 
 from __future__ import annotations
 
 from nmt.data.grammar.entries import Adjective, Determiner, Noun, Preposition, Verb
-from nmt.data.grammar.inflection import EnglishVerb, Gender, GermanVerb, with_s
+from nmt.data.grammar.inflection import EnglishVerb, Gender, GermanVerb, add_s
 
-# Nouns: English singular[/plural, where it is not regular]  German article singular/plural  [weak]
-# A bare slash: there is no plural. Commas separate the entries.
+# Nouns, by their tags: English singular[/irregular plural]  German article singular/plural  [weak declension]
+# A slash without a plural: the noun has none. Commas separate the entries.
 _NOUNS = {
     "person male adult stranger": "man/men der Mann/Männer, king der König/Könige",
     "person female adult stranger": "woman/women die Frau/Frauen, queen die Königin/Königinnen",
@@ -78,7 +78,7 @@ _NOUNS = {
     "place shelter": "tree der Baum/Bäume",
 }
 
-# Compounds: English modifier  German modifier: the nouns it is put in front of
+# Compounds: English modifier  German modifier: the nouns that it precedes
 _COMPOUNDS = """
     coffee     Kaffee:        cup
     tea        Tee:           cup
@@ -98,7 +98,7 @@ _COMPOUNDS = """
     police     Polizei:       car
 """
 
-# Verbs: English ; German ; subjects ; objects ; uses and the case of the German object where it is not the accusative
+# Verbs: English ; German ; tags of subjects ; tags of objects ; uses, and "dative" if the German object is a dative
 _VERBS = """
     buy/bought/bought       ; kaufen                              ; person        ; food drink ware text   ; for
     sell/sold/sold          ; verkaufen                           ; adult         ; food drink ware text   ;
@@ -163,7 +163,7 @@ _VERBS = """
     ask                     ; fragen                              ; person        ;                        ; whether
 """
 
-# Adjectives: English  German[/stem]: the tags of the nouns that it may describe
+# Adjectives: English  German[/stem]: tags of the nouns that it may modify
 _ADJECTIVES = """
     old          alt:                person animal ware text vehicle building settlement shelter
     young        jung:               person animal
@@ -228,15 +228,15 @@ _PREPOSITIONS = """
 """
 WAITING_FOR = Preposition("for", "auf", "accusative")
 
-# Expressions of time and adverbs, by what they may stand with. Within a pair, what is separated by a blank
-# corresponds one to one; an underscore joins words that correspond together.
+# Expressions of time and adverbs, by the tenses that they go with, in the notation of `phrases.align_words`: units
+# separated by spaces correspond one to one, an underscore joins words into a unit.
 TIMES: dict[str, tuple[tuple[str, str], ...]] = {
     "present": (("today", "heute"), ("every day", "jeden Tag"), ("on_Sundays", "sonntags"), ("now", "jetzt")),
     "past": (("yesterday", "gestern"), ("last week", "letzte Woche"), ("this morning", "heute Morgen")),
     "modal": (("today", "heute"), ("tomorrow", "morgen"), ("tonight", "heute_Abend"), ("now", "jetzt")),
     "future": (("tomorrow", "morgen"), ("next week", "nächste Woche"), ("tonight", "heute_Abend"), ("soon", "bald")),
 }
-UNNEGATED = (("every day", "jeden Tag"),)  # with "not", these would ask for another German order
+UNNEGATED = (("every day", "jeden Tag"),)  # with "not", these would need another German word order
 FREQUENCIES = (("often", "oft"), ("always", "immer"), ("sometimes", "manchmal"), ("never", "nie"))
 COMPLETIONS = (("already", "schon"), ("just", "gerade"), ("never", "nie"))
 
@@ -244,7 +244,7 @@ COMPLETIONS = (("already", "schon"), ("just", "gerade"), ("never", "nie"))
 _GENDERS: dict[str, Gender] = {"der": "m", "die": "f", "das": "n"}
 
 
-def _read_nouns() -> dict[str, Noun]:
+def _parse_nouns() -> dict[str, Noun]:
     nouns = {}
     for tags, lines in _NOUNS.items():
         for line in lines.split(","):
@@ -253,12 +253,12 @@ def _read_nouns() -> dict[str, Noun]:
             german, _, german_plural = german.partition("/")
             nouns[english] = Noun(
                 english=english,
-                english_plural=english_plural if slash else with_s(english),
+                english_plural=english_plural if slash else add_s(english),
                 german=german,
                 german_plural=german_plural,
                 gender=_GENDERS[article],
                 weak=bool(weak),
-                tags=frozenset([english, *tags.split()]),  # a noun's own name is a tag too, which compounds inherit
+                tags=frozenset([english, *tags.split()]),  # a noun is a tag of its own, which its compounds inherit
             )
     for line in _COMPOUNDS.strip().splitlines():
         modifiers, heads = line.split(":")
@@ -278,7 +278,7 @@ def _read_nouns() -> dict[str, Noun]:
     return nouns
 
 
-def _read_verb(line: str) -> Verb:
+def _parse_verb(line: str) -> Verb:
     english, german, subjects, objects, rest = (column.strip() for column in line.split(";"))
     uses = frozenset(rest.split())
     return Verb(
@@ -291,25 +291,25 @@ def _read_verb(line: str) -> Verb:
     )
 
 
-def _read_adjective(line: str) -> Adjective:
+def _parse_adjective(line: str) -> Adjective:
     words, tags = line.split(":")
     english, german = words.split()
     german, _, stem = german.partition("/")
     return Adjective(english, german, stem or german, frozenset(tags.split()))
 
 
-def _read_preposition(entry: str) -> Preposition:
+def _parse_preposition(entry: str) -> Preposition:
     english, german, case = entry.split()
     return Preposition(english.replace("_", " "), german, "dative" if case == "dative" else "accusative")
 
 
-NOUNS = _read_nouns()
+NOUNS = _parse_nouns()
 """By the English singular."""
-VERBS = {verb.german.infinitive: verb for verb in map(_read_verb, _VERBS.strip().splitlines())}
-"""By the German infinitive, which is unique: essen and fressen are both "eat"."""
-ADJECTIVES = {adjective.english: adjective for adjective in map(_read_adjective, _ADJECTIVES.strip().splitlines())}
+VERBS = {verb.german.infinitive: verb for verb in map(_parse_verb, _VERBS.strip().splitlines())}
+"""By the German infinitive, because the English one is ambiguous: essen and fressen are both "eat"."""
+ADJECTIVES = {adjective.english: adjective for adjective in map(_parse_adjective, _ADJECTIVES.strip().splitlines())}
 """By the English word."""
-PREPOSITIONS = {entry.english: entry for entry in map(_read_preposition, _PREPOSITIONS.split(","))}
+PREPOSITIONS = {entry.english: entry for entry in map(_parse_preposition, _PREPOSITIONS.split(","))}
 """By the English preposition."""
-BE = _read_verb("be/was/been ; sein ist war gewesen sein ; ; ;")
-FIT = _read_verb("fit/fit/fit ; passen ; ; ;")
+BE = _parse_verb("be/was/been ; sein ist war gewesen sein ; ; ;")
+FIT = _parse_verb("fit/fit/fit ; passen ; ; ;")

@@ -1,7 +1,7 @@
-"""How the words of the built-in grammar stand together: every phrase is built in both languages at once.
+"""Phrases of the built-in grammar: every phrase is built in both languages at once.
 
-A German word knows the English words that it translates, wherever either of them goes. A phrase can therefore be
-ordered freely, by the rules of each language, and the exact word alignment is read off at the end, by `finish`.
+A German word has references to the English words that it translates, which stay valid wherever the words are moved. So
+each language orders its words by its own rules, and `finish_sentence` reads the exact word alignment from the result.
 """
 
 from __future__ import annotations
@@ -15,69 +15,71 @@ from nmt.data.grammar.entries import Adjective, Determiner, Noun, Preposition
 from nmt.data.grammar.inflection import (
     Agreement,
     Case,
-    english_article,
-    german_adjective,
+    decline_adjective,
+    decline_determiner,
     german_dative_plural,
-    german_determiner,
-    german_relative,
+    german_relative_pronoun,
+    indefinite_article,
 )
 
 
 @dataclass(eq=False, slots=True)
 class Word:
-    """One word in one place of one sentence; two words with the same text are two words."""
+    """One occurrence of a word in a sentence; words with equal text are different objects."""
 
     text: str
-    translates: tuple[Word, ...] = ()  # of a German word: the English words that it stands for
+    translates: tuple[Word, ...] = ()  # of a German word: the English words that it is aligned with
     role: Literal["antecedent", "pronoun", None] = None
 
 
 @dataclass(frozen=True, slots=True)
-class Both:
-    """A stretch of English and the stretch of German that says the same."""
+class PhrasePair:
+    """An English phrase and its German translation."""
 
     english: tuple[Word, ...] = ()
     german: tuple[Word, ...] = ()
 
-    def __add__(self, other: Both) -> Both:
-        return Both(self.english + other.english, self.german + other.german)
+    def __add__(self, other: PhrasePair) -> PhrasePair:
+        return PhrasePair(self.english + other.english, self.german + other.german)
 
 
-NOTHING = Both()
+EMPTY = PhrasePair()
 
 
-def linked(english: str, german: str) -> Both:
-    """Fixed expressions. Units between blanks correspond one to one, or all to all where their numbers differ.
+def align_words(english: str, german: str) -> PhrasePair:
+    """Builds a fixed expression from units separated by spaces, aligned one to one if both sides have equally many.
 
-    An underscore joins the words of a unit: ("on_Sundays", "sonntags"), ("last week", "letzte Woche").
+    Otherwise, all units are aligned with all. An underscore joins words into a unit: ("last week", "letzte Woche") has
+    two units, ("on_Sundays", "sonntags") has one.
     """
     units = [tuple(Word(word) for word in unit.split("_")) for unit in english.split()]
     words = tuple(word for unit in units for word in unit)
     german_units = german.split()
-    spread = units if len(units) == len(german_units) else [words] * len(german_units)
-    return Both(
-        words,
-        tuple(
-            Word(text, unit) for unit, joined in zip(spread, german_units, strict=True) for text in joined.split("_")
-        ),
+    translated = units if len(units) == len(german_units) else [words] * len(german_units)
+    german_words = (
+        Word(text, unit)
+        for unit, german_unit in zip(translated, german_units, strict=True)
+        for text in german_unit.split("_")
     )
+    return PhrasePair(words, tuple(german_words))
 
 
-# ---------------------------------------------------------------- what can be a subject or an object
+# ---------------------------------------------------------------- nominals: subjects and objects
 
 
 class Nominal(Protocol):
-    """What can be a subject or an object: it has an agreement, and both languages' words in each case."""
+    """Something that can be a subject or an object."""
 
     @property
-    def agreement(self) -> Agreement: ...
+    def agreement(self) -> Agreement:
+        """Its person and number, with which the verb agrees."""
 
     @property
     def definite(self) -> bool:
-        """Whether German puts it in front of "nicht" and negates the verb, rather than saying "kein"."""
+        """Whether German negates the clause by "nicht" after this nominal, and not by "kein" in it."""
 
-    def realise(self, case: Case, negation: tuple[Word, ...] = ()) -> Both:
-        """Its words; `negation`, the English "not", is taken into an indefinite German object: kein."""
+    def realise(self, case: Case, negation: tuple[Word, ...] = ()) -> PhrasePair:
+        """Its words in a German case. An indefinite German object absorbs `negation`, the English "not": kein."""
 
 
 _KEIN = Determiner("", "", "kein", "ein", definite=False)
@@ -85,50 +87,51 @@ _KEIN = Determiner("", "", "kein", "ein", definite=False)
 
 @dataclass(frozen=True, eq=False)
 class NounPhrase:
-    """Determiner, adjective, noun, relative clause: the old dog that sleeps, der alte Hund, der schläft."""
+    """A determiner, adjective, noun and relative clause: the old dog that sleeps, der alte Hund, der schläft."""
 
     noun: Noun
     determiner: Determiner | None = None
     adjective: Adjective | None = None
     plural: bool = False
-    relative: Both = NOTHING  # as clauses.relative makes it
-    antecedent: bool = False  # a pronoun elsewhere in the sentence stands for it
+    relative: PhrasePair = EMPTY  # from `clauses.relative`
+    antecedent: bool = False  # whether a pronoun in the sentence refers to it
 
     @property
     def agreement(self) -> Agreement:
         return "3p" if self.plural else "3s"
 
     @property
-    def column(self) -> str:
+    def gender_number(self) -> str:
+        """The gender in the singular, "m", "f" or "n"; "p" in the plural."""
         return "p" if self.plural else self.noun.gender
 
     @property
     def definite(self) -> bool:
         return self.determiner is not None and self.determiner.definite
 
-    def realise(self, case: Case, negation: tuple[Word, ...] = ()) -> Both:
+    def realise(self, case: Case, negation: tuple[Word, ...] = ()) -> PhrasePair:
         noun = self.noun
         english_noun = tuple(Word(text) for text in (noun.english_plural if self.plural else noun.english).split())
         german_noun = Word(self._german_noun(case), english_noun)
         if self.antecedent:
             english_noun[-1].role = german_noun.role = "antecedent"  # the head of a compound is its last word
-        both = Both(english_noun, (german_noun,))
+        phrase = PhrasePair(english_noun, (german_noun,))
 
         determiner = self.determiner
-        german_side = _KEIN if negation else determiner
-        after = german_side.declension if german_side else None
+        german_determiner = _KEIN if negation else determiner
+        declension = german_determiner.declension if german_determiner else None
         if self.adjective:
             english = Word(self.adjective.english)
-            german = german_adjective(self.adjective.stem, after, case, self.column)
-            both = Both((english,), (Word(german, (english,)),)) + both
+            german = decline_adjective(self.adjective.stem, declension, case, self.gender_number)
+            phrase = PhrasePair((english,), (Word(german, (english,)),)) + phrase
         articles: tuple[Word, ...] = ()
         if determiner:
             text = determiner.plural if self.plural else determiner.singular
-            articles = (Word(english_article(both.english[0].text) if text == "a" else text),)
-        if german_side:
-            text = german_determiner(german_side.german, german_side.declension, case, self.column)
-            both = Both(articles, (Word(text, articles + negation),)) + both
-        return both + self.relative
+            articles = (Word(indefinite_article(phrase.english[0].text) if text == "a" else text),)
+        if german_determiner:
+            text = decline_determiner(german_determiner.german, german_determiner.declension, case, self.gender_number)
+            phrase = PhrasePair(articles, (Word(text, articles + negation),)) + phrase
+        return phrase + self.relative
 
     def _german_noun(self, case: Case) -> str:
         if self.plural:
@@ -141,18 +144,18 @@ class NounPhrase:
 class Pronoun:
     """A personal, relative or interrogative pronoun."""
 
-    subject: str  # the English form as a subject …
-    object: str  # … and as an object
+    subject: str  # the English form as a subject (I) …
+    object: str  # … and as an object (me)
     german: tuple[str, str, str]  # nominative, accusative, dative
     agreement: Agreement
     stands_for_antecedent: bool = False
     definite: bool = True
 
-    def realise(self, case: Case, negation: tuple[Word, ...] = ()) -> Both:
+    def realise(self, case: Case, negation: tuple[Word, ...] = ()) -> PhrasePair:
         role: Literal["pronoun"] | None = "pronoun" if self.stands_for_antecedent else None
         english = Word(self.subject if case == "nominative" else self.object, role=role)
         german = self.german[("nominative", "accusative", "dative").index(case)]
-        return Both((english,), (Word(german, (english,), role=role),))
+        return PhrasePair((english,), (Word(german, (english,), role=role),))
 
 
 def _personal(subject: str, object_: str, german: str, agreement: Agreement) -> Pronoun:
@@ -160,7 +163,7 @@ def _personal(subject: str, object_: str, german: str, agreement: Agreement) -> 
     return Pronoun(subject, object_, (nominative, accusative, dative), agreement)
 
 
-I = _personal("I", "me", "ich mich mir", "1s")  # noqa: E741  the pronoun is called so
+I = _personal("I", "me", "ich mich mir", "1s")  # noqa: E741  its name is the pronoun
 YOU = _personal("you", "you", "du dich dir", "2s")
 HE = _personal("he", "him", "er ihn ihm", "3s")
 SHE = _personal("she", "her", "sie sie ihr", "3s")
@@ -176,7 +179,7 @@ WHAT = _personal("what", "what", "was was was", "3s")
 
 
 def pronoun_for(phrase: NounPhrase) -> Pronoun:
-    """The personal pronoun that stands for `phrase`: in German, its grammatical gender chooses the form."""
+    """The personal pronoun that refers to `phrase`; in German, its grammatical gender determines the form."""
     if phrase.plural:
         pronoun = THEY
     elif "male" in phrase.noun.tags:
@@ -189,17 +192,17 @@ def pronoun_for(phrase: NounPhrase) -> Pronoun:
 
 
 def relative_pronoun(noun: Noun, *, plural: bool) -> Pronoun:
-    """who or that; der, die, das, in the noun's gender and number and in whatever case its own clause asks for."""
+    """The relative pronoun that refers to `noun`: who or that; der, die or das, by gender and number."""
     english = "who" if "person" in noun.tags else "that"
-    column = "p" if plural else noun.gender
+    gender_number = "p" if plural else noun.gender
     cases: tuple[Case, Case, Case] = ("nominative", "accusative", "dative")
-    nominative, accusative, dative = (german_relative(case, column) for case in cases)
+    nominative, accusative, dative = (german_relative_pronoun(case, gender_number) for case in cases)
     return Pronoun(english, english, (nominative, accusative, dative), "3p" if plural else "3s")
 
 
 @dataclass(frozen=True, eq=False)
 class Conjoined:
-    """Two nominals with "and"; together they are plural."""
+    """Two nominals joined by "and", which are plural together."""
 
     first: Nominal
     second: Nominal
@@ -209,23 +212,23 @@ class Conjoined:
     def definite(self) -> bool:
         return self.first.definite and self.second.definite
 
-    def realise(self, case: Case, negation: tuple[Word, ...] = ()) -> Both:
-        assert not negation, "what is conjoined and negated is definite"
-        return self.first.realise(case) + linked("and", "und") + self.second.realise(case)
+    def realise(self, case: Case, negation: tuple[Word, ...] = ()) -> PhrasePair:
+        assert not negation, "the conjuncts are definite, so the verb is negated"
+        return self.first.realise(case) + align_words("and", "und") + self.second.realise(case)
 
 
 _CONTRACTIONS = {("in", "dem"): "im", ("in", "das"): "ins", ("zu", "dem"): "zum", ("zu", "der"): "zur"}
 
 
-def prepositional(preposition: Preposition, nominal: Nominal) -> Both:
-    """A preposition with its nominal; German contracts some with the article: in the garden, im Garten."""
+def prepositional(preposition: Preposition, nominal: Nominal) -> PhrasePair:
+    """A prepositional phrase. German contracts some prepositions with the article: in the garden, im Garten."""
     words = tuple(Word(text) for text in preposition.english.split())
     inner = nominal.realise(preposition.case)
     first = inner.german[0]
     contraction = _CONTRACTIONS.get((preposition.german, first.text))
     if contraction:
-        return Both(words + inner.english, (Word(contraction, words + first.translates), *inner.german[1:]))
-    return Both(words, (Word(preposition.german, words),)) + inner
+        return PhrasePair(words + inner.english, (Word(contraction, words + first.translates), *inner.german[1:]))
+    return PhrasePair(words, (Word(preposition.german, words),)) + inner
 
 
 # ---------------------------------------------------------------- finished sentences
@@ -233,7 +236,7 @@ def prepositional(preposition: Preposition, nominal: Nominal) -> Both:
 
 @dataclass(frozen=True, slots=True)
 class Antecedent:
-    """Where a pronoun and the noun that it stands for are, as word indices on both sides."""
+    """The word indices of a pronoun and of the noun to which it refers, on both sides."""
 
     source_noun: int
     source_pronoun: int
@@ -243,16 +246,16 @@ class Antecedent:
 
 @dataclass(frozen=True, slots=True)
 class GrammarPair:
-    """A sentence, its translation, and which word of the one corresponds to which word of the other.
+    """A sentence, its translation, and their word alignment.
 
-    Indices count the `words` of a sentence, from 0, punctuation marks included. The alignment is sorted; a word may
-    be in several of its pairs (a compound) or in none ("do" in a question, the comma before a German clause).
+    Indices refer to the words of `split_words`, from 0, including punctuation. The alignment is sorted. A word can be
+    aligned with several words (a compound) or with none ("do" in a question, the comma before a German clause).
     """
 
     source: str
     target: str
     alignment: tuple[tuple[int, int], ...]  # (index of the source word, index of the target word)
-    antecedent: Antecedent | None  # of a pronoun whose noun is in the same sentence
+    antecedent: Antecedent | None  # of a pronoun, if it is in the same sentence
 
     def reversed(self) -> GrammarPair:
         """The pair in the other direction."""
@@ -265,25 +268,29 @@ class GrammarPair:
         return GrammarPair(self.target, self.source, tuple(sorted((t, s) for s, t in self.alignment)), antecedent)
 
 
-def words(sentence: str) -> list[str]:
-    """The words that an alignment counts: runs of letters and digits, and punctuation marks one by one.
+def split_words(sentence: str) -> list[str]:
+    """Splits a sentence into the words that an alignment refers to: words and single punctuation marks.
 
-    "Der Hund, der schläft." is Der · Hund · , · der · schläft · .
+    "Der Hund, der schläft." becomes Der · Hund · , · der · schläft · .
     """
     return re.findall(r"\w+(?:['’-]\w+)*|[^\w\s]", sentence)
 
 
-def finish(both: Both, end: Literal[".", "?"]) -> GrammarPair:
-    """The pair of sentences, English as the source: capitals, punctuation and alignment."""
-    both += linked(end, end)
-    english, german = list(both.english), _without_double_commas(both.german)
-    position = {id(word): index for index, word in enumerate(english)}
-    alignment = sorted((position[id(word)], index) for index, of in enumerate(german) for word in of.translates)
-    return GrammarPair(_text(english), _text(german), tuple(alignment), _antecedent(english, german))
+def finish_sentence(sentence: PhrasePair, end: Literal[".", "?"]) -> GrammarPair:
+    """Completes a pair of sentences, English to German: capital letters, punctuation and alignment."""
+    sentence += align_words(end, end)
+    english, german = list(sentence.english), _remove_double_commas(sentence.german)
+    english_indices = {id(word): index for index, word in enumerate(english)}
+    alignment = sorted(
+        (english_indices[id(word)], index)
+        for index, german_word in enumerate(german)
+        for word in german_word.translates
+    )
+    return GrammarPair(_join_words(english), _join_words(german), tuple(alignment), _find_antecedent(english, german))
 
 
-def _without_double_commas(sentence: Iterable[Word]) -> list[Word]:
-    """A subordinate clause puts a comma at either end of itself; in front of another mark a comma falls away."""
+def _remove_double_commas(sentence: Iterable[Word]) -> list[Word]:
+    """Removes commas before another punctuation mark: a subordinate clause brings a comma at each end."""
     kept: list[Word] = []
     for word in sentence:
         if word.text in {",", ".", "?"} and kept and kept[-1].text == ",":
@@ -292,23 +299,23 @@ def _without_double_commas(sentence: Iterable[Word]) -> list[Word]:
     return kept
 
 
-def _text(sentence: list[Word]) -> str:
+def _join_words(sentence: list[Word]) -> str:
     text = re.sub(r" (?=[,.?])", "", " ".join(word.text for word in sentence))
     return text[0].upper() + text[1:]
 
 
-def _antecedent(english: list[Word], german: list[Word]) -> Antecedent | None:
-    places = {
+def _find_antecedent(english: list[Word], german: list[Word]) -> Antecedent | None:
+    indices = {
         (side, word.role): index
         for side, sentence in enumerate((english, german))
         for index, word in enumerate(sentence)
         if word.role
     }
-    if not places:
+    if not indices:
         return None
     return Antecedent(
-        source_noun=places[0, "antecedent"],
-        source_pronoun=places[0, "pronoun"],
-        target_noun=places[1, "antecedent"],
-        target_pronoun=places[1, "pronoun"],
+        source_noun=indices[0, "antecedent"],
+        source_pronoun=indices[0, "pronoun"],
+        target_noun=indices[1, "antecedent"],
+        target_pronoun=indices[1, "pronoun"],
     )

@@ -1,5 +1,15 @@
-"""Text to subword ids and back."""
+"""Text to piece ids and back.
 
+tokenizer.py             the tokenizer: both sides' models, encoding, resampling, decoding, saving, loading
+sentencepiece_model.py   training, loading and applying one SentencePiece model
+description.py           tokenizer.json in a run folder, and its validation
+training.py              a tokenizer trained on a split, cached
+subword_sampling.py      random segmentations of a batch, word by word: what both kinds of model share
+unigram_sampling.py      … for unigram models: sampling a path through a lattice
+bpe_dropout.py           … for BPE models: skipping merges
+"""
+
+from nmt.data.tokenizer.subword_sampling import Ids
 from nmt.data.tokenizer.tokenizer import Tokenizer
 
-__all__ = ["Tokenizer"]
+__all__ = ["Ids", "Tokenizer"]

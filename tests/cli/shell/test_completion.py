@@ -1,4 +1,4 @@
-"""Completion, as a function and through the shells' own machinery."""
+"""Completion with the Tab key, as a function and in real shells."""
 
 import os
 import shutil
@@ -33,17 +33,17 @@ from nmt.cli.shell.completion import complete
         ("nmt plain s", ["seed="]),
     ],
 )
-def test_words(line: str, words: list[str], calls: list[DictConfig]) -> None:
+def test_the_last_word_is_completed(line: str, words: list[str], calls: list[DictConfig]) -> None:
     assert sorted(complete(line)) == sorted(words)
 
 
-def test_the_query_prints_one_word_a_line(calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_reply_has_one_word_per_line(calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--complete", "nmt "]) == 0
     assert capsys.readouterr().out == "greet \nplain \n--help \n"
 
 
 def completed(shell: str, program: Path, script: str, folder: Path) -> list[str]:
-    """What `script` prints in a shell in which completion was set up as the help says."""
+    """The lines that `script` prints in a shell, with the program on its path."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
@@ -58,12 +58,12 @@ def completed(shell: str, program: Path, script: str, folder: Path) -> list[str]
     ("line", "replies"),
     [
         ("nmt gr", ["greet "]),
-        ("nmt greet voice=l", ["loud "]),  # bash replaces what stands behind the "="
+        ("nmt greet voice=l", ["loud "]),  # bash replaces only the part after the "="
         ("nmt greet trainer.max_s", ["trainer.max_steps="]),
         ("nmt greet run=", []),
     ],
 )
-def test_bash(line: str, replies: list[str], program: Path, tmp_path: Path) -> None:
+def test_bash_completes(line: str, replies: list[str], program: Path, tmp_path: Path) -> None:
     script = f"""
         eval "$(nmt --completion bash)"
         COMP_WORDS=({line}) COMP_LINE='{line}' COMP_POINT={len(line)}
@@ -72,7 +72,7 @@ def test_bash(line: str, replies: list[str], program: Path, tmp_path: Path) -> N
     assert completed("bash", program, script, tmp_path) == replies
 
 
-def test_zsh(program: Path, tmp_path: Path) -> None:
+def test_zsh_completes(program: Path, tmp_path: Path) -> None:
     script = """
         compdef() { print registered $2 }
         compadd() { shift 4; print -l -- "$@" }
@@ -82,7 +82,7 @@ def test_zsh(program: Path, tmp_path: Path) -> None:
     assert completed("zsh", program, script, tmp_path) == ["registered nmt", "voice=loud "]
 
 
-def test_fish(program: Path, tmp_path: Path) -> None:
+def test_fish_completes(program: Path, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     script = "nmt --completion fish | source; complete -C 'nmt greet voice=l'; complete -C 'nmt greet run=fol'"
     assert completed("fish", program, script, tmp_path) == ["voice=loud", "run=folder/"]

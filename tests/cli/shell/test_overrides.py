@@ -1,4 +1,4 @@
-"""Every wrong word of a command line ends in one line that names it and its remedy; every right one arrives."""
+"""A wrong override ends in one line that names it and its remedy; a right one reaches the command."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
 from nmt.cli import main
-from nmt.cli.shell.configuration import escaped
+from nmt.cli.shell.configuration import escape
+
+KEYS = "voice, trainer, experiment, run, source, target, title, name, folder, seed, splits"
+"""The groups and keys at the top level of `greet`."""
 
 
 @pytest.mark.parametrize(
@@ -20,50 +23,48 @@ from nmt.cli.shell.configuration import escaped
         ("trainr.max_steps=5", "trainr.max_steps: no such key; did you mean trainer.max_steps?"),
         ("max_step=5", "max_step: no such key; did you mean trainer.max_steps?"),
         ("voic=loud", "voic: no such key; did you mean voice?"),
-        ("voice.echoes=2", "voice.echoes: no such key with voice=calm; there is voice.volume, voice.warm"),
-        ("qqq=1", "qqq: no such key; there is experiment, trainer, voice, run, source, target, title, name, "
-                  "folder, seed, splits"),
-        ("hydra.verbose=true", "hydra.verbose: no such key; there is experiment, trainer, voice, run, source, target, "
-                               "title, name, folder, seed, splits"),
+        ("voice.echoes=2", "voice.echoes: no such key with voice=calm; the keys are voice.volume, voice.warm"),
+        ("qqq=1", f"qqq: no such key; the keys are {KEYS}"),
+        ("hydra.verbose=true", f"hydra.verbose: no such key; the keys are {KEYS}"),
     ],
-)  # fmt: skip
-def test_a_wrong_key(word: str, text: str, mistake: Callable[..., str]) -> None:
+)
+def test_a_wrong_key_is_named(word: str, text: str, mistake: Callable[..., str]) -> None:
     assert mistake("greet", "run=x", word) == text
 
 
-def test_a_group_of_another_command(calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_group_of_another_command_is_no_key(calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plain", "voice=loud"]) == 2
-    assert capsys.readouterr().err == "nmt plain: voice: no such key; there is seed\n"
+    assert capsys.readouterr().err == "nmt plain: voice: no such key; the keys are seed\n"
 
 
 @pytest.mark.parametrize(
     ("word", "text"),
     [
-        ("voice=luod", "voice=luod: no such choice; did you mean loud? There is calm, loud, shrill"),
-        ("voice=mute", "voice=mute: no such choice; there is calm, loud, shrill"),
-        ("experiment=opera", "experiment=opera: no such choice; there is concert"),
-        ("trainer=5", "trainer=5: no such choice; there is default"),
+        ("voice=luod", "voice=luod: no such choice; did you mean loud? The choices are calm, loud, shrill"),
+        ("voice=mute", "voice=mute: no such choice; the choices are calm, loud, shrill"),
+        ("experiment=opera", "experiment=opera: no such choice; the choices are concert"),
+        ("trainer=5", "trainer=5: no such choice; the choices are default"),
     ],
 )
-def test_a_wrong_choice(word: str, text: str, mistake: Callable[..., str]) -> None:
+def test_a_wrong_choice_is_named(word: str, text: str, mistake: Callable[..., str]) -> None:
     assert mistake("greet", "run=x", word) == text
 
 
 @pytest.mark.parametrize(
     ("word", "beginning"),
     [
-        ("run", "'run' is not of the form key=value; write run=…"),
-        ("=", "'=' is not of the form key=value"),
-        ("=x", "'=x' is not of the form key=value"),
-        ("", "'' is not of the form key=value"),
-        ("run=[1,", "'run=[1,' cannot be read as key=value: close its brackets and quotes; "),
-        ("run=it's", "'run=it's' cannot be read as key=value: close its brackets and quotes; "),
-        ("title=${", "'title=${' cannot be read as key=value: close its brackets and quotes; "),
+        ("run", "'run' does not have the form key=value; write run=…"),
+        ("=", "'=' does not have the form key=value"),
+        ("=x", "'=x' does not have the form key=value"),
+        ("", "'' does not have the form key=value"),
+        ("run=[1,", "'run=[1,' cannot be read as key=value: close all brackets and quotes; "),
+        ("run=it's", "'run=it's' cannot be read as key=value: close all brackets and quotes; "),
+        ("title=${", "'title=${' cannot be read as key=value: close all brackets and quotes; "),
         ("a b=1", "'a b=1' cannot be read as key=value: "),
-        ("seed=1,2", "seed=1,2: several values need -m, one run for each; "),
+        ("seed=1,2", "seed=1,2: several values need -m, which starts one run for each; "),
     ],
 )
-def test_broken_syntax(word: str, beginning: str, mistake: Callable[..., str]) -> None:
+def test_broken_syntax_is_explained(word: str, beginning: str, mistake: Callable[..., str]) -> None:
     assert mistake("greet", word).startswith(beginning)
 
 
@@ -81,7 +82,7 @@ def test_broken_syntax(word: str, beginning: str, mistake: Callable[..., str]) -
         ("splits=val", "splits: must be a list such as [a,b], not val"),
     ],
 )
-def test_a_wrong_type(word: str, text: str, mistake: Callable[..., str]) -> None:
+def test_a_wrong_type_is_explained(word: str, text: str, mistake: Callable[..., str]) -> None:
     assert mistake("greet", "run=x", word) == text
 
 
@@ -91,7 +92,7 @@ def test_a_wrong_type(word: str, text: str, mistake: Callable[..., str]) -> None
         (["seed=-2"], "seed", -2),
         (["voice.volume=1"], "voice.volume", 1),
         (["voice.warm=false"], "voice.warm", False),
-        (["trainer.max_minutes=0.5"], "trainer.max_minutes", 0.5),  # null takes anything
+        (["trainer.max_minutes=0.5"], "trainer.max_minutes", 0.5),  # a default of null allows any type
         (["trainer.max_steps=null"], "trainer.max_steps", None),
         (["splits=[test]"], "splits", ["test"]),
         (["run=3"], "run", 3),  # so does a mandatory value
@@ -109,35 +110,37 @@ def test_a_wrong_type(word: str, text: str, mistake: Callable[..., str]) -> None
         (["seed=2", "name=${seed}"], "name", "2"),
     ],
 )
-def test_a_right_word_arrives(words: list[str], key: str, value: Any, calls: list[DictConfig]) -> None:
+def test_a_right_override_reaches_the_command(words: list[str], key: str, value: Any, calls: list[DictConfig]) -> None:
     assert main(["greet", "run=x", *words]) == 0
     received = OmegaConf.select(calls[0], key)
     assert received == value
     assert isinstance(received, type(value)) or isinstance(value, list)
 
 
-# What a sentence, a quotation, a formula and a mischief are made of: all that Hydra and OmegaConf give a meaning to.
-SENTENCE = st.text(st.one_of(st.sampled_from("$ {}\\'\":,=[]()?#~+-xé \t\n"), st.characters(exclude_categories=["Cs"])))
+SENTENCES = st.text(
+    st.one_of(st.sampled_from("$ {}\\'\":,=[]()?#~+-xé \t\n"), st.characters(exclude_categories=["Cs"]))
+)
+"""Any text, often with the characters that have a meaning for Hydra or OmegaConf."""
 
 
-@given(SENTENCE)
+@given(SENTENCES)
 @example("???")
 @example("\\\\${x}\\")
 def test_escaped_text_reads_as_itself(text: str) -> None:
-    assert OmegaConf.create({"a": {"b": escaped(text)}}).a.b == text
+    assert OmegaConf.create({"a": {"b": escape(text)}}).a.b == text
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(SENTENCE, SENTENCE)
+@given(SENTENCES, SENTENCES)
 @example("A dog, (brown) = nice: it's 5 o'clock?", 'Ein "Hund"')
 @example("", "???")
 @example("${x} \\${x} \\\\${x}", "${oc.env:HOME}\\")
 @example("null", "[1,")
 @example("a,b", "'")
-def test_any_sentence_goes_through_verbatim(calls: list[DictConfig], source: str, target: str) -> None:
+def test_any_sentence_reaches_the_command_unchanged(calls: list[DictConfig], source: str, target: str) -> None:
     calls.clear()
     assert main(["greet", "run=x", f"source={source}", f"target={target}"]) == 0
     assert (calls[0].source, calls[0].target) == (source, target)
-    assert calls[0].title == source  # also by way of a reference
+    assert calls[0].title == source  # also through a reference
     plain = OmegaConf.to_container(calls[0], resolve=True)
     assert isinstance(plain, dict) and plain["source"] == source

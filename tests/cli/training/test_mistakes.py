@@ -31,7 +31,7 @@ Train = Callable[..., int]
         (["search=beam", "search.beam_size=0"], "beam_size=0"),
         (
             ["search._target_=builtins.dict"],
-            "search: nmt.search has no class dict, so the run folder could not be read",
+            "search: nmt.search has no class dict, so the run folder",
         ),
         (["device=gpu"], "device=gpu is unknown: use auto, cpu or cuda"),
         (["device=cuda:99"], "device=cuda:99 is not there"),

@@ -16,6 +16,7 @@ import nmt
 import nmt.cli.training.preparation
 from nmt.cli import main
 from nmt.run import RunFolder
+from nmt.run.history import read_history
 from nmt.training.checkpoint import read_progress
 from nmt.translator import Translator
 
@@ -58,8 +59,7 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(train: Train, file
     first = files(tmp_path / "run")
     assert train(*words, "trainer.max_steps=4", "resume=true") == 0
     losses = [
-        [record["loss"] for record in RunFolder(tmp_path / name).records() if record["kind"] == "train"]
-        for name in ("run", "whole")
+        [record.loss for record in read_history(tmp_path / name / "history.jsonl").train] for name in ("run", "whole")
     ]
     assert losses[0] == losses[1]
     assert len(losses[0]) == 4
@@ -125,7 +125,7 @@ def test_a_finished_run_stays_finished(train: Train, tmp_path: Path) -> None:
     before = (tmp_path / "run" / "checkpoints" / "best.safetensors").read_bytes()
     assert train("resume=true") == 0
     assert (tmp_path / "run" / "checkpoints" / "best.safetensors").read_bytes() == before
-    assert [record["step"] for record in RunFolder(tmp_path / "run").records()] == [1]
+    assert [record.step for record in read_history(tmp_path / "run" / "history.jsonl").validation] == [1]
 
 
 @pytest.mark.parametrize(
@@ -185,5 +185,5 @@ def test_a_signal_ends_a_run_with_a_checkpoint(
     with safe_open(folder / "checkpoints" / "last.safetensors", framework="pt") as checkpoint:
         step = json.loads(checkpoint.metadata()["progress"])["step"]
     assert main(["train", *words, "resume=true", f"trainer.max_steps={step + 2}"]) == 0
-    steps = [record["step"] for record in RunFolder(folder).records() if record["kind"] == "train"]
+    steps = [record.step for record in read_history(folder / "history.jsonl").train]
     assert steps == list(range(1, step + 3))

@@ -9,6 +9,7 @@ import pytest
 
 from nmt.evaluation.metrics import bleu
 from nmt.run import RunFolder
+from nmt.run.history import read_history
 from nmt.translator import Translator
 
 Train = Callable[..., int]
@@ -46,7 +47,7 @@ def test_a_run_folder_holds_everything(
     described = run.description("model")
     assert described["class"] == "LSTM"
     assert described["parameters"] == run.model().num_parameters()
-    assert [record["step"] for record in run.records() if record["kind"] == "train"] == [1, 2, 3, 4]
+    assert [record.step for record in read_history(run.history).train] == [1, 2, 3, 4]
     translator = Translator.load(folder, device="cpu")
     assert len(translator.translate(["one two", ""])) == 2
 
@@ -125,7 +126,7 @@ def test_the_same_seed_gives_the_same_run(train: Train, tmp_path: Path) -> None:
     losses = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert train(*words, f"run={tmp_path / name}", f"seed={seed}") == 0
-        losses.append([record["loss"] for record in RunFolder(tmp_path / name).records()])
+        losses.append([record.loss for record in read_history(tmp_path / name / "history.jsonl").train])
     assert losses[0] == losses[1] != losses[2]
 
 

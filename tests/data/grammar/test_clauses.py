@@ -1,6 +1,7 @@
-"""Word order, agreement and alignment: each phenomenon in a sentence that is translated and aligned by hand."""
+"""Word order, agreement and alignment: one sentence per phenomenon, translated and aligned by hand."""
 
 from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 
@@ -15,7 +16,7 @@ from nmt.data.grammar.clauses import (
     WANT_TO,
     WHEN,
     Clause,
-    arrange,
+    linearise,
     relative,
     statement,
     with_subordinate,
@@ -29,34 +30,34 @@ from nmt.data.grammar.phrases import (
     WHO,
     YOU,
     Antecedent,
-    Both,
     Conjoined,
     I,
     Nominal,
     NounPhrase,
+    PhrasePair,
     Pronoun,
-    finish,
-    linked,
+    align_words,
+    finish_sentence,
     prepositional,
     pronoun_for,
     relative_pronoun,
-    words,
+    split_words,
 )
 
 
-def noun(english: str, determiner: str = "the", adjective: str = "", **choices: object) -> NounPhrase:
+def noun(english: str, determiner: str = "the", adjective: str = "", **choices: Any) -> NounPhrase:
     return NounPhrase(NOUNS[english], DETERMINERS.get(determiner), ADJECTIVES.get(adjective), **choices)
 
 
-def verb(infinitive: str, subject: Nominal, **parts: object) -> Clause:
+def verb(infinitive: str, subject: Nominal, **parts: Any) -> Clause:
     return Clause(subject, VERBS[infinitive], **parts)
 
 
-def which(english: str, *, plural: bool = False) -> Pronoun:
+def relative_to(english: str, *, plural: bool = False) -> Pronoun:
     return relative_pronoun(NOUNS[english], plural=plural)
 
 
-def place(preposition: str, nominal: Nominal) -> Both:
+def place(preposition: str, nominal: Nominal) -> PhrasePair:
     return prepositional(PREPOSITIONS[preposition], nominal)
 
 
@@ -66,12 +67,12 @@ LAUGH = verb("lachen", HE, tense=PAST)
 CLOSE = verb("zumachen", noun("man"), tense=PAST, accusative=noun("box"))
 READ = verb("lesen", noun("man"), tense=PAST, accusative=noun("letter"))
 
-WHO_SOLD = relative(verb("verkaufen", which("man"), tense=PAST, accusative=noun("car"), gap="subject"))
+WHO_SOLD = relative(verb("verkaufen", relative_to("man"), tense=PAST, accusative=noun("car"), gap="subject"))
 WHICH_READ = relative(
-    verb("lesen", noun("woman"), tense=PERFECT, accusative=which("book"), gap="accusative"),
+    verb("lesen", noun("woman"), tense=PERFECT, accusative=relative_to("book"), gap="accusative"),
 )
-WHOM_THANK = relative(verb("danken", I, dative=which("woman", plural=True), gap="dative"))
-WHO_SLEPT = relative(verb("einschlafen", which("neighbor"), tense=PAST, gap="subject"))
+WHOM_THANK = relative(verb("danken", I, dative=relative_to("woman", plural=True), gap="dative"))
+WHO_SLEPT = relative(verb("einschlafen", relative_to("neighbor"), tense=PAST, gap="subject"))
 
 STATEMENTS = {
     "gender and case": (
@@ -172,25 +173,25 @@ STATEMENTS = {
         "0-0 1-1 2-2 3-3 4-4 5-5",
     ),
     "a contraction": (
-        statement(verb("spielen", noun("boy"), rest=place("in", noun("city park")))),
+        statement(verb("spielen", noun("boy"), complement=place("in", noun("city park")))),
         "The boy plays in the city park.",
         "Der Junge spielt im Stadtpark.",
         "0-0 1-1 2-2 3-3 4-3 5-4 6-4 7-5",
     ),
     "a contraction between the brackets": (
-        statement(verb("laufen", noun("boy"), tense=PERFECT, rest=place("to", noun("train station")))),
+        statement(verb("laufen", noun("boy"), tense=PERFECT, complement=place("to", noun("train station")))),
         "The boy has run to the train station.",
         "Der Junge ist zum Bahnhof gelaufen.",
         "0-0 1-1 2-2 3-5 4-3 5-3 6-4 7-4 8-6",
     ),
     "a direction in the accusative": (
-        statement(verb("gehen", noun("boy"), rest=place("into", noun("house", "a", "dark")))),
+        statement(verb("gehen", noun("boy"), complement=place("into", noun("house", "a", "dark")))),
         "The boy goes into a dark house.",
         "Der Junge geht in ein dunkles Haus.",
         "0-0 1-1 2-2 3-3 4-4 5-5 6-6 7-7",
     ),
     "a verb's own preposition": (
-        statement(verb("warten", noun("guest"), rest=prepositional(WAITING_FOR, noun("bus")))),
+        statement(verb("warten", noun("guest"), complement=prepositional(WAITING_FOR, noun("bus")))),
         "The guest waits for the bus.",
         "Der Gast wartet auf den Bus.",
         "0-0 1-1 2-2 3-3 4-4 5-5 6-6",
@@ -208,7 +209,7 @@ STATEMENTS = {
         "0-0 1-1 2-3 3-6 4-4 5-5 6-8 7-9",
     ),
     "a relative clause with the object": (
-        statement(Clause(noun("book", relative=WHICH_READ), BE, rest=linked("old", "alt"))),
+        statement(Clause(noun("book", relative=WHICH_READ), BE, complement=align_words("old", "alt"))),
         "The book that the woman has read is old.",
         "Das Buch, das die Frau gelesen hat, ist alt.",
         "0-0 1-1 2-3 3-4 4-5 5-7 6-6 7-9 8-10 9-11",
@@ -244,7 +245,7 @@ STATEMENTS = {
         "0-0 1-1 2-2 3-5 4-3 5-4 6-6 7-8 8-7 9-9",
     ),
     "a comma that closes a subordinate clause": (
-        with_subordinate(LAUGH, WHEN, CALL) + linked("and", "und") + statement(verb("schlafen", WE, tense=PAST)),
+        with_subordinate(LAUGH, WHEN, CALL) + align_words("and", "und") + statement(verb("schlafen", WE, tense=PAST)),
         "He laughed when the man called the neighbor and we slept.",
         "Er lachte, als der Mann den Nachbarn anrief, und wir schliefen.",
         "0-0 1-1 2-3 3-4 4-5 5-8 6-6 7-7 8-10 9-11 10-12 11-13",
@@ -256,7 +257,7 @@ STATEMENTS = {
         "0-0 1-1 2-2 3-3 4-4 5-5 6-6",
     ),
     "coordinated predicates": (
-        statement(CLOSE) + linked("and", "und") + arrange(READ, "statement", silent_subject=True),
+        statement(CLOSE) + align_words("and", "und") + linearise(READ, "statement", silent_subject=True),
         "The man closed the box and read the letter.",
         "Der Mann machte die Kiste zu und las den Brief.",
         "0-0 1-1 2-2 2-5 3-3 4-4 5-6 6-7 7-8 8-9 9-10",
@@ -265,31 +266,31 @@ STATEMENTS = {
 
 QUESTIONS = {
     "a question": (
-        arrange(CALL, "question"),
+        linearise(CALL, "question"),
         "Did the man call the neighbor?",
         "Rief der Mann den Nachbarn an?",
         "1-1 2-2 3-0 3-5 4-3 5-4 6-6",
     ),
     "who as the subject": (
-        arrange(verb("helfen", WHO, dative=noun("child"), gap="subject"), "question"),
+        linearise(verb("helfen", WHO, dative=noun("child"), gap="subject"), "question"),
         "Who helps the child?",
         "Wer hilft dem Kind?",
         "0-0 1-1 2-2 3-3 4-4",
     ),
     "who in the dative": (
-        arrange(verb("helfen", noun("teacher"), dative=WHO, gap="dative"), "question"),
+        linearise(verb("helfen", noun("teacher"), dative=WHO, gap="dative"), "question"),
         "Who does the teacher help?",
         "Wem hilft der Lehrer?",
         "0-0 2-2 3-3 4-1 5-4",
     ),
     "what": (
-        arrange(replace(BUY, accusative=WHAT, gap="accusative"), "question"),
+        linearise(replace(BUY, accusative=WHAT, gap="accusative"), "question"),
         "What did the young woman buy?",
         "Was kaufte die junge Frau?",
         "0-0 2-2 3-3 4-4 5-1 6-5",
     ),
     "whereto": (
-        arrange(verb("gehen", YOU), "question", front=linked("where", "wohin")),
+        linearise(verb("gehen", YOU), "question", front=align_words("where", "wohin")),
         "Where do you go?",
         "Wohin gehst du?",
         "0-0 2-2 3-1 4-3",
@@ -298,19 +299,19 @@ QUESTIONS = {
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
-def test_statements(name: str) -> None:
-    both, source, target, alignment = STATEMENTS[name]
-    check(both, ".", source, target, alignment)
+def test_statements_equal_those_written_by_hand(name: str) -> None:
+    phrase, source, target, alignment = STATEMENTS[name]
+    check(phrase, ".", source, target, alignment)
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_questions(name: str) -> None:
-    both, source, target, alignment = QUESTIONS[name]
-    check(both, "?", source, target, alignment)
+def test_questions_equal_those_written_by_hand(name: str) -> None:
+    phrase, source, target, alignment = QUESTIONS[name]
+    check(phrase, "?", source, target, alignment)
 
 
-def check(both: Both, end: str, source: str, target: str, alignment: str) -> None:
-    pair = finish(both, end)
+def check(phrase: PhrasePair, end: Literal[".", "?"], source: str, target: str, alignment: str) -> None:
+    pair = finish_sentence(phrase, end)
     assert (pair.source, pair.target) == (source, target)
     assert " ".join(f"{source}-{target}" for source, target in pair.alignment) == alignment
     assert pair.antecedent is None
@@ -331,7 +332,9 @@ def test_a_pronoun_takes_the_gender_of_its_noun(
     goal = noun("street" if antecedent == "animal" else antecedent, antecedent=antecedent != "animal")
     cross = verb("überqueren", animal, tense=PAST, accusative=goal, negated=True)
     pronoun = pronoun_for(animal if animal.antecedent else goal)
-    pair = finish(with_subordinate(cross, BECAUSE, Clause(pronoun, BE, PAST, rest=linked(*reason))), ".")
+    pair = finish_sentence(
+        with_subordinate(cross, BECAUSE, Clause(pronoun, BE, PAST, complement=align_words(*reason))), "."
+    )
     crossed = {"river": ("the river", "den Fluss")}.get(antecedent, ("the street", "die Straße"))
     assert pair.source == f"The animal did not cross {crossed[0]} {source}"
     assert pair.target == f"Das Tier überquerte {crossed[1]} nicht, {target}"
@@ -340,5 +343,5 @@ def test_a_pronoun_takes_the_gender_of_its_noun(
 
 
 def test_words() -> None:
-    assert words("Der Hund, der schläft.") == ["Der", "Hund", ",", "der", "schläft", "."]
-    assert words("Don't! A well-known X-ray?") == ["Don't", "!", "A", "well-known", "X-ray", "?"]
+    assert split_words("Der Hund, der schläft.") == ["Der", "Hund", ",", "der", "schläft", "."]
+    assert split_words("Don't! A well-known X-ray?") == ["Don't", "!", "A", "well-known", "X-ray", "?"]

@@ -1,21 +1,24 @@
-"""Forms against the tables of a school grammar, written out here by hand."""
+"""Inflected forms, compared with the tables of a school grammar, written out by hand."""
 
 import pytest
 
 from nmt.data.grammar.inflection import (
     AGREEMENTS,
+    Case,
+    Declension,
     EnglishVerb,
     GermanVerb,
-    auxiliary,
-    english_article,
-    german_adjective,
+    Time,
+    add_s,
+    conjugate_auxiliary,
+    decline_adjective,
+    decline_determiner,
     german_dative_plural,
-    german_determiner,
-    german_relative,
-    with_s,
+    german_relative_pronoun,
+    indefinite_article,
 )
 
-CASES = ("nominative", "accusative", "dative")
+CASES: tuple[Case, ...] = ("nominative", "accusative", "dative")
 
 
 @pytest.mark.parametrize(
@@ -32,9 +35,9 @@ CASES = ("nominative", "accusative", "dative")
         ("zwei", "fixed", ["zwei zwei zwei zwei"] * 3),
     ],
 )
-def test_determiners(stem: str, declension: str, rows: list[str]) -> None:
+def test_determiners_are_declined(stem: str, declension: Declension, rows: list[str]) -> None:
     for case, row in zip(CASES, rows, strict=True):
-        assert [german_determiner(stem, declension, case, column) for column in "mfnp"] == row.split()
+        assert [decline_determiner(stem, declension, case, gender_number) for gender_number in "mfnp"] == row.split()
 
 
 @pytest.mark.parametrize(
@@ -47,22 +50,22 @@ def test_determiners(stem: str, declension: str, rows: list[str]) -> None:
         ("fixed", ["alter alte altes alte", "alten alte altes alte", "altem alter altem alten"]),
     ],
 )
-def test_adjectives(after: str | None, rows: list[str]) -> None:
+def test_adjectives_are_declined(after: Declension | None, rows: list[str]) -> None:
     for case, row in zip(CASES, rows, strict=True):
-        assert [german_adjective("alt", after, case, column) for column in "mfnp"] == row.split()
+        assert [decline_adjective("alt", after, case, gender_number) for gender_number in "mfnp"] == row.split()
 
 
-def test_relative_pronouns() -> None:
+def test_relative_pronouns_equal_the_article_except_one() -> None:
     rows = ["der die das die", "den die das die", "dem der dem denen"]
     for case, row in zip(CASES, rows, strict=True):
-        assert [german_relative(case, column) for column in "mfnp"] == row.split()
+        assert [german_relative_pronoun(case, gender_number) for gender_number in "mfnp"] == row.split()
 
 
 @pytest.mark.parametrize(
     ("plural", "dative"),
     [("Hunde", "Hunden"), ("Frauen", "Frauen"), ("Autos", "Autos"), ("Lehrer", "Lehrern"), ("Gärten", "Gärten")],
 )
-def test_dative_plural(plural: str, dative: str) -> None:
+def test_the_dative_plural_ends_in_n_or_s(plural: str, dative: str) -> None:
     assert german_dative_plural(plural) == dative
 
 
@@ -94,7 +97,7 @@ def test_dative_plural(plural: str, dative: str) -> None:
          "wusste wusstest wusste wussten wussten", "gewusst", "haben"),
     ],
 )  # fmt: skip
-def test_german_verbs(entry: str, present: str, past: str, participle: str, helper: str) -> None:
+def test_german_verbs_are_conjugated(entry: str, present: str, past: str, participle: str, helper: str) -> None:
     verb = GermanVerb.parse(entry)
     assert [verb.finite("present", agreement) for agreement in AGREEMENTS] == present.split()
     assert [verb.finite("past", agreement) for agreement in AGREEMENTS] == past.split()
@@ -112,8 +115,8 @@ def test_german_verbs(entry: str, present: str, past: str, participle: str, help
         ("können", "past", "konnte konntest konnte konnten konnten"),
     ],
 )
-def test_german_auxiliaries(lemma: str, time: str, forms: str) -> None:
-    assert [auxiliary(lemma, time, agreement) for agreement in AGREEMENTS] == forms.split()
+def test_german_auxiliaries_are_conjugated(lemma: str, time: Time, forms: str) -> None:
+    assert [conjugate_auxiliary(lemma, time, agreement) for agreement in AGREEMENTS] == forms.split()
 
 
 @pytest.mark.parametrize(
@@ -127,13 +130,13 @@ def test_german_auxiliaries(lemma: str, time: str, forms: str) -> None:
         ("go/went/gone", "goes", "went", "gone"),
     ],
 )
-def test_english_verbs(entry: str, third: str, past: str, participle: str) -> None:
+def test_english_verbs_are_conjugated(entry: str, third: str, past: str, participle: str) -> None:
     verb = EnglishVerb.parse(entry)
     assert (verb.finite("present", "3s"), verb.finite("past", "3s"), verb.participle) == (third, past, participle)
     assert verb.finite("present", "3p") == entry.split("/")[0]
 
 
-def test_english_nouns_and_articles() -> None:
+def test_english_plurals_and_articles_follow_the_sound() -> None:
     nouns = {"dog": "dogs", "box": "boxes", "story": "stories", "boy": "boys", "bus": "buses"}
-    assert {noun: with_s(noun) for noun in nouns} == nouns
-    assert [english_article(word) for word in ("old", "apple", "dog", "young")] == ["an", "an", "a", "a"]
+    assert {noun: add_s(noun) for noun in nouns} == nouns
+    assert [indefinite_article(word) for word in ("old", "apple", "dog", "young")] == ["an", "an", "a", "a"]

@@ -1,4 +1,4 @@
-"""The lexicon as a whole: what its tables must not contradict."""
+"""The lexicon as a whole: its tables are consistent."""
 
 from nmt.data.grammar.lexicon import ADJECTIVES, NOUNS, VERBS
 
@@ -13,13 +13,13 @@ COMPOUNDS = {
 }  # fmt: skip
 
 
-def test_plurals_and_compounds() -> None:
+def test_plurals_and_compounds_equal_those_written_by_hand() -> None:
     assert {english: NOUNS[english].english_plural for english in PLURALS} == PLURALS
     compounds = {english: NOUNS[english] for english in COMPOUNDS}
     assert {english: (noun.german, noun.german_plural, noun.gender) for english, noun in compounds.items()} == COMPOUNDS
 
 
-def test_weak_nouns_are_masculine_and_end_in_n_elsewhere() -> None:
+def test_weak_nouns_are_masculine_with_plurals_in_n() -> None:
     weak = [noun for noun in NOUNS.values() if noun.weak]
     assert {noun.german for noun in weak} == {
         "Junge", "Student", "Bauer", "Nachbar", "Bär", "Affe", "Elefant",
@@ -27,7 +27,7 @@ def test_weak_nouns_are_masculine_and_end_in_n_elsewhere() -> None:
     assert all(noun.gender == "m" and noun.german_plural.endswith("n") for noun in weak)
 
 
-def test_a_word_means_one_thing() -> None:
+def test_german_words_and_english_verbs_are_unambiguous() -> None:
     for words in ([noun.german for noun in NOUNS.values()], [adjective.german for adjective in ADJECTIVES.values()]):
         assert len(words) == len(set(words))
     english = [(verb.english.base, verb.english.particle) for verb in VERBS.values()]
@@ -37,7 +37,7 @@ def test_a_word_means_one_thing() -> None:
     }  # essen, fressen; lesen, vorlesen
 
 
-def test_every_tag_names_something() -> None:
+def test_every_tag_of_a_verb_or_adjective_is_a_tag_of_a_noun() -> None:
     tags = {tag for noun in NOUNS.values() for tag in noun.tags}
     for verb in VERBS.values():
         assert verb.subjects | verb.objects <= tags, verb
@@ -47,6 +47,6 @@ def test_every_tag_names_something() -> None:
         assert adjective.tags, adjective
 
 
-def test_the_size_is_what_small_models_can_learn() -> None:
+def test_the_vocabulary_is_small_enough_for_small_models() -> None:
     simple = [english for english in NOUNS if " " not in english]
     assert 150 <= len(simple) + len(VERBS) + len(ADJECTIVES) <= 250

@@ -1,3 +1,5 @@
+"""Training the tokenizer of a split: on evenly spaced pairs, and once for a large split."""
+
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,8 @@ import pytest
 
 import nmt.data.tokenizer.training
 from nmt.data.tokenizer import Tokenizer
-from nmt.data.tokenizer.training import learn_tokenizer, lines
+from nmt.data.tokenizer.training import sample_lines, train_tokenizer
+from nmt.errors import UserError
 
 ENGLISH = [f"{word} {number}" for number in range(30) for word in ("dog", "cat", "house")]
 GERMAN = [f"{word} {number}" for number in range(30) for word in ("Hund", "Katze", "Haus")]
@@ -24,65 +27,65 @@ def split(english: list[str] = ENGLISH) -> datasets.Dataset:
     return datasets.Dataset.from_dict({"source": english, "target": GERMAN})
 
 
-def learn(dataset: datasets.Dataset, *, max_pairs: int | None = None, **changes: object) -> Tokenizer:
-    return learn_tokenizer(dataset, partial(Tokenizer.train, **(SETTINGS | changes)), max_pairs=max_pairs)
+def train_on(dataset: datasets.Dataset, *, max_pairs: int | None = None, **changes: object) -> Tokenizer:
+    return train_tokenizer(dataset, partial(Tokenizer.train, **(SETTINGS | changes)), max_pairs=max_pairs)
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of its own, in which every corpus counts as large."""
+    """An empty cache, in which the tokenizers of all splits are kept."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
-    monkeypatch.setattr(nmt.data.tokenizer.training, "LARGE", 0)
+    monkeypatch.setattr(nmt.data.tokenizer.training, "MIN_CACHED_PAIRS", 0)
     return tmp_path / "nmt"
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])
 @pytest.mark.parametrize(
-    ("most", "expected"),
+    ("max_lines", "expected"),
     [(None, range(10)), (10, range(10)), (11, range(10)), (5, range(0, 10, 2)), (3, [0, 3, 6]), (1, [0])],
 )
-def test_lines_are_taken_in_even_distances(
-    rows: int, most: int | None, expected: list[int], monkeypatch: pytest.MonkeyPatch
+def test_sampled_lines_are_evenly_spaced(
+    rows: int, max_lines: int | None, expected: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nmt.data.tokenizer.training, "ROWS", rows)
+    monkeypatch.setattr(nmt.data.tokenizer.training, "READ_LINES", rows)
     dataset = datasets.Dataset.from_dict({"source": [f"line {row}" for row in range(10)]})
-    assert list(lines(dataset, "source", most=most)) == [f"line {row}" for row in expected]
+    assert list(sample_lines(dataset, "source", max_lines=max_lines)) == [f"line {row}" for row in expected]
 
 
-def test_it_learns_from_the_pairs_it_may() -> None:
+def test_only_max_pairs_are_trained_on() -> None:
     half = datasets.Dataset.from_dict({"source": ENGLISH[::2], "target": GERMAN[::2]})
-    assert learn(split(), max_pairs=45).fingerprint == learn(half).fingerprint != learn(split()).fingerprint
-    assert learn(split()).fingerprint == Tokenizer.train(ENGLISH, GERMAN, **SETTINGS).fingerprint
+    assert train_on(split(), max_pairs=45).fingerprint == train_on(half).fingerprint != train_on(split()).fingerprint
+    assert train_on(split()).fingerprint == Tokenizer.train(ENGLISH, GERMAN, **SETTINGS).fingerprint
 
 
-@pytest.mark.parametrize("most", [0, -1, 2.5])
-def test_how_many_is_a_positive_number(most: Any) -> None:
-    with pytest.raises(ValueError, match=f"tokenizer.max_pairs={most} must be a whole number above 0"):
-        learn(split(), max_pairs=most)
+@pytest.mark.parametrize("max_pairs", [0, -1, 2.5])
+def test_a_number_of_pairs_that_is_not_positive_is_refused(max_pairs: Any) -> None:
+    with pytest.raises(UserError, match=f"tokenizer.max_pairs={max_pairs} must be a whole number above 0"):
+        train_on(split(), max_pairs=max_pairs)
 
 
-def test_a_large_split_is_learned_from_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = learn(split())
-    monkeypatch.setattr(nmt.data.tokenizer.training, "lines", None)  # learning again would fail
-    assert learn(split()).fingerprint == first.fingerprint
+def test_the_tokenizer_of_a_large_split_is_trained_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = train_on(split())
+    monkeypatch.setattr(nmt.data.tokenizer.training, "sample_lines", None)  # training again would fail
+    assert train_on(split()).fingerprint == first.fingerprint
     for changed in ({"vocab_size": 41}, {"max_pairs": 50}):
         with pytest.raises(TypeError):
-            learn(split(), **changed)
+            train_on(split(), **changed)
     with pytest.raises(TypeError):
-        learn(split([*ENGLISH[1:], "mouse"]))
+        train_on(split([*ENGLISH[1:], "mouse"]))
 
 
-def test_a_small_split_leaves_nothing_behind(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nmt.data.tokenizer.training, "LARGE", len(ENGLISH) + 1)
-    learn(split())
+def test_the_tokenizer_of_a_small_split_is_not_cached(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nmt.data.tokenizer.training, "MIN_CACHED_PAIRS", len(ENGLISH) + 1)
+    train_on(split())
     assert not cache.exists()
 
 
 @pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer.model"])
-def test_what_is_damaged_is_learned_anew(cache: Path, file: str) -> None:
-    first = learn(split())
+def test_a_damaged_cached_tokenizer_is_replaced(cache: Path, file: str) -> None:
+    first = train_on(split())
     (path,) = cache.glob(f"*/{file}")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    assert learn(split()).fingerprint == first.fingerprint
+    assert train_on(split()).fingerprint == first.fingerprint
     assert path.read_bytes() == whole

@@ -1,4 +1,4 @@
-"""The options that every command has, and several runs from one line."""
+"""The options that every command has, and several runs from one command line."""
 
 from collections.abc import Callable
 
@@ -7,12 +7,13 @@ import yaml
 from omegaconf import DictConfig
 
 from nmt.cli import main
+from nmt.errors import UserError
 
 Replace = Callable[[Callable[[DictConfig], None]], None]
 
 
 def test_cfg_job_prints_yaml_and_runs_nothing(calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["greet", "--cfg", "job", "seed=2"]) == 0  # `run` may be missing still
+    assert main(["greet", "--cfg", "job", "seed=2"]) == 0  # `run` may still be missing
     shown = yaml.safe_load(capsys.readouterr().out)
     assert (shown["seed"], shown["run"], shown["title"], shown["voice"]["volume"]) == (2, "???", "${source}", 0.5)
     assert main(["greet", "source=${x}", "--cfg", "job", "run=x", "--resolve"]) == 0
@@ -27,38 +28,38 @@ def test_cfg_job_prints_yaml_and_runs_nothing(calls: list[DictConfig], capsys: p
     [
         (["--halp"], "--halp: no such option; did you mean --help?"),
         (["--run=x"], "--run=x: no such option; write run=x"),
-        (["--cfg"], "--cfg is written --cfg job"),
-        (["--cfg", "hydra"], "--cfg is written --cfg job"),
-        (["--resolve"], "--resolve goes with --cfg job"),
-        (["--cfg", "job", "-m"], "--cfg job shows one run's configuration: leave -m out"),
+        (["--cfg"], "--cfg must be followed by job: --cfg job"),
+        (["--cfg", "hydra"], "--cfg must be followed by job: --cfg job"),
+        (["--resolve"], "--resolve needs --cfg job"),
+        (["--cfg", "job", "-m"], "--cfg job prints the configuration of one run: remove -m"),
         (["--help", "voic=loud"], "voic: no such key; did you mean voice?"),
     ],
 )
-def test_wrong_options(words: list[str], text: str, mistake: Callable[..., str]) -> None:
+def test_a_wrong_option_is_named(words: list[str], text: str, mistake: Callable[..., str]) -> None:
     assert mistake("greet", *words) == text
 
 
 def test_multirun_runs_every_combination(calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["greet", "run=x", "-m", "seed=range(1,3)", "voice=loud,calm", "source=a,b"]) == 0
     assert [(c.seed, c.voice.volume) for c in calls] == [(1, 1.0), (1, 0.5), (2, 1.0), (2, 0.5)]
-    assert {config.source for config in calls} == {"a,b"}  # a sentence is never several values
+    assert {config.source for config in calls} == {"a,b"}  # a verbatim value is never several values
     output, error = capsys.readouterr()
     assert output == ""
     assert "nmt greet (2 of 4: run=x seed=1 voice=calm source=a,b): starts\n" in error
 
 
-def test_multirun_starts_nothing_when_one_configuration_is_wrong(mistake: Callable[..., str]) -> None:
+def test_multirun_starts_no_run_if_one_configuration_is_wrong(mistake: Callable[..., str]) -> None:
     assert mistake("greet", "-m", "run=x", "seed=1,x") == "seed: must be a whole number (the default is 1), not x"
     assert mistake("greet", "-m", "run=x", "seed=interval(1,2)").startswith("seed=interval(1,2): ")
 
 
-def test_multirun_says_which_run_failed_and_goes_on(body: Replace, capsys: pytest.CaptureFixture[str]) -> None:
-    seeds = []
+def test_multirun_reports_which_run_failed_and_continues(body: Replace, capsys: pytest.CaptureFixture[str]) -> None:
+    seeds: list[int] = []
 
     def run(config: DictConfig) -> None:
         seeds.append(config.seed)
         if config.seed == 2:
-            raise ValueError("two is too many")
+            raise UserError("two is too many")
 
     body(run)
     assert main(["greet", "-m", "run=x", "seed=1,2,3"]) == 2
@@ -69,7 +70,7 @@ def test_multirun_says_which_run_failed_and_goes_on(body: Replace, capsys: pytes
 
 
 def test_multirun_stops_when_interrupted(body: Replace, capsys: pytest.CaptureFixture[str]) -> None:
-    seeds = []
+    seeds: list[int] = []
 
     def run(config: DictConfig) -> None:
         seeds.append(config.seed)

@@ -1,0 +1,46 @@
+"""The table of commands.
+
+To add a command, add a line to COMMANDS, its configuration `conf/NAME.yaml`, and a module `nmt/cli/NAME.py` with
+`run(config: DictConfig) -> None`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand of `nmt`.
+
+    Attributes:
+        name: the word after `nmt`; the module and the YAML file have the same name.
+        summary: its line in `nmt --help`.
+        verbatim_keys: keys whose values are sentences or file names. They are used exactly as typed: commas, brackets,
+            quotes and `${…}` have no special meaning in them.
+    """
+
+    name: str
+    summary: str
+    verbatim_keys: tuple[str, ...] = ()
+
+    @property
+    def module(self) -> str:
+        return f"nmt.cli.{self.name}"
+
+
+COMMANDS = (
+    Command("train", "train one system and write its run folder"),
+    Command("doctor", "check in a minute whether nmt train would work"),
+    Command("evaluate", "score a trained system on a split: BLEU, chrF, TER"),
+    Command("translate", "translate a file, standard input, or what you type", verbatim_keys=("input", "output")),
+    Command("compare", "compare trained systems side by side in a report"),
+    Command("plot", "draw the attention of a sentence", verbatim_keys=("source", "target")),
+    Command("benchmark", "measure how fast a configuration trains and translates"),
+    Command("demo", "train and compare four systems on the built-in corpus"),
+)
+
+
+def find_command(name: str) -> Command | None:
+    """Returns the command of that name, or None if there is none."""
+    return next((command for command in COMMANDS if command.name == name), None)

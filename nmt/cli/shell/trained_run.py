@@ -1,0 +1,73 @@
+"""Loads the corpus and the translator of a trained run, with the changes that the command line asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nmt import search as searches
+from nmt.cli.shell.settings import Component, RunChanges
+from nmt.run import RunFolder
+from nmt.run.registry import Description, build
+from nmt.translator import Translator
+
+if TYPE_CHECKING:  # imports the library `datasets`, which `nmt translate` does not need
+    from nmt.data.corpus import Corpus
+
+
+class CorpusChanges(RunChanges, frozen=True, kw_only=True):
+    """conf/data/run.yaml: the corpus that the run was trained on, with these arguments changed."""
+
+    path: str | None
+    source: str | None
+    target: str | None
+
+
+class SearchChanges(RunChanges, frozen=True, kw_only=True):
+    """conf/search/run.yaml: the search that the run was validated with, with these arguments changed."""
+
+    beam_size: int | None
+    length_penalty: float | None
+
+
+def load_corpus(run: RunFolder, data: Component | CorpusChanges) -> Corpus:
+    """Loads the selected corpus, or the run's own with the changes.
+
+    Raises:
+        UserError: the corpus does not exist, or refuses an argument.
+    """
+    if isinstance(data, Component):
+        corpus: Corpus = data.build()
+        return corpus
+    return run.corpus(**data.changed())
+
+
+def describe_search(run: RunFolder, search: Component | SearchChanges) -> Description:
+    """Describes the selected search, or the run's own with the changes.
+
+    Raises:
+        UserError: search.json in the run folder is missing or damaged.
+    """
+    if isinstance(search, Component):
+        return search.description()
+    description = run.description("search")
+    changes = search.changed()
+    if not changes:
+        return description
+    # A run that was validated with greedy search has no length penalty; a beam search for it starts with 0.
+    arguments = {"length_penalty": 0.0, **description.get("arguments", {}), **changes}
+    return {"class": "BeamSearch", "arguments": arguments}
+
+
+def load_translator(run: RunFolder, search: Description, *, device: str, batch_tokens: int | None) -> Translator:
+    """Loads the best model of a run, with the described search.
+
+    Args:
+        run: the run folder.
+        search: from `describe_search`.
+        device: auto, cpu or cuda.
+        batch_tokens: maximum padded source tokens per batch; None: a number that suits the device.
+
+    Raises:
+        UserError: the search refuses an argument, the folder is damaged, or there is no such device.
+    """
+    return Translator.load(run, search=build(search, searches), device=device, batch_tokens=batch_tokens)

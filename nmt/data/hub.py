@@ -1,0 +1,167 @@
+"""Parallel text from the Hugging Face hub, or from a local copy of a dataset there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import datasets
+import pyarrow  # type: ignore[import-untyped]
+import pyarrow.compute  # type: ignore[import-untyped]
+
+from nmt.data.corpus import FEATURES, Corpus, FilesCorpus, quiet, sort_splits
+from nmt.data.readers import expand_path, find_pairs, join_lines
+from nmt.errors import UserError
+
+MAX_REASON_CHARACTERS = 200
+"""Maximum number of characters of a library's error message that ours quotes."""
+
+
+class HubCorpus(Corpus):
+    """A dataset of the Hugging Face hub, or a local copy of one.
+
+    Its columns are named by language codes, or are nested in one column "translation". Line ends inside a text become
+    spaces.
+
+    Args:
+        id: the name of the dataset on the hub.
+        path: a local copy to read instead: the dataset's repository as a folder (.parquet, .jsonl or .csv), or the same
+            text in plain files, as `FilesCorpus` reads them. None = download from the hub.
+        subset: the subset to load if the dataset has several, such as "de-en"; None for the only one.
+        source, target: language codes.
+        split_names: our names for the splits of the hub, such as {"val": "validation"}; other splits keep their names.
+            Plain files have our names already.
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        path: str | Path | None,
+        subset: str | None,
+        source: str,
+        target: str,
+        split_names: Mapping[str, str],
+    ) -> None:
+        super().__init__(source=source, target=target)
+        self.id = id
+        self.path = None if path is None else expand_path(path)
+        self.subset = subset
+        self.split_names = dict(split_names)
+
+    def splits(self) -> list[str]:
+        return sort_splits(self._hub_names) if self._plain_files is None else self._plain_files.splits()
+
+    def split(self, name: str) -> datasets.Dataset:
+        if self._plain_files is not None:
+            return self._plain_files.split(name)
+        if name not in self._hub_names:
+            splits = ", ".join(sort_splits(self._hub_names))
+            raise UserError(f"{self._location} has no split {name}; the splits there are {splits}")
+        with quiet():
+            return self._select_pairs(self._tables[self._hub_names[name]], name)
+
+    def repairs(self, name: str) -> list[str]:
+        return [] if self._plain_files is None else self._plain_files.repairs(name)
+
+    @cached_property
+    def _plain_files(self) -> FilesCorpus | None:
+        """The local copy, if it consists of plain files."""
+        if self.path is None or not find_pairs(self.path, source=self.source, target=self.target):
+            return None
+        return FilesCorpus(path=self.path, source=self.source, target=self.target)
+
+    @cached_property
+    def _tables(self) -> datasets.DatasetDict:
+        """The dataset as the library loads it, with the hub's split names."""
+        try:
+            with quiet():
+                return datasets.load_dataset(self.id if self.path is None else str(self.path.resolve()), self.subset)
+        # The library raises errors of several packages: no connection, no such dataset, a damaged file.
+        except Exception as error:
+            reason = _innermost_reason(error)
+            if self.path is None:
+                raise UserError(
+                    f"{self.id} cannot be loaded from the hub ({reason}): check data.id and the connection, or name a "
+                    f"local copy with data.path=DIR"
+                ) from None
+            raise UserError(
+                f"{self.path} cannot be read as a dataset ({reason}): data.path=DIR takes a copy of the hub's folder, "
+                f"or files such as train.{self.source} and train.{self.target}"
+            ) from None
+
+    @cached_property
+    def _hub_names(self) -> dict[str, str]:
+        """The hub's name of each split, by our name."""
+        renamed = {ours: hub for ours, hub in self.split_names.items() if hub in self._tables}
+        return renamed | {hub: hub for hub in self._tables if hub not in self.split_names.values()}
+
+    @property
+    def _location(self) -> str:
+        return self.id if self.path is None else str(self.path)
+
+    def _select_pairs(self, table: datasets.Dataset, name: str) -> datasets.Dataset:
+        """The two text columns of a split. Nothing is copied, unless a text contains line ends.
+
+        Raises:
+            UserError: a language is missing, is not text, has empty cells, or is not valid UTF-8.
+        """
+        if "translation" in table.column_names:
+            table = table.flatten()  # its fields become the columns "translation.en", "translation.de"
+        is_nested = any(column.startswith("translation.") for column in table.column_names)
+        prefix = "translation." if is_nested else ""
+        columns = {column.removeprefix(prefix): column for column in table.column_names if column.startswith(prefix)}
+        for language in (self.source, self.target):
+            if language not in columns:
+                languages = ", ".join(columns)
+                raise UserError(f"{self._location} has no language {language}; the columns there are {languages}")
+        sides = {columns[self.source]: "source", columns[self.target]: "target"}
+        table = table.select_columns(list(sides)).rename_columns(sides)
+        for side, language in (("source", self.source), ("target", self.target)):
+            self._check_text(table, side, name=name, language=language)
+        if table.features != FEATURES:
+            table = table.cast(FEATURES)
+        if any(_has_line_ends(table, side) for side in FEATURES):
+            table = table.map(_join_all_lines, batched=True)
+        return table
+
+    def _check_text(self, table: datasets.Dataset, side: str, *, name: str, language: str) -> None:
+        data = table.data.column(side)
+        if not (pyarrow.types.is_string(data.type) or pyarrow.types.is_large_string(data.type)):
+            raise UserError(f"{self._location}: the column {language} contains {data.type}, not text")
+        if num_missing := data.null_count:
+            raise UserError(f"{self._location}: {num_missing} rows of the split {name} have no {language}")
+        try:
+            data.validate(full=True)  # the library reads .parquet and .jsonl files without checking their encoding
+        except pyarrow.ArrowInvalid:
+            row = _find_invalid_row(data)
+            raise UserError(
+                f"{self._location}: row {row} of the split {name} is not valid UTF-8 in the column {language}"
+            ) from None
+
+
+def _find_invalid_row(column: pyarrow.ChunkedArray) -> int:
+    """The number, from 1, of the first text that is not valid UTF-8; 0 if there is none."""
+    for number, text in enumerate(column, start=1):
+        try:
+            text.as_py()
+        except UnicodeDecodeError:
+            return number
+    return 0
+
+
+def _has_line_ends(table: datasets.Dataset, side: str) -> bool:
+    has_line_end = pyarrow.compute.match_substring(table.data.column(side), "\n")  # (rows,)
+    return bool(pyarrow.compute.any(has_line_end).as_py())
+
+
+def _join_all_lines(batch: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {side: [join_lines(text) for text in texts] for side, texts in batch.items()}
+
+
+def _innermost_reason(error: BaseException) -> str:
+    """The message of the innermost cause, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())[:MAX_REASON_CHARACTERS] or type(error).__name__

@@ -1,0 +1,128 @@
+"""Trains, loads and applies one SentencePiece model."""
+
+from __future__ import annotations
+
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import sentencepiece
+
+from nmt.errors import UserError
+
+UNK_SURFACE = "⁇"
+"""The text to which `unk` decodes. SentencePiece's default, " ⁇ ", doubles the spaces around it."""
+
+MAX_LINE_BYTES = 2**30
+"""Maximum length of a training line. SentencePiece's default skips lines above 4192 bytes."""
+
+NUM_TRAINING_THREADS = 16
+"""Number of shares into which training divides the text. The model depends on it, so it is not the number of cores."""
+
+ERRORS_ONLY = 2
+"""SentencePiece's log level without information and warnings."""
+
+
+def train_model(
+    lines: Iterable[str],
+    *,
+    text_name: str,
+    vocab_size: int,
+    model_type: str,
+    character_coverage: float,
+    byte_fallback: bool,
+) -> bytes:
+    """Trains a model on raw lines and returns it serialized; the arguments are those of `Tokenizer.train`.
+
+    Args:
+        text_name: what error messages call the text, such as "the source side of this corpus".
+
+    Raises:
+        UserError: there is no text, or the vocabulary size does not suit it.
+    """
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=_prepare_lines(lines, text_name),
+            model_writer=model,
+            vocab_size=vocab_size,
+            model_type=model_type,
+            character_coverage=character_coverage,
+            byte_fallback=byte_fallback,
+            pad_id=0,
+            unk_id=1,
+            bos_id=2,
+            eos_id=3,
+            unk_surface=UNK_SURFACE,
+            max_sentence_length=MAX_LINE_BYTES,
+            num_threads=NUM_TRAINING_THREADS,
+            minloglevel=ERRORS_ONLY,
+        )
+    except RuntimeError as error:
+        raise UserError(_explain_training_error(str(error), text_name, vocab_size)) from None
+    return model.getvalue()
+
+
+def load_processor(model: bytes) -> Any:
+    """Loads a serialized model as a `SentencePieceProcessor`.
+
+    Raises:
+        UserError: the bytes are not a SentencePiece model.
+    """
+    sentencepiece.set_min_log_level(ERRORS_ONLY)  # its errors are exceptions, and need not be logged too
+    try:
+        if not model:
+            raise RuntimeError("it is empty")
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        processor.id_to_piece(list(range(processor.get_piece_size())))  # fails if a piece is not UTF-8
+        return processor
+    except (RuntimeError, UnicodeDecodeError):
+        raise UserError("not a SentencePiece model") from None
+
+
+def special_ids(processor: Any) -> tuple[int, int, int, int]:
+    """The ids of pad, bos, eos and unk; -1 for a piece that the model lacks."""
+    return processor.pad_id(), processor.bos_id(), processor.eos_id(), processor.unk_id()
+
+
+def encode_texts(processor: Any, texts: Sequence[str]) -> list[list[int]]:
+    """The piece ids of each text, without bos and eos."""
+    # A single thread is much faster than whatever reads the texts, and needs no synchronisation.
+    try:
+        return list(processor.encode(list(texts), num_threads=1))
+    except (TypeError, UnicodeEncodeError):  # a lone surrogate, which UTF-8 cannot represent
+        return list(processor.encode(list(map(_replace_surrogates, texts)), num_threads=1))
+
+
+def _replace_surrogates(text: str) -> str:
+    """Replaces lone halves of surrogate pairs by "\ufffd"."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _prepare_lines(lines: Iterable[str], text_name: str) -> Iterator[str]:
+    """Removes NUL characters, on which SentencePiece cannot train.
+
+    Raises:
+        UserError: no line contains any text.
+    """
+    remaining = iter(lines)
+    first_lines = []
+    for line in remaining:
+        first_lines.append(line)
+        # Some versions of SentencePiece end the process if all text is spaces and control characters.
+        if any(unicodedata.category(character)[0] not in "CZ" for character in line):
+            return (line.replace("\0", "") for line in chain(first_lines, remaining))
+    raise UserError(
+        f"{text_name} contains no text to train a tokenizer on: {len(first_lines)} lines, all of them empty"
+    )
+
+
+def _explain_training_error(message: str, text_name: str, vocab_size: int) -> str:
+    if match := re.search(r"Vocabulary size too high.*<= (\d+)", message):
+        return f"tokenizer.vocab_size={vocab_size} is more than {text_name} allows: at most {match[1]}"
+    if match := re.search(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)", message):
+        return f"tokenizer.vocab_size={vocab_size} is too small for the characters of {text_name}: at least {match[1]}"
+    return f"SentencePiece cannot train on {text_name}: {' '.join(message.split())}"

@@ -1,0 +1,121 @@
+"""Reads history.jsonl, which holds one record of the training loss or of a validation per line."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from nmt.errors import UserError
+from nmt.files import parse_json, read_bytes
+from nmt.run.format import MAX_NUMBER, Count
+
+MAX_QUANTITY = 1e30
+"""A loss, a score or a speed of this size or more has overflowed; it counts as missing, like NaN."""
+
+MAX_SHOWN_CHARACTERS = 60
+"""Maximum length of a damaged line in an error message."""
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, lt=MAX_NUMBER)]
+
+
+class HistoryRecord(msgspec.Struct, kw_only=True):
+    """One line of history.jsonl, as far as it is read again.
+
+    Attributes:
+        kind: "train", or "validation".
+        step: the number of updates so far.
+        seconds: of training so far, validation included.
+        loss: in nats per target token; None if it is not finite.
+        bleu: of the validation split; None in a record of training.
+        tokens_per_second: target tokens since the last record of training; None in a record of a validation.
+        averaged: how many checkpoints were averaged for this validation; None if it is of the current weights.
+    """
+
+    kind: str
+    step: Count
+    seconds: Seconds
+    loss: float | None
+    bleu: float | None = None
+    tokens_per_second: float | None = None
+    averaged: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("loss", "bleu", "tokens_per_second"):
+            value = getattr(self, name)
+            if value is not None and not abs(value) < MAX_QUANTITY:
+                setattr(self, name, None)
+
+
+@dataclass(frozen=True)
+class RunHistory:
+    """The records of a run, by ascending step.
+
+    Attributes:
+        train: records of the training loss.
+        validation: validations of the current weights.
+        averaged: validations of the mean of the last checkpoints. They are not on the learning curve, but one of them
+            may be the best.
+    """
+
+    train: list[HistoryRecord]
+    validation: list[HistoryRecord]
+    averaged: list[HistoryRecord]
+
+    @property
+    def steps(self) -> int | None:
+        """The last recorded step."""
+        return max((record.step for record in self.train + self.validation), default=None)
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall-clock seconds of training, validation included."""
+        return max((record.seconds for record in self.train + self.validation + self.averaged), default=None)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """The median, which neither the first, slow updates nor a busy moment of the machine changes."""
+        speeds = [record.tokens_per_second for record in self.train if record.tokens_per_second is not None]
+        return statistics.median(speeds) if speeds else None
+
+    @property
+    def best_validation(self) -> HistoryRecord | None:
+        """The first record with the highest validation BLEU."""
+        scored = [(record.bleu, record) for record in self.validation + self.averaged if record.bleu is not None]
+        return max(scored, key=lambda pair: pair[0], default=(None, None))[1]
+
+
+def read_history(path: Path) -> RunHistory:
+    """Reads a run's history.jsonl.
+
+    If training was resumed from an earlier step, the records that it repeated replace the first ones.
+
+    Raises:
+        UserError: the file is missing, or a line is damaged.
+    """
+    by_kind: dict[str, list[HistoryRecord]] = {"train": [], "validation": [], "averaged": []}
+    for number, line in enumerate(read_lines(path), start=1):
+        try:
+            record = msgspec.convert(parse_json(line), HistoryRecord)
+        except (UserError, msgspec.ValidationError, RecursionError, OverflowError):
+            shown = repr(line[:MAX_SHOWN_CHARACTERS])
+            raise UserError(f"{path}, line {number}, is damaged: {shown}") from None
+        records = by_kind.setdefault(record.kind if record.averaged is None else "averaged", [])
+        while records and records[-1].step >= record.step:
+            records.pop()
+        records.append(record)
+    return RunHistory(train=by_kind["train"], validation=by_kind["validation"], averaged=by_kind["averaged"])
+
+
+def read_lines(path: Path) -> list[str]:
+    """Returns the complete lines of history.jsonl, without half a line that a killed process may have left at the end.
+
+    Bytes that are not UTF-8, which a crash of the machine may leave, become U+FFFD: a run can be resumed nevertheless.
+
+    Raises:
+        UserError: the file is missing, or cannot be read.
+    """
+    return read_bytes(path).decode("utf-8", errors="replace").split("\n")[:-1]

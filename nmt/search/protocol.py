@@ -1,0 +1,44 @@
+"""The interface of a search, so that the translator works with any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from nmt.models.seq2seq import Seq2Seq
+from nmt.search.hypothesis import Hypothesis
+
+
+class Search(Protocol):
+    """Finds translations of a batch of sentences. `GreedySearch` and `BeamSearch` implement it."""
+
+    def __call__(
+        self,
+        model: Seq2Seq,
+        source: Tensor,
+        source_mask: Tensor,
+        *,
+        bos_id: int,
+        eos_id: int,
+        banned_ids: Sequence[int],
+        n_best: int,
+        need_attention: bool,
+    ) -> list[list[Hypothesis]]:
+        """Returns the `n_best` hypotheses of each sentence, best first; fewer if the length limit allows fewer.
+
+        Args:
+            model: in evaluation mode.
+            source: (B, S) ids; each sentence ends with `eos`, followed by padding.
+            source_mask: (B, S), True = a real token.
+            bos_id: id that the decoder reads before the first token.
+            eos_id: id that ends a translation.
+            banned_ids: ids that are never produced.
+            n_best: number of hypotheses per sentence.
+            need_attention: also record the attention weights of every token.
+
+        Raises:
+            UserError: the search cannot return `n_best` hypotheses.
+        """
+        ...

@@ -1,0 +1,52 @@
+"""The evaluation of a system: which sentences are sampled, and which are translated with attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+import torch
+
+from nmt.evaluation.evaluator import NUM_SAMPLES, choose_samples, make_sample, translate_split
+from nmt.translator import Translation, Translator
+
+
+class EchoTranslator:
+    """Translates each line by itself, with one attention weight if asked for."""
+
+    def translate(self, lines: Sequence[str], *, need_attention: bool = False) -> list[Translation]:
+        attention = torch.ones(1, 1) if need_attention else None
+        return [Translation(line, -0.5, -0.5, ["</s>"], ["</s>"], attention) for line in lines]
+
+
+def test_samples_are_spread_evenly_from_short_to_long() -> None:
+    lengths = [7, 3, 16, 1, 12, 5, 9, 14, 2, 11, 4, 15, 6, 10, 8, 13]  # 1 to 16 words
+    samples = choose_samples([" ".join(["w"] * length) for length in lengths])
+    assert samples == sorted(samples)
+    assert sorted(lengths[index] for index in samples) == [2, 4, 6, 8, 10, 12, 14, 16]
+
+
+def test_lines_without_words_are_not_sampled() -> None:
+    assert choose_samples(["", "one", " ", "one two"]) == [1, 3]
+    assert choose_samples(["", " "]) == []
+    assert len(choose_samples(["one"] * 100)) == NUM_SAMPLES
+
+
+@pytest.mark.parametrize("samples", [[], [0], [1, 3], [0, 1, 2, 3]])
+def test_only_samples_are_translated_with_attention(samples: list[int]) -> None:
+    lines = ["a", "b", "c", "d"]
+    translations = translate_split(cast(Translator, EchoTranslator()), lines, need_attention=samples)
+    assert [translation.text for translation in translations] == lines
+    assert [index for index in range(4) if translations[index].attention is not None] == samples
+
+
+def test_a_sample_holds_its_alignment_matrix_if_there_is_one() -> None:
+    attention = torch.tensor([[0.25, 0.75]])
+    translation = Translation("ein", -0.5, -1.0, ["one", "</s>"], ["</s>"], attention)
+    sample = make_sample(4, "one", "eins", translation)
+    assert (sample.index, sample.source, sample.reference, sample.hypothesis) == (4, "one", "eins", "ein")
+    assert (sample.score, sample.source_tokens, sample.target_tokens) == (-0.5, ["one", "</s>"], ["</s>"])
+    assert sample.attention == [[0.25, 0.75]]
+    without = Translation("ein", -0.5, -1.0, ["one", "</s>"], ["</s>"], None)
+    assert make_sample(4, "one", "eins", without).attention is None
