@@ -68,7 +68,7 @@ SIZES = {
     "dropout": 0.0,
 }
 RECURRENT = SIZES | {"embedding_size": 16, "hidden_size": 24, "num_layers": 2}
-SCORE = {"class": "GeneralScore", "arguments": {"query_size": 24, "value_size": 24}}
+SCORE: dict[str, Any] = {"class": "GeneralScore", "arguments": {"query_size": 24, "value_size": 24}}
 DESCRIPTIONS = {
     "lstm": ("LSTM", RECURRENT),
     "lstm_bahdanau": ("BahdanauLSTM", RECURRENT | {"attention_size": 12}),

@@ -10,6 +10,7 @@ import pytest
 
 from nmt.cli import main
 from nmt.run import RunFolder
+from nmt.run.history import read_history
 
 ENGLISH = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 GERMAN = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"]
@@ -74,8 +75,9 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def validation_bleu(*words: str, run: Path) -> float:
     """Trains a system and returns its BLEU at the end."""
     assert main(["train", *TRAINING, *words, f"run={run}"]) == 0
-    (validation,) = [record for record in RunFolder(run).records() if record["kind"] == "validation"]
-    return float(validation["bleu"])
+    (validation,) = read_history(RunFolder(run).history).validation
+    assert validation.bleu is not None
+    return validation.bleu
 
 
 @pytest.mark.parametrize("name", ["lstm_bahdanau", "lstm_luong", "lstm_luong-dot", "transformer"])
