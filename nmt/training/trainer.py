@@ -241,7 +241,7 @@ class Trainer:
         return is_best
 
     def checkpoint_is_due(self) -> bool:
-        """Whether to write the last checkpoint now: after a validation, and every so many steps or minutes."""
+        """Whether to write a checkpoint now: after a validation, every `save_every` steps, or after `save_minutes`."""
         settings, progress = self.settings, self.progress
         if progress.validated_step == progress.step:
             return True
