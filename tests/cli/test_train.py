@@ -395,7 +395,7 @@ def test_a_wrong_setting(mistake: Callable[..., str], words: list[str], message:
 
 def test_a_missing_file(mistake: Callable[..., str], own_corpus: Path) -> None:
     (own_corpus / "val.de").unlink()
-    assert "holds val.en but not val.de" in mistake(f"data.path={own_corpus}")
+    assert "contains val.en but not val.de" in mistake(f"data.path={own_corpus}")
 
 
 def test_sides_of_different_length(mistake: Callable[..., str], own_corpus: Path) -> None:
