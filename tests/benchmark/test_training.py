@@ -17,7 +17,7 @@ from nmt.models import Seq2Seq
 from nmt.run.registry import build
 from nmt.training.distributed import Processes
 from nmt.training.loss import Objective
-from nmt.training.update import Updater
+from nmt.training.update import PendingUpdate, Updater
 
 Log = list[tuple[str, Batch | None]]
 """The names of updaters, with the batches of their updates; None when the updater was made."""
@@ -68,9 +68,9 @@ def make_recording_updater(name: str, log: Log, description: dict[str, Any]) -> 
     model: Seq2Seq = build(description, models)
 
     class RecordingUpdater(Updater):
-        def update(self, group: Sequence[Batch], **options: Any) -> Any:
-            log.extend((name, batch) for batch in group)
-            return super().update(group, **options)
+        def update(self, batches: Sequence[Batch], *, rate: float, step: int) -> PendingUpdate:
+            log.extend((name, batch) for batch in batches)
+            return super().update(batches, rate=rate, step=step)
 
     log.append((name, None))
     return RecordingUpdater(

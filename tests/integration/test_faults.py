@@ -23,6 +23,7 @@ import pytest
 from nmt.cli import main
 from nmt.files import is_partial
 from nmt.run import RunFolder
+from nmt.run.history import read_history
 from nmt.run.weights import read_step
 
 REPEATS = int(os.environ.get("NMT_FAULTS", "1"))
@@ -93,7 +94,7 @@ class Training:
         assert step is not None
         assert wait(self.start("resume=true", f"trainer.max_steps={step + 2}")) == 0, self.messages()
         assert read_step(self.run.last) == step + 2
-        steps = [record["step"] for record in self.run.records() if record["kind"] == "train"]
+        steps = [record.step for record in read_history(self.run.history).train]
         assert steps == list(range(1, step + 3))
         assert not list(self.run.best.parent.rglob("*.partial"))
         self.run.model()

@@ -16,7 +16,7 @@ import torch
 import nmt
 from nmt.data.batch import Batch
 from nmt.run import RunFolder
-from nmt.training.update import Updater
+from nmt.training.update import PendingUpdate, Updater
 
 ROOT = Path(nmt.__file__).parents[1]
 
@@ -150,10 +150,10 @@ def fail_in_the_second_process(fail: Callable[[Updater], None]) -> None:
     """Makes the second process call `fail` before its third update."""
     update = Updater.update
 
-    def update_or_fail(updater: Updater, group: Sequence[Batch], *, rate: float, step: int) -> Any:
+    def update_or_fail(updater: Updater, batches: Sequence[Batch], *, rate: float, step: int) -> PendingUpdate:
         if updater.processes.rank == 1 and step == 3:
             fail(updater)
-        return update(updater, group, rate=rate, step=step)
+        return update(updater, batches, rate=rate, step=step)
 
     Updater.update = update_or_fail  # type: ignore[assignment, method-assign]
 

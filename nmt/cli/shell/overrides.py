@@ -55,7 +55,8 @@ def configure(command: Command, folder: Path, arguments: Sequence[str]) -> Compo
     for override in values:
         if not (override.is_add() or override.is_force_add() or override.is_delete()):
             _check_key(defaults, override.key_or_group)
-    composed = compose(command.name, folder, [_text(override) for override in overrides])
+    # Composing takes 0.1 s, so it is not repeated without need.
+    composed = compose(command.name, folder, [_text(override) for override in overrides]) if values else defaults
     for override in values:
         if not override.is_delete():
             _check_type(defaults, composed, override.key_or_group, override.get_value_string())
@@ -139,7 +140,7 @@ def _compose_choices(command: Command, folder: Path, groups: Sequence[Override])
         try:
             return compose(command.name, folder, [_text(override) for override in groups])
         except UserError:
-            pass  # one of them is wrong: the loop below finds it. It is slow, as composing takes 0.1 s.
+            pass  # one of them is wrong: the loop below finds it, more slowly
     composed = compose(command.name, folder, [])
     for count, override in enumerate(groups, start=1):
         key = override.get_key_element().lstrip("+~")
