@@ -85,6 +85,7 @@ def words(
     training = {"run": str(tmp_path / "new"), "device": "cpu", "data": "files", "data.path": str(corpus_folder)}
     training |= dict(word.split("=", 1) for word in [*tiny_models["lstm"], *tiny_training])
     training |= {"data.source": "en", "data.target": "de"}
+    benchmark_keys = {"device", "data", "data.path", "model", "tokenizer.vocab_size"}
     return {
         "translate": {**shared, "input": str(tmp_path / "input.txt"), "output": str(tmp_path / "output.txt")},
         "evaluate": {**shared, "split": "test", "data.path": str(corpus_folder)},
@@ -92,12 +93,19 @@ def words(
         "plot": {**shared, "source": "one two", "out": str(tmp_path / "plot.json")},
         "train": training,
         "doctor": training,
+        "benchmark": {
+            **{key: value for key, value in training.items() if key in benchmark_keys},
+            "steps": "0",
+            "sentences": "0",
+            "out": str(tmp_path / "speed.json"),
+        },
     }
 
 
 @pytest.mark.parametrize(
     ("command", "key"),
     [
+        *(("benchmark", "data.path"), ("benchmark", "out")),
         *(("translate", "run"), ("translate", "input"), ("translate", "output")),
         *(("evaluate", "run"), ("evaluate", "data.path")),
         *(("compare", "runs"), ("compare", "out")),
