@@ -137,3 +137,24 @@ def test_an_odd_path_is_refused_in_one_line(
 def test_an_odd_name_is_refused_in_one_line(command: str, key: str, words: dict[str, dict[str, str]], run: Run) -> None:
     for value in ODD_NAMES:
         run(command, *(f"{name}={quoted(value) if name == key else old}" for name, old in words[command].items()))
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"WORLD_SIZE": "2"},
+        {"WORLD_SIZE": "two", "RANK": "0"},
+        {"WORLD_SIZE": "2", "RANK": "x", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"},
+    ],
+)
+def test_odd_variables_of_torchrun_are_refused_in_one_line(
+    variables: dict[str, str],
+    words: dict[str, dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(["train", *(f"{name}={value}" for name, value in words["train"].items())]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "torchrun did not start this process" in error
