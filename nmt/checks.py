@@ -1,4 +1,4 @@
-"""Checks that constructors make of their own arguments."""
+"""Checks of arguments that several constructors share."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from nmt.benchmark.table import print_tables
 from nmt.benchmark.timing import describe_device, matrix_peak
 from nmt.benchmark.training import LEARNING_RATE, PlainObjective, measure_training
 from nmt.checks import check_sizes
+from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, typed
 from nmt.cli.training.preparation import build_tokenizer, make_loader, with_vocabulary
 from nmt.cli.training.settings import LoaderSettings
@@ -84,7 +85,8 @@ def benchmark_settings(config: DictConfig) -> BenchmarkSettings:
         UserError: a value is wrong, or a group has the choice `run`, which is for commands that read a trained run.
     """
     for group in ("data", "search"):
-        if "_target_" not in config[group]:
+        chosen = config.get(group)  # None if it is missing, which `typed` reports
+        if chosen is not None and "_target_" not in chosen:
             raise UserError(f"{group}=run stands for what a trained run used: choose another {group} for a benchmark")
     return typed(config, BenchmarkSettings)
 
@@ -97,6 +99,8 @@ def run(config: DictConfig) -> None:
         UserError: a setting is wrong.
     """
     settings = benchmark_settings(config)
+    if settings.out is not None:
+        prepare_output_file(settings.out, key="out")
     device = pick_device(settings.device)
     corpus: Corpus = settings.data.build()
     train_split = corpus.split(settings.train_split)

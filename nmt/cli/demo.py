@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from nmt.cli.shell.errors import say
 from nmt.cli.shell.main import main
 from nmt.cli.shell.settings import typed
+from nmt.files import reading
 
 EXPERIMENTS = {
     "lstm": "demo_recurrent",
@@ -39,7 +40,8 @@ def run(config: DictConfig) -> None:
     device = f"device={settings.device}"
     folders = {model: settings.out / model for model in EXPERIMENTS}
     for model, folder in folders.items():
-        resume = ["resume=true"] if (folder / "model.json").is_file() else []
+        with reading(f"out={settings.out}"):
+            resume = ["resume=true"] if (folder / "model.json").is_file() else []
         run_command(
             "train",
             f"experiment={EXPERIMENTS[model]}",

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from nmt.errors import Failure
+from nmt.errors import Failure, UserError
 
 Value = TypeVar("Value")
 
@@ -46,14 +46,18 @@ class Processes:
         """Connects to the processes that torchrun started; without torchrun there is only this one.
 
         Raises:
+            UserError: the environment variables of torchrun are incomplete or wrong.
             Failure: another process ended inside the block; it printed the reason itself.
         """
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        if os.environ.get("WORLD_SIZE", "1") == "1":
             yield cls()
             return
-        # gloo exchanges tensors on CPUs, NCCL those on GPUs.
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-        this = cls(distributed.get_rank(), distributed.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
+        try:
+            # gloo exchanges tensors on CPUs, NCCL those on GPUs.
+            distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+            this = cls(distributed.get_rank(), distributed.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
+        except ValueError as error:  # a variable of the environment is missing or is not a number
+            raise UserError(f"WORLD_SIZE is set, but torchrun did not start this process: {error}") from error
         try:
             yield this
         except RuntimeError as error:

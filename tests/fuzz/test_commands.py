@@ -85,6 +85,7 @@ def words(
     training = {"run": str(tmp_path / "new"), "device": "cpu", "data": "files", "data.path": str(corpus_folder)}
     training |= dict(word.split("=", 1) for word in [*tiny_models["lstm"], *tiny_training])
     training |= {"data.source": "en", "data.target": "de"}
+    benchmark_keys = {"device", "data", "data.path", "model", "tokenizer.vocab_size"}
     return {
         "translate": {**shared, "input": str(tmp_path / "input.txt"), "output": str(tmp_path / "output.txt")},
         "evaluate": {**shared, "split": "test", "data.path": str(corpus_folder)},
@@ -92,25 +93,34 @@ def words(
         "plot": {**shared, "source": "one two", "out": str(tmp_path / "plot.json")},
         "train": training,
         "doctor": training,
+        "benchmark": {
+            **{key: value for key, value in training.items() if key in benchmark_keys},
+            "steps": "0",
+            "sentences": "0",
+            "out": str(tmp_path / "speed.json"),
+        },
     }
 
 
 @pytest.mark.parametrize(
     ("command", "key"),
     [
+        *(("benchmark", "data.path"), ("benchmark", "out")),
         *(("translate", "run"), ("translate", "input"), ("translate", "output")),
         *(("evaluate", "run"), ("evaluate", "data.path")),
         *(("compare", "runs"), ("compare", "out")),
         *(("plot", "run"), ("plot", "out")),
-        *(("train", "run"), ("train", "data.path"), ("doctor", "run")),
+        *(("train", "run"), ("train", "data.path")),
+        *([("doctor", "run"), ("doctor", "data.path")] if IS_CAMPAIGN else []),
     ],
 )
 def test_an_odd_path_is_refused_in_one_line(
     command: str, key: str, words: dict[str, dict[str, str]], odd_paths: list[str], run: Run
 ) -> None:
     for value in odd_paths:
-        if key != "data.path" and value.startswith("~") and not IS_CAMPAIGN:
-            continue  # an ordinary, relative path
+        is_valid = (value.startswith("~") and key != "data.path") or (value.endswith("/folder") and command == "train")
+        if is_valid and not IS_CAMPAIGN:
+            continue
         changed = f"[{quoted(value)}]" if key == "runs" else quoted(value)
         if (command, key) in (("translate", "input"), ("translate", "output")):
             changed = value  # taken as it is typed
@@ -127,3 +137,24 @@ def test_an_odd_path_is_refused_in_one_line(
 def test_an_odd_name_is_refused_in_one_line(command: str, key: str, words: dict[str, dict[str, str]], run: Run) -> None:
     for value in ODD_NAMES:
         run(command, *(f"{name}={quoted(value) if name == key else old}" for name, old in words[command].items()))
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"WORLD_SIZE": "2"},
+        {"WORLD_SIZE": "two", "RANK": "0"},
+        {"WORLD_SIZE": "2", "RANK": "x", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"},
+    ],
+)
+def test_odd_variables_of_torchrun_are_refused_in_one_line(
+    variables: dict[str, str],
+    words: dict[str, dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(["train", *(f"{name}={value}" for name, value in words["train"].items())]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "torchrun did not start this process" in error

@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _process_label() -> str:
     """Names this process among those that torchrun has started; empty for a single process."""
-    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    return f" (process {rank + 1} of {size})" if size > 1 else ""
+    rank, size = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    return f" (process {int(rank) + 1} of {size})" if size != "1" and rank.isdecimal() else ""
 
 
 def _run_command(command: Command, arguments: list[str]) -> int:
