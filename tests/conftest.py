@@ -60,7 +60,7 @@ TINY_TRAINING = [
     "search=greedy",
 ]
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "source_vocab_size": 50,
     "target_vocab_size": 50,
     "shared_vocab": True,
@@ -69,7 +69,7 @@ SIZES = {
 }
 RECURRENT = SIZES | {"embedding_size": 16, "hidden_size": 24, "num_layers": 2}
 SCORE: dict[str, Any] = {"class": "GeneralScore", "arguments": {"query_size": 24, "value_size": 24}}
-DESCRIPTIONS = {
+DESCRIPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm": ("LSTM", RECURRENT),
     "lstm_bahdanau": ("BahdanauLSTM", RECURRENT | {"attention_size": 12}),
     "lstm_luong": ("LuongLSTM", RECURRENT | {"input_feeding": True, "score": SCORE}),

@@ -43,7 +43,7 @@ def run(config: DictConfig) -> None:
     settings = typed(config, CompareSettings)
     folders = [RunFolder.open(path) for path in settings.runs]
     for folder in folders:
-        with reading(f"split={settings.split}"):
+        with reading(f"split={settings.split}"):  # a split may be no file name, such as one that is too long
             is_evaluated = (folder.path / "evaluation" / f"{settings.split}.json").is_file()
         if not is_evaluated:
             say("nmt compare", f"evaluating {folder.path} on {settings.split}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from nmt.cli.shell.settings import typed
 from nmt.cli.training.preparation import PreparedRun, bleu_validator, prepare_run
 from nmt.cli.training.resume import changed_settings, check_same_model
-from nmt.cli.training.settings import TrainSettings, train_settings
+from nmt.cli.training.settings import TrainSettings
 from nmt.device import subnormals_as_zero
 from nmt.files import write_json, write_text
 from nmt.run import RunFolder
@@ -21,7 +22,7 @@ from nmt.training.trainer import Trainer
 
 def run(config: DictConfig) -> None:
     """Trains the system that `config` (conf/train.yaml) describes, alone or as one of the processes of torchrun."""
-    settings, config_yaml = train_settings(config), OmegaConf.to_yaml(config)
+    settings, config_yaml = typed(config, TrainSettings), OmegaConf.to_yaml(config)
     with subnormals_as_zero(), Processes.join() as processes:
         # Every error in the settings or the corpus appears before anything is written.
         if processes.is_main:

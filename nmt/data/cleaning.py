@@ -104,8 +104,9 @@ class CleaningReport:
         Raises:
             UserError: the file is missing or damaged.
         """
+        content = read_bytes(path)
         try:
-            cached = msgspec.json.decode(read_bytes(path), type=_CachedReport)
+            cached = msgspec.json.decode(content, type=_CachedReport)
             bits = np.frombuffer(base64.b64decode(cached.kept_bits), dtype=np.uint8)
             kept = np.flatnonzero(np.unpackbits(bits, count=cached.pairs))
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -263,10 +264,11 @@ def digest_pairs(table: pyarrow.Table) -> NDArray[np.void]:
 
 def is_repeated(digests: NDArray[np.void], *, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Marks the elements (N,) whose digest occurred earlier, both among the elements where `among` (N,) is True."""
-    candidates = np.flatnonzero(among)  # ascending, so the first index of a digest is its first occurrence
-    _, first = np.unique(digests[candidates], return_index=True)
-    repeated = among.copy()
-    repeated[candidates[first]] = False
+    candidates = np.flatnonzero(among)  # ascending
+    # A stable sort puts the occurrences of a digest next to each other, the first one first.
+    order = candidates[np.argsort(digests[candidates], kind="stable")]
+    repeated = np.zeros_like(among)
+    repeated[order[1:]] = digests[order[1:]] == digests[order[:-1]]
     return repeated
 
 

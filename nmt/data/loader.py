@@ -43,7 +43,7 @@ class BatchLoader:
         max_length: maximum number of pieces per side, including `eos`; longer pairs are dropped.
         batch_tokens: the token budget of a batch, see `TokenBudgetSampler`.
         subword_alpha: 0 = always the best segmentation. Above 0, the segmentation of every sentence is sampled again in
-            every epoch (Kudo, 2018, https://arxiv.org/abs/1804.10959, §3.2): for a unigram model, the smoothing of the
+            every epoch (Kudo, 2018, https://arxiv.org/abs/1804.10959, §3.3): for a unigram model, the smoothing of the
             distribution; for BPE, the probability of skipping a merge.
         seed: for shuffling and for sampling segmentations.
         rank: the index of this process, from 0, among `num_ranks`; each process gets its share of every batch.

@@ -63,7 +63,7 @@ class Trainer:
     #     validate the final weights, then try the mean of the last checkpoints
 
     def fit(self) -> Progress:
-        """Trains the model. However training ends, the run folder then holds weights that can translate.
+        """Trains the model. Unless it fails, the run folder then holds weights that can translate.
 
         Raises:
             Failure: loss or gradient are not finite, the memory ran out, the disk fails, or another process ended.

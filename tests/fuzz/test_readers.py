@@ -25,9 +25,6 @@ from omegaconf import OmegaConf
 
 from nmt import models
 from nmt import search as searches
-from nmt.cli.shell.commands import COMMANDS
-from nmt.cli.shell.configuration import conf_folder, hydra_initialized
-from nmt.cli.shell.overrides import configure
 from nmt.cli.training.resume import changed_settings
 from nmt.data.corpus import FilesCorpus
 from nmt.data.readers import find_splits, read_split
@@ -480,29 +477,4 @@ def test_corpus(kind: str, tmp_path: Path, outcome: Outcome) -> None:
             (tmp_path / name).write_bytes(data)
         outcome(read, str(tmp_path))
 
-    check()
-
-
-WORDS = [
-    "model=lstm", "model.dropout=0.1", "trainer.max_steps=10", "data=files", "data.path=a", "+x=1", "~tokenizer",
-    "seed=1", "model@a=b", "schedule.learning_rate=1e-3", "run=${name}", "data.path=[a,b]", "name={a: 1}", "seed=???",
-    "model=a,b", "run=\"'x'\"", "device=cpu", "experiment=null", "resume=true",
-]  # fmt: skip
-
-
-def test_overrides(outcome: Outcome) -> None:
-    train = next(command for command in COMMANDS if command.name == "train")
-    characters = st.text(alphabet="=.,[]{}()'\"\\$~+@:#% \n\té0aτ\ud800", max_size=4)
-
-    @hypothesis.settings(fuzz, max_examples=fuzz.max_examples // 5)  # composing takes a tenth of a second
-    @given(st.lists(st.tuples(st.sampled_from(WORDS), positions, positions, characters), min_size=1, max_size=3))
-    def check(words: Any) -> None:
-        line = [
-            word[: at % (len(word) + 1)] + new + word[at % (len(word) + 1) + drop % 4 :]
-            for word, at, drop, new in words
-        ]
-        with hydra_initialized() as folder:
-            outcome(lambda: configure(train, folder, line), "")
-
-    assert conf_folder().is_dir()
     check()

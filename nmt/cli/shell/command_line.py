@@ -47,6 +47,8 @@ class CommandLine:
         line = cls(help=False, show_config=False, resolve=False, multirun=False, overrides=[])
         remaining = iter(arguments)
         for argument in remaining:
+            if any("\ud800" <= character <= "\udfff" for character in argument):  # how Python decodes invalid bytes
+                raise UserError(f"{argument} is not UTF-8, so it cannot be stored in a run folder: rename it")
             match argument:
                 case "-h" | "--help":
                     line.help = True

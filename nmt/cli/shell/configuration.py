@@ -142,7 +142,8 @@ def compose(command: str, folder: Path, overrides: Sequence[str]) -> ComposedCon
     """
     try:
         composed = hydra.compose(command, list(overrides), return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+    # hydra refuses some choices by a plain ValueError, such as null for a group that a file overrides.
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
         raise UserError(one_line(str(error))) from error
     all_choices = composed.hydra.runtime.choices
     choices = {group: choice for group, choice in all_choices.items() if not group.startswith("hydra/")}

@@ -55,7 +55,8 @@ def configure(command: Command, folder: Path, arguments: Sequence[str]) -> Compo
     for override in values:
         if not (override.is_add() or override.is_force_add() or override.is_delete()):
             _check_key(defaults, override.key_or_group)
-    composed = compose(command.name, folder, [_text(override) for override in overrides])
+    # Composing takes 0.1 s, so it is not repeated without need.
+    composed = compose(command.name, folder, [_text(override) for override in overrides]) if values else defaults
     for override in values:
         if not override.is_delete():
             _check_type(defaults, composed, override.key_or_group, override.get_value_string())
@@ -116,7 +117,10 @@ def _is_verbatim(command: Command, argument: str) -> bool:
 
 def _selects_choice(folder: Path, override: Override) -> bool:
     """Whether an override selects a choice of a group, as `model=lstm` does, rather than a value."""
-    return (folder / override.key_or_group).is_dir() and not isinstance(override.value(), dict)
+    try:
+        return (folder / override.key_or_group).is_dir() and not isinstance(override.value(), dict)
+    except OSError:  # the key is too long for the name of a folder
+        return False
 
 
 def _text(override: Override) -> str:
@@ -136,7 +140,7 @@ def _compose_choices(command: Command, folder: Path, groups: Sequence[Override])
         try:
             return compose(command.name, folder, [_text(override) for override in groups])
         except UserError:
-            pass  # one of them is wrong: the loop below finds it. It is slow, as composing takes 0.1 s.
+            pass  # one of them is wrong: the loop below finds it, more slowly
     composed = compose(command.name, folder, [])
     for count, override in enumerate(groups, start=1):
         key = override.get_key_element().lstrip("+~")
@@ -150,7 +154,10 @@ def _compose_choices(command: Command, folder: Path, groups: Sequence[Override])
 
 def _file_exists(folder: Path, override: Override) -> bool:
     """Whether an override selects a choice that has a YAML file."""
-    return not override.is_delete() and (folder / override.key_or_group / f"{override.value()}.yaml").is_file()
+    try:
+        return not override.is_delete() and (folder / override.key_or_group / f"{override.value()}.yaml").is_file()
+    except OSError:  # the choice is too long for the name of a file
+        return False
 
 
 def _check_choice(composed: ComposedConfig, group: str, choice: Any) -> None:

@@ -60,8 +60,7 @@ class Component(msgspec.Struct, frozen=True, tag=True):
 
     def description(self) -> dict[str, Any]:
         """The component as the run folder stores it: the class by its name only, nested components likewise."""
-        description: dict[str, Any] = _describe({"_target_": self.target, **self.arguments})
-        return description
+        return _describe({"_target_": self.target, **self.arguments})
 
 
 class RunChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True):
@@ -108,8 +107,13 @@ def _prepare(key: str, value: Any, field_type: Any) -> Any:
             )
         return {"type": changes.__name__, **value}
     if isinstance(value, int | float) and type(value) not in types and (str in types or Path in types):
-        return str(value).lower() if isinstance(value, bool) else str(value)  # split=2016 is a name
+        return _to_text(value)  # split=2016 is a name
     return value
+
+
+def _to_text(value: Any) -> str:
+    """A value as YAML writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _convert_path(field_type: type, value: Any) -> Any:
@@ -128,13 +132,17 @@ def _explain(message: str, values: dict[str, Any]) -> str:
     if match := re.fullmatch(r"Expected `(.+)`, got `(.+)`", problem):
         allowed = " or ".join(TYPE_NAMES.get(name, name) for name in match[1].split(" | "))
         value = _look_up(key, values)
-        given = TYPE_NAMES.get(match[2], match[2]) if value is None or isinstance(value, dict | list) else str(value)
-        return f"{key}: must be {allowed}, not {given.lower() if isinstance(value, bool) else given}"
+        if value is None or isinstance(value, dict | list):
+            given = TYPE_NAMES.get(match[2], match[2])
+        else:
+            given = _to_text(value)
+        return f"{key}: must be {allowed}, not {given}"
     if match := re.fullmatch(r"Object contains unknown field `(.+)`", problem):
         return f"{prefix}{match[1]}: no such key"
     if match := re.fullmatch(r"Object missing required field `(.+)`", problem):
-        return f"{prefix}{match[1]}: is required"
-    return f"{key}: {problem}" if key else problem
+        return f"{prefix}{match[1]}=… is required"
+    # A check in a Struct: "max_steps=0 must be at least 1" names its own key.
+    return f"{prefix}{problem}" if re.match(r"\w+=", problem) or not key else f"{key}: {problem}"
 
 
 def _look_up(key: str, values: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +18,7 @@ from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
+from nmt.data.readers import expand_path
 from nmt.data.tokenizer import Tokenizer
 from nmt.data.tokenizer.training import train_tokenizer
 from nmt.device import pick_device
@@ -208,7 +208,7 @@ def with_absolute_path(corpus: Description) -> Description:
     """The description of a corpus with an absolute path, so that other commands find it from any folder."""
     arguments: dict[str, Any] = dict(corpus["arguments"])
     if arguments.get("path") is not None:
-        arguments["path"] = str(Path(arguments["path"]).resolve())
+        arguments["path"] = str(expand_path(arguments["path"]).absolute())
     return {**corpus, "arguments": arguments}
 
 

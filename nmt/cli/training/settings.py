@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-from omegaconf import DictConfig
 
-from nmt.cli.shell.settings import Component, typed
-from nmt.errors import UserError
+from nmt.cli.shell.settings import Component
 from nmt.training.settings import TrainerSettings
 
 
@@ -41,15 +39,3 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     search: Component
     loader: LoaderSettings
     trainer: TrainerSettings
-
-
-def train_settings(config: DictConfig) -> TrainSettings:
-    """Converts the composed configuration of `nmt train` or `nmt doctor`.
-
-    Raises:
-        UserError: a value is wrong, or a group has the choice `run`, which is for commands that read a trained run.
-    """
-    for group in ("data", "search"):
-        if "_target_" not in config[group]:
-            raise UserError(f"{group}=run stands for what a trained run used: choose another {group} for training")
-    return typed(config, TrainSettings)

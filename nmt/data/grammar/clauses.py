@@ -144,13 +144,13 @@ def linearise(
     inverted = order == "question" and clause.gap != "subject"
     verb = _verb_group(clause, inverted=inverted)
     objects = {"dative": clause.dative, "accusative": clause.accusative}
-    kein = _find_kein_object(clause)
+    kein_case = _find_kein_object(clause)
     parts = {"subject": clause.subject.realise("nominative")}
     for case, nominal in objects.items():
         if nominal is None:
             parts[case] = EMPTY
         else:
-            parts[case] = nominal.realise(case, verb.negation if case == kein else ())  # type: ignore[arg-type]
+            parts[case] = nominal.realise(case, verb.negation if case == kein_case else ())  # type: ignore[arg-type]
     middle = {role: EMPTY if role == clause.gap else part for role, part in parts.items()}
     if clause.gap:
         front = parts[clause.gap]
@@ -174,7 +174,7 @@ def linearise(
     )
 
     # German
-    field = _middle_field(clause, middle, adverb.german, time.german, verb.negation if not kein else ())
+    field = _middle_field(clause, middle, adverb.german, time.german, verb.negation if not kein_case else ())
     if order == "subordinate":
         german = front.german + subject.german + field + verb.final
     elif order == "question" or front.german:

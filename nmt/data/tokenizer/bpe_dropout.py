@@ -15,7 +15,7 @@ NO_PIECE = -1
 """The id of a string that is not a piece."""
 
 NO_MERGE_RANK = 2**31 - 1
-"""The rank of two neighbours that cannot be merged, behind all real ranks."""
+"""The rank of two neighbours that cannot be merged: worse than every real rank."""
 
 NO_MERGE = NO_MERGE_RANK << 32
 """Merges are compared by (rank << 32 | slot): the best one first, and of equal ones the leftmost."""
@@ -77,7 +77,7 @@ class BpeDropout(SubwordSampler):
         changed = np.flatnonzero(num_until_skip < num_merges)
         if len(changed):
             changed_ids, changed_counts = self._merge(words[changed], seeds[changed], num_until_skip[changed])
-            # Their ids are put behind the best ids of all words.
+            # Their ids are appended to the best ids of all words.
             counts[changed] = changed_counts
             starts[changed] = len(self.best_ids) + np.cumsum(changed_counts) - changed_counts
         else:

@@ -10,7 +10,7 @@ samples all words of a batch at once, which leaves most of the CPU to the traini
 occurrence of a word is drawn from the full distribution. Pieces for characters outside the model (`unk` or bytes) are
 never changed.
 
-References: Kudo (2018, https://arxiv.org/abs/1804.10959, §3.2); Provilkov et al. (2020,
+References: Kudo (2018, https://arxiv.org/abs/1804.10959, §3.3); Provilkov et al. (2020,
 https://arxiv.org/abs/1910.13267, Algorithm 1).
 """
 

@@ -17,12 +17,12 @@ from nmt.data.tokenizer.subword_sampling import Ids, SubwordSampler
 class UnigramSampler(SubwordSampler):
     """Samples a segmentation x of a word with probability P(x)^alpha / Σ_x' P(x')^alpha, over all segmentations x'.
 
-    This is Kudo's (2018) Eq. 8 with l → ∞. P(x) is the product of the pieces' probabilities p.
+    This is the distribution of Kudo (2018, §3.3) with l → ∞. P(x) is the product of the probabilities p of its pieces.
 
     The lattice of a word of n characters has the positions 0 to n as nodes, and an arc from i to j for every piece that
     spells the characters i to j. A path from 0 to n is a segmentation:
 
-        0 -▁- 1 -m- 2 -o- 3 -t- 4 -h- 5 -e- 6 -r- 7      also: "▁mo" from 0 to 3, "th" from 3 to 5, "other" from 2 to 7
+        0 -▁- 1 -m- 2 -o- 3 -t- 4 -h- 5 -e- 6 -r- 7   and "▁mo" from 0 to 3, "th" from 3 to 5, "other" from 2 to 7 …
 
     Backward filtering, once per word: β(n) = 1 and β(i) = Σ_j p(i, j)^alpha β(j), the total weight of all paths from i
     to the end. Forward sampling, for every occurrence: at node i, take the arc to j with probability

@@ -79,3 +79,9 @@ def test_multirun_stops_when_interrupted(body: Replace, capsys: pytest.CaptureFi
     body(run)
     assert main(["greet", "-m", "run=x", "seed=1,2"]) == 130
     assert seeds == [1]
+
+
+def test_an_argument_that_is_not_utf8_is_refused(mistake: Callable[..., str]) -> None:
+    assert mistake("greet", "run=\udcff") == (
+        "run=\\udcff is not UTF-8, so it cannot be stored in a run folder: rename it"
+    )

@@ -142,10 +142,10 @@ def limits(**changes: Any) -> dict[str, Any]:
         (limits(max_steps=None), "limits.max_steps: must be a whole number, not null"),
         (limits(max_step=1), "limits.max_step: no such key"),
         ({"colour": 1}, "colour: no such key"),
-        (limits(max_steps=0), "limits: max_steps=0 must be at least 1"),
+        (limits(max_steps=0), "limits.max_steps=0 must be at least 1"),
         ({"voice": {"count": "x", "accent": None}}, "voice.count: must be a whole number or null, not x"),
         ({"voice": {"count": 1, "accent": None, "pitch": 2}}, "voice.pitch: no such key"),
-        ({"voice": {"count": 1}}, "voice.accent: is required"),
+        ({"voice": {"count": 1}}, "voice.accent=… is required"),
         (
             *({"model": {"count": 1}},),
             "model: no class is selected by _target_; "
@@ -161,7 +161,7 @@ def test_a_wrong_value_is_one_line_that_names_its_key(changes: dict[str, Any], m
 
 def test_a_missing_key_is_named() -> None:
     values = {key: value for key, value in VALID.items() if key != "warm"}
-    with pytest.raises(UserError, match=r"^warm: is required$"):
+    with pytest.raises(UserError, match=r"^warm=… is required$"):
         typed(OmegaConf.create(values), Settings)
 
 

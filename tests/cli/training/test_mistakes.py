@@ -15,10 +15,10 @@ Train = Callable[..., int]
         (["trainer.max_step=3"], "trainer.max_step: no such key; did you mean trainer.max_steps?"),
         (["model=lstmm"], "model=lstmm: no such choice; did you mean lstm"),
         (["trainer.max_steps=many"], "trainer.max_steps: must be a whole number"),
-        (["trainer.max_epochs=two"], "trainer.max_epochs=two must be a whole number or null"),
-        (["trainer.max_minutes=ten"], "trainer.max_minutes=ten must be a number or null"),
-        (["trainer.max_steps=0"], "trainer.max_steps=0 must be a whole number above 0"),
-        (["trainer.precision=fp8"], "trainer.precision=fp8 is unknown: use auto, fp32 or bf16"),
+        (["trainer.max_epochs=two"], "trainer.max_epochs: must be a whole number or null, not two"),
+        (["trainer.max_minutes=ten"], "trainer.max_minutes: must be a number or null, not ten"),
+        (["trainer.max_steps=0"], "trainer: max_steps=0 must be a whole number above 0"),
+        (["trainer.precision=fp8"], "trainer: precision=fp8 is unknown: use auto, fp32 or bf16"),
         (["loader.batch_tokens=0"], "batch_tokens=0"),
         (["loader.max_length=1"], "max_length=1"),
         (["loader.num_workers=0"], "num_workers=0"),
@@ -51,7 +51,7 @@ def test_a_wrong_setting_is_named(mistake: Callable[..., str], words: list[str],
 
 def test_a_missing_file_is_named(mistake: Callable[..., str], own_corpus: Path) -> None:
     (own_corpus / "val.de").unlink()
-    assert "holds val.en but not val.de" in mistake(f"data.path={own_corpus}")
+    assert "contains val.en but not val.de" in mistake(f"data.path={own_corpus}")
 
 
 def test_sides_of_different_length_are_refused(mistake: Callable[..., str], own_corpus: Path) -> None:

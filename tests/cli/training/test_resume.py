@@ -33,10 +33,8 @@ def test_a_folder_in_use_is_refused_and_unchanged(
     before = files(tmp_path / "run")
     capsys.readouterr()
     assert train("trainer.max_steps=2") == 2
-    error = capsys.readouterr().err
-    assert (
-        error == f"nmt train: run={tmp_path / 'run'} is in use: name another folder, or go on with it by resume=true\n"
-    )
+    remedy = "name another folder, or continue its run with resume=true"
+    assert capsys.readouterr().err == f"nmt train: run={tmp_path / 'run'} is in use: {remedy}\n"
     assert files(tmp_path / "run") == before
 
 
@@ -156,7 +154,7 @@ def test_another_model_or_schedule_cannot_resume(
 
 
 def test_resume_without_a_run_is_refused(mistake: Callable[..., str]) -> None:
-    assert "holds no run to go on with: leave resume=true out" in mistake("resume=true")
+    assert "holds no run to continue: leave resume=true out" in mistake("resume=true")
 
 
 @pytest.mark.slow

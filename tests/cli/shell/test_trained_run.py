@@ -1,0 +1,57 @@
+"""The corpus and the search of a trained run, as they are or changed by the command line."""
+
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from nmt.cli.shell.settings import Component
+from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, describe_search, load_corpus
+from nmt.run import RunFolder
+
+GREEDY = {"class": "GreedySearch", "arguments": {"max_length_factor": 1.5, "max_length_margin": 10}}
+BEAM = {"class": "BeamSearch", "arguments": {"beam_size": 5, "length_penalty": 0.6, "max_length_margin": 10}}
+
+
+def run_with(description: dict[str, Any]) -> Mock:
+    """A run folder whose search has the description."""
+    run = Mock(spec=RunFolder)
+    run.description.return_value = description
+    return run
+
+
+@pytest.mark.parametrize("description", [GREEDY, BEAM])
+def test_without_changes_the_search_is_that_of_the_run(description: dict[str, Any]) -> None:
+    changes = SearchChanges(beam_size=None, length_penalty=None)
+    assert describe_search(run_with(description), changes) == description
+
+
+def test_changes_replace_arguments_of_the_run_s_search() -> None:
+    description = describe_search(run_with(BEAM), SearchChanges(beam_size=2, length_penalty=None))
+    assert description["arguments"] == {"beam_size": 2, "length_penalty": 0.6, "max_length_margin": 10}
+
+
+def test_a_change_of_greedy_search_is_a_beam_search_without_length_penalty() -> None:
+    description = describe_search(run_with(GREEDY), SearchChanges(beam_size=4, length_penalty=None))
+    arguments = {"beam_size": 4, "length_penalty": 0.0, "max_length_factor": 1.5, "max_length_margin": 10}
+    assert description == {"class": "BeamSearch", "arguments": arguments}
+
+
+def test_a_selected_search_replaces_that_of_the_run() -> None:
+    component = Component("search", "nmt.search.GreedySearch", {"max_length_factor": 1.0, "max_length_margin": 5})
+    run = run_with(BEAM)
+    assert describe_search(run, component)["class"] == "GreedySearch"
+    run.description.assert_not_called()
+
+
+def test_the_corpus_of_the_run_is_loaded_with_the_changes() -> None:
+    run = run_with(BEAM)
+    load_corpus(run, CorpusChanges(path="elsewhere", source=None, target=None))
+    run.corpus.assert_called_once_with(path="elsewhere")
+
+
+def test_a_selected_corpus_replaces_that_of_the_run() -> None:
+    run = run_with(BEAM)
+    corpus: object = load_corpus(run, Component("data", "builtins.dict", {"path": "x"}))
+    assert corpus == {"path": "x"}
+    run.corpus.assert_not_called()
