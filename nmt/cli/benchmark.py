@@ -115,7 +115,7 @@ def run(config: DictConfig) -> None:
     @cache
     def plain_model() -> Seq2Seq:
         """Built at the first call, after the memory of `model` has been measured."""
-        return build(description, plain).to(device)
+        return build_plain_model(description).to(device)
 
     train_loader = make_loader(
         train_split,
@@ -158,6 +158,15 @@ def enlarge_vocabulary(description: Description, vocab_size: int) -> Description
     if vocab_size < minimum:
         raise UserError(f"vocab_size={vocab_size} must be at least the tokenizer's {minimum}")
     return {**description, "arguments": {**description["arguments"], **dict.fromkeys(keys, vocab_size)}}
+
+
+def build_plain_model(description: Description) -> Seq2Seq:
+    """The plain model with the class name and the arguments of the model, which were checked when that was built."""
+    arguments = {
+        key: getattr(plain, value["class"])(**value["arguments"]) if isinstance(value, dict) else value
+        for key, value in description["arguments"].items()
+    }
+    return getattr(plain, description["class"])(**arguments)
 
 
 def matrix_dtype(settings: TrainerSettings, device: torch.device) -> torch.dtype:

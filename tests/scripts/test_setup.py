@@ -1,4 +1,4 @@
-"""The set-up of demo.sh and test.sh, as far as it goes without installing anything."""
+"""The installation by demo.sh and test.sh, with stand-ins for Python and pip, so that nothing is installed."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ PYTHONS = ("python3", "python3.11", "python3.12", "python3.13", "python3.14")
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what the set-up reads, and commands named like Python that are all too old."""
+    """A copy of the files that the scripts read, and commands named like Python, all of them too old."""
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
@@ -35,14 +35,14 @@ def demo(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd="/", env={**os.environ, "PATH": path}, capture_output=True, text=True)
 
 
-def test_an_old_python_ends_in_one_line(checkout: Path) -> None:
+def test_an_old_python_ends_the_script_in_one_line(checkout: Path) -> None:
     done = demo(checkout)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "nmt needs Python 3.11 or newer; python3 here is Python 3.9.1\n"
     assert not (checkout / ".venv").exists()
 
 
-def test_what_is_installed_is_not_installed_again(checkout: Path) -> None:
+def test_nothing_is_installed_twice_unless_the_requirements_change(checkout: Path) -> None:
     for name in ("python", "pip", "nmt"):
         executable(checkout / ".venv" / "bin" / name, f'echo {name} "$@"')
     first, second = demo(checkout, "seed=1"), demo(checkout, "seed=2")
@@ -54,6 +54,6 @@ def test_what_is_installed_is_not_installed_again(checkout: Path) -> None:
     assert demo(checkout).stdout.startswith("pip install")
 
 
-def test_the_scripts_can_be_run() -> None:
+def test_the_scripts_are_executable() -> None:
     for name in ("scripts/demo.sh", "scripts/test.sh", ".ci/run"):
         assert os.access(ROOT / name, os.X_OK), name
