@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from nmt.models import AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Transformer
-from nmt.models.attention import MultiHeadAttention, attend, look
+from nmt.models.attention import MultiHeadAttention, attend, attention_with_weights
 from nmt.search import BeamSearch, GreedySearch
 
 EXACT = {"rtol": 0.0, "atol": 1e-12}
@@ -135,13 +135,13 @@ def test_multi_head_attention_over_a_padded_source():
     keys, values = attention.keys_values(inputs)
     assert keys.shape == values.shape == (2, 3, 5, 4)
     mask = MASK[:, None, None, :]
-    fused = attention(query, keys, values, mask=mask)
+    fused = attention(query, inputs, mask=mask)
     queries = attention.query_projection(query).unflatten(2, (3, 4)).transpose(1, 2)  # (2, 3, 4, 4)
     bias = torch.zeros(2, 3, 1, 5).masked_fill(~mask, -math.inf)
-    looked, weights = look(
+    heads, weights = attention_with_weights(
         *(tensor.flatten(0, 1) for tensor in (queries, keys.transpose(2, 3), values, bias)),
     )
-    output = attention.output_projection(looked.unflatten(0, (2, 3)).transpose(1, 2).flatten(2))
+    output = attention.output_projection(heads.unflatten(0, (2, 3)).transpose(1, 2).flatten(2))
     weights = weights.unflatten(0, (2, 3))
     for expected, expected_weights in (
         by_head(attention, query, inputs, MASK.unsqueeze(1).expand(2, 4, 5)),
@@ -157,7 +157,7 @@ def test_multi_head_attention_over_a_padded_source():
 def test_causal_multi_head_attention():
     attention = multi_head()
     inputs = torch.randn(2, 5, 12)
-    output = attention(inputs, *attention.keys_values(inputs), causal=True)
+    output = attention(inputs, causal=True)
     allowed = torch.tensor([[s <= t for s in range(5)] for t in range(5)])
     expected, _ = by_head(attention, inputs, inputs, allowed.expand(2, 5, 5))
     torch.testing.assert_close(output, expected, **EXACT)
@@ -167,13 +167,13 @@ def test_causal_multi_head_attention():
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 5e-2)]
 )
-def test_the_fused_kernel_keeps_the_type(dtype, tolerance):
+def test_the_fused_kernel_keeps_the_number_format(dtype, tolerance):
     attention = multi_head()
     inputs = torch.randn(2, 5, 12)
     mask = MASK[:, None, None, :]
     expected, _ = by_head(attention, inputs, inputs, MASK.unsqueeze(1).expand(2, 5, 5))
     attention.to(dtype)
-    output = attention(inputs.to(dtype), *attention.keys_values(inputs.to(dtype)), mask=mask)
+    output = attention(inputs.to(dtype), mask=mask)
     assert output.dtype == dtype
     assert (output.double() - expected).abs().max() < tolerance * expected.abs().max()
 
@@ -182,12 +182,12 @@ def test_the_fused_kernel_under_autocast():
     attention = multi_head().float()
     inputs = torch.randn(2, 5, 12, dtype=torch.float32)
     mask = MASK[:, None, None, :]
-    expected = attention(inputs, *attention.keys_values(inputs), mask=mask)
+    expected = attention(inputs, mask=mask)
     expected.square().sum().backward()
     gradients = {name: parameter.grad.clone() for name, parameter in attention.named_parameters()}
     attention.zero_grad()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        output = attention(inputs, *attention.keys_values(inputs), mask=mask)
+        output = attention(inputs, mask=mask)
     assert output.dtype == torch.bfloat16
     assert (output - expected).abs().max() < 5e-2 * expected.abs().max()
     output.float().square().sum().backward()
@@ -198,11 +198,10 @@ def test_the_fused_kernel_under_autocast():
 def test_dropout_falls_on_the_output():
     attention = multi_head(dropout=0.5)
     inputs = torch.randn(2, 5, 12)
-    keys_values = attention.keys_values(inputs)
     mask = MASK[:, None, None, :]
-    full = attention.eval()(inputs, *keys_values, mask=mask)
+    full = attention.eval()(inputs, mask=mask)
     attention.train()
-    output = attention(inputs, *keys_values, mask=mask)
+    output = attention(inputs, mask=mask)
     dropped = output == 0
     assert 0.25 < dropped.double().mean() < 0.75
     torch.testing.assert_close(output[~dropped], 2 * full[~dropped], **EXACT)
@@ -234,10 +233,14 @@ def concat():
 @pytest.mark.parametrize(
     ("model", "projections", "steps"),
     [
-        (lambda: BahdanauLSTM(**LSTM_SIZES, attention_size=5), ["score.key_projection"], ["score.query_projection"]),
-        (lambda: luong(general(), True), ["score.key_projection"], ["score"]),
-        (lambda: luong(general(), False), ["score.key_projection"], ["score"]),
-        (lambda: luong(concat(), True), ["score.key_projection"], ["score.query_projection"]),
+        (
+            lambda: BahdanauLSTM(**LSTM_SIZES, attention_size=5),
+            ["decoder.score.key_projection"],
+            ["decoder.score.query_projection"],
+        ),
+        (lambda: luong(general(), True), ["decoder.score.key_projection"], ["decoder.score"]),
+        (lambda: luong(general(), False), ["decoder.score.key_projection"], ["decoder.score"]),
+        (lambda: luong(concat(), True), ["decoder.score.key_projection"], ["decoder.score.query_projection"]),
         (
             lambda: Transformer(
                 **VOCABULARY,
@@ -250,7 +253,7 @@ def concat():
                 pre_norm=True,
                 max_length=24,
             ),
-            [f"decoder.{layer}.cross_attention.key_value_projection" for layer in (0, 1)],
+            [f"decoder.layers.{layer}.cross_attention.key_value_projection" for layer in (0, 1)],
             [],  # counted in tests/models/test_cache.py
         ),
     ],

@@ -1,4 +1,4 @@
-"""What the Transformer's hypotheses have read: written once, not moved, and a value like every state."""
+"""The key/value cache: written once, never moved, and a value that later steps do not change."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nmt.models import Transformer
-from nmt.models.cache import LayerCache, Storage
+from nmt.models.transformer.cache import Buffer, LayerCache
 from nmt.search import BeamSearch
 
 SOURCE = torch.tensor([[4, 5, 2, 0], [6, 7, 8, 2], [3, 2, 0, 0]])
@@ -88,18 +88,18 @@ def test_a_search_moves_and_repeats_nothing(model, monkeypatch):
     """Twenty steps of three beams: keys and values are written once a layer and step, and find their room twice."""
     model.vocabulary.output.bias.data[2] = -100.0  # never ends by itself
     written, copies = [], []
-    write, copy = LayerCache.write, Storage.copy
+    write, copy = LayerCache.write, Buffer.copy
     monkeypatch.setattr(LayerCache, "write", lambda self, *both: written.append(both[0].shape) or write(self, *both))
-    monkeypatch.setattr(Storage, "copy", lambda self, *rest: copies.append(rest) or copy(self, *rest))
-    monkeypatch.setattr(Storage, "select", None)
+    monkeypatch.setattr(Buffer, "copy", lambda self, *rest: copies.append(rest) or copy(self, *rest))
+    monkeypatch.setattr(Buffer, "select", None)
     search = BeamSearch(beam_size=3, length_penalty=0.0, max_length_factor=0.0, max_length_margin=20)
     search(model, SOURCE, SOURCE != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1, need_attention=False)
     assert written == [(3, 2, 1, 4)] * 2 + [(3, 2, 3, 4)] * 38
-    assert [used for used, _ in copies] == [0, 16]
+    assert [num_written for num_written, _ in copies] == [0, 16]
 
 
 def test_what_was_never_written_is_never_seen(model, monkeypatch):
-    """New memory may hold what is no number; up to `FEWEST` positions are read before they are written."""
+    """New memory may hold what is no number; up to MIN_KEY_POSITIONS positions are read before they are written."""
     empty = torch.Tensor.new_empty
     monkeypatch.setattr(torch.Tensor, "new_empty", lambda self, *size: empty(self, *size).fill_(math.nan))
     memory = model.encode(SOURCE, SOURCE != 0)

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import torch._dynamo
 from torch.nn import functional as F
 
 from nmt.run.weights import load_weights, save_weights
@@ -64,7 +63,7 @@ def test_step_equals_teacher_forcing(model, need_attention):
     torch.testing.assert_close(stepped, logits, **EXACT)
 
 
-def test_the_output_layer_predicts_from_the_readouts(model):
+def test_the_output_layer_predicts_from_the_decoder_outputs(model):
     calls = []
     model.vocabulary.output.register_forward_hook(lambda *_: calls.append(1))
     arguments = (*padded(SOURCES), padded(TARGETS)[0])

@@ -1,3 +1,7 @@
+"""Dropout: the masks follow their formula, and are independent, reproducible and for training only."""
+
+import sys
+
 import pytest
 import torch
 
@@ -91,3 +95,14 @@ def test_masks_of_different_calls_do_not_share_memory():
 def test_p_is_a_probability_below_one(p):
     with pytest.raises(ValueError, match=f"dropout={p}"):
         Dropout(p)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.9999])
+def test_masks_are_the_plain_formula_of_one_random_byte_per_element(p: float) -> None:
+    torch.manual_seed(5)
+    words = torch.empty(3, dtype=torch.int64).random_(-(2**63), None).tolist()  # for 21 elements, eight in a word
+    random_bytes = [byte for word in words for byte in word.to_bytes(8, sys.byteorder, signed=True)]
+    dropped = min(round(256 * p), 255)
+    expected = [0.0 if byte < dropped else 256 / (256 - dropped) for byte in random_bytes[:21]]
+    torch.manual_seed(5)
+    assert dropout_mask(torch.Size([3, 7]), p, torch.float64).flatten().tolist() == expected

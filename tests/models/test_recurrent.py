@@ -4,7 +4,8 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM
-from nmt.models.recurrent import BidirectionalEncoder, LSTMState, StackedCells, rearrange, reverse_positions
+from nmt.models.recurrent import BidirectionalEncoder, FusedLSTM, LSTMState, StackedCells
+from nmt.models.recurrent.encoder import reorder, reversed_positions
 
 EXACT = {"rtol": 0.0, "atol": 1e-12}
 
@@ -26,10 +27,10 @@ def randomised(module):
 
 def test_sentences_turn_round_within_their_lengths():
     mask = torch.tensor([[True, True, True, False], [True, False, False, False], [True] * 4])
-    order = reverse_positions(mask)
+    order = reversed_positions(mask)
     assert order.tolist() == [[2, 1, 0, 3], [0, 1, 2, 3], [3, 2, 1, 0]]
     inputs = torch.arange(24.0).view(3, 4, 2)
-    assert rearrange(inputs, order)[0].tolist() == [[4, 5], [2, 3], [0, 1], [6, 7]]
+    assert reorder(inputs, order)[0].tolist() == [[4, 5], [2, 3], [0, 1], [6, 7]]
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
@@ -57,15 +58,15 @@ def test_stacked_cells_are_torchs_cells(num_layers):
     cells = randomised(StackedCells(input_size=5, feedback_size=3, hidden_size=4, num_layers=num_layers, dropout=0.0))
     lowest = nn.LSTMCell(5 + 3, 4)
     with torch.no_grad():
-        from_feedback, from_hidden = cells.feedback_gates.weight.split([3, 4], dim=1)
-        lowest.weight_ih.copy_(torch.cat([cells.input_gates.weight, from_feedback], dim=1))
+        from_feedback, from_hidden = cells.gates_from_feedback.weight.split([3, 4], dim=1)
+        lowest.weight_ih.copy_(torch.cat([cells.gates_from_input.weight, from_feedback], dim=1))
         lowest.weight_hh.copy_(from_hidden)
-        lowest.bias_ih.copy_(cells.input_gates.bias)
+        lowest.bias_ih.copy_(cells.gates_from_input.bias)
         lowest.bias_hh.zero_()
     state = LSTMState(torch.randn(2, num_layers, 4), torch.randn(2, num_layers, 4))
     expected = [(state.hidden[:, layer], state.cell[:, layer]) for layer in range(num_layers)]
     inputs, feedback = torch.randn(2, 6, 5), torch.randn(2, 6, 3)
-    prepared = cells.prepare(inputs)
+    prepared = cells.project_inputs(inputs)
     for step in range(6):
         state = cells(prepared[:, step], feedback[:, step], state)
         below = torch.cat([inputs[:, step], feedback[:, step]], dim=-1)
@@ -75,6 +76,29 @@ def test_stacked_cells_are_torchs_cells(num_layers):
             torch.testing.assert_close(state.hidden[:, layer], expected[layer][0], **EXACT)
             torch.testing.assert_close(state.cell[:, layer], expected[layer][1], **EXACT)
         assert torch.equal(state.top, state.hidden[:, -1])
+
+
+@pytest.mark.parametrize("num_layers", [1, 3])
+@torch.no_grad()
+def test_the_fused_lstm_is_a_loop_of_its_steps_and_of_torchs_cells(num_layers):
+    lstm = randomised(FusedLSTM(input_size=5, hidden_size=4, num_layers=num_layers, dropout=0.0))
+    cells = [nn.LSTMCell(5 if layer == 0 else 4, 4) for layer in range(num_layers)]
+    for layer, cell in enumerate(cells):
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            getattr(cell, name).copy_(getattr(lstm.lstm, f"{name}_l{layer}"))
+    inputs = torch.randn(2, 6, 5)
+    state = LSTMState(torch.randn(2, num_layers, 4), torch.randn(2, num_layers, 4))
+    states = [(state.hidden[:, layer], state.cell[:, layer]) for layer in range(num_layers)]
+    outputs = lstm(inputs, state)
+    for position in range(6):
+        state = lstm.step(inputs[:, position], state)
+        below = inputs[:, position]
+        for layer, cell in enumerate(cells):
+            states[layer] = cell(below, states[layer])
+            below = states[layer][0]
+        torch.testing.assert_close(outputs[:, position], below, **EXACT)
+        torch.testing.assert_close(state.top, below, **EXACT)
+        torch.testing.assert_close(state.cell, torch.stack([cell for _, cell in states], 1), **EXACT)
 
 
 SIZES = {
@@ -114,8 +138,8 @@ def encoded(model):
 
 def cells_by_hand(cells, below, hidden, cell):
     """Both layers of StackedCells one step further; below: [y; feedback]."""
-    lowest = torch.cat([cells.input_gates.weight, cells.feedback_gates.weight], dim=1)
-    hidden[0], cell[0] = lstm_cell(lowest @ torch.cat([below, hidden[0]]) + cells.input_gates.bias, cell[0])
+    lowest = torch.cat([cells.gates_from_input.weight, cells.gates_from_feedback.weight], dim=1)
+    hidden[0], cell[0] = lstm_cell(lowest @ torch.cat([below, hidden[0]]) + cells.gates_from_input.bias, cell[0])
     upper = cells.upper[0]
     gates = upper.weight_ih @ hidden[0] + upper.bias_ih + upper.weight_hh @ hidden[1] + upper.bias_hh
     hidden[1], cell[1] = lstm_cell(gates, cell[1])
@@ -137,8 +161,8 @@ def test_the_lstm_by_hand():
     _, hidden, cell = encoded(model)
     expected = []
     for token in TARGET:
-        fused_by_hand(model.decoder.lstm, model.vocabulary.target.weight[token], hidden, cell)
-        expected.append(linear(model.vocabulary.output, torch.tanh(linear(model.readout, hidden[1]))))
+        fused_by_hand(model.decoder.recurrence.lstm, model.vocabulary.target.weight[token], hidden, cell)
+        expected.append(linear(model.vocabulary.output, torch.tanh(linear(model.decoder.readout, hidden[1]))))
     torch.testing.assert_close(model(SOURCE, MASK, TARGET[None])[0], torch.stack(expected), **EXACT)
 
 
@@ -146,20 +170,21 @@ def test_the_lstm_by_hand():
 def test_bahdanau_by_hand():
     """Bahdanau et al. (2015): the previous state asks, and the context feeds the recurrence and the output."""
     model = randomised(BahdanauLSTM(**SIZES, attention_size=5))
+    score = model.decoder.score
     annotations, hidden, cell = encoded(model)
     memory = model.encode(SOURCE, MASK)
     state = model.start(memory)
     expected = []
     for token in TARGET:
         embedded = model.vocabulary.target.weight[token]
-        asked = linear(model.score.query_projection, hidden[1])  # W_a s_{i-1}
+        query = linear(score.query_projection, hidden[1])  # W_a s_{i-1}
         energies = torch.stack(
-            [model.score.energy @ torch.tanh(asked + linear(model.score.key_projection, h)) for h in annotations]
+            [score.energy @ torch.tanh(query + linear(score.key_projection, h)) for h in annotations]
         )
         weights = energies.exp() / energies.exp().sum()  # Eq. 6
         context = sum(weight * h for weight, h in zip(weights, annotations, strict=True))  # Eq. 5
-        cells_by_hand(model.cells, torch.cat([embedded, context]), hidden, cell)
-        readout = torch.tanh(linear(model.readout, torch.cat([hidden[1], embedded, context])))  # Eq. 4
+        cells_by_hand(model.decoder.recurrence, torch.cat([embedded, context]), hidden, cell)
+        readout = torch.tanh(linear(model.decoder.readout, torch.cat([hidden[1], embedded, context])))  # Eq. 4
         expected.append(linear(model.vocabulary.output, readout))
         output = model.step(token[None], state, memory, need_attention=True)
         state = output.state
@@ -182,13 +207,13 @@ def test_luong_by_hand(input_feeding):
     for token in TARGET:
         embedded = model.vocabulary.target.weight[token]
         if input_feeding:
-            cells_by_hand(model.decoder, torch.cat([embedded, attentional]), hidden, cell)
+            cells_by_hand(model.decoder.recurrence, torch.cat([embedded, attentional]), hidden, cell)
         else:
-            fused_by_hand(model.decoder.lstm, embedded, hidden, cell)
+            fused_by_hand(model.decoder.recurrence.lstm, embedded, hidden, cell)
         scores = torch.stack([hidden[1] @ (score.key_projection.weight @ h) for h in annotations])  # Eq. 8
         weights = scores.exp() / scores.exp().sum()  # Eq. 7
         context = sum(weight * h for weight, h in zip(weights, annotations, strict=True))
-        attentional = torch.tanh(model.combine.weight @ torch.cat([context, hidden[1]]))  # Eq. 5
+        attentional = torch.tanh(model.decoder.readout.weight @ torch.cat([context, hidden[1]]))  # Eq. 5
         expected.append(linear(model.vocabulary.output, attentional))  # Eq. 6
         output = model.step(token[None], state, memory, need_attention=True)
         state = output.state
@@ -209,7 +234,7 @@ def count_calls(module):
 @pytest.mark.parametrize(("input_feeding", "expected"), [(False, 1), (True, 3)])
 def test_without_input_feeding_the_whole_target_runs_at_once(score, sizes, input_feeding, expected):
     model = LuongLSTM(**SIZES, score=score(query_size=8, value_size=8, **sizes), input_feeding=input_feeding)
-    calls = [count_calls(model.decoder), count_calls(model.score)]
+    calls = [count_calls(model.decoder.recurrence), count_calls(model.decoder.score)]
     outputs = [count_calls(module) for module in (model.vocabulary.target, model.vocabulary.output)]
     model(SOURCE, MASK, TARGET[None])
     assert [len(call) for call in calls] == [expected, expected]
@@ -222,7 +247,7 @@ DOT = DotScore(query_size=8, value_size=8)
 @pytest.mark.parametrize("model", [LSTM(**SIZES), LuongLSTM(**SIZES, score=DOT, input_feeding=False)])
 def test_a_step_is_not_a_call_of_the_fused_lstm(model):
     """It arranges its weights in every call, which takes three times as long as one step of one sentence."""
-    calls = count_calls(model.decoder.lstm)
+    calls = count_calls(model.decoder.recurrence.lstm)
     model.eval()
     memory = model.encode(SOURCE, MASK)
     model.step(TARGET[:1], model.start(memory), memory)
@@ -233,9 +258,10 @@ def test_a_step_is_not_a_call_of_the_fused_lstm(model):
 
 def test_bahdanau_does_outside_the_loop_what_needs_no_loop():
     model = BahdanauLSTM(**SIZES, attention_size=5)
-    once = [model.cells.input_gates, model.score.key_projection, model.readout, model.vocabulary.output]
+    decoder = model.decoder
+    once = [decoder.recurrence.gates_from_input, decoder.score.key_projection, decoder.readout, model.vocabulary.output]
     calls = [count_calls(module) for module in once]
-    steps = count_calls(model.cells.feedback_gates)
+    steps = count_calls(model.decoder.recurrence.gates_from_feedback)
     model(SOURCE, MASK, TARGET[None])
     assert [len(call) for call in calls] == [1, 1, 1, 1]
     assert len(steps) == 3
