@@ -1,3 +1,8 @@
+"""The recurrent models against torch's LSTMs and against the equations of the papers, computed by hand."""
+
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -7,25 +12,25 @@ from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore
 from nmt.models.recurrent import BidirectionalEncoder, FusedLSTM, LSTMState, StackedCells
 from nmt.models.recurrent.encoder import reorder, reversed_positions
 
-EXACT = {"rtol": 0.0, "atol": 1e-12}
+EXACT: dict[str, Any] = {"rtol": 0.0, "atol": 1e-12}
 
 
 @pytest.fixture(autouse=True)
-def exact():
+def exact() -> Iterator[None]:
     torch.manual_seed(1)
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
 
 
-def randomised(module):
+def randomised(module: Any) -> Any:
     """Every parameter random: biases too."""
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.5)
     return module.eval()
 
 
-def test_sentences_turn_round_within_their_lengths():
+def test_sentences_turn_round_within_their_lengths() -> None:
     mask = torch.tensor([[True, True, True, False], [True, False, False, False], [True] * 4])
     order = reversed_positions(mask)
     assert order.tolist() == [[2, 1, 0, 3], [0, 1, 2, 3], [3, 2, 1, 0]]
@@ -34,7 +39,7 @@ def test_sentences_turn_round_within_their_lengths():
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
-def test_the_encoder_is_torchs_bidirectional_lstm(num_layers):
+def test_the_encoder_is_torchs_bidirectional_lstm(num_layers: int) -> None:
     encoder = randomised(BidirectionalEncoder(input_size=6, hidden_size=8, num_layers=num_layers, dropout=0.0))
     reference = nn.LSTM(6, 4, num_layers, bidirectional=True, batch_first=True)
     with torch.no_grad():
@@ -54,7 +59,7 @@ def test_the_encoder_is_torchs_bidirectional_lstm(num_layers):
 
 
 @pytest.mark.parametrize("num_layers", [1, 3])
-def test_stacked_cells_are_torchs_cells(num_layers):
+def test_stacked_cells_are_torchs_cells(num_layers: int) -> None:
     cells = randomised(StackedCells(input_size=5, feedback_size=3, hidden_size=4, num_layers=num_layers, dropout=0.0))
     lowest = nn.LSTMCell(5 + 3, 4)
     with torch.no_grad():
@@ -80,7 +85,7 @@ def test_stacked_cells_are_torchs_cells(num_layers):
 
 @pytest.mark.parametrize("num_layers", [1, 3])
 @torch.no_grad()
-def test_the_fused_lstm_is_a_loop_of_its_steps_and_of_torchs_cells(num_layers):
+def test_the_fused_lstm_is_a_loop_of_its_steps_and_of_torchs_cells(num_layers: int) -> None:
     lstm = randomised(FusedLSTM(input_size=5, hidden_size=4, num_layers=num_layers, dropout=0.0))
     cells = [nn.LSTMCell(5 if layer == 0 else 4, 4) for layer in range(num_layers)]
     for layer, cell in enumerate(cells):
@@ -101,7 +106,7 @@ def test_the_fused_lstm_is_a_loop_of_its_steps_and_of_torchs_cells(num_layers):
         torch.testing.assert_close(state.cell, torch.stack([cell for _, cell in states], 1), **EXACT)
 
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "source_vocab_size": 11,
     "target_vocab_size": 13,
     "shared_vocab": False,
@@ -116,19 +121,19 @@ MASK = torch.ones(1, 4, dtype=torch.bool)
 TARGET = torch.tensor([1, 9, 4])
 
 
-def linear(module, vector):
+def linear(module: Any, vector: Any) -> Any:
     """Wx + b, or Wx."""
     return module.weight @ vector + (module.bias if module.bias is not None else 0)
 
 
-def lstm_cell(gates, cell):
+def lstm_cell(gates: Any, cell: Any) -> Any:
     """torch's order of gates: input, forget, candidate, output."""
     i, f, g, o = gates.chunk(4)
     cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(cell), cell
 
 
-def encoded(model):
+def encoded(model: Any) -> Any:
     """The annotations h_j (S, D), and the decoder's first hidden and cell states, a list of vectors a layer."""
     outputs, summary = model.encoder(model.vocabulary.source.weight[SOURCE], MASK)
     bridged = linear(model.bridge, summary[0])  # all hidden states, then all cell states
@@ -136,7 +141,7 @@ def encoded(model):
     return outputs[0], [torch.tanh(part) for part in parts[:2]], list(parts[2:])
 
 
-def cells_by_hand(cells, below, hidden, cell):
+def cells_by_hand(cells: Any, below: Any, hidden: Any, cell: Any) -> Any:
     """Both layers of StackedCells one step further; below: [y; feedback]."""
     lowest = torch.cat([cells.gates_from_input.weight, cells.gates_from_feedback.weight], dim=1)
     hidden[0], cell[0] = lstm_cell(lowest @ torch.cat([below, hidden[0]]) + cells.gates_from_input.bias, cell[0])
@@ -145,7 +150,7 @@ def cells_by_hand(cells, below, hidden, cell):
     hidden[1], cell[1] = lstm_cell(gates, cell[1])
 
 
-def fused_by_hand(lstm, below, hidden, cell):
+def fused_by_hand(lstm: Any, below: Any, hidden: Any, cell: Any) -> Any:
     """Both layers of torch's LSTM one step further."""
     for layer in range(2):
         w_ih, w_hh, b_ih, b_hh = (
@@ -156,7 +161,7 @@ def fused_by_hand(lstm, below, hidden, cell):
 
 
 @torch.no_grad()
-def test_the_lstm_by_hand():
+def test_the_lstm_by_hand() -> None:
     model = randomised(LSTM(**SIZES))
     _, hidden, cell = encoded(model)
     expected = []
@@ -167,7 +172,7 @@ def test_the_lstm_by_hand():
 
 
 @torch.no_grad()
-def test_bahdanau_by_hand():
+def test_bahdanau_by_hand() -> None:
     """Bahdanau et al. (2015): the previous state asks, and the context feeds the recurrence and the output."""
     model = randomised(BahdanauLSTM(**SIZES, attention_size=5))
     score = model.decoder.score
@@ -195,7 +200,7 @@ def test_bahdanau_by_hand():
 
 @torch.no_grad()
 @pytest.mark.parametrize("input_feeding", [True, False])
-def test_luong_by_hand(input_feeding):
+def test_luong_by_hand(input_feeding: bool) -> None:
     """Luong et al. (2015), §3.1 to §3.3: the current state asks; h̃_t is fed back, or not."""
     score = GeneralScore(query_size=8, value_size=8)
     model = randomised(LuongLSTM(**SIZES, score=score, input_feeding=input_feeding))
@@ -222,7 +227,7 @@ def test_luong_by_hand(input_feeding):
     torch.testing.assert_close(model(SOURCE, MASK, TARGET[None])[0], torch.stack(expected), **EXACT)
 
 
-def count_calls(module):
+def count_calls(module: Any) -> Any:
     calls = []
     module.register_forward_hook(lambda *_: calls.append(1))
     return calls
@@ -232,7 +237,9 @@ def count_calls(module):
     ("score", "sizes"), [(DotScore, {}), (GeneralScore, {}), (AdditiveScore, {"attention_size": 5})]
 )
 @pytest.mark.parametrize(("input_feeding", "expected"), [(False, 1), (True, 3)])
-def test_without_input_feeding_the_whole_target_runs_at_once(score, sizes, input_feeding, expected):
+def test_without_input_feeding_the_whole_target_runs_at_once(
+    score: Any, sizes: Any, input_feeding: bool, expected: Any
+) -> None:
     model = LuongLSTM(**SIZES, score=score(query_size=8, value_size=8, **sizes), input_feeding=input_feeding)
     calls = [count_calls(model.decoder.recurrence), count_calls(model.decoder.score)]
     outputs = [count_calls(module) for module in (model.vocabulary.target, model.vocabulary.output)]
@@ -245,7 +252,7 @@ DOT = DotScore(query_size=8, value_size=8)
 
 
 @pytest.mark.parametrize("model", [LSTM(**SIZES), LuongLSTM(**SIZES, score=DOT, input_feeding=False)])
-def test_a_step_is_not_a_call_of_the_fused_lstm(model):
+def test_a_step_is_not_a_call_of_the_fused_lstm(model: Any) -> None:
     """It arranges its weights in every call, which takes three times as long as one step of one sentence."""
     calls = count_calls(model.decoder.recurrence.lstm)
     model.eval()
@@ -256,12 +263,12 @@ def test_a_step_is_not_a_call_of_the_fused_lstm(model):
     assert calls == [1]
 
 
-def test_bahdanau_does_outside_the_loop_what_needs_no_loop():
+def test_bahdanau_does_outside_the_loop_what_needs_no_loop() -> None:
     model = BahdanauLSTM(**SIZES, attention_size=5)
-    decoder = model.decoder
+    decoder: Any = model.decoder
     once = [decoder.recurrence.gates_from_input, decoder.score.key_projection, decoder.readout, model.vocabulary.output]
     calls = [count_calls(module) for module in once]
-    steps = count_calls(model.decoder.recurrence.gates_from_feedback)
+    steps = count_calls(decoder.recurrence.gates_from_feedback)
     model(SOURCE, MASK, TARGET[None])
     assert [len(call) for call in calls] == [1, 1, 1, 1]
     assert len(steps) == 3

@@ -1,4 +1,7 @@
+"""The Transformer against torch's own, and its decoding step against teacher forcing."""
+
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -12,13 +15,19 @@ from nmt.models.transformer.sublayers import Residual
 
 pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor")  # torch speaks of its own fast path
 
-SIZES = {"model_size": 8, "feedforward_size": 12, "num_heads": 2, "num_encoder_layers": 2, "num_decoder_layers": 3}
+SIZES: dict[str, Any] = {
+    "model_size": 8,
+    "feedforward_size": 12,
+    "num_heads": 2,
+    "num_encoder_layers": 2,
+    "num_decoder_layers": 3,
+}
 
 LENGTHS = torch.tensor([5, 1, 3])
 MASK = torch.arange(5) < LENGTHS[:, None]  # (3, 5)
 
 
-def transformer(*, pre_norm, dropout=0.0):
+def transformer(*, pre_norm: bool, dropout: float = 0.0) -> Any:
     torch.manual_seed(1)
     model = Transformer(
         **SIZES,
@@ -35,14 +44,14 @@ def transformer(*, pre_norm, dropout=0.0):
     return model.double().eval()
 
 
-def copy_attention(ours, theirs):
+def copy_attention(ours: Any, theirs: Any) -> Any:
     theirs.in_proj_weight.copy_(torch.cat([ours.query_projection.weight, ours.key_value_projection.weight]))
     theirs.in_proj_bias.copy_(torch.cat([ours.query_projection.bias, ours.key_value_projection.bias]))
     theirs.out_proj.load_state_dict(ours.output_projection.state_dict())
 
 
 @torch.no_grad()
-def torchs_own(model, *, pre_norm):
+def torchs_own(model: Any, *, pre_norm: bool) -> Any:
     """torch.nn.Transformer with the model's weights."""
     reference = nn.Transformer(
         SIZES["model_size"],
@@ -72,7 +81,7 @@ def torchs_own(model, *, pre_norm):
     return reference
 
 
-def embedded(table, ids):
+def embedded(table: Any, ids: Any) -> Any:
     """√D · embedding + position, position by position (Vaswani et al., 2017, §3.4 and §3.5)."""
     size = table.weight.size(1)
     result = table.weight[ids] * math.sqrt(size)
@@ -86,7 +95,7 @@ def embedded(table, ids):
 
 @torch.no_grad()
 @pytest.mark.parametrize("pre_norm", [True, False])
-def test_the_model_is_torchs_transformer(pre_norm):
+def test_the_model_is_torchs_transformer(pre_norm: bool) -> None:
     model = transformer(pre_norm=pre_norm)
     source, target = torch.randint(0, 11, (3, 5)), torch.randint(0, 13, (3, 6))
     hidden = torchs_own(model, pre_norm=pre_norm)(
@@ -103,7 +112,7 @@ def test_the_model_is_torchs_transformer(pre_norm):
 
 
 @pytest.mark.parametrize("size", [2, 8, 64])
-def test_positions(size):
+def test_positions(size: int) -> None:
     positions = SinusoidalPositions(model_size=size, max_length=50)
     assert positions.table.shape == (50, size)
     for position in (0, 1, 7, 49):
@@ -120,7 +129,7 @@ def test_positions(size):
 
 
 @torch.no_grad()
-def test_cross_attention_weights_are_torchs():
+def test_cross_attention_weights_are_torchs() -> None:
     model = transformer(pre_norm=True)
     source = torch.randint(0, 11, (3, 5))
     target = torch.randint(0, 13, (3, 6))
@@ -129,7 +138,7 @@ def test_cross_attention_weights_are_torchs():
     for layer in reference.decoder.layers:
         attention = layer.multihead_attn
 
-        def ask(*inputs, _attention=attention, _forward=attention.forward, **options):
+        def ask(*inputs: Any, _attention: Any = attention, _forward: Any = attention.forward, **options: Any) -> Any:
             seen.append(_forward(*inputs, **{**options, "need_weights": True}, average_attn_weights=False)[1])
             return _forward(*inputs, **options)
 
@@ -151,7 +160,7 @@ def test_cross_attention_weights_are_torchs():
         torch.testing.assert_close(output.attention_weights, expected[:, :, :, position], rtol=0.0, atol=2e-5)
 
 
-def test_attention_weights_cost_nothing_unless_requested(monkeypatch):
+def test_attention_weights_cost_nothing_unless_requested(monkeypatch: pytest.MonkeyPatch) -> None:
     model = transformer(pre_norm=True)
     arguments = torch.randint(0, 11, (3, 5)), MASK
     memory = model.encode(*arguments)
@@ -165,7 +174,7 @@ def test_attention_weights_cost_nothing_unless_requested(monkeypatch):
         model.step(token, model.start(memory), memory, need_attention=True)
 
 
-def test_the_longest_target_fits_and_no_longer_one():
+def test_the_longest_target_fits_and_no_longer_one() -> None:
     model = transformer(pre_norm=True)
     source = torch.tensor([[5, 2]])
     memory = model.encode(source, source != 0)
@@ -176,7 +185,7 @@ def test_the_longest_target_fits_and_no_longer_one():
         model.step(torch.tensor([3]), state, memory)
 
 
-def test_dropout_falls_on_embeddings_and_sublayers():
+def test_dropout_falls_on_embeddings_and_sublayers() -> None:
     """With all but the embeddings' dropout off, then with all but the layers' off, something is still dropped."""
     model = transformer(pre_norm=True, dropout=0.5)
     arguments = (torch.randint(0, 11, (3, 5)), MASK, torch.randint(0, 13, (3, 6)))
@@ -194,14 +203,15 @@ def test_dropout_falls_on_embeddings_and_sublayers():
         part.eval()
 
 
-def test_a_step_attends_to_at_least_min_key_positions(monkeypatch):
+def test_a_step_attends_to_at_least_min_key_positions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither of a source of three pieces nor of the one position of the target that there is."""
     seen = []
-    monkeypatch.setattr(
-        decoding_step,
-        "attention_with_weights",
-        lambda queries, keys, *rest: seen.append(keys.size(2)) or attention_with_weights(queries, keys, *rest),
-    )
+
+    def recorded(queries: torch.Tensor, keys: torch.Tensor, *rest: torch.Tensor) -> Any:
+        seen.append(keys.size(2))
+        return attention_with_weights(queries, keys, *rest)
+
+    monkeypatch.setattr(decoding_step, "attention_with_weights", recorded)
     model = transformer(pre_norm=True).eval()
     memory = model.encode(torch.tensor([[5, 6, 2]]), torch.ones(1, 3, dtype=torch.bool))
     model.step(torch.tensor([1]), model.start(memory), memory)
@@ -211,7 +221,9 @@ def test_a_step_attends_to_at_least_min_key_positions(monkeypatch):
 
 @torch.no_grad()
 @pytest.mark.parametrize("pre_norm", [True, False])
-def test_each_layer_of_a_step_equals_that_layer_of_teacher_forcing(pre_norm, monkeypatch):
+def test_each_layer_of_a_step_equals_that_layer_of_teacher_forcing(
+    pre_norm: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = transformer(pre_norm=pre_norm)
     source, target = torch.randint(0, 11, (3, 5)), torch.randint(0, 13, (3, 6))
     expected = []
@@ -221,7 +233,7 @@ def test_each_layer_of_a_step_equals_that_layer_of_teacher_forcing(pre_norm, mon
     outputs = []
     call = decoding_step.LayerStep.__call__
 
-    def recorded(layer, *arguments):
+    def recorded(layer: Any, *arguments: Any) -> Any:
         hidden, weights = call(layer, *arguments)
         outputs.append(hidden)
         return hidden, weights
