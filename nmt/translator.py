@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nmt import search as searches
 from nmt.data.batch import make_batch, pad
 from nmt.data.tokenizer import Tokenizer
 from nmt.device import pick_device
 from nmt.errors import UserError
-from nmt.models.recurrent import FusedDecoder
 from nmt.models.seq2seq import Seq2Seq
 from nmt.run import RunFolder
 from nmt.run.registry import build
@@ -88,23 +87,6 @@ EMPTY_TRANSLATION = Translation(
 """The translation of a line without words."""
 
 
-@torch.no_grad()
-def store_by_columns(model: nn.Module) -> None:
-    """Lays the weights of every linear layer out by columns, as products with few rows read them fastest on a CPU, and
-    those of a decoder's LSTM, which is run one position at a time.
-
-    With the five rows of one sentence's beam MKL then takes half the time, with those of 64 sentences a tenth less. An
-    output layer that shared the embedding's weights gets its own: a row of a table stored by columns is slow to read.
-    So this is for translating; who wants to train a run's model further takes it from `RunFolder.model`.
-    """
-    layers: list[nn.Module] = [layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.LSTMCell)]
-    layers += [layer.lstm for layer in model.modules() if isinstance(layer, FusedDecoder)]
-    for layer in layers:
-        for name, weight in list(layer.named_parameters()):
-            if weight.dim() == 2:
-                setattr(layer, name, nn.Parameter(weight.t().contiguous().t(), requires_grad=False))
-
-
 class Translator:
     """Translates lines of text with a model, its tokenizer and a search.
 
@@ -152,8 +134,7 @@ class Translator:
         place = pick_device(device)
         chosen = search if search is not None else build(folder.description("search"), searches)
         model = folder.model().to(place)
-        if place.type == "cpu":
-            store_by_columns(model)
+        model.prepare_for_decoding()
         return cls(model, folder.tokenizer(), chosen, batch_tokens=batch_tokens)
 
     def translate(

@@ -34,6 +34,7 @@ from ctranslate2.specs import TransformerSpec
 
 from nmt import Translator
 from nmt.models import Transformer
+from nmt.models.transformer.sublayers import Residual
 from nmt.search import GreedySearch
 
 
@@ -53,7 +54,7 @@ def set_layer(spec: Any, layer: Any) -> None:
     attention = layer.self_attention
     set_linear(spec.self_attention.linear[0], attention.query_projection, attention.key_value_projection)
     set_linear(spec.self_attention.linear[1], attention.output_projection)
-    norms = [residual.norm for residual in layer.residuals]
+    norms = [module.norm for module in layer.children() if isinstance(module, Residual)]
     set_norm(spec.self_attention.layer_norm, norms[0])
     if len(norms) == 3:
         attention = layer.cross_attention
@@ -70,15 +71,15 @@ def convert(translator: Translator, folder: str) -> None:
     """Writes the model to a folder in CTranslate2's format."""
     model, tokenizer = translator.model, translator.tokenizer
     assert isinstance(model, Transformer), "CTranslate2 needs a Transformer"
-    pre_norm = isinstance(model.encoder_norm, torch.nn.LayerNorm)
-    heads = model.encoder[0].self_attention.num_heads
-    spec = TransformerSpec.from_config((len(model.encoder), len(model.decoder)), heads, pre_norm=pre_norm)
+    pre_norm = isinstance(model.encoder.norm, torch.nn.LayerNorm)
+    heads = model.encoder.layers[0].self_attention.num_heads
+    spec = TransformerSpec.from_config((len(model.encoder.layers), len(model.decoder.layers)), heads, pre_norm=pre_norm)
     table = model.positions.table.numpy()
     spec.encoder.embeddings[0].weight = model.vocabulary.source.weight.detach().numpy()
     spec.decoder.embeddings.weight = model.vocabulary.target.weight.detach().numpy()
     for side, layers, norm in (
-        (spec.encoder, model.encoder, model.encoder_norm),
-        (spec.decoder, model.decoder, model.decoder_norm),
+        (spec.encoder, model.encoder.layers, model.encoder.norm),
+        (spec.decoder, model.decoder.layers, model.decoder.norm),
     ):
         side.position_encodings.encodings = table
         for layer_spec, layer in zip(side.layer, layers, strict=True):

@@ -19,7 +19,7 @@ from nmt.run import RunFolder
 from nmt.run.registry import build
 from nmt.search import BeamSearch, GreedySearch
 from nmt.search.hypothesis import Hypothesis
-from nmt.translator import Translation, Translator, sanitize, store_by_columns
+from nmt.translator import Translation, Translator, sanitize
 
 MAX_LENGTH = 12  # of the Transformer: 11 pieces and `eos`
 SENTENCES = ["one two three", "nine", "seven seven", "four five six one"]
@@ -389,32 +389,6 @@ def test_on_a_cpu_linear_weights_are_stored_by_columns(trained_run: Path) -> Non
         assert torch.equal(weight, saved.get_parameter(f"{name}.weight")), name
     assert model.vocabulary.target.weight.is_contiguous()
     assert model.vocabulary.source.weight.is_contiguous()
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_weights_by_columns_are_the_same_weights(tokenizer: Tokenizer, name: str) -> None:
-    """Those of a decoder's LSTM too, but not those of the encoder's, which reads all positions at once."""
-    model, arranged = make_model(tokenizer, name), make_model(tokenizer, name)
-    store_by_columns(arranged)
-    for key, weight in model.named_parameters():
-        assert torch.equal(weight, arranged.get_parameter(key)), key
-    if name == "LSTM":
-        assert arranged.get_parameter("decoder.lstm.weight_hh_l0").t().is_contiguous()
-        assert arranged.get_parameter("encoder.forwards.0.weight_hh_l0").is_contiguous()
-    batch = make_batch([[5, 6, 7], [8]], [[5], [6, 7]], pad_id=0, bos_id=2, eos_id=3)
-    logits = [one(batch.source, batch.source_mask, batch.target_input) for one in (model, arranged)]
-    torch.testing.assert_close(*logits)
-
-
-def test_upper_cells_are_stored_by_columns(tokenizer: Tokenizer) -> None:
-    sizes = {"source_vocab_size": tokenizer.source_size, "target_vocab_size": tokenizer.target_size}
-    vocabulary = sizes | {"shared_vocab": True, "tie_output": False}
-    model = build(
-        {"class": "BahdanauLSTM", "arguments": MODELS["BahdanauLSTM"] | vocabulary | {"num_layers": 2}}, models
-    )
-    store_by_columns(model)
-    assert model.get_parameter("cells.upper.0.weight_hh").t().is_contiguous()
-    assert model.get_parameter("cells.upper.0.weight_ih").t().is_contiguous()
 
 
 def test_scores_that_are_not_finite_are_a_user_error(tokenizer: Tokenizer) -> None:

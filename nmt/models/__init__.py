@@ -1,7 +1,16 @@
-"""The architectures, all behind one contract (see `seq2seq`)."""
+"""The architectures, all behind one contract.
+
+In reading order:
+
+    seq2seq.py       the contract: what a trainer, a search or a report may ask of any model
+    embedding.py     from piece ids to vectors and back: embeddings, positions, the output layer
+    attention/       scores of the recurrent models, multi-head attention of the Transformer
+    recurrent/       LSTM encoder-decoders: without attention, with Bahdanau's and with Luong's
+    transformer/     the Transformer, its decoding step and its key/value cache
+"""
 
 from nmt.models.attention import AdditiveScore, DotScore, GeneralScore
-from nmt.models.lstm import LSTM, BahdanauLSTM, LuongLSTM
+from nmt.models.recurrent import LSTM, BahdanauLSTM, LuongLSTM
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.transformer import Transformer
 

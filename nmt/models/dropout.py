@@ -1,4 +1,4 @@
-"""Dropout whose masks are cheap on a CPU.
+"""Dropout with masks that are cheap to draw on a CPU.
 
 Srivastava et al. (2014), https://jmlr.org/papers/v15/srivastava14a.html
 """
@@ -13,11 +13,11 @@ from nmt.checks import check_dropout
 
 
 class Dropout(nn.Module):
-    """Zeroes each number with probability `p` while training, and scales the others by 1 / (1 - p).
+    """In training mode, zeroes each element with probability `p` and scales the others by 1 / (1 - p).
 
-    torch's CPU dropout draws one random number an element: 42 ms for two million elements, measured on one machine,
-    where these masks took 3. Here one 64-bit draw decides eight elements, a byte each; so `p` counts in steps of 1/256
-    on a CPU, and the scale follows the probability that was really used.
+    On other devices this is `F.dropout`. On a CPU, `F.dropout` draws one random number per element, which took 42 ms
+    for two million elements on one machine; `dropout_mask` took 3 ms there. Its price: `p` is rounded to a multiple of
+    1/256. The scale follows the rounded value, so the expected output still equals the input.
     """
 
     def __init__(self, p: float) -> None:
@@ -28,7 +28,7 @@ class Dropout(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         if not self.training or self.p == 0.0:
             return inputs
-        if inputs.device.type != "cpu" or torch.compiler.is_compiling():  # which fuses torch's with what is around it
+        if inputs.device.type != "cpu":
             return F.dropout(inputs, self.p)
         return inputs * dropout_mask(inputs.shape, self.p, inputs.dtype)
 
@@ -37,10 +37,14 @@ class Dropout(nn.Module):
 
 
 def dropout_mask(shape: torch.Size, p: float, dtype: torch.dtype) -> Tensor:
-    """A CPU tensor of zeros (with probability `p`, to the nearest 1/256) and of 1 / (1 - p)."""
+    """A CPU tensor of zeros (with probability p, rounded to a multiple of 1/256) and of 1 / (1 - p).
+
+    The formula, with one random byte per element: mask = (byte >= 256 p) / (1 - p). One draw of a 64-bit number gives
+    the bytes of eight elements.
+    """
     count = shape.numel()
     words = torch.empty((count + 7) // 8, dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
-    dropped = min(round(p * 256), 255)  # of the 256 values of a byte
-    # Compared in place, ones and zeros stay bytes: making numbers of them is several times faster than of truth values.
-    kept = words.view(torch.uint8)[:count].ge_(dropped)
-    return kept.to(dtype).mul_(256 / (256 - dropped)).view(shape)
+    dropped_values = min(round(p * 256), 255)  # how many of a byte's 256 values mean "drop"
+    # Compared in place, the ones and zeros stay bytes: converting bytes is several times faster than converting bools.
+    kept = words.view(torch.uint8)[:count].ge_(dropped_values)  # (count,), 1 = keep
+    return kept.to(dtype).mul_(256 / (256 - dropped_values)).view(shape)

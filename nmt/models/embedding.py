@@ -1,7 +1,7 @@
-"""Pieces in and out: the embedding tables, the output projection that may share them, and positions.
+"""From piece ids to vectors and back: embeddings, the output layer that may share their weights, and positions.
 
-Press and Wolf (2017), https://arxiv.org/abs/1608.05859, for tying the output to the target's embedding, and to the
-source's where both languages share a vocabulary.
+Press and Wolf (2017), https://arxiv.org/abs/1608.05859, tie the output layer to the target embedding and, with a
+vocabulary shared by both languages, to the source embedding too.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from nmt.errors import UserError
 
 
 class Vocabulary(nn.Module):
-    """The source embedding (V_s, E), the target embedding (V, E) and the output layer E -> V.
+    """The source embedding (V_source, E), the target embedding (V, E) and the output layer E -> V.
 
     Args:
-        source_vocab_size: pieces of the source language.
-        target_vocab_size: pieces of the target language.
-        shared_vocab: both languages use one set of pieces, so that one table serves both.
-        tie_output: the output layer's weights are the target embedding's.
+        source_vocab_size: number of source pieces, V_source.
+        target_vocab_size: number of target pieces, V.
+        shared_vocab: both languages use the same pieces and therefore one embedding.
+        tie_output: the output layer uses the target embedding as its weights.
         embedding_size: E.
+
+    Raises:
+        UserError: a size is not a positive integer, or a shared vocabulary has two sizes.
     """
 
     def __init__(
@@ -52,10 +55,13 @@ class Vocabulary(nn.Module):
 
 
 class SinusoidalPositions(nn.Module):
-    """Adds to position `pos` the sines and cosines of pos / 10000^(2i/D) (Vaswani et al., 2017, §3.5).
+    """Adds sines and cosines of pos / 10000^(2i/D) to the vector at position `pos` (Vaswani et al., 2017, §3.5).
 
-    Sines fill the first half of the dimensions and cosines the second; the paper interleaves them, which is the same
-    up to an order of dimensions that the first projection learns anyway.
+    Sines fill the first half of the dimensions and cosines the second. The paper interleaves them, which differs only
+    in the order of dimensions, and the first projection learns any order.
+
+    Raises:
+        UserError: a size is not a positive integer, or model_size is odd.
     """
 
     table: Tensor
@@ -66,18 +72,18 @@ class SinusoidalPositions(nn.Module):
         if model_size % 2:
             raise UserError(f"model_size={model_size} must be even: each frequency has a sine and a cosine")
         table = torch.empty(max_length, model_size)
-        if not table.is_meta:  # there only shapes count, and to calculate torch would import its compiler
+        if not table.is_meta:  # on `meta` only shapes count, and computing there would import torch's compiler
             frequencies = torch.exp(-math.log(10_000) * torch.arange(0, model_size, 2) / model_size)  # (D/2,)
             angles = torch.arange(max_length).unsqueeze(1) * frequencies  # (max_length, D/2)
-            torch.cat([angles.sin(), angles.cos()], dim=1, out=table)
+            torch.cat([angles.sin(), angles.cos()], dim=1, out=table)  # (max_length, D)
         self.register_buffer("table", table, persistent=False)
 
-    def forward(self, inputs: Tensor, *, start: int = 0) -> Tensor:
-        """Inputs (B, T, D) whose first position is `start`."""
-        return inputs + self.at(start, inputs.size(1))
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Adds the positions from 0 on to inputs (B, T, D)."""
+        return inputs + self.encodings(0, inputs.size(1))
 
-    def at(self, start: int, length: int) -> Tensor:
-        """What is added to `length` positions from `start` on, (length, D)."""
+    def encodings(self, start: int, length: int) -> Tensor:
+        """The vectors (length, D) that are added at the positions `start` … `start + length - 1`."""
         end = start + length
         assert end <= self.table.size(0), f"position {end} is past the limit of {self.table.size(0)}"
         return self.table[start:end]

@@ -1,4 +1,4 @@
-"""Models made to be filled from a file."""
+"""Skips random initialisation for models whose parameters are loaded from a file."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from torch.overrides import TorchFunctionMode
 
 
 class SkipInit(TorchFunctionMode):
-    """Inside, modules are made without drawing their first weights: whoever makes them fills each parameter.
+    """Inside this context, modules are constructed without random initialisation; the caller must load every parameter.
 
-    What is saved is not the drawing alone. On the device `meta`, where a model is made for its shapes, torch imports
-    its compiler for it, which takes as long as importing the rest of torch.
+    This saves the time of the draws and, on the `meta` device (where a model is built for its shapes), more than that:
+    torch imports its compiler to draw there, which takes as long as importing the rest of torch.
     """
 
     def __torch_function__(
         self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if function.__name__.endswith(("uniform_", "normal_")):  # of `torch.nn.init`, or of the tensor itself
+        # Both the functions of `torch.nn.init` (xavier_uniform_) and the tensors' own methods (uniform_) end like this.
+        if function.__name__.endswith(("uniform_", "normal_")):
             return args[0] if args else kwargs["tensor"]
         return function(*args, **kwargs)

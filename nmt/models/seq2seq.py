@@ -1,172 +1,178 @@
-"""The contract of a model: what the trainer, the search and the report know of an architecture, and all they know.
+"""The contract between a model and the rest of the program: training, search, alignment and export use nothing else.
 
-    decoder_outputs(source, source_mask, target_input) -> vectors     teacher forcing, every position at once
-    compiled_readouts(compiler) -> decoder_outputs                    the same, in part compiled
-    forward(source, source_mask, target_input) -> logits       decoder_outputs, and the output layer
-    encode(source, source_mask)                -> Memory       everything that is computed once per sentence
-    start(memory)                              -> State        before the first target token
-    step(token, state, memory)                 -> StepOutput   one target position further
-    Memory.select(sentences)                   -> Memory       of the sentences that stay
-    State.select(rows, sentences)              -> State        of the hypotheses that go on
+    decoder_outputs(source, source_mask, target_input) -> vectors    teacher forcing, all positions at once
+    forward(source, source_mask, target_input)         -> logits     the output layer applied to decoder_outputs
+    encode(source, source_mask)                        -> Memory     everything computed once per sentence
+    start(memory)                                      -> State      before the first target token
+    step(token, state, memory)                         -> StepOutput one target position further
+    Memory.select(sentences)                           -> Memory     of the sentences that stay in the batch
+    State.select(hypotheses, sentences)                -> State      of the hypotheses that continue
+    prepare_for_decoding()                                           rearranges the weights, once, for inference
 
-A search keeps several hypotheses of a sentence, but its memory once: rows of tokens and of states are K hypotheses of
-each of the memory's A sentences, row a·K + k is hypothesis k of sentence a, and K may be another at every step.
+A search keeps K hypotheses of each sentence but encodes the sentence once. So tokens and states have A·K rows and a
+memory has A rows: row a·K + k is hypothesis k of sentence a. K may change from step to step.
 
-None of `start`, `step` and `select` looks at a number that is on the device. A GPU computes behind the host's back, and
-stands idle whenever the host waits for a number to find out what comes next; the search does so once in a step, to
-see which sentences are done, and hands on what it then knows.
+`start`, `step` and `select` never read a number from the device. A GPU works asynchronously and idles while the host
+waits for a result, so the search reads once per step (which sentences are finished) and passes on what it has learned.
 
-Shapes in this package: B batch, S source positions, T target positions, V target vocabulary, D model size, H heads.
-A mask is boolean and True where a token is real.
+Shapes in this package: B batch, S source positions, T target positions, V target vocabulary, E embedding size, D model
+or hidden size, L layers, H heads; while decoding A sentences and K hypotheses of each.
+Masks are boolean, and True means a real token.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Generic, Self
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypeVar  # typing.TypeVar has defaults from Python 3.13 on
 
-if TYPE_CHECKING:
-    from nmt.models.embedding import Vocabulary
-
-
-Readouts = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""`Seq2Seq.decoder_outputs` of a model, or what computes the same."""
-
-Compiler = Callable[[Callable[..., Any]], Callable[..., Any]]
-"""Makes a function that computes the same, of tensors and of what holds tensors, and returns tensors."""
+from nmt.models.embedding import Vocabulary
+from nmt.models.weight_layout import store_by_columns
 
 
-def _select(value: Any, rows: Tensor) -> Any:
+def select_rows(value: Any, rows: Tensor) -> Any:
+    """Applies `index_select(0, rows)` to every tensor of a tensor, tuple or dataclass."""
     if isinstance(value, Tensor):
         return value.index_select(0, rows)
     if isinstance(value, tuple):
-        return tuple(_select(item, rows) for item in value)
-    if value is None:
-        return None
-    return replace(value, **{field.name: _select(getattr(value, field.name), rows) for field in fields(value)})
+        return tuple(select_rows(item, rows) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: select_rows(getattr(value, field.name), rows) for field in fields(value)})
+    assert value is None, f"cannot select rows of a {type(value).__name__}"
+    return None
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Tensors (or tuples and Rows of them) whose first dimension is the batch: one rule reorders them all."""
+class Memory:
+    """The encoded source: everything the decoder needs of it. Each architecture adds its own tensors, batch first."""
 
-    def select(self, rows: Tensor) -> Self:
-        """The same for `rows`, int64 indices of any shape, in their order, repeated where they are."""
-        selected: Self = _select(self, rows.flatten())
-        return selected
+    source_mask: Tensor  # (A, S), True = a real token
 
+    @property
+    def num_sentences(self) -> int:
+        """A."""
+        return self.source_mask.size(0)
 
-@dataclass(frozen=True)
-class Memory(Rows):
-    """What the decoder reads of the source; each architecture adds its own tensors."""
+    def select(self, sentences: Tensor) -> Self:
+        """The memory of `sentences`, int64 indices (A',) in any order, repeated where an index is repeated."""
+        return select_rows(self, sentences)
 
-    source_mask: Tensor  # (B, S), True = a real token
-
-    def repeated(self, rows: int) -> Self:
-        """One row for each of `rows` hypotheses: for a model that cannot do with one for each sentence."""
-        sentences = self.source_mask.size(0)
-        if rows == sentences:
+    def repeated(self, num_rows: int) -> Self:
+        """One row for each of A·K hypotheses, for a model that needs as many memory rows as token rows."""
+        if num_rows == self.num_sentences:
             return self
-        every = torch.arange(sentences, device=self.source_mask.device)
-        return self.select(every.repeat_interleave(rows // sentences))
+        sentences = torch.arange(self.num_sentences, device=self.source_mask.device)
+        return self.select(sentences.repeat_interleave(num_rows // self.num_sentences))  # (A·K, …)
 
 
 @dataclass(frozen=True)
 class State:
-    """Where the decoder stands after some target tokens; each architecture adds its own tensors, or Rows of them."""
+    """The decoder's state after some target tokens. Each architecture adds its own tensors, hypotheses first."""
 
-    def select(self, rows: Tensor, sentences: Tensor | None) -> Self:
-        """The hypotheses that go on.
+    def select(self, hypotheses: Tensor, sentences: Tensor | None) -> Self:
+        """The state of the hypotheses that continue.
 
         Args:
-            rows: (A', K'), the K' hypotheses of each sentence: rows of this state, which were one sentence's; or (A',),
-                one of each. Repeated where a hypothesis splits.
-            sentences: (A',), which of this state's A sentences they are; None where all stay in their places. A state
-                that keeps something once for a sentence has only then to move it, and need not look at `rows` first.
+            hypotheses: (A', K') or, for one hypothesis each, (A',): row indices into this state. The K' indices of a
+                sentence point to rows of that same sentence; an index is repeated where a hypothesis branches.
+            sentences: (A',), which of this state's A sentences stay; None if all stay in their order. A state that
+                keeps tensors per sentence moves them only if this is given, without having to read `hypotheses`.
         """
-        selected: Self = _select(self, rows.flatten())
-        return selected
+        return select_rows(self, hypotheses.flatten())
+
+
+MemoryT = TypeVar("MemoryT", bound=Memory, default=Any)
+StateT = TypeVar("StateT", bound=State, default=Any)
 
 
 @dataclass(frozen=True)
-class StepOutput:
-    """One step of the decoder.
+class StepOutput(Generic[StateT]):
+    """The result of one decoding step.
 
     Attributes:
-        logits: (A·K, V), unnormalised scores of the next token; the caller's to write into.
-        attention_weights: what this step looked at: (A·K, S) of a recurrent decoder, (A·K, layers, H, S) of the
-            Transformer's cross-attention; None without attention, or where nobody asked.
-        state: to hand to the next step.
+        logits: (A·K, V), unnormalised scores of the next token. The caller may overwrite them.
+        attention_weights: (A·K, S) for a recurrent decoder, (A·K, layers, H, S) of the Transformer's cross-attention;
+            None for a model without attention, or if they were not requested.
+        state: the state for the next step.
     """
 
     logits: Tensor
     attention_weights: Tensor | None
-    state: State
+    state: StateT
 
 
-class Seq2Seq(nn.Module, ABC):
-    """An encoder-decoder. Parameters live on the module; everything about a sentence travels in arguments."""
+class Seq2Seq(nn.Module, ABC, Generic[MemoryT, StateT]):
+    """An encoder-decoder. The module holds parameters only; everything about a sentence is passed as an argument."""
 
     vocabulary: Vocabulary
 
     def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
-        """Logits (B, T, V) of each next token, given the right tokens before it; see `decoder_outputs`."""
-        logits: Tensor = self.vocabulary.output(self.decoder_outputs(source, source_mask, target_input))  # (B, T, V)
-        return logits
+        """Logits (B, T, V) of each next token given the correct tokens before it; arguments as `decoder_outputs`."""
+        return self.vocabulary.output(self.decoder_outputs(source, source_mask, target_input))  # (B, T, V)
 
     @abstractmethod
     def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
-        """What the output layer predicts each next token from, (B, T, E), given the right tokens before it.
+        """The vectors (B, T, E) from which the output layer predicts each next token (teacher forcing).
 
-        The trainer asks for these: its loss applies the output layer itself, to some positions at a time.
+        Training calls this instead of `forward`: its loss applies the output layer itself, a few positions at a time.
 
         Args:
-            source: (B, S) ids, padded at the end.
+            source: (B, S) piece ids, padded at the end.
             source_mask: (B, S).
-            target_input: (B, T) ids that begin with `bos`, padded at the end.
+            target_input: (B, T) piece ids that begin with `bos`, padded at the end.
         """
 
-    def compiled_readouts(self, compiler: Compiler) -> Readouts:
-        """`decoder_outputs`, with the part that is worth compiling made by `compiler`; the model itself stays as it is.
-
-        As it is here, nothing is: where torch's fused LSTM does the work, there is little left to compile.
-        """
-        return self.decoder_outputs
+    @abstractmethod
+    def encode(self, source: Tensor, source_mask: Tensor) -> MemoryT:
+        """Encodes source ids (A, S) and computes everything that is needed once per sentence."""
 
     @abstractmethod
-    def encode(self, source: Tensor, source_mask: Tensor) -> Memory:
-        """Reads (B, S) source ids once."""
+    def start(self, memory: MemoryT) -> StateT:
+        """The state before the first token, one hypothesis per sentence."""
 
     @abstractmethod
-    def start(self, memory: Memory) -> State:
-        """The state before the first token."""
+    def step(
+        self, token: Tensor, state: StateT, memory: MemoryT, *, need_attention: bool = False
+    ) -> StepOutput[StateT]:
+        """Advances every hypothesis by one token (A·K,), the model being in evaluation mode.
 
-    @abstractmethod
-    def step(self, token: Tensor, state: Any, memory: Any, *, need_attention: bool = False) -> StepOutput:
-        """Advances every hypothesis by one `token` (A·K,). Without `need_attention` nothing is spent on weights.
-
-        It is not made for autocast: a model that shall translate in bf16 is one of bf16 numbers.
+        Steps are not meant for autocast: to translate in bfloat16, convert the model.
 
         Args:
-            state: of as many rows.
+            token: the last token of each hypothesis.
+            state: of the same A·K hypotheses.
             memory: of the A sentences.
+            need_attention: also return attention weights; otherwise no time is spent on them.
         """
+
+    def prepare_for_decoding(self) -> None:
+        """Rearranges the weights for fast decoding on the present device; afterwards use the model for inference only.
+
+        Call it once, after loading and moving the model. On a CPU the weights of all layers that run position by
+        position are stored by columns (`store_by_columns` explains why). The values stay the same, but an output layer
+        tied to the embedding gets its own copy, so training would pull the two apart; therefore all parameters are
+        frozen. Classes with further such weights extend this method.
+        """
+        self.eval().requires_grad_(False)
+        if self.device.type == "cpu":
+            for layer in self.modules():
+                if isinstance(layer, nn.Linear | nn.LSTMCell):
+                    store_by_columns(layer)
 
     @property
     @abstractmethod
     def max_length(self) -> int | None:
-        """The most positions that a side may have; None where there is no limit."""
+        """The maximum number of positions on either side; None without a limit."""
 
     def num_parameters(self) -> int:
-        """Trainable numbers, tied ones counted once."""
+        """The number of trainable values, tied ones counted once."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """The device of the parameters."""
         return next(self.parameters()).device

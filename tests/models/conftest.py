@@ -1,6 +1,8 @@
 """Every architecture in every variant, from one fixture: what holds for a model is tested for all of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from nmt.models import (
     Seq2Seq,
     Transformer,
 )
+from nmt.models.attention import Score
 
 LUONG = {
     f"lstm_luong-{score}-{fed}": (score, fed == "fed")
@@ -38,7 +41,7 @@ class Variant:
     def build(self, *, dropout: float = 0.0, seed: int = 1) -> Seq2Seq:
         """In evaluation mode, of 64-bit numbers, every parameter random (biases and gains are not, to begin with)."""
         torch.manual_seed(seed)
-        arguments = {
+        arguments: dict[str, Any] = {
             "source_vocab_size": 13 if self.shared_vocab else 11,
             "target_vocab_size": 13,
             "shared_vocab": self.shared_vocab,
@@ -64,13 +67,13 @@ class Variant:
                 model = BahdanauLSTM(**arguments, attention_size=5)
             else:
                 name, input_feeding = LUONG[self.architecture]
-                sizes = {"query_size": 8, "value_size": 8}
-                score = {
+                sizes: dict[str, Any] = {"query_size": 8, "value_size": 8}
+                scores: dict[str, Callable[[], Score]] = {
                     "dot": lambda: DotScore(**sizes),
                     "general": lambda: GeneralScore(**sizes),
                     "concat": lambda: AdditiveScore(**sizes, attention_size=5),
-                }[name]()
-                model = LuongLSTM(**arguments, score=score, input_feeding=input_feeding)
+                }
+                model = LuongLSTM(**arguments, score=scores[name](), input_feeding=input_feeding)
         for parameter in model.parameters():
             nn.init.normal_(parameter, std=0.5)
         return model.double().eval()

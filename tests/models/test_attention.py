@@ -1,18 +1,22 @@
+"""Scores and multi-head attention against the formulas, torch's own module, and hand-made numbers."""
+
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from nmt.models import AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Transformer
-from nmt.models.attention import MultiHeadAttention, attend, look
+from nmt.models.attention import MultiHeadAttention, attend, attention_with_weights
 from nmt.search import BeamSearch, GreedySearch
 
-EXACT = {"rtol": 0.0, "atol": 1e-12}
+EXACT: dict[str, Any] = {"rtol": 0.0, "atol": 1e-12}
 
 
 @pytest.fixture(autouse=True)
-def exact():
+def exact() -> Iterator[None]:
     torch.manual_seed(1)
     torch.set_default_dtype(torch.float64)
     yield
@@ -24,14 +28,14 @@ QUERY = torch.tensor([[[1.0, 2.0], [0.0, -1.0]]], dtype=torch.float64)
 VALUES = torch.tensor([[[3.0, 4.0], [0.0, 1.0], [-2.0, 5.0]]], dtype=torch.float64)
 
 
-def test_dot_score():
+def test_dot_score() -> None:
     score = DotScore(query_size=2, value_size=2)
     expected = [[3 + 8, 2, -2 + 10], [-4, -1, -5]]
     assert score(QUERY, score.keys(VALUES)).tolist() == [expected]
     assert list(score.parameters()) == []
 
 
-def test_general_score():
+def test_general_score() -> None:
     score = GeneralScore(query_size=2, value_size=3)
     score.key_projection.weight.data = torch.tensor([[1.0, 0.0, 2.0], [0.0, 3.0, -1.0]])
     values = torch.tensor([[[1.0, 1.0, 1.0], [0.0, 2.0, -1.0]]])
@@ -40,7 +44,7 @@ def test_general_score():
     assert score(QUERY, score.keys(values)).tolist() == [expected]
 
 
-def test_additive_score_is_the_formula():
+def test_additive_score_is_the_formula() -> None:
     score = AdditiveScore(query_size=2, value_size=3, attention_size=2)
     score.query_projection.weight.data = torch.tensor([[0.5, -0.25], [1.0, 0.0]])  # W_a
     score.key_projection.weight.data = torch.tensor([[0.1, 0.2, 0.3], [0.0, -1.0, 1.0]])  # U_a
@@ -54,7 +58,7 @@ def test_additive_score_is_the_formula():
     torch.testing.assert_close(score(QUERY, score.keys(values)), torch.tensor([expected]), **EXACT)
 
 
-def test_additive_score_is_luongs_concat():
+def test_additive_score_is_luongs_concat() -> None:
     """score(h_t, h̄_s) = v_aᵀ tanh(W_a [h_t; h̄_s]) with one matrix W_a (Luong et al., 2015, Eq. 8)."""
     score = AdditiveScore(query_size=4, value_size=6, attention_size=5)
     query, values = torch.randn(2, 3, 4), torch.randn(2, 7, 6)
@@ -68,7 +72,7 @@ def test_additive_score_is_luongs_concat():
                 torch.testing.assert_close(scores[row, t, s], expected, **EXACT)
 
 
-def test_attend():
+def test_attend() -> None:
     # exp: 1, 3 and 6, so of ten parts the first has 1, the second 3, the third 6; then the third is padding.
     scores = torch.tensor([[[0.0, math.log(3), math.log(6)]], [[0.0, math.log(3), 100.0]]])
     values = torch.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 50.0]]).expand(2, 3, 2)
@@ -79,7 +83,7 @@ def test_attend():
     torch.testing.assert_close(context, torch.tensor([[[2.5, 37.0]], [[1.75, 17.5]]]), **EXACT)
 
 
-def multi_head(dropout=0.0):
+def multi_head(dropout: float = 0.0) -> Any:
     attention = MultiHeadAttention(model_size=12, num_heads=3, dropout=dropout)
     for parameter in attention.parameters():
         nn.init.normal_(parameter, std=0.5)
@@ -90,7 +94,7 @@ LENGTHS = torch.tensor([5, 2])
 MASK = torch.arange(5) < LENGTHS[:, None]  # (B, S)
 
 
-def by_head(attention, query, inputs, allowed):
+def by_head(attention: Any, query: Any, inputs: Any, allowed: Any) -> Any:
     """Vaswani et al. (2017), Eq. 1 and §3.2.2, one head, one row and one query at a time; allowed: (B, T, S)."""
     size = attention.key_value_projection.in_features
     width = size // attention.num_heads
@@ -103,7 +107,7 @@ def by_head(attention, query, inputs, allowed):
             for head in range(attention.num_heads):
                 own = slice(head * width, (head + 1) * width)
                 q = attention.query_projection.weight[own] @ query[row, t] + attention.query_projection.bias[own]
-                numerators, total = {}, 0.0
+                numerators, total = {}, torch.zeros(())
                 for s in range(inputs.size(1)):
                     if allowed[row, t, s]:
                         key = w_key[own] @ inputs[row, s] + b_key[own]
@@ -118,7 +122,7 @@ def by_head(attention, query, inputs, allowed):
     return outputs, weights
 
 
-def by_torch(attention, query, inputs, **masks):
+def by_torch(attention: Any, query: Any, inputs: Any, **masks: Any) -> Any:
     reference = nn.MultiheadAttention(12, 3, batch_first=True)
     with torch.no_grad():
         projections = [attention.query_projection, attention.key_value_projection]
@@ -129,20 +133,20 @@ def by_torch(attention, query, inputs, **masks):
 
 
 @torch.no_grad()
-def test_multi_head_attention_over_a_padded_source():
+def test_multi_head_attention_over_a_padded_source() -> None:
     attention = multi_head()
     query, inputs = torch.randn(2, 4, 12), torch.randn(2, 5, 12)
     keys, values = attention.keys_values(inputs)
     assert keys.shape == values.shape == (2, 3, 5, 4)
     mask = MASK[:, None, None, :]
-    fused = attention(query, keys, values, mask=mask)
-    queries = attention.query_projection(query).unflatten(2, (3, 4)).transpose(1, 2)  # (2, 3, 4, 4)
+    fused = attention(query, inputs, mask=mask)
+    queries = attention.query_projection(query).view(2, 4, 3, 4).transpose(1, 2)  # (2, 3, 4, 4)
     bias = torch.zeros(2, 3, 1, 5).masked_fill(~mask, -math.inf)
-    looked, weights = look(
+    heads, weights = attention_with_weights(
         *(tensor.flatten(0, 1) for tensor in (queries, keys.transpose(2, 3), values, bias)),
     )
-    output = attention.output_projection(looked.unflatten(0, (2, 3)).transpose(1, 2).flatten(2))
-    weights = weights.unflatten(0, (2, 3))
+    output = attention.output_projection(heads.view(2, 3, 4, 4).transpose(1, 2).flatten(2))
+    weights = weights.view(2, 3, 4, 5)
     for expected, expected_weights in (
         by_head(attention, query, inputs, MASK.unsqueeze(1).expand(2, 4, 5)),
         by_torch(attention, query, inputs, key_padding_mask=~MASK),
@@ -154,10 +158,10 @@ def test_multi_head_attention_over_a_padded_source():
 
 
 @torch.no_grad()
-def test_causal_multi_head_attention():
+def test_causal_multi_head_attention() -> None:
     attention = multi_head()
     inputs = torch.randn(2, 5, 12)
-    output = attention(inputs, *attention.keys_values(inputs), causal=True)
+    output = attention(inputs, causal=True)
     allowed = torch.tensor([[s <= t for s in range(5)] for t in range(5)])
     expected, _ = by_head(attention, inputs, inputs, allowed.expand(2, 5, 5))
     torch.testing.assert_close(output, expected, **EXACT)
@@ -167,27 +171,27 @@ def test_causal_multi_head_attention():
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 5e-2)]
 )
-def test_the_fused_kernel_keeps_the_type(dtype, tolerance):
+def test_the_fused_kernel_keeps_the_number_format(dtype: torch.dtype, tolerance: float) -> None:
     attention = multi_head()
     inputs = torch.randn(2, 5, 12)
     mask = MASK[:, None, None, :]
     expected, _ = by_head(attention, inputs, inputs, MASK.unsqueeze(1).expand(2, 5, 5))
     attention.to(dtype)
-    output = attention(inputs.to(dtype), *attention.keys_values(inputs.to(dtype)), mask=mask)
+    output = attention(inputs.to(dtype), mask=mask)
     assert output.dtype == dtype
     assert (output.double() - expected).abs().max() < tolerance * expected.abs().max()
 
 
-def test_the_fused_kernel_under_autocast():
+def test_the_fused_kernel_under_autocast() -> None:
     attention = multi_head().float()
     inputs = torch.randn(2, 5, 12, dtype=torch.float32)
     mask = MASK[:, None, None, :]
-    expected = attention(inputs, *attention.keys_values(inputs), mask=mask)
+    expected = attention(inputs, mask=mask)
     expected.square().sum().backward()
     gradients = {name: parameter.grad.clone() for name, parameter in attention.named_parameters()}
     attention.zero_grad()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        output = attention(inputs, *attention.keys_values(inputs), mask=mask)
+        output = attention(inputs, mask=mask)
     assert output.dtype == torch.bfloat16
     assert (output - expected).abs().max() < 5e-2 * expected.abs().max()
     output.float().square().sum().backward()
@@ -195,32 +199,36 @@ def test_the_fused_kernel_under_autocast():
         assert (parameter.grad - gradients[name]).norm() < 0.1 * gradients[name].norm() + 1e-6, name
 
 
-def test_dropout_falls_on_the_output():
+def test_dropout_falls_on_the_output() -> None:
     attention = multi_head(dropout=0.5)
     inputs = torch.randn(2, 5, 12)
-    keys_values = attention.keys_values(inputs)
     mask = MASK[:, None, None, :]
-    full = attention.eval()(inputs, *keys_values, mask=mask)
+    full = attention.eval()(inputs, mask=mask)
     attention.train()
-    output = attention(inputs, *keys_values, mask=mask)
+    output = attention(inputs, mask=mask)
     dropped = output == 0
     assert 0.25 < dropped.double().mean() < 0.75
     torch.testing.assert_close(output[~dropped], 2 * full[~dropped], **EXACT)
 
 
-VOCABULARY = {"source_vocab_size": 9, "target_vocab_size": 9, "shared_vocab": False, "tie_output": False}
-LSTM_SIZES = {**VOCABULARY, "embedding_size": 6, "hidden_size": 8, "num_layers": 1, "dropout": 0.0}
+VOCABULARY: dict[str, Any] = {
+    "source_vocab_size": 9,
+    "target_vocab_size": 9,
+    "shared_vocab": False,
+    "tie_output": False,
+}
+LSTM_SIZES: dict[str, Any] = {**VOCABULARY, "embedding_size": 6, "hidden_size": 8, "num_layers": 1, "dropout": 0.0}
 
 
-def luong(score, input_feeding):
+def luong(score: Any, input_feeding: bool) -> Any:
     return LuongLSTM(**LSTM_SIZES, score=score, input_feeding=input_feeding)
 
 
-def general():
+def general() -> Any:
     return GeneralScore(query_size=8, value_size=8)
 
 
-def concat():
+def concat() -> Any:
     return AdditiveScore(query_size=8, value_size=8, attention_size=5)
 
 
@@ -234,10 +242,14 @@ def concat():
 @pytest.mark.parametrize(
     ("model", "projections", "steps"),
     [
-        (lambda: BahdanauLSTM(**LSTM_SIZES, attention_size=5), ["score.key_projection"], ["score.query_projection"]),
-        (lambda: luong(general(), True), ["score.key_projection"], ["score"]),
-        (lambda: luong(general(), False), ["score.key_projection"], ["score"]),
-        (lambda: luong(concat(), True), ["score.key_projection"], ["score.query_projection"]),
+        (
+            lambda: BahdanauLSTM(**LSTM_SIZES, attention_size=5),
+            ["decoder.score.key_projection"],
+            ["decoder.score.query_projection"],
+        ),
+        (lambda: luong(general(), True), ["decoder.score.key_projection"], ["decoder.score"]),
+        (lambda: luong(general(), False), ["decoder.score.key_projection"], ["decoder.score"]),
+        (lambda: luong(concat(), True), ["decoder.score.key_projection"], ["decoder.score.query_projection"]),
         (
             lambda: Transformer(
                 **VOCABULARY,
@@ -250,15 +262,17 @@ def concat():
                 pre_norm=True,
                 max_length=24,
             ),
-            [f"decoder.{layer}.cross_attention.key_value_projection" for layer in (0, 1)],
+            [f"decoder.layers.{layer}.cross_attention.key_value_projection" for layer in (0, 1)],
             [],  # counted in tests/models/test_cache.py
         ),
     ],
 )
-def test_keys_of_the_source_are_projected_once_in_a_whole_search(search, model, projections, steps):
+def test_keys_of_the_source_are_projected_once_in_a_whole_search(
+    search: Any, model: Any, projections: Any, steps: Any
+) -> None:
     model = model().eval()
     model.vocabulary.output.bias.data[2] = -100.0  # never ends by itself: six steps
-    calls = {name: [] for name in projections + steps}
+    calls: dict[str, list[Any]] = {name: [] for name in projections + steps}
     for name, shapes in calls.items():
         model.get_submodule(name).register_forward_hook(
             lambda _, inputs, __, shapes=shapes: shapes.append(inputs[0].shape[:2])

@@ -1,20 +1,21 @@
-"""What the Transformer's hypotheses have read: written once, not moved, and a value like every state."""
+"""The key/value cache: written once, never moved, and a value that later steps do not change."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 
 from nmt.models import Transformer
-from nmt.models.cache import LayerCache, Storage
+from nmt.models.transformer.cache import Buffer, LayerCache
 from nmt.search import BeamSearch
 
 SOURCE = torch.tensor([[4, 5, 2, 0], [6, 7, 8, 2], [3, 2, 0, 0]])
-EXACT = {"rtol": 0.0, "atol": 1e-12}
+EXACT: dict[str, Any] = {"rtol": 0.0, "atol": 1e-12}
 
 
 @pytest.fixture
-def model():
+def model() -> Any:
     torch.manual_seed(1)
     return (
         Transformer(
@@ -36,13 +37,13 @@ def model():
     )
 
 
-def logits_after(model, tokens):
+def logits_after(model: Any, tokens: Any) -> Any:
     """The last logits (B, V) of tokens (B, t), by teacher forcing."""
     return model(SOURCE, SOURCE != 0, torch.tensor(tokens))[:, -1]
 
 
 @torch.no_grad()
-def test_two_steps_from_one_state_do_not_disturb_each_other(model):
+def test_two_steps_from_one_state_do_not_disturb_each_other(model: Any) -> None:
     memory = model.encode(SOURCE, SOURCE != 0)
     first = model.step(torch.tensor([1, 1, 1]), model.start(memory), memory).state
     left = model.step(torch.tensor([3, 4, 5]), first, memory).state
@@ -54,11 +55,12 @@ def test_two_steps_from_one_state_do_not_disturb_each_other(model):
 
 
 @torch.no_grad()
-def test_hypotheses_see_their_own_past(model):
+def test_hypotheses_see_their_own_past(model: Any) -> None:
     """Beams that cross, more and fewer of them, sentences that leave and change places; long enough to need room."""
     torch.manual_seed(2)
     memory = model.encode(SOURCE, SOURCE != 0)
-    state, sentences, prefixes = model.start(memory), [0, 1, 2], [[[]], [[]], [[]]]
+    state, sentences = model.start(memory), [0, 1, 2]
+    prefixes: list[list[list[int]]] = [[[]], [[]], [[]]]
     for step in range(30):
         tokens = torch.randint(3, 9, (len(sentences), len(prefixes[0])))
         output = model.step(tokens.flatten(), state, memory)
@@ -84,22 +86,32 @@ def test_hypotheses_see_their_own_past(model):
         sentences = [sentences[place] for place in places]
 
 
-def test_a_search_moves_and_repeats_nothing(model, monkeypatch):
-    """Twenty steps of three beams: keys and values are written once a layer and step, and find their room twice."""
+def test_a_search_moves_and_repeats_nothing(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In twenty steps of three beams each layer writes once per step, and the buffer is allocated twice."""
     model.vocabulary.output.bias.data[2] = -100.0  # never ends by itself
-    written, copies = [], []
-    write, copy = LayerCache.write, Storage.copy
-    monkeypatch.setattr(LayerCache, "write", lambda self, *both: written.append(both[0].shape) or write(self, *both))
-    monkeypatch.setattr(Storage, "copy", lambda self, *rest: copies.append(rest) or copy(self, *rest))
-    monkeypatch.setattr(Storage, "select", None)
+    written: list[tuple[int, ...]] = []
+    copies: list[tuple[int, int]] = []
+    write, copy = LayerCache.write, Buffer.copy
+
+    def recorded_write(self: LayerCache, keys: torch.Tensor, values: torch.Tensor) -> None:
+        written.append(tuple(keys.shape))
+        write(self, keys, values)
+
+    def recorded_copy(self: Buffer, num_written: int, capacity: int) -> Buffer:
+        copies.append((num_written, capacity))
+        return copy(self, num_written, capacity)
+
+    monkeypatch.setattr(LayerCache, "write", recorded_write)
+    monkeypatch.setattr(Buffer, "copy", recorded_copy)
+    monkeypatch.setattr(Buffer, "select", None)
     search = BeamSearch(beam_size=3, length_penalty=0.0, max_length_factor=0.0, max_length_margin=20)
     search(model, SOURCE, SOURCE != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1, need_attention=False)
     assert written == [(3, 2, 1, 4)] * 2 + [(3, 2, 3, 4)] * 38
-    assert [used for used, _ in copies] == [0, 16]
+    assert [num_written for num_written, _ in copies] == [0, 16]
 
 
-def test_what_was_never_written_is_never_seen(model, monkeypatch):
-    """New memory may hold what is no number; up to `FEWEST` positions are read before they are written."""
+def test_what_was_never_written_is_never_seen(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New memory may hold what is no number; up to MIN_KEY_POSITIONS positions are read before they are written."""
     empty = torch.Tensor.new_empty
     monkeypatch.setattr(torch.Tensor, "new_empty", lambda self, *size: empty(self, *size).fill_(math.nan))
     memory = model.encode(SOURCE, SOURCE != 0)
@@ -110,7 +122,7 @@ def test_what_was_never_written_is_never_seen(model, monkeypatch):
         torch.testing.assert_close(output.logits, logits_after(model, [[3] * position] * 3), **EXACT)
 
 
-def test_all_sentences_stay_or_those_that_stay_are_named(model):
+def test_all_sentences_stay_or_those_that_stay_are_named(model: Any) -> None:
     memory = model.encode(SOURCE, SOURCE != 0)
     with pytest.raises(AssertionError, match="2 of 3 sentences"):
         model.start(memory).select(torch.tensor([0, 1]), None)

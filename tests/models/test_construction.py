@@ -1,14 +1,21 @@
 """What constructors refuse, and how many parameters they make."""
 
+from typing import Any
+
 import pytest
 
 from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Transformer
 from nmt.models.embedding import Vocabulary
 
-VOCABULARY = {"source_vocab_size": 11, "target_vocab_size": 13, "shared_vocab": False, "tie_output": False}
-RECURRENT = {**VOCABULARY, "embedding_size": 6, "hidden_size": 8, "num_layers": 1, "dropout": 0.1}
-ADDITIVE = {"query_size": 8, "value_size": 8, "attention_size": 5}
-TRANSFORMER = {
+VOCABULARY: dict[str, Any] = {
+    "source_vocab_size": 11,
+    "target_vocab_size": 13,
+    "shared_vocab": False,
+    "tie_output": False,
+}
+RECURRENT: dict[str, Any] = {**VOCABULARY, "embedding_size": 6, "hidden_size": 8, "num_layers": 1, "dropout": 0.1}
+ADDITIVE: dict[str, Any] = {"query_size": 8, "value_size": 8, "attention_size": 5}
+TRANSFORMER: dict[str, Any] = {
     **VOCABULARY,
     "model_size": 8,
     "feedforward_size": 12,
@@ -19,7 +26,7 @@ TRANSFORMER = {
     "pre_norm": True,
     "max_length": 24,
 }
-CLASSES = {
+CLASSES: dict[Any, Any] = {
     LSTM: RECURRENT,
     BahdanauLSTM: {**RECURRENT, "attention_size": 5},
     LuongLSTM: {**RECURRENT, "score": DotScore(query_size=8, value_size=8), "input_feeding": True},
@@ -30,7 +37,7 @@ CLASSES = {
 }
 
 
-def refused():
+def refused() -> Any:
     for cls, arguments in CLASSES.items():
         for name in arguments:
             if name.endswith(("_size", "_layers", "_heads", "max_length")):
@@ -49,7 +56,7 @@ def refused():
 
 
 @pytest.mark.parametrize(("cls", "changes", "named"), list(refused()))
-def test_a_wrong_argument_is_named_in_one_line(cls, changes, named):
+def test_a_wrong_argument_is_named_in_one_line(cls: Any, changes: Any, named: str) -> None:
     cls(**CLASSES[cls])  # right as it stands
     with pytest.raises(ValueError) as caught:
         cls(**{**CLASSES[cls], **changes})
@@ -59,7 +66,7 @@ def test_a_wrong_argument_is_named_in_one_line(cls, changes, named):
 
 @pytest.mark.parametrize("shared_vocab", [False, True])
 @pytest.mark.parametrize("tie_output", [False, True])
-def test_sharing_and_tying_are_two_choices(shared_vocab, tie_output):
+def test_sharing_and_tying_are_two_choices(shared_vocab: bool, tie_output: bool) -> None:
     vocabulary = Vocabulary(
         source_vocab_size=13, target_vocab_size=13, shared_vocab=shared_vocab, tie_output=tie_output, embedding_size=6
     )
@@ -75,19 +82,19 @@ BRIDGE = 8 * 16 + 16  # to a hidden and a cell state of 8
 SHARED = EMBEDDINGS + OUTPUT + ENCODER + BRIDGE
 
 
-def test_number_of_parameters_of_the_lstm():
+def test_number_of_parameters_of_the_lstm() -> None:
     decoder, readout = 32 * (6 + 8) + 64, 8 * 6 + 6
     assert LSTM(**CLASSES[LSTM]).num_parameters() == SHARED + decoder + readout == 1329
 
 
-def test_number_of_parameters_of_bahdanau():
+def test_number_of_parameters_of_bahdanau() -> None:
     score = 8 * 5 + 8 * 5 + 5
     cell = 32 * (6 + 8 + 8) + 32  # piece, context and state; one bias
     readout = (8 + 6 + 8) * 6 + 6
     assert BahdanauLSTM(**CLASSES[BahdanauLSTM]).num_parameters() == SHARED + score + cell + readout == 1722
 
 
-def test_number_of_parameters_of_luong_in_two_layers():
+def test_number_of_parameters_of_luong_in_two_layers() -> None:
     score = 8 * 8
     cell = 32 * (6 + 6 + 8) + 32  # piece, attentional vector and state
     combine = (8 + 8) * 6
@@ -101,16 +108,16 @@ def test_number_of_parameters_of_luong_in_two_layers():
 
 
 @pytest.mark.parametrize(("pre_norm", "total"), [(True, 1517), (False, 1485)])
-def test_number_of_parameters_of_the_transformer(pre_norm, total):
+def test_number_of_parameters_of_the_transformer(pre_norm: bool, total: int) -> None:
     attention, feedforward, norm = 4 * (8 * 8 + 8), 8 * 12 + 12 + 12 * 8 + 8, 8 + 8
     encoder = attention + feedforward + 2 * norm
     decoder = 2 * attention + feedforward + 3 * norm
-    shared = {"source_vocab_size": 13, "shared_vocab": True, "tie_output": True, "pre_norm": pre_norm}
+    shared: dict[str, Any] = {"source_vocab_size": 13, "shared_vocab": True, "tie_output": True, "pre_norm": pre_norm}
     model = Transformer(**{**TRANSFORMER, **shared})
     vocabulary = 13 * 8 + 13  # one table for all, and the output's bias
     assert model.num_parameters() == vocabulary + encoder + decoder + 2 * norm * pre_norm == total
 
 
-def test_a_score_for_other_sizes_is_refused():
+def test_a_score_for_other_sizes_is_refused() -> None:
     with pytest.raises(ValueError, match="hidden_size=8"):
         LuongLSTM(**RECURRENT, score=GeneralScore(query_size=8, value_size=6), input_feeding=True)

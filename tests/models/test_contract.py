@@ -1,8 +1,10 @@
 """What every model promises to the trainer, the search and the report, whatever its architecture."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
-import torch._dynamo
 from torch.nn import functional as F
 
 from nmt.run.weights import load_weights, save_weights
@@ -12,10 +14,10 @@ PAD, BOS, EOS = 0, 1, 2
 SOURCES = [[5, 6, 7, 4, EOS], [EOS], [8, 3, EOS], [9, 10, 5, EOS], [0, 1, EOS]]
 TARGETS = [[BOS, 4, 5, 6], [BOS, 7, 8, 9, 10, 11, 12], [BOS], [BOS, 3, 0], [BOS, 2, 1, 5]]
 
-EXACT = {"rtol": 0.0, "atol": 1e-12}
+EXACT: dict[str, Any] = {"rtol": 0.0, "atol": 1e-12}
 
 
-def padded(sentences, *, extra=0, filler=PAD):
+def padded(sentences: Any, *, extra: int = 0, filler: int = PAD) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids and mask, each sentence followed by `filler` up to the longest and `extra` beyond it."""
     width = max(map(len, sentences)) + extra
     ids = torch.tensor([sentence + [filler] * (width - len(sentence)) for sentence in sentences])
@@ -23,7 +25,9 @@ def padded(sentences, *, extra=0, filler=PAD):
     return ids, mask
 
 
-def walk(model, source, mask, target, *, need_attention=False):
+def walk(
+    model: Any, source: Any, mask: Any, target: Any, *, need_attention: bool = False
+) -> tuple[torch.Tensor, list[Any]]:
     """Steps through the target; returns the logits (B, T, V) and the list of attention weights."""
     memory = model.encode(source, mask)
     state = model.start(memory)
@@ -36,11 +40,11 @@ def walk(model, source, mask, target, *, need_attention=False):
     return torch.stack(logits, 1), attention
 
 
-def has_attention(variant):
+def has_attention(variant: Any) -> Any:
     return variant.architecture != "lstm"
 
 
-def loss_of(model, sources, targets, *, extra=0, filler=PAD):
+def loss_of(model: Any, sources: Any, targets: Any, *, extra: int = 0, filler: int = PAD) -> Any:
     """The summed negative log-likelihood of each token of the targets given those before it."""
     source, source_mask = padded(sources, extra=extra, filler=filler)
     target, target_mask = padded([[*target, EOS] for target in targets], extra=extra, filler=filler)
@@ -48,14 +52,14 @@ def loss_of(model, sources, targets, *, extra=0, filler=PAD):
     return F.cross_entropy(logits[target_mask[:, 1:]], target[:, 1:][target_mask[:, 1:]], reduction="sum")
 
 
-def gradients_of(model, loss):
+def gradients_of(model: Any, loss: Any) -> Any:
     model.zero_grad()
     loss.backward()
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
 
 
 @pytest.mark.parametrize("need_attention", [False, True])
-def test_step_equals_teacher_forcing(model, need_attention):
+def test_step_equals_teacher_forcing(model: Any, need_attention: bool) -> None:
     source, mask = padded(SOURCES)
     target, _ = padded(TARGETS)
     logits = model(source, mask, target)
@@ -64,7 +68,7 @@ def test_step_equals_teacher_forcing(model, need_attention):
     torch.testing.assert_close(stepped, logits, **EXACT)
 
 
-def test_the_output_layer_predicts_from_the_readouts(model):
+def test_the_output_layer_predicts_from_the_decoder_outputs(model: Any) -> None:
     calls = []
     model.vocabulary.output.register_forward_hook(lambda *_: calls.append(1))
     arguments = (*padded(SOURCES), padded(TARGETS)[0])
@@ -75,7 +79,7 @@ def test_the_output_layer_predicts_from_the_readouts(model):
 
 
 @pytest.mark.parametrize(("extra", "filler"), [(0, 7), (9, PAD)])
-def test_source_padding_changes_nothing(model, variant, extra, filler):
+def test_source_padding_changes_nothing(model: Any, variant: Any, extra: int, filler: int) -> None:
     target, _ = padded(TARGETS)
     expected, expected_attention = walk(model, *padded(SOURCES), target, need_attention=True)
     source, mask = padded(SOURCES, extra=extra, filler=filler)
@@ -87,7 +91,7 @@ def test_source_padding_changes_nothing(model, variant, extra, filler):
             torch.testing.assert_close(weights[..., :5], expected_weights, **EXACT)
 
 
-def test_a_later_target_token_changes_no_earlier_logits(model):
+def test_a_later_target_token_changes_no_earlier_logits(model: Any) -> None:
     source, mask = padded(SOURCES)
     target, _ = padded(TARGETS, extra=3)
     logits = model(source, mask, target)
@@ -100,7 +104,7 @@ def test_a_later_target_token_changes_no_earlier_logits(model):
         assert ((other[:, position] - logits[:, position]).abs().amax(-1) > 1e-6).all()
 
 
-def test_every_token_before_counts(model):
+def test_every_token_before_counts(model: Any) -> None:
     target, _ = padded([[BOS, 4, 5, 6, 7]])
     logits = model(*padded([[5, 6, 7, EOS]]), target)[0, -1]
     for position in range(4):
@@ -113,7 +117,7 @@ def test_every_token_before_counts(model):
         assert (model(*padded([[5, 6, 7, EOS]]), changed)[0, -1] - logits).abs().max() > 1e-6
 
 
-def test_a_batch_equals_its_sentences_one_by_one(model, variant):
+def test_a_batch_equals_its_sentences_one_by_one(model: Any, variant: Any) -> None:
     source, mask = padded(SOURCES)
     target, _ = padded(TARGETS)
     together = model(source, mask, target)
@@ -129,17 +133,17 @@ def test_a_batch_equals_its_sentences_one_by_one(model, variant):
                 torch.testing.assert_close(alone_attention[step][0], weights, **EXACT)
 
 
-def test_gradients_of_a_padded_batch_are_the_sum_of_its_sentences(model):
-    sums = {}
+def test_gradients_of_a_padded_batch_are_the_sum_of_its_sentences(model: Any) -> None:
+    sums: dict[str, Any] = {}
     for source, target in zip(SOURCES, TARGETS, strict=True):
         for name, gradient in gradients_of(model, loss_of(model, [source], [target])).items():
             sums[name] = sums.get(name, 0) + gradient
     together = gradients_of(model, loss_of(model, SOURCES, TARGETS, extra=2, filler=5))
     for name, gradient in together.items():
-        torch.testing.assert_close(gradient, sums[name], rtol=0.0, atol=1e-10, msg=lambda text, name=name: name + text)
+        torch.testing.assert_close(gradient, sums[name], rtol=0.0, atol=1e-10, msg=name)
 
 
-def test_every_parameter_receives_a_gradient(model):
+def test_every_parameter_receives_a_gradient(model: Any) -> None:
     for name, gradient in gradients_of(model, loss_of(model, SOURCES, TARGETS)).items():
         assert gradient.isfinite().all(), name
         assert gradient.abs().max() > 1e-6, name
@@ -148,7 +152,7 @@ def test_every_parameter_receives_a_gradient(model):
             assert (gradient.abs().reshape(gradient.size(0), -1).amax(1) > 1e-9).sum() >= 11, name
 
 
-def test_attention_weights(model, variant):
+def test_attention_weights(model: Any, variant: Any) -> None:
     source, mask = padded(SOURCES, extra=2)
     target, _ = padded(TARGETS)
     assert walk(model, source, mask, target)[1] == [None] * 7
@@ -167,14 +171,14 @@ def test_attention_weights(model, variant):
     assert (attention[0][0] - attention[2][0]).abs().max() > 1e-6  # each step looks for itself
 
 
-def assert_same_step(left, right):
+def assert_same_step(left: Any, right: Any) -> Any:
     torch.testing.assert_close(left.logits, right.logits, **EXACT)
     if left.attention_weights is not None:
         torch.testing.assert_close(left.attention_weights, right.attention_weights, **EXACT)
 
 
 @pytest.mark.parametrize(("before", "rows"), [(0, [3]), (1, [0, 0, 3, 3, 3, 1, 2]), (3, [4, 3, 2, 1, 0])])
-def test_selecting_rows_and_stepping_commute(model, before, rows):
+def test_selecting_rows_and_stepping_commute(model: Any, before: int, rows: Any) -> None:
     memory = model.encode(*padded(SOURCES))
     target, _ = padded(TARGETS)
     rows = torch.tensor(rows)
@@ -200,7 +204,7 @@ def test_selecting_rows_and_stepping_commute(model, before, rows):
     assert_same_step(again, first)
 
 
-def test_state_travels_in_arguments(model):
+def test_state_travels_in_arguments(model: Any) -> None:
     target = torch.tensor([TARGETS[1]])
     expected = [walk(model, *padded([source]), target)[0][0] for source in (SOURCES[0], SOURCES[3])]
     memories = [model.encode(*padded([source])) for source in (SOURCES[0], SOURCES[3])]
@@ -212,7 +216,7 @@ def test_state_travels_in_arguments(model):
             torch.testing.assert_close(output.logits[0], expected[side][position], **EXACT)
 
 
-def test_tied_weights_are_one_tensor_and_counted_once(model, variant):
+def test_tied_weights_are_one_tensor_and_counted_once(model: Any, variant: Any) -> None:
     table = model.vocabulary.target.weight
     assert (model.vocabulary.source.weight is table) == variant.shared_vocab
     assert (model.vocabulary.output.weight is table) == variant.tie_output
@@ -227,7 +231,7 @@ def test_tied_weights_are_one_tensor_and_counted_once(model, variant):
     assert model.num_parameters() == untied - saved - 13 * embedding_size  # what is not trained does not count
 
 
-def test_dropout_is_for_training_only(model, variant):
+def test_dropout_is_for_training_only(model: Any, variant: Any) -> None:
     dropping = variant.build(dropout=0.5)
     arguments = (*padded(SOURCES), padded(TARGETS)[0])
     expected = model(*arguments)
@@ -243,7 +247,7 @@ def test_dropout_is_for_training_only(model, variant):
     assert torch.equal(dropping(*arguments), first)
 
 
-def test_saved_weights_come_back(model, variant, tmp_path):
+def test_saved_weights_come_back(model: Any, variant: Any, tmp_path: Path) -> None:
     arguments = (*padded(SOURCES), padded(TARGETS)[0])
     path = tmp_path / "weights.safetensors"
     save_weights(model.state_dict(), path, step=7)
@@ -257,6 +261,6 @@ def test_saved_weights_come_back(model, variant, tmp_path):
     assert numbers < path.stat().st_size < numbers + 8000  # tied weights are written once
 
 
-def test_limits(model, variant):
+def test_limits(model: Any, variant: Any) -> None:
     assert model.max_length == (24 if variant.architecture.startswith("transformer") else None)
     assert model.device == torch.device("cpu")

@@ -1,3 +1,5 @@
+"""SkipInit: modules are constructed without random draws."""
+
 from typing import Any
 
 import torch

@@ -1,39 +1,45 @@
+"""The recurrent models against torch's LSTMs and against the equations of the papers, computed by hand."""
+
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM
-from nmt.models.recurrent import BidirectionalEncoder, LSTMState, StackedCells, rearrange, reverse_positions
+from nmt.models.recurrent import BidirectionalEncoder, FusedLSTM, LSTMState, StackedCells
+from nmt.models.recurrent.encoder import reorder, reversed_positions
 
-EXACT = {"rtol": 0.0, "atol": 1e-12}
+EXACT: dict[str, Any] = {"rtol": 0.0, "atol": 1e-12}
 
 
 @pytest.fixture(autouse=True)
-def exact():
+def exact() -> Iterator[None]:
     torch.manual_seed(1)
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
 
 
-def randomised(module):
+def randomised(module: Any) -> Any:
     """Every parameter random: biases too."""
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.5)
     return module.eval()
 
 
-def test_sentences_turn_round_within_their_lengths():
+def test_sentences_turn_round_within_their_lengths() -> None:
     mask = torch.tensor([[True, True, True, False], [True, False, False, False], [True] * 4])
-    order = reverse_positions(mask)
+    order = reversed_positions(mask)
     assert order.tolist() == [[2, 1, 0, 3], [0, 1, 2, 3], [3, 2, 1, 0]]
     inputs = torch.arange(24.0).view(3, 4, 2)
-    assert rearrange(inputs, order)[0].tolist() == [[4, 5], [2, 3], [0, 1], [6, 7]]
+    assert reorder(inputs, order)[0].tolist() == [[4, 5], [2, 3], [0, 1], [6, 7]]
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
-def test_the_encoder_is_torchs_bidirectional_lstm(num_layers):
+def test_the_encoder_is_torchs_bidirectional_lstm(num_layers: int) -> None:
     encoder = randomised(BidirectionalEncoder(input_size=6, hidden_size=8, num_layers=num_layers, dropout=0.0))
     reference = nn.LSTM(6, 4, num_layers, bidirectional=True, batch_first=True)
     with torch.no_grad():
@@ -53,19 +59,19 @@ def test_the_encoder_is_torchs_bidirectional_lstm(num_layers):
 
 
 @pytest.mark.parametrize("num_layers", [1, 3])
-def test_stacked_cells_are_torchs_cells(num_layers):
+def test_stacked_cells_are_torchs_cells(num_layers: int) -> None:
     cells = randomised(StackedCells(input_size=5, feedback_size=3, hidden_size=4, num_layers=num_layers, dropout=0.0))
     lowest = nn.LSTMCell(5 + 3, 4)
     with torch.no_grad():
-        from_feedback, from_hidden = cells.feedback_gates.weight.split([3, 4], dim=1)
-        lowest.weight_ih.copy_(torch.cat([cells.input_gates.weight, from_feedback], dim=1))
+        from_feedback, from_hidden = cells.gates_from_feedback.weight.split([3, 4], dim=1)
+        lowest.weight_ih.copy_(torch.cat([cells.gates_from_input.weight, from_feedback], dim=1))
         lowest.weight_hh.copy_(from_hidden)
-        lowest.bias_ih.copy_(cells.input_gates.bias)
+        lowest.bias_ih.copy_(cells.gates_from_input.bias)
         lowest.bias_hh.zero_()
     state = LSTMState(torch.randn(2, num_layers, 4), torch.randn(2, num_layers, 4))
     expected = [(state.hidden[:, layer], state.cell[:, layer]) for layer in range(num_layers)]
     inputs, feedback = torch.randn(2, 6, 5), torch.randn(2, 6, 3)
-    prepared = cells.prepare(inputs)
+    prepared = cells.project_inputs(inputs)
     for step in range(6):
         state = cells(prepared[:, step], feedback[:, step], state)
         below = torch.cat([inputs[:, step], feedback[:, step]], dim=-1)
@@ -77,7 +83,30 @@ def test_stacked_cells_are_torchs_cells(num_layers):
         assert torch.equal(state.top, state.hidden[:, -1])
 
 
-SIZES = {
+@pytest.mark.parametrize("num_layers", [1, 3])
+@torch.no_grad()
+def test_the_fused_lstm_is_a_loop_of_its_steps_and_of_torchs_cells(num_layers: int) -> None:
+    lstm = randomised(FusedLSTM(input_size=5, hidden_size=4, num_layers=num_layers, dropout=0.0))
+    cells = [nn.LSTMCell(5 if layer == 0 else 4, 4) for layer in range(num_layers)]
+    for layer, cell in enumerate(cells):
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            getattr(cell, name).copy_(getattr(lstm.lstm, f"{name}_l{layer}"))
+    inputs = torch.randn(2, 6, 5)
+    state = LSTMState(torch.randn(2, num_layers, 4), torch.randn(2, num_layers, 4))
+    states = [(state.hidden[:, layer], state.cell[:, layer]) for layer in range(num_layers)]
+    outputs = lstm(inputs, state)
+    for position in range(6):
+        state = lstm.step(inputs[:, position], state)
+        below = inputs[:, position]
+        for layer, cell in enumerate(cells):
+            states[layer] = cell(below, states[layer])
+            below = states[layer][0]
+        torch.testing.assert_close(outputs[:, position], below, **EXACT)
+        torch.testing.assert_close(state.top, below, **EXACT)
+        torch.testing.assert_close(state.cell, torch.stack([cell for _, cell in states], 1), **EXACT)
+
+
+SIZES: dict[str, Any] = {
     "source_vocab_size": 11,
     "target_vocab_size": 13,
     "shared_vocab": False,
@@ -92,19 +121,19 @@ MASK = torch.ones(1, 4, dtype=torch.bool)
 TARGET = torch.tensor([1, 9, 4])
 
 
-def linear(module, vector):
+def linear(module: Any, vector: Any) -> Any:
     """Wx + b, or Wx."""
     return module.weight @ vector + (module.bias if module.bias is not None else 0)
 
 
-def lstm_cell(gates, cell):
+def lstm_cell(gates: Any, cell: Any) -> Any:
     """torch's order of gates: input, forget, candidate, output."""
     i, f, g, o = gates.chunk(4)
     cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(cell), cell
 
 
-def encoded(model):
+def encoded(model: Any) -> Any:
     """The annotations h_j (S, D), and the decoder's first hidden and cell states, a list of vectors a layer."""
     outputs, summary = model.encoder(model.vocabulary.source.weight[SOURCE], MASK)
     bridged = linear(model.bridge, summary[0])  # all hidden states, then all cell states
@@ -112,16 +141,16 @@ def encoded(model):
     return outputs[0], [torch.tanh(part) for part in parts[:2]], list(parts[2:])
 
 
-def cells_by_hand(cells, below, hidden, cell):
+def cells_by_hand(cells: Any, below: Any, hidden: Any, cell: Any) -> Any:
     """Both layers of StackedCells one step further; below: [y; feedback]."""
-    lowest = torch.cat([cells.input_gates.weight, cells.feedback_gates.weight], dim=1)
-    hidden[0], cell[0] = lstm_cell(lowest @ torch.cat([below, hidden[0]]) + cells.input_gates.bias, cell[0])
+    lowest = torch.cat([cells.gates_from_input.weight, cells.gates_from_feedback.weight], dim=1)
+    hidden[0], cell[0] = lstm_cell(lowest @ torch.cat([below, hidden[0]]) + cells.gates_from_input.bias, cell[0])
     upper = cells.upper[0]
     gates = upper.weight_ih @ hidden[0] + upper.bias_ih + upper.weight_hh @ hidden[1] + upper.bias_hh
     hidden[1], cell[1] = lstm_cell(gates, cell[1])
 
 
-def fused_by_hand(lstm, below, hidden, cell):
+def fused_by_hand(lstm: Any, below: Any, hidden: Any, cell: Any) -> Any:
     """Both layers of torch's LSTM one step further."""
     for layer in range(2):
         w_ih, w_hh, b_ih, b_hh = (
@@ -132,34 +161,35 @@ def fused_by_hand(lstm, below, hidden, cell):
 
 
 @torch.no_grad()
-def test_the_lstm_by_hand():
+def test_the_lstm_by_hand() -> None:
     model = randomised(LSTM(**SIZES))
     _, hidden, cell = encoded(model)
     expected = []
     for token in TARGET:
-        fused_by_hand(model.decoder.lstm, model.vocabulary.target.weight[token], hidden, cell)
-        expected.append(linear(model.vocabulary.output, torch.tanh(linear(model.readout, hidden[1]))))
+        fused_by_hand(model.decoder.recurrence.lstm, model.vocabulary.target.weight[token], hidden, cell)
+        expected.append(linear(model.vocabulary.output, torch.tanh(linear(model.decoder.readout, hidden[1]))))
     torch.testing.assert_close(model(SOURCE, MASK, TARGET[None])[0], torch.stack(expected), **EXACT)
 
 
 @torch.no_grad()
-def test_bahdanau_by_hand():
+def test_bahdanau_by_hand() -> None:
     """Bahdanau et al. (2015): the previous state asks, and the context feeds the recurrence and the output."""
     model = randomised(BahdanauLSTM(**SIZES, attention_size=5))
+    score = model.decoder.score
     annotations, hidden, cell = encoded(model)
     memory = model.encode(SOURCE, MASK)
     state = model.start(memory)
     expected = []
     for token in TARGET:
         embedded = model.vocabulary.target.weight[token]
-        asked = linear(model.score.query_projection, hidden[1])  # W_a s_{i-1}
+        query = linear(score.query_projection, hidden[1])  # W_a s_{i-1}
         energies = torch.stack(
-            [model.score.energy @ torch.tanh(asked + linear(model.score.key_projection, h)) for h in annotations]
+            [score.energy @ torch.tanh(query + linear(score.key_projection, h)) for h in annotations]
         )
         weights = energies.exp() / energies.exp().sum()  # Eq. 6
         context = sum(weight * h for weight, h in zip(weights, annotations, strict=True))  # Eq. 5
-        cells_by_hand(model.cells, torch.cat([embedded, context]), hidden, cell)
-        readout = torch.tanh(linear(model.readout, torch.cat([hidden[1], embedded, context])))  # Eq. 4
+        cells_by_hand(model.decoder.recurrence, torch.cat([embedded, context]), hidden, cell)
+        readout = torch.tanh(linear(model.decoder.readout, torch.cat([hidden[1], embedded, context])))  # Eq. 4
         expected.append(linear(model.vocabulary.output, readout))
         output = model.step(token[None], state, memory, need_attention=True)
         state = output.state
@@ -170,7 +200,7 @@ def test_bahdanau_by_hand():
 
 @torch.no_grad()
 @pytest.mark.parametrize("input_feeding", [True, False])
-def test_luong_by_hand(input_feeding):
+def test_luong_by_hand(input_feeding: bool) -> None:
     """Luong et al. (2015), §3.1 to §3.3: the current state asks; h̃_t is fed back, or not."""
     score = GeneralScore(query_size=8, value_size=8)
     model = randomised(LuongLSTM(**SIZES, score=score, input_feeding=input_feeding))
@@ -182,13 +212,13 @@ def test_luong_by_hand(input_feeding):
     for token in TARGET:
         embedded = model.vocabulary.target.weight[token]
         if input_feeding:
-            cells_by_hand(model.decoder, torch.cat([embedded, attentional]), hidden, cell)
+            cells_by_hand(model.decoder.recurrence, torch.cat([embedded, attentional]), hidden, cell)
         else:
-            fused_by_hand(model.decoder.lstm, embedded, hidden, cell)
+            fused_by_hand(model.decoder.recurrence.lstm, embedded, hidden, cell)
         scores = torch.stack([hidden[1] @ (score.key_projection.weight @ h) for h in annotations])  # Eq. 8
         weights = scores.exp() / scores.exp().sum()  # Eq. 7
         context = sum(weight * h for weight, h in zip(weights, annotations, strict=True))
-        attentional = torch.tanh(model.combine.weight @ torch.cat([context, hidden[1]]))  # Eq. 5
+        attentional = torch.tanh(model.decoder.readout.weight @ torch.cat([context, hidden[1]]))  # Eq. 5
         expected.append(linear(model.vocabulary.output, attentional))  # Eq. 6
         output = model.step(token[None], state, memory, need_attention=True)
         state = output.state
@@ -197,7 +227,7 @@ def test_luong_by_hand(input_feeding):
     torch.testing.assert_close(model(SOURCE, MASK, TARGET[None])[0], torch.stack(expected), **EXACT)
 
 
-def count_calls(module):
+def count_calls(module: Any) -> Any:
     calls = []
     module.register_forward_hook(lambda *_: calls.append(1))
     return calls
@@ -207,9 +237,11 @@ def count_calls(module):
     ("score", "sizes"), [(DotScore, {}), (GeneralScore, {}), (AdditiveScore, {"attention_size": 5})]
 )
 @pytest.mark.parametrize(("input_feeding", "expected"), [(False, 1), (True, 3)])
-def test_without_input_feeding_the_whole_target_runs_at_once(score, sizes, input_feeding, expected):
+def test_without_input_feeding_the_whole_target_runs_at_once(
+    score: Any, sizes: Any, input_feeding: bool, expected: Any
+) -> None:
     model = LuongLSTM(**SIZES, score=score(query_size=8, value_size=8, **sizes), input_feeding=input_feeding)
-    calls = [count_calls(model.decoder), count_calls(model.score)]
+    calls = [count_calls(model.decoder.recurrence), count_calls(model.decoder.score)]
     outputs = [count_calls(module) for module in (model.vocabulary.target, model.vocabulary.output)]
     model(SOURCE, MASK, TARGET[None])
     assert [len(call) for call in calls] == [expected, expected]
@@ -220,9 +252,9 @@ DOT = DotScore(query_size=8, value_size=8)
 
 
 @pytest.mark.parametrize("model", [LSTM(**SIZES), LuongLSTM(**SIZES, score=DOT, input_feeding=False)])
-def test_a_step_is_not_a_call_of_the_fused_lstm(model):
+def test_a_step_is_not_a_call_of_the_fused_lstm(model: Any) -> None:
     """It arranges its weights in every call, which takes three times as long as one step of one sentence."""
-    calls = count_calls(model.decoder.lstm)
+    calls = count_calls(model.decoder.recurrence.lstm)
     model.eval()
     memory = model.encode(SOURCE, MASK)
     model.step(TARGET[:1], model.start(memory), memory)
@@ -231,11 +263,12 @@ def test_a_step_is_not_a_call_of_the_fused_lstm(model):
     assert calls == [1]
 
 
-def test_bahdanau_does_outside_the_loop_what_needs_no_loop():
+def test_bahdanau_does_outside_the_loop_what_needs_no_loop() -> None:
     model = BahdanauLSTM(**SIZES, attention_size=5)
-    once = [model.cells.input_gates, model.score.key_projection, model.readout, model.vocabulary.output]
+    decoder: Any = model.decoder
+    once = [decoder.recurrence.gates_from_input, decoder.score.key_projection, decoder.readout, model.vocabulary.output]
     calls = [count_calls(module) for module in once]
-    steps = count_calls(model.cells.feedback_gates)
+    steps = count_calls(decoder.recurrence.gates_from_feedback)
     model(SOURCE, MASK, TARGET[None])
     assert [len(call) for call in calls] == [1, 1, 1, 1]
     assert len(steps) == 3

@@ -1,22 +1,33 @@
+"""The Transformer against torch's own, and its decoding step against teacher forcing."""
+
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from nmt.models import Transformer, decoder_step
-from nmt.models.attention import FEWEST, look
+from nmt.models import Transformer
+from nmt.models.attention import MIN_KEY_POSITIONS, attention_with_weights
 from nmt.models.embedding import SinusoidalPositions
+from nmt.models.transformer import decoding_step
+from nmt.models.transformer.sublayers import Residual
 
 pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor")  # torch speaks of its own fast path
 
-SIZES = {"model_size": 8, "feedforward_size": 12, "num_heads": 2, "num_encoder_layers": 2, "num_decoder_layers": 3}
+SIZES: dict[str, Any] = {
+    "model_size": 8,
+    "feedforward_size": 12,
+    "num_heads": 2,
+    "num_encoder_layers": 2,
+    "num_decoder_layers": 3,
+}
 
 LENGTHS = torch.tensor([5, 1, 3])
 MASK = torch.arange(5) < LENGTHS[:, None]  # (3, 5)
 
 
-def transformer(*, pre_norm, dropout=0.0):
+def transformer(*, pre_norm: bool, dropout: float = 0.0) -> Any:
     torch.manual_seed(1)
     model = Transformer(
         **SIZES,
@@ -33,14 +44,14 @@ def transformer(*, pre_norm, dropout=0.0):
     return model.double().eval()
 
 
-def copy_attention(ours, theirs):
+def copy_attention(ours: Any, theirs: Any) -> Any:
     theirs.in_proj_weight.copy_(torch.cat([ours.query_projection.weight, ours.key_value_projection.weight]))
     theirs.in_proj_bias.copy_(torch.cat([ours.query_projection.bias, ours.key_value_projection.bias]))
     theirs.out_proj.load_state_dict(ours.output_projection.state_dict())
 
 
 @torch.no_grad()
-def torchs_own(model, *, pre_norm):
+def torchs_own(model: Any, *, pre_norm: bool) -> Any:
     """torch.nn.Transformer with the model's weights."""
     reference = nn.Transformer(
         SIZES["model_size"],
@@ -54,22 +65,23 @@ def torchs_own(model, *, pre_norm):
     ).double()
     for side in ("encoder", "decoder"):
         theirs_all = getattr(reference, side)
-        for ours, theirs in zip(getattr(model, side), theirs_all.layers, strict=True):
+        for ours, theirs in zip(getattr(model, side).layers, theirs_all.layers, strict=True):
             copy_attention(ours.self_attention, theirs.self_attn)
             if side == "decoder":
                 copy_attention(ours.cross_attention, theirs.multihead_attn)
             theirs.linear1.load_state_dict(ours.feedforward[0].state_dict())
             theirs.linear2.load_state_dict(ours.feedforward[3].state_dict())
-            for number, residual in enumerate(ours.residuals, start=1):
+            residuals = [module for module in ours.children() if isinstance(module, Residual)]
+            for number, residual in enumerate(residuals, start=1):
                 getattr(theirs, f"norm{number}").load_state_dict(residual.norm.state_dict())
         if pre_norm:
-            theirs_all.norm.load_state_dict(getattr(model, f"{side}_norm").state_dict())
+            theirs_all.norm.load_state_dict(getattr(model, side).norm.state_dict())
         else:
             theirs_all.norm = None  # torch adds a last norm even where the paper has none
     return reference
 
 
-def embedded(table, ids):
+def embedded(table: Any, ids: Any) -> Any:
     """√D · embedding + position, position by position (Vaswani et al., 2017, §3.4 and §3.5)."""
     size = table.weight.size(1)
     result = table.weight[ids] * math.sqrt(size)
@@ -83,7 +95,7 @@ def embedded(table, ids):
 
 @torch.no_grad()
 @pytest.mark.parametrize("pre_norm", [True, False])
-def test_the_model_is_torchs_transformer(pre_norm):
+def test_the_model_is_torchs_transformer(pre_norm: bool) -> None:
     model = transformer(pre_norm=pre_norm)
     source, target = torch.randint(0, 11, (3, 5)), torch.randint(0, 13, (3, 6))
     hidden = torchs_own(model, pre_norm=pre_norm)(
@@ -100,7 +112,7 @@ def test_the_model_is_torchs_transformer(pre_norm):
 
 
 @pytest.mark.parametrize("size", [2, 8, 64])
-def test_positions(size):
+def test_positions(size: int) -> None:
     positions = SinusoidalPositions(model_size=size, max_length=50)
     assert positions.table.shape == (50, size)
     for position in (0, 1, 7, 49):
@@ -110,14 +122,14 @@ def test_positions(size):
             assert positions.table[position, size // 2 + i] == pytest.approx(math.cos(angle), abs=1e-5)
     inputs = torch.randn(2, 3, size)
     assert torch.equal(positions(inputs), inputs + positions.table[:3])
-    assert torch.equal(positions(inputs, start=47), inputs + positions.table[47:])
+    assert torch.equal(positions.encodings(47, 3), positions.table[47:])
     with pytest.raises(AssertionError, match="limit of 50"):
-        positions(inputs, start=48)
+        positions.encodings(48, 3)
     assert positions.state_dict() == {}  # a formula, not a weight
 
 
 @torch.no_grad()
-def test_cross_attention_weights_are_torchs():
+def test_cross_attention_weights_are_torchs() -> None:
     model = transformer(pre_norm=True)
     source = torch.randint(0, 11, (3, 5))
     target = torch.randint(0, 13, (3, 6))
@@ -126,7 +138,7 @@ def test_cross_attention_weights_are_torchs():
     for layer in reference.decoder.layers:
         attention = layer.multihead_attn
 
-        def ask(*inputs, _attention=attention, _forward=attention.forward, **options):
+        def ask(*inputs: Any, _attention: Any = attention, _forward: Any = attention.forward, **options: Any) -> Any:
             seen.append(_forward(*inputs, **{**options, "need_weights": True}, average_attn_weights=False)[1])
             return _forward(*inputs, **options)
 
@@ -148,13 +160,13 @@ def test_cross_attention_weights_are_torchs():
         torch.testing.assert_close(output.attention_weights, expected[:, :, :, position], rtol=0.0, atol=2e-5)
 
 
-def test_who_does_not_ask_for_weights_does_not_pay_for_them(monkeypatch):
+def test_attention_weights_cost_nothing_unless_requested(monkeypatch: pytest.MonkeyPatch) -> None:
     model = transformer(pre_norm=True)
     arguments = torch.randint(0, 11, (3, 5)), MASK
     memory = model.encode(*arguments)
     token = torch.tensor([1, 1, 1])
     with monkeypatch.context() as patch:
-        patch.setattr("nmt.models.attention.look", None)  # training has torch's fused kernel
+        patch.setattr("nmt.models.attention.kernels.attention_with_weights", None)  # training has torch's fused kernel
         model(*arguments, token.unsqueeze(1))
     monkeypatch.setattr(torch, "stack", None)  # nothing is collected of them
     model.step(token, model.start(memory), memory)
@@ -162,7 +174,7 @@ def test_who_does_not_ask_for_weights_does_not_pay_for_them(monkeypatch):
         model.step(token, model.start(memory), memory, need_attention=True)
 
 
-def test_the_longest_target_fits_and_no_longer_one():
+def test_the_longest_target_fits_and_no_longer_one() -> None:
     model = transformer(pre_norm=True)
     source = torch.tensor([[5, 2]])
     memory = model.encode(source, source != 0)
@@ -173,32 +185,65 @@ def test_the_longest_target_fits_and_no_longer_one():
         model.step(torch.tensor([3]), state, memory)
 
 
-def test_dropout_falls_on_embeddings_and_sublayers():
+def test_dropout_falls_on_embeddings_and_sublayers() -> None:
     """With all but the embeddings' dropout off, then with all but the layers' off, something is still dropped."""
     model = transformer(pre_norm=True, dropout=0.5)
     arguments = (torch.randint(0, 11, (3, 5)), MASK, torch.randint(0, 13, (3, 6)))
     expected = model(*arguments)
     parts = {"embeddings": model.dropout}
     for side in ("encoder", "decoder"):
-        layer = getattr(model, side)[0]
+        layer = getattr(model, side).layers[0]
         parts[f"{side}'s self-attention"] = layer.self_attention
         parts[f"{side}'s feed-forward network"] = layer.feedforward[2]
         parts[f"{side}'s feed-forward output"] = layer.feedforward[4]
-    parts["cross-attention"] = model.decoder[0].cross_attention
+    parts["cross-attention"] = model.decoder.layers[0].cross_attention
     for name, part in parts.items():
         part.train()
         assert (model(*arguments) - expected).abs().max() > 1e-6, name
         part.eval()
 
 
-def test_a_step_never_looks_at_so_few_positions_that_softmax_is_slow(monkeypatch):
+def test_a_step_attends_to_at_least_min_key_positions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither of a source of three pieces nor of the one position of the target that there is."""
     seen = []
-    monkeypatch.setattr(
-        decoder_step, "look", lambda queries, keys, *rest: seen.append(keys.size(2)) or look(queries, keys, *rest)
-    )
+
+    def recorded(queries: torch.Tensor, keys: torch.Tensor, *rest: torch.Tensor) -> Any:
+        seen.append(keys.size(2))
+        return attention_with_weights(queries, keys, *rest)
+
+    monkeypatch.setattr(decoding_step, "attention_with_weights", recorded)
     model = transformer(pre_norm=True).eval()
     memory = model.encode(torch.tensor([[5, 6, 2]]), torch.ones(1, 3, dtype=torch.bool))
     model.step(torch.tensor([1]), model.start(memory), memory)
-    assert seen == [FEWEST, FEWEST] * len(model.decoder)
-    assert FEWEST >= 16
+    assert seen == [MIN_KEY_POSITIONS, MIN_KEY_POSITIONS] * len(model.decoder.layers)
+    assert MIN_KEY_POSITIONS >= 16
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("pre_norm", [True, False])
+def test_each_layer_of_a_step_equals_that_layer_of_teacher_forcing(
+    pre_norm: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = transformer(pre_norm=pre_norm)
+    source, target = torch.randint(0, 11, (3, 5)), torch.randint(0, 13, (3, 6))
+    expected = []
+    for layer in model.decoder.layers:
+        layer.register_forward_hook(lambda _module, _inputs, output: expected.append(output))
+    model(source, MASK, target)
+    outputs = []
+    call = decoding_step.LayerStep.__call__
+
+    def recorded(layer: Any, *arguments: Any) -> Any:
+        hidden, weights = call(layer, *arguments)
+        outputs.append(hidden)
+        return hidden, weights
+
+    monkeypatch.setattr(decoding_step.LayerStep, "__call__", recorded)
+    memory = model.encode(source, MASK)
+    state = model.start(memory)
+    for token in target.unbind(1):
+        state = model.step(token, state, memory).state
+    by_layer = [torch.stack(outputs[layer :: len(expected)], 1) for layer in range(len(expected))]
+    assert len(expected) == SIZES["num_decoder_layers"]
+    for found, hidden in zip(by_layer, expected, strict=True):
+        torch.testing.assert_close(found, hidden, rtol=1e-11, atol=1e-12)

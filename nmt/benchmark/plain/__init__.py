@@ -1,7 +1,7 @@
-"""The models to compare with: each of `nmt.models` by the same name, sizes and arguments, written straightforwardly.
+"""Textbook implementations to measure against: the classes of `nmt.models`, with the same names, sizes and arguments.
 
-They answer the same contract, so that the same batches train them and the same search decodes with them; nothing in
-them is made for speed, as it is in a first implementation from a textbook.
+They keep the same contract, so the same batches train them and the same search decodes with them. Nothing in them is
+written for speed.
 """
 
 from nmt.benchmark.plain.recurrent import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM

@@ -1,4 +1,9 @@
-"""A loop over `nn.LSTMCell`: in every step the keys are projected again, and the output layer is applied."""
+"""The recurrent encoder-decoders, as a loop over `nn.LSTMCell`.
+
+Every step projects the keys again and applies the output layer.
+
+Shapes: B batch, S source positions, T target positions, V target vocabulary, E embedding size, D hidden size, L layers.
+"""
 
 from __future__ import annotations
 
@@ -16,26 +21,30 @@ from nmt.models.seq2seq import Memory, Seq2Seq, State, StepOutput
 
 
 class DotScore(nn.Module):
-    """Takes the arguments of `nmt.models.DotScore`, as the others take those of their namesakes."""
+    """score(h_t, h̄_s) = h_tᵀ h̄_s (Luong et al., 2015, Eq. 8, dot)."""
 
     def __init__(self, *, query_size: int, value_size: int) -> None:
         super().__init__()
 
     def forward(self, query: Tensor, values: Tensor) -> Tensor:
         """Scores (B, S) of a query (B, D) against values (B, S, D)."""
-        return torch.bmm(values, query.unsqueeze(2)).squeeze(2)
+        return torch.bmm(values, query.unsqueeze(2)).squeeze(2)  # (B, S)
 
 
 class GeneralScore(nn.Module):
+    """score(h_t, h̄_s) = h_tᵀ W_a h̄_s (Luong et al., 2015, Eq. 8, general)."""
+
     def __init__(self, *, query_size: int, value_size: int) -> None:
         super().__init__()
         self.key_projection = nn.Linear(value_size, query_size, bias=False)
 
     def forward(self, query: Tensor, values: Tensor) -> Tensor:
-        return torch.bmm(self.key_projection(values), query.unsqueeze(2)).squeeze(2)
+        return torch.bmm(self.key_projection(values), query.unsqueeze(2)).squeeze(2)  # (B, S)
 
 
 class AdditiveScore(nn.Module):
+    """score(s, h_j) = v_aᵀ tanh(W_a s + U_a h_j) (Bahdanau et al., 2015, A.1.2; Luong's "concat")."""
+
     def __init__(self, *, query_size: int, value_size: int, attention_size: int) -> None:
         super().__init__()
         self.query_projection = nn.Linear(query_size, attention_size, bias=False)
@@ -44,29 +53,28 @@ class AdditiveScore(nn.Module):
 
     def forward(self, query: Tensor, values: Tensor) -> Tensor:
         hidden = torch.tanh(self.query_projection(query).unsqueeze(1) + self.key_projection(values))  # (B, S, A)
-        scores: Tensor = self.energy(hidden).squeeze(2)  # (B, S)
-        return scores
+        return self.energy(hidden).squeeze(2)  # (B, S)
 
 
 @dataclass(frozen=True)
 class EncodedMemory(Memory):
-    """The encoder's outputs (B, S, D) and what the decoder starts from, (B, 2 L D)."""
+    """The encoded source."""
 
-    values: Tensor
-    bridged: Tensor
+    values: Tensor  # (B, S, D), the encoder's outputs
+    bridged: Tensor  # (B, 2 L D), the decoder's first hidden and cell states
 
 
 @dataclass(frozen=True)
 class LoopState(State):
-    """Hidden and cell states of each layer, (B, D) each, and what is fed back, (B, ·)."""
+    """The decoder's state."""
 
-    hidden: tuple[Tensor, ...]
-    cell: tuple[Tensor, ...]
-    fed_back: Tensor
+    hidden: tuple[Tensor, ...]  # L × (B, D)
+    cell: tuple[Tensor, ...]  # L × (B, D)
+    fed_back: Tensor  # (B, feedback_size), the last decoder output with input feeding, otherwise unused
 
 
-class Recurrent(Seq2Seq, ABC):
-    """What the three share. A subclass says what joins the embedding at the cells' input, and what the output sees."""
+class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
+    """What the three share. A subclass defines the feedback into the cells and the decoder output."""
 
     score: nn.Module
 
@@ -105,7 +113,7 @@ class Recurrent(Seq2Seq, ABC):
         state, logits = self.start(memory), []
         for token in target_input.unbind(1):  # T × (B,)
             output = self.step(token, state, memory)
-            state = output.state  # type: ignore[assignment]
+            state = output.state
             logits.append(output.logits)
         return torch.stack(logits, 1)  # (B, T, V)
 
@@ -119,7 +127,7 @@ class Recurrent(Seq2Seq, ABC):
         values, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.size(1))  # (B, S, D)
         return EncodedMemory(source_mask, values, self.bridge(torch.cat([hidden[-2], hidden[-1]], dim=1)))
 
-    def start(self, memory: EncodedMemory) -> LoopState:  # type: ignore[override]
+    def start(self, memory: EncodedMemory) -> LoopState:
         states = memory.bridged.chunk(2 * len(self.cells), dim=1)  # 2 L × (B, D)
         hidden = tuple(torch.tanh(state) for state in states[: len(self.cells)])
         return LoopState(
@@ -128,20 +136,20 @@ class Recurrent(Seq2Seq, ABC):
 
     def step(
         self, token: Tensor, state: LoopState, memory: EncodedMemory, *, need_attention: bool = False
-    ) -> StepOutput:
+    ) -> StepOutput[LoopState]:
         memory = memory.repeated(len(token))
         embedded = self.dropout(self.vocabulary.target(token))  # (B, E)
-        joined = self.joined(state, memory)  # (B, feedback_size)
-        inputs = torch.cat([embedded, joined], dim=1)
+        feedback = self.feedback(state, memory)  # (B, feedback_size)
+        inputs = torch.cat([embedded, feedback], dim=1)
         hidden, cell = [], []
         for layer, cells in enumerate(self.cells):
             new_hidden, new_cell = cells(inputs, (state.hidden[layer], state.cell[layer]))
             hidden.append(new_hidden)
             cell.append(new_cell)
             inputs = self.dropout(new_hidden)
-        readout = self.readout(hidden[-1], embedded, joined, memory)  # (B, E)
-        logits = self.vocabulary.output(self.dropout(readout))  # (B, V)
-        fed_back = readout if self.feedback_size == readout.size(1) else state.fed_back
+        output = self.decoder_output(hidden[-1], embedded, feedback, memory)  # (B, E)
+        logits = self.vocabulary.output(self.dropout(output))  # (B, V)
+        fed_back = output if self.feedback_size == output.size(1) else state.fed_back
         return StepOutput(logits, None, LoopState(tuple(hidden), tuple(cell), fed_back))
 
     def attend(self, query: Tensor, memory: EncodedMemory) -> Tensor:
@@ -149,35 +157,35 @@ class Recurrent(Seq2Seq, ABC):
         scores = self.score(query, memory.values).masked_fill(~memory.source_mask, -math.inf)  # (B, S)
         return torch.bmm(torch.softmax(scores, dim=1).unsqueeze(1), memory.values).squeeze(1)  # (B, D)
 
-    def joined(self, state: LoopState, memory: EncodedMemory) -> Tensor:
-        """What joins the embedding: what the last step fed back."""
+    def feedback(self, state: LoopState, memory: EncodedMemory) -> Tensor:
+        """The second part (B, feedback_size) of the cells' input, beside the embedding."""
         return state.fed_back
 
     @abstractmethod
-    def readout(self, hidden: Tensor, embedded: Tensor, joined: Tensor, memory: EncodedMemory) -> Tensor:
+    def decoder_output(self, hidden: Tensor, embedded: Tensor, feedback: Tensor, memory: EncodedMemory) -> Tensor:
         """The vector (B, E) from which the output layer predicts."""
 
 
 class LSTM(Recurrent):
     def __init__(self, *, embedding_size: int, hidden_size: int, **others: Any) -> None:
         super().__init__(embedding_size=embedding_size, hidden_size=hidden_size, feedback_size=0, **others)
-        self.combine = nn.Linear(hidden_size, embedding_size)
+        self.readout = nn.Linear(hidden_size, embedding_size)
 
-    def readout(self, hidden: Tensor, embedded: Tensor, joined: Tensor, memory: EncodedMemory) -> Tensor:
-        return torch.tanh(self.combine(hidden))
+    def decoder_output(self, hidden: Tensor, embedded: Tensor, feedback: Tensor, memory: EncodedMemory) -> Tensor:
+        return torch.tanh(self.readout(hidden))
 
 
 class BahdanauLSTM(Recurrent):
     def __init__(self, *, embedding_size: int, hidden_size: int, attention_size: int, **others: Any) -> None:
         super().__init__(embedding_size=embedding_size, hidden_size=hidden_size, feedback_size=hidden_size, **others)
         self.score = AdditiveScore(query_size=hidden_size, value_size=hidden_size, attention_size=attention_size)
-        self.combine = nn.Linear(2 * hidden_size + embedding_size, embedding_size)
+        self.readout = nn.Linear(2 * hidden_size + embedding_size, embedding_size)
 
-    def joined(self, state: LoopState, memory: EncodedMemory) -> Tensor:
+    def feedback(self, state: LoopState, memory: EncodedMemory) -> Tensor:
         return self.attend(state.hidden[-1], memory)
 
-    def readout(self, hidden: Tensor, embedded: Tensor, joined: Tensor, memory: EncodedMemory) -> Tensor:
-        return torch.tanh(self.combine(torch.cat([hidden, embedded, joined], dim=1)))
+    def decoder_output(self, hidden: Tensor, embedded: Tensor, feedback: Tensor, memory: EncodedMemory) -> Tensor:
+        return torch.tanh(self.readout(torch.cat([hidden, embedded, feedback], dim=1)))
 
 
 class LuongLSTM(Recurrent):
@@ -187,7 +195,7 @@ class LuongLSTM(Recurrent):
         feedback_size = embedding_size if input_feeding else 0
         super().__init__(embedding_size=embedding_size, hidden_size=hidden_size, feedback_size=feedback_size, **others)
         self.score = score
-        self.combine = nn.Linear(2 * hidden_size, embedding_size, bias=False)
+        self.readout = nn.Linear(2 * hidden_size, embedding_size, bias=False)
 
-    def readout(self, hidden: Tensor, embedded: Tensor, joined: Tensor, memory: EncodedMemory) -> Tensor:
-        return torch.tanh(self.combine(torch.cat([self.attend(hidden, memory), hidden], dim=1)))
+    def decoder_output(self, hidden: Tensor, embedded: Tensor, feedback: Tensor, memory: EncodedMemory) -> Tensor:
+        return torch.tanh(self.readout(torch.cat([self.attend(hidden, memory), hidden], dim=1)))

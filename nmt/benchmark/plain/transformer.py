@@ -1,4 +1,7 @@
-"""torch's own Transformer layers, as `torch.nn.Transformer` stacks them; decoding runs the whole prefix every time."""
+"""The Transformer from torch's own layers, stacked as in `torch.nn.Transformer`.
+
+Every decoding step runs the decoder over the whole prefix; there is no key/value cache.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,20 @@ from nmt.models.seq2seq import Memory, Seq2Seq, State, StepOutput
 
 @dataclass(frozen=True)
 class EncodedMemory(Memory):
-    """The encoder's outputs (B, S, D)."""
+    """The encoded source."""
 
-    values: Tensor
+    values: Tensor  # (B, S, D), the encoder's outputs
 
 
 @dataclass(frozen=True)
 class PrefixState(State):
-    """The target ids so far, (B, t)."""
+    """The target so far."""
 
-    tokens: Tensor
+    tokens: Tensor  # (B, t), its piece ids
 
 
-class Transformer(Seq2Seq):
-    """Takes the arguments of `nmt.models.Transformer`."""
+class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
+    """The Transformer (Vaswani et al., 2017), with the arguments of `nmt.models.Transformer`."""
 
     def __init__(
         self,
@@ -83,7 +86,7 @@ class Transformer(Seq2Seq):
         return EncodedMemory(source_mask, self.encoder(embedded, src_key_padding_mask=~source_mask))
 
     def decode(self, target: Tensor, memory: EncodedMemory) -> Tensor:
-        """Readouts (B, T, D) of target ids (B, T)."""
+        """Decoder outputs (B, T, D) of target ids (B, T)."""
         length = target.size(1)
         embedded = self.dropout(self.positions(self.vocabulary.target(target) * self.scale))  # (B, T, D)
         later = torch.ones(length, length, dtype=torch.bool, device=target.device).triu(1)  # (T, T)
@@ -92,12 +95,12 @@ class Transformer(Seq2Seq):
         )
         return hidden
 
-    def start(self, memory: EncodedMemory) -> PrefixState:  # type: ignore[override]
+    def start(self, memory: EncodedMemory) -> PrefixState:
         return PrefixState(memory.source_mask.new_zeros((memory.source_mask.size(0), 0), dtype=torch.int64))
 
     def step(
         self, token: Tensor, state: PrefixState, memory: EncodedMemory, *, need_attention: bool = False
-    ) -> StepOutput:
+    ) -> StepOutput[PrefixState]:
         tokens = torch.cat([state.tokens, token.unsqueeze(1)], dim=1)  # (B, t + 1)
         memory = memory.repeated(len(tokens))
         logits = self.vocabulary.output(self.decode(tokens, memory)[:, -1])  # (B, V)

@@ -1,0 +1,25 @@
+"""Attention: a query is compared with every position, and the answer is the average of the values, weighted by match.
+
+    score_j = score(query, key_j)           how well position j matches: dot, general, additive, scaled dot product
+    weights = softmax_j(score)              how much the model attends to position j
+    context = Σ_j weights_j · value_j       what it reads there
+
+`scores` holds the attention of the recurrent models, `multi_head` that of the Transformer, and `kernels` the two fast
+ways to compute the latter.
+"""
+
+from nmt.models.attention.kernels import MIN_KEY_POSITIONS, attention_with_weights, fused_attention
+from nmt.models.attention.multi_head import MultiHeadAttention
+from nmt.models.attention.scores import AdditiveScore, DotScore, GeneralScore, Score, attend
+
+__all__ = [
+    "MIN_KEY_POSITIONS",
+    "AdditiveScore",
+    "DotScore",
+    "GeneralScore",
+    "MultiHeadAttention",
+    "Score",
+    "attend",
+    "attention_with_weights",
+    "fused_attention",
+]

@@ -1,0 +1,61 @@
+"""Two fast ways to compute scaled dot-product attention. Both compute Eq. 1 of Vaswani et al. (2017):
+
+    weights = softmax(Q Kᵀ / √d + bias)        bias: 0 where a query may attend, -inf elsewhere
+    output  = weights V
+
+Vaswani et al. (2017), https://arxiv.org/abs/1706.03762
+
+Shapes: B batch, T queries, S key positions, H heads, d numbers per head.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+MIN_KEY_POSITIONS = 16
+"""Minimum number of key positions for `attention_with_weights`; shorter inputs are padded with masked positions.
+A CPU computes a softmax over fewer numbers than a vector register holds one by one, which takes ten times as long."""
+
+
+def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor | None, causal: bool) -> Tensor:
+    """The output (B, H, T, d) by torch's fused kernel: for many queries at once, without attention weights.
+
+    It is faster than the formula because it never writes the (T, S) weights to memory.
+
+    On a CPU, bfloat16 inputs are computed in float32: for short sentences the kernel's bfloat16 gradient takes over ten
+    times as long (torch 2.13), which would be half of a training step under autocast.
+
+    Args:
+        queries: (B, H, T, d).
+        keys: (B, H, S, d).
+        values: (B, H, S, d).
+        mask: broadcastable to (B, H, T, S), True where a query may attend; None allows all.
+        causal: query t attends to the keys 0 … t only.
+    """
+    if queries.device.type == "cpu" and queries.dtype == torch.bfloat16:
+        with torch.autocast("cpu", enabled=False):
+            output = fused_attention(queries.float(), keys.float(), values.float(), mask=mask, causal=causal)
+        return output.to(queries.dtype)
+    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal)
+
+
+def attention_with_weights(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """The output and the attention weights, by three torch operations: for the few queries of a decoding step.
+
+    With so few queries the fused kernel takes twice as long on a CPU, and it does not return the weights. Keys are
+    passed transposed, as the product reads them, so that a cache can store them this way once.
+
+    Args:
+        queries: (N, T, d), N the number of heads of all sentences together.
+        keys: (N, d, S), S at least MIN_KEY_POSITIONS to be fast.
+        values: (N, S, d).
+        bias: (N, T, S) or (N, 1, S), 0 where a query may attend and -inf elsewhere.
+
+    Returns:
+        output (N, T, d) and weights (N, T, S).
+    """
+    scores = torch.baddbmm(bias, queries, keys, alpha=queries.size(-1) ** -0.5)  # (N, T, S)
+    weights = scores.softmax(dim=-1)  # (N, T, S)
+    return torch.bmm(weights, values), weights  # (N, T, d), (N, T, S)

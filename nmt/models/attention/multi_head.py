@@ -1,0 +1,69 @@
+"""Multi-head attention (Vaswani et al., 2017, §3.2.2, https://arxiv.org/abs/1706.03762).
+
+Shapes: B batch, T queries, S key positions, D model size, H heads, d = D / H.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from nmt.checks import check_sizes
+from nmt.errors import UserError
+from nmt.models.attention.kernels import fused_attention
+from nmt.models.dropout import Dropout
+
+
+class MultiHeadAttention(nn.Module):
+    """H attentions side by side, each in its own d = D / H dimensions.
+
+        Q = X W_Q,  K = M W_K,  V = M W_V                    split into H heads
+        head_i = softmax(Q_i K_iᵀ / √d) V_i                  Eq. 1
+        output = [head_1; …; head_H] W_O                     §3.2.2
+
+    X are the inputs. M is a memory: the encoder's outputs in cross-attention, the inputs themselves in self-attention.
+
+    Args:
+        model_size: D.
+        num_heads: H, must divide D.
+        dropout: probability of dropping an element of the output while training.
+
+    Raises:
+        UserError: a size is not a positive integer, or H does not divide D.
+    """
+
+    def __init__(self, *, model_size: int, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        check_sizes(model_size=model_size, num_heads=num_heads)
+        if model_size % num_heads:
+            raise UserError(f"model_size={model_size} must be a multiple of num_heads={num_heads}")
+        self.num_heads = num_heads
+        self.query_projection = nn.Linear(model_size, model_size)  # W_Q
+        self.key_value_projection = nn.Linear(model_size, 2 * model_size)  # [W_K, W_V]
+        self.output_projection = nn.Linear(model_size, model_size)  # W_O
+        self.dropout = Dropout(dropout)
+
+    def forward(
+        self, inputs: Tensor, memory: Tensor | None = None, *, mask: Tensor | None = None, causal: bool = False
+    ) -> Tensor:
+        """Attends from inputs (B, T, D) and returns (B, T, D).
+
+        Args:
+            memory: (B, S, D), to be attended to; None for self-attention.
+            mask: broadcastable to (B, H, T, S), True where a query may attend.
+            causal: position t attends to 0 … t only.
+        """
+        queries = self.split_heads(self.query_projection(inputs))  # (B, H, T, d)
+        keys, values = self.keys_values(inputs if memory is None else memory)  # 2 × (B, H, S, d)
+        heads = fused_attention(queries, keys, values, mask=mask, causal=causal)  # (B, H, T, d)
+        joined = heads.transpose(1, 2).flatten(2)  # (B, T, D)
+        return self.dropout(self.output_projection(joined))
+
+    def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values, each (B, H, S, d), of a memory (B, S, D)."""
+        keys, values = self.key_value_projection(memory).chunk(2, dim=-1)  # 2 × (B, S, D), views
+        return self.split_heads(keys), self.split_heads(values)
+
+    def split_heads(self, vectors: Tensor) -> Tensor:
+        """(B, T, D) to (B, H, T, d)."""
+        batch_size, num_positions, _ = vectors.shape
+        return vectors.view(batch_size, num_positions, self.num_heads, -1).transpose(1, 2)

@@ -1,0 +1,54 @@
+"""What the recurrent architectures with attention share: their memory, and the query that a decoder sends to it.
+
+Shapes: S source positions, D hidden size; A sentences and K queries of each, T of them (one per target position) if a
+whole target runs at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from nmt.models.attention import Score, attend
+from nmt.models.recurrent.base import RecurrentDecoder, RecurrentSeq2Seq
+from nmt.models.recurrent.cells import LSTMState
+from nmt.models.seq2seq import Memory, StateT
+
+
+@dataclass(frozen=True)
+class AttentionMemory(Memory):
+    """What a decoder with attention needs of the source.
+
+    Attributes:
+        values: the encoder's outputs h_j, (A, S, D).
+        keys: what the score compares with the queries, (A, S, ·).
+        initial_state: s_0, the decoder's state before the first position.
+    """
+
+    values: Tensor
+    keys: Tensor
+    initial_state: LSTMState
+
+
+class AttentionDecoder(RecurrentDecoder[AttentionMemory, StateT]):
+    """A decoder that attends to the source with `self.score`."""
+
+    score: Score
+
+    def attend(self, query: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
+        """Context vectors (A·K, D) and weights (A·K, S) of queries (A·K, D), K of each sentence."""
+        queries = query.view(memory.num_sentences, -1, query.size(-1))  # (A, K, D): they share keys and values
+        scores = self.score(queries, memory.keys)  # (A, K, S)
+        context, weights = attend(scores, memory.values, memory.source_mask)  # (A, K, D), (A, K, S)
+        return context.flatten(0, 1), weights.flatten(0, 1)  # (A·K, D), (A·K, S)
+
+
+class AttentionSeq2Seq(RecurrentSeq2Seq[AttentionMemory, StateT]):
+    """A recurrent encoder-decoder whose decoder attends to all outputs of the encoder."""
+
+    decoder: AttentionDecoder[StateT]
+
+    def encode(self, source: Tensor, source_mask: Tensor) -> AttentionMemory:
+        values, initial_state = self.encode_source(source, source_mask)
+        return AttentionMemory(source_mask, values, self.decoder.score.keys(values), initial_state)

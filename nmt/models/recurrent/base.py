@@ -1,0 +1,123 @@
+"""What the recurrent architectures share: embeddings, the encoder, the decoder's first state and the output layer.
+
+    source ids -> embedding -> BidirectionalEncoder -> bridge -> first decoder state s_0
+    target ids -> embedding -> decoder (a RecurrentDecoder: the only part that differs) -> output layer
+
+Bahdanau's paper used gated recurrent units; here all decoders use LSTMs, so that only the attention differs.
+
+Shapes: B batch, S source positions, T target positions, V target vocabulary, E embedding size, D hidden size, L layers;
+while decoding A sentences and K hypotheses of each.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Generic
+
+import torch
+from torch import Tensor, nn
+
+from nmt.models.dropout import Dropout
+from nmt.models.embedding import Vocabulary
+from nmt.models.recurrent.cells import LSTMState
+from nmt.models.recurrent.encoder import BidirectionalEncoder
+from nmt.models.seq2seq import MemoryT, Seq2Seq, StateT, StepOutput
+from nmt.models.weight_layout import store_by_columns
+
+
+class RecurrentDecoder(nn.Module, ABC, Generic[MemoryT, StateT]):
+    """The decoder of a recurrent model, between the target embedding and the output layer."""
+
+    @abstractmethod
+    def forward(self, embedded: Tensor, memory: MemoryT) -> Tensor:
+        """Decoder outputs (B, T, E) of an embedded target (B, T, E): a loop of `step` over its positions."""
+
+    @abstractmethod
+    def start(self, memory: MemoryT) -> StateT:
+        """The state before the first position."""
+
+    @abstractmethod
+    def step(self, embedded: Tensor, state: StateT, memory: MemoryT) -> tuple[Tensor, Tensor | None, StateT]:
+        """One position (A·K, E): the decoder output (A·K, E), attention weights (A·K, S) or None, and the new state."""
+
+
+class RecurrentSeq2Seq(Seq2Seq[MemoryT, StateT]):
+    """A recurrent encoder-decoder; a subclass adds `self.decoder` and `encode`.
+
+    Args:
+        source_vocab_size: number of source pieces.
+        target_vocab_size: V.
+        shared_vocab: both languages use the same pieces.
+        tie_output: the output layer uses the target embedding as its weights.
+        embedding_size: E, also the size of the vector from which the output layer predicts.
+        hidden_size: D, of the decoder's LSTM and of the encoder's outputs (half for each direction).
+        num_layers: L, of the encoder and of the decoder.
+        dropout: probability of dropping an element of the embeddings, between layers and before the output layer.
+    """
+
+    decoder: RecurrentDecoder[MemoryT, StateT]
+
+    def __init__(
+        self,
+        *,
+        source_vocab_size: int,
+        target_vocab_size: int,
+        shared_vocab: bool,
+        tie_output: bool,
+        embedding_size: int,
+        hidden_size: int,
+        num_layers: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = Vocabulary(
+            source_vocab_size=source_vocab_size,
+            target_vocab_size=target_vocab_size,
+            shared_vocab=shared_vocab,
+            tie_output=tie_output,
+            embedding_size=embedding_size,
+        )
+        self.encoder = BidirectionalEncoder(
+            input_size=embedding_size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
+        )
+        self.bridge = nn.Linear(hidden_size, 2 * num_layers * hidden_size)
+        self.num_layers = num_layers
+        self.dropout = Dropout(dropout)
+
+    @property
+    def max_length(self) -> int | None:
+        return None
+
+    def encode_source(self, source: Tensor, source_mask: Tensor) -> tuple[Tensor, LSTMState]:
+        """The encoder's outputs (B, S, D), and the decoder's first state s_0 = tanh(W_s ←h_1) (Bahdanau, A.2.2).
+
+        Here s_0 is computed from the last outputs of both directions, not of the backward one alone: without attention,
+        this state is all the decoder ever learns about the source.
+        """
+        embedded = self.dropout(self.vocabulary.source(source))  # (B, S, E)
+        outputs, summary = self.encoder(embedded, source_mask)  # (B, S, D), (B, D)
+        hidden, cell = self.bridge(summary).unflatten(-1, (2, self.num_layers, -1)).unbind(1)  # 2 × (B, L, D)
+        return outputs, LSTMState(torch.tanh(hidden), cell)
+
+    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        memory = self.encode(source, source_mask)
+        embedded = self.dropout(self.vocabulary.target(target_input))  # (B, T, E)
+        return self.dropout(self.decoder(embedded, memory))  # (B, T, E)
+
+    def start(self, memory: MemoryT) -> StateT:
+        return self.decoder.start(memory)
+
+    def step(
+        self, token: Tensor, state: StateT, memory: MemoryT, *, need_attention: bool = False
+    ) -> StepOutput[StateT]:
+        embedded = self.dropout(self.vocabulary.target(token))  # (A·K, E)
+        output, weights, state = self.decoder.step(embedded, state, memory)  # (A·K, E), (A·K, S)
+        logits = self.vocabulary.output(self.dropout(output))  # (A·K, V)
+        return StepOutput(logits, weights if need_attention else None, state)
+
+    def prepare_for_decoding(self) -> None:
+        super().prepare_for_decoding()
+        if self.device.type == "cpu":
+            for layer in self.decoder.modules():
+                if isinstance(layer, nn.LSTM):  # the decoder's runs position by position; the encoder's does not
+                    store_by_columns(layer)

@@ -1,0 +1,71 @@
+"""The LSTM encoder-decoder without attention.
+
+Sutskever, Vinyals, Le (2014), https://arxiv.org/abs/1409.3215
+
+Shapes: B batch, S source positions, T target positions, E embedding size, D hidden size; A·K hypotheses in a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nmt.models.recurrent.base import RecurrentDecoder, RecurrentSeq2Seq
+from nmt.models.recurrent.cells import FusedLSTM, LSTMState
+from nmt.models.seq2seq import Memory
+
+
+@dataclass(frozen=True)
+class VectorMemory(Memory):
+    """The source as one fixed vector: all that a decoder without attention gets."""
+
+    initial_state: LSTMState
+
+
+class PlainDecoder(RecurrentDecoder[VectorMemory, LSTMState]):
+    """h_t = LSTM(y_{t-1}, h_{t-1}), and the decoder output is tanh(W h_t + b).
+
+    Nothing but the correct token enters a step, so the whole target runs through one fused LSTM call.
+    """
+
+    def __init__(self, *, embedding_size: int, hidden_size: int, num_layers: int, dropout: float) -> None:
+        super().__init__()
+        self.recurrence = FusedLSTM(
+            input_size=embedding_size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
+        )
+        self.readout = nn.Linear(hidden_size, embedding_size)
+
+    def forward(self, embedded: Tensor, memory: VectorMemory) -> Tensor:
+        hidden = self.recurrence(embedded, memory.initial_state)  # (B, T, D)
+        return torch.tanh(self.readout(hidden))  # (B, T, E)
+
+    def start(self, memory: VectorMemory) -> LSTMState:
+        return memory.initial_state
+
+    def step(self, embedded: Tensor, state: LSTMState, memory: VectorMemory) -> tuple[Tensor, None, LSTMState]:
+        state = self.recurrence.step(embedded, state)
+        return torch.tanh(self.readout(state.top)), None, state  # (A·K, E)
+
+
+class LSTM(RecurrentSeq2Seq[VectorMemory, LSTMState]):
+    """No attention: the source becomes one fixed vector, the decoder's first state (Sutskever et al., 2014, §2).
+
+    Args: those of RecurrentSeq2Seq.
+    """
+
+    def __init__(self, *, embedding_size: int, hidden_size: int, num_layers: int, dropout: float, **vocabulary: Any):
+        sizes: dict[str, Any] = {
+            "embedding_size": embedding_size,
+            "hidden_size": hidden_size,
+            "num_layers": num_layers,
+            "dropout": dropout,
+        }
+        super().__init__(**sizes, **vocabulary)
+        self.decoder = PlainDecoder(**sizes)
+
+    def encode(self, source: Tensor, source_mask: Tensor) -> VectorMemory:
+        _, initial_state = self.encode_source(source, source_mask)
+        return VectorMemory(source_mask, initial_state)

@@ -1,0 +1,15 @@
+"""The Transformer (Vaswani et al., 2017, https://arxiv.org/abs/1706.03762).
+
+In reading order:
+
+    sublayers.py       what layers are made of besides attention: the residual connection and the feed-forward network
+    encoder.py         the encoder: N layers of self-attention and feed-forward
+    decoder.py         the decoder: N layers of self-attention, cross-attention and feed-forward
+    model.py           the encoder-decoder: both, with embeddings and positions
+    cache.py           the keys and values of the target so far, while decoding
+    decoding_step.py   the decoder for one more target position, written for speed
+"""
+
+from nmt.models.transformer.model import Transformer
+
+__all__ = ["Transformer"]

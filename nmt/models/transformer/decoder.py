@@ -1,0 +1,50 @@
+"""The Transformer's decoder (Vaswani et al., 2017, §3.1 and Figure 1, right), over a whole target at once.
+
+`decoding_step` computes the same for one target position at a time.
+
+Shapes: B batch, S source positions, T target positions, D model size.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from nmt.models.attention import MultiHeadAttention
+from nmt.models.transformer.sublayers import FeedForward, LayerSettings, Residual, final_norm
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention to the target so far, cross-attention to the source, and the feed-forward network."""
+
+    def __init__(self, settings: LayerSettings) -> None:
+        super().__init__()
+        sizes = {"model_size": settings.model_size, "num_heads": settings.num_heads}
+        self.self_attention = MultiHeadAttention(**sizes, dropout=settings.dropout)
+        self.cross_attention = MultiHeadAttention(**sizes, dropout=settings.dropout)
+        self.feedforward = FeedForward(settings)
+        self.around_self_attention = Residual(settings)
+        self.around_cross_attention = Residual(settings)
+        self.around_feedforward = Residual(settings)
+
+    def forward(self, hidden: Tensor, encoded: Tensor, source_mask: Tensor) -> Tensor:
+        """From (B, T, D), the encoder's outputs (B, S, D) and their mask (B, 1, 1, S) to (B, T, D)."""
+        hidden = self.around_self_attention(hidden, self.self_attention, causal=True)
+        hidden = self.around_cross_attention(hidden, self.cross_attention, encoded, mask=source_mask)
+        return self.around_feedforward(hidden, self.feedforward)
+
+
+class Decoder(nn.Module):
+    """A stack of decoder layers."""
+
+    def __init__(self, settings: LayerSettings, num_layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(DecoderLayer(settings) for _ in range(num_layers))
+        self.norm = final_norm(settings)
+
+    def forward(self, embedded: Tensor, encoded: Tensor, source_mask: Tensor) -> Tensor:
+        """From embedded target pieces (B, T, D), the encoder's outputs (B, S, D) and their mask (B, S) to (B, T, D)."""
+        mask = source_mask[:, None, None, :]  # (B, 1, 1, S), the same for every head and query
+        hidden = embedded
+        for layer in self.layers:
+            hidden = layer(hidden, encoded, mask)
+        return self.norm(hidden)

@@ -1,0 +1,183 @@
+"""The Transformer's decoder for one more target position: the same computation as `decoder`, written for speed.
+
+With the few rows of one sentence's beam, the modules of `decoder` would spend more time on calling each other than on
+arithmetic. Here each layer is written out in plain functions. Beside every sublayer stands the line of
+`DecoderLayer.forward` that it computes, and tests compare both, layer by layer.
+
+No weight is copied or kept here: a step reads the parameters from the decoder's own modules, so that it always uses
+their present values, whether an optimizer updated them in place, a file was loaded or the model moved to a device.
+
+Shapes: A sentences, K hypotheses of each, N = A · K rows, P positions of the target so far, S source positions and S'
+with padding, D model size, H heads, d = D / H.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nmt.models.attention import MIN_KEY_POSITIONS, attention_with_weights
+from nmt.models.seq2seq import Memory
+from nmt.models.transformer.cache import KeyValueCache, LayerCache
+from nmt.models.transformer.decoder import Decoder, DecoderLayer
+
+Parameters = dict[str, Tensor]
+"""A module's weight and bias, by these names."""
+
+
+@dataclass(frozen=True)
+class TransformerMemory(Memory):
+    """The source as the decoding step reads it: each decoder layer's keys and values, computed once per sentence.
+
+    Attributes:
+        keys: of each layer, (A, H, d, S'), transposed as `attention_with_weights` expects them.
+        values: of each layer, (A, H, S', d).
+        bias: (A, H, 1, S'), 0 at real positions and -inf at padding. S' is S, but at least MIN_KEY_POSITIONS.
+    """
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+    bias: Tensor
+
+    @classmethod
+    def of(cls, encoded: Tensor, source_mask: Tensor, decoder: Decoder) -> Self:
+        """Projects the encoder's outputs (A, S, D) to keys and values and pads them to S' positions."""
+        padding = max(0, MIN_KEY_POSITIONS - source_mask.size(1))
+        all_keys, all_values = [], []
+        for layer in decoder.layers:
+            keys, values = cast(DecoderLayer, layer).cross_attention.keys_values(encoded)  # 2 × (A, H, S, d)
+            all_keys.append(F.pad(keys.transpose(2, 3), (0, padding)).contiguous())  # (A, H, d, S')
+            all_values.append(F.pad(values, (0, 0, 0, padding)).contiguous())  # (A, H, S', d)
+        mask = F.pad(source_mask, (0, padding))[:, None, None, :]  # (A, 1, 1, S')
+        bias = torch.zeros_like(mask, dtype=all_keys[0].dtype).masked_fill_(~mask, -math.inf)  # (A, 1, 1, S')
+        bias = bias.repeat(1, all_keys[0].size(1), 1, 1)  # (A, H, 1, S')
+        return cls(source_mask, tuple(all_keys), tuple(all_values), bias)
+
+
+class DecodingStep:
+    """Runs all layers of a decoder for one target position."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.layers = [LayerStep(cast(DecoderLayer, layer)) for layer in decoder.layers]
+        self.norm = decoder.norm
+
+    def __call__(self, hidden: Tensor, cache: KeyValueCache, memory: TransformerMemory) -> tuple[Tensor, list[Tensor]]:
+        """Computes what `Decoder.forward` does at the newest position.
+
+        Args:
+            hidden: (N, D), the embedded token of each hypothesis.
+            cache: has reserved the newest position, which is written here.
+            memory: of the A sentences.
+
+        Returns:
+            decoder outputs (N, D), and the weights (A·H, K, S') of each layer's cross-attention.
+        """
+        _, num_heads, _, _ = memory.bias.shape
+        past_bias = cache.head_bias(num_heads)  # (A·H, K, P)
+        source_bias = memory.bias.flatten(0, 1)  # (A·H, 1, S')
+        all_weights = []
+        for layer, past, keys, values in zip(self.layers, cache.layers(), memory.keys, memory.values, strict=True):
+            source = keys.flatten(0, 1), values.flatten(0, 1)  # (A·H, d, S'), (A·H, S', d)
+            hidden, weights = layer(hidden, past, past_bias, *source, source_bias)  # (N, D), (A·H, K, S')
+            all_weights.append(weights)
+        return self.norm(hidden), all_weights
+
+
+class LayerStep:
+    """Runs one decoder layer for one target position.
+
+    It holds the dictionary of parameters of each module, not the parameters: a parameter that was replaced is seen too,
+    and a look-up takes a fifth of the time of `module.weight`.
+    """
+
+    def __init__(self, layer: DecoderLayer) -> None:
+        self.num_heads = layer.self_attention.num_heads
+        self.pre_norm = layer.around_feedforward.pre_norm
+        self.self_norm = parameters_of(layer.around_self_attention.norm)
+        self.self_query = parameters_of(layer.self_attention.query_projection)
+        self.self_key_value = parameters_of(layer.self_attention.key_value_projection)
+        self.self_output = parameters_of(layer.self_attention.output_projection)
+        self.cross_norm = parameters_of(layer.around_cross_attention.norm)
+        self.cross_query = parameters_of(layer.cross_attention.query_projection)
+        self.cross_output = parameters_of(layer.cross_attention.output_projection)
+        self.feedforward_norm = parameters_of(layer.around_feedforward.norm)
+        self.inner, self.outer = (parameters_of(part) for part in layer.feedforward if isinstance(part, nn.Linear))
+
+    def __call__(
+        self,
+        hidden: Tensor,
+        past: LayerCache,
+        past_bias: Tensor,
+        source_keys: Tensor,
+        source_values: Tensor,
+        source_bias: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The layer's outputs (N, D), and cross-attention's weights (A·H, K, S').
+
+        Args:
+            hidden: (N, D).
+            past: this layer's part of the cache; the newest positions are written here.
+            past_bias: (A·H, K, P), 0 at the positions of a hypothesis's own past and -inf elsewhere.
+            source_keys: (A·H, d, S').
+            source_values: (A·H, S', d).
+            source_bias: (A·H, 1, S').
+        """
+        num_rows, model_size = hidden.shape
+        num_sentences = source_bias.size(0) // self.num_heads
+        split = (num_sentences, num_rows // num_sentences, self.num_heads, model_size // self.num_heads)  # A, K, H, d
+
+        # hidden = around_self_attention(hidden, self_attention, causal=True)
+        inputs = self.before(hidden, self.self_norm)  # (N, D)
+        queries = linear(inputs, self.self_query).view(split).transpose(1, 2).flatten(0, 1)  # (A·H, K, d)
+        keys_values = linear(inputs, self.self_key_value).view(*split[:2], 2, *split[2:])  # (A, K, 2, H, d)
+        keys, values = keys_values.permute(2, 0, 3, 1, 4)  # 2 × (A, H, K, d)
+        past.write(keys, values)
+        heads, _ = attention_with_weights(queries, past.keys, past.values, past_bias)  # (A·H, K, d)
+        hidden = self.after(hidden, linear(join(heads, split), self.self_output), self.self_norm)  # (N, D)
+
+        # hidden = around_cross_attention(hidden, cross_attention, encoded, mask=source_mask)
+        inputs = self.before(hidden, self.cross_norm)  # (N, D)
+        queries = linear(inputs, self.cross_query).view(split).transpose(1, 2).flatten(0, 1)  # (A·H, K, d)
+        heads, weights = attention_with_weights(queries, source_keys, source_values, source_bias)  # …, (A·H, K, S')
+        hidden = self.after(hidden, linear(join(heads, split), self.cross_output), self.cross_norm)  # (N, D)
+
+        # hidden = around_feedforward(hidden, feedforward)
+        inputs = self.before(hidden, self.feedforward_norm)  # (N, D)
+        outputs = linear(linear(inputs, self.inner).relu_(), self.outer)  # (N, D)
+        return self.after(hidden, outputs, self.feedforward_norm), weights
+
+    def before(self, hidden: Tensor, norm: Parameters) -> Tensor:
+        """The input of a sublayer, as `Residual` computes it."""
+        return normalise(hidden, norm) if self.pre_norm else hidden
+
+    def after(self, hidden: Tensor, outputs: Tensor, norm: Parameters) -> Tensor:
+        """The sum with a sublayer's outputs, as `Residual` computes it."""
+        hidden = hidden + outputs
+        return hidden if self.pre_norm else normalise(hidden, norm)
+
+
+def parameters_of(module: nn.Module) -> Parameters:
+    """The dictionary in which `module` itself keeps its weight and bias."""
+    return cast(Parameters, module._parameters)
+
+
+def linear(inputs: Tensor, layer: Parameters) -> Tensor:
+    """What an `nn.Linear` computes, without the time of calling a module."""
+    return F.linear(inputs, layer["weight"], layer["bias"])
+
+
+def normalise(inputs: Tensor, norm: Parameters) -> Tensor:
+    """What an `nn.LayerNorm` computes, without the time of calling a module."""
+    return torch.layer_norm(inputs, inputs.shape[-1:], norm["weight"], norm["bias"])
+
+
+def join(heads: Tensor, split: tuple[int, int, int, int]) -> Tensor:
+    """All heads of a hypothesis side by side: (A·H, K, d) to (N, D)."""
+    num_sentences, num_hypotheses, num_heads, head_size = split
+    heads = heads.view(num_sentences, num_heads, num_hypotheses, head_size).transpose(1, 2)  # (A, K, H, d)
+    return heads.reshape(num_sentences * num_hypotheses, num_heads * head_size)

@@ -1,0 +1,46 @@
+"""The Transformer's encoder (Vaswani et al., 2017, §3.1 and Figure 1, left).
+
+Shapes: B batch, S source positions, D model size.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from nmt.models.attention import MultiHeadAttention
+from nmt.models.transformer.sublayers import FeedForward, LayerSettings, Residual, final_norm
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and the feed-forward network, each inside a residual connection."""
+
+    def __init__(self, settings: LayerSettings) -> None:
+        super().__init__()
+        self.self_attention = MultiHeadAttention(
+            model_size=settings.model_size, num_heads=settings.num_heads, dropout=settings.dropout
+        )
+        self.feedforward = FeedForward(settings)
+        self.around_attention = Residual(settings)
+        self.around_feedforward = Residual(settings)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """From (B, S, D) and a mask (B, 1, 1, S) to (B, S, D)."""
+        hidden = self.around_attention(hidden, self.self_attention, mask=mask)
+        return self.around_feedforward(hidden, self.feedforward)
+
+
+class Encoder(nn.Module):
+    """A stack of encoder layers."""
+
+    def __init__(self, settings: LayerSettings, num_layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(EncoderLayer(settings) for _ in range(num_layers))
+        self.norm = final_norm(settings)
+
+    def forward(self, embedded: Tensor, source_mask: Tensor) -> Tensor:
+        """From embedded source pieces (B, S, D) and their mask (B, S) to (B, S, D)."""
+        mask = source_mask[:, None, None, :]  # (B, 1, 1, S), the same for every head and query
+        hidden = embedded
+        for layer in self.layers:
+            hidden = layer(hidden, mask)
+        return self.norm(hidden)

@@ -1,0 +1,130 @@
+"""The Transformer encoder-decoder (Vaswani et al., 2017, https://arxiv.org/abs/1706.03762, Figure 1).
+
+Shapes: B batch, S source positions, T target positions, V target vocabulary, D model size, H heads, L decoder layers;
+while decoding A sentences and K hypotheses of each.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nmt.checks import check_sizes
+from nmt.models.dropout import Dropout
+from nmt.models.embedding import SinusoidalPositions, Vocabulary
+from nmt.models.seq2seq import Seq2Seq, StepOutput
+from nmt.models.transformer.cache import KeyValueCache
+from nmt.models.transformer.decoder import Decoder
+from nmt.models.transformer.decoding_step import DecodingStep, TransformerMemory
+from nmt.models.transformer.encoder import Encoder
+from nmt.models.transformer.sublayers import LayerSettings
+
+
+class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
+    """An encoder and a decoder made of attention (Vaswani et al., 2017).
+
+    Args:
+        source_vocab_size: number of source pieces.
+        target_vocab_size: V.
+        shared_vocab: both languages use the same pieces.
+        tie_output: the output layer uses the target embedding as its weights (§3.4).
+        model_size: D.
+        feedforward_size: of the feed-forward network's hidden layer.
+        num_heads: H, must divide D.
+        num_encoder_layers: of the encoder.
+        num_decoder_layers: of the decoder.
+        dropout: probability of dropping an element of the embeddings, of every sublayer's output (§5.4) and inside the
+            feed-forward network.
+        pre_norm: normalise before each sublayer instead of after the sum.
+        max_length: the maximum number of positions on either side.
+    """
+
+    def __init__(
+        self,
+        *,
+        source_vocab_size: int,
+        target_vocab_size: int,
+        shared_vocab: bool,
+        tie_output: bool,
+        model_size: int,
+        feedforward_size: int,
+        num_heads: int,
+        num_encoder_layers: int,
+        num_decoder_layers: int,
+        dropout: float,
+        pre_norm: bool,
+        max_length: int,
+    ) -> None:
+        super().__init__()
+        check_sizes(model_size=model_size, num_encoder_layers=num_encoder_layers, num_decoder_layers=num_decoder_layers)
+        self.vocabulary = Vocabulary(
+            source_vocab_size=source_vocab_size,
+            target_vocab_size=target_vocab_size,
+            shared_vocab=shared_vocab,
+            tie_output=tie_output,
+            embedding_size=model_size,
+        )
+        self.positions = SinusoidalPositions(model_size=model_size, max_length=max_length)
+        self.dropout = Dropout(dropout)
+        settings = LayerSettings(
+            model_size=model_size,
+            num_heads=num_heads,
+            feedforward_size=feedforward_size,
+            dropout=dropout,
+            pre_norm=pre_norm,
+        )
+        self.encoder = Encoder(settings, num_encoder_layers)
+        self.decoder = Decoder(settings, num_decoder_layers)
+        self.decoding_step = DecodingStep(self.decoder)
+        self.scale = math.sqrt(model_size)
+        for module in [*self.encoder.modules(), *self.decoder.modules()]:
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    @property
+    def max_length(self) -> int | None:
+        return self.positions.table.size(0)
+
+    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        encoded = self.encode_source(source, source_mask)  # (B, S, D)
+        embedded = self.embed(self.vocabulary.target, target_input)  # (B, T, D)
+        return self.decoder(embedded, encoded, source_mask)  # (B, T, D)
+
+    def encode_source(self, source: Tensor, source_mask: Tensor) -> Tensor:
+        """The encoder's outputs (B, S, D) for source ids (B, S)."""
+        return self.encoder(self.embed(self.vocabulary.source, source), source_mask)
+
+    def embed(self, table: nn.Module, ids: Tensor) -> Tensor:
+        """√D · embedding + position (§3.4, §3.5), (B, T, D), of ids (B, T)."""
+        return self.dropout(self.positions(table(ids) * self.scale))
+
+    def encode(self, source: Tensor, source_mask: Tensor) -> TransformerMemory:
+        encoded = self.encode_source(source, source_mask)  # (A, S, D)
+        return TransformerMemory.of(encoded, source_mask, self.decoder)
+
+    def start(self, memory: TransformerMemory) -> KeyValueCache:
+        return KeyValueCache.empty(memory.values[0], num_layers=len(self.decoder.layers))
+
+    def step(
+        self, token: Tensor, state: KeyValueCache, memory: TransformerMemory, *, need_attention: bool = False
+    ) -> StepOutput[KeyValueCache]:
+        assert not self.training, "steps are for decoding: they apply no dropout"
+        num_hypotheses = token.size(0) // memory.num_sentences  # K
+        cache = state.advance(num_hypotheses)
+        position = self.positions.encodings(state.length, 1)  # (1, D)
+        embedded = F.embedding(token, self.vocabulary.target.weight) * self.scale + position  # (A·K, D), as `embed`
+        hidden, layer_weights = self.decoding_step(embedded, cache, memory)  # (A·K, D), L × (A·H, K, S')
+        logits = self.vocabulary.output(hidden)  # (A·K, V)
+        return StepOutput(logits, self.stack_weights(layer_weights, memory) if need_attention else None, cache)
+
+    def stack_weights(self, layer_weights: list[Tensor], memory: TransformerMemory) -> Tensor:
+        """Cross-attention's weights of each layer, (A·H, K, S'), as (A·K, L, H, S)."""
+        num_sentences, num_heads, _, _ = memory.bias.shape
+        weights = torch.stack(layer_weights)  # (L, A·H, K, S')
+        weights = weights.view(len(weights), num_sentences, num_heads, *weights.shape[2:])  # (L, A, H, K, S')
+        weights = weights[..., : memory.source_mask.size(1)]  # (L, A, H, K, S)
+        return weights.permute(1, 3, 0, 2, 4).flatten(0, 1)  # (A·K, L, H, S)

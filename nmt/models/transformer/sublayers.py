@@ -1,0 +1,71 @@
+"""What Transformer layers are made of besides attention: the residual connection and the feed-forward network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from nmt.checks import check_sizes
+from nmt.models.dropout import Dropout
+
+
+@dataclass(frozen=True)
+class LayerSettings:
+    """The sizes and options of a layer, the same for all layers of encoder and decoder.
+
+    Attributes:
+        model_size: D.
+        num_heads: H, must divide D.
+        feedforward_size: of the feed-forward network's hidden layer.
+        dropout: probability of dropping an element of a sublayer's output, and inside the feed-forward network.
+        pre_norm: normalise before each sublayer instead of after the sum.
+    """
+
+    model_size: int
+    num_heads: int
+    feedforward_size: int
+    dropout: float
+    pre_norm: bool
+
+
+class Residual(nn.Module):
+    """The residual connection around a sublayer, with its layer normalisation.
+
+        post-norm:  LayerNorm(x + Sublayer(x))      as in the paper (§3.1)
+        pre-norm:   x + Sublayer(LayerNorm(x))      trains without a delicate warm-up (Xiong et al., 2020)
+
+    https://arxiv.org/abs/2002.04745
+    """
+
+    def __init__(self, settings: LayerSettings) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(settings.model_size)
+        self.pre_norm = settings.pre_norm
+
+    def forward(self, inputs: Tensor, sublayer: Callable[..., Tensor], *arguments: Any, **options: Any) -> Tensor:
+        """From inputs (B, T, D) to (B, T, D); the sublayer also gets `arguments` and `options`."""
+        if self.pre_norm:
+            return inputs + sublayer(self.norm(inputs), *arguments, **options)
+        return self.norm(inputs + sublayer(inputs, *arguments, **options))
+
+
+class FeedForward(nn.Sequential):
+    """FFN(x) = max(0, x W_1 + b_1) W_2 + b_2, applied to each position alone (§3.3, Eq. 2)."""
+
+    def __init__(self, settings: LayerSettings) -> None:
+        check_sizes(feedforward_size=settings.feedforward_size)
+        super().__init__(
+            nn.Linear(settings.model_size, settings.feedforward_size),
+            nn.ReLU(),
+            Dropout(settings.dropout),
+            nn.Linear(settings.feedforward_size, settings.model_size),
+            Dropout(settings.dropout),
+        )
+
+
+def final_norm(settings: LayerSettings) -> nn.Module:
+    """The normalisation after the last layer: pre-norm layers end with a bare sum, post-norm layers are normalised."""
+    return nn.LayerNorm(settings.model_size) if settings.pre_norm else nn.Identity()
