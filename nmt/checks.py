@@ -1,4 +1,4 @@
-"""Checks of arguments that several constructors share."""
+"""Checks of arguments, shared by many constructors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ def check_sizes(**sizes: int) -> None:
             raise UserError(f"{name}={size} must be a whole number of at least 1")
 
 
-def check_dropout(dropout: float) -> None:
-    """Raises UserError unless `dropout` is a probability below 1."""
-    if not 0.0 <= dropout < 1.0:
-        raise UserError(f"dropout={dropout} must be a probability from 0 to below 1")
+def check_probabilities(**probabilities: float) -> None:
+    """Raises UserError unless every value is a probability below 1."""
+    for name, probability in probabilities.items():
+        if not 0.0 <= probability < 1.0:
+            raise UserError(f"{name}={probability} must be a probability from 0 to below 1")

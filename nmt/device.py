@@ -35,7 +35,7 @@ def pick_device(name: str) -> torch.device:
         raise UserError(f"device={name} is unknown: use auto, cpu or cuda")
     num_gpus = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= num_gpus:
-        raise UserError(f"device={name} is not there: this machine has {num_gpus} CUDA devices; use cpu")
+        raise UserError(f"device={name} is not available: CUDA devices on this machine: {num_gpus}; use cpu")
     return device
 
 
@@ -48,9 +48,8 @@ def subnormals_as_zero() -> Iterator[None]:
     slowly. In sums with normal numbers they make no difference.
 
     The setting belongs to a thread, and to the threads that it starts afterwards. torch starts its threads with the
-    first large operation, so this belongs around a whole command, and not only around the training steps. It affects
-    numpy and Python too. Processors without such a setting (torch supports x86 with SSE3, and ARM64) are left as they
-    are.
+    first large operation, so use this around a complete command, not only around the training steps. It affects numpy
+    and Python too. It has no effect on processors without such a setting; torch supports x86 with SSE3, and ARM64.
     """
     was_on = sys.float_info.min / 2 == 0.0
     torch.set_flush_denormal(True)
@@ -70,8 +69,8 @@ def free_memory(device: torch.device) -> int:
     free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     meminfo = Path("/proc/meminfo")
     if meminfo.is_file():
-        facts = dict(line.split(":") for line in meminfo.read_text().splitlines())
-        free = int(facts["MemAvailable"].split()[0]) * 1024
+        fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
+        free = int(fields["MemAvailable"].split()[0]) * 1024  # "123456 kB"
     limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
     if limit.is_file() and limit.read_text().strip() != "max":
         free = min(free, int(limit.read_text()) - int(used.read_text()))
@@ -82,5 +81,5 @@ def peak_memory(device: torch.device) -> int:
     """Returns the peak memory use in bytes: of this process on a CPU, of torch since its last reset on a GPU."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    unit = 1 if sys.platform == "darwin" else 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

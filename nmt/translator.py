@@ -30,8 +30,8 @@ from nmt.search.hypothesis import Hypothesis
 from nmt.search.protocol import Search
 
 DEFAULT_MAX_PIECES = 1024
-"""Maximum number of pieces per line for a model without a limit of its own. Such a model could translate a megabyte
-without line ends too, but all lines after it would wait for minutes."""
+"""Maximum number of pieces per line for a model without a limit of its own. Without a limit,
+a megabyte without line ends would delay all lines after it by minutes."""
 
 DEFAULT_BATCH_TOKENS = {"cpu": 768, "cuda": 16384}
 """Maximum number of source positions per batch, by device type. On a CPU the batch should fit into the cache: a narrow
@@ -48,7 +48,7 @@ class Translation:
     Attributes:
         text: the detokenised translation, one line; empty for a line without words.
         score: the search ranks by it; higher is better.
-        log_probability: log-probability of the whole translation, in nats.
+        log_probability: log-probability of all target pieces together, in nats.
         source_tokens: the S pieces of the source; the last one is the end-of-sentence piece.
         target_tokens: the T pieces of the translation; the last one is the end-of-sentence piece.
         attention: the attention weights of each target piece, see `Hypothesis.attention`.
@@ -93,7 +93,7 @@ class Translator:
     Args:
         model: on the device where it runs.
         tokenizer: the tokenizer that the model was trained with.
-        search: how translations are found.
+        search: finds the translations.
         batch_tokens: maximum size of a batch, in sentences × pieces of its longest source sentence; None takes
             `DEFAULT_BATCH_TOKENS` for the model's device.
 
@@ -131,11 +131,12 @@ class Translator:
             UserError: the folder is missing, incomplete or damaged, or this machine has no such device.
         """
         folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-        place = pick_device(device)
-        chosen = search if search is not None else build(folder.description("search"), searches)
-        model = folder.model().to(place)
+        torch_device = pick_device(device)
+        if search is None:
+            search = build(folder.description("search"), searches)
+        model = folder.model().to(torch_device)
         model.prepare_for_decoding()
-        return cls(model, folder.tokenizer(), chosen, batch_tokens=batch_tokens)
+        return cls(model, folder.tokenizer(), search, batch_tokens=batch_tokens)
 
     def translate(
         self, lines: Sequence[str], *, need_attention: bool = False, warn: LineWarning | None = None
@@ -164,7 +165,7 @@ class Translator:
         for index, ids in enumerate(sources):
             if len(ids) > limit:
                 if warn is not None:
-                    warn(index, f"{len(ids)} pieces, the model takes {limit}: the rest is cut off")
+                    warn(index, f"{len(ids)} pieces, but the model takes at most {limit}: the rest is cut off")
                 del ids[limit:]
         # Lines of similar length share a batch, so that little of it is padding; the longest come first.
         by_length = sorted((index for index, ids in enumerate(sources) if ids), key=lambda index: -len(sources[index]))
@@ -183,7 +184,7 @@ class Translator:
     ) -> Iterator[list[Translation]]:
         """Translates lines as they arrive, `batch_size` lines at a time, and keeps only these in memory.
 
-        Yields the `n_best` translations of each line; see `n_best`. `warn` gets indices into the whole stream.
+        Yields the `n_best` translations of each line; see `n_best`. `warn` gets indices from the start of the stream.
         """
         iterator = iter(lines)
         offset = 0

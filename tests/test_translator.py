@@ -157,7 +157,7 @@ def test_a_line_over_the_limit_is_cut_with_a_warning(transformer: Translator) ->
     lines = ["one", "", " ".join(["one two"] * 40), "two"]
     found = transformer.translate(lines, warn=lambda *warning: warnings.append(warning))
     num_pieces = len(transformer.tokenizer.encode_source([lines[2]])[0])
-    assert warnings == [(2, f"{num_pieces} pieces, the model takes 11: the rest is cut off")]
+    assert warnings == [(2, f"{num_pieces} pieces, but the model takes at most 11: the rest is cut off")]
     assert len(found) == 4
     assert len(found[2].source_tokens) == MAX_LENGTH
     assert found[2].source_tokens[-1] == "</s>"
@@ -414,10 +414,10 @@ def test_an_unknown_device_is_a_user_error(name: str) -> None:
 def test_a_missing_device_is_a_user_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert pick_device("cuda:0") == torch.device("cuda:0")
-    with pytest.raises(UserError, match="device=cuda:1 is not there: this machine has 1 CUDA devices; use cpu"):
+    with pytest.raises(UserError, match="device=cuda:1 is not available: CUDA devices on this machine: 1; use cpu"):
         pick_device("cuda:1")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(UserError, match="device=cuda is not there"):
+    with pytest.raises(UserError, match="device=cuda is not available"):
         pick_device("cuda")
 
 

@@ -9,20 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.checks import check_dropout
+from nmt.checks import check_probabilities
 
 
 class Dropout(nn.Module):
     """In training mode, zeroes each element with probability `p` and scales the others by 1 / (1 - p).
 
-    On other devices this is `F.dropout`. On a CPU, `F.dropout` draws one random number per element, which took 42 ms
-    for two million elements on one machine; `dropout_mask` took 3 ms there. Its price: `p` is rounded to a multiple of
+    On a GPU this is `F.dropout`. On a CPU, `F.dropout` draws one random number per element, which took 42 ms for two
+    million elements on one machine; `dropout_mask` took 3 ms there. Its price is that `p` is rounded to a multiple of
     1/256. The scale follows the rounded value, so the expected output still equals the input.
     """
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        check_dropout(p)
+        check_probabilities(dropout=p)
         self.p = p
 
     def forward(self, inputs: Tensor) -> Tensor:

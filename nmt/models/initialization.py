@@ -19,7 +19,7 @@ class SkipInit(TorchFunctionMode):
         self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        # Both the functions of `torch.nn.init` (xavier_uniform_) and the tensors' own methods (uniform_) end like this.
+        # All functions that draw have such names, in `torch.nn.init` (xavier_uniform_) and on tensors (uniform_).
         if function.__name__.endswith(("uniform_", "normal_")):
             return args[0] if args else kwargs["tensor"]
         return function(*args, **kwargs)

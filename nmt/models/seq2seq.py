@@ -79,8 +79,8 @@ class State:
         Args:
             hypotheses: (A', K') or, for one hypothesis each, (A',): row indices into this state. The K' indices of a
                 sentence point to rows of that same sentence; an index is repeated where a hypothesis branches.
-            sentences: (A',), which of this state's A sentences stay; None if all stay in their order. A state that
-                keeps tensors per sentence moves them only if this is given, without having to read `hypotheses`.
+            sentences: (A',), indices of the sentences that stay; None if all stay in their order. Only a state with
+                tensors per sentence, such as a key/value cache, needs them: with None it copies no such tensor.
         """
         return select_rows(self, hypotheses.flatten())
 

@@ -1,4 +1,4 @@
-"""How weight matrices lie in memory."""
+"""The memory layout of weight matrices, by rows or by columns."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""From the steps of a beam search back to whole hypotheses.
+"""From the steps of a beam search back to complete hypotheses.
 
-The search records at each step only which token each slot got and which slot of the step before it continues. A
-finished hypothesis is read off backwards, from its `eos` through the parents to its first token.
+At each step the search records only the token of each slot, and its parent: the slot of the step before that it
+continues. So a finished hypothesis is read backwards, from its `eos` along the parents to its first token.
 
 Shapes: A active sentences, K hypotheses of each before a step, K' after it, S source positions.
 """
@@ -42,7 +42,7 @@ class SentenceStep(NamedTuple):
 
 
 class FinishedSlot(NamedTuple):
-    """Where a hypothesis ended."""
+    """A finished hypothesis: its scores, and the step (from 0) and the slot in which it ended."""
 
     score: float
     log_probability: float
@@ -95,8 +95,8 @@ def histories_by_sentence(steps: Sequence[BeamStep], num_sentences: int) -> list
 def copy_rows(matrices: Sequence[Tensor]) -> Iterator[list[Any]]:
     """The rows of all matrices (A, K'), one after the other, as lists.
 
-    A and K' differ from step to step. Still everything is copied from the device at once: one transfer of a long
-    vector is much faster than one per step.
+    A and K' differ from step to step, so the matrices are copied from the device as one long vector: one transfer is
+    much faster than one per step.
     """
     numbers = iter(torch.cat([matrix.flatten() for matrix in matrices]).tolist())
     return (list(islice(numbers, matrix.size(1))) for matrix in matrices for _ in range(matrix.size(0)))

@@ -36,7 +36,7 @@ from nmt.search.scoring import LengthLimit, LengthPenalty, force_end
 MIN_FINISHED_SHARE = 1 / 8
 """Finished sentences are removed once they make up this share of the batch, since removal copies all the others.
 
-Until then they are decoded further, which is harmless: what they still find cannot enter their n best."""
+Until then they are decoded further, which is harmless: further hypotheses cannot enter their n best."""
 
 
 @dataclass
@@ -177,8 +177,8 @@ class BeamSearch:
             penalty = self.length_penalty(float(length))
             step = beam.extend(log_probabilities, output.attention_weights, eos_id, penalty)
             steps.append(step)
-            # 3. Which sentences are finished. The host reads nothing else from the device in a step: while it waits for
-            # a value, it cannot queue the next operations, and the GPU becomes idle.
+            # 3. The sentences that are finished. The host reads nothing else from the device in a step: while it waits
+            # for a value, it cannot queue the next operations, and the GPU becomes idle.
             finished = beam.finished().tolist()
             if all(finished):
                 break

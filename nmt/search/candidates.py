@@ -1,4 +1,4 @@
-"""The best continuations of a sentence's hypotheses, without sorting the whole vocabulary for each of them.
+"""The best continuations of a sentence's hypotheses, without sorting the vocabulary for each of them.
 
 Shapes: A sentences, K hypotheses of each, V target vocabulary, K' continuations wanted.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 MIN_BLOCK_SIZE = 16
-"""Blocks are not made smaller than this many tokens to make them divide the vocabulary."""
+"""Smaller block sizes, in tokens, are not tried, even if only a smaller one divides the vocabulary."""
 
 
 def masked_log_softmax(logits: Tensor, banned_ids: Tensor) -> Tensor:
@@ -54,8 +54,8 @@ def best_continuations(totals: Tensor, log_probabilities: Tensor, width: int) ->
     """
     vocab_size = log_probabilities.size(1)
     size = block_size(vocab_size)
-    if missing := -vocab_size % size:  # fill the last block with tokens that are never chosen
-        log_probabilities = F.pad(log_probabilities, (0, missing), value=-math.inf)
+    if num_missing := -vocab_size % size:  # pad the last block with tokens that are never chosen
+        log_probabilities = F.pad(log_probabilities, (0, num_missing), value=-math.inf)  # (A·K, V + num_missing)
     blocks = log_probabilities.view(*totals.shape, -1, size)  # (A, K, V/size, size)
     num_blocks = blocks.size(2)  # of each hypothesis
 
@@ -74,8 +74,8 @@ def best_continuations(totals: Tensor, log_probabilities: Tensor, width: int) ->
     best, chosen = candidates.flatten(1).topk(min(width, candidates[0].numel()))  # (A, K') of K'·size
     parents = parents.gather(1, chosen // size)  # (A, K')
     tokens = indices.flatten(1).gather(1, chosen) - parents * (num_blocks * size)  # (A, K')
-    # A continuation of -inf may lie in the filling of the last block. It is never used, but its token is embedded
-    # together with the others and must exist.
+    # A continuation of -inf may lie in the padding of the last block. It is never used, but its token is embedded
+    # together with the others, so it must exist.
     return best, parents, tokens.clamp_(max=vocab_size - 1)
 
 

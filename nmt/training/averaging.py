@@ -30,7 +30,7 @@ def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
 def averaged_model(
     model: Seq2Seq, paths: Sequence[Path], *, save_to: Path, step: int, processes: Processes
 ) -> Iterator[None]:
-    """Inside, the model has the mean of the weights in `paths`; afterwards it has its own weights again.
+    """Inside, the model has the mean of the weights in `paths`; afterwards, its own weights are restored.
 
     The main process writes the mean to `save_to`, as weights of `step`.
 

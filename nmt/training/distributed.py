@@ -28,7 +28,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process and how many train with it.
+    """The processes that train together, as seen by one of them.
 
     Attributes:
         rank: number of this process, from 0.
@@ -55,11 +55,12 @@ class Processes:
         try:
             # gloo exchanges tensors on CPUs, NCCL those on GPUs.
             distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-            this = cls(distributed.get_rank(), distributed.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
+            local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+            processes = cls(distributed.get_rank(), distributed.get_world_size(), local_rank)
         except ValueError as error:  # a variable of the environment is missing or is not a number
             raise UserError(f"WORLD_SIZE is set, but torchrun did not start this process: {error}") from error
         try:
-            yield this
+            yield processes
         except RuntimeError as error:
             if _is_lost_connection(error):
                 raise Failure("another process of this run has ended; its own message says why") from None
@@ -81,7 +82,7 @@ class Processes:
         return device
 
     def sum(self, *numbers: float) -> list[float]:
-        """Each number, summed over the processes."""
+        """Returns each number summed over the processes."""
         if self.size == 1:
             return list(numbers)
         total = torch.tensor(numbers, dtype=torch.float64)  # (len(numbers),)
@@ -95,7 +96,7 @@ class Processes:
         return number
 
     def broadcast(self, value: Value) -> Value:
-        """The value of the main process, in all processes."""
+        """Returns the value of the main process in all processes."""
         if self.size == 1:
             return value
         values = [value]
@@ -110,7 +111,7 @@ class Processes:
                 distributed.broadcast(parameter, src=0)
 
     def gather(self, share: Sequence[Value]) -> list[Value]:
-        """The full sequence, in all processes, where each process holds `sequence[rank::size]`."""
+        """Returns a complete sequence in all processes, from the shares `sequence[rank::size]` that they hold."""
         if self.size == 1:
             return list(share)
         shares: list[Any] = [None] * self.size
@@ -130,7 +131,7 @@ class Processes:
         return value
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """With several processes, the module wrapped so that its gradients are means over the processes."""
+        """With several processes, wraps a module so that its gradients become means over the processes."""
         if self.size == 1:
             return module
         on_gpu = next(module.parameters()).device.type == "cuda"

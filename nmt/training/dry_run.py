@@ -1,5 +1,6 @@
-"""A trial of a run before it starts: does its largest batch fit in memory, does every parameter get a gradient, does
-the loss fall, and how fast is training? Model, batches, loss and optimizer are the run's own. Nothing is written.
+"""Tries out a run before it starts, with its own model, batches, loss and optimizer. Nothing is written.
+
+Does the largest batch fit in memory? Does every parameter get a gradient? Does the loss fall? How fast is training?
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from nmt.training.settings import TrainerSettings
 from nmt.training.update import Updater
 
 NUM_SENTENCES = 32
-"""Sentences that the model overfits: few enough for many updates in little time."""
+"""Number of sentences that the model overfits, small enough for many updates in little time."""
 
 MIN_STEPS = 10
-"""Updates on these sentences, however slow they are: fewer would show nothing."""
+"""Minimum number of updates on these sentences, however slow they are: fewer would show nothing."""
 
 MAX_STEPS = 150
 """Maximum number of updates on these sentences."""
@@ -39,7 +40,7 @@ AVERAGED_STEPS = 5
 """Number of neighbouring losses that are averaged before they are compared."""
 
 SMALL_BATCH_DIVISOR = 8
-"""The memory of the largest batch is extrapolated from one and two such parts of its sentences."""
+"""The memory of the largest batch is extrapolated from 1/8 and 2/8 of its sentences."""
 
 PEAK_BYTES_PER_ACTIVATION_BYTE = 1.5
 """Peak memory of an update for each byte that the forward pass keeps for the backward pass; 1.4 was measured."""
@@ -55,7 +56,7 @@ class MemoryUse:
     Attributes:
         weights: the model's weights; the gradients are as large.
         optimizer: the optimizer's state after an update.
-        activations: the prediction of what the forward pass keeps for the backward pass.
+        activations: predicted size of the tensors that the forward pass keeps for the backward pass.
         peak: maximum in use during the update: by the whole process on a CPU, by torch on a GPU.
         num_sentences: sentences of the largest batch.
         length: pieces of its longest sentence.
@@ -127,11 +128,11 @@ class DryRun:
         return next(self.train_loader.epoch(0, start=int(np.argmax(sizes))))
 
     def measure_memory(self) -> MemoryUse:
-        """Predicts the memory of an update on the largest batch from a part of it, then makes the update.
+        """Predicts the memory of an update on the largest batch from smaller ones, then makes the update.
 
         Raises:
-            UserError: the update needs more memory than the device has free; the message names a `loader.batch_tokens`
-                that fits. Or a parameter gets no gradient, or a gradient that is not finite.
+            UserError: the update needs more memory than the device has free (the message names a `loader.batch_tokens`
+                that fits); or a parameter gets no gradient, or one that is not finite.
         """
         model, largest = self.model, self.largest_batch()
         num_sentences, length = len(largest.source), max(largest.source.size(1), largest.target_input.size(1))
@@ -141,12 +142,12 @@ class DryRun:
         activations = constant + num_sentences * per_sentence
         needed = PEAK_BYTES_PER_ACTIVATION_BYTE * activations + BYTES_PER_WEIGHT_BYTE * weights
         if needed > free:
-            allowed = (free - BYTES_PER_WEIGHT_BYTE * weights) / PEAK_BYTES_PER_ACTIVATION_BYTE  # activation bytes
-            fitting = (allowed - constant) / max(1, per_sentence)  # number of sentences
-            batch_tokens = int(fitting / num_sentences * self.train_loader.sampler.batch_tokens)
+            max_activations = (free - BYTES_PER_WEIGHT_BYTE * weights) / PEAK_BYTES_PER_ACTIVATION_BYTE  # bytes
+            max_sentences = (max_activations - constant) / max(1, per_sentence)
+            batch_tokens = int(max_sentences / num_sentences * self.train_loader.sampler.batch_tokens)
             remedy = (
                 f"lower loader.batch_tokens to {batch_tokens} (trainer.accumulate makes up for it)"
-                if fitting >= 1
+                if max_sentences >= 1
                 else "use a smaller model, or lower loader.max_length"
             )
             raise UserError(
@@ -155,7 +156,7 @@ class DryRun:
             )
         if model.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(model.device)
-        self.update(largest, rate=0.0)  # a rate of 0 leaves the weights as they are
+        self.update(largest, rate=0.0)  # a rate of 0 changes no weight
         values = [value for state in self.optimizer.state.values() for value in state.values()]
         optimizer = sum(value.nbytes for value in values if isinstance(value, Tensor))
         return MemoryUse(weights, optimizer, activations, peak_memory(model.device), num_sentences, length)
@@ -217,10 +218,10 @@ class DryRun:
         return result.nll / batch.num_tokens
 
     def count_activations(self, batch: Batch) -> int:
-        """Bytes that a forward pass keeps for the backward pass. A storage that is kept several times counts once."""
+        """The bytes that a forward pass keeps for the backward pass; several tensors of one storage count once."""
         weights = {parameter.untyped_storage().data_ptr() for parameter in self.model.parameters()}
         sizes: dict[int, int] = {}  # bytes by address
-        kept: list[Tensor] = []  # keeps every storage alive: a reused address would be counted only once
+        kept: list[Tensor] = []  # keeps every storage alive, since a reused address would be counted only once
 
         def record(tensor: Tensor) -> Tensor:
             storage = tensor.untyped_storage()
@@ -237,17 +238,18 @@ class DryRun:
     def _predict_activations(self, batch: Batch) -> tuple[int, int]:
         """A linear model of `count_activations`: constant bytes, and bytes per sentence of the batch.
 
-        Some activations do not grow with the number of sentences. So two small parts of the batch are measured, which
-        determine a straight line.
+        Some activations do not grow with the number of sentences, so one measurement is not enough. Two batches of
+        different sizes are measured, and determine a straight line.
         """
         num_sentences = len(batch.source)
-        few = max(1, num_sentences // SMALL_BATCH_DIVISOR)
-        more = min(num_sentences, 2 * few)
-        few_bytes = self.count_activations(first_pairs(batch, few))
-        if more == few:
-            return few_bytes, 0
-        per_sentence = (self.count_activations(first_pairs(batch, more)) - few_bytes) // (more - few)
-        return few_bytes - few * per_sentence, per_sentence
+        small = max(1, num_sentences // SMALL_BATCH_DIVISOR)  # number of sentences
+        large = min(num_sentences, 2 * small)
+        small_bytes = self.count_activations(first_pairs(batch, small))
+        if large == small:
+            return small_bytes, 0
+        large_bytes = self.count_activations(first_pairs(batch, large))
+        per_sentence = (large_bytes - small_bytes) // (large - small)
+        return small_bytes - small * per_sentence, per_sentence
 
 
 def first_pairs(batch: Batch, count: int) -> Batch:

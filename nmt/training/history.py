@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class History:
-    """Appends each record to history.jsonl, and to TensorBoard if wanted. Call `start` first.
+    """Appends each record to history.jsonl and, on request, to TensorBoard. Call `start` first.
 
     Args:
-        path: history.jsonl; None = nothing is written, as in a process that is not the main one.
-        tensorboard: folder of TensorBoard's event files; None = none are written.
+        path: history.jsonl; None writes nothing, for processes other than the main one.
+        tensorboard: folder of TensorBoard's event files; None writes none.
     """
 
     def __init__(self, path: Path | None, *, tensorboard: Path | None) -> None:

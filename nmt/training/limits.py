@@ -1,4 +1,4 @@
-"""The limits of a run: which one ends it, and how far away it is."""
+"""The limits of a run: whether one of them is reached, and how much of the run is done."""
 
 from __future__ import annotations
 

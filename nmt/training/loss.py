@@ -16,7 +16,7 @@ that is, in torch:
 by far the largest tensor of a training step, and the plain formula writes or reads them in memory seven times. Here
 they exist for a few rows at a time, and those rows are turned into gradients while they are still in the cache.
 
-Label smoothing: Szegedy et al. (2016, https://arxiv.org/abs/1512.00567, §7), as used by Vaswani et al. (2017, §5.4).
+Label smoothing: Szegedy et al. (2016, https://arxiv.org/abs/1512.00567, §7), used by Vaswani et al. (2017, §5.4).
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from nmt.errors import UserError
+from nmt.checks import check_probabilities
 from nmt.models.seq2seq import Seq2Seq
 
 MAX_CHUNK_LOGITS = {"cpu": 2**20, "cuda": 2**28}
-"""Number of logits that exist at a time, by device. On a CPU they fit into its cache; on a GPU one chunk is usual."""
+"""Maximum number of logits that exist at a time, by device type. On a CPU they fit into its cache; on a GPU a batch is
+usually one chunk."""
 
 
 class _LinearCrossEntropy(Function):
@@ -78,7 +79,7 @@ class _LinearCrossEntropy(Function):
             logits = torch.mm(rows, cast_weight.t(), out=logits_buffer[:n]).add_(cast_bias)  # (n, V)
             p = torch.softmax(logits, -1, dtype=sum_dtype, out=probabilities_buffer[:n])  # (n, V)
 
-            # 2. The loss. For the largest logit, log p = z - log Z: so log Z needs no second pass of exponentials.
+            # 2. The loss. As log p = z - log Z holds for the largest logit too, log Z needs no exponentials of its own.
             log_z = logits.amax(-1, keepdim=True).to(sum_dtype) - p.amax(-1, keepdim=True).log()  # (n, 1)
             nll += (log_z - logits.gather(1, targets)).sum()
             log_z_sum += log_z.sum()
@@ -129,13 +130,12 @@ def linear_cross_entropy(
     Raises:
         UserError: ε is out of its range.
     """
-    if not 0.0 <= label_smoothing < 1.0:
-        raise UserError(f"label_smoothing={label_smoothing} must be a probability from 0 to below 1")
+    check_probabilities(label_smoothing=label_smoothing)
     device_type = decoder_outputs.device.type
     if torch.is_autocast_enabled(device_type):  # the last layer normalisation of a Transformer returns float32
         decoder_outputs = decoder_outputs.to(torch.get_autocast_dtype(device_type))
     layer: list[Tensor] = [output.weight, output.bias]
-    if not torch.is_grad_enabled():  # else the function would compute gradients for parameters that require them
+    if not torch.is_grad_enabled():  # `ctx.needs_input_grad` is True for parameters even under no_grad
         layer = [parameter.detach() for parameter in layer]
     with torch.autocast(device_type, enabled=False):
         return _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]

@@ -42,10 +42,10 @@ class LossMeter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         }
 
     def total(self, processes: Processes) -> LossMeter:
-        """A meter with the tokens of all processes, for the checkpoint."""
+        """The meter with the tokens of all processes, which a checkpoint stores."""
         nll, num_tokens = processes.sum(self.nll, self.num_tokens)
         return msgspec.structs.replace(self, nll=nll, num_tokens=int(num_tokens))
 
     def drop_tokens(self) -> None:
-        """Forgets the tokens: on resume only the main process keeps those of the checkpoint."""
+        """Sets loss and tokens to 0: on resume only the main process keeps those of the checkpoint."""
         self.nll, self.num_tokens = 0.0, 0

@@ -22,7 +22,7 @@ def save_nonfinite_update(
     tokenizer: Tokenizer,
     processes: Processes,
 ) -> str:
-    """Writes nonfinite-step-N.json to `folder`: the numbers of the update, the shapes of its batches, its sentences.
+    """Writes nonfinite-step-N.json to `folder`: the update's numbers, the shapes of its batches, and its sentences.
 
     Every process calls this, since each holds a share of the sentences; the main process writes.
 
@@ -31,7 +31,7 @@ def save_nonfinite_update(
     """
     sentences = []
     for batch in update.batches:
-        sentences += processes.gather(_sentences(batch, tokenizer))
+        sentences += processes.gather(_pairs(batch, tokenizer))
     path = folder / f"nonfinite-step-{update.step:08d}.json"
     if processes.is_main:
         record = {
@@ -51,18 +51,24 @@ def save_nonfinite_update(
     )
 
 
-def _sentences(batch: Batch, tokenizer: Tokenizer) -> list[dict[str, Any]]:
+def _pairs(batch: Batch, tokenizer: Tokenizer) -> list[dict[str, Any]]:
     """Each pair of the batch, with its line in the training split (from 1) and its pieces as the model saw them."""
-    sentences = []
-    for index, row in enumerate(batch.indices):
-        source = batch.source[index][batch.source_mask[index]].tolist()
-        target = batch.target_output[index][batch.target_mask[index]].tolist()
-        pieces = {"source": tokenizer.source_pieces(source), "target": tokenizer.target_pieces(target)}
-        sentences.append({"line": row + 1, **{side: " ".join(texts) for side, texts in pieces.items()}})
-    return sentences
+    pairs = []
+    for row, index in enumerate(batch.indices):
+        source = batch.source[row][batch.source_mask[row]].tolist()  # (S,) without padding
+        target = batch.target_output[row][batch.target_mask[row]].tolist()  # (T,) without padding
+        pairs.append(
+            {
+                "line": index + 1,
+                "source": " ".join(tokenizer.source_pieces(source)),
+                "target": " ".join(tokenizer.target_pieces(target)),
+            }
+        )
+    return pairs
 
 
 def _shape(batch: Batch) -> dict[str, int]:
+    """The sizes of a batch, padding included."""
     return {
         "sentences": batch.source.size(0),
         "source_positions": batch.source.size(1),

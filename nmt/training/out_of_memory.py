@@ -1,4 +1,4 @@
-"""Out of memory: which batch was too large, and what to change."""
+"""The report of a batch that was too large for the memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nmt.errors import Failure
 
 @contextmanager
 def explain_out_of_memory(step: int, batch: Batch) -> Iterator[None]:
-    """Replaces an out-of-memory error inside by one line with the shape of the batch and the settings to lower.
+    """Inside, an out-of-memory error becomes a Failure: one line with the batch's shape and the settings to change.
 
     Raises:
         Failure: the memory ran out.
@@ -22,8 +22,8 @@ def explain_out_of_memory(step: int, batch: Batch) -> Iterator[None]:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         # torch's CPU allocator and the CUDA driver raise a plain RuntimeError, recognised by its text.
-        known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-        if not known and not any(text in str(error) for text in ("allocate memory", "out of memory")):
+        has_own_class = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        if not has_own_class and not any(text in str(error) for text in ("allocate memory", "out of memory")):
             raise
         num_sentences, source_length = batch.source.shape
         raise Failure(

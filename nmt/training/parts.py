@@ -32,7 +32,7 @@ class TrainingParts:
         run_folder: receives the checkpoints; if it holds one, the run resumes from there.
         history: receives the records.
         bar: shows the progress.
-        stop_requested: asked after every update; True ends the run with a checkpoint.
+        stop_requested: called after every update; True ends the run with a checkpoint.
         processes: the processes that train this model together.
         seed: of dropout.
     """

@@ -1,4 +1,4 @@
-"""What a person sees of a running command: a progress bar on a terminal, and lines that are also logged."""
+"""The progress bar of a running command, and its lines for the terminal and the log."""
 
 from __future__ import annotations
 

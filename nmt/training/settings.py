@@ -1,4 +1,4 @@
-"""The settings of a training run, checked."""
+"""The trainer's settings, and the checks of their values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 import msgspec
 import torch
 
-from nmt.checks import check_sizes
+from nmt.checks import check_probabilities, check_sizes
 from nmt.errors import UserError
 
 
@@ -47,8 +47,7 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise UserError("the run would never end: set one of max_steps, max_epochs, max_minutes or patience")
         if not isinstance(self.skip_nonfinite, int) or self.skip_nonfinite < 0:
             raise UserError(f"skip_nonfinite={self.skip_nonfinite} must be a whole number of at least 0")
-        if not 0.0 <= self.label_smoothing < 1.0:
-            raise UserError(f"label_smoothing={self.label_smoothing} must be a probability from 0 to below 1")
+        check_probabilities(label_smoothing=self.label_smoothing)
         if self.precision not in ("auto", "fp32", "bf16"):
             raise UserError(f"precision={self.precision} is unknown: use auto, fp32 or bf16")
 

@@ -63,7 +63,7 @@ class Trainer:
     #     validate the final weights, then try the mean of the last checkpoints
 
     def fit(self) -> Progress:
-        """Trains the model. Unless it fails, the run folder then holds weights that can translate.
+        """Trains the model, and leaves weights in the run folder with which `Translator` can translate.
 
         Raises:
             Failure: loss or gradient are not finite, the memory ran out, the disk fails, or another process ended.
@@ -74,6 +74,7 @@ class Trainer:
         parts.history.start(num_records=progress.num_records, last_step=progress.step)
         self.clock_start = time.monotonic() - progress.seconds
         self.sync_clock()
+        # A resumed run that had reached its end, and that no higher limit continues.
         if (reason := self.stop_reason()) and progress.averaged_step == progress.step > 0:
             parts.bar.print(f"there is nothing left to do after step {progress.step}: {reason}")
             return progress
@@ -118,7 +119,7 @@ class Trainer:
             )
             progress.order, progress.position = self.progress.order, 0
         if not parts.processes.is_main:
-            progress.loss_meter.drop_tokens()  # the main process counts those of all
+            progress.loss_meter.drop_tokens()  # the main process keeps those of all processes
         self.progress = progress
         self.saved_seconds = progress.seconds
 
@@ -176,14 +177,14 @@ class Trainer:
             self.progress.loss_meter.seconds += time.monotonic() - start
 
     def sync_clock(self) -> None:
-        """Gives all processes the same training time and the same answer to whether to stop."""
+        """Makes all processes agree on the training time, and on whether a stop was requested."""
         processes = self.parts.processes
         seconds = time.monotonic() - self.clock_start if processes.is_main else 0.0
         self.progress.seconds, num_requests = processes.sum(seconds, float(self.parts.stop_requested()))
         self.interrupted = num_requests > 0
 
     def stop_reason(self) -> str | None:
-        """Why training stops now; None if it continues."""
+        """The reason to stop training now, in words; None if it continues."""
         return reached_limit(self.settings, self.progress) or (INTERRUPTED if self.interrupted else None)
 
     def log(self) -> None:
@@ -208,7 +209,7 @@ class Trainer:
         """Measures loss and BLEU on the validation split, and keeps the weights if they are the best so far."""
         self.read_all_results()  # first, because a non-finite update may end the run before anything is kept
         parts, progress = self.parts, self.progress
-        validation = self.measure()
+        validation = self.run_validation()
         progress.validated_step = progress.step
         parts.schedule.observe(validation.bleu)
         is_best = self.record_validation(validation)
@@ -222,8 +223,8 @@ class Trainer:
                 for old in folder.step_paths()[: -self.settings.average_checkpoints]:
                     old.unlink()
 
-    def measure(self, *, num_averaged: int = 1) -> Validation:
-        """Validates the weights that the model has now: its own, or the mean of `num_averaged` checkpoints."""
+    def run_validation(self, *, num_averaged: int = 1) -> Validation:
+        """Validates the present weights of the model: its own, or the mean of `num_averaged` checkpoints."""
         parts, step = self.parts, self.progress.step
         return validate_model(
             self.updater, parts.validation_batches, parts.validation_bleu, step=step, num_averaged=num_averaged
@@ -251,7 +252,7 @@ class Trainer:
         return settings.save_minutes is not None and minutes >= settings.save_minutes
 
     def save(self) -> None:
-        """Writes the last checkpoint. Everything that belongs to this step must be done."""
+        """Writes a checkpoint of this step, to resume from. Call it after everything else that belongs to the step."""
         self.read_all_results()
         parts, progress = self.parts, self.progress
         progress.schedule = parts.schedule.state()
@@ -281,13 +282,14 @@ class Trainer:
         """Makes the mean of the last checkpoints' weights the best weights, if its BLEU is higher."""
         parts, progress, folder = self.parts, self.progress, self.parts.run_folder
         is_main, size = parts.processes.is_main, self.settings.average_checkpoints
+        # A file of a later step is left over from before the run was killed and resumed at an earlier checkpoint.
         paths = [path for path in folder.step_paths() if path <= folder.step_path(progress.step)] if is_main else []
         paths = parts.processes.broadcast(paths[-size:])
         if len(paths) > 1 and size > 1:
             with averaged_model(
                 parts.model, paths, save_to=folder.averaged, step=progress.step, processes=parts.processes
             ):
-                validation = self.measure(num_averaged=len(paths))
+                validation = self.run_validation(num_averaged=len(paths))
             is_best = self.record_validation(validation)
             if is_main and is_best:
                 folder.averaged.replace(folder.best)

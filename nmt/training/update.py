@@ -24,11 +24,11 @@ from nmt.training.settings import TrainerSettings
 
 @dataclass(frozen=True)
 class UpdateResult:
-    """What an update did.
+    """The result of an update.
 
     Attributes:
         nll: negative log-likelihood before the update, in nats, summed over this process's target tokens.
-        gradient_norm: norm of the whole gradient before clipping.
+        gradient_norm: norm of the gradient of all parameters together, before clipping.
         gradient_norms: norm of each parameter's gradient before clipping, by the parameter's name.
         applied: whether the weights changed, which they do if loss and gradient are finite in every process.
     """
@@ -46,7 +46,7 @@ class PendingUpdate:
     Attributes:
         step: number of the update, from 1.
         learning_rate: of this update.
-        batches: what it was computed on.
+        batches: the batches whose mean loss it lowers.
         parameter_names: names of the parameters that have a gradient.
         numbers: (3 + len(parameter_names),) on the host: nll, gradient norm, 1 if not applied else 0, and one gradient
             norm per parameter. Valid once `copied` has happened.
@@ -131,8 +131,8 @@ class Updater:
         Raises:
             Failure: a forward or backward pass ran out of memory.
         """
-        for options in self.optimizer.param_groups:
-            options["lr"] = rate
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -144,15 +144,17 @@ class Updater:
             sync = nullcontext() if batch is batches[-1] else no_gradient_sync(self.objective)
             with explain_out_of_memory(step, batch), sync:
                 loss, batch_nll = self.loss(batch)
-                # The exchange averages over processes; multiplying by their number makes it the sum that we need.
+                # The exchange computes the mean over processes; times their number, it is the sum that we need.
                 (loss * (self.processes.size / num_tokens)).backward()  # type: ignore[no-untyped-call]
             nll += batch_nll
 
         # The norms, and whether they are finite in all processes: computed on the device, read later.
-        gradients = {name: each.grad for name, each in self.model.named_parameters() if each.grad is not None}
+        parameters = self.model.named_parameters()
+        gradients = {name: parameter.grad for name, parameter in parameters if parameter.grad is not None}
         norms = torch.stack(torch._foreach_norm(list(gradients.values())))  # (parameters,)
-        norm = torch.linalg.vector_norm(norms)
-        num_nonfinite = self.processes.all_reduce(1.0 - (nll + norm).isfinite().float())  # () processes that failed
+        norm = torch.linalg.vector_norm(norms)  # (), of the gradient of all parameters
+        # (), the number of processes with a loss or gradient that is not finite
+        num_nonfinite = self.processes.all_reduce(1.0 - (nll + norm).isfinite().float())
         self._step(norm, num_nonfinite)
 
         # Start the copy to the host: one small tensor, from a GPU into pinned memory.

@@ -39,7 +39,7 @@ class Validation:
         return record if self.num_averaged == 1 else {**record, "averaged": self.num_averaged}
 
     def line(self, seconds: float, *, is_best: bool) -> str:
-        """The line for people."""
+        """One line for the terminal and the log."""
         weights = f"step {self.step}" if self.num_averaged == 1 else f"mean of the last {self.num_averaged} checkpoints"
         mark = "  (best so far)" if is_best else ""
         return f"{weights}, {duration(seconds)}: validation loss {self.loss:.3f}, BLEU {self.bleu:.2f}{mark}"

@@ -191,7 +191,7 @@ def test_a_loss_that_rises_again_is_a_warning(
         (["data.path=nowhere"], "nowhere is not a folder"),
         (["tokenizer.vocab_size=5"], "tokenizer.vocab_size=5 is too small"),
         (["tokenizer.vocab_size=9000"], "tokenizer.vocab_size=9000 is more than this corpus allows"),
-        (["device=cuda"], "device=cuda is not there"),
+        (["device=cuda"], "device=cuda is not available"),
         (["loader.max_length=1"], "max_length=1 must be at least 2"),
         (["train_split=trian"], "has no split trian"),
         (["resume=true"], "holds no run"),

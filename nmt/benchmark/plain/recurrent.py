@@ -1,6 +1,6 @@
 """The recurrent encoder-decoders, as a loop over `nn.LSTMCell`.
 
-Every step projects the keys again and applies the output layer.
+Every step computes the keys again and applies the output layer.
 
 Shapes: B batch, S source positions, T target positions, V target vocabulary, E embedding size, D hidden size, L layers.
 """
@@ -52,7 +52,8 @@ class AdditiveScore(nn.Module):
         self.energy = nn.Linear(attention_size, 1, bias=False)
 
     def forward(self, query: Tensor, values: Tensor) -> Tensor:
-        hidden = torch.tanh(self.query_projection(query).unsqueeze(1) + self.key_projection(values))  # (B, S, A)
+        queries, keys = self.query_projection(query), self.key_projection(values)  # (B, ·), (B, S, ·)
+        hidden = torch.tanh(queries.unsqueeze(1) + keys)  # (B, S, attention_size)
         return self.energy(hidden).squeeze(2)  # (B, S)
 
 
@@ -74,7 +75,7 @@ class LoopState(State):
 
 
 class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
-    """What the three share. A subclass defines the feedback into the cells and the decoder output."""
+    """What the three architectures share. A subclass defines the feedback into the cells and the decoder output."""
 
     score: nn.Module
 
@@ -123,16 +124,16 @@ class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
     def encode(self, source: Tensor, source_mask: Tensor) -> EncodedMemory:
         embedded = self.dropout(self.vocabulary.source(source))  # (B, S, E)
         packed = pack_padded_sequence(embedded, source_mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        outputs, (hidden, _) = self.encoder(packed)
+        outputs, (hidden, _) = self.encoder(packed)  # hidden: (2 L, B, D/2)
         values, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.size(1))  # (B, S, D)
-        return EncodedMemory(source_mask, values, self.bridge(torch.cat([hidden[-2], hidden[-1]], dim=1)))
+        summary = torch.cat([hidden[-2], hidden[-1]], dim=1)  # (B, D), both directions of the top layer
+        return EncodedMemory(source_mask, values, self.bridge(summary))
 
     def start(self, memory: EncodedMemory) -> LoopState:
         states = memory.bridged.chunk(2 * len(self.cells), dim=1)  # 2 L × (B, D)
         hidden = tuple(torch.tanh(state) for state in states[: len(self.cells)])
-        return LoopState(
-            hidden, states[len(self.cells) :], memory.bridged.new_zeros(len(hidden[0]), self.feedback_size)
-        )
+        fed_back = memory.bridged.new_zeros(memory.num_sentences, self.feedback_size)  # (B, feedback_size)
+        return LoopState(hidden, states[len(self.cells) :], fed_back)
 
     def step(
         self, token: Tensor, state: LoopState, memory: EncodedMemory, *, need_attention: bool = False
@@ -140,16 +141,16 @@ class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
         memory = memory.repeated(len(token))
         embedded = self.dropout(self.vocabulary.target(token))  # (B, E)
         feedback = self.feedback(state, memory)  # (B, feedback_size)
-        inputs = torch.cat([embedded, feedback], dim=1)
+        inputs = torch.cat([embedded, feedback], dim=1)  # (B, E + feedback_size)
         hidden, cell = [], []
-        for layer, cells in enumerate(self.cells):
-            new_hidden, new_cell = cells(inputs, (state.hidden[layer], state.cell[layer]))
+        for layer, lstm_cell in enumerate(self.cells):
+            new_hidden, new_cell = lstm_cell(inputs, (state.hidden[layer], state.cell[layer]))  # 2 × (B, D)
             hidden.append(new_hidden)
             cell.append(new_cell)
             inputs = self.dropout(new_hidden)
         output = self.decoder_output(hidden[-1], embedded, feedback, memory)  # (B, E)
         logits = self.vocabulary.output(self.dropout(output))  # (B, V)
-        fed_back = output if self.feedback_size == output.size(1) else state.fed_back
+        fed_back = output if self.feedback_size == output.size(1) else state.fed_back  # used by Luong's input feeding
         return StepOutput(logits, None, LoopState(tuple(hidden), tuple(cell), fed_back))
 
     def attend(self, query: Tensor, memory: EncodedMemory) -> Tensor:
@@ -167,6 +168,8 @@ class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
 
 
 class LSTM(Recurrent):
+    """Without attention, with the arguments of `nmt.models.LSTM`."""
+
     def __init__(self, *, embedding_size: int, hidden_size: int, **others: Any) -> None:
         super().__init__(embedding_size=embedding_size, hidden_size=hidden_size, feedback_size=0, **others)
         self.readout = nn.Linear(hidden_size, embedding_size)
@@ -176,6 +179,8 @@ class LSTM(Recurrent):
 
 
 class BahdanauLSTM(Recurrent):
+    """With Bahdanau's attention, with the arguments of `nmt.models.BahdanauLSTM`."""
+
     def __init__(self, *, embedding_size: int, hidden_size: int, attention_size: int, **others: Any) -> None:
         super().__init__(embedding_size=embedding_size, hidden_size=hidden_size, feedback_size=hidden_size, **others)
         self.score = AdditiveScore(query_size=hidden_size, value_size=hidden_size, attention_size=attention_size)
@@ -189,6 +194,8 @@ class BahdanauLSTM(Recurrent):
 
 
 class LuongLSTM(Recurrent):
+    """With Luong's attention, with the arguments of `nmt.models.LuongLSTM`."""
+
     def __init__(
         self, *, embedding_size: int, hidden_size: int, score: nn.Module, input_feeding: bool, **others: Any
     ) -> None:

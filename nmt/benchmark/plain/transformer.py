@@ -89,11 +89,10 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
         """Decoder outputs (B, T, D) of target ids (B, T)."""
         length = target.size(1)
         embedded = self.dropout(self.positions(self.vocabulary.target(target) * self.scale))  # (B, T, D)
-        later = torch.ones(length, length, dtype=torch.bool, device=target.device).triu(1)  # (T, T)
-        hidden: Tensor = self.decoder(
+        later = torch.ones(length, length, dtype=torch.bool, device=target.device).triu(1)  # (T, T), True = masked
+        return self.decoder(
             embedded, memory.values, tgt_mask=later, memory_key_padding_mask=~memory.source_mask, tgt_is_causal=True
-        )
-        return hidden
+        )  # (B, T, D)
 
     def start(self, memory: EncodedMemory) -> PrefixState:
         return PrefixState(memory.source_mask.new_zeros((memory.source_mask.size(0), 0), dtype=torch.int64))

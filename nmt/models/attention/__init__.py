@@ -1,11 +1,11 @@
-"""Attention: a query is compared with every position, and the answer is the average of the values, weighted by match.
+"""Attention: a query is compared with every position; the result is the average of the values, weighted by the match.
 
     score_j = score(query, key_j)           how well position j matches: dot, general, additive, scaled dot product
     weights = softmax_j(score)              how much the model attends to position j
-    context = Σ_j weights_j · value_j       what it reads there
+    context = Σ_j weights_j · value_j       the weighted average of the values
 
-`scores` holds the attention of the recurrent models, `multi_head` that of the Transformer, and `kernels` the two fast
-ways to compute the latter.
+`scores` holds the attention of the recurrent models, `multi_head` that of the Transformer, and `kernels` two fast ways
+to compute the Transformer's.
 """
 
 from nmt.models.attention.kernels import MIN_KEY_POSITIONS, attention_with_weights, fused_attention

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 MIN_KEY_POSITIONS = 16
-"""Minimum number of key positions for `attention_with_weights`; shorter inputs are padded with masked positions.
-A CPU computes a softmax over fewer numbers than a vector register holds one by one, which takes ten times as long."""
+"""Minimum number of key positions for `attention_with_weights`; callers pad shorter inputs with masked positions.
+With fewer numbers than a vector register holds, a CPU computes the softmax without vector instructions, which takes ten
+times as long."""
 
 
 def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor | None, causal: bool) -> Tensor:

@@ -48,7 +48,7 @@ class MultiHeadAttention(nn.Module):
         """Attends from inputs (B, T, D) and returns (B, T, D).
 
         Args:
-            memory: (B, S, D), to be attended to; None for self-attention.
+            memory: (B, S, D), the vectors to attend to; None for self-attention.
             mask: broadcastable to (B, H, T, S), True where a query may attend.
             causal: position t attends to 0 … t only.
         """
@@ -56,7 +56,7 @@ class MultiHeadAttention(nn.Module):
         keys, values = self.keys_values(inputs if memory is None else memory)  # 2 × (B, H, S, d)
         heads = fused_attention(queries, keys, values, mask=mask, causal=causal)  # (B, H, T, d)
         joined = heads.transpose(1, 2).flatten(2)  # (B, T, D)
-        return self.dropout(self.output_projection(joined))
+        return self.dropout(self.output_projection(joined))  # (B, T, D)
 
     def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values, each (B, H, S, d), of a memory (B, S, D)."""
@@ -64,6 +64,6 @@ class MultiHeadAttention(nn.Module):
         return self.split_heads(keys), self.split_heads(values)
 
     def split_heads(self, vectors: Tensor) -> Tensor:
-        """(B, T, D) to (B, H, T, d)."""
+        """Cuts each vector into H parts: (B, T, D) to (B, H, T, d)."""
         batch_size, num_positions, _ = vectors.shape
-        return vectors.view(batch_size, num_positions, self.num_heads, -1).transpose(1, 2)
+        return vectors.view(batch_size, num_positions, self.num_heads, -1).transpose(1, 2)  # (B, H, T, d)

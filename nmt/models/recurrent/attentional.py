@@ -1,7 +1,7 @@
-"""What the recurrent architectures with attention share: their memory, and the query that a decoder sends to it.
+"""What the recurrent architectures with attention share: the memory, and how a decoder attends to it.
 
-Shapes: S source positions, D hidden size; A sentences and K queries of each, T of them (one per target position) if a
-whole target runs at once.
+Shapes: S source positions, D hidden size; A sentences and K queries of each: the hypotheses of a decoding step, one
+target position in a training loop, or all target positions at once.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from nmt.models.seq2seq import Memory, StateT
 
 @dataclass(frozen=True)
 class AttentionMemory(Memory):
-    """What a decoder with attention needs of the source.
+    """The encoded source for a decoder with attention.
 
     Attributes:
         values: the encoder's outputs h_j, (A, S, D).
-        keys: what the score compares with the queries, (A, S, ·).
+        keys: the score's keys of these outputs, which it compares with the queries, (A, S, ·).
         initial_state: s_0, the decoder's state before the first position.
     """
 
@@ -38,7 +38,8 @@ class AttentionDecoder(RecurrentDecoder[AttentionMemory, StateT]):
 
     def attend(self, query: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
         """Context vectors (A·K, D) and weights (A·K, S) of queries (A·K, D), K of each sentence."""
-        queries = query.view(memory.num_sentences, -1, query.size(-1))  # (A, K, D): they share keys and values
+        # The K queries of a sentence share its keys and values.
+        queries = query.view(memory.num_sentences, -1, query.size(-1))  # (A, K, D)
         scores = self.score(queries, memory.keys)  # (A, K, S)
         context, weights = attend(scores, memory.values, memory.source_mask)  # (A, K, D), (A, K, S)
         return context.flatten(0, 1), weights.flatten(0, 1)  # (A·K, D), (A·K, S)

@@ -38,7 +38,7 @@ class BahdanauDecoder(AttentionDecoder[LSTMState]):
             num_layers=num_layers,
             dropout=dropout,
         )
-        self.readout = nn.Linear(hidden_size + embedding_size + hidden_size, embedding_size)
+        self.readout = nn.Linear(hidden_size + embedding_size + hidden_size, embedding_size)  # the layer of g
 
     def forward(self, embedded: Tensor, memory: AttentionMemory) -> Tensor:
         state, hidden, contexts = self.start(memory), [], []
@@ -47,7 +47,7 @@ class BahdanauDecoder(AttentionDecoder[LSTMState]):
             state = self.recurrence(projected, context, state)  # s_i
             hidden.append(state.top)
             contexts.append(context)
-        # The readout needs no loop: one product for all positions is faster.
+        # The readout layer is outside the loop: one product for all positions is faster.
         return self.output(torch.stack(hidden, 1), embedded, torch.stack(contexts, 1))  # (B, T, E)
 
     def start(self, memory: AttentionMemory) -> LSTMState:
@@ -59,8 +59,8 @@ class BahdanauDecoder(AttentionDecoder[LSTMState]):
         return self.output(state.top, embedded, context), weights, state  # (A·K, E), (A·K, S)
 
     def output(self, hidden: Tensor, embedded: Tensor, context: Tensor) -> Tensor:
-        """The decoder outputs (…, E): the tanh layer of g(y_{i-1}, s_i, c_i)."""
-        return torch.tanh(self.readout(torch.cat([hidden, embedded, context], dim=-1)))
+        """Decoder outputs (…, E), the tanh layer of g(y_{i-1}, s_i, c_i), from (…, D), (…, E) and (…, D)."""
+        return torch.tanh(self.readout(torch.cat([hidden, embedded, context], dim=-1)))  # (…, E)
 
 
 class BahdanauLSTM(AttentionSeq2Seq[LSTMState]):

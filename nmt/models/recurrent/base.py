@@ -30,7 +30,7 @@ class RecurrentDecoder(nn.Module, ABC, Generic[MemoryT, StateT]):
 
     @abstractmethod
     def forward(self, embedded: Tensor, memory: MemoryT) -> Tensor:
-        """Decoder outputs (B, T, E) of an embedded target (B, T, E): a loop of `step` over its positions."""
+        """Decoder outputs (B, T, E) of an embedded target (B, T, E): the same as `step` at each position in turn."""
 
     @abstractmethod
     def start(self, memory: MemoryT) -> StateT:
@@ -119,5 +119,5 @@ class RecurrentSeq2Seq(Seq2Seq[MemoryT, StateT]):
         super().prepare_for_decoding()
         if self.device.type == "cpu":
             for layer in self.decoder.modules():
-                if isinstance(layer, nn.LSTM):  # the decoder's runs position by position; the encoder's does not
+                if isinstance(layer, nn.LSTM):  # only the decoder's: the encoder's runs over all positions at once
                     store_by_columns(layer)

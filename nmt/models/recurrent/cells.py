@@ -38,9 +38,9 @@ class StackedCells(nn.Module):
     """L LSTM cells, one above the other, for decoders whose next input depends on the output of the step before.
 
     The input of the lowest cell is x_t = [y_t; f_t]: the embedded token and a feedback vector (a context, or an
-    attentional vector). Its product W x_t = W_y y_t + W_f f_t is computed in two parts. All W_y y_t are known before
-    the loop, so that `project_inputs` computes them in one large product, which is faster than T small ones. Inside the
-    loop remains one product, [W_f, U] [f_t; h_{t-1}].
+    attentional vector). Its product W x_t = W_y y_t + W_f f_t is computed in two parts. All y_t are known before the
+    loop, so `project_inputs` computes all W_y y_t in one large product, which is faster than T small ones. One product
+    remains inside the loop: [W_f, U] [f_t; h_{t-1}].
 
     Args:
         input_size: of y_t.
@@ -67,16 +67,18 @@ class StackedCells(nn.Module):
     def forward(self, projected_inputs: Tensor, feedback: Tensor, state: LSTMState) -> LSTMState:
         """One step, from projected inputs (N, 4 D) and feedback (N, feedback_size)."""
         hidden, cell = state.hidden.unbind(1), state.cell.unbind(1)  # 2 × L × (N, D)
+        # The lowest cell: the equations above, with W x_t and U h_{t-1} from both linear layers.
         gates = projected_inputs + self.gates_from_feedback(torch.cat([feedback, hidden[0]], dim=-1))  # (N, 4 D)
         input_gate, forget_gate, candidate, output_gate = gates.chunk(4, dim=-1)  # 4 × (N, D)
         new_cell = torch.sigmoid(forget_gate) * cell[0] + torch.sigmoid(input_gate) * torch.tanh(candidate)
         new_hidden = torch.sigmoid(output_gate) * torch.tanh(new_cell)
+        # The cells above it: each gets the hidden state of the one below.
         new_hiddens, new_cells = [new_hidden], [new_cell]
         for layer, upper in enumerate(self.upper, start=1):
             new_hidden, new_cell = upper(self.dropout(new_hidden), (hidden[layer], cell[layer]))  # 2 × (N, D)
             new_hiddens.append(new_hidden)
             new_cells.append(new_cell)
-        return LSTMState(torch.stack(new_hiddens, 1), torch.stack(new_cells, 1))
+        return LSTMState(torch.stack(new_hiddens, 1), torch.stack(new_cells, 1))  # 2 × (N, L, D)
 
 
 class FusedLSTM(nn.Module):
@@ -100,8 +102,8 @@ class FusedLSTM(nn.Module):
 
     def forward(self, inputs: Tensor, state: LSTMState) -> Tensor:
         """Runs inputs (B, T, E) from a state of B rows; returns the top layer's hidden states (B, T, D)."""
-        first = (state.hidden.transpose(0, 1).contiguous(), state.cell.transpose(0, 1).contiguous())  # 2 × (L, B, D)
-        outputs, _ = run_fused_lstm(self.lstm, inputs, first)  # (B, T, D)
+        hidden, cell = state.hidden.transpose(0, 1), state.cell.transpose(0, 1)  # 2 × (L, B, D), as torch wants them
+        outputs, _ = run_fused_lstm(self.lstm, inputs, (hidden.contiguous(), cell.contiguous()))  # (B, T, D)
         return outputs
 
     def step(self, inputs: Tensor, state: LSTMState) -> LSTMState:
@@ -114,11 +116,11 @@ class FusedLSTM(nn.Module):
             below, cell = torch.lstm_cell(below, (state.hidden[:, layer], state.cell[:, layer]), *weights)  # 2 × (N, D)
             hiddens.append(below)
             cells.append(cell)
-        return LSTMState(torch.stack(hiddens, 1), torch.stack(cells, 1))
+        return LSTMState(torch.stack(hiddens, 1), torch.stack(cells, 1))  # 2 × (N, L, D)
 
 
 def run_fused_lstm(
-    lstm: nn.Module, inputs: Tensor, first: tuple[Tensor, Tensor] | None = None
+    lstm: nn.Module, inputs: Tensor, initial_state: tuple[Tensor, Tensor] | None = None
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Runs a torch LSTM over inputs (B, S, E), on a GPU always in float32 (with TF32 products).
 
@@ -128,12 +130,15 @@ def run_fused_lstm(
     Args:
         lstm: an `nn.LSTM` with batch_first.
         inputs: (B, S, E).
-        first: hidden and cell states (L, B, D) to start from; None for zeros.
+        initial_state: hidden and cell states (L, B, D); None for zeros.
 
     Returns:
         outputs (B, S, D), and the last hidden and cell states, each (L, B, D).
     """
     if inputs.device.type != "cuda":
-        return lstm(inputs, first)
+        return lstm(inputs, initial_state)
+    if initial_state is not None:
+        hidden, cell = initial_state
+        initial_state = hidden.float(), cell.float()
     with torch.autocast("cuda", enabled=False):
-        return lstm(inputs.float(), None if first is None else (first[0].float(), first[1].float()))
+        return lstm(inputs.float(), initial_state)

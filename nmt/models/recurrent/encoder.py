@@ -21,7 +21,7 @@ class BidirectionalEncoder(nn.Module):
 
     This computes the same as `nn.LSTM(bidirectional=True)` on packed sequences. Packing would make the host wait for
     the sentence lengths. Instead, the backward LSTM runs forwards over reversed sentences, each reversed within its own
-    length. So padding stays behind the words in both directions, where a recurrence cannot see it.
+    length. So padding follows the words in both directions and cannot influence their outputs.
 
     Args:
         input_size: E.
@@ -57,7 +57,7 @@ class BidirectionalEncoder(nn.Module):
             left_to_right, _ = run_fused_lstm(forwards, outputs)  # (B, S, D/2)
             right_to_left, _ = run_fused_lstm(backwards, reorder(outputs, reverse))  # (B, S, D/2), last word first
             outputs = torch.cat([left_to_right, reorder(right_to_left, reverse)], dim=-1)  # (B, S, D)
-        # Both directions have read their whole sentence after as many positions as it has words.
+        # At the last real position both directions have read all of the sentence, the backward one from its end.
         last = (source_mask.sum(1) - 1).view(-1, 1, 1).expand(-1, 1, left_to_right.size(-1))  # (B, 1, D/2)
         summary = torch.cat([left_to_right.gather(1, last), right_to_left.gather(1, last)], dim=-1)  # (B, 1, D)
         return outputs, summary.squeeze(1)

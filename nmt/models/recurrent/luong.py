@@ -62,10 +62,11 @@ class LuongDecoder(AttentionDecoder[LuongState]):
         self.readout = nn.Linear(2 * hidden_size, embedding_size, bias=False)  # W_c
 
     def forward(self, embedded: Tensor, memory: AttentionMemory) -> Tensor:
-        if isinstance(self.recurrence, FusedLSTM):
+        if isinstance(self.recurrence, FusedLSTM):  # without input feeding: all positions at once
             hidden = self.recurrence(embedded, memory.initial_state)  # (B, T, D)
             output, _ = self.output(hidden.flatten(0, 1), memory)  # (B·T, E)
             return output.view_as(embedded)  # (B, T, E)
+        # With input feeding: each position needs the attentional vector of the one before.
         state, outputs = self.start(memory), []
         lstm, attentional = state.lstm, state.attentional
         for projected in self.recurrence.project_inputs(embedded).unbind(1):  # T × (B, 4 D)
@@ -76,7 +77,7 @@ class LuongDecoder(AttentionDecoder[LuongState]):
 
     def start(self, memory: AttentionMemory) -> LuongState:
         attentional = None
-        if isinstance(self.recurrence, StackedCells):
+        if isinstance(self.recurrence, StackedCells):  # with input feeding, h̃_0 = 0
             attentional = memory.values.new_zeros(memory.num_sentences, self.readout.out_features)  # (A, E)
         return LuongState(memory.initial_state, attentional)
 
@@ -91,7 +92,7 @@ class LuongDecoder(AttentionDecoder[LuongState]):
     def output(self, hidden: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
         """The attentional vectors h̃_t (A·K, E) and the weights a_t (A·K, S) of states h_t (A·K, D)."""
         context, weights = self.attend(hidden, memory)  # (A·K, D), (A·K, S)
-        return torch.tanh(self.readout(torch.cat([context, hidden], dim=-1))), weights
+        return torch.tanh(self.readout(torch.cat([context, hidden], dim=-1))), weights  # (A·K, E), (A·K, S)
 
 
 class LuongLSTM(AttentionSeq2Seq[LuongState]):
@@ -99,7 +100,7 @@ class LuongLSTM(AttentionSeq2Seq[LuongState]):
 
     Args: those of RecurrentSeq2Seq, and
         score: how a query is compared with the source: DotScore, GeneralScore or AdditiveScore ("concat").
-        input_feeding: h̃_{t-1}, whose size is embedding_size here, is part of the next input.
+        input_feeding: feed h̃_{t-1}, whose size is embedding_size here, into step t.
 
     Raises:
         UserError: the score is not for vectors of hidden_size.

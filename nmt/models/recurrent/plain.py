@@ -20,7 +20,7 @@ from nmt.models.seq2seq import Memory
 
 @dataclass(frozen=True)
 class VectorMemory(Memory):
-    """The source as one fixed vector: all that a decoder without attention gets."""
+    """The source as one fixed vector, which is all that a decoder without attention sees of it."""
 
     initial_state: LSTMState
 
@@ -28,7 +28,7 @@ class VectorMemory(Memory):
 class PlainDecoder(RecurrentDecoder[VectorMemory, LSTMState]):
     """h_t = LSTM(y_{t-1}, h_{t-1}), and the decoder output is tanh(W h_t + b).
 
-    Nothing but the correct token enters a step, so the whole target runs through one fused LSTM call.
+    A step needs no output of the step before except the state, so one fused LSTM call runs all target positions.
     """
 
     def __init__(self, *, embedding_size: int, hidden_size: int, num_layers: int, dropout: float) -> None:
@@ -36,7 +36,7 @@ class PlainDecoder(RecurrentDecoder[VectorMemory, LSTMState]):
         self.recurrence = FusedLSTM(
             input_size=embedding_size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
         )
-        self.readout = nn.Linear(hidden_size, embedding_size)
+        self.readout = nn.Linear(hidden_size, embedding_size)  # W, b
 
     def forward(self, embedded: Tensor, memory: VectorMemory) -> Tensor:
         hidden = self.recurrence(embedded, memory.initial_state)  # (B, T, D)
@@ -46,7 +46,7 @@ class PlainDecoder(RecurrentDecoder[VectorMemory, LSTMState]):
         return memory.initial_state
 
     def step(self, embedded: Tensor, state: LSTMState, memory: VectorMemory) -> tuple[Tensor, None, LSTMState]:
-        state = self.recurrence.step(embedded, state)
+        state = self.recurrence.step(embedded, state)  # h_t
         return torch.tanh(self.readout(state.top)), None, state  # (A·K, E)
 
 

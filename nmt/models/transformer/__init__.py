@@ -2,7 +2,7 @@
 
 In reading order:
 
-    sublayers.py       what layers are made of besides attention: the residual connection and the feed-forward network
+    sublayers.py       the residual connection and the feed-forward network, of which layers consist besides attention
     encoder.py         the encoder: N layers of self-attention and feed-forward
     decoder.py         the decoder: N layers of self-attention, cross-attention and feed-forward
     model.py           the encoder-decoder: both, with embeddings and positions

@@ -12,9 +12,9 @@ and a bias per hypothesis marks the positions of its own past. The row of one se
     bias of hypothesis "A D"    0     0   -inf  -inf    0   -inf  -inf  -inf
 
 Step 0 has one hypothesis, `bos`; step 1 continues it with A and with B; at step 2 the best two hypotheses both continue
-A. So a new parent costs one row of the bias, while the usual layout, one row of keys and values per hypothesis, would
-copy all of them at every step. B's position stays behind, unused. The price is that queries are compared with
-positions of other hypotheses too, which the bias then removes.
+A. So when a hypothesis is continued or dropped, only rows of the bias are copied. The usual layout, one row of keys and
+values per hypothesis, would copy all keys and values at every step. B's position stays in the buffer, unused. The price
+is that queries are compared with positions of other hypotheses too, which the bias then removes.
 
 The K queries of a sentence are one attention over one row, like K positions of a target.
 
@@ -41,8 +41,8 @@ INITIAL_CAPACITY_STEPS = 16
 class Buffer:
     """Memory for keys (L, A, H, d, capacity) and values (L, A, H, capacity, d), filled from position 0 on.
 
-    It is the one mutable part of the cache. `num_written` counts the positions that are taken by any cache that uses
-    this buffer.
+    It is the only mutable part of the cache. `num_written` is the number of positions that are taken by any of the
+    caches that use this buffer.
     """
 
     def __init__(self, keys: Tensor, values: Tensor, num_written: int) -> None:
@@ -57,8 +57,9 @@ class Buffer:
 
     def copy(self, num_written: int, capacity: int) -> Buffer:
         """A new buffer with the first `num_written` positions and memory for `capacity`."""
-        keys = self.keys.new_empty((*self.keys.shape[:4], capacity))  # (L, A, H, d, capacity)
-        values = self.values.new_empty((*self.values.shape[:3], capacity, self.values.size(4)))
+        num_layers, num_sentences, num_heads, _, head_size = self.values.shape
+        keys = self.keys.new_empty((num_layers, num_sentences, num_heads, head_size, capacity))
+        values = self.values.new_empty((num_layers, num_sentences, num_heads, capacity, head_size))
         keys[..., :num_written] = self.keys[..., :num_written]
         values[:, :, :, :num_written] = self.values[:, :, :, :num_written]
         # Up to MIN_KEY_POSITIONS, positions are read (and masked) before they are written. They must be finite: a
@@ -68,8 +69,10 @@ class Buffer:
         return Buffer(keys, values, num_written)
 
     def select(self, sentences: Tensor, num_written: int) -> Buffer:
-        """A new buffer of some sentences (A',), of which `num_written` positions count."""
-        return Buffer(self.keys.index_select(1, sentences), self.values.index_select(1, sentences), num_written)
+        """A new buffer for the sentences with indices (A',), of whose positions the first `num_written` are taken."""
+        keys = self.keys.index_select(1, sentences)  # (L, A', H, d, capacity)
+        values = self.values.index_select(1, sentences)  # (L, A', H, capacity, d)
+        return Buffer(keys, values, num_written)
 
 
 class LayerCache(NamedTuple):
@@ -89,7 +92,7 @@ class LayerCache(NamedTuple):
 
     def write(self, keys: Tensor, values: Tensor) -> None:
         """Stores the keys and values, each (A, H, K, d), of this step's tokens."""
-        self.new_keys.copy_(keys.transpose(2, 3))
+        self.new_keys.copy_(keys.transpose(2, 3))  # (A, H, d, K)
         self.new_values.copy_(values)
 
 
@@ -166,7 +169,7 @@ class KeyValueCache(State):
         num_sentences, _, capacity = self.bias.shape
         hypotheses = hypotheses.view(len(hypotheses), -1)  # (A', K')
         assert sentences is not None or len(hypotheses) == num_sentences, (
-            f"{len(hypotheses)} of {num_sentences} sentences stay: say which"
+            f"{len(hypotheses)} of {num_sentences} sentences stay: `sentences` must hold their indices"
         )
         buffer = self.buffer if sentences is None else self.buffer.select(sentences, self.num_written)
         bias = self.bias.flatten(0, 1).index_select(0, hypotheses.flatten())  # (A'·K', capacity)

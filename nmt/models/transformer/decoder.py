@@ -1,4 +1,4 @@
-"""The Transformer's decoder (Vaswani et al., 2017, §3.1 and Figure 1, right), over a whole target at once.
+"""The Transformer's decoder (Vaswani et al., 2017, §3.1 and Figure 1, right), over all target positions at once.
 
 `decoding_step` computes the same for one target position at a time.
 

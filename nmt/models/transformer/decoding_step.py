@@ -1,11 +1,11 @@
 """The Transformer's decoder for one more target position: the same computation as `decoder`, written for speed.
 
 With the few rows of one sentence's beam, the modules of `decoder` would spend more time on calling each other than on
-arithmetic. Here each layer is written out in plain functions. Beside every sublayer stands the line of
+arithmetic. Here each layer is written out in plain functions. The comment above each sublayer is the line of
 `DecoderLayer.forward` that it computes, and tests compare both, layer by layer.
 
-No weight is copied or kept here: a step reads the parameters from the decoder's own modules, so that it always uses
-their present values, whether an optimizer updated them in place, a file was loaded or the model moved to a device.
+No weight is copied or kept here. A step reads the parameters from the decoder's own modules, so it always uses their
+present values, also after an optimizer updated them, a file was loaded or the model moved to another device.
 
 Shapes: A sentences, K hypotheses of each, N = A · K rows, P positions of the target so far, S source positions and S'
 with padding, D model size, H heads, d = D / H.
@@ -91,8 +91,8 @@ class DecodingStep:
 class LayerStep:
     """Runs one decoder layer for one target position.
 
-    It holds the dictionary of parameters of each module, not the parameters: a parameter that was replaced is seen too,
-    and a look-up takes a fifth of the time of `module.weight`.
+    It holds each module's dictionary of parameters, not the parameters themselves, so it also sees a parameter that was
+    replaced. A lookup there takes a fifth of the time of `module.weight`.
     """
 
     def __init__(self, layer: DecoderLayer) -> None:
@@ -106,7 +106,8 @@ class LayerStep:
         self.cross_query = parameters_of(layer.cross_attention.query_projection)
         self.cross_output = parameters_of(layer.cross_attention.output_projection)
         self.feedforward_norm = parameters_of(layer.around_feedforward.norm)
-        self.inner, self.outer = (parameters_of(part) for part in layer.feedforward if isinstance(part, nn.Linear))
+        linear_layers = [module for module in layer.feedforward if isinstance(module, nn.Linear)]
+        self.feedforward_inner, self.feedforward_outer = map(parameters_of, linear_layers)
 
     def __call__(
         self,
@@ -117,11 +118,11 @@ class LayerStep:
         source_values: Tensor,
         source_bias: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """The layer's outputs (N, D), and cross-attention's weights (A·H, K, S').
+        """The layer's outputs (N, D), and the weights of its cross-attention (A·H, K, S').
 
         Args:
             hidden: (N, D).
-            past: this layer's part of the cache; the newest positions are written here.
+            past: this layer's views of the cache; the newest positions are written here.
             past_bias: (A·H, K, P), 0 at the positions of a hypothesis's own past and -inf elsewhere.
             source_keys: (A·H, d, S').
             source_values: (A·H, S', d).
@@ -143,12 +144,13 @@ class LayerStep:
         # hidden = around_cross_attention(hidden, cross_attention, encoded, mask=source_mask)
         inputs = self.before(hidden, self.cross_norm)  # (N, D)
         queries = linear(inputs, self.cross_query).view(split).transpose(1, 2).flatten(0, 1)  # (A·H, K, d)
-        heads, weights = attention_with_weights(queries, source_keys, source_values, source_bias)  # …, (A·H, K, S')
+        # (A·H, K, d), (A·H, K, S')
+        heads, weights = attention_with_weights(queries, source_keys, source_values, source_bias)
         hidden = self.after(hidden, linear(join(heads, split), self.cross_output), self.cross_norm)  # (N, D)
 
         # hidden = around_feedforward(hidden, feedforward)
         inputs = self.before(hidden, self.feedforward_norm)  # (N, D)
-        outputs = linear(linear(inputs, self.inner).relu_(), self.outer)  # (N, D)
+        outputs = linear(linear(inputs, self.feedforward_inner).relu_(), self.feedforward_outer)  # (N, D)
         return self.after(hidden, outputs, self.feedforward_norm), weights
 
     def before(self, hidden: Tensor, norm: Parameters) -> Tensor:
@@ -167,17 +169,17 @@ def parameters_of(module: nn.Module) -> Parameters:
 
 
 def linear(inputs: Tensor, layer: Parameters) -> Tensor:
-    """What an `nn.Linear` computes, without the time of calling a module."""
+    """Computes an `nn.Linear` without the overhead of calling the module."""
     return F.linear(inputs, layer["weight"], layer["bias"])
 
 
 def normalise(inputs: Tensor, norm: Parameters) -> Tensor:
-    """What an `nn.LayerNorm` computes, without the time of calling a module."""
+    """Computes an `nn.LayerNorm` without the overhead of calling the module."""
     return torch.layer_norm(inputs, inputs.shape[-1:], norm["weight"], norm["bias"])
 
 
 def join(heads: Tensor, split: tuple[int, int, int, int]) -> Tensor:
-    """All heads of a hypothesis side by side: (A·H, K, d) to (N, D)."""
+    """Joins the heads of each hypothesis: (A·H, K, d) to (N, D)."""
     num_sentences, num_hypotheses, num_heads, head_size = split
     heads = heads.view(num_sentences, num_heads, num_hypotheses, head_size).transpose(1, 2)  # (A, K, H, d)
-    return heads.reshape(num_sentences * num_hypotheses, num_heads * head_size)
+    return heads.reshape(num_sentences * num_hypotheses, num_heads * head_size)  # (N, D)

@@ -24,7 +24,7 @@ from nmt.models.transformer.sublayers import LayerSettings
 
 
 class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
-    """An encoder and a decoder made of attention (Vaswani et al., 2017).
+    """The Transformer of Vaswani et al. (2017): encoder and decoder consist of attention and feed-forward networks.
 
     Args:
         source_vocab_size: number of source pieces.
@@ -96,7 +96,7 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
 
     def encode_source(self, source: Tensor, source_mask: Tensor) -> Tensor:
         """The encoder's outputs (B, S, D) for source ids (B, S)."""
-        return self.encoder(self.embed(self.vocabulary.source, source), source_mask)
+        return self.encoder(self.embed(self.vocabulary.source, source), source_mask)  # (B, S, D)
 
     def embed(self, table: nn.Module, ids: Tensor) -> Tensor:
         """√D · embedding + position (§3.4, §3.5), (B, T, D), of ids (B, T)."""
@@ -122,7 +122,7 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
         return StepOutput(logits, self.stack_weights(layer_weights, memory) if need_attention else None, cache)
 
     def stack_weights(self, layer_weights: list[Tensor], memory: TransformerMemory) -> Tensor:
-        """Cross-attention's weights of each layer, (A·H, K, S'), as (A·K, L, H, S)."""
+        """Rearranges the cross-attention weights of L layers, each (A·H, K, S'), to (A·K, L, H, S) without padding."""
         num_sentences, num_heads, _, _ = memory.bias.shape
         weights = torch.stack(layer_weights)  # (L, A·H, K, S')
         weights = weights.view(len(weights), num_sentences, num_heads, *weights.shape[2:])  # (L, A, H, K, S')

@@ -1,4 +1,7 @@
-"""What Transformer layers are made of besides attention: the residual connection and the feed-forward network."""
+"""The residual connection and the feed-forward network, of which Transformer layers consist besides attention.
+
+Sections and equations are those of Vaswani et al. (2017), https://arxiv.org/abs/1706.03762
+"""
 
 from __future__ import annotations
 
@@ -35,9 +38,9 @@ class Residual(nn.Module):
     """The residual connection around a sublayer, with its layer normalisation.
 
         post-norm:  LayerNorm(x + Sublayer(x))      as in the paper (§3.1)
-        pre-norm:   x + Sublayer(LayerNorm(x))      trains without a delicate warm-up (Xiong et al., 2020)
+        pre-norm:   x + Sublayer(LayerNorm(x))      trains without a delicate warm-up
 
-    https://arxiv.org/abs/2002.04745
+    Pre-norm: Xiong et al. (2020), https://arxiv.org/abs/2002.04745
     """
 
     def __init__(self, settings: LayerSettings) -> None:
@@ -67,5 +70,5 @@ class FeedForward(nn.Sequential):
 
 
 def final_norm(settings: LayerSettings) -> nn.Module:
-    """The normalisation after the last layer: pre-norm layers end with a bare sum, post-norm layers are normalised."""
+    """The normalisation after the last layer, which only pre-norm needs: a post-norm layer ends with its own."""
     return nn.LayerNorm(settings.model_size) if settings.pre_norm else nn.Identity()

@@ -34,7 +34,7 @@ Train = Callable[..., int]
             "search: nmt.search has no class dict, so the run folder",
         ),
         (["device=gpu"], "device=gpu is unknown: use auto, cpu or cuda"),
-        (["device=cuda:99"], "device=cuda:99 is not there"),
+        (["device=cuda:99"], "device=cuda:99 is not available"),
         (["train_split=trian"], "has no split trian; the splits there are train, val, test"),
         (["validation_split=dev"], "has no split dev; the splits there are train, val, test"),
         (["data.path=nowhere"], "nowhere is not a folder"),
@@ -84,7 +84,7 @@ def test_a_folder_without_text_is_refused(mistake: Callable[..., str], tmp_path:
 
 def test_a_missing_device_is_named(mistake: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert mistake("device=cuda") == "device=cuda is not there: this machine has 0 CUDA devices; use cpu"
+    assert mistake("device=cuda") == "device=cuda is not available: CUDA devices on this machine: 0; use cpu"
 
 
 def test_a_run_folder_that_is_a_file_is_refused(
