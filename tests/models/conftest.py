@@ -1,4 +1,4 @@
-"""Every architecture in every variant, from one fixture: what holds for a model is tested for all of them."""
+"""Tiny models of every architecture and variant, from one fixture, so that a property is tested for all of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ LUONG = {
     for fed in ("fed", "unfed")
 }
 ARCHITECTURES = ["lstm", "lstm_bahdanau", *LUONG, "transformer-pre_norm", "transformer-post_norm"]
-CHOICES = [(1, False, False), (2, True, True), (2, False, True)]  # layers, one vocabulary, tied output
+CHOICES = [(1, False, False), (2, True, True), (2, False, True)]  # num_layers, shared_vocab, tie_output
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to build a tiny model. All its sizes differ where they may, so that none can stand in for another."""
+    """A way to build a tiny model. Its sizes differ wherever possible, so that a mix-up of two sizes fails."""
 
     architecture: str
     num_layers: int
@@ -39,7 +39,7 @@ class Variant:
     tie_output: bool
 
     def build(self, *, dropout: float = 0.0, seed: int = 1) -> Seq2Seq:
-        """In evaluation mode, of 64-bit numbers, every parameter random (biases and gains are not, to begin with)."""
+        """A model in float64 and evaluation mode, with all parameters random, biases and gains included."""
         torch.manual_seed(seed)
         arguments: dict[str, Any] = {
             "source_vocab_size": 13 if self.shared_vocab else 11,
@@ -83,6 +83,7 @@ VARIANTS = [Variant(name, *choices) for name in ARCHITECTURES for choices in CHO
 
 
 def name_of(variant: Variant) -> str:
+    """The name of a variant in the test's id."""
     return (
         f"{variant.architecture}-{variant.num_layers}"
         f"{'-shared' if variant.shared_vocab else ''}{'-tied' if variant.tie_output else ''}"
@@ -101,5 +102,5 @@ def model(variant: Variant) -> Seq2Seq:
 
 @pytest.fixture(params=[Variant(name, 2, True, True) for name in ARCHITECTURES], ids=name_of)
 def largest(request: pytest.FixtureRequest) -> Variant:
-    """One of each architecture, for what takes its time."""
+    """The largest variant of each architecture, for slower tests."""
     return request.param

@@ -1,4 +1,4 @@
-"""Scores and multi-head attention against the formulas, torch's own module, and hand-made numbers."""
+"""Scores and multi-head attention compared with the formulas, torch's own module, and numbers computed by hand."""
 
 import math
 from collections.abc import Iterator
@@ -28,14 +28,14 @@ QUERY = torch.tensor([[[1.0, 2.0], [0.0, -1.0]]], dtype=torch.float64)
 VALUES = torch.tensor([[[3.0, 4.0], [0.0, 1.0], [-2.0, 5.0]]], dtype=torch.float64)
 
 
-def test_dot_score() -> None:
+def test_the_dot_score_is_the_dot_product() -> None:
     score = DotScore(query_size=2, value_size=2)
     expected = [[3 + 8, 2, -2 + 10], [-4, -1, -5]]
     assert score(QUERY, score.keys(VALUES)).tolist() == [expected]
     assert list(score.parameters()) == []
 
 
-def test_general_score() -> None:
+def test_the_general_score_is_the_dot_product_with_projected_values() -> None:
     score = GeneralScore(query_size=2, value_size=3)
     score.key_projection.weight.data = torch.tensor([[1.0, 0.0, 2.0], [0.0, 3.0, -1.0]])
     values = torch.tensor([[[1.0, 1.0, 1.0], [0.0, 2.0, -1.0]]])
@@ -44,7 +44,7 @@ def test_general_score() -> None:
     assert score(QUERY, score.keys(values)).tolist() == [expected]
 
 
-def test_additive_score_is_the_formula() -> None:
+def test_the_additive_score_equals_its_formula_by_hand() -> None:
     score = AdditiveScore(query_size=2, value_size=3, attention_size=2)
     score.query_projection.weight.data = torch.tensor([[0.5, -0.25], [1.0, 0.0]])  # W_a
     score.key_projection.weight.data = torch.tensor([[0.1, 0.2, 0.3], [0.0, -1.0, 1.0]])  # U_a
@@ -72,8 +72,8 @@ def test_additive_score_is_luongs_concat() -> None:
                 torch.testing.assert_close(scores[row, t, s], expected, **EXACT)
 
 
-def test_attend() -> None:
-    # exp: 1, 3 and 6, so of ten parts the first has 1, the second 3, the third 6; then the third is padding.
+def test_attend_averages_the_values_of_real_positions_by_their_weights() -> None:
+    # The exponentials are 1, 3 and 6, so the weights are 0.1, 0.3 and 0.6. In the second row, the third is padding.
     scores = torch.tensor([[[0.0, math.log(3), math.log(6)]], [[0.0, math.log(3), 100.0]]])
     values = torch.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 50.0]]).expand(2, 3, 2)
     context, weights = attend(scores, values, torch.tensor([[True, True, True], [True, True, False]]))
@@ -133,7 +133,7 @@ def by_torch(attention: Any, query: Any, inputs: Any, **masks: Any) -> Any:
 
 
 @torch.no_grad()
-def test_multi_head_attention_over_a_padded_source() -> None:
+def test_multi_head_attention_over_a_padded_source_equals_formula_and_torch() -> None:
     attention = multi_head()
     query, inputs = torch.randn(2, 4, 12), torch.randn(2, 5, 12)
     keys, values = attention.keys_values(inputs)
@@ -158,7 +158,7 @@ def test_multi_head_attention_over_a_padded_source() -> None:
 
 
 @torch.no_grad()
-def test_causal_multi_head_attention() -> None:
+def test_causal_multi_head_attention_equals_formula_and_torch() -> None:
     attention = multi_head()
     inputs = torch.randn(2, 5, 12)
     output = attention(inputs, causal=True)
@@ -182,7 +182,7 @@ def test_the_fused_kernel_keeps_the_number_format(dtype: torch.dtype, tolerance:
     assert (output.double() - expected).abs().max() < tolerance * expected.abs().max()
 
 
-def test_the_fused_kernel_under_autocast() -> None:
+def test_the_fused_kernel_under_autocast_is_close_to_float32() -> None:
     attention = multi_head().float()
     inputs = torch.randn(2, 5, 12, dtype=torch.float32)
     mask = MASK[:, None, None, :]
@@ -199,7 +199,7 @@ def test_the_fused_kernel_under_autocast() -> None:
         assert (parameter.grad - gradients[name]).norm() < 0.1 * gradients[name].norm() + 1e-6, name
 
 
-def test_dropout_falls_on_the_output() -> None:
+def test_multi_head_attention_drops_elements_of_its_output() -> None:
     attention = multi_head(dropout=0.5)
     inputs = torch.randn(2, 5, 12)
     mask = MASK[:, None, None, :]
@@ -267,11 +267,11 @@ def concat() -> Any:
         ),
     ],
 )
-def test_keys_of_the_source_are_projected_once_in_a_whole_search(
+def test_keys_of_the_source_are_projected_once_per_search(
     search: Any, model: Any, projections: Any, steps: Any
 ) -> None:
     model = model().eval()
-    model.vocabulary.output.bias.data[2] = -100.0  # never ends by itself: six steps
+    model.vocabulary.output.bias.data[2] = -100.0  # `eos` only at the length limit: six steps
     calls: dict[str, list[Any]] = {name: [] for name in projections + steps}
     for name, shapes in calls.items():
         model.get_submodule(name).register_forward_hook(
@@ -280,7 +280,7 @@ def test_keys_of_the_source_are_projected_once_in_a_whole_search(
     source = torch.tensor([[4, 5, 2, 0], [6, 7, 8, 2]])
     search(model, source, source != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1, need_attention=True)
     for name in projections:
-        assert calls[name] == [(2, 4)], name  # each sentence once, not once a beam
+        assert calls[name] == [(2, 4)], name  # once per sentence, not per hypothesis
     width = 3 if isinstance(search, BeamSearch) else 1
-    for name in steps:  # one step for all: at first one beginning of both sentences, then all their hypotheses
+    for name in steps:  # one call per step for all hypotheses: first one of each of the two sentences, then `width`
         assert calls[name] == [(2, 1)] + [(2, width)] * 5, name

@@ -1,4 +1,4 @@
-"""The key/value cache: written once, never moved, and a value that later steps do not change."""
+"""The key/value cache: keys and values are written once and never moved, and later steps do not change a state."""
 
 import math
 from typing import Any
@@ -55,8 +55,11 @@ def test_two_steps_from_one_state_do_not_disturb_each_other(model: Any) -> None:
 
 
 @torch.no_grad()
-def test_hypotheses_see_their_own_past(model: Any) -> None:
-    """Beams that cross, more and fewer of them, sentences that leave and change places; long enough to need room."""
+def test_hypotheses_attend_to_their_own_past_only(model: Any) -> None:
+    """Parents are chosen at random, the number of hypotheses changes, sentences leave and change their order.
+
+    With 30 steps, the buffer has to grow.
+    """
     torch.manual_seed(2)
     memory = model.encode(SOURCE, SOURCE != 0)
     state, sentences = model.start(memory), [0, 1, 2]
@@ -74,21 +77,21 @@ def test_hypotheses_see_their_own_past(model: Any) -> None:
             source = SOURCE[sentence : sentence + 1]
             expected = model(source, source != 0, torch.tensor([prefix]))[0, -1]
             torch.testing.assert_close(output.logits[row], expected, **EXACT)
-        places = {9: [2, 0, 1], 19: [1, 2], 25: [0]}.get(step, list(range(len(sentences))))
+        rows = {9: [2, 0, 1], 19: [1, 2], 25: [0]}.get(step, list(range(len(sentences))))  # of the sentences that stay
         width, next_width = len(prefixes[0]), 1 + step % 4
-        parents = torch.randint(0, width, (len(places), next_width))
-        kept = None if places == [0, 1, 2][: len(sentences)] else torch.tensor(places)
-        state = output.state.select(torch.tensor(places).unsqueeze(1) * width + parents, kept)
+        parents = torch.randint(0, width, (len(rows), next_width))
+        kept = None if rows == [0, 1, 2][: len(sentences)] else torch.tensor(rows)
+        state = output.state.select(torch.tensor(rows).unsqueeze(1) * width + parents, kept)
         memory = memory if kept is None else memory.select(kept)
-        prefixes = [
-            [prefixes[place][parent] for parent in row] for place, row in zip(places, parents.tolist(), strict=True)
-        ]
-        sentences = [sentences[place] for place in places]
+        prefixes = [[prefixes[row][parent] for parent in own] for row, own in zip(rows, parents.tolist(), strict=True)]
+        sentences = [sentences[row] for row in rows]
 
 
-def test_a_search_moves_and_repeats_nothing(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In twenty steps of three beams each layer writes once per step, and the buffer is allocated twice."""
-    model.vocabulary.output.bias.data[2] = -100.0  # never ends by itself
+def test_a_search_writes_each_position_once_and_allocates_the_buffer_twice(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty steps with three hypotheses of each sentence; `select` of the buffer must not be called."""
+    model.vocabulary.output.bias.data[2] = -100.0  # `eos` only at the length limit
     written: list[tuple[int, ...]] = []
     copies: list[tuple[int, int]] = []
     write, copy = LayerCache.write, Buffer.copy
@@ -110,8 +113,8 @@ def test_a_search_moves_and_repeats_nothing(model: Any, monkeypatch: pytest.Monk
     assert [num_written for num_written, _ in copies] == [0, 16]
 
 
-def test_what_was_never_written_is_never_seen(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """New memory may hold what is no number; up to MIN_KEY_POSITIONS positions are read before they are written."""
+def test_positions_that_were_never_written_have_no_influence(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New memory may hold NaN, and up to MIN_KEY_POSITIONS positions are read before they are written."""
     empty = torch.Tensor.new_empty
     monkeypatch.setattr(torch.Tensor, "new_empty", lambda self, *size: empty(self, *size).fill_(math.nan))
     memory = model.encode(SOURCE, SOURCE != 0)
@@ -122,7 +125,7 @@ def test_what_was_never_written_is_never_seen(model: Any, monkeypatch: pytest.Mo
         torch.testing.assert_close(output.logits, logits_after(model, [[3] * position] * 3), **EXACT)
 
 
-def test_all_sentences_stay_or_those_that_stay_are_named(model: Any) -> None:
+def test_dropping_a_sentence_without_its_indices_fails(model: Any) -> None:
     memory = model.encode(SOURCE, SOURCE != 0)
     with pytest.raises(AssertionError, match="2 of 3 sentences"):
         model.start(memory).select(torch.tensor([0, 1]), None)

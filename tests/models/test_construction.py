@@ -1,9 +1,11 @@
-"""What constructors refuse, and how many parameters they make."""
+"""Constructors refuse wrong arguments, and models have the expected number of parameters."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from nmt.errors import UserError
 from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Transformer
 from nmt.models.embedding import Vocabulary
 
@@ -26,7 +28,7 @@ TRANSFORMER: dict[str, Any] = {
     "pre_norm": True,
     "max_length": 24,
 }
-CLASSES: dict[Any, Any] = {
+CLASSES: dict[type, dict[str, Any]] = {
     LSTM: RECURRENT,
     BahdanauLSTM: {**RECURRENT, "attention_size": 5},
     LuongLSTM: {**RECURRENT, "score": DotScore(query_size=8, value_size=8), "input_feeding": True},
@@ -37,7 +39,8 @@ CLASSES: dict[Any, Any] = {
 }
 
 
-def refused() -> Any:
+def wrong_arguments() -> Iterator[tuple[type, dict[str, Any], str]]:
+    """Classes, the argument to change, and the text that the error message must contain."""
     for cls, arguments in CLASSES.items():
         for name in arguments:
             if name.endswith(("_size", "_layers", "_heads", "max_length")):
@@ -55,18 +58,18 @@ def refused() -> Any:
     yield DotScore, {"query_size": 6}, "query_size=6, value_size=8"
 
 
-@pytest.mark.parametrize(("cls", "changes", "named"), list(refused()))
-def test_a_wrong_argument_is_named_in_one_line(cls: Any, changes: Any, named: str) -> None:
-    cls(**CLASSES[cls])  # right as it stands
-    with pytest.raises(ValueError) as caught:
+@pytest.mark.parametrize(("cls", "changes", "message"), list(wrong_arguments()))
+def test_a_wrong_argument_is_named_in_one_line(cls: type, changes: dict[str, Any], message: str) -> None:
+    cls(**CLASSES[cls])  # without the change it is accepted
+    with pytest.raises(UserError) as caught:
         cls(**{**CLASSES[cls], **changes})
-    assert named in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("shared_vocab", [False, True])
 @pytest.mark.parametrize("tie_output", [False, True])
-def test_sharing_and_tying_are_two_choices(shared_vocab: bool, tie_output: bool) -> None:
+def test_embeddings_can_be_shared_with_or_without_tying_the_output(shared_vocab: bool, tie_output: bool) -> None:
     vocabulary = Vocabulary(
         source_vocab_size=13, target_vocab_size=13, shared_vocab=shared_vocab, tie_output=tie_output, embedding_size=6
     )
@@ -74,7 +77,7 @@ def test_sharing_and_tying_are_two_choices(shared_vocab: bool, tie_output: bool)
     assert (vocabulary.output.weight is vocabulary.target.weight) == tie_output
 
 
-# LSTM layers of torch have two biases a gate: 4 D (inputs + D) + 8 D.
+# An LSTM layer of torch has two biases per gate: 4 D (inputs + D) + 8 D parameters.
 EMBEDDINGS = 11 * 6 + 13 * 6
 OUTPUT = 6 * 13 + 13
 ENCODER = 2 * (16 * (6 + 4) + 32)  # two directions of 4
@@ -82,42 +85,42 @@ BRIDGE = 8 * 16 + 16  # to a hidden and a cell state of 8
 SHARED = EMBEDDINGS + OUTPUT + ENCODER + BRIDGE
 
 
-def test_number_of_parameters_of_the_lstm() -> None:
+def test_the_lstm_has_the_expected_number_of_parameters() -> None:
     decoder, readout = 32 * (6 + 8) + 64, 8 * 6 + 6
     assert LSTM(**CLASSES[LSTM]).num_parameters() == SHARED + decoder + readout == 1329
 
 
-def test_number_of_parameters_of_bahdanau() -> None:
+def test_bahdanau_has_the_expected_number_of_parameters() -> None:
     score = 8 * 5 + 8 * 5 + 5
     cell = 32 * (6 + 8 + 8) + 32  # piece, context and state; one bias
     readout = (8 + 6 + 8) * 6 + 6
     assert BahdanauLSTM(**CLASSES[BahdanauLSTM]).num_parameters() == SHARED + score + cell + readout == 1722
 
 
-def test_number_of_parameters_of_luong_in_two_layers() -> None:
+def test_luong_with_two_layers_has_the_expected_number_of_parameters() -> None:
     score = 8 * 8
     cell = 32 * (6 + 6 + 8) + 32  # piece, attentional vector and state
-    combine = (8 + 8) * 6
+    readout = (8 + 8) * 6
     second_layer = 2 * (16 * (8 + 4) + 32) + (32 * (8 + 8) + 64) + (8 * 16 + 16)  # encoder, decoder, bridge
     model = LuongLSTM(
         **{**RECURRENT, "num_layers": 2, "tie_output": True},
         score=GeneralScore(query_size=8, value_size=8),
         input_feeding=True,
     )
-    assert model.num_parameters() == SHARED - 6 * 13 + score + cell + combine + second_layer == 2685
+    assert model.num_parameters() == SHARED - 6 * 13 + score + cell + readout + second_layer == 2685
 
 
 @pytest.mark.parametrize(("pre_norm", "total"), [(True, 1517), (False, 1485)])
-def test_number_of_parameters_of_the_transformer(pre_norm: bool, total: int) -> None:
+def test_the_transformer_has_the_expected_number_of_parameters(pre_norm: bool, total: int) -> None:
     attention, feedforward, norm = 4 * (8 * 8 + 8), 8 * 12 + 12 + 12 * 8 + 8, 8 + 8
     encoder = attention + feedforward + 2 * norm
     decoder = 2 * attention + feedforward + 3 * norm
     shared: dict[str, Any] = {"source_vocab_size": 13, "shared_vocab": True, "tie_output": True, "pre_norm": pre_norm}
     model = Transformer(**{**TRANSFORMER, **shared})
-    vocabulary = 13 * 8 + 13  # one table for all, and the output's bias
+    vocabulary = 13 * 8 + 13  # one matrix for both embeddings and the output layer, and its bias
     assert model.num_parameters() == vocabulary + encoder + decoder + 2 * norm * pre_norm == total
 
 
 def test_a_score_for_other_sizes_is_refused() -> None:
-    with pytest.raises(ValueError, match="hidden_size=8"):
+    with pytest.raises(UserError, match="hidden_size=8"):
         LuongLSTM(**RECURRENT, score=GeneralScore(query_size=8, value_size=6), input_feeding=True)

@@ -1,7 +1,6 @@
-"""Dropout: the masks follow their formula, and are independent, reproducible and for training only."""
+"""Dropout masks follow their formula, are independent and reproducible, and are used in training only."""
 
 import sys
-from typing import Any
 
 import pytest
 import torch
@@ -16,12 +15,13 @@ def seeded() -> None:
     torch.manual_seed(1)
 
 
-def dropping(p: float) -> Any:
+def dropping(p: float) -> Dropout:
+    """A dropout layer in training mode."""
     return Dropout(p).train()
 
 
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.5, 0.9])
-def test_the_share_is_dropped_and_the_mean_is_kept(p: float) -> None:
+def test_a_fraction_p_is_dropped_and_the_mean_is_kept(p: float) -> None:
     output = dropping(p)(torch.ones(COUNT))
     used = round(p * 256) / 256
     deviation = (used * (1 - used) / COUNT) ** 0.5
@@ -31,7 +31,7 @@ def test_the_share_is_dropped_and_the_mean_is_kept(p: float) -> None:
 
 
 @pytest.mark.parametrize(("p", "used"), [(0.001, 0.0), (0.003, 1 / 256), (0.3, 77 / 256), (0.9999, 255 / 256)])
-def test_p_counts_in_steps_of_256(p: float, used: float) -> None:
+def test_p_is_rounded_to_a_multiple_of_1_256(p: float, used: float) -> None:
     output = dropping(p)(torch.ones(COUNT))
     dropped = (output == 0).float().mean().item()
     assert dropped == pytest.approx(used, abs=5 * (used * (1 - used) / COUNT) ** 0.5)
@@ -39,20 +39,20 @@ def test_p_counts_in_steps_of_256(p: float, used: float) -> None:
 
 
 @pytest.mark.parametrize("distance", [1, 2, 3, 4, 5, 6, 7, 8, 16, 64, 256])
-def test_neighbours_are_independent(distance: int) -> None:
+def test_neighbouring_elements_are_dropped_independently(distance: int) -> None:
     dropped = (dropping(0.25)(torch.ones(COUNT)) == 0).double() - 0.25
     correlation = (dropped[distance:] * dropped[:-distance]).mean() / (0.25 * 0.75)
     assert abs(correlation.item()) < 5 / COUNT**0.5
 
 
-def test_every_place_of_a_word_is_dropped_alike() -> None:
+def test_every_byte_of_a_random_word_is_dropped_equally_often() -> None:
     dropped = (dropping(0.25)(torch.ones(COUNT)) == 0).double().view(-1, 8).mean(0)
     assert dropped.tolist() == pytest.approx([0.25] * 8, abs=5 * (0.25 * 0.75 * 8 / COUNT) ** 0.5)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (8,), (5, 7), (2, 3, 11), (0, 4)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_shape_and_type_stay(shape: Any, dtype: torch.dtype) -> None:
+def test_shape_and_number_format_do_not_change(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     inputs = torch.full(shape, 3.0, dtype=dtype)
     output = dropping(0.5)(inputs)
     assert output.shape == inputs.shape
@@ -61,13 +61,13 @@ def test_shape_and_type_stay(shape: Any, dtype: torch.dtype) -> None:
     assert (inputs == 3.0).all()
 
 
-def test_nothing_happens_outside_training() -> None:
+def test_outside_training_the_inputs_are_returned() -> None:
     inputs = torch.randn(100)
     assert Dropout(0.5).eval()(inputs) is inputs
     assert dropping(0.0)(inputs) is inputs
 
 
-def test_the_seed_decides() -> None:
+def test_the_same_seed_gives_the_same_masks() -> None:
     draws = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -78,7 +78,7 @@ def test_the_seed_decides() -> None:
     assert not torch.equal(draws[0][0], draws[2][0])
 
 
-def test_the_gradient_passes_where_the_numbers_passed() -> None:
+def test_the_gradient_is_zero_where_elements_were_dropped() -> None:
     inputs = torch.randn(1000, requires_grad=True)
     output = dropping(0.5)(inputs)
     output.sum().backward()
@@ -100,7 +100,7 @@ def test_p_is_a_probability_below_one(p: float) -> None:
 
 
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.9999])
-def test_masks_are_the_plain_formula_of_one_random_byte_per_element(p: float) -> None:
+def test_masks_equal_the_formula_with_one_random_byte_per_element(p: float) -> None:
     torch.manual_seed(5)
     words = torch.empty(3, dtype=torch.int64).random_(-(2**63), None).tolist()  # for 21 elements, eight in a word
     random_bytes = [byte for word in words for byte in word.to_bytes(8, sys.byteorder, signed=True)]

@@ -1,7 +1,9 @@
-"""`prepare_for_decoding` changes the layout of weights, never their values; a step always uses the present weights."""
+"""`prepare_for_decoding` changes the layout of weights, not their values; a step always uses the present weights."""
+
+from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -10,12 +12,15 @@ from torch import nn
 from nmt.models import Seq2Seq
 from nmt.models.weight_layout import store_by_columns
 
+if TYPE_CHECKING:
+    from tests.models.conftest import Variant
+
 SOURCE = torch.tensor([[5, 6, 7, 2], [8, 2, 0, 0]])
 TARGET = torch.tensor([[1, 4, 5], [1, 7, 8]])
 
 
 @torch.no_grad()
-def stepped(model: Seq2Seq) -> torch.Tensor:
+def step_logits(model: Seq2Seq) -> torch.Tensor:
     """The logits (B, T, V) of the target, step by step."""
     memory = model.encode(SOURCE, SOURCE != 0)
     state, logits = model.start(memory), []
@@ -27,25 +32,25 @@ def stepped(model: Seq2Seq) -> torch.Tensor:
 
 
 @torch.no_grad()
-def forced(model: Seq2Seq) -> torch.Tensor:
-    """The same by teacher forcing."""
+def forward_logits(model: Seq2Seq) -> torch.Tensor:
+    """The same logits by teacher forcing."""
     return model(SOURCE, SOURCE != 0, TARGET)
 
 
-def assert_close(found: torch.Tensor, expected: torch.Tensor) -> None:
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+def assert_close(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_preparing_changes_no_value(largest: Any) -> None:
+def test_preparing_changes_no_value(largest: Variant) -> None:
     model, prepared = largest.build(), largest.build()
     prepared.prepare_for_decoding()
     for name, parameter in model.named_parameters(remove_duplicate=False):
         assert torch.equal(prepared.get_parameter(name), parameter), name
-    assert_close(stepped(prepared), stepped(model))
-    assert_close(forced(prepared), forced(model))
+    assert_close(step_logits(prepared), step_logits(model))
+    assert_close(forward_logits(prepared), forward_logits(model))
 
 
-def test_prepared_weights_are_frozen_and_stored_by_columns_where_steps_read_them(largest: Any) -> None:
+def test_prepared_weights_are_frozen_and_stored_by_columns_where_steps_read_them(largest: Variant) -> None:
     model = largest.build()
     model.prepare_for_decoding()
     assert not any(parameter.requires_grad for parameter in model.parameters())
@@ -78,31 +83,31 @@ def test_storing_by_columns_keeps_values_and_shapes(layer: nn.Module) -> None:
         assert weight.dim() == 1 or weight.t().is_contiguous()
 
 
-def test_a_step_uses_weights_that_were_updated_in_place(largest: Any) -> None:
-    """Validate, update, validate again: nothing of the old weights may remain."""
+def test_a_step_uses_weights_that_were_updated_in_place(largest: Variant) -> None:
+    """As validation between updates does: no copy of the old weights may be used."""
     model = largest.build()
-    before = stepped(model)
+    before = step_logits(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
     for update in range(2):
         model.zero_grad()
         model(SOURCE, SOURCE != 0, TARGET).square().sum().backward()
         optimizer.step()
-        assert_close(stepped(model), forced(model))
-        assert (stepped(model) - before).abs().max() > 1e-3, update
+        assert_close(step_logits(model), forward_logits(model))
+        assert (step_logits(model) - before).abs().max() > 1e-3, update
     for parameter in model.parameters():  # as checkpoints are loaded
         parameter.data.copy_(torch.randn_like(parameter))
-    assert_close(stepped(model), forced(model))
+    assert_close(step_logits(model), forward_logits(model))
 
 
-def test_a_step_uses_weights_that_were_replaced_converted_or_copied(largest: Any) -> None:
+def test_a_step_uses_weights_that_were_replaced_converted_or_copied(largest: Variant) -> None:
     model = largest.build()
-    stepped(model)
+    step_logits(model)
     twin = copy.deepcopy(model)
     for module in twin.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             setattr(module, name, nn.Parameter(parameter + torch.randn_like(parameter)))
-    assert_close(stepped(twin), forced(twin))
-    assert (stepped(twin) - stepped(model)).abs().max() > 1e-3
-    assert_close(stepped(model), forced(model))
-    assert stepped(twin.float()).dtype == torch.float32
-    torch.testing.assert_close(stepped(twin), forced(twin), rtol=1e-3, atol=1e-3)
+    assert_close(step_logits(twin), forward_logits(twin))
+    assert (step_logits(twin) - step_logits(model)).abs().max() > 1e-3
+    assert_close(step_logits(model), forward_logits(model))
+    assert step_logits(twin.float()).dtype == torch.float32
+    torch.testing.assert_close(step_logits(twin), forward_logits(twin), rtol=1e-3, atol=1e-3)

@@ -1,4 +1,4 @@
-"""The recurrent models against torch's LSTMs and against the equations of the papers, computed by hand."""
+"""The recurrent models compared with torch's LSTMs, and with the equations of the papers computed by hand."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -24,13 +24,13 @@ def exact() -> Iterator[None]:
 
 
 def randomised(module: Any) -> Any:
-    """Every parameter random: biases too."""
+    """The module in evaluation mode with all parameters random, biases too."""
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.5)
     return module.eval()
 
 
-def test_sentences_turn_round_within_their_lengths() -> None:
+def test_sentences_are_reversed_within_their_lengths() -> None:
     mask = torch.tensor([[True, True, True, False], [True, False, False, False], [True] * 4])
     order = reversed_positions(mask)
     assert order.tolist() == [[2, 1, 0, 3], [0, 1, 2, 3], [3, 2, 1, 0]]
@@ -39,7 +39,7 @@ def test_sentences_turn_round_within_their_lengths() -> None:
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
-def test_the_encoder_is_torchs_bidirectional_lstm(num_layers: int) -> None:
+def test_the_encoder_equals_torchs_bidirectional_lstm(num_layers: int) -> None:
     encoder = randomised(BidirectionalEncoder(input_size=6, hidden_size=8, num_layers=num_layers, dropout=0.0))
     reference = nn.LSTM(6, 4, num_layers, bidirectional=True, batch_first=True)
     with torch.no_grad():
@@ -59,7 +59,7 @@ def test_the_encoder_is_torchs_bidirectional_lstm(num_layers: int) -> None:
 
 
 @pytest.mark.parametrize("num_layers", [1, 3])
-def test_stacked_cells_are_torchs_cells(num_layers: int) -> None:
+def test_stacked_cells_equal_torchs_cells(num_layers: int) -> None:
     cells = randomised(StackedCells(input_size=5, feedback_size=3, hidden_size=4, num_layers=num_layers, dropout=0.0))
     lowest = nn.LSTMCell(5 + 3, 4)
     with torch.no_grad():
@@ -85,7 +85,7 @@ def test_stacked_cells_are_torchs_cells(num_layers: int) -> None:
 
 @pytest.mark.parametrize("num_layers", [1, 3])
 @torch.no_grad()
-def test_the_fused_lstm_is_a_loop_of_its_steps_and_of_torchs_cells(num_layers: int) -> None:
+def test_the_fused_lstm_equals_a_loop_over_its_steps_and_over_torchs_cells(num_layers: int) -> None:
     lstm = randomised(FusedLSTM(input_size=5, hidden_size=4, num_layers=num_layers, dropout=0.0))
     cells = [nn.LSTMCell(5 if layer == 0 else 4, 4) for layer in range(num_layers)]
     for layer, cell in enumerate(cells):
@@ -134,11 +134,11 @@ def lstm_cell(gates: Any, cell: Any) -> Any:
 
 
 def encoded(model: Any) -> Any:
-    """The annotations h_j (S, D), and the decoder's first hidden and cell states, a list of vectors a layer."""
+    """The annotations h_j (S, D), and the decoder's first hidden and cell states, one vector per layer."""
     outputs, summary = model.encoder(model.vocabulary.source.weight[SOURCE], MASK)
     bridged = linear(model.bridge, summary[0])  # all hidden states, then all cell states
-    parts = bridged.split(8)
-    return outputs[0], [torch.tanh(part) for part in parts[:2]], list(parts[2:])
+    states = bridged.split(8)
+    return outputs[0], [torch.tanh(state) for state in states[:2]], list(states[2:])
 
 
 def cells_by_hand(cells: Any, below: Any, hidden: Any, cell: Any) -> Any:
@@ -161,7 +161,7 @@ def fused_by_hand(lstm: Any, below: Any, hidden: Any, cell: Any) -> Any:
 
 
 @torch.no_grad()
-def test_the_lstm_by_hand() -> None:
+def test_the_lstm_equals_its_equations_by_hand() -> None:
     model = randomised(LSTM(**SIZES))
     _, hidden, cell = encoded(model)
     expected = []
@@ -172,8 +172,8 @@ def test_the_lstm_by_hand() -> None:
 
 
 @torch.no_grad()
-def test_bahdanau_by_hand() -> None:
-    """Bahdanau et al. (2015): the previous state asks, and the context feeds the recurrence and the output."""
+def test_bahdanau_equals_its_equations_by_hand() -> None:
+    """Bahdanau et al. (2015): the previous state is the query; the context enters the recurrence and the output."""
     model = randomised(BahdanauLSTM(**SIZES, attention_size=5))
     score = model.decoder.score
     annotations, hidden, cell = encoded(model)
@@ -200,8 +200,8 @@ def test_bahdanau_by_hand() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("input_feeding", [True, False])
-def test_luong_by_hand(input_feeding: bool) -> None:
-    """Luong et al. (2015), §3.1 to §3.3: the current state asks; h̃_t is fed back, or not."""
+def test_luong_equals_its_equations_by_hand(input_feeding: bool) -> None:
+    """Luong et al. (2015), §3.1 to §3.3: the current state is the query; h̃_t is an input of the next step, or not."""
     score = GeneralScore(query_size=8, value_size=8)
     model = randomised(LuongLSTM(**SIZES, score=score, input_feeding=input_feeding))
     annotations, hidden, cell = encoded(model)
@@ -252,8 +252,8 @@ DOT = DotScore(query_size=8, value_size=8)
 
 
 @pytest.mark.parametrize("model", [LSTM(**SIZES), LuongLSTM(**SIZES, score=DOT, input_feeding=False)])
-def test_a_step_is_not_a_call_of_the_fused_lstm(model: Any) -> None:
-    """It arranges its weights in every call, which takes three times as long as one step of one sentence."""
+def test_a_step_does_not_call_torchs_fused_lstm(model: Any) -> None:
+    """It rearranges its weights in every call, which takes three times as long as a step of one sentence."""
     calls = count_calls(model.decoder.recurrence.lstm)
     model.eval()
     memory = model.encode(SOURCE, MASK)
@@ -263,7 +263,7 @@ def test_a_step_is_not_a_call_of_the_fused_lstm(model: Any) -> None:
     assert calls == [1]
 
 
-def test_bahdanau_does_outside_the_loop_what_needs_no_loop() -> None:
+def test_bahdanau_runs_layers_outside_the_loop_where_possible() -> None:
     model = BahdanauLSTM(**SIZES, attention_size=5)
     decoder: Any = model.decoder
     once = [decoder.recurrence.gates_from_input, decoder.score.key_projection, decoder.readout, model.vocabulary.output]

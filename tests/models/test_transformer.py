@@ -1,4 +1,4 @@
-"""The Transformer against torch's own, and its decoding step against teacher forcing."""
+"""The Transformer compared with torch's own, and its decoding step compared with teacher forcing."""
 
 import math
 from typing import Any
@@ -13,7 +13,7 @@ from nmt.models.embedding import SinusoidalPositions
 from nmt.models.transformer import decoding_step
 from nmt.models.transformer.sublayers import Residual
 
-pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor")  # torch speaks of its own fast path
+pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor")  # a warning about torch's own fast path
 
 SIZES: dict[str, Any] = {
     "model_size": 8,
@@ -77,7 +77,7 @@ def torchs_own(model: Any, *, pre_norm: bool) -> Any:
         if pre_norm:
             theirs_all.norm.load_state_dict(getattr(model, side).norm.state_dict())
         else:
-            theirs_all.norm = None  # torch adds a last norm even where the paper has none
+            theirs_all.norm = None  # torch adds a final norm, which the paper does not have
     return reference
 
 
@@ -95,24 +95,24 @@ def embedded(table: Any, ids: Any) -> Any:
 
 @torch.no_grad()
 @pytest.mark.parametrize("pre_norm", [True, False])
-def test_the_model_is_torchs_transformer(pre_norm: bool) -> None:
+def test_the_model_equals_torchs_transformer(pre_norm: bool) -> None:
     model = transformer(pre_norm=pre_norm)
     source, target = torch.randint(0, 11, (3, 5)), torch.randint(0, 13, (3, 6))
     hidden = torchs_own(model, pre_norm=pre_norm)(
         embedded(model.vocabulary.source, source),
         embedded(model.vocabulary.target, target),
-        tgt_mask=torch.ones(6, 6, dtype=torch.bool).triu(1),  # True = may not be looked at
+        tgt_mask=torch.ones(6, 6, dtype=torch.bool).triu(1),  # True = masked
         src_key_padding_mask=~MASK,
         memory_key_padding_mask=~MASK,
     )
     expected = hidden @ model.vocabulary.output.weight.T + model.vocabulary.output.bias
-    # Not to the last digits: the table of positions is made of 32-bit numbers.
+    # Not to the last digits, since the table of positions was computed in float32.
     torch.testing.assert_close(model(source, MASK, target), expected, rtol=0.0, atol=2e-5)
     assert expected.std() > 0.5
 
 
 @pytest.mark.parametrize("size", [2, 8, 64])
-def test_positions(size: int) -> None:
+def test_positions_are_sines_and_cosines_up_to_the_maximum_length(size: int) -> None:
     positions = SinusoidalPositions(model_size=size, max_length=50)
     assert positions.table.shape == (50, size)
     for position in (0, 1, 7, 49):
@@ -125,24 +125,24 @@ def test_positions(size: int) -> None:
     assert torch.equal(positions.encodings(47, 3), positions.table[47:])
     with pytest.raises(AssertionError, match="limit of 50"):
         positions.encodings(48, 3)
-    assert positions.state_dict() == {}  # a formula, not a weight
+    assert positions.state_dict() == {}  # computed, so not saved
 
 
 @torch.no_grad()
-def test_cross_attention_weights_are_torchs() -> None:
+def test_cross_attention_weights_equal_torchs() -> None:
     model = transformer(pre_norm=True)
     source = torch.randint(0, 11, (3, 5))
     target = torch.randint(0, 13, (3, 6))
     reference = torchs_own(model, pre_norm=True)
-    seen = []
+    all_weights = []
     for layer in reference.decoder.layers:
         attention = layer.multihead_attn
 
-        def ask(*inputs: Any, _attention: Any = attention, _forward: Any = attention.forward, **options: Any) -> Any:
-            seen.append(_forward(*inputs, **{**options, "need_weights": True}, average_attn_weights=False)[1])
+        def record_weights(*inputs: Any, _forward: Any = attention.forward, **options: Any) -> Any:
+            all_weights.append(_forward(*inputs, **{**options, "need_weights": True}, average_attn_weights=False)[1])
             return _forward(*inputs, **options)
 
-        attention.forward = ask
+        attention.forward = record_weights
     reference(
         embedded(model.vocabulary.source, source),
         embedded(model.vocabulary.target, target),
@@ -150,7 +150,7 @@ def test_cross_attention_weights_are_torchs() -> None:
         src_key_padding_mask=~MASK,
         memory_key_padding_mask=~MASK,
     )
-    expected = torch.stack(seen, 1)  # (B, layers, H, T, S)
+    expected = torch.stack(all_weights, 1)  # (B, layers, H, T, S)
     memory = model.encode(source, MASK)
     state = model.start(memory)
     for position in range(6):
@@ -166,15 +166,15 @@ def test_attention_weights_cost_nothing_unless_requested(monkeypatch: pytest.Mon
     memory = model.encode(*arguments)
     token = torch.tensor([1, 1, 1])
     with monkeypatch.context() as patch:
-        patch.setattr("nmt.models.attention.kernels.attention_with_weights", None)  # training has torch's fused kernel
+        patch.setattr("nmt.models.attention.kernels.attention_with_weights", None)  # training uses the fused kernel
         model(*arguments, token.unsqueeze(1))
-    monkeypatch.setattr(torch, "stack", None)  # nothing is collected of them
+    monkeypatch.setattr(torch, "stack", None)  # a step that collects the weights of all layers would fail
     model.step(token, model.start(memory), memory)
     with pytest.raises(TypeError):
         model.step(token, model.start(memory), memory, need_attention=True)
 
 
-def test_the_longest_target_fits_and_no_longer_one() -> None:
+def test_a_target_of_the_maximum_length_fits_and_a_longer_one_does_not() -> None:
     model = transformer(pre_norm=True)
     source = torch.tensor([[5, 2]])
     memory = model.encode(source, source != 0)
@@ -185,37 +185,37 @@ def test_the_longest_target_fits_and_no_longer_one() -> None:
         model.step(torch.tensor([3]), state, memory)
 
 
-def test_dropout_falls_on_embeddings_and_sublayers() -> None:
-    """With all but the embeddings' dropout off, then with all but the layers' off, something is still dropped."""
+def test_embeddings_and_all_sublayers_have_dropout() -> None:
+    """With only one dropout layer in training mode at a time, the outputs change."""
     model = transformer(pre_norm=True, dropout=0.5)
     arguments = (torch.randint(0, 11, (3, 5)), MASK, torch.randint(0, 13, (3, 6)))
     expected = model(*arguments)
-    parts = {"embeddings": model.dropout}
+    dropouts = {"embeddings": model.dropout}
     for side in ("encoder", "decoder"):
         layer = getattr(model, side).layers[0]
-        parts[f"{side}'s self-attention"] = layer.self_attention
-        parts[f"{side}'s feed-forward network"] = layer.feedforward[2]
-        parts[f"{side}'s feed-forward output"] = layer.feedforward[4]
-    parts["cross-attention"] = model.decoder.layers[0].cross_attention
-    for name, part in parts.items():
-        part.train()
+        dropouts[f"{side}'s self-attention"] = layer.self_attention
+        dropouts[f"{side}'s feed-forward network"] = layer.feedforward[2]
+        dropouts[f"{side}'s feed-forward output"] = layer.feedforward[4]
+    dropouts["cross-attention"] = model.decoder.layers[0].cross_attention
+    for name, module in dropouts.items():
+        module.train()
         assert (model(*arguments) - expected).abs().max() > 1e-6, name
-        part.eval()
+        module.eval()
 
 
 def test_a_step_attends_to_at_least_min_key_positions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither of a source of three pieces nor of the one position of the target that there is."""
-    seen = []
+    """Both to a source of three pieces and to a target of one position."""
+    num_keys = []
 
     def recorded(queries: torch.Tensor, keys: torch.Tensor, *rest: torch.Tensor) -> Any:
-        seen.append(keys.size(2))
+        num_keys.append(keys.size(2))
         return attention_with_weights(queries, keys, *rest)
 
     monkeypatch.setattr(decoding_step, "attention_with_weights", recorded)
     model = transformer(pre_norm=True).eval()
     memory = model.encode(torch.tensor([[5, 6, 2]]), torch.ones(1, 3, dtype=torch.bool))
     model.step(torch.tensor([1]), model.start(memory), memory)
-    assert seen == [MIN_KEY_POSITIONS, MIN_KEY_POSITIONS] * len(model.decoder.layers)
+    assert num_keys == [MIN_KEY_POSITIONS, MIN_KEY_POSITIONS] * len(model.decoder.layers)
     assert MIN_KEY_POSITIONS >= 16
 
 
@@ -245,5 +245,5 @@ def test_each_layer_of_a_step_equals_that_layer_of_teacher_forcing(
         state = model.step(token, state, memory).state
     by_layer = [torch.stack(outputs[layer :: len(expected)], 1) for layer in range(len(expected))]
     assert len(expected) == SIZES["num_decoder_layers"]
-    for found, hidden in zip(by_layer, expected, strict=True):
-        torch.testing.assert_close(found, hidden, rtol=1e-11, atol=1e-12)
+    for stepped, hidden in zip(by_layer, expected, strict=True):
+        torch.testing.assert_close(stepped, hidden, rtol=1e-11, atol=1e-12)

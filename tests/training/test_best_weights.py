@@ -1,14 +1,19 @@
-"""Which weights a run keeps as its best: those of the best validation, or the mean of the last ones."""
+"""The best weights of a run are those of its best validation, or the mean of the last checkpoints."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from nmt.run.weights import read_weights, save_weights
 from nmt.training.averaging import average_weights
+
+if TYPE_CHECKING:
+    from tests.training.conftest import Bench, Scripted
 
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
@@ -18,7 +23,9 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 @pytest.mark.parametrize(
     ("scores", "best"), [([1, 2, 3], 2), ([3, 2, 1], 0), ([1, 3, 2], 1), ([2, 2, 2], 0), ([-5, -4, -9], 1)]
 )
-def test_the_weights_of_the_best_validation_are_kept(bench: Any, scripted: Any, scores: list[float], best: int) -> None:
+def test_the_weights_of_the_best_validation_are_kept(
+    bench: Bench, scripted: type[Scripted], scores: list[float], best: int
+) -> None:
     validate = scripted(scores)
     progress = bench.fit(max_steps=9, validate=validate)
     assert progress.best_score == scores[best]
@@ -43,7 +50,9 @@ def test_weights_are_averaged_in_float32(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("averaged", "kept"), [(9, True), (4, False), (3, False)])
-def test_the_average_is_kept_only_if_it_scores_better(bench: Any, scripted: Any, averaged: float, kept: bool) -> None:
+def test_the_average_is_kept_only_if_it_scores_better(
+    bench: Bench, scripted: type[Scripted], averaged: float, kept: bool
+) -> None:
     validate = scripted([1, 2, 4, 3, averaged])
     progress = bench.fit(max_steps=12, validate=validate, average_checkpoints=3)
     paths = bench.run.step_paths()
@@ -60,7 +69,7 @@ def test_the_average_is_kept_only_if_it_scores_better(bench: Any, scripted: Any,
     assert (record["step"], record["bleu"], record["averaged"]) == (12, averaged, 3)
 
 
-def test_a_resumed_run_must_beat_its_average(bench: Any, scripted: Any) -> None:
+def test_a_resumed_run_must_beat_its_average(bench: Bench, scripted: type[Scripted]) -> None:
     settings: dict[str, Any] = {"average_checkpoints": 2, "validate_every": 3}
     bench.fit(max_steps=6, validate=scripted([1, 2, 9]), **settings)
     averaged = read_weights(bench.run.best)
@@ -69,7 +78,7 @@ def test_a_resumed_run_must_beat_its_average(bench: Any, scripted: Any) -> None:
     assert same(read_weights(bench.run.best), averaged)
 
 
-def test_a_run_resumes_from_its_own_weights_not_the_average(bench: Any, new_bench: Callable[[str], Any]) -> None:
+def test_a_run_resumes_from_its_own_weights_not_the_average(bench: Bench, new_bench: Callable[[str], Bench]) -> None:
     other = new_bench("other")
     settings: dict[str, Any] = {"average_checkpoints": 2, "schedule": None}
     bench.fit(max_steps=9, validate=lambda model: 1.0, **settings)
@@ -80,7 +89,9 @@ def test_a_run_resumes_from_its_own_weights_not_the_average(bench: Any, new_benc
 
 
 @pytest.mark.parametrize("average_checkpoints", [1, 5])
-def test_without_two_checkpoints_there_is_no_average(bench: Any, scripted: Any, average_checkpoints: int) -> None:
+def test_without_two_checkpoints_there_is_no_average(
+    bench: Bench, scripted: type[Scripted], average_checkpoints: int
+) -> None:
     bench.fit(max_steps=3, validate=scripted([1]), average_checkpoints=average_checkpoints)
     assert len(bench.records("validation")) == 1
     assert len(bench.run.step_paths()) == (0 if average_checkpoints == 1 else 1)

@@ -1,4 +1,4 @@
-"""The checkpoint: a run continues exactly, and a damaged or foreign file is refused in one line."""
+"""A run continues exactly from a checkpoint; a damaged file, or one of another model, is refused in one line."""
 
 from collections.abc import Callable
 from pathlib import Path

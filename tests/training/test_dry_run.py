@@ -1,8 +1,10 @@
 """The dry run: memory of the largest batch, errors in gradients and losses, and the speed of real batches."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -13,6 +15,9 @@ from nmt.training import dry_run
 from nmt.training.dry_run import DryRun, first_pairs
 from nmt.training.schedule import InverseSquareRoot
 from nmt.training.settings import TrainerSettings
+
+if TYPE_CHECKING:
+    from tests.training.conftest import Bench
 
 MakeDryRun = Callable[..., DryRun]
 
@@ -35,7 +40,7 @@ SETTINGS: dict[str, Any] = {
 
 
 @pytest.fixture
-def make_dry_run(bench: Any) -> MakeDryRun:
+def make_dry_run(bench: Bench) -> MakeDryRun:
     def make(*, name: str = "LuongLSTM", rate: float = 0.01, batch_tokens: int = 128, **options: Any) -> DryRun:
         model = bench.make_model(name, dropout=0.1, seed=1)
         return DryRun(

@@ -1,4 +1,4 @@
-"""The history: what is written, and which records a resumed run keeps."""
+"""The history: records are written at once, and a resumed run keeps those of its checkpoint."""
 
 import json
 from pathlib import Path

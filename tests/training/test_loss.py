@@ -37,6 +37,7 @@ def random_layer(dtype: torch.dtype = torch.float64) -> tuple[Tensor, nn.Linear]
 
 
 def gradients(loss: Tensor, decoder_outputs: Tensor, output: nn.Linear) -> tuple[Tensor, ...]:
+    """The gradients of 0.3 × loss, so that a backward pass that ignores the incoming gradient fails."""
     return torch.autograd.grad(loss * 0.3, [decoder_outputs, output.weight, output.bias])
 
 
@@ -110,7 +111,7 @@ def test_without_gradients_the_values_are_the_same() -> None:
 def test_bf16_decoder_outputs_are_summed_in_float32() -> None:
     decoder_outputs, output = random_layer(torch.float32)
     rounded = decoder_outputs.detach().bfloat16().requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16):  # would round the sums too
+    with torch.autocast("cpu", torch.bfloat16):  # which would also round the sums if it stayed on inside
         loss, nll = linear_cross_entropy(rounded, output, TARGET, INDICES, label_smoothing=0.1)
         inside, _ = linear_cross_entropy(decoder_outputs, output, TARGET, INDICES, label_smoothing=0.1)
     assert loss.dtype == nll.dtype == torch.float32

@@ -1,10 +1,12 @@
-"""Losses and gradients that are not finite: which updates are skipped, what is reported, and what ends the run."""
+"""Losses and gradients that are not finite: updates are skipped and reported, and too many end the run."""
+
+from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -16,6 +18,9 @@ from nmt.training.checkpoint import read_progress
 from nmt.training.schedule import Plateau
 from nmt.training.update import PendingUpdate, Updater
 
+if TYPE_CHECKING:
+    from tests.training.conftest import Bench
+
 NAN = float("nan")
 
 
@@ -23,7 +28,7 @@ def constant_rate() -> Plateau:
     return Plateau(learning_rate=0.1, warmup_steps=0, factor=0.5, patience=1000)
 
 
-def model_with_bad_gradients(bench: Any, bad: float, updates: list[int]) -> Seq2Seq:
+def model_with_bad_gradients(bench: Bench, bad: float, updates: list[int]) -> Seq2Seq:
     """A model whose gradient is multiplied by `bad` in some of its updates, counted from 1."""
     model: Seq2Seq = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
     num_updates = 0
@@ -46,7 +51,7 @@ def time_of_reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.usefixtures("time_of_reading")
 @pytest.mark.parametrize("bad", [NAN, float("inf")])
-def test_a_nonfinite_gradient_ends_the_run(bench: Any, bad: float) -> None:
+def test_a_nonfinite_gradient_ends_the_run(bench: Bench, bad: float) -> None:
     model = model_with_bad_gradients(bench, bad, [5])
     message = r"step 5, learning rate 1\.00e-01: .* the gradient norm is (nan|inf); the batch"
     with pytest.raises(Failure, match=message):
@@ -57,7 +62,7 @@ def test_a_nonfinite_gradient_ends_the_run(bench: Any, bad: float) -> None:
 
 
 @pytest.mark.usefixtures("time_of_reading")
-def test_the_batch_of_a_nonfinite_update_is_saved(bench: Any) -> None:
+def test_the_batch_of_a_nonfinite_update_is_saved(bench: Bench) -> None:
     good = bench.make_batch(("one", "eins"), ("two three", "zwei drei"))
     bad = bench.make_batch(("four five six seven", "vier fünf sechs sieben"))
     model, loader = model_with_bad_gradients(bench, NAN, [2]), bench.fixed_loader(good, bad)
@@ -75,7 +80,7 @@ def test_the_batch_of_a_nonfinite_update_is_saved(bench: Any) -> None:
 
 
 @pytest.mark.usefixtures("time_of_reading")
-def test_up_to_skip_nonfinite_updates_in_a_row_are_skipped(bench: Any, new_bench: Callable[[str], Any]) -> None:
+def test_up_to_skip_nonfinite_updates_in_a_row_are_skipped(bench: Bench, new_bench: Callable[[str], Bench]) -> None:
     other = new_bench("other")
     settings: dict[str, Any] = {"skip_nonfinite": 2, "log_every": 1, "validate_every": 100}
     model = model_with_bad_gradients(bench, NAN, [1, 3, 4, 6, 7])
@@ -87,7 +92,7 @@ def test_up_to_skip_nonfinite_updates_in_a_row_are_skipped(bench: Any, new_bench
         other.fit(model=model, max_steps=8, schedule=constant_rate(), **settings)
 
 
-def test_a_skipped_update_changes_no_weight(bench: Any) -> None:
+def test_a_skipped_update_changes_no_weight(bench: Bench) -> None:
     model = model_with_bad_gradients(bench, float("inf"), [1, 2])
     before = [parameter.detach().clone() for parameter in model.parameters()]
     bench.fit(model=model, max_steps=2, skip_nonfinite=2)
@@ -96,7 +101,7 @@ def test_a_skipped_update_changes_no_weight(bench: Any) -> None:
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_reading_results_late_changes_nothing(
-    bench: Any, new_bench: Callable[[str], Any], fused: bool, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, new_bench: Callable[[str], Bench], fused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the weights, nor the records, nor the reports of skipped updates, nor the point of resuming."""
     late = new_bench("late")
@@ -122,29 +127,29 @@ def test_reading_results_late_changes_nothing(
     assert reports == late_reports == [("1", "1"), ("3", "1"), ("4", "2"), ("8", "1"), ("11", "1")]
 
 
-def test_on_a_gpu_a_result_is_read_after_the_next_update_starts(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_gpu_a_result_is_read_after_the_next_update_starts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
         nmt.training.trainer.MAX_PENDING_UPDATES, "cpu", nmt.training.trainer.MAX_PENDING_UPDATES["cuda"]
     )
     calls: list[str] = []
     update, result = Updater.update, PendingUpdate.result
 
-    def noting_update(self: Updater, *arguments: Any, **options: Any) -> PendingUpdate:
+    def recording_update(self: Updater, *arguments: Any, **options: Any) -> PendingUpdate:
         calls.append("update")
         return update(self, *arguments, **options)
 
-    def noting_result(self: PendingUpdate) -> Any:
+    def recording_result(self: PendingUpdate) -> Any:
         calls.append("result")
         return result(self)
 
-    monkeypatch.setattr(Updater, "update", noting_update)
-    monkeypatch.setattr(PendingUpdate, "result", noting_result)
+    monkeypatch.setattr(Updater, "update", recording_update)
+    monkeypatch.setattr(PendingUpdate, "result", recording_result)
     bench.fit(max_steps=3, log_every=3, validate_every=100)
     assert calls == ["update", "update", "result", "update", "result", "result"]
 
 
 @pytest.mark.usefixtures("time_of_reading")
-def test_nothing_is_saved_of_the_step_that_ends_the_run(bench: Any) -> None:
+def test_nothing_is_saved_of_the_step_that_ends_the_run(bench: Bench) -> None:
     model = model_with_bad_gradients(bench, NAN, [3])
     with pytest.raises(Failure, match="step 3,"):
         bench.fit(model=model, max_steps=6, validate_every=3)
@@ -152,10 +157,14 @@ def test_nothing_is_saved_of_the_step_that_ends_the_run(bench: Any) -> None:
     assert not bench.records("validation")
 
 
-def test_a_nonfinite_validation_loss_ends_the_run(bench: Any) -> None:
+def test_a_nonfinite_validation_loss_ends_the_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
     decoder_outputs = model.decoder_outputs
-    model.decoder_outputs = lambda *batch: decoder_outputs(*batch) * (1.0 if model.training else NAN)
+
+    def nan_in_validation(*tensors: torch.Tensor) -> torch.Tensor:
+        return decoder_outputs(*tensors) * (1.0 if model.training else NAN)
+
+    monkeypatch.setattr(model, "decoder_outputs", nan_in_validation)
     with pytest.raises(Failure, match="step 3: the validation loss is nan"):
         bench.fit(model=model, max_steps=9)
     assert not bench.run.best.exists()

@@ -1,6 +1,8 @@
 """Running out of memory ends a run with the shape of the batch and the settings to lower."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -8,8 +10,11 @@ import torch
 from nmt.errors import Failure
 from nmt.models import Seq2Seq
 
+if TYPE_CHECKING:
+    from tests.training.conftest import Bench
 
-def model_that_raises(bench: Any, error: Exception) -> Seq2Seq:
+
+def model_that_raises(bench: Bench, error: Exception) -> Seq2Seq:
     """A model whose forward pass raises `error`."""
 
     def fail(module: torch.nn.Module, inputs: Any) -> None:
@@ -31,7 +36,7 @@ def model_that_raises(bench: Any, error: Exception) -> Seq2Seq:
     ],
     ids=["gpu", "python", "cpu", "driver"],
 )
-def test_out_of_memory_names_the_batch_and_the_remedy(bench: Any, error: Exception) -> None:
+def test_out_of_memory_names_the_batch_and_the_remedy(bench: Bench, error: Exception) -> None:
     batch = bench.make_batch(("four five six seven", "vier fünf sechs sieben"))
     message = (
         f"step 1: out of memory on a batch of 1 sentences, {batch.source.size(1)} source and "
@@ -43,6 +48,6 @@ def test_out_of_memory_names_the_batch_and_the_remedy(bench: Any, error: Excepti
 
 
 @pytest.mark.parametrize("error", [IndexError("a"), NotImplementedError("a kind of RuntimeError")], ids=str)
-def test_other_errors_pass_unchanged(bench: Any, error: Exception) -> None:
+def test_other_errors_pass_unchanged(bench: Bench, error: Exception) -> None:
     with pytest.raises(type(error), match=str(error)):
         bench.fit(model=model_that_raises(bench, error), max_steps=9)

@@ -1,4 +1,4 @@
-"""What a person sees of a running command."""
+"""The progress bar, the log and durations in words."""
 
 import re
 from pathlib import Path

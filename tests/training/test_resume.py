@@ -1,8 +1,10 @@
 """A resumed run equals one that was never interrupted."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -11,6 +13,9 @@ from nmt.run.weights import read_weights
 from nmt.training.checkpoint import read_progress
 from nmt.training.loss_meter import LossMeter
 from nmt.training.schedule import Plateau
+
+if TYPE_CHECKING:
+    from tests.training.conftest import Bench, Scripted
 
 SETTINGS: dict[str, Any] = {
     "max_steps": 11,
@@ -26,13 +31,13 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def records_without_clock(bench: Any) -> list[dict[str, Any]]:
+def records_without_clock(bench: Bench) -> list[dict[str, Any]]:
     clock = ("seconds", "tokens_per_second")
     records = [json.loads(line) for line in bench.run.history.read_text().splitlines()]
     return [{key: value for key, value in record.items() if key not in clock} for record in records]
 
 
-def fit(bench: Any, **changes: Any) -> None:
+def fit(bench: Bench, **changes: Any) -> None:
     bench.fit(
         **SETTINGS | changes,
         loader=bench.make_loader(batch_tokens=64, subword_alpha=0.2),
@@ -43,27 +48,27 @@ def fit(bench: Any, **changes: Any) -> None:
 @pytest.mark.parametrize("name", ["LuongLSTM", "Transformer"])
 @pytest.mark.parametrize("stops", [[4], [5], [6], [3, 7, 8], [0]], ids=str)
 def test_a_resumed_run_equals_the_uninterrupted_one(
-    new_bench: Callable[[str], Any], name: str, stops: list[int]
+    new_bench: Callable[[str], Bench], name: str, stops: list[int]
 ) -> None:
     """Interrupted at a validation (4, 8), at a record (3, 6), between them (5, 7), and before the first step."""
-    whole, parts = new_bench("whole"), new_bench("parts")
-    fit(whole, name=name)
+    uninterrupted, resumed = new_bench("uninterrupted"), new_bench("resumed")
+    fit(uninterrupted, name=name)
     for number, stop_at in enumerate([*stops, 99]):
-        fit(parts, name=name, seed=number + 1, stop_at=stop_at)  # other initial weights make no difference
-    records = records_without_clock(whole)
-    assert records_without_clock(parts) == records
+        fit(resumed, name=name, seed=number + 1, stop_at=stop_at)  # other initial weights make no difference
+    records = records_without_clock(uninterrupted)
+    assert records_without_clock(resumed) == records
     assert len({record["loss"] for record in records}) == len(records)
     assert {record["epoch"] for record in records if record["kind"] == "train"} >= {0, 1}
-    for path in (whole.run.step_path(11), whole.run.best, whole.run.last):
-        same_path = parts.run.path / path.relative_to(whole.run.path)
+    for path in (uninterrupted.run.step_path(11), uninterrupted.run.best, uninterrupted.run.last):
+        same_path = resumed.run.path / path.relative_to(uninterrupted.run.path)
         assert same(read_weights(path), read_weights(same_path)), path.name
-    progress, other = read_progress(whole.run.last), read_progress(parts.run.last)
+    progress, other = read_progress(uninterrupted.run.last), read_progress(resumed.run.last)
     progress.seconds = other.seconds = 0.0
     progress.loss_meter = other.loss_meter = LossMeter()
     assert progress == other
 
 
-def test_a_run_interrupted_at_its_last_batch_is_validated_on_resume(bench: Any) -> None:
+def test_a_run_interrupted_at_its_last_batch_is_validated_on_resume(bench: Bench) -> None:
     loader = bench.fixed_loader(*[bench.make_batch(("one", "eins"))] * 4)
     settings: dict[str, Any] = {"loader": loader, "max_epochs": 1, "validate_every": 3}
     bench.fit(**settings, stop_at=4)
@@ -72,14 +77,14 @@ def test_a_run_interrupted_at_its_last_batch_is_validated_on_resume(bench: Any) 
     assert [record["step"] for record in bench.records("validation")] == [3, 4]
 
 
-def test_a_finished_run_continues_with_a_higher_limit(bench: Any, scripted: Any) -> None:
+def test_a_finished_run_continues_with_a_higher_limit(bench: Bench, scripted: type[Scripted]) -> None:
     bench.fit(max_steps=3, validate=scripted([5]))
     progress = bench.fit(max_steps=6, validate=scripted([4]))
     assert (progress.step, progress.best_score, bench.run.best_step()) == (6, 5, 3)
     assert [record["step"] for record in bench.records("validation")] == [3, 6]
 
 
-def test_a_checkpoint_of_another_model_is_refused(bench: Any) -> None:
+def test_a_checkpoint_of_another_model_is_refused(bench: Bench) -> None:
     bench.fit(max_steps=3)
     with pytest.raises(ValueError, match="is of another model"):
         bench.fit(max_steps=6, name="Transformer")

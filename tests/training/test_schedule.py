@@ -50,7 +50,7 @@ def test_plateau_reduces_the_rate_after_patience_validations() -> None:
     for score in (1.0, 1.0, 2.0, 1.5, 2.0, 1.0, 1.0, 3.0, 1.0):
         schedule.observe(score)
         rates.append(schedule.rate(9))
-    # The first is the best; an equal score is no better; then a better one; then twice two in a row without one.
+    # 1.0 is the best so far, an equal score is not better, 2.0 is; then two validations without a better one, twice.
     assert rates == pytest.approx([0.4, 0.4, 0.4, 0.4, 0.2, 0.2, 0.1, 0.1, 0.1])
 
 
@@ -63,10 +63,10 @@ def test_plateau_resumes_from_its_state() -> None:
         second.restore(json.loads(json.dumps(first.state())))
         for score in scores[cut:]:
             second.observe(score)
-        whole = Plateau(**WARMUP, factor=0.5, patience=2)
+        expected = Plateau(**WARMUP, factor=0.5, patience=2)
         for score in scores:
-            whole.observe(score)
-        assert second.state() == whole.state()
+            expected.observe(score)
+        assert second.state() == expected.state()
 
 
 @pytest.mark.parametrize("schedule", every_schedule()[:2], ids=lambda schedule: type(schedule).__name__)

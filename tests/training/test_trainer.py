@@ -1,16 +1,22 @@
-"""The training loop: what an update does, when a checkpoint is written, and what ends a run."""
+"""The training loop: its updates, its checkpoints, and the limits that end a run."""
+
+from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from nmt.models import Seq2Seq
 from nmt.run.weights import read_weights
-from nmt.training.checkpoint import read_progress, save_checkpoint
+from nmt.training.checkpoint import Progress, read_progress, save_checkpoint
 from nmt.training.schedule import InverseSquareRoot, Plateau
+
+if TYPE_CHECKING:
+    from tests.training.conftest import Bench, Scripted
 
 SGD = torch.optim.SGD
 CONSTANT_RATE: dict[str, Any] = {"learning_rate": 0.1, "warmup_steps": 0, "factor": 0.5, "patience": 1000}
@@ -27,11 +33,11 @@ def assert_close(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
 # An update
 
 
-def test_two_accumulated_batches_equal_one_batch_of_both(bench: Any, new_bench: Callable[[str], Any]) -> None:
-    whole = bench.fixed_loader(bench.make_batch(*TWO_PAIRS, *ONE_PAIR))
-    halves = bench.fixed_loader(bench.make_batch(*TWO_PAIRS), bench.make_batch(*ONE_PAIR))
+def test_two_accumulated_batches_equal_one_batch_of_both(bench: Bench, new_bench: Callable[[str], Bench]) -> None:
+    one_batch = bench.fixed_loader(bench.make_batch(*TWO_PAIRS, *ONE_PAIR))
+    two_batches = bench.fixed_loader(bench.make_batch(*TWO_PAIRS), bench.make_batch(*ONE_PAIR))
     other = new_bench("other")
-    for each, loader, accumulate in ((bench, whole, 1), (other, halves, 2)):
+    for each, loader, accumulate in ((bench, one_batch, 1), (other, two_batches, 2)):
         schedule = Plateau(**CONSTANT_RATE)
         each.fit(loader=loader, accumulate=accumulate, max_steps=3, log_every=1, optimizer=SGD, schedule=schedule)
     assert other.records("train")[0]["loss"] == pytest.approx(bench.records("train")[0]["loss"], rel=1e-5)
@@ -39,7 +45,7 @@ def test_two_accumulated_batches_equal_one_batch_of_both(bench: Any, new_bench: 
     assert_close(bench.weights(), other.weights())
 
 
-def test_the_last_group_of_an_epoch_may_be_smaller(bench: Any) -> None:
+def test_the_last_group_of_an_epoch_may_be_smaller(bench: Bench) -> None:
     batch = bench.make_batch(*TWO_PAIRS)
     progress = bench.fit(loader=bench.fixed_loader(*[batch] * 5), accumulate=2, max_epochs=2, log_every=1)
     assert progress.step == 6
@@ -47,7 +53,7 @@ def test_the_last_group_of_an_epoch_may_be_smaller(bench: Any) -> None:
 
 
 @pytest.mark.parametrize("clip_norm", [None, 0.01, 1000.0])
-def test_an_update_equals_one_computed_by_hand(bench: Any, clip_norm: float | None) -> None:
+def test_an_update_equals_one_computed_by_hand(bench: Bench, clip_norm: float | None) -> None:
     batch = bench.make_batch(*TWO_PAIRS)
     model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
     before = {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
@@ -55,10 +61,9 @@ def test_an_update_equals_one_computed_by_hand(bench: Any, clip_norm: float | No
     target = batch.target_output[batch.target_mask]
     loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum", label_smoothing=0.1)
     nll = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
-    (loss / batch.num_tokens).backward()
-    norm = float(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).norm())
+    gradients = dict(zip(before, torch.autograd.grad(loss / batch.num_tokens, list(model.parameters())), strict=True))
+    norm = float(torch.cat([gradient.flatten() for gradient in gradients.values()]).norm())
     scale = 1.0 if clip_norm is None else min(1.0, clip_norm / norm)
-    gradients = {name: parameter.grad * scale for name, parameter in model.named_parameters()}
     assert 0.01 < norm < 1000
 
     bench.fit(
@@ -69,21 +74,22 @@ def test_an_update_equals_one_computed_by_hand(bench: Any, clip_norm: float | No
         optimizer=SGD,
         schedule=Plateau(**CONSTANT_RATE | {"learning_rate": 0.5}),
     )
-    assert_close({name: tensor - 0.5 * gradients[name] for name, tensor in before.items()}, bench.weights())
+    expected = {name: tensor - 0.5 * scale * gradients[name] for name, tensor in before.items()}
+    assert_close(expected, bench.weights())
     (record,) = bench.records("train")
     assert record["loss"] == pytest.approx(nll.item() / batch.num_tokens)
     assert record["gradient_norm"] == pytest.approx(norm, rel=1e-4)
     assert record["learning_rate"] == 0.5
 
 
-def test_the_learning_rate_follows_the_schedule(bench: Any) -> None:
+def test_the_learning_rate_follows_the_schedule(bench: Bench) -> None:
     schedule = InverseSquareRoot(learning_rate=0.4, warmup_steps=4)
     bench.fit(max_steps=6, log_every=1, schedule=schedule)
     rates = [record["learning_rate"] for record in bench.records("train")]
     assert rates == [schedule.rate(step) for step in range(1, 7)]
 
 
-def test_the_schedule_observes_every_validation(bench: Any, scripted: Any) -> None:
+def test_the_schedule_observes_every_validation(bench: Bench, scripted: type[Scripted]) -> None:
     schedule = Plateau(learning_rate=0.4, warmup_steps=0, factor=0.5, patience=1)
     bench.fit(max_steps=8, validate_every=2, log_every=1, validate=scripted([5, 4, 6, 6]), schedule=schedule)
     rates = [record["learning_rate"] for record in bench.records("train")]
@@ -91,10 +97,11 @@ def test_the_schedule_observes_every_validation(bench: Any, scripted: Any) -> No
     assert schedule.rate(9) == pytest.approx(0.1)
 
 
-def test_dropout_is_on_in_training_and_off_in_validation(bench: Any) -> None:
+def test_dropout_is_on_in_training_and_off_in_validation(bench: Bench) -> None:
     model = bench.make_model("LuongLSTM", dropout=0.5, seed=1)
     modes: list[bool] = []
-    model.encoder.register_forward_pre_hook(lambda module, _: modes.append(module.training))
+    encoder: torch.nn.Module = model.get_submodule("encoder")
+    encoder.register_forward_pre_hook(lambda module, _: modes.append(module.training))
     bleu_modes: list[bool] = []
 
     def validate(model: Seq2Seq) -> float:
@@ -107,7 +114,7 @@ def test_dropout_is_on_in_training_and_off_in_validation(bench: Any) -> None:
     assert bench.model.training is False
 
 
-def test_the_validation_loss_is_per_token_and_not_smoothed(bench: Any) -> None:
+def test_the_validation_loss_is_per_token_and_not_smoothed(bench: Bench) -> None:
     bench.fit(max_steps=1)
     total, num_tokens = 0.0, 0
     for batch in list(bench.make_loader().epoch(0, start=0))[:2]:
@@ -123,7 +130,7 @@ def test_the_validation_loss_is_per_token_and_not_smoothed(bench: Any) -> None:
     ("precision", "dtype"),
     [("bf16", torch.bfloat16), ("fp32", torch.float32), ("auto", torch.float32)],  # auto: this is a CPU
 )
-def test_precision_sets_the_number_format_of_the_forward_pass(bench: Any, precision: str, dtype: torch.dtype) -> None:
+def test_precision_sets_the_number_format_of_the_forward_pass(bench: Bench, precision: str, dtype: torch.dtype) -> None:
     model = bench.make_model("Transformer", dropout=0.0, seed=1)
     dtypes: set[torch.dtype] = set()
     for module in model.modules():
@@ -137,25 +144,25 @@ def test_precision_sets_the_number_format_of_the_forward_pass(bench: Any, precis
 # Checkpoints between validations
 
 
-def saved_steps(bench: Any, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> set[int]:
+def saved_steps(bench: Bench, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> set[int]:
     """The steps after which `fit` writes the last checkpoint."""
     steps = set()
     save = save_checkpoint
 
-    def note(path: Any, progress: Any, *others: Any) -> None:
+    def record_step(path: Path, progress: Progress, *others: Any) -> None:
         steps.add(progress.step)
         save(path, progress, *others)
 
-    monkeypatch.setattr("nmt.training.trainer.save_checkpoint", note)
+    monkeypatch.setattr("nmt.training.trainer.save_checkpoint", record_step)
     bench.fit(validate_every=100, **settings)
     return steps
 
 
-def test_checkpoints_are_written_every_save_every_steps(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_are_written_every_save_every_steps(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert saved_steps(bench, monkeypatch, max_steps=8, save_every=3) == {3, 6, 8}
 
 
-def test_checkpoints_are_written_every_save_minutes(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_are_written_every_save_minutes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
 
     def clock() -> float:
@@ -168,14 +175,14 @@ def test_checkpoints_are_written_every_save_minutes(bench: Any, monkeypatch: pyt
     assert saved_steps(bench, monkeypatch, max_steps=8, save_minutes=1.0) == {2, 4, 6, 8}
 
 
-def test_without_both_only_validations_write_checkpoints(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_both_only_validations_write_checkpoints(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert saved_steps(bench, monkeypatch, max_steps=8) == {8}
 
 
 # The ends of a run
 
 
-def test_max_steps_ends_a_run_with_a_validation(bench: Any, scripted: Any) -> None:
+def test_max_steps_ends_a_run_with_a_validation(bench: Bench, scripted: type[Scripted]) -> None:
     validate = scripted([1, 2, 3])
     progress = bench.fit(max_steps=7, validate=validate)
     assert progress.step == 7
@@ -184,12 +191,12 @@ def test_max_steps_ends_a_run_with_a_validation(bench: Any, scripted: Any) -> No
     assert all(torch.equal(validate.weights[-1][name], tensor) for name, tensor in bench.weights().items())
 
 
-def test_the_last_step_is_not_validated_twice(bench: Any) -> None:
+def test_the_last_step_is_not_validated_twice(bench: Bench) -> None:
     bench.fit(max_steps=6)
     assert [record["step"] for record in bench.records("validation")] == [3, 6]
 
 
-def test_max_epochs_ends_a_run_after_full_epochs(bench: Any) -> None:
+def test_max_epochs_ends_a_run_after_full_epochs(bench: Bench) -> None:
     progress = bench.fit(max_epochs=2, validate_every=1000)
     sampler = bench.make_loader().sampler
     assert progress.step == len(sampler.epoch(0)) + len(sampler.epoch(1)) > 2
@@ -198,7 +205,7 @@ def test_max_epochs_ends_a_run_after_full_epochs(bench: Any) -> None:
     assert len(bench.records("validation")) == 1
 
 
-def test_max_minutes_includes_validation(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_max_minutes_includes_validation(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
 
     def validate(model: Seq2Seq) -> float:
@@ -212,7 +219,7 @@ def test_max_minutes_includes_validation(bench: Any, monkeypatch: pytest.MonkeyP
     assert bench.reason().endswith("2 min 30 s: max_minutes=2")
 
 
-def test_minutes_add_up_over_resumed_sessions(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_minutes_add_up_over_resumed_sessions(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
 
     def validate(model: Seq2Seq) -> float:
@@ -227,13 +234,13 @@ def test_minutes_add_up_over_resumed_sessions(bench: Any, monkeypatch: pytest.Mo
     assert (progress.step, progress.seconds) == (3, 180.0)
 
 
-def test_patience_counts_validations_without_a_better_score(bench: Any, scripted: Any) -> None:
+def test_patience_counts_validations_without_a_better_score(bench: Bench, scripted: type[Scripted]) -> None:
     progress = bench.fit(patience=2, validate_every=1, log_every=1000, validate=scripted([1, 3, 2, 4, 4, 3, 9]))
     assert (progress.step, progress.best_score, progress.validations_since_best) == (6, 4, 2)  # equal is not better
     assert bench.reason().endswith("no better score in patience=2 validations")
 
 
-def test_an_interrupt_ends_a_run_with_a_checkpoint(bench: Any) -> None:
+def test_an_interrupt_ends_a_run_with_a_checkpoint(bench: Bench) -> None:
     progress = bench.fit(max_steps=9, stop_at=4)
     assert progress.step == read_progress(bench.run.last).step == 4
     assert bench.reason().endswith("interrupted; continue with resume=true")
@@ -241,7 +248,7 @@ def test_an_interrupt_ends_a_run_with_a_checkpoint(bench: Any) -> None:
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2])
-def test_a_run_interrupted_before_its_first_validation_can_translate(bench: Any, steps: int) -> None:
+def test_a_run_interrupted_before_its_first_validation_can_translate(bench: Bench, steps: int) -> None:
     bench.fit(max_steps=9, stop_at=steps)
     assert bench.records("validation") == []
     assert bench.run.best_step() == steps
