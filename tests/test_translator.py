@@ -106,7 +106,7 @@ def test_translations_are_in_the_order_of_their_lines(translator: Translator) ->
     alone = [translator.translate([line])[0] for line in SENTENCES]
     together = translator.translate(SENTENCES)
     assert [one.text for one in together] == [one.text for one in alone]
-    assert len({one.log_probability for one in alone}) == len(SENTENCES)  # an exchange of two would show
+    assert len({one.log_probability for one in alone}) == len(SENTENCES)  # so a wrong order is detected
     for one, other in zip(together, alone, strict=True):
         assert one.log_probability == pytest.approx(other.log_probability, abs=1e-4)
         assert one.source_tokens == other.source_tokens
@@ -193,7 +193,7 @@ def test_an_odd_line_gives_one_line_of_output(translator: Translator, line: str)
 
 @settings(max_examples=40)
 @given(lines=st.lists(st.text(st.characters(categories=None), max_size=20), max_size=4))
-def test_any_lines_give_as_many_lines_of_output(transformer: Translator, lines: list[str]) -> None:
+def test_every_line_gives_one_line_of_output(transformer: Translator, lines: list[str]) -> None:
     found = transformer.translate(lines)
     assert len(found) == len(lines)
     assert all(is_one_line(one.text) for one in found)
@@ -277,13 +277,13 @@ def test_attention_has_a_row_for_each_target_piece(translator: Translator) -> No
         assert bool((matrix >= 0).all())
 
 
-def test_attention_is_not_recorded_unless_asked_for(translator: Translator) -> None:
+def test_attention_is_not_recorded_unless_requested(translator: Translator) -> None:
     assert all(found.attention is None for found in translator.translate(SENTENCES))
 
 
 def test_recording_attention_changes_no_translation(translator: Translator) -> None:
-    asked = translator.translate(SENTENCES, need_attention=True)
-    assert [one.text for one in asked] == [one.text for one in translator.translate(SENTENCES)]
+    recorded = translator.translate(SENTENCES, need_attention=True)
+    assert [one.text for one in recorded] == [one.text for one in translator.translate(SENTENCES)]
 
 
 def test_alignment_averages_the_heads_of_one_layer_or_of_all() -> None:
@@ -302,7 +302,7 @@ def test_alignment_averages_the_heads_of_one_layer_or_of_all() -> None:
             found.alignment(layer=layer)
 
 
-def test_alignment_of_a_transformer_with_one_layer() -> None:
+def test_alignment_of_one_layer_averages_its_heads() -> None:
     found = Translation("", 0.0, 0.0, ["</s>"], ["</s>"], torch.ones(1, 1, 2, 1))
     torch.testing.assert_close(found.alignment(), torch.ones(1, 1))
 
@@ -378,7 +378,7 @@ def test_load_uses_the_search_of_the_run_or_a_given_one(trained_run: Path) -> No
 
 
 def test_on_a_cpu_linear_weights_are_stored_by_columns(trained_run: Path) -> None:
-    """As products with few rows read them fastest; an embedding stays stored by rows, the output layer's twin too."""
+    """Products with few rows are fastest this way; embeddings stay stored by rows, also one tied to the output."""
     model = Translator.load(trained_run, device="cpu").model
     saved = RunFolder.open(trained_run).model()
     linear = [name for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)]
@@ -398,7 +398,7 @@ def test_scores_that_are_not_finite_are_a_user_error(tokenizer: Tokenizer) -> No
         translator.translate(["one two"])
 
 
-def test_load_names_the_mistake(tmp_path: Path, trained_run: Path) -> None:
+def test_load_refuses_a_missing_folder_and_a_wrong_batch_size(tmp_path: Path, trained_run: Path) -> None:
     with pytest.raises(UserError, match="is not a folder"):
         Translator.load(tmp_path / "missing", device="cpu")
     with pytest.raises(UserError, match="batch_tokens=0"):

@@ -1,7 +1,7 @@
 """Commands in processes of their own, forked from the tests' process.
 
-A new Python needs more than four seconds of processor time to load torch and the other libraries. A forked process has
-them already.
+A new Python process needs more than four seconds of processor time to load torch and the other libraries, which a
+forked process already has.
 """
 
 import os
@@ -18,11 +18,11 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from nmt.cli import main
 
 Setup = Callable[[], object]
-"""Called in the new process before the command, to change something there."""
+"""Called in the new process before the command, for example to replace a function there."""
 
 
 def do_nothing() -> None:
-    """The setup of an ordinary process."""
+    """The default setup."""
 
 
 def fork(body: Callable[[], int], *, stderr: Path) -> int:
@@ -37,7 +37,7 @@ def fork(body: Callable[[], int], *, stderr: Path) -> int:
     pid = os.fork()
     if pid != 0:
         return pid
-    code = 70
+    code = 70  # EX_SOFTWARE, if `body` raises
     try:
         with stderr.open("w", encoding="utf-8") as file:
             os.dup2(file.fileno(), 2)
@@ -115,11 +115,11 @@ def loaded_libraries(
 
 @pytest.fixture(name="fork_command")
 def fork_command_fixture(loaded_libraries: None) -> Callable[..., int]:
-    """`fork_command`, for tests, which cannot import this file."""
+    """`fork_command` as a fixture, since tests cannot import this file."""
     return fork_command
 
 
 @pytest.fixture(name="fork_workers")
 def fork_workers_fixture(loaded_libraries: None) -> Callable[..., int]:
-    """`fork_workers`, for tests, which cannot import this file."""
+    """`fork_workers` as a fixture, since tests cannot import this file."""
     return fork_workers

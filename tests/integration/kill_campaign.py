@@ -1,8 +1,8 @@
 """Kills runs by SIGKILL at random times, many times: python tests/integration/kill_campaign.py --kills 100
 
-For each architecture, one run trains without being disturbed. Other runs with the same settings are killed after a
-random time and resumed until they end. Each of them must end with the result of the undisturbed run. The script prints
-how many kills each architecture has survived.
+For each architecture, one run trains undisturbed. Other runs with the same settings are killed after a random time and
+resumed until they end. Each of them must end with the result of the undisturbed run. The script prints the number of
+kills that each architecture has survived.
 """
 
 import argparse
@@ -25,7 +25,7 @@ LONGER = ["trainer.max_steps=40", "trainer.validate_every=8", "trainer.save_ever
 
 
 def load(name: str, path: Path) -> ModuleType:
-    """Imports a file of the tests, which are no package."""
+    """Imports a file of the tests, which are not a package."""
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -55,13 +55,13 @@ def kill_runs(words: list[str], folder: Path, *, num_kills: int, seconds: float,
         seconds: duration of an undisturbed run; each process is killed after a random part of it.
 
     Returns:
-        The number of kills, and of runs that reached their end.
+        The number of kills, and the number of runs that reached their end.
     """
     rng = random.Random(seed)
     expected = killed_runs.result_of(folder / "undisturbed")
-    kills, ends = 0, 0
-    while kills < num_kills:
-        run = folder / f"killed-{ends}"
+    num_killed, num_ended = 0, 0
+    while num_killed < num_kills:
+        run = folder / f"killed-{num_ended}"
         while True:
             resume = ["resume=true"] if (run / "model.json").is_file() else []
             if run.is_dir() and not resume:
@@ -69,11 +69,11 @@ def kill_runs(words: list[str], folder: Path, *, num_kills: int, seconds: float,
             code = train([*words, f"run={run}", *resume], stderr=folder / "stderr", kill_after=rng.uniform(0, seconds))
             if code != -signal.SIGKILL:
                 break
-            kills += 1
+            num_killed += 1
         assert code == 0, f"exit code {code} in {run}"
         killed_runs.assert_same_result(expected, killed_runs.result_of(run))
-        ends += 1
-    return kills, ends
+        num_ended += 1
+    return num_killed, num_ended
 
 
 def main() -> None:
@@ -93,8 +93,10 @@ def main() -> None:
             start = time.monotonic()
             assert train([*words, f"run={folder / 'undisturbed'}"], stderr=folder / "stderr", kill_after=None) == 0
             seconds = time.monotonic() - start
-            kills, ends = kill_runs(words, folder, num_kills=options.kills, seconds=seconds, seed=options.seed)
-            print(f"{model:14}{kills:5} kills, {ends} runs ended like the undisturbed run", flush=True)
+            num_killed, num_ended = kill_runs(
+                words, folder, num_kills=options.kills, seconds=seconds, seed=options.seed
+            )
+            print(f"{model:14}{num_killed:5} kills, {num_ended} runs ended like the undisturbed run", flush=True)
 
 
 if __name__ == "__main__":

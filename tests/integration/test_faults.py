@@ -1,8 +1,8 @@
-"""What a run survives: real processes, and real errors of the system, in the middle of training.
+"""A run survives real errors of the system in the middle of training, in processes of its own.
 
     NMT_FAULTS=20 pytest tests/integration/test_faults.py -s
 
-makes every fault twenty times, at changing moments, and prints how often each happened.
+injects every fault twenty times, at different moments, and prints how often each happened.
 """
 
 import ctypes
@@ -174,7 +174,7 @@ def test_a_run_survives_the_removal_of_its_folder(training: Training, tmp_path: 
     assert "Traceback" not in error
     assert [line for line in error.splitlines() if line.startswith("nmt train: ")] == [error.splitlines()[-1]]
     assert "its folder has vanished: put it back" in error
-    assert not training.run.path.exists()  # a new folder would lack most files
+    assert not training.run.path.exists()  # no new folder was created, which would lack most files
     elsewhere.rename(training.run.path)
     OUTCOMES["its folder has vanished"] += 1
     training.check_resume()
@@ -247,7 +247,7 @@ full_device = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this sy
 
 @full_device
 def test_translating_to_a_full_standard_output_ends_in_one_line(trained_run: Path) -> None:
-    """In a new Python, which must not complain about its standard output a second time when it exits."""
+    """In a new Python process, which must not report its standard output a second time when it exits."""
     command = [sys.executable, "-m", "nmt", "translate", f"run={trained_run}", "device=cpu"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     with Path("/dev/full").open("wb") as full:

@@ -1,4 +1,4 @@
-"""A CUDA device computes what a CPU computes, and never waits for the host without need."""
+"""A GPU computes what a CPU computes, and the host never waits for it during an update."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

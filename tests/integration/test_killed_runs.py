@@ -38,7 +38,7 @@ SETTINGS = [
 ]
 
 KILLS = ["update:2", "rename:10", "record:5", "validate:2", "write:5", "update:3", "rename:6"]
-"""Where each process kills itself, see `arm`. A process may reach the end of the run before it gets there."""
+"""The points at which the processes kill themselves, see `kill_at_point`. The run may end before such a point."""
 
 pytestmark = pytest.mark.slow
 
@@ -82,8 +82,8 @@ def kill_in_half_written_file(number: int) -> None:
     os.fsync = cut_or_flush  # type: ignore[assignment]
 
 
-def arm(point: str) -> None:
-    """Makes this process kill itself at POINT:N, when it gets there for the N-th time.
+def kill_at_point(point: str) -> None:
+    """Makes this process kill itself at a point NAME:N, when it reaches the point NAME for the N-th time.
 
     update    before the optimizer's step
     write     a temporary file is half written
@@ -132,7 +132,7 @@ def assert_same_result(one: dict[str, Any], other: dict[str, Any]) -> None:
 
 
 def run_in_new_python(words: list[str]) -> int:
-    """`nmt train` in a new Python, whose sets have another order than those of this process; returns the exit code."""
+    """Runs `nmt train` in a new Python process, whose sets have another order than here; returns the exit code."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "random"}
     return subprocess.run(
         [sys.executable, "-m", "nmt", "train", *words], env=environment, capture_output=True
@@ -160,7 +160,7 @@ def test_a_run_killed_again_and_again_ends_like_an_undisturbed_run(
     codes = []
     for point in KILLS:
         resume = ["resume=true"] if (killed / "model.json").is_file() else []
-        codes.append(train(f"run={killed}", *resume, setup=partial(arm, point)))
+        codes.append(train(f"run={killed}", *resume, setup=partial(kill_at_point, point)))
         assert codes[-1] in (0, -signal.SIGKILL), (tmp_path / "stderr").read_text(encoding="utf-8")
     assert codes.count(-signal.SIGKILL) >= 4
     last = [f"run={killed}", "resume=true"]

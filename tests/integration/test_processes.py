@@ -118,11 +118,12 @@ def test_two_processes_train_like_one(train: Train, tmp_path: Path, model: str, 
 
 
 def test_a_run_resumes_with_another_number_of_processes(train: Train, tmp_path: Path) -> None:
-    assert train("whole", processes=1).code == 0
+    assert train("uninterrupted", processes=1).code == 0
     for processes, steps, resume in ((2, 3, []), (1, 5, ["resume=true"]), (3, 8, ["resume=true"])):
-        part = train("parts", f"trainer.max_steps={steps}", "trainer.validate_every=1000", *resume, processes=processes)
-        assert part.code == 0, part.error
-    losses = [values(tmp_path / name, "train", "loss") for name in ("whole", "parts")]
+        words = [f"trainer.max_steps={steps}", "trainer.validate_every=1000", *resume]
+        session = train("resumed", *words, processes=processes)
+        assert session.code == 0, session.error
+    losses = [values(tmp_path / name, "train", "loss") for name in ("uninterrupted", "resumed")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 

@@ -1,16 +1,17 @@
 """Scores and multi-head attention compared with the formulas, torch's own module, and numbers computed by hand."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from nmt.models import AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Transformer
-from nmt.models.attention import MultiHeadAttention, attend, attention_with_weights
+from nmt.models import AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Seq2Seq, Transformer
+from nmt.models.attention import MultiHeadAttention, Score, attend, attention_with_weights
 from nmt.search import BeamSearch, GreedySearch
+from nmt.search.protocol import Search
 
 EXACT: dict[str, Any] = {"rtol": 0.0, "atol": 1e-12}
 
@@ -83,7 +84,8 @@ def test_attend_averages_the_values_of_real_positions_by_their_weights() -> None
     torch.testing.assert_close(context, torch.tensor([[[2.5, 37.0]], [[1.75, 17.5]]]), **EXACT)
 
 
-def multi_head(dropout: float = 0.0) -> Any:
+def multi_head(dropout: float = 0.0) -> MultiHeadAttention:
+    """Three heads with random weights and biases."""
     attention = MultiHeadAttention(model_size=12, num_heads=3, dropout=dropout)
     for parameter in attention.parameters():
         nn.init.normal_(parameter, std=0.5)
@@ -94,12 +96,12 @@ LENGTHS = torch.tensor([5, 2])
 MASK = torch.arange(5) < LENGTHS[:, None]  # (B, S)
 
 
-def by_head(attention: Any, query: Any, inputs: Any, allowed: Any) -> Any:
+def by_head(attention: MultiHeadAttention, query: Tensor, inputs: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
     """Vaswani et al. (2017), Eq. 1 and §3.2.2, one head, one row and one query at a time; allowed: (B, T, S)."""
     size = attention.key_value_projection.in_features
     width = size // attention.num_heads
-    w_key, w_value = attention.key_value_projection.weight.split(size)
-    b_key, b_value = attention.key_value_projection.bias.split(size)
+    w_key, w_value = attention.key_value_projection.weight.chunk(2)
+    b_key, b_value = attention.key_value_projection.bias.chunk(2)
     outputs, weights = torch.zeros_like(query), torch.zeros(len(query), 3, query.size(1), inputs.size(1))
     for row in range(len(query)):
         for t in range(query.size(1)):
@@ -122,7 +124,8 @@ def by_head(attention: Any, query: Any, inputs: Any, allowed: Any) -> Any:
     return outputs, weights
 
 
-def by_torch(attention: Any, query: Any, inputs: Any, **masks: Any) -> Any:
+def by_torch(attention: MultiHeadAttention, query: Tensor, inputs: Tensor, **masks: Tensor) -> tuple[Tensor, Tensor]:
+    """The output and the attention weights of torch's own module with the same weights."""
     reference = nn.MultiheadAttention(12, 3, batch_first=True)
     with torch.no_grad():
         projections = [attention.query_projection, attention.key_value_projection]
@@ -187,16 +190,15 @@ def test_the_fused_kernel_under_autocast_is_close_to_float32() -> None:
     inputs = torch.randn(2, 5, 12, dtype=torch.float32)
     mask = MASK[:, None, None, :]
     expected = attention(inputs, mask=mask)
-    expected.square().sum().backward()
-    gradients = {name: parameter.grad.clone() for name, parameter in attention.named_parameters()}
-    attention.zero_grad()
+    parameters = dict(attention.named_parameters())
+    expected_gradients = torch.autograd.grad(expected.square().sum(), list(parameters.values()))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output = attention(inputs, mask=mask)
     assert output.dtype == torch.bfloat16
     assert (output - expected).abs().max() < 5e-2 * expected.abs().max()
-    output.float().square().sum().backward()
-    for name, parameter in attention.named_parameters():
-        assert (parameter.grad - gradients[name]).norm() < 0.1 * gradients[name].norm() + 1e-6, name
+    gradients = torch.autograd.grad(output.float().square().sum(), list(parameters.values()))
+    for name, gradient, other in zip(parameters, gradients, expected_gradients, strict=True):
+        assert (gradient - other).norm() < 0.1 * other.norm() + 1e-6, name
 
 
 def test_multi_head_attention_drops_elements_of_its_output() -> None:
@@ -220,15 +222,15 @@ VOCABULARY: dict[str, Any] = {
 LSTM_SIZES: dict[str, Any] = {**VOCABULARY, "embedding_size": 6, "hidden_size": 8, "num_layers": 1, "dropout": 0.0}
 
 
-def luong(score: Any, input_feeding: bool) -> Any:
+def luong(score: Score, input_feeding: bool) -> LuongLSTM:
     return LuongLSTM(**LSTM_SIZES, score=score, input_feeding=input_feeding)
 
 
-def general() -> Any:
+def general() -> GeneralScore:
     return GeneralScore(query_size=8, value_size=8)
 
 
-def concat() -> Any:
+def concat() -> AdditiveScore:
     return AdditiveScore(query_size=8, value_size=8, attention_size=5)
 
 
@@ -268,17 +270,17 @@ def concat() -> Any:
     ],
 )
 def test_keys_of_the_source_are_projected_once_per_search(
-    search: Any, model: Any, projections: Any, steps: Any
+    search: Search, model: Callable[[], Seq2Seq], projections: list[str], steps: list[str]
 ) -> None:
-    model = model().eval()
-    model.vocabulary.output.bias.data[2] = -100.0  # `eos` only at the length limit: six steps
+    model_to_search = model().eval()
+    model_to_search.vocabulary.output.bias.data[2] = -100.0  # `eos` only at the length limit: six steps
     calls: dict[str, list[Any]] = {name: [] for name in projections + steps}
     for name, shapes in calls.items():
-        model.get_submodule(name).register_forward_hook(
+        model_to_search.get_submodule(name).register_forward_hook(
             lambda _, inputs, __, shapes=shapes: shapes.append(inputs[0].shape[:2])
         )
     source = torch.tensor([[4, 5, 2, 0], [6, 7, 8, 2]])
-    search(model, source, source != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1, need_attention=True)
+    search(model_to_search, source, source != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1, need_attention=True)
     for name in projections:
         assert calls[name] == [(2, 4)], name  # once per sentence, not per hypothesis
     width = 3 if isinstance(search, BeamSearch) else 1

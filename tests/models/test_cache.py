@@ -15,7 +15,7 @@ EXACT: dict[str, Any] = {"rtol": 0.0, "atol": 1e-12}
 
 
 @pytest.fixture
-def model() -> Any:
+def model() -> Transformer:
     torch.manual_seed(1)
     return (
         Transformer(
@@ -37,13 +37,13 @@ def model() -> Any:
     )
 
 
-def logits_after(model: Any, tokens: Any) -> Any:
+def logits_after(model: Transformer, tokens: list[list[int]]) -> torch.Tensor:
     """The last logits (B, V) of tokens (B, t), by teacher forcing."""
     return model(SOURCE, SOURCE != 0, torch.tensor(tokens))[:, -1]
 
 
 @torch.no_grad()
-def test_two_steps_from_one_state_do_not_disturb_each_other(model: Any) -> None:
+def test_two_steps_from_one_state_do_not_disturb_each_other(model: Transformer) -> None:
     memory = model.encode(SOURCE, SOURCE != 0)
     first = model.step(torch.tensor([1, 1, 1]), model.start(memory), memory).state
     left = model.step(torch.tensor([3, 4, 5]), first, memory).state
@@ -55,7 +55,7 @@ def test_two_steps_from_one_state_do_not_disturb_each_other(model: Any) -> None:
 
 
 @torch.no_grad()
-def test_hypotheses_attend_to_their_own_past_only(model: Any) -> None:
+def test_hypotheses_attend_to_their_own_past_only(model: Transformer) -> None:
     """Parents are chosen at random, the number of hypotheses changes, sentences leave and change their order.
 
     With 30 steps, the buffer has to grow.
@@ -88,7 +88,7 @@ def test_hypotheses_attend_to_their_own_past_only(model: Any) -> None:
 
 
 def test_a_search_writes_each_position_once_and_allocates_the_buffer_twice(
-    model: Any, monkeypatch: pytest.MonkeyPatch
+    model: Transformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twenty steps with three hypotheses of each sentence; `select` of the buffer must not be called."""
     model.vocabulary.output.bias.data[2] = -100.0  # `eos` only at the length limit
@@ -113,7 +113,9 @@ def test_a_search_writes_each_position_once_and_allocates_the_buffer_twice(
     assert [num_written for num_written, _ in copies] == [0, 16]
 
 
-def test_positions_that_were_never_written_have_no_influence(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_positions_that_were_never_written_have_no_influence(
+    model: Transformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """New memory may hold NaN, and up to MIN_KEY_POSITIONS positions are read before they are written."""
     empty = torch.Tensor.new_empty
     monkeypatch.setattr(torch.Tensor, "new_empty", lambda self, *size: empty(self, *size).fill_(math.nan))
@@ -125,7 +127,7 @@ def test_positions_that_were_never_written_have_no_influence(model: Any, monkeyp
         torch.testing.assert_close(output.logits, logits_after(model, [[3] * position] * 3), **EXACT)
 
 
-def test_dropping_a_sentence_without_its_indices_fails(model: Any) -> None:
+def test_dropping_a_sentence_without_its_indices_fails(model: Transformer) -> None:
     memory = model.encode(SOURCE, SOURCE != 0)
     with pytest.raises(AssertionError, match="2 of 3 sentences"):
         model.start(memory).select(torch.tensor([0, 1]), None)

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM
+from nmt.models.attention import Score
 from nmt.models.recurrent import BidirectionalEncoder, FusedLSTM, LSTMState, StackedCells
 from nmt.models.recurrent.encoder import reorder, reversed_positions
 
@@ -121,36 +122,36 @@ MASK = torch.ones(1, 4, dtype=torch.bool)
 TARGET = torch.tensor([1, 9, 4])
 
 
-def linear(module: Any, vector: Any) -> Any:
+def linear(module: nn.Linear, vector: Tensor) -> Tensor:
     """Wx + b, or Wx."""
     return module.weight @ vector + (module.bias if module.bias is not None else 0)
 
 
-def lstm_cell(gates: Any, cell: Any) -> Any:
+def lstm_cell(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     """torch's order of gates: input, forget, candidate, output."""
     i, f, g, o = gates.chunk(4)
     cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(cell), cell
 
 
-def encoded(model: Any) -> Any:
+def encoded(model: Any) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """The annotations h_j (S, D), and the decoder's first hidden and cell states, one vector per layer."""
     outputs, summary = model.encoder(model.vocabulary.source.weight[SOURCE], MASK)
     bridged = linear(model.bridge, summary[0])  # all hidden states, then all cell states
-    states = bridged.split(8)
+    states = bridged.view(4, 8).unbind()
     return outputs[0], [torch.tanh(state) for state in states[:2]], list(states[2:])
 
 
-def cells_by_hand(cells: Any, below: Any, hidden: Any, cell: Any) -> Any:
+def cells_by_hand(cells: StackedCells, below: Tensor, hidden: list[Tensor], cell: list[Tensor]) -> None:
     """Both layers of StackedCells one step further; below: [y; feedback]."""
     lowest = torch.cat([cells.gates_from_input.weight, cells.gates_from_feedback.weight], dim=1)
     hidden[0], cell[0] = lstm_cell(lowest @ torch.cat([below, hidden[0]]) + cells.gates_from_input.bias, cell[0])
-    upper = cells.upper[0]
+    upper: Any = cells.upper[0]
     gates = upper.weight_ih @ hidden[0] + upper.bias_ih + upper.weight_hh @ hidden[1] + upper.bias_hh
     hidden[1], cell[1] = lstm_cell(gates, cell[1])
 
 
-def fused_by_hand(lstm: Any, below: Any, hidden: Any, cell: Any) -> Any:
+def fused_by_hand(lstm: nn.LSTM, below: Tensor, hidden: list[Tensor], cell: list[Tensor]) -> None:
     """Both layers of torch's LSTM one step further."""
     for layer in range(2):
         w_ih, w_hh, b_ih, b_hh = (
@@ -227,8 +228,9 @@ def test_luong_equals_its_equations_by_hand(input_feeding: bool) -> None:
     torch.testing.assert_close(model(SOURCE, MASK, TARGET[None])[0], torch.stack(expected), **EXACT)
 
 
-def count_calls(module: Any) -> Any:
-    calls = []
+def count_calls(module: nn.Module) -> list[int]:
+    """A list that gets one element for each call of the module."""
+    calls: list[int] = []
     module.register_forward_hook(lambda *_: calls.append(1))
     return calls
 
@@ -237,15 +239,15 @@ def count_calls(module: Any) -> Any:
     ("score", "sizes"), [(DotScore, {}), (GeneralScore, {}), (AdditiveScore, {"attention_size": 5})]
 )
 @pytest.mark.parametrize(("input_feeding", "expected"), [(False, 1), (True, 3)])
-def test_without_input_feeding_the_whole_target_runs_at_once(
-    score: Any, sizes: Any, input_feeding: bool, expected: Any
+def test_without_input_feeding_all_target_positions_run_at_once(
+    score: type[Score], sizes: dict[str, int], input_feeding: bool, expected: int
 ) -> None:
     model = LuongLSTM(**SIZES, score=score(query_size=8, value_size=8, **sizes), input_feeding=input_feeding)
-    calls = [count_calls(model.decoder.recurrence), count_calls(model.decoder.score)]
-    outputs = [count_calls(module) for module in (model.vocabulary.target, model.vocabulary.output)]
+    inside = [count_calls(model.get_submodule(name)) for name in ("decoder.recurrence", "decoder.score")]
+    outside = [count_calls(module) for module in (model.vocabulary.target, model.vocabulary.output)]
     model(SOURCE, MASK, TARGET[None])
-    assert [len(call) for call in calls] == [expected, expected]
-    assert [len(call) for call in outputs] == [1, 1]
+    assert [len(calls) for calls in inside] == [expected, expected]
+    assert [len(calls) for calls in outside] == [1, 1]
 
 
 DOT = DotScore(query_size=8, value_size=8)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nmt.models import Transformer
-from nmt.models.attention import MIN_KEY_POSITIONS, attention_with_weights
+from nmt.models.attention import MIN_KEY_POSITIONS, MultiHeadAttention, attention_with_weights
 from nmt.models.embedding import SinusoidalPositions
 from nmt.models.transformer import decoding_step
 from nmt.models.transformer.sublayers import Residual
@@ -27,7 +27,7 @@ LENGTHS = torch.tensor([5, 1, 3])
 MASK = torch.arange(5) < LENGTHS[:, None]  # (3, 5)
 
 
-def transformer(*, pre_norm: bool, dropout: float = 0.0) -> Any:
+def transformer(*, pre_norm: bool, dropout: float = 0.0) -> Transformer:
     torch.manual_seed(1)
     model = Transformer(
         **SIZES,
@@ -44,14 +44,15 @@ def transformer(*, pre_norm: bool, dropout: float = 0.0) -> Any:
     return model.double().eval()
 
 
-def copy_attention(ours: Any, theirs: Any) -> Any:
+def copy_attention(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> None:
+    """Copies our weights into torch's module."""
     theirs.in_proj_weight.copy_(torch.cat([ours.query_projection.weight, ours.key_value_projection.weight]))
     theirs.in_proj_bias.copy_(torch.cat([ours.query_projection.bias, ours.key_value_projection.bias]))
     theirs.out_proj.load_state_dict(ours.output_projection.state_dict())
 
 
 @torch.no_grad()
-def torchs_own(model: Any, *, pre_norm: bool) -> Any:
+def torchs_own(model: Transformer, *, pre_norm: bool) -> nn.Transformer:
     """torch.nn.Transformer with the model's weights."""
     reference = nn.Transformer(
         SIZES["model_size"],
@@ -81,7 +82,7 @@ def torchs_own(model: Any, *, pre_norm: bool) -> Any:
     return reference
 
 
-def embedded(table: Any, ids: Any) -> Any:
+def embedded(table: nn.Embedding, ids: Tensor) -> Tensor:
     """√D · embedding + position, position by position (Vaswani et al., 2017, §3.4 and §3.5)."""
     size = table.weight.size(1)
     result = table.weight[ids] * math.sqrt(size)
@@ -190,13 +191,13 @@ def test_embeddings_and_all_sublayers_have_dropout() -> None:
     model = transformer(pre_norm=True, dropout=0.5)
     arguments = (torch.randint(0, 11, (3, 5)), MASK, torch.randint(0, 13, (3, 6)))
     expected = model(*arguments)
-    dropouts = {"embeddings": model.dropout}
+    dropouts: dict[str, nn.Module] = {"embeddings": model.dropout}
     for side in ("encoder", "decoder"):
         layer = getattr(model, side).layers[0]
         dropouts[f"{side}'s self-attention"] = layer.self_attention
         dropouts[f"{side}'s feed-forward network"] = layer.feedforward[2]
         dropouts[f"{side}'s feed-forward output"] = layer.feedforward[4]
-    dropouts["cross-attention"] = model.decoder.layers[0].cross_attention
+    dropouts["cross-attention"] = model.get_submodule("decoder.layers.0.cross_attention")
     for name, module in dropouts.items():
         module.train()
         assert (model(*arguments) - expected).abs().max() > 1e-6, name
@@ -207,7 +208,7 @@ def test_a_step_attends_to_at_least_min_key_positions(monkeypatch: pytest.Monkey
     """Both to a source of three pieces and to a target of one position."""
     num_keys = []
 
-    def recorded(queries: torch.Tensor, keys: torch.Tensor, *rest: torch.Tensor) -> Any:
+    def recorded(queries: Tensor, keys: Tensor, *rest: Tensor) -> Any:
         num_keys.append(keys.size(2))
         return attention_with_weights(queries, keys, *rest)
 

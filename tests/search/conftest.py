@@ -48,13 +48,13 @@ ARCHITECTURES: dict[str, Callable[[], Seq2Seq]] = {
 
 @pytest.fixture(params=ARCHITECTURES)
 def architecture(request: pytest.FixtureRequest) -> Callable[[], Seq2Seq]:
-    """A function that makes a model."""
+    """A function that builds a tiny model."""
     return ARCHITECTURES[request.param]
 
 
 @pytest.fixture
 def model(architecture: Callable[[], Seq2Seq]) -> Seq2Seq:
-    """A model in float64 with large random weights: its distributions differ, and no two scores are alike."""
+    """A model in float64 with large random weights, so that no two hypotheses have the same score."""
     torch.manual_seed(4)
     model = architecture()
     for parameter in model.parameters():
@@ -64,7 +64,7 @@ def model(architecture: Callable[[], Seq2Seq]) -> Seq2Seq:
 
 @dataclass(frozen=True)
 class ScriptedMemory(Memory):
-    """Which sentence of the table is translated."""
+    """The sentences of the table that are translated."""
 
     name: Tensor  # (A,), the first source id
 

@@ -33,8 +33,8 @@ class Expected(NamedTuple):
     score: float
 
 
-class Finder(NamedTuple):
-    """A kind of search, as a function of its length limits, and the `n_best` that a test asks of it."""
+class SearchCase(NamedTuple):
+    """A search as a function of its length limits, and the `n_best` that tests request from it."""
 
     make: Callable[..., Search]
     n_best: int
@@ -61,12 +61,12 @@ def wide_beam(*, factor: float = 0.0, margin: int = 4) -> BeamSearch:
     return beam(4, length_penalty=0.6, factor=factor, margin=margin)
 
 
-FINDERS = {"greedy": Finder(greedy, 1), "beam": Finder(wide_beam, 3)}
+SEARCH_CASES = {"greedy": SearchCase(greedy, 1), "beam": SearchCase(wide_beam, 3)}
 
 
-@pytest.fixture(params=FINDERS)
-def finder(request: pytest.FixtureRequest) -> Finder:
-    return FINDERS[request.param]
+@pytest.fixture(params=SEARCH_CASES)
+def case(request: pytest.FixtureRequest) -> SearchCase:
+    return SEARCH_CASES[request.param]
 
 
 def run(
@@ -198,20 +198,20 @@ def test_greedy_search_takes_the_best_token_at_each_step(model: Seq2Seq) -> None
         assert hypothesis.tokens == words
 
 
-def test_a_batch_equals_its_sentences_one_by_one(model: Seq2Seq, finder: Finder) -> None:
-    search = finder.make(factor=1.0, margin=3)
-    together = run(search, model, n_best=finder.n_best, need_attention=True)
+def test_a_batch_equals_its_sentences_one_by_one(model: Seq2Seq, case: SearchCase) -> None:
+    search = case.make(factor=1.0, margin=3)
+    together = run(search, model, n_best=case.n_best, need_attention=True)
     for sentence, hypotheses in zip(SOURCES, together, strict=True):
-        [alone] = run(search, model, [sentence], n_best=finder.n_best, need_attention=True)
+        [alone] = run(search, model, [sentence], n_best=case.n_best, need_attention=True)
         assert_found(alone, [Expected(other.tokens, other.log_probability, other.score) for other in hypotheses])
         for one, other in zip(alone, hypotheses, strict=True):
             assert_same_attention(one.attention, other.attention)
 
 
-def test_hypotheses_are_distinct_sorted_and_scored_as_the_model_scores_them(model: Seq2Seq, finder: Finder) -> None:
-    found = run(finder.make(factor=1.0, margin=3), model, n_best=finder.n_best)
+def test_hypotheses_are_distinct_sorted_and_scored_as_the_model_scores_them(model: Seq2Seq, case: SearchCase) -> None:
+    found = run(case.make(factor=1.0, margin=3), model, n_best=case.n_best)
     for sentence, hypotheses in zip(SOURCES, found, strict=True):
-        assert len({hypothesis.tokens for hypothesis in hypotheses}) == finder.n_best
+        assert len({hypothesis.tokens for hypothesis in hypotheses}) == case.n_best
         scores = [hypothesis.score for hypothesis in hypotheses]
         assert scores == sorted(scores, reverse=True)
         totals = log_probabilities(model, sentence, [hypothesis.tokens for hypothesis in hypotheses])
@@ -225,8 +225,8 @@ def test_hypotheses_are_distinct_sorted_and_scored_as_the_model_scores_them(mode
 
 
 @torch.no_grad()
-def test_attention_is_that_of_decoding_the_hypothesis_alone(model: Seq2Seq, finder: Finder) -> None:
-    found = run(finder.make(factor=1.0, margin=3), model, n_best=finder.n_best, need_attention=True)
+def test_attention_is_that_of_decoding_the_hypothesis_alone(model: Seq2Seq, case: SearchCase) -> None:
+    found = run(case.make(factor=1.0, margin=3), model, n_best=case.n_best, need_attention=True)
     for sentence, hypotheses in zip(SOURCES, found, strict=True):
         for hypothesis in hypotheses:
             memory = model.encode(*make_batch([sentence]))
@@ -243,38 +243,38 @@ def test_attention_is_that_of_decoding_the_hypothesis_alone(model: Seq2Seq, find
                 assert expected.shape[-1] == len(sentence)
 
 
-def test_attention_is_not_recorded_unless_asked_for(model: Seq2Seq, finder: Finder) -> None:
-    for hypotheses in run(finder.make(), model, n_best=finder.n_best):
-        assert [hypothesis.attention for hypothesis in hypotheses] == [None] * finder.n_best
+def test_attention_is_not_recorded_unless_asked_for(model: Seq2Seq, case: SearchCase) -> None:
+    for hypotheses in run(case.make(), model, n_best=case.n_best):
+        assert [hypothesis.attention for hypothesis in hypotheses] == [None] * case.n_best
 
 
-def test_every_translation_ends_at_its_length_limit(model: Seq2Seq, finder: Finder) -> None:
+def test_every_translation_ends_at_its_length_limit(model: Seq2Seq, case: SearchCase) -> None:
     never_end(model)
-    found = run(finder.make(factor=0.5, margin=3), model, n_best=finder.n_best)
+    found = run(case.make(factor=0.5, margin=3), model, n_best=case.n_best)
     for sentence, hypotheses in zip(SOURCES, found, strict=True):
         limit = len(sentence) // 2 + 3
-        assert len(hypotheses) == finder.n_best
+        assert len(hypotheses) == case.n_best
         for hypothesis in hypotheses:
             assert len(hypothesis.tokens) == limit
             assert hypothesis.tokens.index(EOS) == limit - 1
             assert hypothesis.log_probability < -30  # the improbable end counts
 
 
-def test_no_translation_exceeds_the_limit_of_the_model(model: Seq2Seq, finder: Finder) -> None:
+def test_no_translation_exceeds_the_limit_of_the_model(model: Seq2Seq, case: SearchCase) -> None:
     never_end(model)
     limit = 15 if model.max_length is None else model.max_length
     assert limit in (12, 15)
-    for hypotheses in run(finder.make(margin=15), model, n_best=finder.n_best):
+    for hypotheses in run(case.make(margin=15), model, n_best=case.n_best):
         assert {len(hypothesis.tokens) for hypothesis in hypotheses} == {limit}
 
 
-def test_banned_ids_are_never_produced(model: Seq2Seq, finder: Finder) -> None:
+def test_banned_ids_are_never_produced(model: Seq2Seq, case: SearchCase) -> None:
     model.get_parameter("vocabulary.output.bias").data[[PAD, BOS, 3]] = 5.0
-    unrestricted = run(finder.make(), model, banned_ids=[], n_best=finder.n_best)
+    unrestricted = run(case.make(), model, banned_ids=[], n_best=case.n_best)
     produced = {token for hypotheses in unrestricted for hypothesis in hypotheses for token in hypothesis.tokens}
     assert produced & {PAD, BOS, 3}
-    for hypotheses in run(finder.make(), model, banned_ids=[PAD, BOS, 3], n_best=finder.n_best):
-        assert len(hypotheses) == finder.n_best
+    for hypotheses in run(case.make(), model, banned_ids=[PAD, BOS, 3], n_best=case.n_best):
+        assert len(hypotheses) == case.n_best
         for hypothesis in hypotheses:
             assert set(hypothesis.tokens) <= {EOS, 4, 5}
 
@@ -286,8 +286,8 @@ def test_fewer_hypotheses_are_found_if_fewer_exist(model: Seq2Seq) -> None:
         assert {hypothesis.tokens for hypothesis in hypotheses} == {(EOS,), *((word, EOS) for word in WORDS)}
 
 
-def test_results_are_plain_numbers(model: Seq2Seq, finder: Finder) -> None:
-    for hypotheses in run(finder.make(), model, n_best=finder.n_best, need_attention=True):
+def test_results_are_plain_numbers(model: Seq2Seq, case: SearchCase) -> None:
+    for hypotheses in run(case.make(), model, n_best=case.n_best, need_attention=True):
         for hypothesis in hypotheses:
             assert {type(token) for token in hypothesis.tokens} == {int}
             assert type(hypothesis.score) is type(hypothesis.log_probability) is float

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.search.conftest import ScriptedModel
 
 Table = dict[tuple[int, ...], dict[int, float]]
-Found = tuple[tuple[int, ...], float, float]  # tokens, log-probability, score
+Result = tuple[tuple[int, ...], float, float]  # tokens, log-probability, score
 
 BOS, EOS, A, B = 1, 2, 3, 4
 
@@ -34,7 +34,7 @@ def chain(name: int, length: int) -> Table:
     return {(name, *[A] * before): {EOS if before == length - 1 else A: 1.0} for before in range(length)}
 
 
-def run(search: Search, model: ScriptedModel, names: list[int], *, n_best: int = 1) -> list[list[Found]]:
+def run(search: Search, model: ScriptedModel, names: list[int], *, n_best: int = 1) -> list[list[Result]]:
     source = torch.tensor([[name, EOS] for name in names])
     found = search(
         model,
@@ -53,8 +53,11 @@ def beam(beam_size: int, alpha: float = 0.0, *, max_length: int = 8) -> BeamSear
     return BeamSearch(beam_size=beam_size, length_penalty=alpha, max_length_factor=0.0, max_length_margin=max_length)
 
 
-def approximately(*found: Found) -> list[tuple[tuple[int, ...], Any, Any]]:
-    return [(tokens, pytest.approx(total, abs=1e-5), pytest.approx(score, abs=1e-5)) for tokens, total, score in found]
+def approximately(*results: Result) -> list[tuple[tuple[int, ...], Any, Any]]:
+    """Results whose numbers compare equal up to rounding."""
+    return [
+        (tokens, pytest.approx(total, abs=1e-5), pytest.approx(score, abs=1e-5)) for tokens, total, score in results
+    ]
 
 
 def test_the_beam_finds_what_greedy_search_misses(scripted_model: type[ScriptedModel]) -> None:
@@ -101,7 +104,7 @@ def test_the_search_stops_when_no_hypothesis_can_become_better(
     assert len(model.rows_per_step) == num_steps
 
 
-def test_the_search_goes_on_until_it_has_n_best_hypotheses(scripted_model: type[ScriptedModel]) -> None:
+def test_the_search_continues_until_it_has_n_best_hypotheses(scripted_model: type[ScriptedModel]) -> None:
     model = scripted_model(MISLEADING)
     run(beam(2), model, [5], n_best=2)
     assert len(model.rows_per_step) == 3
@@ -113,11 +116,11 @@ def test_finished_sentences_are_removed_from_the_batch(scripted_model: type[Scri
     assert [[len(tokens) for tokens, _, _ in hypotheses] for hypotheses in found] == [[2], [5], [1], [3]]
     # One hypothesis of each of the 4 sentences; then two of each of 3, 2, 1 and 1 sentences.
     assert model.rows_per_step == [4, 6, 4, 2, 2]
-    assert all(total == score == 0.0 for [(_, total, score)] in found)  # each was certain
+    assert all(total == score == 0.0 for [(_, total, score)] in found)  # every token has probability 1
 
 
 def test_few_finished_sentences_stay_in_a_large_batch(scripted_model: type[ScriptedModel]) -> None:
-    """One of 17 stays, and what it still finds is worse; three are more than an eighth, and are removed together."""
+    """One of 17 stays, and its later hypotheses are worse; three are more than an eighth and are removed together."""
     model = scripted_model(
         {**chain(5, 2), **chain(6, 3), **chain(7, 5), (8,): {EOS: 0.6, A: 0.4}, (8, A): {EOS: 0.5, A: 0.5}}
     )
@@ -128,7 +131,7 @@ def test_few_finished_sentences_stay_in_a_large_batch(scripted_model: type[Scrip
 
 
 def test_the_order_of_the_sentences_changes_nothing(scripted_model: type[ScriptedModel]) -> None:
-    """Also when different sentences end at different times."""
+    """The sentences end at different steps."""
     model = scripted_model({**MISLEADING, **LONG_OR_SHORT, **chain(7, 1), **chain(8, 6)})
     alone = {name: run(beam(3, 0.6), model, [name], n_best=2)[0] for name in (5, 6, 7, 8)}
     for names in ([5, 6, 7, 8], [8, 7, 6, 5], [7, 5, 5, 8, 7, 6]):
