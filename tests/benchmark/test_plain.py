@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from nmt import models
-from nmt.benchmark import plain
 from nmt.benchmark.training import PlainObjective
+from nmt.cli.benchmark import build_plain_model
 from nmt.run.registry import build
 from nmt.training.loss import Objective
 
 
 @pytest.fixture
 def both(description: Any) -> Any:
-    return [build(description, package).eval() for package in (models, plain)]
+    return [build(description, models).eval(), build_plain_model(description).eval()]
 
 
 def test_a_plain_model_is_of_the_same_kind_and_size(both: Any) -> None:

@@ -160,19 +160,20 @@ def fail_in_the_second_process(fail: Callable[[Updater], None]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fail", "message"),
+    ("fail", "messages"),
     [
-        (raise_a_defect, "ZeroDivisionError: a defect of the second process"),
-        (kill_the_process, "SIGKILL"),
-        (run_out_of_memory, "nmt train (process 2 of 2): step 3: out of memory on a batch of"),
+        (raise_a_defect, ["ZeroDivisionError: a defect of the second process"]),
+        # It depends on their timing whether the agent or the first process notices the death of the second one.
+        (kill_the_process, ["SIGKILL", "another process of this run has ended"]),
+        (run_out_of_memory, ["nmt train (process 2 of 2): step 3: out of memory on a batch of"]),
     ],
 )
 def test_a_failing_process_ends_the_others_and_the_run_can_resume(
-    train: Train, tmp_path: Path, fail: Callable[[Updater], None], message: str
+    train: Train, tmp_path: Path, fail: Callable[[Updater], None], messages: list[str]
 ) -> None:
     failed = train("run", "trainer.save_every=2", processes=2, setup=lambda: fail_in_the_second_process(fail))
     assert failed.code != 0
-    assert message in failed.error
+    assert any(message in failed.error for message in messages)
     resumed = train("run", "resume=true", processes=1)
     assert resumed.code == 0, resumed.error
     assert values(tmp_path / "run", "train", "step") == list(range(1, 9))
