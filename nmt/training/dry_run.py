@@ -57,7 +57,7 @@ class MemoryUse:
         weights: the model's weights; the gradients are as large.
         optimizer: the optimizer's state after an update.
         activations: predicted size of the tensors that the forward pass keeps for the backward pass.
-        peak: maximum in use during the update: by the whole process on a CPU, by torch on a GPU.
+        peak: maximum in use during the update: by the process on a CPU, by torch on a GPU.
         num_sentences: sentences of the largest batch.
         length: pieces of its longest sentence.
     """

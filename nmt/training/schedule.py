@@ -1,7 +1,7 @@
 """The learning rate of each step: a linear warm-up, then one of three decays.
 
-Steps count from 1. A schedule keeps no count of its own: the trainer asks for the rate of a step, and reports the score
-of each validation.
+Steps count from 1. A schedule does not count them itself: the trainer passes the step to `rate`, and the score of each
+validation to `observe`.
 """
 
 from __future__ import annotations

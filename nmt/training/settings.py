@@ -52,7 +52,7 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise UserError(f"precision={self.precision} is unknown: use auto, fp32 or bf16")
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        """A context in which the forward pass runs in bf16 if `precision` asks for it, else in fp32."""
+        """A context for the forward pass, which runs in bf16 if `precision` says so, else in fp32."""
         if self.precision == "bf16" or (
             self.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
         ):

@@ -81,14 +81,16 @@ def test_the_largest_batch_has_the_most_positions(make_dry_run: MakeDryRun) -> N
 
 def test_the_first_pairs_keep_the_padding_of_their_batch() -> None:
     batch = make_batch([[5], [6, 7], [8]], [[9, 9, 9], [5], [6, 7]], pad_id=0, bos_id=2, eos_id=3)
-    part = first_pairs(batch, 2)
-    assert part.source.tolist() == [[5, 3, 0], [6, 7, 3]]
-    assert part.target_output.tolist() == [[9, 9, 9, 3], [5, 3, 0, 0]]
-    assert part.num_tokens == 6
+    pairs = first_pairs(batch, 2)
+    assert pairs.source.tolist() == [[5, 3, 0], [6, 7, 3]]
+    assert pairs.target_output.tolist() == [[9, 9, 9, 3], [5, 3, 0, 0]]
+    assert pairs.num_tokens == 6
 
 
 @pytest.mark.parametrize("name", ["LuongLSTM", "Transformer"])
-def test_memory_is_predicted_from_a_part_and_the_weights_do_not_change(make_dry_run: MakeDryRun, name: str) -> None:
+def test_memory_is_predicted_from_smaller_batches_and_the_weights_do_not_change(
+    make_dry_run: MakeDryRun, name: str
+) -> None:
     trial = make_dry_run(name=name, batch_tokens=2048)
     before = [parameter.detach().clone() for parameter in trial.model.parameters()]
     memory = trial.measure_memory()
@@ -114,7 +116,7 @@ def test_a_tensor_that_is_kept_twice_counts_once(make_dry_run: MakeDryRun) -> No
     assert trial.count_activations(trial.largest_batch()) == 8 * 4 * 4
 
 
-def test_too_little_memory_is_reported_before_it_is_used(
+def test_too_little_memory_is_reported_before_an_update_is_made(
     make_dry_run: MakeDryRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial = make_dry_run()

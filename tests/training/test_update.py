@@ -46,44 +46,44 @@ def same(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
     return len(first) == len(second) and all(map(torch.equal, first, second))
 
 
-def spoil(updater: Updater, by: float) -> torch.utils.hooks.RemovableHandle:
-    """Multiplies the gradient of one parameter, until the handle is removed."""
-    return updater.model.vocabulary.output.bias.register_hook(lambda gradient: gradient * by)  # type: ignore[no-untyped-call]
+def spoil(updater: Updater, factor: float) -> torch.utils.hooks.RemovableHandle:
+    """Multiplies the gradient of one parameter by `factor`, until the returned handle is removed."""
+    return updater.model.vocabulary.output.bias.register_hook(lambda gradient: gradient * factor)  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture
-def shapes(batch: Batch) -> Iterator[Batch]:
-    """The batch as fake tensors, with shapes but without numbers: code that reads a number fails."""
+def fake_batch(batch: Batch) -> Iterator[Batch]:
+    """A batch of fake tensors, which have shapes but no values: code that reads a value fails."""
     with FakeTensorMode() as mode:
         tensors = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
         fake: dict[str, Any] = {name: mode.from_tensor(tensor) for name, tensor in tensors.items()}
         yield replace(batch, **fake)
 
 
-def test_a_fused_update_reads_no_number_from_the_device(description: dict[str, Any], shapes: Batch) -> None:
+def test_a_fused_update_reads_no_number_from_the_device(description: dict[str, Any], fake_batch: Batch) -> None:
     updater = make_updater(description, dropout=0.1)
-    pending = updater.update([shapes, shapes], rate=0.1, step=1)
+    pending = updater.update([fake_batch, fake_batch], rate=0.1, step=1)
     assert pending.numbers.shape == (3 + len(list(updater.model.parameters())),)
 
 
 @LUONG
-def test_an_update_that_reads_a_number_is_detected(description: dict[str, Any], shapes: Batch) -> None:
+def test_an_update_that_reads_a_number_is_detected(description: dict[str, Any], fake_batch: Batch) -> None:
     updater = make_updater(description, fused=False)
     with pytest.raises(DataDependentOutputException):
-        updater.update([shapes], rate=0.1, step=1)
+        updater.update([fake_batch], rate=0.1, step=1)
 
 
 @LUONG
 @pytest.mark.parametrize("fused", [True, False])
-@pytest.mark.parametrize("by", [float("nan"), float("inf")])
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
 def test_a_nonfinite_gradient_changes_neither_weights_nor_optimizer(
-    description: dict[str, Any], batch: Batch, fused: bool, by: float
+    description: dict[str, Any], batch: Batch, fused: bool, factor: float
 ) -> None:
     updater, other = make_updater(description, fused=fused), make_updater(description, fused=fused)
     for one in (updater, other):
         assert one.update([batch], rate=0.01, step=1).result().applied
     before = state_of(updater)
-    handle = spoil(updater, by)
+    handle = spoil(updater, factor)
     result = updater.update([batch], rate=0.01, step=2).result()
     assert not result.applied
     assert [name for name, norm in result.gradient_norms.items() if not norm < float("inf")] == [
@@ -98,7 +98,7 @@ def test_a_nonfinite_gradient_changes_neither_weights_nor_optimizer(
 
 
 @dataclass(frozen=True)
-class Two(Processes):
+class TwoEqualProcesses(Processes):
     """Stands in for two processes with the same gradients."""
 
     def all_reduce(self, number: torch.Tensor) -> torch.Tensor:
@@ -109,7 +109,7 @@ class Two(Processes):
 @pytest.mark.parametrize("fused", [True, False])
 def test_several_processes_skip_an_update_together(description: dict[str, Any], batch: Batch, fused: bool) -> None:
     updater = make_updater(description, fused=fused)
-    updater.processes = Two()
+    updater.processes = TwoEqualProcesses()
     before = state_of(updater)
     spoil(updater, float("nan"))
     assert not updater.update([batch], rate=0.01, step=1).result().applied

@@ -1,6 +1,6 @@
 """The Transformer from torch's own layers, stacked as in `torch.nn.Transformer`.
 
-Every decoding step runs the decoder over the whole prefix; there is no key/value cache.
+Every decoding step runs the decoder over all tokens so far; there is no key/value cache.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ class LuongDecoder(AttentionDecoder[LuongState]):
         h̃_t = tanh(W_c [c_t; h_t])                                                               Eq. 5
         p(y_t) = softmax(W_s h̃_t)                                                                Eq. 6
 
-    Without input feeding, nothing flows from the attention into the recurrence. Then the whole target runs through one
-    fused LSTM call and one attention over all positions, which is faster than the loop.
+    Without input feeding, nothing flows from the attention into the recurrence. Then one fused LSTM call and one
+    attention compute all target positions, which is faster than the loop.
     """
 
     def __init__(
