@@ -176,8 +176,8 @@ class DryRun:
         losses: list[float] = []
         start = self.clock()
         while len(losses) < MAX_STEPS and (self.clock() - start < seconds or len(losses) < MIN_STEPS):
-            share = max(len(losses) / MAX_STEPS, (self.clock() - start) / seconds)  # of the trial, from 0 to 1
-            losses.append(self.update(batch, rate=highest * min(1.0, FIRST_RATE_SHARE + 2 * share)))
+            fraction = max(len(losses) / MAX_STEPS, (self.clock() - start) / seconds)  # how much is done, from 0 to 1
+            losses.append(self.update(batch, rate=highest * min(1.0, FIRST_RATE_SHARE + 2 * fraction)))
             if not math.isfinite(losses[-1]):
                 raise UserError(
                     f"the loss on a few sentences starts at {losses[0]:.2f} and is not finite after {len(losses)} "

@@ -155,7 +155,7 @@ class Updater:
         norm = torch.linalg.vector_norm(norms)  # (), of the gradient of all parameters
         # (), the number of processes with a loss or gradient that is not finite
         num_nonfinite = self.processes.all_reduce(1.0 - (nll + norm).isfinite().float())
-        self._step(norm, num_nonfinite)
+        self._apply_gradients(norm, num_nonfinite)
 
         # Start the copy to the host: one small tensor, from a GPU into pinned memory.
         numbers = torch.cat([torch.stack([nll, norm, num_nonfinite]), norms])  # (3 + parameters,)
@@ -173,12 +173,12 @@ class Updater:
             copied=copied,
         )
 
-    def _step(self, norm: Tensor, num_nonfinite: Tensor) -> None:
-        """Clips the gradients and makes the optimizer step, unless `num_nonfinite` is above 0."""
+    def _apply_gradients(self, norm: Tensor, num_nonfinite: Tensor) -> None:
+        """Clips the gradients of norm `norm` () and makes the optimizer step, unless `num_nonfinite` () is above 0."""
         if self.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(self.model.parameters(), self.clip_norm, norm)
         defaults = self.optimizer.defaults
-        # A skipped first step would still initialise SGD's momentum, so SGD is left to the host.
+        # A skipped first step would still initialise SGD's momentum, so for SGD the host decides.
         if defaults.get("fused") and "momentum" not in defaults:
             # torch.amp.GradScaler also uses this attribute to skip a step without asking the host.
             self.optimizer.found_inf = num_nonfinite.clamp(max=1.0)  # type: ignore[attr-defined]

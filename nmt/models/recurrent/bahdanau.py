@@ -66,7 +66,7 @@ class BahdanauDecoder(AttentionDecoder[LSTMState]):
 class BahdanauLSTM(AttentionSeq2Seq[LSTMState]):
     """The encoder-decoder of Bahdanau et al. (2015); `BahdanauDecoder` has the equations.
 
-    Args: those of RecurrentSeq2Seq, and
+    Args: those of RecurrentSeq2Seq (`vocabulary` holds the ones that only its `Vocabulary` needs), and
         attention_size: size of the score's hidden layer.
     """
 

@@ -98,7 +98,7 @@ class LuongDecoder(AttentionDecoder[LuongState]):
 class LuongLSTM(AttentionSeq2Seq[LuongState]):
     """The encoder-decoder of Luong et al. (2015); `LuongDecoder` has the equations.
 
-    Args: those of RecurrentSeq2Seq, and
+    Args: those of RecurrentSeq2Seq (`vocabulary` holds the ones that only its `Vocabulary` needs), and
         score: how a query is compared with the source: DotScore, GeneralScore or AdditiveScore ("concat").
         input_feeding: feed h̃_{t-1}, whose size is embedding_size here, into step t.
 

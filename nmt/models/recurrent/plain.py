@@ -53,7 +53,7 @@ class PlainDecoder(RecurrentDecoder[VectorMemory, LSTMState]):
 class LSTM(RecurrentSeq2Seq[VectorMemory, LSTMState]):
     """No attention: the source becomes one fixed vector, the decoder's first state (Sutskever et al., 2014, §2).
 
-    Args: those of RecurrentSeq2Seq.
+    Args: those of RecurrentSeq2Seq; `vocabulary` holds the ones that only its `Vocabulary` needs.
     """
 
     def __init__(self, *, embedding_size: int, hidden_size: int, num_layers: int, dropout: float, **vocabulary: Any):
