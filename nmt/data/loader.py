@@ -72,7 +72,7 @@ class BatchLoader:
         if max_length < 2:
             raise UserError(f"max_length={max_length} must be at least 2: one piece and the end of the sentence")
         tokenizer.check_alpha(subword_alpha)
-        self.report = cleaning.examine(dataset, max_length=max_length)
+        self.report = cleaning.apply(dataset, max_length=max_length)
         self.kept = self.report.kept  # (pairs,) indices into the split
         self.sources, self.targets = IdColumn(dataset, "source_ids"), IdColumn(dataset, "target_ids")
         self.sampler = TokenBudgetSampler(

@@ -111,7 +111,7 @@ def test_line_ends_are_counted_across_blocks(
     path = tmp_path_factory.mktemp("text") / "train.en"
     path.write_bytes("".join(f"a{end}" for end in ends).encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nmt.data.readers.READ_BYTES", block)
+        patch.setattr("nmt.data.readers.BLOCK_BYTES", block)
         description = describe_repairs(path)
     crlf = ends.count("\r\n")
     mixed = f", {len(ends) - crlf} in LF" if crlf < len(ends) else ""
