@@ -55,7 +55,7 @@ def package() -> ModuleType:
 def test_a_nested_description_is_built_too(luong_arguments: dict[str, Any]) -> None:
     model = build({"class": "LuongLSTM", "arguments": luong_arguments}, models)
     assert type(model) is LuongLSTM
-    assert type(model.score) is DotScore
+    assert type(model.decoder.score) is DotScore
 
 
 SCORE = {"query_size": 8, "value_size": 8}
