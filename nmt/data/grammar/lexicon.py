@@ -12,8 +12,8 @@ from nmt.data.grammar.inflection import EnglishVerb, Gender, GermanVerb, add_s
 # Nouns, by their tags: English singular[/irregular plural]  German article singular/plural  [weak declension]
 # A slash without a plural: the noun has none. Commas separate the entries.
 _NOUNS = {
-    "person male adult stranger": "man/men der Mann/Männer, king der König/Könige",
-    "person female adult stranger": "woman/women die Frau/Frauen, queen die Königin/Königinnen",
+    "person male adult unpossessed": "man/men der Mann/Männer, king der König/Könige",
+    "person female adult unpossessed": "woman/women die Frau/Frauen, queen die Königin/Königinnen",
     "person male adult": """
         father der Vater/Väter, brother der Bruder/Brüder, uncle der Onkel/Onkel
     """,
@@ -34,7 +34,7 @@ _NOUNS = {
         dog der Hund/Hunde, cat die Katze/Katzen, horse das Pferd/Pferde, cow die Kuh/Kühe,
         mouse/mice die Maus/Mäuse, pig das Schwein/Schweine, goat die Ziege/Ziegen
     """,
-    "animal stranger": """
+    "animal unpossessed": """
         animal das Tier/Tiere, bear der Bär/Bären weak, monkey der Affe/Affen weak,
         elephant der Elefant/Elefanten weak
     """,

@@ -226,7 +226,7 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: Path) -> Tokenizer:
-        """Reads what `save` wrote. Everything is checked, because a run folder may come from a stranger.
+        """Reads what `save` wrote. Everything is checked, because a run folder is not trusted.
 
         Raises:
             UserError: a file is missing, damaged or of a newer format, or does not belong to the others.

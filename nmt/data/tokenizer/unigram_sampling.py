@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from array import array
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sentencepiece import SentencePieceProcessor
 
 from nmt.data.counter_rng import Bits, random_bits, to_unit_interval
 from nmt.data.tokenizer.subword_sampling import Ids, SubwordSampler
@@ -33,7 +33,7 @@ class UnigramSampler(SubwordSampler):
     Arc 0 stands for the end of every word. A word's index is its first arc.
     """
 
-    def __init__(self, processor: Any, *, alpha: float) -> None:
+    def __init__(self, processor: SentencePieceProcessor, *, alpha: float) -> None:
         super().__init__(processor, alpha=alpha)
         self.log_weights = {piece: (alpha * self.scores[piece], id) for piece, id in self.ids.items()}  # alpha log p
 
