@@ -51,7 +51,7 @@ def test_pairs_and_sources_of_another_split_are_counted(monkeypatch: pytest.Monk
 
 
 def test_only_selected_rows_are_counted() -> None:
-    """`select` keeps the whole table, and adds the indices of the selected rows."""
+    """`select` keeps the complete table, and adds the indices of the selected rows."""
     dataset = encoded(["a", "b b", "c"], [[5], [6, 7], [UNK]]).select([1, 2])
     side = SideStatistics.of(dataset, "source", unk_id=UNK)
     assert (side.lines, side.words, side.pieces, side.unknown) == (2, 3, 3, 1)

@@ -342,6 +342,6 @@ def test_a_pronoun_takes_the_gender_of_its_noun(
     assert pair.reversed().antecedent == Antecedent(*places[2:], *places[:2])
 
 
-def test_words() -> None:
+def test_a_sentence_is_split_into_words_and_punctuation_marks() -> None:
     assert split_words("Der Hund, der schläft.") == ["Der", "Hund", ",", "der", "schläft", "."]
     assert split_words("Don't! A well-known X-ray?") == ["Don't", "!", "A", "well-known", "X-ray", "?"]
