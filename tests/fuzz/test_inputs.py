@@ -1,7 +1,7 @@
 """Input of the user, read as the commands read it: corpora by way of the `datasets` library, and names of devices.
 
-`test_readers.py` tests the line readers of a corpus alone. Here a corpus is opened with its cache, because the library may
-refuse damaged files with errors of its own.
+`test_readers.py` tests the line readers of a corpus alone. Here a corpus is opened with its cache, because the
+library may refuse damaged files with errors of its own.
 """
 
 import shutil
