@@ -176,16 +176,17 @@ class Cleaning:
         if len(dataset) == 0:
             raise UserError("there are no pairs to learn from")
         if len(dataset) < MIN_CACHED_PAIRS:
-            return self._apply(dataset, max_length=max_length)
+            return self._apply_rules(dataset, max_length=max_length)
         key = (RULES_VERSION, dataset_fingerprint(dataset), self, max_length)
         path = cache_path("cleaning", *key).with_suffix(".json")
         with suppress(UserError):  # not cached yet, or damaged
             return CleaningReport.load(path)
-        report = self._apply(dataset, max_length=max_length)
+        report = self._apply_rules(dataset, max_length=max_length)
         report.save(path)
         return report
 
-    def _apply(self, dataset: Dataset, *, max_length: int) -> CleaningReport:
+    def _apply_rules(self, dataset: Dataset, *, max_length: int) -> CleaningReport:
+        """Applies the rules in the order of the module's docstring; see `apply`."""
         pairs = measure_pairs(dataset, with_digests=self.drop_duplicates)
         shorter = np.minimum(pairs.source_lengths, pairs.target_lengths)  # (pairs,)
         longer = np.maximum(pairs.source_lengths, pairs.target_lengths)  # (pairs,)

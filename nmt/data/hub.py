@@ -130,6 +130,7 @@ class HubCorpus(Corpus):
         return table
 
     def _check_text(self, table: datasets.Dataset, side: str, *, name: str, language: str) -> None:
+        """Raises UserError unless every cell of one side of the split `name` is text in valid UTF-8."""
         data = table.data.column(side)
         if not (pyarrow.types.is_string(data.type) or pyarrow.types.is_large_string(data.type)):
             raise UserError(f"{self._location}: the column {language} contains {data.type}, not text")

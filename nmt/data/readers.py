@@ -163,6 +163,7 @@ def describe_repairs(path: Path) -> str | None:
 
 
 def _read_two_files(source: Path, target: Path) -> Iterator[tuple[str, str]]:
+    """Yields line i of both files together. Raises UserError if one file has more lines."""
     lines = zip_longest(_read_lines(source), _read_lines(target))
     for number, (source_line, target_line) in enumerate(lines, start=1):
         if source_line is None or target_line is None:
@@ -176,6 +177,7 @@ def _read_two_files(source: Path, target: Path) -> Iterator[tuple[str, str]]:
 
 
 def _read_tsv(path: Path, source: str, target: str) -> Iterator[tuple[str, str]]:
+    """Yields the cells of the two columns that are named `source` and `target` in line 1."""
     names: list[str] = []
     for number, line in enumerate(_read_lines(path), start=1):
         cells = _decode(line, path, number).split("\t")
@@ -194,6 +196,7 @@ def _read_tsv(path: Path, source: str, target: str) -> Iterator[tuple[str, str]]
 
 
 def _read_jsonl(path: Path, source: str, target: str) -> Iterator[tuple[str, str]]:
+    """Yields the texts of both languages from the object in each line; blank lines are skipped."""
     for number, line in enumerate(_read_lines(path), start=1):
         text = _decode(line, path, number)
         if not text.strip():
@@ -209,6 +212,7 @@ def _read_jsonl(path: Path, source: str, target: str) -> Iterator[tuple[str, str
 
 
 def _get_text(row: dict[str, Any], language: str, path: Path, number: int) -> str:
+    """Returns the text of one language from the object in line `number`. Raises UserError if there is no such text."""
     if language not in row:
         raise UserError(f"{path} line {number} has no {language!r}: it has {_shorten(', '.join(row))}")
     text = row[language]
@@ -272,6 +276,7 @@ def _read_blocks(path: Path) -> Iterator[bytes]:
 
 
 def _decode(line: bytes, path: Path, number: int) -> str:
+    """Decodes line `number` of a file. Raises UserError if it is not UTF-8."""
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -119,6 +119,7 @@ def _lowercase_tokenized_bleu() -> BLEU:
 
 
 def _check_lines(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+    """Raises UserError unless there is one hypothesis for each reference, and at least one of them."""
     if len(hypotheses) != len(references):
         raise UserError(
             f"{len(hypotheses):,} hypotheses but {len(references):,} references: each line needs exactly one reference"

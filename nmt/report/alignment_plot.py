@@ -78,6 +78,7 @@ def _save_picture(
     matrix: npt.NDArray[np.float64],
     title: str,
 ) -> None:
+    """Draws the matrix (T, S) into a file of the format "png", "svg" or "pdf"."""
     import matplotlib  # only here: it is slow to import, and pages and data do without it
     from matplotlib import font_manager
 
@@ -98,6 +99,7 @@ def _save_picture(
 def _draw_figure(
     source_tokens: Sequence[str], target_tokens: Sequence[str], matrix: npt.NDArray[np.float64], title: str
 ) -> Figure:
+    """Draws the matrix (T, S), one row per target piece, with labels, a colour bar and a legend."""
     from matplotlib.figure import Figure
 
     num_rows, num_columns = matrix.shape

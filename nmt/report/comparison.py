@@ -134,6 +134,7 @@ def summarize(comparison: Comparison) -> str:
 
 
 def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
+    """Collects the figures of one system."""
     evaluation, history = run.evaluation, run.history
     best = history.best_validation
     return System(
@@ -209,6 +210,7 @@ def _common_samples(runs: Sequence[EvaluatedRun]) -> list[list[SentenceSample]]:
 
 
 def _compared_sentences(runs: Sequence[EvaluatedRun]) -> list[ComparedSentence]:
+    """The sentences that every run has sampled, each with the translations of all runs."""
     return [
         ComparedSentence(
             index=samples[0].index,
@@ -232,6 +234,7 @@ def _layout_heat_maps(runs: Sequence[EvaluatedRun], split: str) -> list[list[Hea
 
 
 def _layout_sample(run: EvaluatedRun, sample: SentenceSample, split: str) -> HeatMap | None:
+    """Lays out one alignment matrix; None without attention. Raises UserError if it is damaged, and names the run."""
     if not sample.attention:
         return None
     try:
@@ -241,6 +244,7 @@ def _layout_sample(run: EvaluatedRun, sample: SentenceSample, split: str) -> Hea
 
 
 def _layout_length_chart(comparison: Comparison) -> Chart:
+    """Lays out the BLEU of all systems by source length. The categories are the length buckets of the first system."""
     buckets = comparison.systems[0].bleu_by_length
     positions = {bucket["from"]: float(position) for position, bucket in enumerate(buckets)}
     return layout_chart(

@@ -72,6 +72,7 @@ def name_runs(folders: Sequence[Path]) -> list[str]:
 
 
 def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
+    """Reads one run, see `read_runs`, and checks that its files have the same number of sentences."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: name run folders that `nmt train` wrote")
     evaluation = folder / "evaluation"

@@ -245,6 +245,7 @@ _GENDERS: dict[str, Gender] = {"der": "m", "die": "f", "das": "n"}
 
 
 def _parse_nouns() -> dict[str, Noun]:
+    """Parses `_NOUNS`, and forms the compounds of `_COMPOUNDS` from a modifier and a noun of `_NOUNS`."""
     nouns = {}
     for tags, lines in _NOUNS.items():
         for line in lines.split(","):
@@ -279,6 +280,7 @@ def _parse_nouns() -> dict[str, Noun]:
 
 
 def _parse_verb(line: str) -> Verb:
+    """Parses a row of `_VERBS`: English; German; tags of subjects; tags of objects; case and uses."""
     english, german, subjects, objects, rest = (column.strip() for column in line.split(";"))
     uses = frozenset(rest.split())
     return Verb(

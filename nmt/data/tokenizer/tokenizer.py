@@ -180,6 +180,7 @@ class Tokenizer:
             )
 
     def _sampler(self, side: str, alpha: float) -> SubwordSampler:
+        """Returns the sampler of one side, created at its first use."""
         self.check_alpha(alpha)
         key = ("source" if self.shared else side, alpha)
         if key not in self._samplers:
