@@ -157,7 +157,7 @@ def measure_training(
     model_seconds = [sum(updates.seconds) for updates in model_rounds]
     plain_seconds = [sum(updates.seconds) for updates in plain_rounds]
     return {
-        "model": summarize(model_rounds)
+        "model": summarize_rounds(model_rounds)
         | {
             "waiting_share": sum(updates.waiting_seconds for updates in model_rounds) / sum(model_seconds),
             "peak_memory_bytes": memory,
@@ -165,12 +165,12 @@ def measure_training(
             "matrix_peak_flops_per_second": median(peaks),
             "share_of_matrix_peak": median(peak_shares),
         },
-        "plain": summarize(plain_rounds),
+        "plain": summarize_rounds(plain_rounds),
         "ratio": summarize_ratios([plain / model for model, plain in zip(model_seconds, plain_seconds, strict=True)]),
     }
 
 
-def summarize(rounds: Sequence[TimedUpdates]) -> dict[str, Any]:
+def summarize_rounds(rounds: Sequence[TimedUpdates]) -> dict[str, Any]:
     """Medians of the rounds' rates, and percentiles over all updates."""
     rates = [updates.rates() for updates in rounds]
     seconds = [second for updates in rounds for second in updates.seconds]

@@ -50,7 +50,7 @@ class _Version(msgspec.Struct):
     format: int
 
 
-def read_description(path: Path) -> TokenizerDescription:
+def read_tokenizer_description(path: Path) -> TokenizerDescription:
     """Reads and validates tokenizer.json, which is not trusted: a run folder may come from anyone.
 
     Raises:
