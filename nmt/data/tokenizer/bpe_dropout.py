@@ -58,11 +58,12 @@ class BpeDropout(SubwordSampler):
     def prepare_word(self, ids: list[int]) -> int:
         word = self.spell(ids)
         no_pieces = [NO_PIECE] * (self.max_piece_length + 2)
+        # For each character, a row of the table: the ids of the pieces of 0, 1, 2, … characters that start there.
         for start in range(len(word)):
             ends = range(start + 1, min(start + self.max_piece_length, len(word)) + 1)
             pieces = [self.ids.get(word[start:end], NO_PIECE) for end in ends]
             if pieces[0] == NO_PIECE:
-                pieces[0] = self.ids[UNKNOWN]
+                pieces[0] = self.ids[UNKNOWN]  # every single character is a piece
             self.piece_table.extend([NO_PIECE, *pieces, *no_pieces[len(pieces) + 1 :]])
         self.best_ids.extend(ids)
         self.best_ends.append(len(self.best_ids))
@@ -70,13 +71,14 @@ class BpeDropout(SubwordSampler):
         return len(self.char_ends) - 2
 
     def sample_words(self, words: NDArray[np.int64], seeds: Bits) -> tuple[Ids, NDArray[np.int64]]:
-        ends, char_ends = np.asarray(self.best_ends), np.asarray(self.char_ends)
+        ends, char_ends = np.asarray(self.best_ends), np.asarray(self.char_ends)  # (prepared words + 1,)
+        # Draw how many merges each word applies before its first skip.
         starts, counts = ends[words], ends[words + 1] - ends[words]  # (words,)
         num_merges = char_ends[words + 1] - char_ends[words] - counts  # (words,) without any skip
         draws = np.zeros(len(seeds), dtype=np.uint64)
         num_until_skip = self._count_until_skip(seeds, draws, max_count=int(num_merges.max(initial=0)))  # (words,)
         # Words that skip no merge keep their best segmentation; the others are merged step by step.
-        changed = np.flatnonzero(num_until_skip < num_merges)
+        changed = np.flatnonzero(num_until_skip < num_merges)  # (changed,) word indices
         if len(changed):
             changed_ids, changed_counts = self._merge(words[changed], seeds[changed], num_until_skip[changed])
             # Their ids are appended to the best ids of all words, so both are selected by the same ranges.
@@ -87,7 +89,9 @@ class BpeDropout(SubwordSampler):
         return np.concatenate([np.asarray(self.best_ids), changed_ids])[concatenate_ranges(starts, counts)], counts
 
     def _count_until_skip(self, seeds: Bits, draws: Bits, *, max_count: int) -> NDArray[np.int64]:
-        """Draws the number of merges that are applied before the next skip, (words,): k or more by (1 - alpha)^k.
+        """Draws how many merges each word applies before its next skip, (words,).
+
+        It is at least k with probability (1 - alpha)^k.
 
         Args:
             seeds: (words,) a random stream for each word.
@@ -96,8 +100,9 @@ class BpeDropout(SubwordSampler):
         """
         while len(self.survival) < max_count + 1:
             self.survival = np.append(self.survival, self.survival[-1] * (1 - self.alpha))
-        distribution = 1 - self.survival[1:]  # P(fewer than k applied) for k = 1, 2, …
-        return np.searchsorted(distribution, to_unit_interval(random_bits(seeds, draws)), side="right")
+        distribution = 1 - self.survival[1:]  # (max_count or more,) P(fewer than k merges) for k = 1, 2, …
+        uniform = to_unit_interval(random_bits(seeds, draws))  # (words,)
+        return np.searchsorted(distribution, uniform, side="right")  # the inverse of the distribution function
 
     def _merge(
         self, words: NDArray[np.int64], seeds: Bits, num_until_skip: NDArray[np.int64]
@@ -111,12 +116,12 @@ class BpeDropout(SubwordSampler):
         table = np.asarray(self.piece_table).reshape(-1, self.max_piece_length + 2)  # (characters of all words, …)
         pieces = MergedPieces(table, self.ranks, char_ends[words], char_ends[words + 1])
         candidates = pieces.merges.copy()  # (slots,), without the merges that were skipped since the last applied one
-        draws = np.zeros(len(words), dtype=np.uint64)
+        draws = np.zeros(len(words), dtype=np.uint64)  # (words,)
         max_count = int(pieces.sizes.max())
         # The merge loop: in each round, every unfinished word decides about its best candidate.
         while True:
             best = np.minimum.reduceat(candidates, pieces.starts)  # (words,)
-            unfinished = np.flatnonzero(best < NO_MERGE)
+            unfinished = np.flatnonzero(best < NO_MERGE)  # (unfinished,) word indices
             if not len(unfinished):
                 return pieces.ids_and_counts()
             slots = best[unfinished] & SLOT_MASK  # (unfinished,)
@@ -132,7 +137,7 @@ class BpeDropout(SubwordSampler):
             applying = unfinished[~skips]
             num_until_skip[applying] -= 1
             pieces.merge_with_next(slots[~skips])
-            has_changed = np.zeros(len(words), dtype=bool)
+            has_changed = np.zeros(len(words), dtype=bool)  # (words,)
             has_changed[applying] = True
             np.copyto(candidates, pieces.merges, where=has_changed[pieces.owners])
 

@@ -80,10 +80,11 @@ class UnigramSampler(SubwordSampler):
             # Choose the first arc whose bound is above the random number.
             while (is_above := uniform >= bounds[arcs]).any():
                 arcs = arcs + is_above
-            column = np.full((len(words), 1), -1, dtype=np.int32)
+            column = np.full((len(words), 1), -1, dtype=np.int32)  # (words, 1)
             column[active, 0] = arc_ids[arcs]
             columns.append(column)
-            arcs = next_arcs[arcs]
+            # Go to the next node, and drop the words that have reached their end.
+            arcs = next_arcs[arcs]  # (active,)
             active, arcs = active[arcs > 0], arcs[arcs > 0]
         table = np.concatenate(columns, axis=1)  # (words, steps), -1 after the end of a word
         return table[table >= 0], np.count_nonzero(table >= 0, axis=1)
