@@ -36,7 +36,7 @@ MIN_COLORBAR_INCHES = 1.2
 
 
 def write_alignment(
-    out: Path, *, source_tokens: Sequence[str], target_tokens: Sequence[str], weights: Any, title: str
+    out: Path, *, source_tokens: Sequence[str], target_tokens: Sequence[str], weights: npt.ArrayLike, title: str
 ) -> None:
     """Writes the alignment matrix as a picture (.png .svg .pdf), a page of its own (.html) or data (.json).
 

@@ -1,7 +1,8 @@
 """The lexicon of the built-in grammar: about two hundred English lemmas with their German translations.
 
 The tables look like the columns of a dictionary. Tags are semantic classes of nouns, which keep sentences plausible: a
-verb lists the tags of its possible subjects and objects, an adjective those of the nouns that it may modify.
+verb lists the tags of its possible subjects and objects, an adjective those of the nouns that it may modify. The tag
+"unpossessed" marks nouns that "my", "your" and "our" do not precede.
 """
 
 from __future__ import annotations
