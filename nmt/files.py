@@ -1,8 +1,8 @@
-"""Reading files with care, and writing them so that a reader never sees half of one.
+"""Reads files that are not trusted, and writes files atomically, so that a reader never sees half of one.
 
 Every function that writes turns an error of the system (a full disk, a folder that was deleted, a failing disk) into a
 `Failure` that names the file, says what happened and what to do. Every function that reads turns what is wrong with a
-file into a `UserError`: run folders and corpora may come from anybody.
+file into a `UserError`, because run folders and corpora may come from anyone.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from nmt.errors import Failure, UserError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 Record = TypeVar("Record")
 
@@ -98,7 +101,7 @@ def make_folder(path: Path) -> None:
         if error.errno in _WRONG_FOLDER_ERRNOS:
             reason = (error.strerror or "").lower()
             raise UserError(f"{path} cannot be written to ({reason}): name another folder") from None
-        raise Failure(f"{path} cannot be made: {describe_os_error(error)}") from error
+        raise Failure(f"{path} cannot be created: {describe_os_error(error)}") from error
 
 
 class _PartialFile(io.FileIO):
@@ -108,7 +111,7 @@ class _PartialFile(io.FileIO):
         super().__init__(descriptor, "wb")
         self._final_path = final_path
 
-    def write(self, data: Any) -> int:
+    def write(self, data: ReadableBuffer) -> int:
         with writing(self._final_path):
             return super().write(data)
 
@@ -125,12 +128,14 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     Raises:
         Failure: the system refuses to write.
     """
+    # A pipe or a device is written to directly.
     if is_stream(path):
         with writing(path):
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
         with io.BufferedWriter(_PartialFile(descriptor, path)) as stream:
             yield stream
         return
+    # Any other file: write a temporary file in the same folder …
     with writing(path):
         # Only the start of the name: a long name with the additions would exceed the file system's limit.
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".partial", dir=path.parent)
@@ -138,9 +143,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     file = io.BufferedWriter(_PartialFile(descriptor, path))
     try:
         yield file
+        # … and rename it when its bytes are on the disk.
         with writing(path):
             file.flush()
-            umask = os.umask(0)
+            umask = os.umask(0)  # the only way to read the mask is to set it
             os.umask(umask)
             os.fchmod(descriptor, 0o666 & ~umask)  # mkstemp makes private files, but run folders are shared
             os.fsync(descriptor)
@@ -148,6 +154,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             partial.replace(path)
             _sync_folder(path.parent)
     except BaseException:
+        # An error: remove the temporary file, and keep the old one.
         with suppress(OSError, Failure):
             file.close()
         with suppress(OSError):

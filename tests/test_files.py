@@ -65,10 +65,10 @@ def test_an_error_during_writing_changes_nothing(
 
 
 def test_a_failed_rename_leaves_no_temporary_file(tmp_path: Path) -> None:
-    (tmp_path / "place").mkdir()
-    with pytest.raises(Failure, match="place cannot be written: a folder has that name"):
-        write_text(tmp_path / "place", "text")
-    assert [file.name for file in tmp_path.iterdir()] == ["place"]
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(Failure, match="folder cannot be written: a folder has that name"):
+        write_text(tmp_path / "folder", "text")
+    assert [file.name for file in tmp_path.iterdir()] == ["folder"]
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
@@ -202,21 +202,21 @@ def test_a_read_error_inside_the_block_is_not_a_write_error(tmp_path: Path) -> N
 
 def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the name is on the disk before the call returns: first the file, then the rename, then the folder."""
-    order = []
+    calls = []
     rename, fsync = Path.replace, os.fsync
 
-    def told_replace(self: Path, target: Path) -> Path:
-        order.append("rename")
+    def record_replace(self: Path, target: Path) -> Path:
+        calls.append("rename")
         return rename(self, target)
 
-    def told_fsync(descriptor: int) -> None:
-        order.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+    def record_fsync(descriptor: int) -> None:
+        calls.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
         fsync(descriptor)
 
-    monkeypatch.setattr(Path, "replace", told_replace)
-    monkeypatch.setattr(os, "fsync", told_fsync)
+    monkeypatch.setattr(Path, "replace", record_replace)
+    monkeypatch.setattr(os, "fsync", record_fsync)
     write_text(tmp_path / "text", "x")
-    assert order == ["file", "rename", "folder"]
+    assert calls == ["file", "rename", "folder"]
 
 
 def test_a_file_name_of_the_maximum_length_can_be_written(tmp_path: Path) -> None:
@@ -231,8 +231,8 @@ def test_temporary_files_of_a_killed_process_are_recognised_and_removed(tmp_path
         with atomic_write(tmp_path / "best.safetensors"):
             os.kill(os.getpid(), 9)
     os.waitpid(pid, 0)
-    (left,) = tmp_path.iterdir()
-    assert is_partial(left.name) and left.name.startswith(".best.safetensors.")
+    (partial,) = tmp_path.iterdir()
+    assert is_partial(partial.name) and partial.name.startswith(".best.safetensors.")
     others = ["notes.partial", ".partial", ".notes.ABCDEFGH.partial", ".notes.txt", "a.b.abcdefgh.partial"]
     for name in others:
         (tmp_path / name).touch()
@@ -298,17 +298,17 @@ def test_a_folder_that_cannot_be_created_is_a_user_error(tmp_path: Path, monkeyp
     for path in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300)):
         with pytest.raises(UserError, match=r"cannot be written to \(.*\): name another folder"):
             make_folder(path)
-    monkeypatch.setattr(os, "access", lambda *_: False)  # what anybody but root is told of a read-only folder
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as for any user but root in a read-only folder
     with pytest.raises(UserError, match=r"\(permission denied\)"):
         make_folder(tmp_path)
 
 
 def test_a_full_disk_is_not_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*arguments: object, **more: object) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "mkdir", full)
-    with pytest.raises(Failure, match="a cannot be made: the disk is full"):
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(Failure, match="a cannot be created: the disk is full"):
         make_folder(tmp_path / "a")
 
 

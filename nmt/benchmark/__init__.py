@@ -1,4 +1,4 @@
-"""How fast a configuration trains and translates, compared with a plain model of the same sizes.
+"""Measures how fast a configuration trains and translates, compared with a plain model of the same sizes.
 
 The method:
 
@@ -8,8 +8,8 @@ The method:
 - Training runs complete updates on real batches of the corpus, in the order of training: forward pass, loss, backward
   pass, clipping, optimizer. The plain model gets the same batches, with torch's own cross-entropy, dropout and Adam.
   Both models run some updates before the timing starts.
-- The model's time includes waiting for its batches, and the share of that waiting is reported. The plain model gets its
-  batches ready-made.
+- The model's time includes waiting for its batches, and the fraction of time spent waiting is reported. The plain model
+  never waits: it gets the same batches ready-made.
 - Floating-point operations are counted with `torch.utils.flop_counter`: all matrix products of the forward and the
   backward pass, padding included, divided by the number of real target tokens. The reference is the speed of one large
   square matrix product in the same number format, measured again in every round. This is the model FLOPs utilization of

@@ -36,28 +36,28 @@ def suppress_eos(model: Seq2Seq, eos_id: int) -> None:
 
 
 def measure_decoding(
-    own: Translator, plain: Translator, lines: Sequence[str], *, single_sentences: int, rounds: int
+    translator: Translator, plain_translator: Translator, lines: Sequence[str], *, single_sentences: int, rounds: int
 ) -> dict[str, Any]:
     """Times both translators in turn; see `nmt.benchmark` for the method.
 
     Args:
-        own: translates with the model, after `suppress_eos`.
-        plain: translates with the plain model, after `suppress_eos`.
+        translator: translates with the model, after `suppress_eos`.
+        plain_translator: translates with the plain model, after `suppress_eos`.
         lines: sentences that are translated together, in batches.
-        single_sentences: the first so many lines are also translated one at a time.
+        single_sentences: how many of the lines, from the first on, are also translated one at a time.
         rounds: measurements of each translator.
     """
     singles = lines[:single_sentences]
-    translators = {"model": own, "plain": plain}
-    for translator in translators.values():
-        translator.model.eval()
-        translator.translate(singles)  # the first call is slower than the others
+    translators = {"model": translator, "plain": plain_translator}
+    for each in translators.values():
+        each.model.eval()
+        each.translate(singles)  # the first call is slower than the others
     batch_seconds: dict[str, list[float]] = {name: [] for name in translators}  # of all lines, by round
     latencies: dict[str, list[list[float]]] = {name: [] for name in translators}  # of each single sentence, by round
     for _ in range(rounds):
-        for name, translator in translators.items():
-            batch_seconds[name].append(time_translation(translator, lines))
-            latencies[name].append([time_translation(translator, [line]) for line in singles])
+        for name, each in translators.items():
+            batch_seconds[name].append(time_translation(each, lines))
+            latencies[name].append([time_translation(each, [line]) for line in singles])
     batch_pairs = zip(batch_seconds["model"], batch_seconds["plain"], strict=True)
     latency_pairs = zip(latencies["model"], latencies["plain"], strict=True)
     return {
@@ -68,9 +68,9 @@ def measure_decoding(
             }
             for name in translators
         },
-        "ratio": summarize_ratios([plain_seconds / own_seconds for own_seconds, plain_seconds in batch_pairs]),
+        "ratio": summarize_ratios([plain_seconds / model_seconds for model_seconds, plain_seconds in batch_pairs]),
         "latency_ratio": summarize_ratios(
-            [median(plain_seconds) / median(own_seconds) for own_seconds, plain_seconds in latency_pairs]
+            [median(plain_seconds) / median(model_seconds) for model_seconds, plain_seconds in latency_pairs]
         ),
     }
 

@@ -26,17 +26,17 @@ def make_table(title: str, section: dict[str, Any]) -> Table:
     plain = flatten(section["plain"])
     for name, value in flatten(section["model"]).items():
         plain_cell = format_value(name, plain[name]) if name in plain else ""
-        table.add_row(label(name), format_value(name, value), plain_cell)
+        table.add_row(to_words(name), format_value(name, value), plain_cell)
     for name, ratio in section.items():
         if name not in ("model", "plain"):
             rounds = len(ratio["rounds"])
             spread = f"{ratio['lowest']:.2f} to {ratio['highest']:.2f} of {rounds} rounds" if rounds > 1 else "1 round"
-            table.add_row(f"{label(name)}, times as fast", f"{ratio['median']:.2f}", spread)
+            table.add_row(f"{to_words(name)}, times as fast", f"{ratio['median']:.2f}", spread)
     return table
 
 
 def flatten(values: dict[str, Any]) -> dict[str, float]:
-    """{"a": {"b": 1}} as {"a b": 1}."""
+    """Flattens one level of nesting: {"a": {"b": 1}} becomes {"a b": 1}."""
     return {
         f"{name} {inner_name}" if inner_name else name: number
         for name, value in values.items()
@@ -44,14 +44,14 @@ def flatten(values: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def label(name: str) -> str:
+def to_words(name: str) -> str:
     """A key of the JSON result as words."""
     return name.replace("_", " ")
 
 
 def format_value(name: str, value: float) -> str:
     """A number with the unit that its name states."""
-    if "seconds" in label(name).split():
+    if "seconds" in to_words(name).split():
         return f"{value * 1000:,.1f} ms"
     if "share" in name:
         return f"{value:.1%}"

@@ -44,7 +44,7 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
+def measure_matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
     """Measures the floating-point operations per second of products of large square matrices."""
     size = 8192 if device.type == "cuda" else 1024
     left, right = torch.randn(2, size, size, device=device).to(dtype)
@@ -56,8 +56,8 @@ def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
     return NUM_PEAK_PRODUCTS * 2 * size**3 / clock.seconds()[0]
 
 
-def describe_device(device: torch.device) -> dict[str, str | int]:
-    """Returns what a reader of a measurement needs to know about the device."""
+def device_description(device: torch.device) -> dict[str, str | int]:
+    """The facts about a device that a measurement on it should state."""
     if device.type == "cuda":
         return {"type": "cuda", "name": torch.cuda.get_device_name(device), "torch": torch.__version__}
     return {"type": "cpu", "threads": torch.get_num_threads(), "torch": torch.__version__}

@@ -117,7 +117,7 @@ def time_updates(updater: Updater, batches: Iterable[Batch]) -> TimedUpdates:
 
 
 def measure_training(
-    make_own_updater: Callable[[], Updater],
+    make_updater: Callable[[], Updater],
     make_plain_updater: Callable[[], Updater],
     batches: Iterator[Batch],
     *,
@@ -129,7 +129,7 @@ def measure_training(
     """Trains both models in turn; see `nmt.benchmark` for the method.
 
     Args:
-        make_own_updater: makes the updater of the model; called first, so that its memory can be measured alone.
+        make_updater: makes the updater of the model; called first, so that its memory can be measured alone.
         make_plain_updater: makes the updater of the plain model; called after the model's memory has been measured.
         batches: an endless sequence.
         rounds: measurements of each model.
@@ -137,40 +137,40 @@ def measure_training(
         warmup_steps: updates of each model before the first round.
         measure_peak: measures the speed of matrix products, in operations per second.
     """
-    own_updater = make_own_updater()
+    updater = make_updater()
     warmup_batches = list(islice(batches, warmup_steps))
-    time_updates(own_updater, warmup_batches)
-    memory = peak_memory(own_updater.model.device)
+    time_updates(updater, warmup_batches)
+    memory = peak_memory(updater.model.device)
     plain_updater = make_plain_updater()
     time_updates(plain_updater, warmup_batches)
-    own_rounds, plain_rounds, peaks = [], [], []
+    model_rounds, plain_rounds, peaks = [], [], []
     for _ in range(rounds):
-        own_rounds.append(time_updates(own_updater, islice(batches, steps)))
-        plain_rounds.append(time_updates(plain_updater, own_rounds[-1].batches))
+        model_rounds.append(time_updates(updater, islice(batches, steps)))
+        plain_rounds.append(time_updates(plain_updater, model_rounds[-1].batches))
         peaks.append(measure_peak())
-    counted = own_rounds[0].batches
-    flops_per_token = count_step_flops(own_updater.model, counted) / sum(batch.num_tokens for batch in counted)
+    counted = model_rounds[0].batches
+    flops_per_token = count_step_flops(updater.model, counted) / sum(batch.num_tokens for batch in counted)
     peak_shares = [
         flops_per_token * updates.rates()["target_tokens_per_second"] / peak
-        for updates, peak in zip(own_rounds, peaks, strict=True)
+        for updates, peak in zip(model_rounds, peaks, strict=True)
     ]
-    own_seconds = [sum(updates.seconds) for updates in own_rounds]
+    model_seconds = [sum(updates.seconds) for updates in model_rounds]
     plain_seconds = [sum(updates.seconds) for updates in plain_rounds]
     return {
-        "model": summarize(own_rounds)
+        "model": summarize_rounds(model_rounds)
         | {
-            "waiting_share": sum(updates.waiting_seconds for updates in own_rounds) / sum(own_seconds),
+            "waiting_share": sum(updates.waiting_seconds for updates in model_rounds) / sum(model_seconds),
             "peak_memory_bytes": memory,
             "flops_per_target_token": flops_per_token,
             "matrix_peak_flops_per_second": median(peaks),
             "share_of_matrix_peak": median(peak_shares),
         },
-        "plain": summarize(plain_rounds),
-        "ratio": summarize_ratios([plain / own for own, plain in zip(own_seconds, plain_seconds, strict=True)]),
+        "plain": summarize_rounds(plain_rounds),
+        "ratio": summarize_ratios([plain / model for model, plain in zip(model_seconds, plain_seconds, strict=True)]),
     }
 
 
-def summarize(rounds: Sequence[TimedUpdates]) -> dict[str, Any]:
+def summarize_rounds(rounds: Sequence[TimedUpdates]) -> dict[str, Any]:
     """Medians of the rounds' rates, and percentiles over all updates."""
     rates = [updates.rates() for updates in rounds]
     seconds = [second for updates in rounds for second in updates.seconds]

@@ -17,7 +17,7 @@ from nmt import models
 from nmt.benchmark import plain
 from nmt.benchmark.decoding import measure_decoding, suppress_eos
 from nmt.benchmark.table import print_tables
-from nmt.benchmark.timing import describe_device, matrix_peak
+from nmt.benchmark.timing import device_description, measure_matrix_peak
 from nmt.benchmark.training import LEARNING_RATE, PlainObjective, measure_training
 from nmt.checks import check_sizes
 from nmt.cli.shell.output_file import prepare_output_file
@@ -129,7 +129,7 @@ def run(config: DictConfig) -> None:
     )
     result: dict[str, Any] = {
         "model": description | {"parameters": model.num_parameters()},
-        "device": describe_device(device),
+        "device": device_description(device),
         "precision": str(matrix_dtype(settings.trainer, device)).removeprefix("torch."),
         "batch_tokens": settings.loader.batch_tokens,
         "search": settings.search.description(),
@@ -181,7 +181,7 @@ def benchmark_training(
     """Measures complete updates of the model, with the configured optimizer, and of the plain model, with Adam."""
     trainer, device = settings.trainer, model.device
 
-    def make_own_updater() -> Updater:
+    def make_updater() -> Updater:
         optimizer = settings.optimizer.build(model.parameters(), lr=LEARNING_RATE)
         return Updater.from_settings(trainer, model, optimizer, processes=Processes())
 
@@ -192,13 +192,13 @@ def benchmark_training(
         return Updater.from_settings(trainer, plain_model(), optimizer, processes=Processes(), objective=objective)
 
     return measure_training(
-        make_own_updater,
+        make_updater,
         make_plain_updater,
         endless_batches(train_loader),
         rounds=settings.rounds,
         steps=settings.steps,
         warmup_steps=settings.warmup_steps,
-        measure_peak=lambda: matrix_peak(device, matrix_dtype(trainer, device)),
+        measure_peak=lambda: measure_matrix_peak(device, matrix_dtype(trainer, device)),
     )
 
 

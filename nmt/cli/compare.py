@@ -17,7 +17,7 @@ from nmt.cli.shell.settings import Component, typed
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges
 from nmt.errors import UserError
 from nmt.files import reading
-from nmt.report.comparison import compare, summary
+from nmt.report.comparison import compare, summarize
 from nmt.report.tables import Table, quality_table
 from nmt.run import RunFolder
 
@@ -57,7 +57,7 @@ def run(config: DictConfig) -> None:
             )
     report = compare([folder.path for folder in folders], split=settings.split, out=settings.out)
     print_table(quality_table(report))
-    print(summary(report))
+    print(summarize(report))
     say("nmt compare", f"wrote {settings.out / 'report.html'}, report.md and report.json")
 
 
@@ -67,5 +67,5 @@ def print_table(table: Table) -> None:
     for index, column in enumerate(table.columns):
         printed.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
     for row in table.rows:
-        printed.add_row(*(Text(cell.text, style="bold" if cell.best else "") for cell in row))
+        printed.add_row(*(Text(cell.text, style="bold" if cell.is_best else "") for cell in row))
     Console(highlight=False).print(printed)

@@ -33,13 +33,13 @@ from numpy.typing import NDArray
 
 from nmt.data.cache import MIN_CACHED_PAIRS, cache_path, dataset_fingerprint
 from nmt.errors import UserError
-from nmt.files import read_bytes, write_json
+from nmt.files import read_record, write_json
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-READ_PAIRS = 50_000
-"""Number of pairs that are read into memory at a time."""
+CHUNK_PAIRS = 50_000
+"""Number of pairs whose texts are in memory at a time."""
 
 RULES_VERSION = 2
 """The version of the rules and of the cached report; it is part of the cache key, so increase it with every change."""
@@ -48,7 +48,7 @@ DIGEST_BYTES = 16
 """Size of a pair's digest. Among 10 million different pairs, two have equal 128-bit digests with a probability of
 10^14 / 2^129 ≈ 10^-25, so equal digests are taken as equal texts."""
 
-CONTROL = "[\\x00-\\x08\\x0a-\\x1f\\x7f\u0080-\u009f\ufeff\ufffe]"
+CONTROL_CHARACTERS = "[\\x00-\\x08\\x0a-\\x1f\\x7f\u0080-\u009f\ufeff\ufffe]"
 """Regular expression for control characters, except the tab, and byte-order marks."""
 
 TOO_LONG = "too long"
@@ -87,7 +87,7 @@ class CleaningReport:
 
     def save(self, path: Path) -> None:
         """Writes the counts, and one bit per pair, as JSON for `load`."""
-        is_kept = np.zeros(self.num_pairs, dtype=bool)
+        is_kept = np.zeros(self.num_pairs, dtype=bool)  # (pairs,)
         is_kept[self.kept] = True
         cached = _CachedReport(
             pairs=self.num_pairs,
@@ -104,13 +104,14 @@ class CleaningReport:
         Raises:
             UserError: the file is missing or damaged.
         """
-        content = read_bytes(path)
+        cached = read_record(path, _CachedReport)
         try:
-            cached = msgspec.json.decode(content, type=_CachedReport)
-            bits = np.frombuffer(base64.b64decode(cached.kept_bits), dtype=np.uint8)
-            kept = np.flatnonzero(np.unpackbits(bits, count=cached.pairs))
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            kept_bytes = np.frombuffer(base64.b64decode(cached.kept_bits), dtype=np.uint8)  # (pairs / 8,), rounded up
+        except ValueError as error:
             raise UserError(f"{path} is damaged: {error}") from None
+        if len(kept_bytes) != (cached.pairs + 7) // 8:  # first: unpacking allocates one byte per pair
+            raise UserError(f"{path} is damaged: it does not have one bit per pair")
+        kept = np.flatnonzero(np.unpackbits(kept_bytes, count=cached.pairs))  # (kept,) indices of the 1 bits
         if len(kept) + sum(cached.dropped.values()) != cached.pairs:
             raise UserError(f"{path} is damaged: its counts do not add up")
         return cls(num_pairs=cached.pairs, kept=kept, dropped=cached.dropped, num_control=cached.control_characters)
@@ -160,10 +161,10 @@ class Cleaning:
         if ratio is not None and (not isinstance(ratio, int | float) or not ratio >= 1):
             raise UserError(f"cleaning.max_ratio={ratio} must be a number of at least 1, or null for no limit")
 
-    def examine(self, dataset: Dataset, *, max_length: int) -> CleaningReport:
+    def apply(self, dataset: Dataset, *, max_length: int) -> CleaningReport:
         """Applies the rules to an encoded split. The report of a large split is cached.
 
-        Reads the split once. Peak memory is about 70 bytes per pair, and the texts of `READ_PAIRS` pairs.
+        Reads the split once. Peak memory is about 70 bytes per pair, and the texts of `CHUNK_PAIRS` pairs.
 
         Args:
             dataset: with the columns of `encode_corpus`.
@@ -175,20 +176,21 @@ class Cleaning:
         if len(dataset) == 0:
             raise UserError("there are no pairs to learn from")
         if len(dataset) < MIN_CACHED_PAIRS:
-            return self._examine(dataset, max_length=max_length)
+            return self._apply_rules(dataset, max_length=max_length)
         key = (RULES_VERSION, dataset_fingerprint(dataset), self, max_length)
         path = cache_path("cleaning", *key).with_suffix(".json")
         with suppress(UserError):  # not cached yet, or damaged
             return CleaningReport.load(path)
-        report = self._examine(dataset, max_length=max_length)
+        report = self._apply_rules(dataset, max_length=max_length)
         report.save(path)
         return report
 
-    def _examine(self, dataset: Dataset, *, max_length: int) -> CleaningReport:
+    def _apply_rules(self, dataset: Dataset, *, max_length: int) -> CleaningReport:
+        """Applies the rules in the order of the module's docstring; see `apply`."""
         pairs = measure_pairs(dataset, with_digests=self.drop_duplicates)
         shorter = np.minimum(pairs.source_lengths, pairs.target_lengths)  # (pairs,)
-        longer = np.maximum(pairs.source_lengths, pairs.target_lengths)
-        is_kept = np.ones(len(dataset), dtype=bool)
+        longer = np.maximum(pairs.source_lengths, pairs.target_lengths)  # (pairs,)
+        is_kept = np.ones(len(dataset), dtype=bool)  # (pairs,)
         dropped: dict[str, int] = {}
 
         def drop(reason: str, applies: NDArray[np.bool_]) -> None:
@@ -238,7 +240,7 @@ def measure_pairs(dataset: Dataset, *, with_digests: bool) -> PairMeasurements:
     has_control = np.zeros(len(dataset), dtype=bool)
     digests = np.zeros(len(dataset) if with_digests else 0, dtype=f"V{DIGEST_BYTES}")
     start = 0
-    for table in dataset.with_format("arrow").iter(batch_size=READ_PAIRS):
+    for table in dataset.with_format("arrow").iter(batch_size=CHUNK_PAIRS):
         rows = slice(start, start + len(table))
         source_lengths[rows] = _list_lengths(table, "source_ids")
         target_lengths[rows] = _list_lengths(table, "target_ids")
@@ -264,10 +266,10 @@ def digest_pairs(table: pyarrow.Table) -> NDArray[np.void]:
 
 def is_repeated(digests: NDArray[np.void], *, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Marks the elements (N,) whose digest occurred earlier, both among the elements where `among` (N,) is True."""
-    candidates = np.flatnonzero(among)  # ascending
+    candidates = np.flatnonzero(among)  # (candidates,) indices, ascending
     # A stable sort puts the occurrences of a digest next to each other, the first one first.
-    order = candidates[np.argsort(digests[candidates], kind="stable")]
-    repeated = np.zeros_like(among)
+    order = candidates[np.argsort(digests[candidates], kind="stable")]  # (candidates,)
+    repeated = np.zeros_like(among)  # (N,)
     repeated[order[1:]] = digests[order[1:]] == digests[order[:-1]]
     return repeated
 
@@ -279,4 +281,4 @@ def _list_lengths(table: pyarrow.Table, column: str) -> NDArray[np.int32]:
 
 def _has_control(table: pyarrow.Table, column: str) -> NDArray[np.bool_]:
     """Whether each text contains control characters or byte-order marks: (rows,)."""
-    return pyarrow.compute.match_substring_regex(table.column(column), CONTROL).to_numpy().astype(bool)
+    return pyarrow.compute.match_substring_regex(table.column(column), CONTROL_CHARACTERS).to_numpy().astype(bool)

@@ -1,8 +1,7 @@
 """Parallel text in named splits, and its most common source, a folder of text files.
 
-Corpora are based on the `datasets` library: memory-mapped, and cached by content.
-
-Text is never changed, except that each sentence becomes one line. The cache is the library's own (HF_DATASETS_CACHE).
+Corpora use the `datasets` library: their text is memory-mapped, and cached by content in the library's own cache
+(HF_DATASETS_CACHE). Text is never changed, except that each sentence becomes one line.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import datasets
 import huggingface_hub
 
 from nmt.data.readers import content_key, describe_repairs, expand_path, find_splits, list_files, read_split
-from nmt.errors import UserError
+from nmt.errors import Failure, UserError
 
 FEATURES = datasets.Features({"source": datasets.Value("string"), "target": datasets.Value("string")})
 
@@ -98,8 +97,8 @@ class FilesCorpus(Corpus):
                     },
                 )
         except datasets.exceptions.DatasetGenerationError as error:
-            if isinstance(error.__cause__, UserError):
-                raise UserError(str(error.__cause__)) from None
+            if isinstance(error.__cause__, UserError | Failure):
+                raise error.__cause__ from None
             raise
 
     def repairs(self, name: str) -> list[str]:

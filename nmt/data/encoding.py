@@ -1,4 +1,4 @@
-"""A split as piece ids: tokenized once, memory-mapped, cached by the content of the text and of the tokenizer."""
+"""Encodes a split as piece ids, once: the result is memory-mapped and cached by the content of text and tokenizer."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def encode_corpus(dataset: datasets.Dataset, tokenizer: Tokenizer, *, num_worker
     key = f"{dataset_fingerprint(dataset)} {tokenizer.fingerprint}"
     with quiet():
         return dataset.map(
-            _encode,
+            _encode_batch,
             fn_kwargs={"tokenizer": tokenizer},
             batched=True,
             features=features,
@@ -89,7 +89,7 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _encode(batch: dict[str, list[str]], *, tokenizer: Tokenizer) -> dict[str, list[list[int]]]:
+def _encode_batch(batch: dict[str, list[str]], *, tokenizer: Tokenizer) -> dict[str, list[list[int]]]:
     return {
         "source_ids": tokenizer.encode_source(batch["source"]),
         "target_ids": tokenizer.encode_target(batch["target"]),

@@ -78,7 +78,7 @@ class HubCorpus(Corpus):
         try:
             with quiet():
                 return datasets.load_dataset(self.id if self.path is None else str(self.path.resolve()), self.subset)
-        # The library raises errors of several packages: no connection, no such dataset, a damaged file.
+        # Without a connection, without such a dataset or for a damaged file, several packages raise errors.
         except Exception as error:
             reason = _innermost_reason(error)
             if self.path is None:
@@ -107,6 +107,7 @@ class HubCorpus(Corpus):
         Raises:
             UserError: a language is missing, is not text, has empty cells, or is not valid UTF-8.
         """
+        # Find the columns of the two languages.
         if "translation" in table.column_names:
             table = table.flatten()  # its fields become the columns "translation.en", "translation.de"
         is_nested = any(column.startswith("translation.") for column in table.column_names)
@@ -116,17 +117,20 @@ class HubCorpus(Corpus):
             if language not in columns:
                 languages = ", ".join(columns)
                 raise UserError(f"{self._location} has no language {language}; the columns there are {languages}")
+        # Keep these two, named by side, and check their text.
         sides = {columns[self.source]: "source", columns[self.target]: "target"}
         table = table.select_columns(list(sides)).rename_columns(sides)
         for side, language in (("source", self.source), ("target", self.target)):
             self._check_text(table, side, name=name, language=language)
         if table.features != FEATURES:
             table = table.cast(FEATURES)
+        # A sentence is one line.
         if any(_has_line_ends(table, side) for side in FEATURES):
             table = table.map(_join_all_lines, batched=True)
         return table
 
     def _check_text(self, table: datasets.Dataset, side: str, *, name: str, language: str) -> None:
+        """Raises UserError unless every cell of one side of the split `name` is text in valid UTF-8."""
         data = table.data.column(side)
         if not (pyarrow.types.is_string(data.type) or pyarrow.types.is_large_string(data.type)):
             raise UserError(f"{self._location}: the column {language} contains {data.type}, not text")

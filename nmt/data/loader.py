@@ -1,6 +1,6 @@
 """Loads a split as batches; a background thread prepares them in advance.
 
-indices of a batch (sampler) → this process's share → piece ids (memory-mapped) → resampled segmentation → padding
+indices of a batch (sampler) → this process's shard → piece ids (memory-mapped) → resampled segmentation → padding
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 PREFETCHED_BATCHES = 8
-"""Number of batches that are prepared in advance. Preparing one takes a fraction of a training step, so a few batches
+"""Number of batches that are prepared in advance. Preparing one takes a fraction of a training step, so these batches
 bridge any delay."""
 
 
@@ -46,7 +46,7 @@ class BatchLoader:
             every epoch (Kudo, 2018, https://arxiv.org/abs/1804.10959, §3.3): for a unigram model, the smoothing of the
             distribution; for BPE, the probability of skipping a merge.
         seed: for shuffling and for sampling segmentations.
-        rank: the index of this process, from 0, among `num_ranks`; each process gets its share of every batch.
+        rank: the index of this process, from 0, among `num_ranks`; each process gets one shard of every batch.
         num_ranks: number of processes that train together.
         pin_memory: put batches into page-locked memory, from which a GPU copies asynchronously; needs a GPU.
 
@@ -72,7 +72,7 @@ class BatchLoader:
         if max_length < 2:
             raise UserError(f"max_length={max_length} must be at least 2: one piece and the end of the sentence")
         tokenizer.check_alpha(subword_alpha)
-        self.report = cleaning.examine(dataset, max_length=max_length)
+        self.report = cleaning.apply(dataset, max_length=max_length)
         self.kept = self.report.kept  # (pairs,) indices into the split
         self.sources, self.targets = IdColumn(dataset, "source_ids"), IdColumn(dataset, "target_ids")
         self.sampler = TokenBudgetSampler(
@@ -94,23 +94,23 @@ class BatchLoader:
         return len(self.kept)
 
     def epoch(self, epoch: int, *, start: int) -> Iterator[Batch]:
-        """This process's share of the batches of an epoch, from batch number `start`; repeatable.
+        """This process's shard of each batch of an epoch, from batch number `start`; repeatable.
 
         Together, all processes get exactly the sentences, with the same segmentations, that a single process would get.
         If a batch has fewer sentences than there are processes, the others get one of its sentences with every target
         token masked.
         """
         yield from prefetch(
-            partial(self.load_share, epoch=epoch), self.sampler.epoch(epoch)[start:], count=PREFETCHED_BATCHES
+            partial(self.load_shard, epoch=epoch), self.sampler.epoch(epoch)[start:], count=PREFETCHED_BATCHES
         )
 
-    def load_share(self, sampled: NDArray[np.int64], epoch: int) -> Batch:
-        """Loads this process's share of a batch of the sampler, whose indices count the pairs left after cleaning."""
+    def load_shard(self, sampled: NDArray[np.int64], epoch: int) -> Batch:
+        """Loads this process's shard of a batch of the sampler, whose indices count the pairs left after cleaning."""
         indices = self.kept[sampled]  # (sentences,) in the split
-        share = indices[self.rank :: self.num_ranks]
-        if len(share) == 0:
+        shard = indices[self.rank :: self.num_ranks]  # (sentences of this process,)
+        if len(shard) == 0:
             return mask_all_targets(self.load_batch(indices[:1], epoch))
-        return self.load_batch(share, epoch)
+        return self.load_batch(shard, epoch)
 
     def load_batch(self, indices: NDArray[np.int64], epoch: int) -> Batch:
         """Loads the pairs at `indices` of the split, segmented as in `epoch`."""

@@ -18,15 +18,17 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from nmt.errors import UserError
+from nmt.files import reading
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-READ_BYTES = 2**20
+BLOCK_BYTES = 2**20
 """Number of bytes that are read at a time when line ends are counted."""
 
 MAX_SHOWN_CHARACTERS = 60
@@ -95,12 +97,10 @@ def list_files(folder: Path) -> list[Path]:
     Raises:
         UserError: there is no such folder, or it cannot be read.
     """
-    try:
+    with reading(folder):
         if not folder.is_dir():
             raise UserError(f"{folder} is not a folder: data.path=DIR names the folder with the corpus")
         return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    except OSError as error:  # no permission, a name that is too long
-        raise UserError(f"{folder} cannot be read: {error.strerror}") from None
 
 
 def content_key(paths: tuple[Path, ...]) -> str:
@@ -111,11 +111,8 @@ def content_key(paths: tuple[Path, ...]) -> str:
     """
     digest = hashlib.sha256()
     for path in paths:
-        try:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}") from None
+        with reading(path), path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 
@@ -166,6 +163,7 @@ def describe_repairs(path: Path) -> str | None:
 
 
 def _read_two_files(source: Path, target: Path) -> Iterator[tuple[str, str]]:
+    """Yields line i of both files together. Raises UserError if one file has more lines."""
     lines = zip_longest(_read_lines(source), _read_lines(target))
     for number, (source_line, target_line) in enumerate(lines, start=1):
         if source_line is None or target_line is None:
@@ -179,6 +177,7 @@ def _read_two_files(source: Path, target: Path) -> Iterator[tuple[str, str]]:
 
 
 def _read_tsv(path: Path, source: str, target: str) -> Iterator[tuple[str, str]]:
+    """Yields the cells of the two columns that are named `source` and `target` in line 1."""
     names: list[str] = []
     for number, line in enumerate(_read_lines(path), start=1):
         cells = _decode(line, path, number).split("\t")
@@ -197,6 +196,7 @@ def _read_tsv(path: Path, source: str, target: str) -> Iterator[tuple[str, str]]
 
 
 def _read_jsonl(path: Path, source: str, target: str) -> Iterator[tuple[str, str]]:
+    """Yields the texts of both languages from the object in each line; blank lines are skipped."""
     for number, line in enumerate(_read_lines(path), start=1):
         text = _decode(line, path, number)
         if not text.strip():
@@ -212,6 +212,7 @@ def _read_jsonl(path: Path, source: str, target: str) -> Iterator[tuple[str, str
 
 
 def _get_text(row: dict[str, Any], language: str, path: Path, number: int) -> str:
+    """Returns the text of one language from the object in line `number`. Raises UserError if there is no such text."""
     if language not in row:
         raise UserError(f"{path} line {number} has no {language!r}: it has {_shorten(', '.join(row))}")
     text = row[language]
@@ -233,8 +234,19 @@ def _shorten(text: str) -> str:
     return repr(text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "…")
 
 
-def _open(path: Path) -> BinaryIO | gzip.GzipFile:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+@contextmanager
+def _open(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
+    """Opens a file, which is decompressed if its name ends with .gz.
+
+    Raises:
+        UserError: the file cannot be opened, or reading it fails inside the block; also if its compression is damaged.
+    """
+    with reading(path):
+        try:
+            with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+                yield file
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            raise UserError(f"{path} is not a complete gzip file") from None
 
 
 def _read_lines(path: Path) -> Iterator[bytes]:
@@ -243,38 +255,28 @@ def _read_lines(path: Path) -> Iterator[bytes]:
     Raises:
         UserError: the file cannot be read, or its compression is damaged.
     """
-    number = 0
-    try:
-        with _open(path) as file:
-            for number, line in enumerate(file, start=1):  # the lines of a binary file end with "\n" only
-                if number == 1:
-                    line = line.removeprefix(BYTE_ORDER_MARK)
-                    if not line:
-                        continue
-                yield line.removesuffix(b"\n").removesuffix(b"\r") if line.endswith(b"\n") else line
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise UserError(f"{path} is not a complete gzip file: reading failed after line {number}") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    with _open(path) as file:
+        for number, line in enumerate(file, start=1):  # the lines of a binary file end with "\n" only
+            if number == 1:
+                line = line.removeprefix(BYTE_ORDER_MARK)
+                if not line:
+                    continue
+            yield line.removesuffix(b"\n").removesuffix(b"\r") if line.endswith(b"\n") else line
 
 
 def _read_blocks(path: Path) -> Iterator[bytes]:
-    """Yields the content of a file in blocks of `READ_BYTES`.
+    """Yields the content of a file in blocks of `BLOCK_BYTES`.
 
     Raises:
         UserError: the file cannot be read, or its compression is damaged.
     """
-    try:
-        with _open(path) as file:
-            while block := file.read(READ_BYTES):
-                yield block
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise UserError(f"{path} is not a complete gzip file") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    with _open(path) as file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
 
 
 def _decode(line: bytes, path: Path, number: int) -> str:
+    """Decodes line `number` of a file. Raises UserError if it is not UTF-8."""
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:

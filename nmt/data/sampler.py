@@ -62,8 +62,9 @@ class TokenBudgetSampler:
         start = 0
         while start < len(order):
             max_sentences = max(1, self.batch_tokens // int(longer_sides[start]))
-            window = longer_sides[start : start + max_sentences]
-            padded_tokens = np.maximum.accumulate(window) * np.arange(1, len(window) + 1)  # by number of sentences
+            window = longer_sides[start : start + max_sentences]  # (W,) no batch from here on can have more sentences
+            # (W,) the padded size of a batch of the first 1, 2, …, W sentences: number of sentences × longest of them.
+            padded_tokens = np.maximum.accumulate(window) * np.arange(1, len(window) + 1)
             size = max(1, int(np.searchsorted(padded_tokens, self.batch_tokens, side="right")))
             batches.append(order[start : start + size])
             start += size

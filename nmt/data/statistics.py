@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nmt.data.encoding import IdColumn
 
-READ_ROWS = 10_000
+CHUNK_ROWS = 10_000
 """Number of rows that are held as Python strings at a time."""
 
 
@@ -42,7 +42,7 @@ class SideStatistics:
         """Computes the statistics of one side, "source" or "target", of a non-empty split from `encode_corpus`."""
         words = characters = unknown = 0
         columns = dataset.select_columns([side, f"{side}_ids"])
-        for table in columns.with_format("arrow").iter(READ_ROWS):
+        for table in columns.with_format("arrow").iter(CHUNK_ROWS):
             texts = table[side].to_pylist()
             characters += sum(map(len, texts))
             words += sum(len(text.split()) for text in texts)
@@ -73,7 +73,7 @@ def count_leaks(train: datasets.Dataset, other: datasets.Dataset) -> tuple[int, 
     unique_pairs = set(other_pairs)
     leaked_pairs: set[tuple[str, str]] = set()
     leaked_sources: set[str] = set()
-    for table in train.select_columns(["source", "target"]).with_format("arrow").iter(READ_ROWS):
+    for table in train.select_columns(["source", "target"]).with_format("arrow").iter(CHUNK_ROWS):
         sources = table["source"].to_pylist()
         if other_sources.isdisjoint(sources):
             continue  # most tables: converting their targets would take as long again

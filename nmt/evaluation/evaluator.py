@@ -12,10 +12,10 @@ import torch
 
 from nmt.data.corpus import Corpus
 from nmt.evaluation.metrics import bleu_by_length, score
-from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample, StoredSearch
+from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample
 from nmt.files import write_json, write_text, writing
 from nmt.run import RunFolder
-from nmt.run.registry import Description
+from nmt.run.registry import Description, TypedDescription
 from nmt.translator import Translation, Translator
 
 NUM_SAMPLES = 8
@@ -55,7 +55,7 @@ def evaluate(
         step=run.best_step(),
         metrics=MetricScores(**score(hypotheses, references)),
         bleu_by_length=bleu_by_length(sources, hypotheses, references),
-        search=StoredSearch(class_name=search["class"], arguments=search["arguments"]),
+        search=TypedDescription(class_name=search["class"], arguments=search["arguments"]),
         seconds=seconds,
         sentences_per_second=len(sources) / seconds,
         device=str(translator.model.device),

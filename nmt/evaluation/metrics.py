@@ -27,7 +27,7 @@ system without attention is expected to fall behind."""
 
 @dataclass(frozen=True)
 class Metric:
-    """A corpus-level score, with the signature that it takes to compute it again."""
+    """A corpus-level score, with the signature that one needs to compute it again."""
 
     name: str
     score: Number
@@ -51,7 +51,7 @@ def score(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, Met
     A thousand sentences take about half a second. TER takes most of it, and more for a worse system.
 
     Raises:
-        UserError: there are no lines, or the two numbers of lines differ.
+        UserError: there are no lines, or the numbers of lines differ.
     """
     _check_lines(hypotheses, references)
     names = {
@@ -74,7 +74,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     """Cased BLEU alone, equal to `score(...)["bleu"].score`; for validation: 1,000 lines take about 0.1 s.
 
     Raises:
-        UserError: there are no lines, or the two numbers of lines differ.
+        UserError: there are no lines, or the numbers of lines differ.
     """
     _check_lines(hypotheses, references)
     return float(BLEU().corpus_score(hypotheses, [references]).score)
@@ -88,7 +88,7 @@ def bleu_by_length(sources: Sequence[str], hypotheses: Sequence[str], references
     `sentences` too.
 
     Raises:
-        UserError: there are no lines, or the three numbers of lines differ.
+        UserError: there are no lines, or the numbers of lines differ.
     """
     _check_lines(hypotheses, references)
     if len(sources) != len(references):
@@ -119,6 +119,7 @@ def _lowercase_tokenized_bleu() -> BLEU:
 
 
 def _check_lines(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+    """Raises UserError unless there is one hypothesis for each reference, and at least one of them."""
     if len(hypotheses) != len(references):
         raise UserError(
             f"{len(hypotheses):,} hypotheses but {len(references):,} references: each line needs exactly one reference"

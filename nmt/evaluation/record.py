@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from nmt.evaluation.metrics import LengthBucket, Metric
 from nmt.run.format import Count, Number, Versioned, read_versioned
+from nmt.run.registry import TypedDescription
 
 
 class MetricScores(msgspec.Struct):
@@ -18,13 +19,6 @@ class MetricScores(msgspec.Struct):
     chrf: Metric
     ter: Metric
     bleu_lowercase_tokenized: Metric
-
-
-class StoredSearch(msgspec.Struct):
-    """The description of the search that found the translations."""
-
-    class_name: str = msgspec.field(name="class")
-    arguments: dict[str, Any]
 
 
 class SentenceSample(msgspec.Struct, kw_only=True):
@@ -67,7 +61,7 @@ class Evaluation(Versioned, kw_only=True):
     step: Count
     metrics: MetricScores
     bleu_by_length: Annotated[list[LengthBucket], msgspec.Meta(min_length=1)]
-    search: StoredSearch
+    search: TypedDescription
     seconds: Number
     sentences_per_second: Number
     device: str

@@ -28,8 +28,8 @@ NUM_RESAMPLES = 1000
 SEED = 12345
 """Seed of the draws: sacreBLEU's own default."""
 
-TAIL_SHARE = 0.025
-"""Share of the sorted scores that is cut off at either end; the rest is the 95 % interval."""
+TAIL_FRACTION = 0.025
+"""Fraction of the sorted scores that is cut off at either end; the rest is the 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,23 @@ def _compare_with_baseline(
     *,
     is_baseline: bool,
 ) -> Significance:
+    """One system's figures.
+
+    Args:
+        bleu: on the test set itself.
+        resampled: (NUM_RESAMPLES,) BLEU on each resampled test set.
+        baseline_bleu: the baseline's, likewise.
+        baseline_resampled: (NUM_RESAMPLES,) on the same resampled test sets.
+        is_baseline: whether the system is the baseline itself, which gets no p-value.
+    """
     low, high = _interval(resampled)
-    differences = resampled - baseline_resampled
+    differences = resampled - baseline_resampled  # (NUM_RESAMPLES,)
     difference = bleu - baseline_bleu
     # Under the null hypothesis the differences vary as they do here, but around zero (Efron & Tibshirani 1993, ch. 16).
     # So shift them to zero, and count how often one lies at least as far out as the observed difference. The test set
     # itself counts as one more draw. The tolerance keeps exact ties, such as two equal systems, safe from rounding.
-    beyond = np.abs(differences - difference) >= abs(difference) - 1e-9
-    p_value = (int(beyond.sum()) + 1) / (len(differences) + 1)
+    is_beyond = np.abs(differences - difference) >= abs(difference) - 1e-9
+    p_value = (int(is_beyond.sum()) + 1) / (len(differences) + 1)
     return Significance(
         bleu=bleu,
         mean=float(resampled.mean()),
@@ -109,12 +118,15 @@ def _compare_with_baseline(
 def _interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     """The interval that holds the middle 95 % of `values`."""
     ordered = np.sort(values)
-    trimmed = int(len(ordered) * TAIL_SHARE)
+    trimmed = int(len(ordered) * TAIL_FRACTION)
     return float(ordered[trimmed]), float(ordered[len(ordered) - 1 - trimmed])
 
 
 def _sentence_statistics(hypotheses: Sequence[str], references: Sequence[str]) -> npt.NDArray[np.int64]:
-    """(N, 10): each sentence's matching n-grams (4) and n-grams (4), its length, and its reference's, in words.
+    """Counts the n-grams that BLEU needs, (N, 10).
+
+    A row holds a sentence's numbers of matching n-grams (4) and of all n-grams (4), its length and the length of its
+    reference, both in words.
 
     BLEU of any selection of sentences follows from the sums of its rows, so n-grams are counted only once.
     """
@@ -127,10 +139,10 @@ def _resampled_bleu(
     statistics: Mapping[str, npt.NDArray[np.int64]], num_sentences: int
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Each system's BLEU on NUM_RESAMPLES draws of `num_sentences` sentences, the same draws for all of them."""
-    random = np.random.default_rng(SEED)
+    generator = np.random.default_rng(SEED)
     scores = {name: np.empty(NUM_RESAMPLES) for name in statistics}  # each (NUM_RESAMPLES,)
     for i in range(NUM_RESAMPLES):
-        drawn = random.choice(num_sentences, size=num_sentences, replace=True)  # (N,) row indices
+        drawn = generator.choice(num_sentences, size=num_sentences, replace=True)  # (N,) row indices
         for name, rows in statistics.items():
             scores[name][i] = _bleu_of_sums(rows[drawn].sum(axis=0))
     return scores

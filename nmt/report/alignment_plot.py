@@ -1,4 +1,4 @@
-"""Writes the alignment matrix of one sentence as a picture, a page or data.
+"""Draws the alignment matrix of one sentence as a picture or a page, or writes it as data.
 
 The weights are those of the translation itself; nothing is computed again.
 """
@@ -36,7 +36,7 @@ MIN_COLORBAR_INCHES = 1.2
 
 
 def write_alignment(
-    out: Path, *, source_tokens: Sequence[str], target_tokens: Sequence[str], weights: Any, title: str
+    out: Path, *, source_tokens: Sequence[str], target_tokens: Sequence[str], weights: npt.ArrayLike, title: str
 ) -> None:
     """Writes the alignment matrix as a picture (.png .svg .pdf), a page of its own (.html) or data (.json).
 
@@ -57,7 +57,7 @@ def write_alignment(
     make_folder(out.parent)
     with atomic_write(out) as file:
         if suffix == ".json":
-            file.write(_json(source_tokens, target_tokens, matrix).encode("utf-8"))
+            file.write(_format_json(source_tokens, target_tokens, matrix).encode("utf-8"))
         elif suffix == ".html":
             heat_map = layout_heat_map(source_tokens, target_tokens, matrix)
             file.write(render("alignment.html.j2", title=title, heat_map=heat_map).encode("utf-8"))
@@ -65,7 +65,7 @@ def write_alignment(
             _save_picture(file, suffix.removeprefix("."), source_tokens, target_tokens, matrix, title)
 
 
-def _json(source_tokens: Sequence[str], target_tokens: Sequence[str], matrix: npt.NDArray[np.float64]) -> str:
+def _format_json(source_tokens: Sequence[str], target_tokens: Sequence[str], matrix: npt.NDArray[np.float64]) -> str:
     value = {"source_tokens": list(source_tokens), "target_tokens": list(target_tokens), "attention": matrix.tolist()}
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
@@ -78,6 +78,7 @@ def _save_picture(
     matrix: npt.NDArray[np.float64],
     title: str,
 ) -> None:
+    """Draws the matrix (T, S) into a file of the format "png", "svg" or "pdf"."""
     import matplotlib  # only here: it is slow to import, and pages and data do without it
     from matplotlib import font_manager
 
@@ -88,16 +89,17 @@ def _save_picture(
         "svg.hashsalt": "nmt",  # the same input gives the same file
         "pdf.fonttype": 42,
     }
-    undated: Any = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
+    metadata: Any = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # it is drawn as a box
         figure = _draw_figure(source_tokens, target_tokens, matrix, title)
-        figure.savefig(file, format=file_format, dpi=150, bbox_inches="tight", facecolor="white", metadata=undated)
+        figure.savefig(file, format=file_format, dpi=150, bbox_inches="tight", facecolor="white", metadata=metadata)
 
 
 def _draw_figure(
     source_tokens: Sequence[str], target_tokens: Sequence[str], matrix: npt.NDArray[np.float64], title: str
 ) -> Figure:
+    """Draws the matrix (T, S), one row per target piece, with labels, a colour bar and a legend."""
     from matplotlib.figure import Figure
 
     num_rows, num_columns = matrix.shape

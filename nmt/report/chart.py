@@ -51,7 +51,7 @@ class Chart:
     bottom: int = HEIGHT - BOTTOM
 
 
-def line_chart(
+def layout_chart(
     *,
     title: str,
     x_label: str,
@@ -60,7 +60,7 @@ def line_chart(
     from_zero: bool,
     x_names: Sequence[str] = (),
 ) -> Chart:
-    """Lays out a chart with a line for each system; a line without points is left out.
+    """Lays out a line chart with a line for each system; a line without points is left out.
 
     Args:
         title: above the chart.
@@ -74,8 +74,8 @@ def line_chart(
     xs = [x for line in lines for x, _ in line]
     ys = [y for line in lines for _, y in line]
     assert xs, f"{title}: there is no point to draw"
-    x_values = [float(i) for i in range(len(x_names))] if x_names else ticks(min(0, *xs), max(xs))
-    y_values = ticks(min(0, *ys) if from_zero else min(ys), max(ys))
+    x_values = [float(i) for i in range(len(x_names))] if x_names else choose_ticks(min(0, *xs), max(xs))
+    y_values = choose_ticks(min(0, *ys) if from_zero else min(ys), max(ys))
     padding = CATEGORY_PADDING if x_names else 0.0
     x_low, x_high = min([*x_values, *xs]) - padding, max([*x_values, *xs]) + padding
     y_low, y_high = y_values[0], y_values[-1]
@@ -102,12 +102,12 @@ def line_chart(
     )
 
 
-def ticks(low: float, high: float) -> list[float]:
+def choose_ticks(low: float, high: float) -> list[float]:
     """Two to eight round numbers (steps of 1, 2 or 5 times a power of ten) that enclose `low` to `high`."""
     span = high - low or abs(high) or 1.0
-    rough = span / 5  # aim at about five steps, then round up to a round step
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    raw_step = span / 5  # about five steps, before it is rounded up to a round number
+    power = 10.0 ** math.floor(math.log10(raw_step))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw_step)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     if first == last:
         last += 1
@@ -115,7 +115,7 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def thin_out(points: Sequence[Point], *, max_points: int) -> list[Point]:
-    """At most `max_points` points along the same course: each is the mean of equally many neighbours."""
+    """Reduces a line to at most `max_points` points, each the mean of the same number of consecutive points."""
     size = math.ceil(len(points) / max_points) if points else 1
     groups = [points[i : i + size] for i in range(0, len(points), size)]
     return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]

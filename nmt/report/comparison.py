@@ -1,4 +1,4 @@
-"""Compares several runs: a page to read (report.html), text to paste (report.md), data to compute with (report.json).
+"""Compares several runs, and writes a page (report.html), Markdown text (report.md) and data (report.json).
 
 Everything is read from the run folders: no model is loaded, and nothing is translated again.
 """
@@ -16,7 +16,7 @@ from nmt.errors import UserError
 from nmt.evaluation.record import SentenceSample
 from nmt.evaluation.significance import NUM_RESAMPLES, SEED, Significance, paired_bootstrap
 from nmt.files import make_folder, reading, write_json, write_text
-from nmt.report.chart import Chart, line_chart
+from nmt.report.chart import Chart, layout_chart
 from nmt.report.curves import learning_curves
 from nmt.report.formatting import (
     format_call,
@@ -66,20 +66,20 @@ def compare(folders: Sequence[Path], *, split: str, out: Path) -> Comparison:
     comparison = compare_runs(runs, split=split)
     contents: dict[str, Any] = {
         "comparison": comparison,
-        "summary": summary(comparison),
+        "summary": summarize(comparison),
         "quality": quality_table(comparison),
         "significance": significance_table(comparison),
         "lengths": length_table(comparison),
         "cost": cost_table(comparison),
         "glossary": GLOSSARY,
-        "signatures": _signatures(comparison),
+        "signatures": _group_signatures(comparison),
     }
     page = render(
         "comparison.html.j2",
         **contents,
-        length_chart=_length_chart(comparison),
+        length_chart=_layout_length_chart(comparison),
         curves=learning_curves({run.name: run.history for run in runs}),
-        heat_maps=_heat_maps(runs, split),
+        heat_maps=_layout_heat_maps(runs, split),
     )
     make_folder(out)
     write_text(out / "report.html", page)
@@ -103,7 +103,7 @@ def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
                 f"{run.folder}: evaluation/{split}.json says BLEU {stated:.2f}, but {split}.hyp.txt scores "
                 f"{computed:.2f}: call `nmt evaluate run={run.folder} split={split}` again"
             )
-    systems = [_system(run, significance[run.name]) for run in runs]
+    systems = [_describe_system(run, significance[run.name]) for run in runs]
     return Comparison(
         split=split,
         source=first.source,
@@ -112,12 +112,12 @@ def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
         baseline=baseline,
         bootstrap=Bootstrap(resamples=NUM_RESAMPLES, seed=SEED),
         systems=systems,
-        notes=_notes(systems),
+        notes=_note_differences(systems),
         samples=_compared_sentences(runs),
     )
 
 
-def summary(comparison: Comparison) -> str:
+def summarize(comparison: Comparison) -> str:
     """The result in one sentence."""
     best = max(comparison.systems, key=lambda system: system.metrics.bleu.score)
     bleu = format_score(best.metrics.bleu.score)
@@ -127,13 +127,14 @@ def summary(comparison: Comparison) -> str:
         return f"{best.name} has the highest BLEU, {bleu}: no system is above the baseline."
     difference = format_difference(best.significance.difference)
     p_value = format_p_value(best.significance.p_value)
-    chance = f"p\N{NO-BREAK SPACE}{p_value}" if p_value.startswith("<") else f"p = {p_value}"
+    p_text = f"p\N{NO-BREAK SPACE}{p_value}" if p_value.startswith("<") else f"p = {p_value}"
     return (
-        f"{best.name} has the highest BLEU, {bleu}: {difference} against the baseline {comparison.baseline} ({chance})."
+        f"{best.name} has the highest BLEU, {bleu}: {difference} against the baseline {comparison.baseline} ({p_text})."
     )
 
 
-def _system(run: EvaluatedRun, significance: Significance) -> System:
+def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
+    """Collects the figures of one system."""
     evaluation, history = run.evaluation, run.history
     best = history.best_validation
     return System(
@@ -163,30 +164,33 @@ def _system(run: EvaluatedRun, significance: Significance) -> System:
     )
 
 
-def _notes(systems: Sequence[System]) -> list[str]:
+def _note_differences(systems: Sequence[System]) -> list[str]:
     """Differences between the systems that make their figures less comparable than they look."""
 
-    def differ(value: Callable[[System], Any]) -> bool:
+    def differ_in(value: Callable[[System], Any]) -> bool:
         return len({json.dumps(msgspec.to_builtins(value(system)), sort_keys=True) for system in systems}) > 1
 
     notes = []
-    if differ(lambda system: [getattr(system.metrics, key).signature for key in METRIC_KEYS]):
+    if differ_in(lambda system: [getattr(system.metrics, key).signature for key in METRIC_KEYS]):
         notes.append(
             "The systems were scored with different signatures (see below): evaluate them again before comparing."
         )
-    if differ(lambda system: system.decoding.search):
+    if differ_in(lambda system: system.decoding.search):
         searches = "; ".join(
             f"{system.name}: {format_call(system.decoding.search.class_name, system.decoding.search.arguments)}"
             for system in systems
         )
         notes.append(f"The systems were decoded with different searches, which may explain a difference. {searches}.")
-    if differ(lambda system: [system.decoding.device, system.decoding.threads]):
+    if differ_in(lambda system: [system.decoding.device, system.decoding.threads]):
         notes.append("The systems were decoded on different devices: their decoding speeds cannot be compared.")
     return notes
 
 
-def _signatures(comparison: Comparison) -> list[tuple[str, list[str], str]]:
-    """(metric, names of the systems scored in this way, or none if all were, signature)."""
+def _group_signatures(comparison: Comparison) -> list[tuple[str, list[str], str]]:
+    """The signatures of each metric, as (metric, names of the systems with this signature, signature).
+
+    The list of names is empty if all systems have the same signature.
+    """
     rows = []
     for key in METRIC_KEYS:
         metrics = {system.name: getattr(system.metrics, key) for system in comparison.systems}
@@ -206,6 +210,7 @@ def _common_samples(runs: Sequence[EvaluatedRun]) -> list[list[SentenceSample]]:
 
 
 def _compared_sentences(runs: Sequence[EvaluatedRun]) -> list[ComparedSentence]:
+    """The sentences that every run has sampled, each with the translations of all runs."""
     return [
         ComparedSentence(
             index=samples[0].index,
@@ -220,15 +225,16 @@ def _compared_sentences(runs: Sequence[EvaluatedRun]) -> list[ComparedSentence]:
     ]
 
 
-def _heat_maps(runs: Sequence[EvaluatedRun], split: str) -> list[list[HeatMap | None]]:
+def _layout_heat_maps(runs: Sequence[EvaluatedRun], split: str) -> list[list[HeatMap | None]]:
     """For each sample sentence, the alignment matrix of each system; None for a system without attention."""
     return [
-        [_heat_map(run, sample, split) for run, sample in zip(runs, samples, strict=True)]
+        [_layout_sample(run, sample, split) for run, sample in zip(runs, samples, strict=True)]
         for samples in _common_samples(runs)
     ]
 
 
-def _heat_map(run: EvaluatedRun, sample: SentenceSample, split: str) -> HeatMap | None:
+def _layout_sample(run: EvaluatedRun, sample: SentenceSample, split: str) -> HeatMap | None:
+    """Lays out one alignment matrix; None without attention. Raises UserError if it is damaged, and names the run."""
     if not sample.attention:
         return None
     try:
@@ -237,10 +243,11 @@ def _heat_map(run: EvaluatedRun, sample: SentenceSample, split: str) -> HeatMap 
         raise UserError(f"{run.folder}: sentence {sample.index} of {split}: {error}") from None
 
 
-def _length_chart(comparison: Comparison) -> Chart:
+def _layout_length_chart(comparison: Comparison) -> Chart:
+    """Lays out the BLEU of all systems by source length. The categories are the length buckets of the first system."""
     buckets = comparison.systems[0].bleu_by_length
     positions = {bucket["from"]: float(position) for position, bucket in enumerate(buckets)}
-    return line_chart(
+    return layout_chart(
         title="BLEU by source length",
         x_label="words in the source sentence",
         names=[system.name for system in comparison.systems],

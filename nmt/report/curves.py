@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nmt.report.chart import Chart, Point, line_chart, thin_out
+from nmt.report.chart import Chart, Point, layout_chart, thin_out
 from nmt.run.history import HistoryRecord, RunHistory
 
 MAX_POINTS = 200
@@ -23,18 +23,18 @@ def learning_curves(histories: Mapping[str, RunHistory]) -> list[Chart]:
             ("Validation loss", "validation", "loss"),
             ("Validation BLEU", "validation", "bleu"),
         ):
-            lines = [_line(getattr(history, kind), x_key, y_key) for history in histories.values()]
+            lines = [_extract_points(getattr(history, kind), x_key, y_key) for history in histories.values()]
             if any(lines):
                 charts.append(
-                    line_chart(
+                    layout_chart(
                         title=title, x_label=x_label, names=list(histories), lines=lines, from_zero=y_key == "bleu"
                     )
                 )
     return charts
 
 
-def _line(records: list[HistoryRecord], x_key: str, y_key: str) -> list[Point]:
-    """(step or minutes, value) of the records that have a value."""
+def _extract_points(records: list[HistoryRecord], x_key: str, y_key: str) -> list[Point]:
+    """The points (step or minutes, value) of the records that have a value."""
     unit = 60.0 if x_key == "seconds" else 1.0
     points = [
         (getattr(record, x_key) / unit, getattr(record, y_key))

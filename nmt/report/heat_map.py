@@ -8,7 +8,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +50,7 @@ class HeatMap:
     """(row, column, weight) of each cell that is dark enough to be seen."""
 
 
-def layout_heat_map(source_tokens: Sequence[str], target_tokens: Sequence[str], weights: Any) -> HeatMap:
+def layout_heat_map(source_tokens: Sequence[str], target_tokens: Sequence[str], weights: npt.ArrayLike) -> HeatMap:
     """Lays out the matrix for a page; see `check_weights` for the arguments and for what it raises."""
     matrix = check_weights(source_tokens, target_tokens, weights)  # (T, S)
     columns = [(shorten(label), label) for label in piece_labels(source_tokens)]
@@ -73,7 +72,9 @@ def layout_heat_map(source_tokens: Sequence[str], target_tokens: Sequence[str], 
     )
 
 
-def check_weights(source_tokens: Sequence[str], target_tokens: Sequence[str], weights: Any) -> npt.NDArray[np.float64]:
+def check_weights(
+    source_tokens: Sequence[str], target_tokens: Sequence[str], weights: npt.ArrayLike
+) -> npt.NDArray[np.float64]:
     """Returns the attention weights as an array (T, S).
 
     Args:

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from nmt.evaluation.metrics import LengthBucket
-from nmt.evaluation.record import MetricScores, StoredSearch
+from nmt.evaluation.record import MetricScores
 from nmt.evaluation.significance import Significance
 from nmt.run.format import Versioned
+from nmt.run.registry import TypedDescription
 
 
 class Training(msgspec.Struct, kw_only=True):
@@ -25,7 +26,7 @@ class Training(msgspec.Struct, kw_only=True):
 class Decoding(msgspec.Struct, kw_only=True):
     """How, and how fast, a system translated the split."""
 
-    search: StoredSearch
+    search: TypedDescription
     seconds: float
     sentences_per_second: float
     device: str

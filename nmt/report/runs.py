@@ -36,7 +36,7 @@ class EvaluatedRun:
 
 
 def read_runs(folders: Sequence[Path], *, split: str) -> list[EvaluatedRun]:
-    """Reads the runs in the given order; see `run_names` for their names.
+    """Reads the runs in the given order; see `name_runs` for their names.
 
     Raises:
         UserError: there are no runs; or a run is listed twice, missing, incomplete or not evaluated on `split`; or two
@@ -44,15 +44,15 @@ def read_runs(folders: Sequence[Path], *, split: str) -> list[EvaluatedRun]:
     """
     if not folders:
         raise UserError("there is nothing to compare: name the run folders, as in runs=[runs/a,runs/b]")
-    names = run_names(folders)
+    names = name_runs(folders)
     runs = [_read_run(folder, name=name, split=split) for folder, name in zip(folders, names, strict=True)]
     for run in runs[1:]:
         _check_same_task(runs[0], run, split)
     return runs
 
 
-def run_names(folders: Sequence[Path]) -> list[str]:
-    """The name of each run: the shortest end of its path that no other run shares.
+def name_runs(folders: Sequence[Path]) -> list[str]:
+    """Names each run by the shortest end of its path that no other path has.
 
     Raises:
         UserError: a folder is listed twice.
@@ -72,6 +72,7 @@ def run_names(folders: Sequence[Path]) -> list[str]:
 
 
 def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
+    """Reads one run, see `read_runs`, and checks that its files have the same number of sentences."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: name run folders that `nmt train` wrote")
     evaluation = folder / "evaluation"
@@ -99,11 +100,7 @@ def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
 
 
 def _check_same_task(first: EvaluatedRun, other: EvaluatedRun, split: str) -> None:
-    """Scores against different references do not say which system is better.
-
-    Raises:
-        UserError: the runs were evaluated on different references or languages.
-    """
+    """Raises UserError unless two runs were evaluated on the same references and languages."""
     if first.references != other.references:
         raise UserError(
             f"{first.folder} and {other.folder} were evaluated on different references for {split}: "

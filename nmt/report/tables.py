@@ -1,4 +1,4 @@
-"""The tables of a comparison, the same for HTML and Markdown, and what their figures mean."""
+"""The tables of a comparison, the same for HTML and Markdown, and a glossary of their figures."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ SIGNIFICANCE_LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure as it is written; `best` if no other system's figure is better as written."""
+    """A figure as text; `is_best` if no other system has a better figure, compared as text."""
 
     text: str
-    best: bool = False
+    is_best: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of figures: where the figure comes from, how it is written, and which one is best, if any is."""
+    """A column of figures.
+
+    Attributes:
+        title: the heading.
+        get_value: gets the figure of a system; None if it is missing.
+        format: writes the figure as text.
+        choose_best: `max` or `min`; None if no figure of this column is better than another.
+    """
 
     title: str
-    value: Callable[[System], Any]
-    write: Callable[[Any], str]
-    best: Callable[[list[float]], float] | None = None
+    get_value: Callable[[System], Any]
+    format: Callable[[Any], str]
+    choose_best: Callable[[list[float]], float] | None = None
 
 
 def quality_table(comparison: Comparison) -> Table:
     """BLEU, chrF, TER and lower-cased BLEU."""
-    return _table(
+    return _make_table(
         comparison,
         [
             Column("BLEU ↑", lambda system: system.metrics.bleu.score, format_score, max),
@@ -79,28 +86,29 @@ def significance_table(comparison: Comparison) -> Table:
     ]
     rows = []
     for system in comparison.systems:
-        tested = system.significance
-        row = [f"{format_score(tested.bleu)} ({format_score(tested.mean)} ± {format_score(tested.margin)})"]
+        significance = system.significance
+        interval = f"{format_score(significance.mean)} ± {format_score(significance.margin)}"
+        row = [f"{format_score(significance.bleu)} ({interval})"]
         if system.name == comparison.baseline:
             row += [DASH, DASH, DASH, "the baseline"]
         else:
-            low, high = tested.difference_interval
+            low, high = significance.difference_interval
             row += [
-                format_difference(tested.difference),
+                format_difference(significance.difference),
                 f"{format_difference(low)} to {format_difference(high)}",
-                format_p_value(tested.p_value),
-                verdict(tested),
+                format_p_value(significance.p_value),
+                describe_verdict(significance),
             ]
         rows.append([Cell(system.name), *map(Cell, row)])
     return Table(columns, rows)
 
 
-def verdict(tested: Significance) -> str:
-    """What the test says about a difference from the baseline."""
-    assert tested.p_value is not None, "the baseline is not tested against itself"
-    if tested.p_value >= SIGNIFICANCE_LEVEL:
+def describe_verdict(significance: Significance) -> str:
+    """Says in words whether a system differs significantly from the baseline."""
+    assert significance.p_value is not None, "the baseline is not tested against itself"
+    if significance.p_value >= SIGNIFICANCE_LEVEL:
         return "no difference shown"
-    return "better" if tested.difference > 0 else "worse"
+    return "better" if significance.difference > 0 else "worse"
 
 
 def length_table(comparison: Comparison) -> Table:
@@ -110,7 +118,7 @@ def length_table(comparison: Comparison) -> Table:
         return lambda system: next((b["bleu"] for b in system.bleu_by_length if b["from"] == start), None)
 
     buckets = comparison.systems[0].bleu_by_length
-    return _table(
+    return _make_table(
         comparison,
         [
             Column(f"{format_length_range(b)} words ({b['sentences']:,})", bleu_of_bucket(b["from"]), format_score, max)
@@ -121,7 +129,7 @@ def length_table(comparison: Comparison) -> Table:
 
 def cost_table(comparison: Comparison) -> Table:
     """Size, training and decoding."""
-    return _table(
+    return _make_table(
         comparison,
         [
             Column("model", lambda system: system.class_name, str),
@@ -132,29 +140,30 @@ def cost_table(comparison: Comparison) -> Table:
             Column("best validation BLEU", lambda system: system.training.best_validation_bleu, format_score, max),
             Column("at step", lambda system: system.training.best_validation_step, format_number),
             Column("decoded sentences/s", lambda system: system.decoding.sentences_per_second, format_number, max),
-            Column("on", _device, str),
+            Column("on", _describe_device, str),
         ],
     )
 
 
-def _device(system: System) -> str:
+def _describe_device(system: System) -> str:
     decoding = system.decoding
     if decoding.device != "cpu":
         return decoding.device
     return f"cpu, {decoding.threads} thread" + ("" if decoding.threads == 1 else "s")
 
 
-def _table(comparison: Comparison, columns: Sequence[Column]) -> Table:
-    """One row per system."""
+def _make_table(comparison: Comparison, columns: Sequence[Column]) -> Table:
+    """Fills a table with one row per system, and marks the best figures of each column."""
     systems = comparison.systems
     rows = [[Cell(system.name)] for system in systems]
     for column in columns:
-        values = [column.value(system) for system in systems]
+        values = [column.get_value(system) for system in systems]
         known = [value for value in values if value is not None]
-        # Figures are compared as written: 31.24 and 31.18 both read 31.2, and both are marked.
-        best = column.write(column.best(known)) if column.best and known and len(systems) > 1 else None
+        # Figures are compared as text: 31.24 and 31.18 are both shown as 31.2, and both are marked.
+        best = column.format(column.choose_best(known)) if column.choose_best and known and len(systems) > 1 else None
         for row, value in zip(rows, values, strict=True):
-            row.append(Cell(column.write(value), best=value is not None and column.write(value) == best))
+            text = column.format(value)
+            row.append(Cell(text, is_best=value is not None and text == best))
     return Table(["System", *(column.title for column in columns)], rows)
 
 
@@ -215,4 +224,4 @@ GLOSSARY = [
         "how fast the split was translated; depends on the machine, the batches and the beam.",
     ),
 ]
-"""The meaning of each figure, in a sentence for a student."""
+"""The name of each figure, with an explanation for a student."""

@@ -1,4 +1,4 @@
-"""The run folder: what `nmt train` writes, and all that the other commands need to translate.
+"""The run folder, which `nmt train` writes, and which holds everything that the other commands need to translate.
 
     config.yaml  model.json  search.json  corpus.json  tokenizer.json  tokenizer.model
     history.jsonl  log.txt
@@ -8,9 +8,9 @@
 Nothing in it is executable. A class is stored by its name and its arguments, and looked up by that name among the
 public classes of one package of this project (`nmt.run.registry`).
 
-A folder may come from anybody, so everything is checked when it is read: a file that is damaged or does not fit the
-others is a `UserError` in one line that names the file, before anything large is allocated (`nmt.run.limits`). One
-thing is trusted: corpus.json may name any folder or dataset, which `nmt evaluate` then reads.
+A folder is not trusted, because it may come from anyone. Every file is checked when it is read: one that is damaged or
+does not fit the others raises a `UserError`, whose message of one line names it, before anything large is allocated
+(`nmt.run.limits`). There is one exception: corpus.json may name any folder or dataset, which `nmt evaluate` then reads.
 """
 
 from __future__ import annotations
@@ -42,9 +42,16 @@ FILES_BEFORE_MODEL = {".lock", "checkpoints", "config.yaml", "corpus.json", "sea
 
 
 class RunFolder:
-    """The run folder at `path`: where each file is, and how it is read.
+    """The run folder at `path`: the paths of its files, and methods that read and write them.
 
     The constructor does not touch the disk.
+
+    Attributes:
+        path: the folder.
+        best: path of the weights with the highest validation score, with which the run translates.
+        last: path of the newest checkpoint, from which training resumes.
+        averaged: path of the mean of the last weights.
+        history: path of the records of training.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -116,7 +123,7 @@ class RunFolder:
         """Locks the folder. The system releases the lock when this process ends, even if it is killed."""
         with writing(self.path / ".lock"):
             self._lock = (self.path / ".lock").open("wb")
-        # A forked child shares the lock, and would keep it if it outlived this process. So children close the file.
+        # A forked child inherits the lock, and would keep it if it outlived this process. So children close the file.
         os.register_at_fork(after_in_child=partial(_close, weakref.ref(self._lock)))
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

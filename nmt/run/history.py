@@ -1,4 +1,4 @@
-"""Reads history.jsonl, which holds one record of the training loss or of a validation per line."""
+"""Reads history.jsonl, which holds one record per line: the training loss since the last record, or a validation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, lt=MAX_NUMBER)]
 
 
 class HistoryRecord(msgspec.Struct, kw_only=True):
-    """One line of history.jsonl, as far as it is read again.
+    """One line of history.jsonl, without the fields that only people read.
 
     Attributes:
         kind: "train", or "validation".
@@ -111,7 +111,7 @@ def read_history(path: Path) -> RunHistory:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Returns the complete lines of history.jsonl, without half a line that a killed process may have left at the end.
+    """Returns the complete lines of history.jsonl, without an incomplete last line, which a killed process may leave.
 
     Bytes that are not UTF-8, which a crash of the machine may leave, become U+FFFD: a run can be resumed nevertheless.
 

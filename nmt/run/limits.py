@@ -1,4 +1,4 @@
-"""Limits for run folders that may come from anybody: nothing large is allocated before a description has been checked.
+"""Limits for untrusted run folders: a description is checked before anything large is allocated for it.
 
 A description of a few bytes can ask for any amount of memory, such as a model with a billion layers or a beam of a
 billion hypotheses.
@@ -70,7 +70,7 @@ def check_model_size(description: Description, package: ModuleType, shapes: Shap
 
 
 def check_search_size(description: Description) -> None:
-    """Raises UserError if a number in the description of a search exceeds the limit for run folders."""
+    """Raises UserError if a number in the description of a search exceeds `MAX_UNTRUSTED_SEARCH_SIZE`."""
     if (excess := first_number_above(description.get("arguments", {}), MAX_UNTRUSTED_SEARCH_SIZE)) is not None:
         raise UserError(
             f"it asks for a search of {excess}, but at most {MAX_UNTRUSTED_SEARCH_SIZE} is accepted from a run folder"

@@ -1,7 +1,7 @@
-"""Classes by name: how a run folder stores its model, its search and its corpus, and how they are built again.
+"""Builds the model, the search and the corpus of a run folder from their descriptions in JSON.
 
-A class is looked up by its name among the public names (`__all__`) of one package of this project. A path to code is
-never followed.
+A description names a class and its arguments. The class is looked up among the public names (`__all__`) of one package
+of this project; a path to code is never imported.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin
 
 import msgspec
 
@@ -18,23 +18,22 @@ from nmt.errors import UserError
 from nmt.run.format import Versioned, read_versioned
 
 Description = dict[str, Any]
-"""A class by its name and its arguments: {"class": "DotScore", "arguments": {"query_size": 8, "value_size": 8}}.
-
-Arguments may be descriptions themselves."""
+"""The name of a class, and the arguments of its constructor, some of which may be descriptions themselves:
+{"class": "DotScore", "arguments": {"query_size": 8, "value_size": 8}}."""
 
 MAX_SHOWN_CHARACTERS = 80
 """Maximum length of a quotation from a file in an error message."""
 
 
-class _ClassRecord(msgspec.Struct):
-    """A `Description` whose types have been checked."""
+class TypedDescription(msgspec.Struct):
+    """A `Description` whose types msgspec has checked."""
 
     class_name: str = msgspec.field(name="class")
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class StoredDescription(Versioned, kw_only=True):
-    """The content of search.json and corpus.json."""
+    """The content of search.json and corpus.json: a `Description` with the version of the format."""
 
     class_name: str = msgspec.field(name="class")
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -61,90 +60,86 @@ def read_description(path: Path) -> Description:
 
 
 def build(description: Any, package: ModuleType) -> Any:
-    """Builds the object that a `Description` stands for.
+    """Builds an object from its `Description`.
 
     Args:
-        description: the class and its arguments. It may come from anybody, so everything in it is checked.
-        package: the package whose public classes may be named, and no others.
+        description: the class and its arguments. It may come from an untrusted file, so everything in it is checked.
+        package: the only package whose public classes may be named.
 
     Raises:
         UserError: the package has no such class, or the class does not take these arguments.
     """
+    # 1. Check the description itself.
     try:
-        record = msgspec.convert(description, _ClassRecord)
+        checked = msgspec.convert(description, TypedDescription)
     except (msgspec.ValidationError, RecursionError):
         shown = str(description)[:MAX_SHOWN_CHARACTERS]
         raise UserError(
             f'a description has a "class" and "arguments", which are names with values, not {shown}'
         ) from None
-    name = record.class_name
+    # 2. Look up the class.
+    name = checked.class_name
     classes = _public_classes(package)
     if name not in classes:
         shown = repr(name[:MAX_SHOWN_CHARACTERS])
         raise UserError(f"{package.__name__} has no class {shown}; it has {', '.join(classes)}")
+    # 3. Build the arguments that are descriptions themselves, and check all of them.
     arguments = {
         key: build(value, package) if isinstance(value, Mapping) and "class" in value else value
-        for key, value in record.arguments.items()
+        for key, value in checked.arguments.items()
     }
     _check_arguments(classes[name], arguments)
+    # 4. Call the constructor.
     try:
         return classes[name](**arguments)
-    # This is how torch refuses sizes for which there is no memory, or whose product is too large for a number.
+    # torch raises these if there is no memory for the sizes, or if their product exceeds 64 bits.
     except (RuntimeError, MemoryError, OverflowError) as error:
         reason = str(error).split("\n")[0]
         raise UserError(f"{name} cannot be built from these arguments: {reason}") from None
 
 
 def _public_classes(package: ModuleType) -> dict[str, type[Any]]:
-    """The classes among the public names of a package of which there can be objects."""
+    """The concrete classes among the public names of a package, by name."""
     public = {name: getattr(package, name) for name in package.__all__}
-    return {name: kind for name, kind in public.items() if inspect.isclass(kind) and not inspect.isabstract(kind)}
+    return {name: value for name, value in public.items() if inspect.isclass(value) and not inspect.isabstract(value)}
 
 
-def _check_arguments(kind: type[Any], arguments: Mapping[str, Any]) -> None:
-    """Raises UserError unless a constructor takes arguments of these names and types.
+def _check_arguments(cls: type[Any], arguments: Mapping[str, Any]) -> None:
+    """Raises UserError unless the names and types of all arguments fit the constructor of `cls`.
 
-    So an error inside the constructor is not taken for a mistake in the description.
+    They are checked before the constructor is called, so that an error inside it is not mistaken for a damaged file.
     """
-    name = kind.__name__
-    types, required = _parameters(kind)
-    if missing := [key for key in required if key not in arguments]:
-        raise UserError(f"{name} cannot be built from these arguments: {', '.join(missing)} is missing")
-    for key, value in arguments.items():
-        if key not in types:
-            shown = repr(key[:MAX_SHOWN_CHARACTERS])
-            raise UserError(f"{name} cannot be built from these arguments: it takes {', '.join(types)}, not {shown}")
+    parameters = _constructor_parameters(cls)
+    required = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
+    if missing := [name for name in required if name not in arguments]:
+        raise UserError(f"{cls.__name__} cannot be built from these arguments: {', '.join(missing)} is missing")
+    for name, value in arguments.items():
+        if name not in parameters:
+            reason = f"it takes {', '.join(parameters)}, not {name[:MAX_SHOWN_CHARACTERS]!r}"
+            raise UserError(f"{cls.__name__} cannot be built from these arguments: {reason}")
         try:
-            msgspec.convert(value, _json_type(types[key]))
+            msgspec.convert(value, _json_type(parameters[name].annotation))
         except (msgspec.ValidationError, RecursionError) as error:
-            raise UserError(f"{name} cannot be built from these arguments: {key}: {error}") from None
+            raise UserError(f"{cls.__name__} cannot be built from these arguments: {name}: {error}") from None
 
 
-def _parameters(kind: type[Any]) -> tuple[dict[str, Any], list[str]]:
-    """The types of a constructor's parameters by their names, and the names of those without a default.
+def _constructor_parameters(cls: type[Any]) -> dict[str, inspect.Parameter]:
+    """The parameters of a constructor by name.
 
-    Parameters that a constructor passes on to its base class by ** count as its own.
+    A constructor with `**others` passes them on to its base class, whose parameters are included then.
     """
-    types: dict[str, Any] = {}
-    required: list[str] = []
-    for base in kind.__mro__:
-        if "__init__" not in vars(base):
-            continue
-        hints = get_type_hints(vars(base)["__init__"])
-        _, *parameters = inspect.signature(vars(base)["__init__"]).parameters.values()  # without self
-        for parameter in parameters:
-            if parameter.kind is not parameter.VAR_KEYWORD and parameter.name not in types:
-                types[parameter.name] = hints[parameter.name]
-                required += [parameter.name] * (parameter.default is parameter.empty)
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+    parameters: dict[str, inspect.Parameter] = {}
+    for base in cls.__mro__:
+        signature = inspect.signature(base, eval_str=True).parameters
+        named = {name: each for name, each in signature.items() if each.kind is not each.VAR_KEYWORD}
+        parameters = parameters | {name: each for name, each in named.items() if name not in parameters}
+        if len(named) == len(signature):
             break
-    return types, required
+    return parameters
 
 
-def _json_type(hint: Any) -> Any:
-    """The type of a parameter as a JSON file can hold it: there, a path is text."""
-    if hint is Path:
-        return str
-    if get_origin(hint) in (Union, UnionType):
-        return Union[tuple(_json_type(member) for member in get_args(hint))]  # noqa: UP007
-    return hint
+def _json_type(annotation: Any) -> Any:
+    """The type of a parameter as a JSON file can hold it, where a path is a string."""
+    is_union = get_origin(annotation) in (Union, UnionType)
+    members = get_args(annotation) if is_union else (annotation,)
+    return Union[tuple(str if member is Path else member for member in members)]  # noqa: UP007

@@ -1,4 +1,4 @@
-"""The weights of a model on the disk: safetensors files, which hold named tensors and nothing that can be executed."""
+"""Saves and loads the weights of a model as safetensors files, which hold named tensors and no code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Shapes = dict[str, tuple[str, tuple[int, ...]]]
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path, *, step: int) -> None:
-    """Writes tensors to a safetensors file by `atomic_write`. Tied tensors are written once.
+    """Writes tensors to a safetensors file by `atomic_write`. Tied tensors, which share memory, are written once.
 
     Args:
         weights: the tensors by their names.
@@ -28,11 +28,11 @@ def save_weights(weights: Mapping[str, Tensor], path: Path, *, step: int) -> Non
     """
     from safetensors.torch import save
 
-    unique = {}
-    seen = set()
+    unique: dict[str, Tensor] = {}
+    seen_addresses: set[int] = set()
     for name, tensor in weights.items():
-        if tensor.data_ptr() not in seen or tensor.numel() == 0:
-            seen.add(tensor.data_ptr())
+        if tensor.data_ptr() not in seen_addresses or tensor.numel() == 0:
+            seen_addresses.add(tensor.data_ptr())
             unique[name] = tensor.detach().cpu().contiguous()
     with atomic_write(path) as file:
         file.write(save(unique, metadata={"step": str(step)}))
@@ -50,7 +50,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     check_is_file(path)
     try:
         return load_file(path)
-    # The format has number formats that torch has not; and a training process may replace the file at any moment.
+    # Several kinds of error: the header is damaged, torch lacks a number format of the file, or the file has just been
+    # replaced by a training process.
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError) as error:
         raise _damaged(path, error) from None
 
@@ -92,22 +93,25 @@ def load_weights(model: Seq2Seq, path: Path) -> None:
     Raises:
         UserError: the file is missing or damaged, or its tensors are not those of the model.
     """
-    weights = read_weights(path)
-    own = model.state_dict(keep_vars=True)
-    names_of: dict[int, list[str]] = {}  # a tied tensor has several names, and was saved under one of them
-    for name, tensor in own.items():
-        names_of.setdefault(id(tensor), []).append(name)
-    for names in names_of.values():
-        saved = [name for name in names if name in weights]
-        if len(saved) != 1 or weights[saved[0]].shape != own[saved[0]].shape:
+    saved = read_weights(path)
+    parameters = model.state_dict(keep_vars=True)
+    # A tied tensor has several names in the model, and was saved under one of them: group the names by tensor.
+    tied_names: dict[int, list[str]] = {}
+    for name, tensor in parameters.items():
+        tied_names.setdefault(id(tensor), []).append(name)
+    for names in tied_names.values():
+        saved_names = [name for name in names if name in saved]
+        if len(saved_names) != 1 or saved[saved_names[0]].shape != parameters[saved_names[0]].shape:
             raise UserError(f"{path} does not fit model.json: {names[0]} is missing or has another shape")
-        if weights[saved[0]].dtype != own[saved[0]].dtype:
-            raise UserError(f"{path} does not fit model.json: {saved[0]} holds {weights[saved[0]].dtype}")
-        if not weights[saved[0]].isfinite().all():
-            raise UserError(f"{path} cannot be used: {saved[0]} holds numbers that are not finite")
-        own[saved[0]].data.copy_(weights.pop(saved[0]))
-    if weights:
-        raise UserError(f"{path} does not fit model.json: the model has no {next(iter(weights))[:80]}")
+        name = saved_names[0]
+        weight = saved.pop(name)
+        if weight.dtype != parameters[name].dtype:
+            raise UserError(f"{path} does not fit model.json: {name} holds {weight.dtype}")
+        if not weight.isfinite().all():
+            raise UserError(f"{path} cannot be used: {name} holds numbers that are not finite")
+        parameters[name].data.copy_(weight)
+    if saved:
+        raise UserError(f"{path} does not fit model.json: the model has no {next(iter(saved))[:80]}")
 
 
 def check_is_file(path: Path) -> None:

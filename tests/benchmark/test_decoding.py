@@ -28,7 +28,7 @@ def test_every_translation_reaches_its_limit(
         model.get_parameter("vocabulary.output.bias")[EOS] = 100.0  # without help, this model would end at once
 
     def lengths_of_translations() -> list[int]:
-        found = search(
+        results = search(
             model,
             batch.source,
             batch.source_mask,
@@ -38,7 +38,7 @@ def test_every_translation_reaches_its_limit(
             n_best=1,
             need_attention=False,
         )
-        tokens = [hypotheses[0].tokens for hypotheses in found]
+        tokens = [hypotheses[0].tokens for hypotheses in results]
         assert all(sentence[-1] == EOS and EOS not in sentence[:-1] for sentence in tokens)
         return [len(sentence) for sentence in tokens]
 

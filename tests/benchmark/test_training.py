@@ -20,7 +20,7 @@ from nmt.training.loss import Objective
 from nmt.training.update import PendingUpdate, Updater
 
 Log = list[tuple[str, Batch | None]]
-"""The names of updaters, with the batches of their updates; None when the updater was made."""
+"""The names of updaters, with the batches of their updates; None when the updater was created."""
 
 
 class OneLinearLayer(nn.Module):
@@ -64,7 +64,7 @@ def test_attention_and_recurrence_are_counted(batch: Batch, description: dict[st
 
 
 def make_recording_updater(name: str, log: Log, description: dict[str, Any]) -> Updater:
-    """An updater that logs when it is made, and each batch of its updates."""
+    """An updater that logs when it is created, and each batch of its updates."""
     model: Seq2Seq = build(description, models)
 
     class RecordingUpdater(Updater):
@@ -97,8 +97,8 @@ def test_both_models_learn_from_the_same_batches_in_turn(description: dict[str, 
         warmup_steps=1,
         measure_peak=lambda: next(peaks),
     )
-    events = [(name, "made" if used is None else used.num_tokens - first_number) for name, used in log]
-    warmup = [("model", "made"), ("model", 0), ("plain", "made"), ("plain", 0)]
+    events = [(name, "created" if used is None else used.num_tokens - first_number) for name, used in log]
+    warmup = [("model", "created"), ("model", 0), ("plain", "created"), ("plain", 0)]
     rounds = [(name, first + step) for first in (1, 3, 5) for name in ("model", "plain") for step in (0, 1)]
     assert events == [*warmup, *rounds]
 

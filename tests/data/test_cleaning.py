@@ -43,8 +43,8 @@ def dataset_of(pairs: list[tuple[str, str]]) -> datasets.Dataset:
     return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
 
 
-def examine(pairs: list[tuple[str, str]], *, max_length: int = 100, **changes: Any) -> CleaningReport:
-    return Cleaning(**(ALL | changes)).examine(dataset_of(pairs), max_length=max_length)
+def clean(pairs: list[tuple[str, str]], *, max_length: int = 100, **changes: Any) -> CleaningReport:
+    return Cleaning(**(ALL | changes)).apply(dataset_of(pairs), max_length=max_length)
 
 
 def letters(number: int) -> str:
@@ -69,7 +69,7 @@ def test_each_pair_is_dropped_for_one_reason() -> None:
         (six, one): "length ratio",
     }
     rows = [*pairs, (one, one), (one, one), (one + " ", one), (one, six), ("", "")]
-    report = examine(rows, max_length=60)
+    report = clean(rows, max_length=60)
     assert report.kept.tolist() == [0, 11]  # a space more is another text; a dropped pair has no duplicates
     assert report.dropped == {
         "both sides empty": 3,
@@ -81,26 +81,26 @@ def test_each_pair_is_dropped_for_one_reason() -> None:
     }
     for row, (pair, reason) in enumerate(pairs.items()):
         if reason is None:
-            assert examine([pair], max_length=60).kept.tolist() == [0]
+            assert clean([pair], max_length=60).kept.tolist() == [0]
         else:
             assert row not in report.kept
-            assert examine([(one, one), pair], max_length=60).dropped[reason] == 1
+            assert clean([(one, one), pair], max_length=60).dropped[reason] == 1
 
 
 def test_the_first_of_equal_pairs_is_kept() -> None:
     one, two, three = (letters(number) for number in (1, 2, 3))
     pairs = [(two, one), (one, two), (two, one), (one, one), (three, one), (two, one), (one, two)]
-    assert examine(pairs).kept.tolist() == [0, 1, 3, 4]
+    assert clean(pairs).kept.tolist() == [0, 1, 3, 4]
 
 
 def test_pairs_at_the_limits_are_kept() -> None:
     eight = letters(8)
     size = pieces(eight)
-    assert examine([(eight, eight)], max_length=size + 1).dropped["too long"] == 0
-    assert examine([(eight, eight), ("a", "a")], max_length=size).dropped["too long"] == 1
+    assert clean([(eight, eight)], max_length=size + 1).dropped["too long"] == 0
+    assert clean([(eight, eight), ("a", "a")], max_length=size).dropped["too long"] == 1
     ratio = size / pieces("a")
-    assert examine([(eight, "a")], max_ratio=ratio).dropped["length ratio"] == 0
-    assert examine([(eight, "a"), ("a", "a")], max_ratio=ratio - 0.01).dropped["length ratio"] == 1
+    assert clean([(eight, "a")], max_ratio=ratio).dropped["length ratio"] == 0
+    assert clean([(eight, "a"), ("a", "a")], max_ratio=ratio - 0.01).dropped["length ratio"] == 1
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_pairs_at_the_limits_are_kept() -> None:
 )
 def test_a_rule_that_is_off_drops_nothing(rules: dict[str, Any], reasons: list[str]) -> None:
     pairs = [("", ""), ("", "a"), ("a", ""), ("a", letters(30)), ("a", "b"), ("a", "b"), ("a", letters(300))]
-    report = examine(pairs, **rules)
+    report = clean(pairs, **rules)
     assert list(report.dropped) == reasons
     assert all(report.dropped.values())
     if rules == NONE:
@@ -163,13 +163,13 @@ def test_the_report_equals_the_rules_applied_one_by_one(
             seen.add(pair)
             kept.append(row)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nmt.data.cleaning, "READ_PAIRS", rows)
+        patch.setattr(nmt.data.cleaning, "CHUNK_PAIRS", rows)
         rules = {"drop_empty": drop_empty, "max_ratio": max_ratio, "drop_duplicates": drop_duplicates}
         if not kept:
             with pytest.raises(UserError, match="no pair of"):
-                examine(pairs, max_length=max_length, **rules)
+                clean(pairs, max_length=max_length, **rules)
             return
-        report = examine(pairs, max_length=max_length, **rules)
+        report = clean(pairs, max_length=max_length, **rules)
     assert report.kept.tolist() == kept
     assert report.dropped == {reason: count for reason, count in dropped.items() if reason in report.dropped}
     assert len(report.kept) + sum(report.dropped.values()) == report.num_pairs == len(pairs)
@@ -183,24 +183,24 @@ def test_different_pairs_have_different_digests() -> None:
     assert {len(digest) for digest in digests} == {DIGEST_BYTES}
     assert len(set(digests)) == len(pairs)
     assert digest_pairs(dataset_of(pairs[::-1]).with_format("arrow")[:]).tolist() == digests[::-1]
-    assert examine([("aa", "a"), ("a", "aa"), ("aa", "a")]).kept.tolist() == [0, 1]
+    assert clean([("aa", "a"), ("a", "aa"), ("aa", "a")]).kept.tolist() == [0, 1]
 
 
 def test_indices_of_a_selection_count_its_own_rows() -> None:
     dataset = dataset_of([("", "a"), ("a", "b"), ("b", "a"), ("a", "b")]).select([3, 0, 2, 1])
-    assert Cleaning(**ALL).examine(dataset, max_length=9).kept.tolist() == [0, 2]
+    assert Cleaning(**ALL).apply(dataset, max_length=9).kept.tolist() == [0, 2]
 
 
 def test_control_characters_are_counted_in_kept_pairs() -> None:
     odd = ["a\x00", "a\x7f", "a\r", "a\x85", "a\ufeff", "\x1ba"]
     plain = ["a\tb", "a\u2028b", "a\u00a0b", "ä", "aб"]
-    report = examine([(text, "a") for text in odd + plain] + [("a", "b\x01"), ("", "\x00"), ("a\x00", "a")])
+    report = clean([(text, "a") for text in odd + plain] + [("a", "b\x01"), ("", "\x00"), ("a\x00", "a")])
     assert report.num_control == len(odd) + 1
     assert len(report.kept) == len(odd + plain) + 1
 
 
 def test_the_lines_for_the_terminal_are_aligned() -> None:
-    report = examine([("", "a")] + [("a", letters(number)) for number in range(1, 1202)], max_ratio=None)
+    report = clean([("", "a")] + [("a", letters(number)) for number in range(1, 1202)], max_ratio=None)
     lines = report.lines()
     assert len({len(line) for line in lines}) == 1
     dropped = [f"dropped: {reason}" for reason in REASONS if reason != "length ratio"]
@@ -208,11 +208,11 @@ def test_the_lines_for_the_terminal_are_aligned() -> None:
     assert lines[0].split()[-2:] == ["1,202", "100.00%"]
     assert lines[3].split()[-2:] == ["1", "0.08%"]
     assert not any("control" in line for line in lines)
-    assert examine([("a\x00", "a")]).lines()[-1].split() == ["kept", "with", "control", "characters", "1", "100.00%"]
+    assert clean([("a\x00", "a")]).lines()[-1].split() == ["kept", "with", "control", "characters", "1", "100.00%"]
 
 
 def test_the_record_contains_all_counts() -> None:
-    record = examine([("a", "a"), ("a", "a"), ("", "a"), ("b\x00", "a")]).record()
+    record = clean([("a", "a"), ("a", "a"), ("", "a"), ("b\x00", "a")]).record()
     assert record == {
         "pairs": 4,
         "kept": 2,
@@ -225,9 +225,9 @@ def test_a_split_without_usable_pairs_is_refused() -> None:
     with pytest.raises(
         UserError, match=r"^no pair of 4 can be used with max_length=9: source empty 2, too long 1, length ratio 1$"
     ):
-        examine([("", "a"), (letters(60), "a"), ("", "b"), (letters(4), "a")], max_length=9, max_ratio=1.0)
+        clean([("", "a"), (letters(60), "a"), ("", "b"), (letters(4), "a")], max_length=9, max_ratio=1.0)
     with pytest.raises(UserError, match="there are no pairs"):
-        Cleaning(**ALL).examine(dataset_of([("a", "a")]).select([]), max_length=9)
+        Cleaning(**ALL).apply(dataset_of([("a", "a")]).select([]), max_length=9)
 
 
 @pytest.fixture
@@ -245,40 +245,50 @@ def same(first: CleaningReport, second: CleaningReport) -> bool:
     return first.kept.tolist() == second.kept.tolist() and first.record() == second.record()
 
 
-def test_a_large_split_is_examined_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = examine(PAIRS)
-    monkeypatch.setattr(nmt.data.cleaning, "measure_pairs", None)  # examining again would fail
-    again = examine(PAIRS)
+def test_a_large_split_is_cleaned_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = clean(PAIRS)
+    monkeypatch.setattr(nmt.data.cleaning, "measure_pairs", None)  # cleaning again would fail
+    again = clean(PAIRS)
     assert same(first, again)
     assert again.kept.dtype == first.kept.dtype
     for changes in ({"max_length": 99}, {"drop_duplicates": False}, {"max_ratio": 2.0}):
         with pytest.raises(TypeError):
-            examine(PAIRS, **changes)
+            clean(PAIRS, **changes)
     with pytest.raises(TypeError):
-        examine(PAIRS[::-1])
+        clean(PAIRS[::-1])
 
 
 @pytest.mark.parametrize("keep", [0, 10, -10])
 def test_a_damaged_cached_report_is_replaced(cache: Path, keep: int) -> None:
-    first = examine(PAIRS)
+    first = clean(PAIRS)
     (path,) = cache.iterdir()
-    whole = path.read_bytes()
-    path.write_bytes(whole[:keep])
-    assert same(examine(PAIRS), first)
-    assert path.read_bytes() == whole
+    complete = path.read_bytes()
+    path.write_bytes(complete[:keep])
+    assert same(clean(PAIRS), first)
+    assert path.read_bytes() == complete
 
 
 def test_the_report_of_a_small_split_is_not_cached(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nmt.data.cleaning, "MIN_CACHED_PAIRS", len(PAIRS) + 1)
-    examine(PAIRS)
+    clean(PAIRS)
     assert not cache.exists()
 
 
 def test_a_cached_report_whose_counts_disagree_is_refused(cache: Path) -> None:
-    examine(PAIRS)
+    clean(PAIRS)
     (path,) = cache.iterdir()
     path.write_text(path.read_text().replace('"pairs": 5', '"pairs": 6'))
     with pytest.raises(UserError, match="its counts do not add up"):
+        CleaningReport.load(path)
+
+
+@pytest.mark.parametrize("num_pairs", [-5, 10**13, 10**30])
+def test_a_cached_report_without_one_bit_per_pair_is_refused(cache: Path, num_pairs: int) -> None:
+    """Before memory for that many pairs is allocated."""
+    clean(PAIRS)
+    (path,) = cache.iterdir()
+    path.write_text(path.read_text().replace('"pairs": 5', f'"pairs": {num_pairs}'))
+    with pytest.raises(UserError, match="is damaged"):
         CleaningReport.load(path)
 
 
@@ -293,6 +303,6 @@ def test_a_ratio_below_one_is_refused(max_ratio: object) -> None:
 def test_multi30k_has_three_duplicates() -> None:
     split = FilesCorpus(path=Path(os.environ["NMT_MULTI30K"]), source="en", target="de").split("train")
     encoded = encode_corpus(split, LETTERS, num_workers=1)
-    report = Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=True).examine(encoded, max_length=999)
+    report = Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=True).apply(encoded, max_length=999)
     assert report.kept.size == 28_997
     assert report.dropped["duplicate"] == 3

@@ -1,5 +1,6 @@
 """Corpora in local files: every layout and every damage, caching, and error messages."""
 
+import errno
 import gzip
 import json
 import os
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from nmt.data.cache import dataset_fingerprint
 from nmt.data.corpus import FilesCorpus
 from nmt.data.readers import describe_repairs, read_split
-from nmt.errors import UserError
+from nmt.errors import Failure, UserError
 
 Files = dict[str, bytes | str]
 """Contents of files by name, with "__" instead of the dot."""
@@ -111,7 +112,7 @@ def test_line_ends_are_counted_across_blocks(
     path = tmp_path_factory.mktemp("text") / "train.en"
     path.write_bytes("".join(f"a{end}" for end in ends).encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nmt.data.readers.READ_BYTES", block)
+        patch.setattr("nmt.data.readers.BLOCK_BYTES", block)
         description = describe_repairs(path)
     crlf = ends.count("\r\n")
     mixed = f", {len(ends) - crlf} in LF" if crlf < len(ends) else ""
@@ -245,6 +246,19 @@ def test_a_corrected_file_is_read(tmp_path: Path) -> None:
         files_corpus(tmp_path).split("train")
     write(tmp_path, train__de="c\nd\n")
     assert rows(files_corpus(tmp_path).split("train"))[1] == {"source": "b", "target": "d"}
+
+
+def test_a_failing_disk_is_not_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although the `datasets` library wraps the error of a reader in one of its own."""
+    corpus = files_corpus(write(tmp_path, train__en="a failing disk\n", train__de="eine defekte Platte\n"))
+
+    def fail(path: Path, mode: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("nmt.data.corpus.content_key", str)  # it reads the files first, and would fail earlier
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(Failure, match=r"train\.en cannot be read: the disk reports an error"):
+        corpus.split("train")
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

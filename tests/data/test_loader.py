@@ -1,4 +1,4 @@
-"""Batches of a split: every pair once, the same at every call, and shared among processes."""
+"""Batches of a split: every pair once, the same at every call, and divided among processes."""
 
 import tracemalloc
 from collections.abc import Iterable
@@ -121,20 +121,20 @@ def test_no_batch_exceeds_its_budget(encoded: datasets.Dataset, tokenizer: Token
 
 @pytest.mark.parametrize("alpha", [0.0, 0.2])
 def test_an_epoch_resumes_exactly_at_any_batch(encoded: datasets.Dataset, tokenizer: Tokenizer, alpha: float) -> None:
-    whole = list(make_loader(encoded, tokenizer, subword_alpha=alpha).epoch(2, start=0))
-    for start in (0, 1, 3, len(whole) - 1, len(whole)):
+    complete = list(make_loader(encoded, tokenizer, subword_alpha=alpha).epoch(2, start=0))
+    for start in (0, 1, 3, len(complete) - 1, len(complete)):
         rest = list(make_loader(encoded, tokenizer, subword_alpha=alpha).epoch(2, start=start))
-        assert len(rest) == len(whole) - start
-        assert all(same(*both) for both in zip(rest, whole[start:], strict=True))
+        assert len(rest) == len(complete) - start
+        assert all(same(*both) for both in zip(rest, complete[start:], strict=True))
 
 
 def test_segmentations_depend_on_seed_and_epoch(encoded: datasets.Dataset, tokenizer: Tokenizer) -> None:
     def pieces(epoch: int, *, seed: int = 1, alpha: float = 0.2) -> dict[str, list[str]]:
         loader = make_loader(encoded, tokenizer, subword_alpha=alpha, seed=seed)
-        found = (ids for batch in loader.epoch(epoch, start=0) for ids in batch.target_output.tolist())
+        segmented = (ids for batch in loader.epoch(epoch, start=0) for ids in batch.target_output.tolist())
         return {
             tokenizer.decode_target(ids): [piece for piece in tokenizer.target_pieces(ids) if piece != "<pad>"]
-            for ids in found
+            for ids in segmented
         }
 
     first = pieces(0)
@@ -180,15 +180,15 @@ def test_a_batch_knows_the_indices_of_its_pairs(encoded: datasets.Dataset, token
 
 def ids_by_index(batches: Iterable[Batch]) -> dict[int, tuple[list[int], list[int]]]:
     """The real ids of both sides of each pair, by its index in the split."""
-    found = {}
+    ids_of = {}
     for batch in batches:
-        for index, row in enumerate(batch.indices):
-            assert row not in found
-            found[row] = (
-                batch.source[index][batch.source_mask[index]].tolist(),
-                batch.target_output[index][batch.target_mask[index]].tolist(),
+        for row, index in enumerate(batch.indices):
+            assert index not in ids_of
+            ids_of[index] = (
+                batch.source[row][batch.source_mask[row]].tolist(),
+                batch.target_output[row][batch.target_mask[row]].tolist(),
             )
-    return found
+    return ids_of
 
 
 @given(
@@ -199,7 +199,7 @@ def ids_by_index(batches: Iterable[Batch]) -> dict[int, tuple[list[int], list[in
     data=st.data(),
 )
 @settings(max_examples=25)
-def test_several_processes_share_the_batches_of_one(
+def test_several_processes_get_the_sentences_of_one_process(
     encoded: datasets.Dataset,
     tokenizer: Tokenizer,
     num_ranks: int,
@@ -216,12 +216,12 @@ def test_several_processes_share_the_batches_of_one(
         for rank in range(num_ranks)
     ]
     assert {len(batches) for batches in ranks} == {len(alone) - start}
-    for whole, *shares in zip(alone[start:], *ranks, strict=True):
-        assert ids_by_index(shares) == ids_by_index([whole])
-        assert sum(share.num_tokens for share in shares) == whole.num_tokens
-        sizes = [len(share.indices) for share in shares]
+    for complete, *shards in zip(alone[start:], *ranks, strict=True):
+        assert ids_by_index(shards) == ids_by_index([complete])
+        assert sum(shard.num_tokens for shard in shards) == complete.num_tokens
+        sizes = [len(shard.indices) for shard in shards]
         assert max(sizes) - min(sizes) <= 1
-        assert all(share.source.size(0) == max(1, len(share.indices)) for share in shares)
+        assert all(shard.source.size(0) == max(1, len(shard.indices)) for shard in shards)
 
 
 def test_a_process_without_a_sentence_gets_masked_targets(encoded: datasets.Dataset, tokenizer: Tokenizer) -> None:

@@ -18,7 +18,7 @@ def encoded(texts: list[str], ids: list[list[int]]) -> datasets.Dataset:
 
 @pytest.mark.parametrize("rows", [2, 10_000])
 def test_counts_equal_those_made_by_hand(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    monkeypatch.setattr(statistics, "READ_ROWS", rows)
+    monkeypatch.setattr(statistics, "CHUNK_ROWS", rows)
     dataset = encoded(["a dog", "", "ein Hündchen 😀", "x"], [[5, 6], [], [7, UNK, 8, UNK, 9], [UNK]])
     assert SideStatistics.of(dataset, "source", unk_id=UNK) == SideStatistics(
         lines=4,
@@ -42,7 +42,7 @@ def test_percentiles_are_lengths_that_occur() -> None:
 
 @pytest.mark.parametrize("rows", [1, 10_000])
 def test_pairs_and_sources_of_another_split_are_counted(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    monkeypatch.setattr(statistics, "READ_ROWS", rows)
+    monkeypatch.setattr(statistics, "CHUNK_ROWS", rows)
     train = datasets.Dataset.from_dict({"source": ["a", "b", "c", "a"], "target": ["A", "B", "C", "X"]})
     other = datasets.Dataset.from_dict({"source": ["a", "a", "b", "d", "c"], "target": ["A", "A", "Y", "D", "C"]})
     assert count_leaks(train, other) == (3, 4)  # a line that occurs twice counts twice
@@ -51,7 +51,7 @@ def test_pairs_and_sources_of_another_split_are_counted(monkeypatch: pytest.Monk
 
 
 def test_only_selected_rows_are_counted() -> None:
-    """`select` keeps the whole table, and adds the indices of the selected rows."""
+    """`select` keeps the complete table, and adds the indices of the selected rows."""
     dataset = encoded(["a", "b b", "c"], [[5], [6, 7], [UNK]]).select([1, 2])
     side = SideStatistics.of(dataset, "source", unk_id=UNK)
     assert (side.lines, side.words, side.pieces, side.unknown) == (2, 3, 3, 1)

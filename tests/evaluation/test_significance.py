@@ -17,10 +17,10 @@ WORDS = ["der", "die", "ein", "eine", "Hund", "Katze", "Mann", "Frau", "läuft",
 REFERENCES = [" ".join(draw.choices(WORDS, k=draw.randint(6, 14))) + "." for _ in range(120)]
 
 
-def damage(share: float, seed: int) -> list[str]:
-    """The references with a share of their words replaced."""
+def damage(fraction: float, seed: int) -> list[str]:
+    """The references with a fraction of their words replaced."""
     generator = random.Random(seed)
-    return [" ".join("x" if generator.random() < share else word for word in line.split()) for line in REFERENCES]
+    return [" ".join("x" if generator.random() < fraction else word for word in line.split()) for line in REFERENCES]
 
 
 BASELINE = damage(0.3, seed=1)

@@ -1,6 +1,6 @@
 """Input of the user, read as the commands read it: corpora by way of the `datasets` library, and names of devices.
 
-`test_readers.py` tests the line readers of a corpus alone. Here a whole corpus is opened, with its cache, because the
+`test_readers.py` tests the line readers of a corpus alone. Here a corpus is opened with its cache, because the
 library may refuse damaged files with errors of its own.
 """
 

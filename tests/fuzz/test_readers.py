@@ -1,7 +1,7 @@
 """Every reader of a file of a run folder or a corpus accepts a damaged file, or refuses it with a `UserError`.
 
 The damage is of two kinds, which may be combined: to the structure (a value is replaced, removed, doubled or renamed)
-and to the bytes (cut, flipped, doubled). Whatever is found is kept as a named case in the tests of the reader.
+and to the bytes (cut, flipped, doubled). Every defect that fuzzing reveals becomes a named test of the reader.
 """
 
 import copy
@@ -49,7 +49,7 @@ Outcome = Callable[[Callable[[], object], str], None]
 fuzz = hypothesis.settings.get_profile("fuzz")
 """The profile of conftest.py."""
 
-# Values that a stranger might write in position of another.
+# Odd values, one of which replaces a value of a file.
 ODD: list[Any] = [
     None, True, 0, -1, 1, 2, 3, 7, 64, 1.5, -0.5, 1e308, math.nan, math.inf, 10**9, 10**12, 10**30, -(10**30), "", "8",
     "Seq2Seq", "Transformer", "LSTM", "torch.nn.Linear", "os.system", "../../../etc/passwd", "/etc/passwd", "a\nb",
@@ -86,18 +86,18 @@ def find_positions(value: Any) -> list[tuple[Any, Any]]:
     items = (
         list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
     )
-    return [found for key, inner in items for found in ((value, key), *find_positions(inner))]
+    return [position for key, inner in items for position in ((value, key), *find_positions(inner))]
 
 
-def mutated(value: Any, changes: list[tuple[str, int, int, Any]]) -> Any:
+def change_structure(value: Any, changes: list[tuple[str, int, int, Any]]) -> Any:
     """Returns a JSON value after changes to its structure."""
     value = json.loads(json.dumps(value))
     for kind, position, other, drawn in changes:
         new = copy.deepcopy(drawn)  # a drawn value may be used again, so it must not change
-        where = find_positions(value)
-        if not where:
+        all_positions = find_positions(value)
+        if not all_positions:
             return new
-        container, key = where[position % len(where)]
+        container, key = all_positions[position % len(all_positions)]
         if kind == "replace":
             container[key] = new
         elif kind == "remove":
@@ -109,26 +109,26 @@ def mutated(value: Any, changes: list[tuple[str, int, int, Any]]) -> Any:
         elif kind == "wrap":
             container[key] = [container[key]] if other % 2 else {"class": container[key]}
         else:
-            there, its = where[other % len(where)]
-            container[key] = json.loads(json.dumps(there[its]))
+            other_container, other_key = all_positions[other % len(all_positions)]
+            container[key] = json.loads(json.dumps(other_container[other_key]))
     return value
 
 
-def damaged(data: bytes, changes: list[tuple[str, int, int, bytes]]) -> bytes:
+def damage_bytes(data: bytes, changes: list[tuple[str, int, int, bytes]]) -> bytes:
     """Returns bytes after damage."""
     for kind, position, other, new in changes:
-        at = position % (len(data) + 1)
-        to = min(len(data), at + other % 40)
+        start = position % (len(data) + 1)
+        end = min(len(data), start + other % 40)
         if kind == "cut":
-            data = data[:at]
-        elif kind == "flip" and at < len(data):
-            data = data[:at] + bytes([data[at] ^ 1 << other % 8]) + data[at + 1 :]
+            data = data[:start]
+        elif kind == "flip" and start < len(data):
+            data = data[:start] + bytes([data[start] ^ 1 << other % 8]) + data[start + 1 :]
         elif kind == "double":
-            data = data[:to] + data[at:to] + data[to:]
+            data = data[:end] + data[start:end] + data[end:]
         elif kind == "drop":
-            data = data[:at] + data[to:]
+            data = data[:start] + data[end:]
         elif kind == "insert":
-            data = data[:at] + new + data[at:]
+            data = data[:start] + new + data[start:]
         elif kind == "tail":
             data += new
     return data
@@ -167,7 +167,7 @@ DESCRIPTIONS: list[dict[str, Any]] = [
 @pytest.fixture(scope="module")
 def runs(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[RunFolder]:
     """A run folder of each architecture, with untrained weights, and the tokenizer of the trained run."""
-    made = []
+    folders = []
     for description in DESCRIPTIONS:
         run = RunFolder(tmp_path_factory.mktemp("fuzzed") / description["class"])
         shutil.copytree(trained_run, run.path)
@@ -175,8 +175,8 @@ def runs(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Ru
         run.write_description("model", description | {"parameters": model.num_parameters()})
         save_weights(model.state_dict(), run.best, step=7)
         save_checkpoint(run.last, *stepped(model))
-        made.append(run)
-    return made
+        folders.append(run)
+    return folders
 
 
 def stepped(model: Seq2Seq) -> tuple[Progress, Seq2Seq, torch.optim.Optimizer]:
@@ -204,7 +204,7 @@ def test_model_json(runs: list[RunFolder], outcome: Outcome) -> None:
     def check(which: int, changes: Any, damage: Any) -> None:
         run, path = runs[which], runs[which].path / "model.json"
         before = path.read_bytes()
-        path.write_bytes(damaged(as_json(mutated(json.loads(before), changes)), damage))
+        path.write_bytes(damage_bytes(as_json(change_structure(json.loads(before), changes)), damage))
         try:
             outcome(lambda: translate(run), str(run.path))
         finally:
@@ -225,7 +225,7 @@ def test_search_json(runs: list[RunFolder], outcome: Outcome) -> None:
     @fuzz
     @given(structure, damages)
     def check(changes: Any, damage: Any) -> None:
-        path.write_bytes(damaged(as_json(mutated(valid, changes)), damage))
+        path.write_bytes(damage_bytes(as_json(change_structure(valid, changes)), damage))
         outcome(read, "")
 
     check()
@@ -254,7 +254,7 @@ def test_corpus_json(runs: list[RunFolder], outcome: Outcome) -> None:
     @fuzz
     @given(st.sampled_from(valid), structure, damages)
     def check(description: Any, changes: Any, damage: Any) -> None:
-        path.write_bytes(damaged(as_json(mutated(description, changes)), damage))
+        path.write_bytes(damage_bytes(as_json(change_structure(description, changes)), damage))
         outcome(read, "")
 
     check()
@@ -281,14 +281,14 @@ def test_tokenizer_json(trained_run: Path, tmp_path: Path, outcome: Outcome) -> 
     @fuzz
     @given(structure, damages)
     def check(changes: Any, damage: Any) -> None:
-        path.write_bytes(damaged(as_json(mutated(valid, changes)), damage))
+        path.write_bytes(damage_bytes(as_json(change_structure(valid, changes)), damage))
         outcome(lambda: use_tokenizer(tmp_path), str(tmp_path))
 
     check()
 
 
 def test_tokenizer_model(trained_run: Path, tmp_path: Path, outcome: Outcome) -> None:
-    """The checksum is correct, because a stranger would adapt it; only accidents get it wrong."""
+    """The checksum is correct, because an attacker would adapt it; only accidents leave it wrong."""
     for name in ("tokenizer.json", "tokenizer.model"):
         shutil.copy(trained_run / name, tmp_path)
     path = tmp_path / "tokenizer.model"
@@ -299,7 +299,7 @@ def test_tokenizer_model(trained_run: Path, tmp_path: Path, outcome: Outcome) ->
     @fuzz
     @given(st.lists(near, max_size=3), damages)
     def check(pieces: Any, damage: Any) -> None:
-        data = damaged(damaged(valid, pieces), damage)
+        data = damage_bytes(damage_bytes(valid, pieces), damage)
         path.write_bytes(data)
         checksum = hashlib.sha256(data).hexdigest()
         changed = description | {"sha256": {"source": checksum, "target": checksum}}
@@ -343,9 +343,9 @@ def test_safetensors(runs: list[RunFolder], name: str, outcome: Outcome) -> None
         before = path.read_bytes()
         header, data = unpacked(before)
         if name == "last" and inner:
-            progress = mutated(json.loads(header["__metadata__"]["progress"]), inner)
+            progress = change_structure(json.loads(header["__metadata__"]["progress"]), inner)
             header["__metadata__"]["progress"] = json.dumps(progress)
-        path.write_bytes(damaged(packed(mutated(header, changes), data), damage))
+        path.write_bytes(damage_bytes(packed(change_structure(header, changes), data), damage))
         try:
             outcome(lambda: read(run), str(run.path))
         finally:
@@ -368,7 +368,7 @@ def test_config_yaml(runs: list[RunFolder], outcome: Outcome) -> None:
     @fuzz
     @given(damages, st.lists(st.tuples(st.just("insert"), positions, positions, odd), max_size=2))
     def check(damage: Any, inserted: Any) -> None:
-        path.write_bytes(damaged(damaged(valid, damage), inserted))
+        path.write_bytes(damage_bytes(damage_bytes(valid, damage), inserted))
         outcome(lambda: changed_settings(path, now), str(path))
 
     check()
@@ -405,9 +405,9 @@ def test_history_jsonl(tmp_path: Path, outcome: Outcome) -> None:
     @fuzz
     @given(structure, damages)
     def check(changes: Any, damage: Any) -> None:
-        records = mutated(RECORDS, changes)
+        records = change_structure(RECORDS, changes)
         lines = records if isinstance(records, list) else [records]
-        content = damaged(b"".join(as_json(line) + b"\n" for line in lines), damage)
+        content = damage_bytes(b"".join(as_json(line) + b"\n" for line in lines), damage)
         run.history.write_bytes(content)
         outcome(read, str(run.history))
         outcome(lambda: resume(run), str(run.history))
@@ -438,9 +438,9 @@ def test_evaluation_json(runs: list[RunFolder], tmp_path: Path, outcome: Outcome
     @fuzz
     @given(structure, damages, damages, damages)
     def check(changes: Any, damage: Any, hypotheses: Any, references: Any) -> None:
-        (run / "evaluation" / "test.json").write_bytes(damaged(as_json(mutated(valid, changes)), damage))
-        (run / "evaluation" / "test.hyp.txt").write_bytes(damaged(lines, hypotheses[1:]))
-        (run / "evaluation" / "test.ref.txt").write_bytes(damaged(lines, references[1:]))
+        (run / "evaluation" / "test.json").write_bytes(damage_bytes(as_json(change_structure(valid, changes)), damage))
+        (run / "evaluation" / "test.hyp.txt").write_bytes(damage_bytes(lines, hypotheses[1:]))
+        (run / "evaluation" / "test.ref.txt").write_bytes(damage_bytes(lines, references[1:]))
         outcome(lambda: compare([run], split="test", out=tmp_path / "out"), str(run))
 
     check()
@@ -461,16 +461,16 @@ def test_corpus(kind: str, tmp_path: Path, outcome: Outcome) -> None:
     @given(structure, damages, damages)
     def check(changes: Any, damage: Any, outer: Any) -> None:
         if kind == "plain":
-            (tmp_path / "train.en").write_bytes(damaged(b"one\ntwo three\n\xef\xbb\xbf\r\n", damage))
-            (tmp_path / "train.de").write_bytes(damaged(b"eins\nzwei drei\nx\n", outer))
+            (tmp_path / "train.en").write_bytes(damage_bytes(b"one\ntwo three\n\xef\xbb\xbf\r\n", damage))
+            (tmp_path / "train.de").write_bytes(damage_bytes(b"eins\nzwei drei\nx\n", outer))
         elif kind == "jsonl":
-            rows = mutated(OBJECTS, changes)
+            rows = change_structure(OBJECTS, changes)
             content = b"".join(as_json(row) + b"\n" for row in (rows if isinstance(rows, list) else [rows]))
-            (tmp_path / "train.jsonl").write_bytes(damaged(content, damage))
+            (tmp_path / "train.jsonl").write_bytes(damage_bytes(content, damage))
         else:
-            content = damaged(TABLE, damage)
+            content = damage_bytes(TABLE, damage)
             name, data = (
-                ("train.tsv.gz", damaged(gzip.compress(content, mtime=0), outer))
+                ("train.tsv.gz", damage_bytes(gzip.compress(content, mtime=0), outer))
                 if kind == "gz"
                 else ("train.tsv", content)
             )

@@ -25,7 +25,7 @@ SYSTEMS: dict[str, tuple[str, int, float, float | None]] = {
     "lstm_luong": ("LuongLSTM", 5_980_400, 0.18, 6.0),
     "transformer": ("Transformer", 7_401_216, 0.08, 9.0),
 }
-"""Class, number of parameters, share of wrong words, and sharpness of the attention, or None without attention."""
+"""Class, number of parameters, fraction of wrong words, and sharpness of the attention, or None without attention."""
 
 
 def sentence_pair(draw: random.Random) -> tuple[str, str]:
@@ -41,9 +41,9 @@ def sentence_pair(draw: random.Random) -> tuple[str, str]:
     return f"{source[0].upper()}{source[1:]}.", f"{target[0].upper()}{target[1:]}."
 
 
-def damage(line: str, share: float, draw: random.Random) -> str:
-    """Replaces a share of the words by others."""
-    words = [draw.choice(["ein", "Hund", "rot", "geht"]) if draw.random() < share else w for w in line.split()]
+def damage(line: str, error_rate: float, draw: random.Random) -> str:
+    """Replaces a fraction of the words by others."""
+    words = [draw.choice(["ein", "Hund", "rot", "geht"]) if draw.random() < error_rate else w for w in line.split()]
     return " ".join(words)
 
 
@@ -68,20 +68,22 @@ def attention(num_rows: int, num_columns: int, sharpness: float) -> list[list[fl
 
 def write_run(folder: Path, *, system: str, split: str = "test", seed: int = 1) -> Path:
     """Writes a run folder like `nmt train` and `nmt evaluate`, as far as the report reads it."""
-    model, parameters, share, sharpness = SYSTEMS[system]
+    model, parameters, error_rate, sharpness = SYSTEMS[system]
     data = random.Random(seed)  # every system has the same test set
     pairs = [sentence_pair(data) for _ in range(NUM_SENTENCES)]
     pairs[SAMPLE_INDICES[1]] = (f"{HOSTILE} 🚀", f"{HOSTILE} 🚀")
     sources, references = [s for s, _ in pairs], [t for _, t in pairs]
     draw = random.Random(system)
-    hypotheses = [damage(reference, share, draw) for reference in references]
+    hypotheses = [damage(reference, error_rate, draw) for reference in references]
     hypotheses[SAMPLE_INDICES[1]] = f"{system}: {HOSTILE}"
 
     (folder / "evaluation").mkdir(parents=True)
     write_json(
         folder / "model.json", {"format": FORMAT, "class": model, "arguments": {"size": 256}, "parameters": parameters}
     )
-    (folder / "history.jsonl").write_text("".join(json.dumps(r) + "\n" for r in history(share, draw)), encoding="utf-8")
+    (folder / "history.jsonl").write_text(
+        "".join(json.dumps(r) + "\n" for r in history(error_rate, draw)), encoding="utf-8"
+    )
     samples = []
     for index in SAMPLE_INDICES:
         source, target = split_into_pieces(sources[index]), split_into_pieces(hypotheses[index])
@@ -110,19 +112,19 @@ def write_run(folder: Path, *, system: str, split: str = "test", seed: int = 1) 
     return folder
 
 
-def history(share: float, draw: random.Random) -> list[dict[str, Any]]:
+def history(error_rate: float, draw: random.Random) -> list[dict[str, Any]]:
     """A history of 4,000 steps, with a record every 50 and a validation every 500 steps."""
     records: list[dict[str, Any]] = []
     for step in range(50, 4001, 50):
-        loss = 2 + 4 * share + 5 * math.exp(-step / 700) + draw.gauss(0, 0.05)
-        shared = {"step": step, "seconds": step * (0.25 + share / 3), "loss": loss}
-        speed = 2900 + 4000 * share + draw.gauss(0, 60)
+        loss = 2 + 4 * error_rate + 5 * math.exp(-step / 700) + draw.gauss(0, 0.05)
+        shared = {"step": step, "seconds": step * (0.25 + error_rate / 3), "loss": loss}
+        speed = 2900 + 4000 * error_rate + draw.gauss(0, 60)
         records.append(
             {"kind": "train", "epoch": 1 + step // 1000, "learning_rate": 1e-3, "gradient_norm": 1.2,
              "tokens_per_second": speed, **shared}
         )  # fmt: skip
         if step % 500 == 0:
-            bleu = 100 * (1 - share) ** 4 * (1 - math.exp(-step / 1200))
+            bleu = 100 * (1 - error_rate) ** 4 * (1 - math.exp(-step / 1200))
             records.append({"kind": "validation", **shared, "loss": loss + 0.2, "bleu": bleu})
     return records
 

@@ -104,12 +104,12 @@ def test_a_page_is_self_contained_and_escaped(tmp_path: Path) -> None:
 
 
 def test_a_heat_map_has_a_cell_for_each_weight() -> None:
-    found = layout_heat_map(SOURCE, TARGET, weights())
+    heat_map = layout_heat_map(SOURCE, TARGET, weights())
     matrix = np.zeros((len(TARGET), len(SOURCE)))
-    for row, column, weight in found.cells:
+    for row, column, weight in heat_map.cells:
         matrix[row, column] = weight
     np.testing.assert_allclose(matrix, weights(), atol=5e-4)  # cells too light to be seen are left out
-    assert found.width > found.left + found.cell * len(SOURCE)
+    assert heat_map.width > heat_map.left + heat_map.cell * len(SOURCE)
 
 
 def test_weights_may_be_an_array_or_rows(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from nmt.report.chart import line_chart, thin_out, ticks
+from nmt.report.chart import choose_ticks, layout_chart, thin_out
 from nmt.report.curves import learning_curves
 from nmt.run.history import HistoryRecord, RunHistory
 
@@ -48,7 +48,7 @@ def test_runs_that_validated_without_bleu_have_no_bleu_chart() -> None:
 @pytest.mark.parametrize("low", [0, 1.9, -3, 41])
 @pytest.mark.parametrize("span", [0, 0.013, 1, 7, 99, 12345])
 def test_ticks_are_round_and_enclose_the_values(low: float, span: float) -> None:
-    values = ticks(low, low + span)
+    values = choose_ticks(low, low + span)
     assert values[0] <= low + 1e-9
     assert values[-1] >= low + span - 1e-9
     assert 2 <= len(values) <= 8
@@ -57,7 +57,7 @@ def test_ticks_are_round_and_enclose_the_values(low: float, span: float) -> None
     assert f"{steps.pop():e}"[0] in "125"
 
 
-def test_thinning_out_keeps_the_course() -> None:
+def test_thinning_out_keeps_the_shape_of_a_line() -> None:
     points = [(float(x), 3.0 * x) for x in range(1000)]
     thin = thin_out(points, max_points=200)
     assert len(thin) == 200
@@ -67,7 +67,7 @@ def test_thinning_out_keeps_the_course() -> None:
 
 
 def test_categories_are_drawn_apart_from_the_edges() -> None:
-    chart = line_chart(
+    chart = layout_chart(
         title="t",
         x_label="x",
         names=["a"],

@@ -1,4 +1,4 @@
-"""What the tests of the run folder share: a run that may be changed, and a small description of a model."""
+"""Fixtures for the tests of the run folder: a run that may be changed, and a small description of a model."""
 
 import shutil
 from pathlib import Path

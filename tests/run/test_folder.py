@@ -1,4 +1,4 @@
-"""A run folder can be created, locked, resumed and opened only where that makes sense, and says what it holds."""
+"""A run folder is created, locked, resumed and opened only where that is possible; otherwise the message says why."""
 
 import fcntl
 import json
@@ -107,7 +107,7 @@ def test_a_folder_that_never_became_a_run_is_available(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="is in use: name another folder"):
             RunFolder.check_available(tmp_path, resume=False)
         (tmp_path / name).unlink()
-    (tmp_path / ".lock").unlink()  # a folder of somebody else, whose config.yaml must not be overwritten
+    (tmp_path / ".lock").unlink()  # the folder of another program, whose config.yaml must not be overwritten
     with pytest.raises(UserError, match="is in use: name another folder"):
         RunFolder.check_available(tmp_path, resume=False)
 
@@ -166,7 +166,7 @@ def test_the_corpus_can_be_built_with_other_arguments(run_copy: RunFolder, corpu
         run_copy.corpus(path=str(corpus_folder / "elsewhere")).split("test")
 
 
-@pytest.mark.parametrize("what", ["model", "search", "corpus"])
+@pytest.mark.parametrize("name", ["model", "search", "corpus"])
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -182,12 +182,12 @@ def test_the_corpus_can_be_built_with_other_arguments(run_copy: RunFolder, corpu
     ],
 )
 def test_a_damaged_description_is_refused_in_one_line(
-    run_copy: RunFolder, what: str, content: str | None, message: str
+    run_copy: RunFolder, name: str, content: str | None, message: str
 ) -> None:
-    path = run_copy.path / f"{what}.json"
+    path = run_copy.path / f"{name}.json"
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(UserError, match=message) as caught:
-        run_copy.corpus() if what == "corpus" else Translator.load(run_copy.path, device="cpu")
+        run_copy.corpus() if name == "corpus" else Translator.load(run_copy.path, device="cpu")
     assert "\n" not in str(caught.value)
 
 

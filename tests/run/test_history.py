@@ -1,4 +1,4 @@
-"""history.jsonl is read with what a resumed run repeated once, and a killed run's half line left out."""
+"""Reading history.jsonl keeps one copy of what a resumed run repeated, and drops an incomplete last line."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "history.jsonl"
 
 
-def written(path: Path, records: list[dict[str, Any]], *, end: str = "\n") -> RunHistory:
+def write_and_read(path: Path, records: list[dict[str, Any]], *, end: str = "\n") -> RunHistory:
     path.write_text("\n".join(json.dumps(record) for record in records) + end, encoding="utf-8")
     return read_history(path)
 
@@ -32,7 +32,7 @@ def test_the_summary_has_the_last_step_the_median_speed_and_the_first_best_valid
     speeds = [5.0, 100.0, 110.0, 120.0, 130.0]
     records = [train(10 * i, tokens_per_second=speed) for i, speed in enumerate(speeds, start=1)]
     records += [validation(step, bleu=bleu) for step, bleu in ((20, 3.0), (30, 9.0), (40, 9.0), (50, None))]
-    history = written(path, records)
+    history = write_and_read(path, records)
     assert (history.steps, history.seconds, history.tokens_per_second) == (50, 25.0, 110.0)
     assert history.best_validation is not None and history.best_validation.step == 30
 
@@ -44,10 +44,10 @@ def test_an_empty_history_has_no_summary(path: Path) -> None:
     assert summary == (None, None, None, None)
 
 
-def test_what_a_resumed_run_repeats_replaces_the_first_records(path: Path) -> None:
+def test_records_that_a_resumed_run_repeats_replace_the_first_ones(path: Path) -> None:
     records = [train(10), train(20, loss=7.0), train(30, loss=7.0), validation(30, bleu=99.0), train(20), train(30)]
     records += [validation(30), train(40)]
-    history = written(path, records)
+    history = write_and_read(path, records)
     assert [(r.step, r.loss) for r in history.train] == [(10, 1.0), (20, 1.0), (30, 1.0), (40, 1.0)]
     assert [r.bleu for r in history.validation] == [10.0]
 
@@ -55,21 +55,23 @@ def test_what_a_resumed_run_repeats_replaces_the_first_records(path: Path) -> No
 def test_averaged_weights_may_be_the_best_but_are_not_on_the_curve(tmp_path: Path) -> None:
     """They are validated at the step of the last checkpoint, whose own validation they do not replace."""
     records = [train(10), validation(10, bleu=5.0), train(20), validation(20, bleu=9.0)]
-    better = written(tmp_path / "a.jsonl", [*records, validation(20, bleu=9.5, averaged=2)])
-    worse = written(tmp_path / "b.jsonl", [*records, validation(20, bleu=8.0, averaged=2)])
+    better = write_and_read(tmp_path / "a.jsonl", [*records, validation(20, bleu=9.5, averaged=2)])
+    worse = write_and_read(tmp_path / "b.jsonl", [*records, validation(20, bleu=8.0, averaged=2)])
     assert [r.bleu for r in better.validation] == [r.bleu for r in worse.validation] == [5.0, 9.0]
     assert better.best_validation is not None and better.best_validation.bleu == 9.5
     assert worse.best_validation is not None and worse.best_validation.bleu == 9.0
 
 
 def test_quantities_that_are_not_finite_count_as_missing(path: Path) -> None:
-    history = written(path, [train(10, loss=float("nan")), train(20, loss=1e300, tokens_per_second=float("inf"))])
+    history = write_and_read(
+        path, [train(10, loss=float("nan")), train(20, loss=1e300, tokens_per_second=float("inf"))]
+    )
     assert [r.loss for r in history.train] == [None, None]
     assert history.tokens_per_second == 100.0
 
 
-def test_half_a_last_line_is_dropped(path: Path) -> None:
-    history = written(path, [train(10)], end='\n{"kind": "tra')
+def test_an_incomplete_last_line_is_dropped(path: Path) -> None:
+    history = write_and_read(path, [train(10)], end='\n{"kind": "tra')
     assert history.steps == 10
     assert len(read_lines(path)) == 1
 

@@ -1,4 +1,4 @@
-"""A description from a stranger is refused before it can allocate memory."""
+"""A description from an untrusted run folder is refused before it can allocate memory."""
 
 from pathlib import Path
 from types import ModuleType
@@ -39,7 +39,10 @@ def test_a_model_that_is_larger_than_its_weights_is_never_built(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_layers": 100_000}, "of size 100000, but the weights are 90,300 numbers"),  # a list of so many sizes
+        (
+            {"num_layers": 100_000},
+            "of size 100000, but the weights are 90,300 numbers",
+        ),  # a list of 100,000 sizes
         ({"num_layers": 50}, "more than the 2 tensors of the weights"),  # counted one by one
         ({"hidden_size": 60_000, "score": None}, "cannot be built"),
         ({"embedding_size": 40_000, "source_vocab_size": 2_000, "target_vocab_size": 2_000}, "numbers, more than the"),

@@ -73,7 +73,7 @@ def test_the_step_is_the_one_that_was_saved(tmp_path: Path) -> None:
     assert read_shapes(run.best) == {"a": ("F32", (1,))}
 
 
-def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "w")
     for read in (read_weights, read_shapes):
         with pytest.raises(UserError, match="w is damaged: it is not a file"):

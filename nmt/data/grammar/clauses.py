@@ -80,49 +80,55 @@ class _VerbGroup:
 
 
 def _verb_group(clause: Clause, *, inverted: bool) -> _VerbGroup:
+    """Conjugates the verb in both languages, and aligns each German form with the English words that it translates.
+
+    Args:
+        clause: the clause.
+        inverted: whether the English auxiliary, or "do", precedes the subject, as in a question.
+    """
     english, german, tense = clause.verb.english, clause.verb.german, clause.tense
     agreement = clause.subject.agreement
-    do_support = clause.negated or inverted
+    needs_do = clause.negated or inverted
     particle = tuple(Word(text) for text in english.particle.split())
     operator: tuple[Word, ...] = ()
-    finite: tuple[Word, ...]  # the English words that the German finite verb translates
     main: tuple[Word, ...]
-    verb: tuple[Word, ...]  # the English words that the other German parts translate
-    # English: operator and main verb, and which of their words each German verb part translates.
+    finite_source: tuple[Word, ...]  # the English words that the German finite verb translates
+    nonfinite_source: tuple[Word, ...]  # the English words that the German infinitive or participle translates
+    # English: the operator and the main verb.
     if not tense.english and clause.verb is BE:
-        operator = finite = (Word(english.finite(tense.time, agreement)),)
-        main = verb = ()
+        operator = finite_source = (Word(english.finite(tense.time, agreement)),)
+        main = nonfinite_source = ()
     elif not tense.english or tense.english.endswith(" to"):  # the verb itself, or: has to, wants to
-        first = {"": english, "have to": HAVE, "want to": WANT}[tense.english]
-        if do_support:
+        finite_verb = {"": english, "have to": HAVE, "want to": WANT}[tense.english]
+        if needs_do:
             operator = (Word(DO.finite(tense.time, agreement)),)
-        main = (Word(first.base if do_support else first.finite(tense.time, agreement)),)
+        main = (Word(finite_verb.base if needs_do else finite_verb.finite(tense.time, agreement)),)
         if tense.english:
             main += (Word("to"), Word(english.base))
-        finite, verb = main[:2], main[-1:]
+        finite_source, nonfinite_source = main[:2], main[-1:]
     else:
         perfect = tense is PERFECT
-        operator = finite = (Word(HAVE.finite(tense.time, agreement) if perfect else tense.english),)
-        main = verb = (Word(english.participle if perfect else english.base),)
+        operator = finite_source = (Word(HAVE.finite(tense.time, agreement) if perfect else tense.english),)
+        main = nonfinite_source = (Word(english.participle if perfect else english.base),)
 
     # English: the negation.
     negation: tuple[Word, ...] = ()
     if clause.negated and tense is CAN and not inverted:
-        operator = finite = negation = (Word("cannot"),)
+        operator = finite_source = negation = (Word("cannot"),)
     elif clause.negated:
         negation = (Word("not"),)
 
     # German: a finite main verb, with or without a separable prefix …
     if not tense.english:
         form = german.finite(tense.time, agreement)
-        separated = Word(form, finite if german.prefix else finite + particle)
-        prefix = (Word(german.prefix, particle or finite),) if german.prefix else ()
-        final = (Word(german.prefix + form, finite + particle),)
+        separated = Word(form, finite_source if german.prefix else finite_source + particle)
+        prefix = (Word(german.prefix, particle or finite_source),) if german.prefix else ()
+        final = (Word(german.prefix + form, finite_source + particle),)
         return _VerbGroup(operator, negation, main, particle, separated, prefix, final)
     # … or a finite auxiliary or modal verb with a participle or infinitive.
     helper = german.auxiliary if tense is PERFECT else tense.german
-    german_finite = Word(conjugate_auxiliary(helper, tense.time, agreement), finite)
-    nonfinite = (Word(german.participle if tense is PERFECT else german.infinitive, verb + particle),)
+    german_finite = Word(conjugate_auxiliary(helper, tense.time, agreement), finite_source)
+    nonfinite = (Word(german.participle if tense is PERFECT else german.infinitive, nonfinite_source + particle),)
     return _VerbGroup(operator, negation, main, particle, german_finite, nonfinite, (*nonfinite, german_finite))
 
 

@@ -84,13 +84,8 @@ _IRREGULAR = {  # present and past forms, in the order of AGREEMENTS
     "dürfen": ("darf darfst darf dürfen dürfen", "durfte durftest durfte durften durften"),
     "wissen": ("weiß weißt weiß wissen wissen", "wusste wusstest wusste wussten wussten"),
 }
-_INSEPARABLE = (
-    "be",
-    "ver",
-    "er",
-    "ent",
-    "über",
-)  # these prefixes are never separated, and their participles have no ge-
+# These prefixes are never separated, and participles of verbs with them have no ge-.
+_INSEPARABLE = ("be", "ver", "er", "ent", "über")
 
 
 @dataclass(frozen=True, slots=True)

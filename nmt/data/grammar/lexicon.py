@@ -1,7 +1,8 @@
 """The lexicon of the built-in grammar: about two hundred English lemmas with their German translations.
 
 The tables look like the columns of a dictionary. Tags are semantic classes of nouns, which keep sentences plausible: a
-verb lists the tags of its possible subjects and objects, an adjective those of the nouns that it may modify.
+verb lists the tags of its possible subjects and objects, an adjective those of the nouns that it may modify. The tag
+"unpossessed" marks nouns that "my", "your" and "our" do not precede.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from nmt.data.grammar.inflection import EnglishVerb, Gender, GermanVerb, add_s
 # Nouns, by their tags: English singular[/irregular plural]  German article singular/plural  [weak declension]
 # A slash without a plural: the noun has none. Commas separate the entries.
 _NOUNS = {
-    "person male adult stranger": "man/men der Mann/Männer, king der König/Könige",
-    "person female adult stranger": "woman/women die Frau/Frauen, queen die Königin/Königinnen",
+    "person male adult unpossessed": "man/men der Mann/Männer, king der König/Könige",
+    "person female adult unpossessed": "woman/women die Frau/Frauen, queen die Königin/Königinnen",
     "person male adult": """
         father der Vater/Väter, brother der Bruder/Brüder, uncle der Onkel/Onkel
     """,
@@ -34,7 +35,7 @@ _NOUNS = {
         dog der Hund/Hunde, cat die Katze/Katzen, horse das Pferd/Pferde, cow die Kuh/Kühe,
         mouse/mice die Maus/Mäuse, pig das Schwein/Schweine, goat die Ziege/Ziegen
     """,
-    "animal stranger": """
+    "animal unpossessed": """
         animal das Tier/Tiere, bear der Bär/Bären weak, monkey der Affe/Affen weak,
         elephant der Elefant/Elefanten weak
     """,
@@ -245,6 +246,7 @@ _GENDERS: dict[str, Gender] = {"der": "m", "die": "f", "das": "n"}
 
 
 def _parse_nouns() -> dict[str, Noun]:
+    """Parses `_NOUNS`, and forms the compounds of `_COMPOUNDS` from a modifier and a noun of `_NOUNS`."""
     nouns = {}
     for tags, lines in _NOUNS.items():
         for line in lines.split(","):
@@ -279,6 +281,7 @@ def _parse_nouns() -> dict[str, Noun]:
 
 
 def _parse_verb(line: str) -> Verb:
+    """Parses a row of `_VERBS`: English; German; tags of subjects; tags of objects; case and uses."""
     english, german, subjects, objects, rest = (column.strip() for column in line.split(";"))
     uses = frozenset(rest.split())
     return Verb(

@@ -36,7 +36,8 @@ _PLURAL_DETERMINERS = {"the": 50, "": 15, "this": 8, "my": 6, "our": 3, "two": 7
 _MASS_DETERMINERS = {"the": 50, "": 40, "this": 5, "my": 5}
 _PLACE_DETERMINERS = {"the": 78, "a": 12, "this": 10}
 _PLURAL_PLACE_DETERMINERS = {"the": 90, "this": 10}
-_NEAR_POSSESSIVES = {"my", "your", "our"}  # not for nouns tagged "stranger": "meine Frau" would be my wife
+# Not for nouns tagged "unpossessed": "meine Frau" means my wife.
+_NEAR_POSSESSIVES = {"my", "your", "our"}
 _POSSESSIVES = {I: "my", YOU: "your", HE: "his", SHE: "her", WE: "our"}
 
 PrepositionChoices = tuple[tuple[str, Tags, int], ...]
@@ -139,9 +140,9 @@ class NominalWriter:
         else:
             singular = _SINGULAR_DETERMINERS if noun.german_plural else _MASS_DETERMINERS
             weights = _PLURAL_DETERMINERS if is_plural else singular
-            if possessive and "stranger" not in noun.tags:
+            if possessive and "unpossessed" not in noun.tags:
                 weights = {**weights, possessive: weights.get(possessive, 0) + 12}
-        if "stranger" in noun.tags:
+        if "unpossessed" in noun.tags:
             weights = {name: weight for name, weight in weights.items() if name not in _NEAR_POSSESSIVES}
         if definite:
             weights = {name: weight for name, weight in weights.items() if name and DETERMINERS[name].definite}

@@ -305,6 +305,7 @@ def _join_words(sentence: list[Word]) -> str:
 
 
 def _find_antecedent(english: list[Word], german: list[Word]) -> Antecedent | None:
+    """The indices of the words with a role; None if the sentence has no pronoun with its antecedent."""
     indices = {
         (side, word.role): index
         for side, sentence in enumerate((english, german))

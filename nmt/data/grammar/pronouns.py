@@ -171,6 +171,8 @@ class PronounWriter:
             second = self.clauses.clause(subject, tags, verb=second_verb, tenses=tenses, negated=0, adverbial=0)
             second = replace(second, accusative=pronoun_for(thing), complement=EMPTY)
             return statement(first) + align_words("and", "und") + linearise(second, "statement", silent_subject=True)
-        second = self.clauses.another(first, tags=_GROWN_UP, verb=second_verb, tenses=tenses, negated=0.4, adverbial=0)
+        second = self.clauses.other_clause(
+            first, tags=_GROWN_UP, verb=second_verb, tenses=tenses, negated=0.4, adverbial=0
+        )
         second = replace(second, accusative=pronoun_for(thing), complement=EMPTY)
-        return statement(first) + self.clauses.join(contrast=second.negated) + statement(second)
+        return statement(first) + self.clauses.conjunction(contrast=second.negated) + statement(second)

@@ -87,7 +87,7 @@ class SentenceWriter:
         self.random.shuffle(statements)
         sentence = statements[0]
         for other in statements[1:]:
-            sentence += self.clauses.join() + other
+            sentence += self.clauses.conjunction() + other
         return finish_sentence(sentence, ".")
 
     def _any_statement(self) -> PhrasePair:
@@ -181,9 +181,9 @@ class SentenceWriter:
         action = self.random.choose(verbs_for(ANIMATE))
         main = self.clauses.clause(verb=action, tenses=tenses, negated=0.3, adverbial=0.1)
         verb = BE if self.random.bernoulli(0.6) else None
-        reason = self.clauses.another(main, verb=verb, tenses=tenses, adverbial=0.1)
+        reason = self.clauses.other_clause(main, verb=verb, tenses=tenses, adverbial=0.1)
         while verb is BE and reason.complement.english[-1].text in _NOT_A_REASON:
-            reason = self.clauses.another(main, verb=verb, tenses=tenses, adverbial=0.1)
+            reason = self.clauses.other_clause(main, verb=verb, tenses=tenses, adverbial=0.1)
         conjunction = self.random.choose((BECAUSE, BECAUSE, ALTHOUGH))
         return with_subordinate(main, conjunction, reason, first=self.random.bernoulli(0.3))
 
@@ -199,7 +199,9 @@ class SentenceWriter:
         verb, other = self.random.choose(verbs_for(ANIMATE)), self.random.choose(verbs_for(ANIMATE))
         main = self.clauses.clause(verb=verb, tenses=main_tenses, adverbial=0)
         negated = 0.2 if conjunction == IF else 0
-        circumstance = self.clauses.another(main, verb=other, tenses=subordinate_tenses, negated=negated, adverbial=0)
+        circumstance = self.clauses.other_clause(
+            main, verb=other, tenses=subordinate_tenses, negated=negated, adverbial=0
+        )
         return with_subordinate(main, conjunction, circumstance, first=self.random.bernoulli(0.4))
 
     def reported(self) -> PhrasePair:
@@ -210,7 +212,7 @@ class SentenceWriter:
         main = self.clauses.clause(verb=verb, tenses=(PAST if past else PRESENT,), negated=negated, adverbial=0)
         is_unknown = "whether" in verb.uses or (verb is VERBS["wissen"] and main.negated)
         tenses = PAST_TENSES if past else (*PRESENT_TENSES, FUTURE, PAST, PERFECT)
-        return with_subordinate(main, WHETHER if is_unknown else THAT, self.clauses.another(main, tenses=tenses))
+        return with_subordinate(main, WHETHER if is_unknown else THAT, self.clauses.other_clause(main, tenses=tenses))
 
     def two_predicates(self) -> PhrasePair:
         """The man opened the box and read the letter."""
@@ -225,8 +227,8 @@ class SentenceWriter:
         """The boy sings, but his sister does not dance."""
         tenses = self._tenses()
         first = self.clauses.clause(tenses=tenses, adverbial=0.2)
-        second = self.clauses.another(first, tenses=tenses, adverbial=0.2)
-        conjunction = self.clauses.join(contrast=first.negated != second.negated)
+        second = self.clauses.other_clause(first, tenses=tenses, adverbial=0.2)
+        conjunction = self.clauses.conjunction(contrast=first.negated != second.negated)
         return statement(first, time_first=self.random.bernoulli(0.5)) + conjunction + statement(second)
 
     def _tenses(self) -> tuple[Tense, ...]:

@@ -144,9 +144,8 @@ class ClauseWriter:
         """Adds an adverb or an expression of time that goes with the tense, if there is one."""
         if clause.tense in (PERFECT, PRESENT, PAST) and not clause.negated and self.random.bernoulli(0.5):
             adverbs = COMPLETIONS if clause.tense is PERFECT else FREQUENCIES
-            return replace(
-                clause, adverb=self.random.choose(adverbs[:-1] if question else adverbs)
-            )  # the last is "never"
+            suitable = adverbs[:-1] if question else adverbs  # the last is "never"
+            return replace(clause, adverb=self.random.choose(suitable))
         if clause.tense is PERFECT:
             return clause
         if clause.tense in (PRESENT, FUTURE):
@@ -169,7 +168,7 @@ class ClauseWriter:
             return replace(clause, subject=replace(subject, determiner=DETERMINERS["every"]))
         return clause
 
-    def another(self, clause: Clause, **choices: Any) -> Clause:
+    def other_clause(self, clause: Clause, **choices: Any) -> Clause:
         """Generates a clause like `self.clause`, with a subject that does not occur in `clause`."""
         nominals = (clause.subject, clause.dative, clause.accusative)
         used = [nominal.noun for nominal in nominals if isinstance(nominal, NounPhrase)]
@@ -179,7 +178,7 @@ class ClauseWriter:
             if not (subject.noun in used if isinstance(subject, NounPhrase) else subject is clause.subject):
                 return other
 
-    def join(self, *, contrast: bool = False) -> PhrasePair:
+    def conjunction(self, *, contrast: bool = False) -> PhrasePair:
         """The conjunction between two main clauses: "and" or "but"; with `contrast`, always "but"."""
         but = contrast or self.random.bernoulli(0.4)
         return comma(english=True) + (align_words("but", "aber") if but else align_words("and", "und"))

@@ -4,7 +4,7 @@ tokenizer.py             the tokenizer: both sides' models, encoding, resampling
 sentencepiece_model.py   training, loading and applying one SentencePiece model
 description.py           tokenizer.json in a run folder, and its validation
 training.py              a tokenizer trained on a split, cached
-subword_sampling.py      random segmentations of a batch, word by word: what both kinds of model share
+subword_sampling.py      random segmentations of a batch, word by word: the base class of both samplers
 unigram_sampling.py      … for unigram models: sampling a path through a lattice
 bpe_dropout.py           … for BPE models: skipping merges
 """

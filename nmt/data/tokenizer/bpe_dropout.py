@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sentencepiece import SentencePieceProcessor
 
 from nmt.data.counter_rng import Bits, random_bits, to_unit_interval
 from nmt.data.tokenizer.subword_sampling import UNKNOWN, Ids, SubwordSampler
@@ -20,8 +20,8 @@ NO_MERGE_RANK = 2**31 - 1
 NO_MERGE = NO_MERGE_RANK << 32
 """Merges are compared by (rank << 32 | slot): the best one first, and of equal ones the leftmost."""
 
-SLOT_BITS = 0xFFFFFFFF
-"""Selects the slot of such a number."""
+SLOT_MASK = 0xFFFFFFFF
+"""Bit mask that selects the slot of such a number."""
 
 
 class BpeDropout(SubwordSampler):
@@ -38,7 +38,7 @@ class BpeDropout(SubwordSampler):
     words are merged step by step, all of them at once.
     """
 
-    def __init__(self, processor: Any, *, alpha: float) -> None:
+    def __init__(self, processor: SentencePieceProcessor, *, alpha: float) -> None:
         super().__init__(processor, alpha=alpha)
         scores = np.array([self.scores[spelling] for spelling in self.spellings])
         order = np.unique(-scores, return_inverse=True)[1]  # (vocabulary,), equal for equal scores
@@ -48,54 +48,61 @@ class BpeDropout(SubwordSampler):
     def clear(self) -> None:
         self.best_ids = array("i")  # of all words, end to end
         self.best_ends = array("i", [0])  # (words + 1,) word w has best_ids[best_ends[w] : best_ends[w + 1]]
-        self.char_ends = array("i", [0])  # (words + 1,) the same for the rows of `pieces`
-        self.pieces = array("i")  # (characters, max_piece_length + 2) [c, n]: id of the piece of n characters from c on
+        self.char_ends = array("i", [0])  # (words + 1,) the same for the rows of `piece_table`
+        # (characters, max_piece_length + 2), flattened; [c, n] is the id of the piece of n characters from c on.
+        self.piece_table = array("i")
 
     def count_numbers(self) -> int:
-        return len(self.pieces)  # the other lists are short
+        return len(self.piece_table)  # the other lists are short
 
     def prepare_word(self, ids: list[int]) -> int:
         word = self.spell(ids)
         no_pieces = [NO_PIECE] * (self.max_piece_length + 2)
+        # For each character, a row of the table: the ids of the pieces of 0, 1, 2, … characters that start there.
         for start in range(len(word)):
             ends = range(start + 1, min(start + self.max_piece_length, len(word)) + 1)
             pieces = [self.ids.get(word[start:end], NO_PIECE) for end in ends]
             if pieces[0] == NO_PIECE:
-                pieces[0] = self.ids[UNKNOWN]
-            self.pieces.extend([NO_PIECE, *pieces, *no_pieces[len(pieces) + 1 :]])
+                pieces[0] = self.ids[UNKNOWN]  # every single character is a piece
+            self.piece_table.extend([NO_PIECE, *pieces, *no_pieces[len(pieces) + 1 :]])
         self.best_ids.extend(ids)
         self.best_ends.append(len(self.best_ids))
         self.char_ends.append(self.char_ends[-1] + len(word))
         return len(self.char_ends) - 2
 
     def sample_words(self, words: NDArray[np.int64], seeds: Bits) -> tuple[Ids, NDArray[np.int64]]:
-        ends, char_ends = np.asarray(self.best_ends), np.asarray(self.char_ends)
+        ends, char_ends = np.asarray(self.best_ends), np.asarray(self.char_ends)  # (prepared words + 1,)
+        # Draw how many merges each word applies before its first skip.
         starts, counts = ends[words], ends[words + 1] - ends[words]  # (words,)
         num_merges = char_ends[words + 1] - char_ends[words] - counts  # (words,) without any skip
         draws = np.zeros(len(seeds), dtype=np.uint64)
-        num_until_skip = self._count_until_skip(seeds, draws, at_most=int(num_merges.max(initial=0)))  # (words,)
-        changed = np.flatnonzero(num_until_skip < num_merges)
+        num_until_skip = self._count_until_skip(seeds, draws, max_count=int(num_merges.max(initial=0)))  # (words,)
+        # Words that skip no merge keep their best segmentation; the others are merged step by step.
+        changed = np.flatnonzero(num_until_skip < num_merges)  # (changed,) word indices
         if len(changed):
             changed_ids, changed_counts = self._merge(words[changed], seeds[changed], num_until_skip[changed])
-            # Their ids are appended to the best ids of all words.
+            # Their ids are appended to the best ids of all words, so both are selected by the same ranges.
             counts[changed] = changed_counts
             starts[changed] = len(self.best_ids) + np.cumsum(changed_counts) - changed_counts
         else:
             changed_ids = np.zeros(0, dtype=np.int32)
         return np.concatenate([np.asarray(self.best_ids), changed_ids])[concatenate_ranges(starts, counts)], counts
 
-    def _count_until_skip(self, seeds: Bits, draws: Bits, *, at_most: int) -> NDArray[np.int64]:
-        """Draws the number of merges that are applied before the next skip, (words,): k or more by (1 - alpha)^k.
+    def _count_until_skip(self, seeds: Bits, draws: Bits, *, max_count: int) -> NDArray[np.int64]:
+        """Draws how many merges each word applies before its next skip, (words,).
+
+        It is at least k with probability (1 - alpha)^k.
 
         Args:
             seeds: (words,) a random stream for each word.
             draws: (words,) how many numbers of the stream have been used.
-            at_most: the largest number that makes a difference.
+            max_count: the largest number that makes a difference.
         """
-        while len(self.survival) < at_most + 1:
+        while len(self.survival) < max_count + 1:
             self.survival = np.append(self.survival, self.survival[-1] * (1 - self.alpha))
-        distribution = 1 - self.survival[1:]  # P(fewer than k applied) for k = 1, 2, …
-        return np.searchsorted(distribution, to_unit_interval(random_bits(seeds, draws)), side="right")
+        distribution = 1 - self.survival[1:]  # (max_count or more,) P(fewer than k merges) for k = 1, 2, …
+        uniform = to_unit_interval(random_bits(seeds, draws))  # (words,)
+        return np.searchsorted(distribution, uniform, side="right")  # the inverse of the distribution function
 
     def _merge(
         self, words: NDArray[np.int64], seeds: Bits, num_until_skip: NDArray[np.int64]
@@ -106,31 +113,31 @@ class BpeDropout(SubwordSampler):
             num_until_skip: (words,) the number of merges that each word applies before its first skip.
         """
         char_ends = np.asarray(self.char_ends)
-        table = np.asarray(self.pieces).reshape(-1, self.max_piece_length + 2)  # (characters of all words, …)
+        table = np.asarray(self.piece_table).reshape(-1, self.max_piece_length + 2)  # (characters of all words, …)
         pieces = MergedPieces(table, self.ranks, char_ends[words], char_ends[words + 1])
         candidates = pieces.merges.copy()  # (slots,), without the merges that were skipped since the last applied one
-        draws = np.zeros(len(words), dtype=np.uint64)
-        at_most = int(pieces.sizes.max())
+        draws = np.zeros(len(words), dtype=np.uint64)  # (words,)
+        max_count = int(pieces.sizes.max())
         # The merge loop: in each round, every unfinished word decides about its best candidate.
         while True:
             best = np.minimum.reduceat(candidates, pieces.starts)  # (words,)
-            unfinished = np.flatnonzero(best < NO_MERGE)
+            unfinished = np.flatnonzero(best < NO_MERGE)  # (unfinished,) word indices
             if not len(unfinished):
                 return pieces.ids_and_counts()
-            slots = best[unfinished] & SLOT_BITS  # (unfinished,)
+            slots = best[unfinished] & SLOT_MASK  # (unfinished,)
             skips = num_until_skip[unfinished] == 0  # (unfinished,)
 
             # Skip the candidate, and draw how many merges are applied before the next skip.
             skipping = unfinished[skips]
             candidates[slots[skips]] = NO_MERGE
             draws[skipping] += np.uint64(1)
-            num_until_skip[skipping] = self._count_until_skip(seeds[skipping], draws[skipping], at_most=at_most)
+            num_until_skip[skipping] = self._count_until_skip(seeds[skipping], draws[skipping], max_count=max_count)
 
             # Or apply it, and consider all merges of the word again.
             applying = unfinished[~skips]
             num_until_skip[applying] -= 1
             pieces.merge_with_next(slots[~skips])
-            has_changed = np.zeros(len(words), dtype=bool)
+            has_changed = np.zeros(len(words), dtype=bool)  # (words,)
             has_changed[applying] = True
             np.copyto(candidates, pieces.merges, where=has_changed[pieces.owners])
 
@@ -174,14 +181,14 @@ class MergedPieces:
 
         It is at least `NO_MERGE` if the two cannot be merged.
         """
-        next_slots = self.next[slots]
-        lengths = np.minimum(self.next[next_slots] - slots, self.table.shape[1] - 1)  # of both, in characters
-        ids = np.where(self.is_end[next_slots], NO_PIECE, self.table[self.rows[slots], lengths])
+        next_slots = self.next[slots]  # (N,)
+        lengths = np.minimum(self.next[next_slots] - slots, self.table.shape[1] - 1)  # (N,) of both, in characters
+        ids = np.where(self.is_end[next_slots], NO_PIECE, self.table[self.rows[slots], lengths])  # (N,) of the merged
         return self.ranks[ids] << 32 | slots
 
     def merge_with_next(self, slots: NDArray[np.int64]) -> None:
-        """Merges the pieces at `slots`, at most one per word, each with its next piece."""
-        middles = self.next[slots]
+        """Merges the pieces at `slots` (N,), at most one per word, each with its next piece."""
+        middles = self.next[slots]  # (N,) the slots that are no longer used
         self.merges[middles] = NO_MERGE
         self.next[slots] = self.next[middles]
         self.previous[self.next[slots]] = slots
@@ -191,13 +198,13 @@ class MergedPieces:
     def ids_and_counts(self) -> tuple[Ids, NDArray[np.int64]]:
         """The ids of all words, end to end, and the number of ids of each word, (words,)."""
         # A slot is in use if it is the previous one of its next.
-        is_piece = (self.previous[self.next] == np.arange(len(self.rows))) & ~self.is_end
-        slots = np.flatnonzero(is_piece)
-        ids = self.table[self.rows[slots], self.next[slots] - slots]
+        is_piece = (self.previous[self.next] == np.arange(len(self.rows))) & ~self.is_end  # (slots,)
+        slots = np.flatnonzero(is_piece)  # (pieces,)
+        ids = self.table[self.rows[slots], self.next[slots] - slots]  # (pieces,)
         return ids, np.bincount(self.owners[slots], minlength=len(self.starts))
 
 
 def concatenate_ranges(starts: NDArray[np.integer], counts: NDArray[np.integer]) -> NDArray[np.int64]:
     """Concatenates ranges of `counts` whole numbers from `starts` on: [5, 9], [3, 2] → [5, 6, 7, 9, 10]."""
-    shifts = np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    shifts = np.repeat(starts - (np.cumsum(counts) - counts), counts)  # (sum of counts,)
     return np.arange(len(shifts)) + shifts

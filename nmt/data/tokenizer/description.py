@@ -10,7 +10,7 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 
 from nmt.errors import UserError
-from nmt.files import read_bytes
+from nmt.files import read_bytes, read_record
 
 FORMAT = 1
 """The version of tokenizer.json; newer versions are refused."""
@@ -45,23 +45,21 @@ class TokenizerDescription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Version(msgspec.Struct):
+    """The one field that every version of tokenizer.json has."""
+
     format: int
 
 
-def read_description(path: Path) -> TokenizerDescription:
-    """Reads and validates tokenizer.json, which may come from a stranger.
+def read_tokenizer_description(path: Path) -> TokenizerDescription:
+    """Reads and validates tokenizer.json, which is not trusted: a run folder may come from anyone.
 
     Raises:
         UserError: the file is missing, damaged or of a newer format, or names a file outside its folder.
     """
-    content = read_bytes(path)
-    try:
-        version = msgspec.json.decode(content, type=_Version).format  # first: a newer format may have other fields
-        if version > FORMAT:
-            raise UserError(f"{path} has format {version}, but this program reads up to {FORMAT}: update nmt")
-        description = msgspec.json.decode(content, type=TokenizerDescription)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: {error}") from None
+    version = read_record(path, _Version).format  # first: a newer format may have other fields
+    if version > FORMAT:
+        raise UserError(f"{path} has format {version}, but this program reads up to {FORMAT}: update nmt")
+    description = read_record(path, TokenizerDescription)
     for name in (description.files.source, description.files.target):
         if not re.fullmatch(r"\w[\w.-]*", name):
             raise UserError(f"{path} names the file {name!r}, but only plain names in the same folder are read")

@@ -7,9 +7,9 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any
 
 import sentencepiece
+from sentencepiece import SentencePieceProcessor
 
 from nmt.errors import UserError
 
@@ -20,7 +20,7 @@ MAX_LINE_BYTES = 2**30
 """Maximum length of a training line. SentencePiece's default skips lines above 4192 bytes."""
 
 NUM_TRAINING_THREADS = 16
-"""Number of shares into which training divides the text. The model depends on it, so it is not the number of cores."""
+"""Number of parts into which training divides the text. The model depends on it, so it is not the number of cores."""
 
 ERRORS_ONLY = 2
 """SentencePiece's log level without information and warnings."""
@@ -66,7 +66,7 @@ def train_model(
     return model.getvalue()
 
 
-def load_processor(model: bytes) -> Any:
+def load_processor(model: bytes) -> SentencePieceProcessor:
     """Loads a serialized model as a `SentencePieceProcessor`.
 
     Raises:
@@ -76,19 +76,19 @@ def load_processor(model: bytes) -> Any:
     try:
         if not model:
             raise RuntimeError("it is empty")
-        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        processor = SentencePieceProcessor(model_proto=model)
         processor.id_to_piece(list(range(processor.get_piece_size())))  # fails if a piece is not UTF-8
         return processor
     except (RuntimeError, UnicodeDecodeError):
         raise UserError("not a SentencePiece model") from None
 
 
-def special_ids(processor: Any) -> tuple[int, int, int, int]:
+def special_ids(processor: SentencePieceProcessor) -> tuple[int, int, int, int]:
     """The ids of pad, bos, eos and unk; -1 for a piece that the model lacks."""
     return processor.pad_id(), processor.bos_id(), processor.eos_id(), processor.unk_id()
 
 
-def encode_texts(processor: Any, texts: Sequence[str]) -> list[list[int]]:
+def encode_texts(processor: SentencePieceProcessor, texts: Sequence[str]) -> list[list[int]]:
     """The piece ids of each text, without bos and eos."""
     # A single thread is much faster than whatever reads the texts, and needs no synchronisation.
     try:

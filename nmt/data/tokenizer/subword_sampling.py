@@ -19,10 +19,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise, repeat
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sentencepiece import SentencePieceProcessor
 
 from nmt.data.counter_rng import Bits, random_bits
 
@@ -46,7 +46,7 @@ class SubwordSampler(ABC):
         alpha: how much samples deviate from the best segmentation; the scale depends on the kind of model.
     """
 
-    def __init__(self, processor: Any, *, alpha: float) -> None:
+    def __init__(self, processor: SentencePieceProcessor, *, alpha: float) -> None:
         self.alpha = alpha
         self.spellings: list[str] = []  # by id
         self.ids: dict[str, int] = {}  # by spelling, like the scores

@@ -32,8 +32,8 @@ from nmt.data.tokenizer.description import (
     PerSide,
     TokenizerDescription,
     checksum,
-    read_description,
     read_model,
+    read_tokenizer_description,
 )
 from nmt.data.tokenizer.sentencepiece_model import encode_texts, load_processor, special_ids, train_model
 from nmt.data.tokenizer.subword_sampling import Ids, SubwordSampler
@@ -174,17 +174,18 @@ class Tokenizer:
         """Raises UserError if this kind of model cannot sample with `alpha`."""
         maximum = 1 if self.model_type == "bpe" else MAX_UNIGRAM_ALPHA
         if not isinstance(alpha, int | float) or not 0 <= alpha <= maximum:
-            kind = "a probability" if self.model_type == "bpe" else "a number"
+            number = "a probability" if self.model_type == "bpe" else "a number"
             raise UserError(
-                f"subword_alpha={alpha} must be {kind} from 0 to {maximum} for model_type={self.model_type}"
+                f"subword_alpha={alpha} must be {number} from 0 to {maximum} for model_type={self.model_type}"
             )
 
     def _sampler(self, side: str, alpha: float) -> SubwordSampler:
+        """Returns the sampler of one side, created at its first use."""
         self.check_alpha(alpha)
         key = ("source" if self.shared else side, alpha)
         if key not in self._samplers:
-            kind = BpeDropout if self.model_type == "bpe" else UnigramSampler
-            self._samplers[key] = kind(self._source if side == "source" else self._target, alpha=alpha)
+            sampler_class = BpeDropout if self.model_type == "bpe" else UnigramSampler
+            self._samplers[key] = sampler_class(self._source if side == "source" else self._target, alpha=alpha)
         return self._samplers[key]
 
     # Decoding
@@ -226,13 +227,13 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: Path) -> Tokenizer:
-        """Reads what `save` wrote. Everything is checked, because a run folder may come from a stranger.
+        """Reads what `save` wrote. Everything is checked, because a run folder is not trusted.
 
         Raises:
             UserError: a file is missing, damaged or of a newer format, or does not belong to the others.
         """
         path = folder / "tokenizer.json"
-        description = read_description(path)
+        description = read_tokenizer_description(path)
         files, sha256 = description.files, description.sha256
         source_model = read_model(folder / files.source, sha256=sha256.source)
         target_model = None if description.shared else read_model(folder / files.target, sha256=sha256.target)

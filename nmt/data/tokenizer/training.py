@@ -14,7 +14,7 @@ from nmt.data.cache import MIN_CACHED_PAIRS, cache_path, dataset_fingerprint
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 
-READ_LINES = 10_000
+CHUNK_LINES = 10_000
 """Number of lines that are held as Python strings at a time."""
 
 
@@ -50,7 +50,7 @@ def sample_lines(dataset: datasets.Dataset, side: str, *, max_lines: int | None)
     num_lines = len(dataset) if max_lines is None else min(max_lines, len(dataset))
     indices = np.arange(num_lines) * len(dataset) // max(1, num_lines)  # (lines,) ascending
     start = 0
-    for table in dataset.select_columns([side]).with_format("arrow").iter(batch_size=READ_LINES):
+    for table in dataset.select_columns([side]).with_format("arrow").iter(batch_size=CHUNK_LINES):
         low, high = np.searchsorted(indices, (start, start + len(table)))  # the indices in this table
         yield from table.column(side).take(indices[low:high] - start).to_pylist()
         start += len(table)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from array import array
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sentencepiece import SentencePieceProcessor
 
 from nmt.data.counter_rng import Bits, random_bits, to_unit_interval
 from nmt.data.tokenizer.subword_sampling import Ids, SubwordSampler
@@ -33,7 +33,7 @@ class UnigramSampler(SubwordSampler):
     Arc 0 stands for the end of every word. A word's index is its first arc.
     """
 
-    def __init__(self, processor: Any, *, alpha: float) -> None:
+    def __init__(self, processor: SentencePieceProcessor, *, alpha: float) -> None:
         super().__init__(processor, alpha=alpha)
         self.log_weights = {piece: (alpha * self.scores[piece], id) for piece, id in self.ids.items()}  # alpha log p
 
@@ -80,10 +80,11 @@ class UnigramSampler(SubwordSampler):
             # Choose the first arc whose bound is above the random number.
             while (is_above := uniform >= bounds[arcs]).any():
                 arcs = arcs + is_above
-            column = np.full((len(words), 1), -1, dtype=np.int32)
+            column = np.full((len(words), 1), -1, dtype=np.int32)  # (words, 1)
             column[active, 0] = arc_ids[arcs]
             columns.append(column)
-            arcs = next_arcs[arcs]
+            # Go to the next node, and drop the words that have reached their end.
+            arcs = next_arcs[arcs]  # (active,)
             active, arcs = active[arcs > 0], arcs[arcs > 0]
         table = np.concatenate(columns, axis=1)  # (words, steps), -1 after the end of a word
         return table[table >= 0], np.count_nonzero(table >= 0, axis=1)

@@ -318,7 +318,7 @@ def check(phrase: PhrasePair, end: Literal[".", "?"], source: str, target: str, 
 
 
 @pytest.mark.parametrize(
-    ("antecedent", "reason", "source", "target", "places"),
+    ("antecedent", "reason", "source", "target", "word_indices"),
     [
         ("animal", ("too tired", "zu müde"), "because it was too tired.", "weil es zu müde war.", (1, 8, 1, 8)),
         ("street", ("too wide", "zu breit"), "because it was too wide.", "weil sie zu breit war.", (6, 8, 4, 8)),
@@ -326,7 +326,7 @@ def check(phrase: PhrasePair, end: Literal[".", "?"], source: str, target: str, 
     ],
 )
 def test_a_pronoun_takes_the_gender_of_its_noun(
-    antecedent: str, reason: tuple[str, str], source: str, target: str, places: tuple[int, int, int, int]
+    antecedent: str, reason: tuple[str, str], source: str, target: str, word_indices: tuple[int, int, int, int]
 ) -> None:
     animal = noun("animal", antecedent=antecedent == "animal")
     goal = noun("street" if antecedent == "animal" else antecedent, antecedent=antecedent != "animal")
@@ -338,10 +338,10 @@ def test_a_pronoun_takes_the_gender_of_its_noun(
     crossed = {"river": ("the river", "den Fluss")}.get(antecedent, ("the street", "die Straße"))
     assert pair.source == f"The animal did not cross {crossed[0]} {source}"
     assert pair.target == f"Das Tier überquerte {crossed[1]} nicht, {target}"
-    assert pair.antecedent == Antecedent(*places)
-    assert pair.reversed().antecedent == Antecedent(*places[2:], *places[:2])
+    assert pair.antecedent == Antecedent(*word_indices)
+    assert pair.reversed().antecedent == Antecedent(*word_indices[2:], *word_indices[:2])
 
 
-def test_words() -> None:
+def test_a_sentence_is_split_into_words_and_punctuation_marks() -> None:
     assert split_words("Der Hund, der schläft.") == ["Der", "Hund", ",", "der", "schläft", "."]
     assert split_words("Don't! A well-known X-ray?") == ["Don't", "!", "A", "well-known", "X-ray", "?"]

@@ -1,4 +1,4 @@
-"""The lexicon as a whole: its tables are consistent."""
+"""The tables of the lexicon are consistent with each other."""
 
 from nmt.data.grammar.lexicon import ADJECTIVES, NOUNS, VERBS
 

@@ -1,4 +1,4 @@
-"""Random segmentations: their exact distributions, what they depend on, and strange texts."""
+"""Random segmentations: their exact distributions, what they depend on, and odd texts."""
 
 import itertools
 import math
@@ -152,7 +152,7 @@ def test_a_sample_decodes_to_the_same_text(tokenizer: Tokenizer, text: str) -> N
 @pytest.mark.parametrize(
     "text", ["", " ", "\0", "\ud800", "x" * 1000, "<s></s>", "<0x41>", "ab\u2028cd", "e\x01\u0301"]
 )
-def test_strange_texts_are_resampled_like_others(tokenizer: Tokenizer, text: str) -> None:
+def test_odd_texts_are_resampled_like_others(tokenizer: Tokenizer, text: str) -> None:
     texts = [TEXTS[0], text, TEXTS[1]]
     sampled = resample(tokenizer, texts, alpha=BEST_ALPHA[tokenizer.model_type], seeds=[1, 2, 3])
     assert [sampled[0], sampled[2]] == tokenizer.encode_source([TEXTS[0], TEXTS[1]])

@@ -1,4 +1,4 @@
-"""The tokenizer: training, encoding, decoding, strange texts and out-of-range settings."""
+"""The tokenizer: training, encoding, decoding, odd texts and out-of-range settings."""
 
 import io
 import pickle
@@ -150,10 +150,10 @@ def test_an_unseen_character_is_unk_or_bytes() -> None:
     assert train_once("bytes").decode_target(ids) == text
 
 
-def test_strange_texts_do_not_affect_their_neighbours(tokenizer: Tokenizer) -> None:
-    strange = ["", " ", "\0", "\ud800", "a\u2028b\x85c", "\r\n", "x" * 10_000, "▅▁", "<s></s>"]
+def test_odd_texts_do_not_affect_their_neighbours(tokenizer: Tokenizer) -> None:
+    odd = ["", " ", "\0", "\ud800", "a\u2028b\x85c", "\r\n", "x" * 10_000, "▅▁", "<s></s>"]
     plain = tokenizer.encode_source(["The old dog."])[0]
-    for text in strange:
+    for text in odd:
         batch = tokenizer.encode_source(["The old dog.", text, "The old dog."])
         assert batch[0] == batch[2] == plain
         assert len(batch) == 3
@@ -197,11 +197,13 @@ def test_each_sentence_needs_a_seed(tokenizer: Tokenizer) -> None:
 def test_error_messages_name_the_exact_vocabulary_limits(model_type: str) -> None:
     with pytest.raises(
         UserError, match=r"^tokenizer.vocab_size=9999 is more than this corpus allows: at most \d+$"
-    ) as most:
+    ) as too_large:
         train(model_type=model_type, vocab_size=9999)
-    with pytest.raises(UserError, match=r"^tokenizer.vocab_size=5 is too small .*this corpus: at least \d+$") as least:
+    with pytest.raises(
+        UserError, match=r"^tokenizer.vocab_size=5 is too small .*this corpus: at least \d+$"
+    ) as too_small:
         train(model_type=model_type, vocab_size=5)
-    for error, step in ((most, 1), (least, -1)):
+    for error, step in ((too_large, 1), (too_small, -1)):
         size = int(str(error.value).split()[-1])
         assert train(model_type=model_type, vocab_size=size).target_size == size
         with pytest.raises(UserError, match="vocab_size"):

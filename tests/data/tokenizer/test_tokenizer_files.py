@@ -1,4 +1,4 @@
-"""Loading a tokenizer from a folder of a stranger: every damage is found and named in one line."""
+"""Loading a tokenizer from an untrusted folder: all damage is detected, and the file is named in one line."""
 
 import hashlib
 import json

@@ -47,7 +47,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_sampled_lines_are_evenly_spaced(
     rows: int, max_lines: int | None, expected: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nmt.data.tokenizer.training, "READ_LINES", rows)
+    monkeypatch.setattr(nmt.data.tokenizer.training, "CHUNK_LINES", rows)
     dataset = datasets.Dataset.from_dict({"source": [f"line {row}" for row in range(10)]})
     assert list(sample_lines(dataset, "source", max_lines=max_lines)) == [f"line {row}" for row in expected]
 
@@ -85,7 +85,7 @@ def test_the_tokenizer_of_a_small_split_is_not_cached(cache: Path, monkeypatch: 
 def test_a_damaged_cached_tokenizer_is_replaced(cache: Path, file: str) -> None:
     first = train_on(split())
     (path,) = cache.glob(f"*/{file}")
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
+    complete = path.read_bytes()
+    path.write_bytes(complete[: len(complete) // 2])
     assert train_on(split()).fingerprint == first.fingerprint
-    assert path.read_bytes() == whole
+    assert path.read_bytes() == complete
