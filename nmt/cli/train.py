@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from nmt.cli.shell.settings import typed
+from nmt.cli.shell.settings import to_settings
 from nmt.cli.training.preparation import PreparedRun, bleu_validator, prepare_run
 from nmt.cli.training.resume import changed_settings, check_same_model
 from nmt.cli.training.settings import TrainSettings
@@ -22,7 +22,7 @@ from nmt.training.trainer import Trainer
 
 def run(config: DictConfig) -> None:
     """Trains the system that `config` (conf/train.yaml) describes, alone or as one of the processes of torchrun."""
-    settings, config_yaml = typed(config, TrainSettings), OmegaConf.to_yaml(config)
+    settings, config_yaml = to_settings(config, TrainSettings), OmegaConf.to_yaml(config)
     with subnormals_as_zero(), Processes.join() as processes:
         # Every error in the settings or the corpus appears before anything is written.
         if processes.is_main:
@@ -93,10 +93,12 @@ def open_folder(settings: TrainSettings, prepared: PreparedRun, config_yaml: str
 def introduce(settings: TrainSettings, prepared: PreparedRun, parts: TrainingParts, changes: list[str]) -> None:
     """Prints the model, what cleaning did and which settings have changed, and writes cleaning.json."""
     model, processes, bar = parts.model, parts.processes, parts.bar
+    num_threads = torch.get_num_threads()
+    threads_text = "1 thread" if num_threads == 1 else f"{num_threads} threads"
     processes_text = f", {processes.size} processes" if processes.size > 1 else ""
     bar.print(
         f"{type(model).__name__}, {model.num_parameters():,} parameters, on {model.device} "
-        f"({torch.get_num_threads()} threads{processes_text})"
+        f"({threads_text}{processes_text})"
     )
     report = parts.train_loader.report
     repairs = prepared.corpus.repairs(settings.train_split)

@@ -20,9 +20,9 @@ import msgspec
 from omegaconf import DictConfig
 
 from nmt.checks import check_sizes
-from nmt.cli.shell.errors import say
+from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.output_file import prepare_output_file
-from nmt.cli.shell.settings import Component, typed
+from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
 from nmt.errors import Failure, UserError
 from nmt.files import atomic_write, describe_os_error, reading
@@ -83,20 +83,20 @@ class LineWarnings:
         """
         self.counts[kind] += 1
         if self.counts[kind] <= MAX_WARNINGS_PER_KIND:
-            say("nmt translate", f"line {number}: {message}")
+            print_message("nmt translate", f"line {number}: {message}")
         if self.counts[kind] == MAX_WARNINGS_PER_KIND:
-            say("nmt translate", f"further lines that {kind} are only counted")
+            print_message("nmt translate", f"further lines that {kind} are only counted")
 
     def print_totals(self) -> None:
         """Prints the number of lines for each kind that had more than MAX_WARNINGS_PER_KIND."""
         for kind, count in self.counts.items():
             if count > MAX_WARNINGS_PER_KIND:
-                say("nmt translate", f"{count:,} lines in total {kind}")
+                print_message("nmt translate", f"{count:,} lines in total {kind}")
 
 
 def run(config: DictConfig) -> None:
     """Translates the input line by line."""
-    settings = typed(config, TranslateSettings)
+    settings = to_settings(config, TranslateSettings)
     folder = RunFolder.open(settings.run)
     warnings = LineWarnings()
     with open_input(settings.input) as source:

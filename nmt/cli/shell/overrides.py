@@ -176,12 +176,14 @@ def _check_key(composed: ComposedConfig, key: str) -> None:
     if key in keys:
         return
     # The deepest existing key above it: for model.score.size that may be model.score, model, or the top level ("").
-    parent = key.rpartition(".")[0]
+    parent = key.replace("/", ".").rpartition(".")[0]
     while parent and parent not in keys:
         parent = parent.rpartition(".")[0]
     group = parent.replace(".", "/")
     choice = composed.choices.get(group)
     condition = f" with {group}={choice}" if choice is not None and len(composed.available_choices(group)) > 1 else ""
+    if key in {path.parent.relative_to(composed.folder).as_posix() for path in composed.folder.glob("*/*/*.yaml")}:
+        raise UserError(f"{key}: no such group{condition}; another choice of {group} has it")
     similar = nearest(key, [name for name in keys if not key.startswith(f"{name}.")])
     if similar:
         remedy = f"did you mean {' or '.join(similar)}?"

@@ -12,8 +12,8 @@ import torch
 from datasets import Dataset
 
 from nmt import data, models, search
-from nmt.cli.shell.settings import Component
-from nmt.cli.training.settings import LoaderSettings, TrainSettings
+from nmt.cli.shell.settings import Component, naming_group
+from nmt.cli.training.settings import LoaderSettings, TokenizerSettings, TrainSettings
 from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
@@ -117,17 +117,14 @@ def prepare_run(
     )
 
 
-def build_tokenizer(component: Component, split: Dataset) -> Tokenizer:
-    """Trains the tokenizer that the configuration group `tokenizer` describes.
+def build_tokenizer(settings: TokenizerSettings, split: Dataset) -> Tokenizer:
+    """Trains the tokenizer on the training split, or on `max_pairs` of its pairs.
 
     Raises:
         UserError: a setting is wrong, or the split does not allow the vocabulary size.
     """
-    arguments = dict(component.arguments)
-    max_pairs = arguments.pop("max_pairs")
-    train = msgspec.structs.replace(component, arguments=arguments).build()
-    with spinner(f"learning {arguments['vocab_size']:,} pieces from {len(split):,} pairs"):
-        return train_tokenizer(split, train, max_pairs=max_pairs)
+    with spinner(f"learning {settings.vocab_size:,} pieces from {len(split):,} pairs"):
+        return train_tokenizer(split, **msgspec.structs.asdict(settings))
 
 
 def make_loader(
@@ -146,18 +143,19 @@ def make_loader(
     Raises:
         UserError: a setting is wrong, or no pair of the split can be used.
     """
-    return BatchLoader(
-        processes.main_first(lambda: encode_corpus(split, tokenizer, num_workers=settings.num_workers)),
-        tokenizer,
-        cleaning=cleaning,
-        max_length=min(settings.max_length, model.max_length or settings.max_length),
-        batch_tokens=settings.batch_tokens,
-        subword_alpha=subword_alpha,
-        seed=seed,
-        rank=processes.rank,
-        num_ranks=processes.size,
-        pin_memory=model.device.type == "cuda",
-    )
+    with naming_group("loader"):
+        return BatchLoader(
+            processes.main_first(lambda: encode_corpus(split, tokenizer, num_workers=settings.num_workers)),
+            tokenizer,
+            cleaning=cleaning,
+            max_length=min(settings.max_length, model.max_length or settings.max_length),
+            batch_tokens=settings.batch_tokens,
+            subword_alpha=subword_alpha,
+            seed=seed,
+            rank=processes.rank,
+            num_ranks=processes.size,
+            pin_memory=model.device.type == "cuda",
+        )
 
 
 def bleu_validator(

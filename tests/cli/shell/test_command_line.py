@@ -27,6 +27,10 @@ def test_cfg_job_prints_yaml_and_runs_nothing(calls: list[DictConfig], capsys: p
     ("words", "text"),
     [
         (["--halp"], "--halp: no such option; did you mean --help?"),
+        (
+            ["-resume"],
+            "-resume: no such option; the options are --help, --cfg job, --multirun; a setting is written KEY=VALUE",
+        ),
         (["--run=x"], "--run=x: no such option; write run=x"),
         (["--cfg"], "--cfg must be followed by job: --cfg job"),
         (["--cfg", "hydra"], "--cfg must be followed by job: --cfg job"),
