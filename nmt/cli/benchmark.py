@@ -86,6 +86,7 @@ def run(config: DictConfig) -> None:
         UserError: a setting is wrong.
     """
     settings = to_settings(config, BenchmarkSettings)
+    # 1. Build the corpus, the tokenizer, both models and the batches.
     if settings.out is not None:
         prepare_output_file(settings.out, key="out")
     device = pick_device(settings.device)
@@ -114,6 +115,8 @@ def run(config: DictConfig) -> None:
         seed=settings.seed,
         processes=Processes(),
     )
+
+    # 2. Measure.
     result: dict[str, Any] = {
         "model": description | {"parameters": model.num_parameters()},
         "device": describe_device(device),
@@ -127,6 +130,8 @@ def run(config: DictConfig) -> None:
     if settings.sentences:
         result["decoding"] = benchmark_decoding(settings, model, plain_model(), train_loader, lines)
     result["plain"] = {"parameters": plain_model().num_parameters()}
+
+    # 3. Print tables for people, and write JSON for programs.
     print_tables(result, Console(stderr=True))
     if settings.out is None:
         print(json.dumps(result, indent=2))

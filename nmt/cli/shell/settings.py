@@ -106,12 +106,12 @@ def _prepare(key: str, value: Any, field_type: Any) -> Any:
             )
         return {"type": changes.__name__, **value}
     if isinstance(value, int | float) and type(value) not in types and (str in types or Path in types):
-        return _to_text(value)  # split=2016 is a name
+        return yaml_text(value)  # split=2016 is a name
     return value
 
 
-def _to_text(value: Any) -> str:
-    """A value as YAML writes it."""
+def yaml_text(value: Any) -> str:
+    """Returns a value as YAML writes it: true, not True."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -134,7 +134,7 @@ def _explain(message: str, values: dict[str, Any]) -> str:
         if value is None or isinstance(value, dict | list):
             given = TYPE_NAMES.get(match[2], match[2])
         else:
-            given = _to_text(value)
+            given = yaml_text(value)
         return f"{key}: must be {allowed}, not {given}"
     if match := re.fullmatch(r"Object contains unknown field `(.+)`", problem):
         return f"{prefix}{match[1]}: no such key"

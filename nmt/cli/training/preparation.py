@@ -69,6 +69,7 @@ def prepare_run(
     Raises:
         UserError: a setting or the corpus is wrong.
     """
+    # 1. What is quick to build comes first, so that a mistake in it is reported without waiting for the corpus.
     device = processes.local_device(pick_device(settings.device))
     schedule: Schedule = settings.schedule.build()
     descriptions = {
@@ -76,6 +77,8 @@ def prepare_run(
         "corpus": with_absolute_path(describe(settings.data, data)),
     }
     searcher = settings.search.build()
+
+    # 2. Text, then the tokenizer. With several processes the main one does the work and the others receive the result.
     corpus: Corpus = settings.data.build()
     train_split = processes.main_first(lambda: corpus.split(settings.train_split))
     validation_split = processes.main_first(lambda: corpus.split(settings.validation_split))
@@ -84,12 +87,14 @@ def prepare_run(
     tokenizer = processes.broadcast(_tokenizer(settings, train_split) if processes.is_main else None)
     assert tokenizer is not None
 
+    # 3. The model, whose vocabulary sizes only the tokenizer knows.
     model_component = with_vocabulary(settings.model, tokenizer)
     descriptions["model"] = describe(model_component, models)
     torch.manual_seed(settings.seed)
     model: Seq2Seq = model_component.build().to(device)
     descriptions["model"]["parameters"] = model.num_parameters()
 
+    # 4. Batches and the optimizer, which depend on the model.
     def loader(split: Dataset, cleaning: Cleaning, subword_alpha: float) -> BatchLoader:
         return make_loader(
             split,
@@ -161,9 +166,9 @@ def make_loader(
 def bleu_validator(
     split: Dataset, tokenizer: Tokenizer, searcher: Search, processes: Processes
 ) -> Callable[[Seq2Seq], float]:
-    """A function that returns the BLEU of a model on the validation split, by the search that is used in test.
+    """Returns a function that measures the BLEU of a model on the validation split, with the search used for testing.
 
-    The processes divide the sentences among them; each of them receives the score.
+    The processes divide the sentences among them, and each of them receives the score.
     """
     sources, references = split["source"][:], split["target"][:]
 

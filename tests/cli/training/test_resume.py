@@ -153,8 +153,8 @@ def test_another_model_or_schedule_cannot_resume(
     assert {name for name in before if before[name] != after[name]} <= {"log.txt"}
 
 
-def test_resume_without_a_run_is_refused(mistake: Callable[..., str]) -> None:
-    assert "holds no run to continue: leave resume=true out" in mistake("resume=true")
+def test_resume_without_a_run_is_refused(error_line: Callable[..., str]) -> None:
+    assert "holds no run to continue: leave resume=true out" in error_line("resume=true")
 
 
 @pytest.mark.slow
