@@ -101,8 +101,8 @@ def _prepare(key: str, value: Any, field_type: Any) -> Any:
         changes = next((member for member in types if inspect.isclass(member) and issubclass(member, RunChanges)), None)
         if changes is None:
             raise UserError(
-                f"{key} needs a choice with a _target_, which names its class: "
-                f"{key}=run is only for commands that read a trained run"
+                f"{key}=run is only for commands that read a trained run: "
+                f"select a {key} whose YAML file names a class by _target_"
             )
         return {"type": changes.__name__, **value}
     if isinstance(value, int | float) and type(value) not in types and (str in types or Path in types):

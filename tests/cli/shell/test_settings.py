@@ -149,8 +149,8 @@ def limits(**changes: Any) -> dict[str, Any]:
         ({"voice": {"count": 1}}, "voice.accent=… is required"),
         (
             *({"model": {"count": 1}},),
-            "model needs a choice with a _target_, which names its class: "
-            "model=run is only for commands that read a trained run",
+            "model=run is only for commands that read a trained run: "
+            "select a model whose YAML file names a class by _target_",
         ),
     ],
 )

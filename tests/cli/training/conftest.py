@@ -44,7 +44,7 @@ def error_line(train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.fixture
-def files() -> Callable[[Path], dict[str, bytes]]:
+def read_files() -> Callable[[Path], dict[str, bytes]]:
     """Returns the content of every file in a folder."""
 
     def read(folder: Path) -> dict[str, bytes]:
