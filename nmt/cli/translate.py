@@ -157,6 +157,7 @@ def read_lines(source: BinaryIO, warnings: LineWarnings, *, prompt: str) -> Iter
     """
     number = 0
     while True:
+        # 1. Read one line, at most MAX_LINE_BYTES of it.
         if prompt:
             print(prompt, end="", file=sys.stderr, flush=True)
         with reading("the input"):
@@ -167,6 +168,8 @@ def read_lines(source: BinaryIO, warnings: LineWarnings, *, prompt: str) -> Iter
                 print(file=sys.stderr)  # so that the shell's prompt begins on a new line
             return
         number += 1
+
+        # 2. Remove its end and decode it; warn of what is lost.
         if num_skipped:
             message = f"{len(line) + num_skipped:,} bytes, only the first {len(line):,} are read"
             warnings.add("were not read completely", number, message)
