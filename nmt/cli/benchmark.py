@@ -21,9 +21,9 @@ from nmt.benchmark.timing import device_description, measure_matrix_peak
 from nmt.benchmark.training import LEARNING_RATE, PlainObjective, measure_training
 from nmt.checks import check_sizes
 from nmt.cli.shell.output_file import prepare_output_file
-from nmt.cli.shell.settings import Component, typed
+from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.training.preparation import build_tokenizer, make_loader, with_vocabulary
-from nmt.cli.training.settings import LoaderSettings
+from nmt.cli.training.settings import LoaderSettings, TokenizerSettings
 from nmt.data.batch import Batch
 from nmt.data.corpus import Corpus
 from nmt.data.loader import BatchLoader
@@ -47,7 +47,7 @@ class BenchmarkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     data: Component
     cleaning: Component
-    tokenizer: Component
+    tokenizer: TokenizerSettings
     model: Component
     optimizer: Component
     search: Component
@@ -78,19 +78,6 @@ class BenchmarkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             )
 
 
-def benchmark_settings(config: DictConfig) -> BenchmarkSettings:
-    """Converts the composed configuration of `nmt benchmark`.
-
-    Raises:
-        UserError: a value is wrong, or a group has the choice `run`, which is for commands that read a trained run.
-    """
-    for group in ("data", "search"):
-        chosen = config.get(group)  # None if it is missing, which `typed` reports
-        if chosen is not None and "_target_" not in chosen:
-            raise UserError(f"{group}=run stands for what a trained run used: choose another {group} for a benchmark")
-    return typed(config, BenchmarkSettings)
-
-
 @subnormals_as_zero()
 def run(config: DictConfig) -> None:
     """Measures what `config` (conf/benchmark.yaml) describes, and writes the result as JSON.
@@ -98,7 +85,8 @@ def run(config: DictConfig) -> None:
     Raises:
         UserError: a setting is wrong.
     """
-    settings = benchmark_settings(config)
+    settings = to_settings(config, BenchmarkSettings)
+    # 1. Build the corpus, the tokenizer, both models and the batches.
     if settings.out is not None:
         prepare_output_file(settings.out, key="out")
     device = pick_device(settings.device)
@@ -127,6 +115,8 @@ def run(config: DictConfig) -> None:
         seed=settings.seed,
         processes=Processes(),
     )
+
+    # 2. Measure.
     result: dict[str, Any] = {
         "model": description | {"parameters": model.num_parameters()},
         "device": device_description(device),
@@ -140,6 +130,8 @@ def run(config: DictConfig) -> None:
     if settings.sentences:
         result["decoding"] = benchmark_decoding(settings, model, plain_model(), train_loader, lines)
     result["plain"] = {"parameters": plain_model().num_parameters()}
+
+    # 3. Print tables for people, and write JSON for programs.
     print_tables(result, Console(stderr=True))
     if settings.out is None:
         print(json.dumps(result, indent=2))

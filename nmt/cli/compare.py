@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from nmt.cli.evaluate import evaluate_run
-from nmt.cli.shell.errors import say
-from nmt.cli.shell.settings import Component, typed
+from nmt.cli.shell.errors import print_message
+from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges
 from nmt.errors import UserError
 from nmt.files import reading
@@ -40,13 +40,13 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 def run(config: DictConfig) -> None:
     """Evaluates the runs that have not been evaluated on the split, writes the report, and prints the scores."""
-    settings = typed(config, CompareSettings)
+    settings = to_settings(config, CompareSettings)
     folders = [RunFolder.open(path) for path in settings.runs]
     for folder in folders:
         with reading(f"split={settings.split}"):  # a split may be no file name, such as one that is too long
             is_evaluated = (folder.path / "evaluation" / f"{settings.split}.json").is_file()
         if not is_evaluated:
-            say("nmt compare", f"evaluating {folder.path} on {settings.split}")
+            print_message("nmt compare", f"evaluating {folder.path} on {settings.split}")
             evaluate_run(
                 folder,
                 split=settings.split,
@@ -58,7 +58,7 @@ def run(config: DictConfig) -> None:
     report = compare([folder.path for folder in folders], split=settings.split, out=settings.out)
     print_table(quality_table(report))
     print(summarize(report))
-    say("nmt compare", f"wrote {settings.out / 'report.html'}, report.md and report.json")
+    print_message("nmt compare", f"wrote {settings.out / 'report.html'}, report.md and report.json")
 
 
 def print_table(table: Table) -> None:

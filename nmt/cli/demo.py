@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 from omegaconf import DictConfig
 
-from nmt.cli.shell.errors import say
+from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.main import main
-from nmt.cli.shell.settings import typed
+from nmt.cli.shell.settings import to_settings
 from nmt.files import reading
 
 EXPERIMENTS = {
@@ -36,7 +36,7 @@ class DemoSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 def run(config: DictConfig) -> None:
     """Trains the systems that are not finished yet, compares them on two splits, and plots one sentence."""
-    settings = typed(config, DemoSettings)
+    settings = to_settings(config, DemoSettings)
     device = f"device={settings.device}"
     folders = {model: settings.out / model for model in EXPERIMENTS}
     for model, folder in folders.items():
@@ -58,7 +58,7 @@ def run(config: DictConfig) -> None:
         run_command("compare", runs, f"split={split}", f"out={reports / split}", device)
     picture = reports / "alignment.png"
     run_command("plot", f"run={folders['lstm_bahdanau']}", f"source={PLOTTED_SENTENCE}", f"out={picture}", device)
-    say("nmt demo", f"the report is {reports / 'test' / 'report.html'}")
+    print_message("nmt demo", f"the report is {reports / 'test' / 'report.html'}")
 
 
 def run_command(*arguments: str) -> None:

@@ -13,7 +13,7 @@ from nmt.cli.diagnosis.corpus import report_corpus, sample_split
 from nmt.cli.diagnosis.report import DoctorReport
 from nmt.cli.diagnosis.system import describe_device, describe_run_folder, describe_versions
 from nmt.cli.diagnosis.training import describe_decoding, describe_duration, describe_memory, describe_model
-from nmt.cli.shell.settings import typed
+from nmt.cli.shell.settings import to_settings
 from nmt.cli.training.preparation import PreparedRun, prepare_run
 from nmt.cli.training.resume import check_same_model
 from nmt.cli.training.settings import TrainSettings
@@ -40,7 +40,7 @@ def run(config: DictConfig) -> None:
     Raises:
         UserError: the run would not work; the message says why, and what to change.
     """
-    settings = typed(config, TrainSettings)
+    settings = to_settings(config, TrainSettings)
     report = DoctorReport()
     RunFolder.check_available(settings.run, resume=settings.resume)
     report.print("versions", describe_versions())

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from omegaconf import DictConfig
 
-from nmt.cli.shell.errors import say
-from nmt.cli.shell.settings import Component, typed
+from nmt.cli.shell.errors import print_message
+from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, describe_search, load_corpus, load_translator
 from nmt.evaluation.evaluator import evaluate
 from nmt.run import RunFolder
@@ -28,7 +28,7 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 def run(config: DictConfig) -> None:
     """Evaluates a run and prints its scores."""
-    settings = typed(config, EvaluateSettings)
+    settings = to_settings(config, EvaluateSettings)
     folder = RunFolder.open(settings.run)
     result = evaluate_run(
         folder,
@@ -40,7 +40,7 @@ def run(config: DictConfig) -> None:
     )
     for metric in result["metrics"].values():
         print(f"{metric['name']:<31}{metric['score']:6.2f}  {metric['signature']}")
-    say(
+    print_message(
         "nmt evaluate",
         f"translated {result['sentences']:,} sentences in {result['seconds']:.1f} s "
         f"({result['sentences_per_second']:.1f} per second on {result['device']}); "

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 from omegaconf import DictConfig
 
-from nmt.cli.shell.errors import say
+from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.output_file import prepare_output_file
-from nmt.cli.shell.settings import Component, typed
+from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
 from nmt.errors import UserError
 from nmt.report.alignment_plot import SUFFIXES, write_alignment
@@ -36,7 +36,7 @@ class PlotSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 def run(config: DictConfig) -> None:
     """Draws the attention of a translation, and prints the translation."""
-    settings = typed(config, PlotSettings)
+    settings = to_settings(config, PlotSettings)
     folder = RunFolder.open(settings.run)
     search = describe_search(folder, settings.search)
     translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
@@ -56,4 +56,4 @@ def run(config: DictConfig) -> None:
         title=folder.name,
     )
     print(translation.text)
-    say("nmt plot", f"wrote {settings.out}")
+    print_message("nmt plot", f"wrote {settings.out}")

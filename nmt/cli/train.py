@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from nmt.cli.shell.settings import typed
+from nmt.cli.shell.settings import to_settings
 from nmt.cli.training.preparation import PreparedRun, bleu_validator, prepare_run
 from nmt.cli.training.resume import changed_settings, check_same_model
 from nmt.cli.training.settings import TrainSettings
 from nmt.device import subnormals_as_zero
 from nmt.files import write_json, write_text
+from nmt.models import Seq2Seq
 from nmt.run import RunFolder
 from nmt.training.distributed import Processes
 from nmt.training.history import History
@@ -22,17 +23,20 @@ from nmt.training.trainer import Trainer
 
 def run(config: DictConfig) -> None:
     """Trains the system that `config` (conf/train.yaml) describes, alone or as one of the processes of torchrun."""
-    settings, config_yaml = typed(config, TrainSettings), OmegaConf.to_yaml(config)
+    settings, config_yaml = to_settings(config, TrainSettings), OmegaConf.to_yaml(config)
     with subnormals_as_zero(), Processes.join() as processes:
-        # Every error in the settings or the corpus appears before anything is written.
+        # 1. Build every part. An error in the settings or the corpus appears here, before anything is written.
         if processes.is_main:
             RunFolder.check_available(settings.run, resume=settings.resume)
         prepared = prepare_run(settings, processes)
 
+        # 2. Open the run folder. Only the main process writes to it.
         if processes.is_main:
             folder, changes = open_folder(settings, prepared, config_yaml)
         else:
             folder, changes = RunFolder(settings.run), []
+
+        # 3. Train. A failure says what is still intact; Ctrl-C ends the run with a checkpoint.
         with (
             folder.with_recovery_hint(),
             Interrupt(single_process=processes.size == 1) as interrupt,
@@ -60,7 +64,11 @@ def run(config: DictConfig) -> None:
             )
             trainer = Trainer(settings.trainer, parts)
             trainer.resume()
-            introduce(settings, prepared, parts, changes)
+            report = prepared.train_loader.report
+            repairs = prepared.corpus.repairs(settings.train_split)
+            print_introduction(prepared.model, [*report.lines(), *repairs], processes, changes, bar)
+            if processes.is_main:
+                write_json(folder.path / "cleaning.json", {**report.record(), "repaired": repairs})
             progress = trainer.fit()
             if progress.best_score is not None:
                 bar.print(f"best validation BLEU {progress.best_score:.2f}; the run is in {folder.path}")
@@ -90,17 +98,16 @@ def open_folder(settings: TrainSettings, prepared: PreparedRun, config_yaml: str
     return folder, []
 
 
-def introduce(settings: TrainSettings, prepared: PreparedRun, parts: TrainingParts, changes: list[str]) -> None:
-    """Prints the model, what cleaning did and which settings have changed, and writes cleaning.json."""
-    model, processes, bar = parts.model, parts.processes, parts.bar
+def print_introduction(
+    model: Seq2Seq, cleaning: list[str], processes: Processes, changes: list[str], bar: ProgressBar
+) -> None:
+    """Prints the model, what cleaning did, and which settings differ from those that the run was started with."""
+    num_threads = torch.get_num_threads()
+    threads_text = "1 thread" if num_threads == 1 else f"{num_threads} threads"
     processes_text = f", {processes.size} processes" if processes.size > 1 else ""
     bar.print(
         f"{type(model).__name__}, {model.num_parameters():,} parameters, on {model.device} "
-        f"({torch.get_num_threads()} threads{processes_text})"
+        f"({threads_text}{processes_text})"
     )
-    report = parts.train_loader.report
-    repairs = prepared.corpus.repairs(settings.train_split)
-    for line in [*report.lines(), *repairs, *(f"the run was started with {change}" for change in changes)]:
+    for line in [*cleaning, *(f"the run was started with {change}" for change in changes)]:
         bar.print(line)
-    if processes.is_main:
-        write_json(parts.run_folder.path / "cleaning.json", {**report.record(), "repaired": repairs})

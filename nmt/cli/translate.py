@@ -20,9 +20,9 @@ import msgspec
 from omegaconf import DictConfig
 
 from nmt.checks import check_sizes
-from nmt.cli.shell.errors import say
+from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.output_file import prepare_output_file
-from nmt.cli.shell.settings import Component, typed
+from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
 from nmt.errors import Failure, UserError
 from nmt.files import atomic_write, describe_os_error, reading
@@ -83,20 +83,20 @@ class LineWarnings:
         """
         self.counts[kind] += 1
         if self.counts[kind] <= MAX_WARNINGS_PER_KIND:
-            say("nmt translate", f"line {number}: {message}")
+            print_message("nmt translate", f"line {number}: {message}")
         if self.counts[kind] == MAX_WARNINGS_PER_KIND:
-            say("nmt translate", f"further lines that {kind} are only counted")
+            print_message("nmt translate", f"further lines that {kind} are only counted")
 
     def print_totals(self) -> None:
         """Prints the number of lines for each kind that had more than MAX_WARNINGS_PER_KIND."""
         for kind, count in self.counts.items():
             if count > MAX_WARNINGS_PER_KIND:
-                say("nmt translate", f"{count:,} lines in total {kind}")
+                print_message("nmt translate", f"{count:,} lines in total {kind}")
 
 
 def run(config: DictConfig) -> None:
     """Translates the input line by line."""
-    settings = typed(config, TranslateSettings)
+    settings = to_settings(config, TranslateSettings)
     folder = RunFolder.open(settings.run)
     warnings = LineWarnings()
     with open_input(settings.input) as source:
@@ -157,6 +157,7 @@ def read_lines(source: BinaryIO, warnings: LineWarnings, *, prompt: str) -> Iter
     """
     number = 0
     while True:
+        # 1. Read one line, at most MAX_LINE_BYTES of it.
         if prompt:
             print(prompt, end="", file=sys.stderr, flush=True)
         with reading("the input"):
@@ -167,6 +168,8 @@ def read_lines(source: BinaryIO, warnings: LineWarnings, *, prompt: str) -> Iter
                 print(file=sys.stderr)  # so that the shell's prompt begins on a new line
             return
         number += 1
+
+        # 2. Remove its end and decode it; warn of what is lost.
         if num_skipped:
             message = f"{len(line) + num_skipped:,} bytes, only the first {len(line):,} are read"
             warnings.add("were not read completely", number, message)

@@ -44,7 +44,7 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
                 raise UserError(f"{name}={value} must be above 0, or null for none")
         limits = (self.max_steps, self.max_epochs, self.max_minutes, self.patience)
         if all(limit is None for limit in limits):
-            raise UserError("the run would never end: set one of max_steps, max_epochs, max_minutes or patience")
+            raise UserError("max_steps, max_epochs, max_minutes and patience are all null, so the run would never end")
         if not isinstance(self.skip_nonfinite, int) or self.skip_nonfinite < 0:
             raise UserError(f"skip_nonfinite={self.skip_nonfinite} must be a whole number of at least 0")
         check_probabilities(label_smoothing=self.label_smoothing)

@@ -85,7 +85,9 @@ def calls(conf: Path, monkeypatch: pytest.MonkeyPatch) -> list[DictConfig]:
 
 
 @pytest.fixture
-def body(calls: list[DictConfig], monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[DictConfig], None]], None]:
+def replace_greet(
+    calls: list[DictConfig], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Callable[[DictConfig], None]], None]:
     """Replaces what `greet` does."""
 
     def replace(run: Callable[[DictConfig], None]) -> None:
@@ -95,7 +97,7 @@ def body(calls: list[DictConfig], monkeypatch: pytest.MonkeyPatch) -> Callable[[
 
 
 @pytest.fixture
-def mistake(calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def error_line(calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Runs a wrong command line; returns the one line that it prints, without the name of the program."""
 
     def run(*arguments: str) -> str:

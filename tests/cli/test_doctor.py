@@ -146,7 +146,7 @@ def test_many_unusable_pairs_are_a_warning(examine: Examine, own_corpus: Path) -
     assert result.code == 0
     for text in ("training pairs 120 100.00%", "kept 116 96.67%", "dropped: source empty 2"):
         assert text in result.text
-    assert "warning of 120 pairs of train, 116 can be used: source empty 2, too long 2" in result.text
+    assert "warning of 120 pairs of train, 116 can be used; dropped: source empty 2, too long 2" in result.text
 
 
 def test_sentences_shared_by_two_splits_are_a_warning(examine: Examine, own_corpus: Path) -> None:

@@ -82,7 +82,7 @@ def test_another_search_and_another_corpus_can_be_selected(own_run: Path, own_co
         (["split=val"], "run=… is required"),
         (["run={run}", "split=tset"], "tset"),
         (["run={run}", "split=val", "device=cuda:99"], "device=cuda:99"),
-        (["run={run}", "split=val", "search.beam_size=0"], "beam_size=0"),
+        (["run={run}", "split=val", "search.beam_size=0"], "search.beam_size=0 must be"),
         (["run={run}", "split=val", "search.beem_size=3"], "search.beam_size"),
         (["run={run}", "split=val", "search.beam_size=two"], "search.beam_size: must be a whole number or null"),
         (["run={run}", "split=val", "batch_tokens=many"], "batch_tokens: must be a whole number or null, not many"),

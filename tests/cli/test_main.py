@@ -51,8 +51,8 @@ def test_a_command_receives_its_configuration(calls: list[DictConfig]) -> None:
         (["--completion", "cmd"], "--completion needs the name of a shell: bash, zsh, fish"),
     ],
 )
-def test_a_wrong_first_word_is_named(arguments: list[str], text: str, mistake: Callable[..., str]) -> None:
-    assert mistake(*arguments) == text
+def test_a_wrong_first_word_is_named(arguments: list[str], text: str, error_line: Callable[..., str]) -> None:
+    assert error_line(*arguments) == text
 
 
 def test_help_imports_no_large_library() -> None:

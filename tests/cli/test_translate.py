@@ -22,7 +22,7 @@ from nmt.cli import main
 from nmt.cli import translate as translate_command
 from nmt.cli.shell.commands import find_command
 from nmt.cli.shell.configuration import complete_config, hydra_initialized
-from nmt.cli.shell.errors import attempt
+from nmt.cli.shell.errors import run_catching_errors
 from nmt.cli.shell.overrides import configure
 from nmt.cli.shell.trained_run import load_translator
 from nmt.cli.translate import MAX_LINE_BYTES, MAX_WARNINGS_PER_KIND, format_json
@@ -107,7 +107,7 @@ def translate_fast() -> Translate:
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
             patch.setattr(sys, "stdout", io.TextIOWrapper(out))
             patch.setattr(sys, "stderr", err)
-            code = attempt("nmt translate", run_once)
+            code = run_catching_errors("nmt translate", run_once)
             return code, out.getvalue(), err.getvalue()
 
     return run

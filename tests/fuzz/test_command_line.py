@@ -11,7 +11,7 @@ from nmt.cli.shell.commands import COMMANDS
 from nmt.cli.shell.completion import complete
 from nmt.cli.shell.configuration import complete_config, hydra_initialized
 from nmt.cli.shell.overrides import configure, expand_sweep
-from nmt.cli.shell.settings import typed
+from nmt.cli.shell.settings import to_settings
 from nmt.cli.training.settings import TrainSettings
 
 Outcome = Callable[[Callable[[], object], str], None]
@@ -45,7 +45,7 @@ def test_overrides(outcome: Outcome) -> None:
         overrides = CommandLine.parse(words).overrides
         with hydra_initialized() as folder:
             for line in [overrides, *expand_sweep(TRAIN, overrides)[:2]]:
-                typed(complete_config(configure(TRAIN, folder, line)), TrainSettings)
+                to_settings(complete_config(configure(TRAIN, folder, line)), TrainSettings)
 
     @slow_fuzz
     @given(st.lists(edits, min_size=1, max_size=3))

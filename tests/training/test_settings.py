@@ -42,7 +42,10 @@ VALID: dict[str, Any] = {
         ({"save_every": 0}, "save_every=0 must be"),
         ({"save_minutes": 0.0}, "save_minutes=0.0 must be above 0, or null"),
         ({"skip_nonfinite": -1}, "skip_nonfinite=-1 must be a whole number of at least 0"),
-        ({"max_steps": None}, "the run would never end: set one of max_steps"),
+        (
+            {"max_steps": None},
+            "max_steps, max_epochs, max_minutes and patience are all null",
+        ),
         ({"accumulate": 0}, "accumulate=0"),
         ({"log_every": 0}, "log_every=0"),
         ({"validate_every": 2.5}, "validate_every=2.5"),

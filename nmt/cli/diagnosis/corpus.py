@@ -97,7 +97,7 @@ def warn_of_unusable_pairs(report: DoctorReport, name: str, loader: BatchLoader)
     cleaning = loader.report
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in cleaning.dropped.items() if count)
     if cleaning.num_pairs - len(loader) > WARNING_SHARE * cleaning.num_pairs:
-        report.warn(f"of {cleaning.num_pairs:,} pairs of {name}, {len(loader):,} can be used: {reasons}")
+        report.warn(f"of {cleaning.num_pairs:,} pairs of {name}, {len(loader):,} can be used; dropped: {reasons}")
 
 
 def warn_of_leaks(report: DoctorReport, name: str, train: Dataset, other: Dataset) -> None:

@@ -10,13 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from nmt.cli.shell.commands import Command
 from nmt.cli.shell.configuration import complete_config, hydra_initialized
-from nmt.cli.shell.errors import attempt, nearest, say
+from nmt.cli.shell.errors import EXIT_INTERRUPTED, nearest, print_message, run_catching_errors
 from nmt.cli.shell.help import OPTIONS, help_page
 from nmt.cli.shell.overrides import configure, expand_sweep
 from nmt.errors import UserError
-
-INTERRUPTED = 130
-"""The exit code of a command that was interrupted."""
 
 
 @dataclass
@@ -61,9 +58,12 @@ class CommandLine:
                         raise UserError(f"{argument} must be followed by job: {argument} job")
                     line.show_config = True
                 case _ if argument.startswith("-"):
-                    remedy = f"did you mean {(nearest(argument, OPTIONS) or ['--help'])[0]}?"
                     if "=" in argument:
                         remedy = f"write {argument.lstrip('-')}"
+                    elif similar := nearest(argument, OPTIONS):
+                        remedy = f"did you mean {similar[0]}?"
+                    else:
+                        remedy = f"the options are {', '.join(OPTIONS)}; a setting is written KEY=VALUE"
                     raise UserError(f"{argument}: no such option; {remedy}")
                 case _:
                     line.overrides.append(argument)
@@ -130,12 +130,12 @@ def _run_all(
             return 0
 
         name = f"nmt {command.name} ({number} of {len(runs)}: {' '.join(overrides)})"
-        say(name, "starts")
-        code = attempt(name, run_once)
+        print_message(name, "starts")
+        code = run_catching_errors(name, run_once)
         if code != 0:
             failures.append(code)
-        if code == INTERRUPTED:
+        if code == EXIT_INTERRUPTED:
             break
     if failures:
-        say(f"nmt {command.name}", f"{len(failures)} of {len(runs)} runs failed")
+        print_message(f"nmt {command.name}", f"{len(failures)} of {len(runs)} runs failed")
     return failures[0] if failures else 0

@@ -20,13 +20,18 @@ from typing import TextIO, TypeGuard
 from nmt.errors import Failure, UserError
 from nmt.files import MACHINE_ERRNOS, describe_os_error
 
+EXIT_FAILURE = 1
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+"""As a shell reports a program that Ctrl-C has ended: 128 + SIGINT."""
+
 MIN_SIMILARITY = 0.6
 """Minimum similarity, from 0 to 1, of a misspelt word and the one that is suggested instead."""
 
 MAX_SUGGESTIONS = 3
 
 
-def say(program: str, text: str) -> None:
+def print_message(program: str, text: str) -> None:
     """Prints one line to standard error; standard output is reserved for results.
 
     If standard error cannot be written any more, the work continues without messages.
@@ -37,10 +42,13 @@ def say(program: str, text: str) -> None:
         _discard_output(sys.stderr)
 
 
-def attempt(program: str, action: Callable[[], int]) -> int:
-    """Runs `action`, prints the error in which it ends, and returns the exit code.
+def run_catching_errors(program: str, action: Callable[[], int]) -> int:
+    """Runs `action`, prints the error that ends it, if any, and returns the exit code.
 
     With HYDRA_FULL_ERROR=1 in the environment, a user error shows its traceback too.
+
+    Args:
+        program: the words before the colon in every message, such as "nmt train".
 
     Returns:
         The action's exit code; or 2 for a user error, 130 if interrupted, 1 for anything else. If the reader of
@@ -53,31 +61,32 @@ def attempt(program: str, action: Callable[[], int]) -> int:
             sys.stdout.flush()  # here, not when the interpreter exits: the handler below must see a broken pipe
         return code
     except KeyboardInterrupt:
-        say(program, "interrupted")
-        return 130
+        print_message(program, "interrupted")
+        return EXIT_INTERRUPTED
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _reader_has_gone():
             _discard_output(sys.stdout)
             return 0
+        # The results that were printed so far come before the message.
         try:
             if sys.stdout is not None:
                 sys.stdout.flush()
         except OSError:  # for example a full disk; the interpreter would try again at exit and print a second error
             _discard_output(sys.stdout)
         if isinstance(error, Failure):
-            say(program, one_line(str(error)))
-            return 1
+            print_message(program, one_line(str(error)))
+            return EXIT_FAILURE
         if _is_machine_error(error):
             _discard_output(sys.stdout)
-            say(program, one_line(f"{_subject(error)}: {describe_os_error(error)}"))
-            return 1
+            print_message(program, one_line(f"{_subject(error)}: {describe_os_error(error)}"))
+            return EXIT_FAILURE
         is_user_error = isinstance(error, UserError)
         if not is_user_error or os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exception(error)
         if not is_user_error:
-            return 1
-        say(program, one_line(str(error)))
-        return 2
+            return EXIT_FAILURE
+        print_message(program, one_line(str(error)))
+        return EXIT_USER_ERROR
 
 
 def one_line(text: str) -> str:

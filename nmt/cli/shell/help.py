@@ -102,6 +102,7 @@ def _fold_comments(section: str) -> str:
     """Wraps the lines that are too wide: a comment behind a value moves above the value."""
     lines = []
     for line in section.splitlines():
+        # "  key: value  # comment" has groups 1 to 3; "  # comment" has groups 4 and 5.
         match = re.fullmatch(r"(\s*)(\S.*?)\s+# (.*)|(\s*)# (.*)", line)
         if len(line) <= WIDTH or match is None:
             lines.append(line)

@@ -14,7 +14,7 @@ from pathlib import Path
 from nmt.cli.shell import commands
 from nmt.cli.shell.commands import Command
 from nmt.cli.shell.completion_scripts import SCRIPTS
-from nmt.cli.shell.errors import attempt, nearest
+from nmt.cli.shell.errors import nearest, run_catching_errors
 from nmt.errors import UserError
 
 
@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _reopen_closed_streams()
     command = commands.find_command(arguments[0]) if arguments else None
     if command is None:
-        return attempt("nmt", lambda: _run_option(arguments))
-    return attempt(f"nmt {command.name}{_process_label()}", lambda: _run_command(command, arguments[1:]))
+        return run_catching_errors("nmt", lambda: _run_option(arguments))
+    return run_catching_errors(f"nmt {command.name}{_process_label()}", lambda: _run_command(command, arguments[1:]))
 
 
 def _process_label() -> str:

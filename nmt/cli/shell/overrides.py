@@ -20,6 +20,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from nmt.cli.shell.commands import Command
 from nmt.cli.shell.configuration import ComposedConfig, compose, escape
 from nmt.cli.shell.errors import nearest, one_line
+from nmt.cli.shell.settings import yaml_text
 from nmt.errors import UserError
 
 TYPE_NAMES: tuple[tuple[type, str], ...] = (
@@ -56,7 +57,7 @@ def configure(command: Command, folder: Path, arguments: Sequence[str]) -> Compo
         if not (override.is_add() or override.is_force_add() or override.is_delete()):
             _check_key(defaults, override.key_or_group)
     # Composing takes 0.1 s, so it is not repeated without need.
-    composed = compose(command.name, folder, [_text(override) for override in overrides]) if values else defaults
+    composed = compose(command.name, folder, [_input_line(override) for override in overrides]) if values else defaults
     for override in values:
         if not override.is_delete():
             _check_type(defaults, composed, override.key_or_group, override.get_value_string())
@@ -111,6 +112,7 @@ def expand_sweep(command: Command, arguments: Sequence[str]) -> list[list[str]]:
 
 
 def _is_verbatim(command: Command, argument: str) -> bool:
+    """Whether the value of an argument is used exactly as typed; see `Command.verbatim_keys`."""
     key, equals, _ = argument.partition("=")
     return bool(equals) and key in command.verbatim_keys
 
@@ -123,7 +125,8 @@ def _selects_choice(folder: Path, override: Override) -> bool:
         return False
 
 
-def _text(override: Override) -> str:
+def _input_line(override: Override) -> str:
+    """The override as it was typed."""
     assert override.input_line is not None  # the parser sets it
     return override.input_line
 
@@ -138,7 +141,7 @@ def _compose_choices(command: Command, folder: Path, groups: Sequence[Override])
     groups = sorted(groups, key=lambda override: override.key_or_group.count("/"))
     if all(_file_exists(folder, override) for override in groups):
         try:
-            return compose(command.name, folder, [_text(override) for override in groups])
+            return compose(command.name, folder, [_input_line(override) for override in groups])
         except UserError:
             pass  # one of them is wrong: the loop below finds it, more slowly
     composed = compose(command.name, folder, [])
@@ -148,7 +151,7 @@ def _compose_choices(command: Command, folder: Path, groups: Sequence[Override])
             _check_key(composed, key)
         if not override.is_delete():
             _check_choice(composed, key, override.value())
-        composed = compose(command.name, folder, [_text(earlier) for earlier in groups[:count]])
+        composed = compose(command.name, folder, [_input_line(earlier) for earlier in groups[:count]])
     return composed
 
 
@@ -176,12 +179,14 @@ def _check_key(composed: ComposedConfig, key: str) -> None:
     if key in keys:
         return
     # The deepest existing key above it: for model.score.size that may be model.score, model, or the top level ("").
-    parent = key.rpartition(".")[0]
+    parent = key.replace("/", ".").rpartition(".")[0]
     while parent and parent not in keys:
         parent = parent.rpartition(".")[0]
     group = parent.replace(".", "/")
     choice = composed.choices.get(group)
     condition = f" with {group}={choice}" if choice is not None and len(composed.available_choices(group)) > 1 else ""
+    if key in {path.parent.relative_to(composed.folder).as_posix() for path in composed.folder.glob("*/*/*.yaml")}:
+        raise UserError(f"{key}: no such group{condition}; another choice of {group} has it")
     similar = nearest(key, [name for name in keys if not key.startswith(f"{name}.")])
     if similar:
         remedy = f"did you mean {' or '.join(similar)}?"
@@ -215,16 +220,13 @@ def _check_type(defaults: ComposedConfig, given: ComposedConfig, key: str, typed
     if old_type is new_type or (old_type is float and new_type is int):
         return
     if old_type is str and new_type in (bool, int, float):
-        text = typed_text.strip() if typed_text and "${" not in typed_text else _display(new)
+        text = typed_text.strip() if typed_text and "${" not in typed_text else yaml_text(new)
         OmegaConf.update(given.config, key, escape(text))
         return
-    default = "" if isinstance(old, DictConfig | ListConfig) else f" (the default is {_display(old)})"
-    raise UserError(f"{key}: must be {expected}{default}, not {typed_text.strip() or _display(new)}")
+    default = "" if isinstance(old, DictConfig | ListConfig) else f" (the default is {yaml_text(old)})"
+    raise UserError(f"{key}: must be {expected}{default}, not {typed_text.strip() or yaml_text(new)}")
 
 
 def _type_and_name(value: Any) -> tuple[type, str]:
+    """The type of a value, and its name in messages."""
     return next((pair for pair in TYPE_NAMES if isinstance(value, pair[0])), (type(value), type(value).__name__))
-
-
-def _display(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

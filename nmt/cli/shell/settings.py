@@ -2,6 +2,10 @@
 
 A command declares its settings as a frozen `msgspec.Struct` with one field per key of its YAML file. Below the command
 there is no `DictConfig`, only these settings and keyword arguments.
+
+`Component.build` does the work of hydra's `instantiate`, because that wraps every error in the same exception with a
+message of several lines. A mistake in an argument could then no longer be told from a defect inside the constructor,
+and a message could not name the key as the user types it.
 """
 
 from __future__ import annotations
@@ -9,8 +13,8 @@ from __future__ import annotations
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -31,9 +35,6 @@ TYPE_NAMES = {
 }
 """The types in msgspec's messages, and their names in ours."""
 
-SPECIAL_KEYS = ("_target_", "_partial_")
-"""The keys of a component that are not arguments."""
-
 
 class Component(msgspec.Struct, frozen=True, tag=True):
     """A class that YAML selects by `_target_`, with its arguments.
@@ -50,8 +51,6 @@ class Component(msgspec.Struct, frozen=True, tag=True):
 
     def build(self, *args: Any, **runtime: Any) -> Any:
         """Calls the target with its arguments, and with those that are only known at run time.
-
-        With the argument `_partial_: true` the target is not called yet: the result is a function that calls it.
 
         Raises:
             UserError: the target does not exist, or refuses an argument.
@@ -75,7 +74,7 @@ class RunChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
 
 
-def typed(config: DictConfig, settings: type[Settings]) -> Settings:
+def to_settings(config: DictConfig, settings: type[Settings]) -> Settings:
     """Converts a complete configuration to `settings`, a `msgspec.Struct`.
 
     Raises:
@@ -102,17 +101,17 @@ def _prepare(key: str, value: Any, field_type: Any) -> Any:
         changes = next((member for member in types if inspect.isclass(member) and issubclass(member, RunChanges)), None)
         if changes is None:
             raise UserError(
-                f"{key}: no class is selected by _target_; "
-                f"the choice {key}=run stands for what a trained run used: select another one"
+                f"{key}=run is only for commands that read a trained run: "
+                f"select a {key} whose YAML file names a class by _target_"
             )
         return {"type": changes.__name__, **value}
     if isinstance(value, int | float) and type(value) not in types and (str in types or Path in types):
-        return _to_text(value)  # split=2016 is a name
+        return yaml_text(value)  # split=2016 is a name
     return value
 
 
-def _to_text(value: Any) -> str:
-    """A value as YAML writes it."""
+def yaml_text(value: Any) -> str:
+    """Returns a value as YAML writes it: true, not True."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -135,14 +134,40 @@ def _explain(message: str, values: dict[str, Any]) -> str:
         if value is None or isinstance(value, dict | list):
             given = TYPE_NAMES.get(match[2], match[2])
         else:
-            given = _to_text(value)
+            given = yaml_text(value)
         return f"{key}: must be {allowed}, not {given}"
     if match := re.fullmatch(r"Object contains unknown field `(.+)`", problem):
         return f"{prefix}{match[1]}: no such key"
     if match := re.fullmatch(r"Object missing required field `(.+)`", problem):
         return f"{prefix}{match[1]}=… is required"
-    # A check in a Struct: "max_steps=0 must be at least 1" names its own key.
-    return f"{prefix}{problem}" if re.match(r"\w+=", problem) or not key else f"{key}: {problem}"
+    return name_key(key, problem)  # a check in a Struct
+
+
+@contextmanager
+def naming_group(group: str) -> Iterator[None]:
+    """Names the group in a `UserError` inside the block that names only the key: "max_length=1 must be …"."""
+    try:
+        yield
+    except UserError as error:
+        if not _names_argument(str(error)):
+            raise
+        raise UserError(name_key(group, str(error))) from error
+
+
+def name_key(key: str, message: str) -> str:
+    """Adds to a message about a group, or about one of its arguments, the key as the user types it.
+
+    For the key "search", "beam_size=0 must be …" becomes "search.beam_size=0 must be …", and "there is no such class"
+    becomes "search: there is no such class".
+    """
+    if not key or message.startswith(f"{key}."):
+        return message
+    return f"{key}.{message}" if _names_argument(message) else f"{key}: {message}"
+
+
+def _names_argument(message: str) -> bool:
+    """Whether a message begins with the name of an argument and its value, such as "beam_size=0"."""
+    return re.match(r"\w+=", message) is not None
 
 
 def _look_up(key: str, values: Any) -> Any:
@@ -154,24 +179,20 @@ def _look_up(key: str, values: Any) -> Any:
 
 def _build(key: str, component: dict[str, Any], *args: Any, **runtime: Any) -> Any:
     """Builds a component and, before it, the components among its arguments; see `Component.build`."""
-    values = {
-        name: _build_nested(f"{key}.{name}", value) for name, value in component.items() if name not in SPECIAL_KEYS
-    }
+    values = {name: _build_nested(f"{key}.{name}", value) for name, value in component.items() if name != "_target_"}
     target = _find_target(key, component["_target_"])
-    deferred = component.get("_partial_", False)
+
+    # Wrong names of arguments are found before the call: a TypeError inside it would be a defect.
     try:
-        signature = inspect.signature(target)
-        (signature.bind_partial if deferred else signature.bind)(*args, **values, **runtime)
+        inspect.signature(target).bind(*args, **values, **runtime)
     except TypeError as error:
         raise UserError(f"{key}: {target.__qualname__}: {error}") from error
     except ValueError:
         pass  # some functions of C modules have no signature
-    if deferred:
-        return partial(target, *args, **values, **runtime)
     try:
         return target(*args, **values, **runtime)
     except UserError as error:
-        raise UserError(f"{key}: {error}") from error
+        raise UserError(name_key(key, str(error))) from error
     except (TypeError, ValueError) as error:
         # A class of another package, such as torch's optimizers, refuses its arguments by these. In one of ours they
         # are a defect.
@@ -181,6 +202,7 @@ def _build(key: str, component: dict[str, Any], *args: Any, **runtime: Any) -> A
 
 
 def _build_nested(key: str, value: Any) -> Any:
+    """Builds every component inside an argument; anything else stays as it is."""
     if isinstance(value, list):
         return [_build_nested(f"{key}[{index}]", item) for index, item in enumerate(value)]
     if not isinstance(value, dict):
@@ -205,6 +227,7 @@ def _find_target(key: str, path: str) -> Callable[..., Any]:
 
 
 def _describe(value: Any) -> Any:
+    """Describes every component inside an argument; anything else stays as it is."""
     if isinstance(value, list):
         return [_describe(item) for item in value]
     if not isinstance(value, dict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nmt import search as searches
-from nmt.cli.shell.settings import Component, RunChanges
+from nmt.cli.shell.settings import Component, RunChanges, naming_group
 from nmt.run import RunFolder
 from nmt.run.registry import Description, build
 from nmt.translator import Translator
@@ -70,4 +70,6 @@ def load_translator(run: RunFolder, search: Description, *, device: str, batch_t
     Raises:
         UserError: the search refuses an argument, the folder is damaged, or there is no such device.
     """
-    return Translator.load(run, search=build(search, searches), device=device, batch_tokens=batch_tokens)
+    with naming_group("search"):
+        searcher = build(search, searches)
+    return Translator.load(run, search=searcher, device=device, batch_tokens=batch_tokens)

@@ -1,1 +1,1 @@
-"""What `nmt train`, `nmt doctor` and `nmt benchmark` share: the settings of a run, its parts, and resuming it."""
+"""What `nmt train`, `nmt doctor` and `nmt benchmark` share: settings, building the parts of a run, resuming it."""

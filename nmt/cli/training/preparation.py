@@ -12,8 +12,8 @@ import torch
 from datasets import Dataset
 
 from nmt import data, models, search
-from nmt.cli.shell.settings import Component
-from nmt.cli.training.settings import LoaderSettings, TrainSettings
+from nmt.cli.shell.settings import Component, naming_group
+from nmt.cli.training.settings import LoaderSettings, TokenizerSettings, TrainSettings
 from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
@@ -69,6 +69,7 @@ def prepare_run(
     Raises:
         UserError: a setting or the corpus is wrong.
     """
+    # 1. What is quick to build comes first, so that a mistake in it is reported without waiting for the corpus.
     device = processes.local_device(pick_device(settings.device))
     schedule: Schedule = settings.schedule.build()
     descriptions = {
@@ -76,6 +77,8 @@ def prepare_run(
         "corpus": with_absolute_path(describe(settings.data, data)),
     }
     searcher = settings.search.build()
+
+    # 2. Text, then the tokenizer. With several processes the main one does the work and the others receive the result.
     corpus: Corpus = settings.data.build()
     train_split = processes.main_first(lambda: corpus.split(settings.train_split))
     validation_split = processes.main_first(lambda: corpus.split(settings.validation_split))
@@ -84,12 +87,14 @@ def prepare_run(
     tokenizer = processes.broadcast(_tokenizer(settings, train_split) if processes.is_main else None)
     assert tokenizer is not None
 
+    # 3. The model, whose vocabulary sizes only the tokenizer knows.
     model_component = with_vocabulary(settings.model, tokenizer)
     descriptions["model"] = describe(model_component, models)
     torch.manual_seed(settings.seed)
     model: Seq2Seq = model_component.build().to(device)
     descriptions["model"]["parameters"] = model.num_parameters()
 
+    # 4. Batches and the optimizer, which depend on the model.
     def loader(split: Dataset, cleaning: Cleaning, subword_alpha: float) -> BatchLoader:
         return make_loader(
             split,
@@ -117,17 +122,14 @@ def prepare_run(
     )
 
 
-def build_tokenizer(component: Component, split: Dataset) -> Tokenizer:
-    """Trains the tokenizer that the configuration group `tokenizer` describes.
+def build_tokenizer(settings: TokenizerSettings, split: Dataset) -> Tokenizer:
+    """Trains the tokenizer on the training split, or on `max_pairs` of its pairs.
 
     Raises:
         UserError: a setting is wrong, or the split does not allow the vocabulary size.
     """
-    arguments = dict(component.arguments)
-    max_pairs = arguments.pop("max_pairs")
-    train = msgspec.structs.replace(component, arguments=arguments).build()
-    with spinner(f"learning {arguments['vocab_size']:,} pieces from {len(split):,} pairs"):
-        return train_tokenizer(split, train, max_pairs=max_pairs)
+    with spinner(f"learning {settings.vocab_size:,} pieces from {len(split):,} pairs"):
+        return train_tokenizer(split, **msgspec.structs.asdict(settings))
 
 
 def make_loader(
@@ -146,26 +148,27 @@ def make_loader(
     Raises:
         UserError: a setting is wrong, or no pair of the split can be used.
     """
-    return BatchLoader(
-        processes.main_first(lambda: encode_corpus(split, tokenizer, num_workers=settings.num_workers)),
-        tokenizer,
-        cleaning=cleaning,
-        max_length=min(settings.max_length, model.max_length or settings.max_length),
-        batch_tokens=settings.batch_tokens,
-        subword_alpha=subword_alpha,
-        seed=seed,
-        rank=processes.rank,
-        num_ranks=processes.size,
-        pin_memory=model.device.type == "cuda",
-    )
+    with naming_group("loader"):
+        return BatchLoader(
+            processes.main_first(lambda: encode_corpus(split, tokenizer, num_workers=settings.num_workers)),
+            tokenizer,
+            cleaning=cleaning,
+            max_length=min(settings.max_length, model.max_length or settings.max_length),
+            batch_tokens=settings.batch_tokens,
+            subword_alpha=subword_alpha,
+            seed=seed,
+            rank=processes.rank,
+            num_ranks=processes.size,
+            pin_memory=model.device.type == "cuda",
+        )
 
 
 def bleu_validator(
     split: Dataset, tokenizer: Tokenizer, searcher: Search, processes: Processes
 ) -> Callable[[Seq2Seq], float]:
-    """A function that returns the BLEU of a model on the validation split, by the search that is used in test.
+    """Returns a function that measures the BLEU of a model on the validation split, with the search used for testing.
 
-    The processes divide the sentences among them; each of them receives the score.
+    The processes divide the sentences among them, and each of them receives the score.
     """
     sources, references = split["source"][:], split["target"][:]
 

@@ -19,6 +19,17 @@ class LoaderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     num_workers: int | None
 
 
+class TokenizerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The configuration group `tokenizer`; conf/tokenizer/unigram.yaml describes each setting."""
+
+    model_type: str
+    vocab_size: int
+    max_pairs: int | None
+    shared: bool
+    character_coverage: float
+    byte_fallback: bool
+
+
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The configuration of `nmt train` and `nmt doctor`; conf/train.yaml describes each setting."""
 
@@ -32,7 +43,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     validation_split: str
     data: Component
     cleaning: Component
-    tokenizer: Component
+    tokenizer: TokenizerSettings
     model: Component
     optimizer: Component
     schedule: Component

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
+from typing import Any
 
 import datasets
 import numpy as np
@@ -18,13 +18,13 @@ CHUNK_LINES = 10_000
 """Number of lines that are held as Python strings at a time."""
 
 
-def train_tokenizer(dataset: datasets.Dataset, train: partial[Tokenizer], *, max_pairs: int | None) -> Tokenizer:
+def train_tokenizer(dataset: datasets.Dataset, *, max_pairs: int | None, **settings: Any) -> Tokenizer:
     """Trains a tokenizer on the columns "source" and "target".
 
     Args:
-        train: `Tokenizer.train` with all of its settings.
         max_pairs: maximum number of pairs to train on, evenly spaced in a larger split; None = all. Time and memory of
             training grow with it.
+        settings: the keyword arguments of `Tokenizer.train`, such as `vocab_size`.
 
     Raises:
         UserError: max_pairs is not positive, or `Tokenizer.train` refuses its settings or the text.
@@ -32,14 +32,18 @@ def train_tokenizer(dataset: datasets.Dataset, train: partial[Tokenizer], *, max
     if max_pairs is not None and (not isinstance(max_pairs, int) or max_pairs < 1):
         raise UserError(f"tokenizer.max_pairs={max_pairs} must be a whole number above 0, or null for all")
     sides = ("source", "target")
+
+    def train() -> Tokenizer:
+        return Tokenizer.train(*(sample_lines(dataset, side, max_lines=max_pairs) for side in sides), **settings)
+
     if len(dataset) < MIN_CACHED_PAIRS:
-        return train(*(sample_lines(dataset, side, max_lines=max_pairs) for side in sides))
-    settings = sorted(train.keywords.items())
-    path = cache_path("tokenizer", dataset_fingerprint(dataset), settings, max_pairs, sentencepiece.__version__)
+        return train()
+    sorted_settings = sorted(settings.items())
+    path = cache_path("tokenizer", dataset_fingerprint(dataset), sorted_settings, max_pairs, sentencepiece.__version__)
     if path.is_dir():
         with suppress(UserError):  # damaged, or another process is still writing it
             return Tokenizer.load(path)
-    tokenizer = train(*(sample_lines(dataset, side, max_lines=max_pairs) for side in sides))
+    tokenizer = train()
     path.mkdir(exist_ok=True)
     tokenizer.save(path)
     return tokenizer

@@ -27,6 +27,10 @@ def test_cfg_job_prints_yaml_and_runs_nothing(calls: list[DictConfig], capsys: p
     ("words", "text"),
     [
         (["--halp"], "--halp: no such option; did you mean --help?"),
+        (
+            ["-resume"],
+            "-resume: no such option; the options are --help, --cfg job, --multirun; a setting is written KEY=VALUE",
+        ),
         (["--run=x"], "--run=x: no such option; write run=x"),
         (["--cfg"], "--cfg must be followed by job: --cfg job"),
         (["--cfg", "hydra"], "--cfg must be followed by job: --cfg job"),
@@ -35,8 +39,8 @@ def test_cfg_job_prints_yaml_and_runs_nothing(calls: list[DictConfig], capsys: p
         (["--help", "voic=loud"], "voic: no such key; did you mean voice?"),
     ],
 )
-def test_a_wrong_option_is_named(words: list[str], text: str, mistake: Callable[..., str]) -> None:
-    assert mistake("greet", *words) == text
+def test_a_wrong_option_is_named(words: list[str], text: str, error_line: Callable[..., str]) -> None:
+    assert error_line("greet", *words) == text
 
 
 def test_multirun_runs_every_combination(calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,12 +52,14 @@ def test_multirun_runs_every_combination(calls: list[DictConfig], capsys: pytest
     assert "nmt greet (2 of 4: run=x seed=1 voice=calm source=a,b): starts\n" in error
 
 
-def test_multirun_starts_no_run_if_one_configuration_is_wrong(mistake: Callable[..., str]) -> None:
-    assert mistake("greet", "-m", "run=x", "seed=1,x") == "seed: must be a whole number (the default is 1), not x"
-    assert mistake("greet", "-m", "run=x", "seed=interval(1,2)").startswith("seed=interval(1,2): ")
+def test_multirun_starts_no_run_if_one_configuration_is_wrong(error_line: Callable[..., str]) -> None:
+    assert error_line("greet", "-m", "run=x", "seed=1,x") == "seed: must be a whole number (the default is 1), not x"
+    assert error_line("greet", "-m", "run=x", "seed=interval(1,2)").startswith("seed=interval(1,2): ")
 
 
-def test_multirun_reports_which_run_failed_and_continues(body: Replace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_multirun_reports_which_run_failed_and_continues(
+    replace_greet: Replace, capsys: pytest.CaptureFixture[str]
+) -> None:
     seeds: list[int] = []
 
     def run(config: DictConfig) -> None:
@@ -61,7 +67,7 @@ def test_multirun_reports_which_run_failed_and_continues(body: Replace, capsys: 
         if config.seed == 2:
             raise UserError("two is too many")
 
-    body(run)
+    replace_greet(run)
     assert main(["greet", "-m", "run=x", "seed=1,2,3"]) == 2
     assert seeds == [1, 2, 3]
     error = capsys.readouterr().err
@@ -69,19 +75,19 @@ def test_multirun_reports_which_run_failed_and_continues(body: Replace, capsys: 
     assert error.endswith("nmt greet: 1 of 3 runs failed\n")
 
 
-def test_multirun_stops_when_interrupted(body: Replace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_multirun_stops_when_interrupted(replace_greet: Replace, capsys: pytest.CaptureFixture[str]) -> None:
     seeds: list[int] = []
 
     def run(config: DictConfig) -> None:
         seeds.append(config.seed)
         raise KeyboardInterrupt
 
-    body(run)
+    replace_greet(run)
     assert main(["greet", "-m", "run=x", "seed=1,2"]) == 130
     assert seeds == [1]
 
 
-def test_an_argument_that_is_not_utf8_is_refused(mistake: Callable[..., str]) -> None:
-    assert mistake("greet", "run=\udcff") == (
+def test_an_argument_that_is_not_utf8_is_refused(error_line: Callable[..., str]) -> None:
+    assert error_line("greet", "run=\udcff") == (
         "run=\\udcff is not UTF-8, so it cannot be stored in a run folder: rename it"
     )

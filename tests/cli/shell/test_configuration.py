@@ -41,13 +41,13 @@ def test_references_are_resolved(calls: list[DictConfig]) -> None:
          "run: KeyError raised while resolving interpolation: \"Environment variable 'NMT_UNSET_X' not found\""),
     ],
 )  # fmt: skip
-def test_a_missing_value_or_reference_is_named(words: list[str], text: str, mistake: Callable[..., str]) -> None:
-    assert mistake("greet", *words) == text
+def test_a_missing_value_or_reference_is_named(words: list[str], text: str, error_line: Callable[..., str]) -> None:
+    assert error_line("greet", *words) == text
 
 
-def test_a_broken_file_is_named(conf: Path, mistake: Callable[..., str]) -> None:
+def test_a_broken_file_is_named(conf: Path, error_line: Callable[..., str]) -> None:
     (conf / "voice" / "loud.yaml").write_text("volume: [1\n")
-    text = mistake("greet", "run=x", "voice=loud")
+    text = error_line("greet", "run=x", "voice=loud")
     assert "loud.yaml" in text and "line 2" in text
 
 

@@ -18,14 +18,14 @@ Raising = Callable[[BaseException], None]
 
 
 @pytest.fixture
-def raising(body: Replace) -> Raising:
+def raising(replace_greet: Replace) -> Raising:
     """Makes the command `greet` raise an error."""
 
     def prepare(error: BaseException) -> None:
         def run(config: DictConfig) -> None:
             raise error
 
-        body(run)
+        replace_greet(run)
 
     return prepare
 
@@ -88,7 +88,7 @@ def test_a_failing_disk_is_one_line_and_exit_code_1(
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_disk_error_in_a_thread_is_reported_by_the_main_thread_alone(
-    body: Replace, capsys: pytest.CaptureFixture[str]
+    replace_greet: Replace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """TensorBoard writes in a thread, and raises the thread's error when it is given the next record."""
 
@@ -101,7 +101,7 @@ def test_a_disk_error_in_a_thread_is_reported_by_the_main_thread_alone(
         thread.join()
         raise Failure("the disk is full")
 
-    body(run)
+    replace_greet(run)
     assert main(["greet", "run=x"]) == 1
     assert capsys.readouterr() == ("", "nmt greet: the disk is full\n")
 

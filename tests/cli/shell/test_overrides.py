@@ -28,8 +28,8 @@ KEYS = "voice, trainer, experiment, run, source, target, title, name, folder, se
         ("hydra.verbose=true", f"hydra.verbose: no such key; the keys are {KEYS}"),
     ],
 )
-def test_a_wrong_key_is_named(word: str, text: str, mistake: Callable[..., str]) -> None:
-    assert mistake("greet", "run=x", word) == text
+def test_a_wrong_key_is_named(word: str, text: str, error_line: Callable[..., str]) -> None:
+    assert error_line("greet", "run=x", word) == text
 
 
 def test_a_group_of_another_command_is_no_key(calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,8 +46,8 @@ def test_a_group_of_another_command_is_no_key(calls: list[DictConfig], capsys: p
         ("trainer=5", "trainer=5: no such choice; the choices are default"),
     ],
 )
-def test_a_wrong_choice_is_named(word: str, text: str, mistake: Callable[..., str]) -> None:
-    assert mistake("greet", "run=x", word) == text
+def test_a_wrong_choice_is_named(word: str, text: str, error_line: Callable[..., str]) -> None:
+    assert error_line("greet", "run=x", word) == text
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_a_wrong_choice_is_named(word: str, text: str, mistake: Callable[..., st
         ("seed=1,2", "seed=1,2: several values need -m, which starts one run for each; "),
     ],
 )
-def test_broken_syntax_is_explained(word: str, beginning: str, mistake: Callable[..., str]) -> None:
-    assert mistake("greet", word).startswith(beginning)
+def test_broken_syntax_is_explained(word: str, beginning: str, error_line: Callable[..., str]) -> None:
+    assert error_line("greet", word).startswith(beginning)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_broken_syntax_is_explained(word: str, beginning: str, mistake: Callable
         ("splits=val", "splits: must be a list such as [a,b], not val"),
     ],
 )
-def test_a_wrong_type_is_explained(word: str, text: str, mistake: Callable[..., str]) -> None:
-    assert mistake("greet", "run=x", word) == text
+def test_a_wrong_type_is_explained(word: str, text: str, error_line: Callable[..., str]) -> None:
+    assert error_line("greet", "run=x", word) == text
 
 
 @pytest.mark.parametrize(

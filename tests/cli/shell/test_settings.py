@@ -1,7 +1,6 @@
 """A configuration becomes typed settings, and a class that YAML selects becomes an object; mistakes name the key."""
 
 import sys
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,7 +9,7 @@ import msgspec
 import pytest
 from omegaconf import OmegaConf
 
-from nmt.cli.shell.settings import Component, RunChanges, typed
+from nmt.cli.shell.settings import Component, RunChanges, to_settings
 from nmt.errors import UserError
 
 
@@ -19,7 +18,9 @@ class Heads:
 
     def __init__(self, *, count: int, inner: object = None) -> None:
         if count < 1:
-            raise UserError(f"count must be at least 1, not {count}")
+            raise UserError(f"count={count} must be at least 1")
+        if count == 13:
+            raise UserError("thirteen heads bring bad luck")
         if count > 99:
             raise ValueError("a defect deeper down")
         self.count = count
@@ -87,7 +88,7 @@ VALID: dict[str, Any] = {
 
 def convert(**changes: Any) -> Settings:
     """The settings of VALID with some keys changed."""
-    return typed(OmegaConf.create({**VALID, **changes}), Settings)
+    return to_settings(OmegaConf.create({**VALID, **changes}), Settings)
 
 
 def test_every_value_has_the_type_of_its_field() -> None:
@@ -108,7 +109,7 @@ def test_references_are_resolved() -> None:
 
 def test_a_number_in_place_of_a_name_is_that_name() -> None:
     assert convert(run=2016).run == Path("2016")
-    assert typed(OmegaConf.create({"max_steps": 1, "max_minutes": None, "label": 7}), LimitSettings).label == "7"
+    assert to_settings(OmegaConf.create({"max_steps": 1, "max_minutes": None, "label": 7}), LimitSettings).label == "7"
 
 
 def test_a_group_without_a_class_is_a_change_of_what_the_run_used() -> None:
@@ -148,8 +149,8 @@ def limits(**changes: Any) -> dict[str, Any]:
         ({"voice": {"count": 1}}, "voice.accent=… is required"),
         (
             *({"model": {"count": 1}},),
-            "model: no class is selected by _target_; "
-            "the choice model=run stands for what a trained run used: select another one",
+            "model=run is only for commands that read a trained run: "
+            "select a model whose YAML file names a class by _target_",
         ),
     ],
 )
@@ -162,13 +163,14 @@ def test_a_wrong_value_is_one_line_that_names_its_key(changes: dict[str, Any], m
 def test_a_missing_key_is_named() -> None:
     values = {key: value for key, value in VALID.items() if key != "warm"}
     with pytest.raises(UserError, match=r"^warm=… is required$"):
-        typed(OmegaConf.create(values), Settings)
+        to_settings(OmegaConf.create(values), Settings)
 
 
 @pytest.mark.parametrize(
     ("target", "arguments", "message"),
     [
-        ("nmt.voice.Heads", {"count": 0}, "voice: count must be at least 1, not 0"),
+        ("nmt.voice.Heads", {"count": 0}, "voice.count=0 must be at least 1"),
+        ("nmt.voice.Heads", {"count": 13}, "voice: thirteen heads bring bad luck"),
         ("nmt.voice.Heads", {}, "voice: Heads: missing a required argument: 'count'"),
         ("nmt.voice.Heads", {"count": 1, "x": 1}, "voice: Heads: got an unexpected keyword argument 'x'"),
         ("nmt.voice.Haeds", {}, "voice: there is no nmt.voice.Haeds"),
@@ -178,11 +180,11 @@ def test_a_missing_key_is_named() -> None:
         ("nmt.voice", {}, "voice: nmt.voice is neither a class nor a function"),
         (
             *("nmt.voice.Heads", {"count": 1, "inner": {"_target_": "nmt.voice.Heads", "count": -1}}),
-            "voice.inner: count must be at least 1, not -1",
+            "voice.inner.count=-1 must be at least 1",
         ),
         (
             *("nmt.voice.Heads", {"count": 1, "inner": [{"_target_": "nmt.voice.Heads", "count": -1}]}),
-            "voice.inner[0]: count must be at least 1, not -1",
+            "voice.inner[0].count=-1 must be at least 1",
         ),
         ("foreign.Strict", {"count": 0}, "voice: invalid count: 0"),
         ("foreign.Strict", {"count": "1"}, "voice: '<' not supported between instances of 'str' and 'int'"),
@@ -218,7 +220,7 @@ def test_a_component_is_built_with_runtime_values_and_described_by_its_name_only
 
 def test_a_class_receives_plain_lists_and_dictionaries() -> None:
     config = OmegaConf.create({**VALID, "model": {"_target_": "nmt.voice.Heads", "count": 1, "inner": {"a": [1]}}})
-    inner = typed(config, Settings).model.build().inner
+    inner = to_settings(config, Settings).model.build().inner
     assert (type(inner), type(inner["a"])) == (dict, list)
 
 
@@ -228,9 +230,3 @@ def test_a_target_may_be_a_method_of_a_class() -> None:
 
 def test_a_function_without_a_signature_can_be_a_target() -> None:
     assert Component("voice", "builtins.dict", {"a": 1}).build() == {"a": 1}
-
-
-def test_a_partial_component_waits_for_the_remaining_arguments() -> None:
-    build_heads = Component("voice", "nmt.voice.Heads", {"_partial_": True, "inner": 3}).build()
-    assert isinstance(build_heads, partial)
-    assert (build_heads(count=5).count, build_heads(count=5).inner) == (5, 3)

@@ -29,7 +29,7 @@ def train(
 
 
 @pytest.fixture
-def mistake(train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def error_line(train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Calls `nmt train` with a mistake, checks exit code 2, one line and no folder, and returns the line."""
 
     def run(*words: str, model: str = "lstm") -> str:
@@ -44,7 +44,7 @@ def mistake(train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.fixture
-def files() -> Callable[[Path], dict[str, bytes]]:
+def read_files() -> Callable[[Path], dict[str, bytes]]:
     """Returns the content of every file in a folder."""
 
     def read(folder: Path) -> dict[str, bytes]:

@@ -12,7 +12,6 @@ from nmt.run import RunFolder
 
 Train = Callable[..., int]
 
-
 GRAMMAR = ["data.train_size=200", "data.val_size=8", "data.test_size=8", "data.test_long_size=4"]
 
 
@@ -46,7 +45,7 @@ def test_the_choice_run_is_refused(
     words = ["data=files", f"data.path={corpus_folder}"] if group != "data" else []
     assert main(["train", *words, f"{group}=run", f"run={tmp_path / 'run'}"]) == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "stands for what a trained run used" in error
+    assert error.count("\n") == 1 and "is only for commands that read a trained run" in error
     assert not (tmp_path / "run").exists()
 
 

@@ -14,25 +14,30 @@ Train = Callable[..., int]
     [
         (["trainer.max_step=3"], "trainer.max_step: no such key; did you mean trainer.max_steps?"),
         (["model=lstmm"], "model=lstmm: no such choice; did you mean lstm"),
+        (["model/score=dot"], "model/score: no such group with model=lstm; another choice of model has it"),
+        (["trainer.max_steps=null", "trainer.patience=null"], "trainer: max_steps, max_epochs, max_minutes and"),
         (["trainer.max_steps=many"], "trainer.max_steps: must be a whole number"),
         (["trainer.max_epochs=two"], "trainer.max_epochs: must be a whole number or null, not two"),
         (["trainer.max_minutes=ten"], "trainer.max_minutes: must be a number or null, not ten"),
-        (["trainer.max_steps=0"], "trainer.max_steps=0 must be a whole number above 0"),
+        (["trainer.max_steps=0"], "trainer.max_steps=0 must be a whole number above 0, or null for none"),
         (["trainer.precision=fp8"], "trainer.precision=fp8 is unknown: use auto, fp32 or bf16"),
-        (["loader.batch_tokens=0"], "batch_tokens=0"),
-        (["loader.max_length=1"], "max_length=1"),
-        (["loader.num_workers=0"], "num_workers=0"),
-        (["trainer.label_smoothing=1.5"], "label_smoothing=1.5"),
-        (["loader.subword_alpha=-1.0"], "subword_alpha=-1.0"),
-        (["schedule.learning_rate=0.0"], "learning_rate=0.0 must be above 0"),
-        (["optimizer.betas=[2.0,0.9]"], "beta"),
-        (["model.hidden_size=15"], "hidden_size=15 must be even"),
-        (["model.dropout=1.0"], "dropout=1.0"),
-        (["search=beam", "search.beam_size=0"], "beam_size=0"),
+        (["loader.batch_tokens=0"], "loader.batch_tokens=0 must be a whole number of at least 1"),
+        (["loader.max_length=1"], "loader.max_length=1 must be at least 2"),
+        (["loader.num_workers=0"], "loader.num_workers=0 must be at least 1"),
+        (["trainer.label_smoothing=1.5"], "trainer.label_smoothing=1.5 must be a probability"),
+        (["loader.subword_alpha=-1.0"], "loader.subword_alpha=-1.0 must be"),
+        (["schedule.learning_rate=0.0"], "schedule.learning_rate=0.0 must be above 0"),
+        (["optimizer.betas=[2.0,0.9]"], "optimizer: Invalid beta parameter"),
+        (["model.hidden_size=15"], "model.hidden_size=15 must be even"),
+        (["model.dropout=1.0"], "model.dropout=1.0 must be a probability"),
+        (["search=beam", "search.beam_size=0"], "search.beam_size=0 must be"),
         (
             ["search._target_=builtins.dict"],
             "search: nmt.search has no class dict, so the run folder",
         ),
+        (["cleaning.max_ratio=0.5"], "cleaning.max_ratio=0.5 must be a number of at least 1"),
+        (["tokenizer.max_pairs=0"], "tokenizer.max_pairs=0 must be a whole number above 0"),
+        (["tokenizer.vocab_size=null"], "tokenizer.vocab_size: must be a whole number, not null"),
         (["device=gpu"], "device=gpu is unknown: use auto, cpu or cuda"),
         (["device=cuda:99"], "device=cuda:99 is not available"),
         (["train_split=trian"], "has no split trian; the splits there are train, val, test"),
@@ -45,46 +50,46 @@ Train = Callable[..., int]
         (["tokenizer.model_type=words"], "tokenizer.model_type=words is unknown"),
     ],
 )
-def test_a_wrong_setting_is_named(mistake: Callable[..., str], words: list[str], message: str) -> None:
-    assert message in mistake(*words)
+def test_a_wrong_setting_is_named(error_line: Callable[..., str], words: list[str], message: str) -> None:
+    assert message in error_line(*words)
 
 
-def test_a_missing_file_is_named(mistake: Callable[..., str], own_corpus: Path) -> None:
+def test_a_missing_file_is_named(error_line: Callable[..., str], own_corpus: Path) -> None:
     (own_corpus / "val.de").unlink()
-    assert "contains val.en but not val.de" in mistake(f"data.path={own_corpus}")
+    assert "contains val.en but not val.de" in error_line(f"data.path={own_corpus}")
 
 
-def test_sides_of_different_length_are_refused(mistake: Callable[..., str], own_corpus: Path) -> None:
+def test_sides_of_different_length_are_refused(error_line: Callable[..., str], own_corpus: Path) -> None:
     with (own_corpus / "train.de").open("a") as file:
         file.write("zehn\nelf\n")
-    message = mistake(f"data.path={own_corpus}")
+    message = error_line(f"data.path={own_corpus}")
     assert "train.de has 122 lines but train.en has 120: from line 121 on" in message
 
 
 @pytest.mark.parametrize("name", ["train.en", "val.de"])
-def test_bytes_that_are_not_utf8_are_located(mistake: Callable[..., str], own_corpus: Path, name: str) -> None:
+def test_bytes_that_are_not_utf8_are_located(error_line: Callable[..., str], own_corpus: Path, name: str) -> None:
     lines = (own_corpus / name).read_bytes().split(b"\n")
     lines[6] = b"f\xfcnf"
     (own_corpus / name).write_bytes(b"\n".join(lines))
-    assert f"{name} line 7 is not UTF-8: byte 0xfc" in mistake(f"data.path={own_corpus}")
+    assert f"{name} line 7 is not UTF-8: byte 0xfc" in error_line(f"data.path={own_corpus}")
 
 
 @pytest.mark.parametrize("text", ["", "\n\n\n"])
-def test_an_empty_corpus_is_refused(mistake: Callable[..., str], own_corpus: Path, text: str) -> None:
+def test_an_empty_corpus_is_refused(error_line: Callable[..., str], own_corpus: Path, text: str) -> None:
     for language in ("en", "de"):
         (own_corpus / f"train.{language}").write_text(text)
-    message = mistake(f"data.path={own_corpus}")
+    message = error_line(f"data.path={own_corpus}")
     assert "empty" in message
 
 
-def test_a_folder_without_text_is_refused(mistake: Callable[..., str], tmp_path: Path) -> None:
+def test_a_folder_without_text_is_refused(error_line: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "void").mkdir()
-    assert "void is empty" in mistake(f"data.path={tmp_path / 'void'}")
+    assert "void is empty" in error_line(f"data.path={tmp_path / 'void'}")
 
 
-def test_a_missing_device_is_named(mistake: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_device_is_named(error_line: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert mistake("device=cuda") == "device=cuda is not available: CUDA devices on this machine: 0; use cpu"
+    assert error_line("device=cuda") == "device=cuda is not available: CUDA devices on this machine: 0; use cpu"
 
 
 def test_a_run_folder_that_is_a_file_is_refused(

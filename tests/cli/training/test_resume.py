@@ -27,44 +27,45 @@ Files = Callable[[Path], dict[str, bytes]]
 
 
 def test_a_folder_in_use_is_refused_and_unchanged(
-    train: Train, files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    train: Train, read_files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train() == 0
-    before = files(tmp_path / "run")
+    before = read_files(tmp_path / "run")
     capsys.readouterr()
     assert train("trainer.max_steps=2") == 2
     remedy = "name another folder, or continue its run with resume=true"
     assert capsys.readouterr().err == f"nmt train: run={tmp_path / 'run'} is in use: {remedy}\n"
-    assert files(tmp_path / "run") == before
+    assert read_files(tmp_path / "run") == before
 
 
 def test_a_folder_in_which_another_process_trains_is_refused(
-    train: Train, files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    train: Train, read_files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train() == 0
     holder = RunFolder.create(tmp_path / "run", resume=True)
-    before = files(tmp_path / "run")
+    before = read_files(tmp_path / "run")
     capsys.readouterr()
     assert train("resume=true", "trainer.max_steps=2") == 2
     assert capsys.readouterr().err == (f"nmt train: run={holder.path} is in use: another process is training in it\n")
-    assert files(tmp_path / "run") == before
+    assert read_files(tmp_path / "run") == before
 
 
-def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(train: Train, files: Files, tmp_path: Path) -> None:
+def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(train: Train, read_files: Files, tmp_path: Path) -> None:
     words = ["trainer.log_every=1", "trainer.validate_every=2"]
-    assert train(*words, "trainer.max_steps=4", f"run={tmp_path / 'whole'}") == 0
+    assert train(*words, "trainer.max_steps=4", f"run={tmp_path / 'uninterrupted'}") == 0
     assert train(*words, "trainer.max_steps=2") == 0
-    first = files(tmp_path / "run")
+    first = read_files(tmp_path / "run")
     assert train(*words, "trainer.max_steps=4", "resume=true") == 0
     losses = [
-        [record.loss for record in read_history(tmp_path / name / "history.jsonl").train] for name in ("run", "whole")
+        [record.loss for record in read_history(tmp_path / name / "history.jsonl").train]
+        for name in ("run", "uninterrupted")
     ]
     assert losses[0] == losses[1]
     assert len(losses[0]) == 4
-    then = files(tmp_path / "run")
+    last = read_files(tmp_path / "run")
     for name in ("tokenizer.json", "tokenizer.model", "model.json", "config.yaml"):
-        assert then[name] == first[name]
-    assert then["log.txt"].startswith(first["log.txt"])
+        assert last[name] == first[name]
+    assert last["log.txt"].startswith(first["log.txt"])
 
 
 def test_settings_that_differ_from_those_of_the_start_are_printed(
@@ -136,7 +137,7 @@ def test_a_finished_run_stays_finished(train: Train, tmp_path: Path) -> None:
 )
 def test_another_model_or_schedule_cannot_resume(
     train: Train,
-    files: Files,
+    read_files: Files,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     model: str,
@@ -144,17 +145,17 @@ def test_another_model_or_schedule_cannot_resume(
     message: str,
 ) -> None:
     assert train("schedule=inverse_sqrt") == 0
-    before = files(tmp_path / "run")
+    before = read_files(tmp_path / "run")
     capsys.readouterr()
     assert train("resume=true", "trainer.max_steps=2", *words, model=model) == 2
     error = capsys.readouterr().err
     assert message in error.splitlines()[-1] and "Traceback" not in error
-    after = files(tmp_path / "run")
+    after = read_files(tmp_path / "run")
     assert {name for name in before if before[name] != after[name]} <= {"log.txt"}
 
 
-def test_resume_without_a_run_is_refused(mistake: Callable[..., str]) -> None:
-    assert "holds no run to continue: leave resume=true out" in mistake("resume=true")
+def test_resume_without_a_run_is_refused(error_line: Callable[..., str]) -> None:
+    assert "holds no run to continue: leave resume=true out" in error_line("resume=true")
 
 
 @pytest.mark.slow

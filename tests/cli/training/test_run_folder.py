@@ -17,7 +17,7 @@ Files = Callable[[Path], dict[str, bytes]]
 
 
 def test_a_run_folder_holds_everything(
-    train: Train, files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    train: Train, read_files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["trainer.max_steps=4", "trainer.validate_every=2", "trainer.log_every=1", "tensorboard=true"]
     assert train(*words) == 0
@@ -25,7 +25,7 @@ def test_a_run_folder_holds_everything(
     assert output == ""  # standard output is reserved for results
     assert "ended after step 4" in error and "best validation BLEU" in error
     folder = tmp_path / "run"
-    names = {name for name in files(folder) if not name.startswith("tensorboard/")}
+    names = {name for name in read_files(folder) if not name.startswith("tensorboard/")}
     assert names == {
         ".lock",
         "config.yaml",

@@ -281,9 +281,8 @@ def test_the_configuration_trains_the_tokenizer(choice: str, kind: str) -> None:
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra.compose(overrides=[f"+tokenizer={choice}", "tokenizer.vocab_size=160"])
     split = datasets.Dataset.from_dict({"source": ENGLISH, "target": GERMAN})
-    settings = dict(config.tokenizer)
-    max_pairs = settings.pop("max_pairs")
-    tokenizer = train_tokenizer(split, hydra.utils.instantiate(settings), max_pairs=max_pairs)
+    settings: dict[str, Any] = dict(config.tokenizer)
+    tokenizer = train_tokenizer(split, **settings)
     assert tokenizer.fingerprint == train_once(kind).fingerprint
 
 

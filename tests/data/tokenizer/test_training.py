@@ -1,6 +1,5 @@
 """Training the tokenizer of a split: on evenly spaced pairs, and once for a large split."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ def split(english: list[str] = ENGLISH) -> datasets.Dataset:
 
 
 def train_on(dataset: datasets.Dataset, *, max_pairs: int | None = None, **changes: object) -> Tokenizer:
-    return train_tokenizer(dataset, partial(Tokenizer.train, **(SETTINGS | changes)), max_pairs=max_pairs)
+    return train_tokenizer(dataset, max_pairs=max_pairs, **(SETTINGS | changes))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A damaged run folder from a stranger ends every command in one line that names the file, with exit code 2."""
+"""A damaged run folder from somebody else ends every command in one line that names the file, with exit code 2."""
 
 import ast
 import hashlib
@@ -27,9 +27,9 @@ Damage = Callable[[Path], None]
 
 
 @pytest.fixture
-def stranger(trained_run: Path, tmp_path: Path) -> Path:
+def untrusted_run(trained_run: Path, tmp_path: Path) -> Path:
     """A copy of a trained run that a test may damage."""
-    return Path(shutil.copytree(trained_run, tmp_path / "stranger"))
+    return Path(shutil.copytree(trained_run, tmp_path / "untrusted"))
 
 
 def edit(name: str, *path: str | int, value: Any) -> Damage:
@@ -196,11 +196,11 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
 
 @pytest.mark.parametrize(("damage", "named"), DAMAGES.values(), ids=DAMAGES.keys())
 def test_a_damaged_file_is_named_in_one_line(
-    damage: Damage, named: str, stranger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    damage: Damage, named: str, untrusted_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    damage(stranger)
+    damage(untrusted_run)
     (tmp_path / "in").write_text("one two\n")
-    words = [f"run={stranger}", f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}", "device=cpu"]
+    words = [f"run={untrusted_run}", f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}", "device=cpu"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert main(["translate", *words]) == 2
     output, error = capsys.readouterr()
@@ -246,7 +246,7 @@ def test_every_command_names_the_damaged_file_in_one_line(
     command: str,
     damage: Damage,
     named: str,
-    stranger: Path,
+    untrusted_run: Path,
     corpus_folder: Path,
     tmp_path: Path,
     tiny_models: dict[str, list[str]],
@@ -255,14 +255,14 @@ def test_every_command_names_the_damaged_file_in_one_line(
 ) -> None:
     train = ["resume=true", "data=files", f"data.path={corpus_folder}", *tiny_models["lstm_luong"], *tiny_training]
     words = {
-        "evaluate": [f"run={stranger}", "split=test", "device=cpu"],
-        "compare": [f"runs=[{stranger}]", "split=test", f"out={tmp_path / 'out'}", "device=cpu"],
-        "plot": [f"run={stranger}", "source=one", f"out={tmp_path / 'out.png'}", "device=cpu"],
-        "train": [f"run={stranger}", *train, "model.hidden_size=32", "model.dropout=0.0", "trainer.max_steps=161"],
+        "evaluate": [f"run={untrusted_run}", "split=test", "device=cpu"],
+        "compare": [f"runs=[{untrusted_run}]", "split=test", f"out={tmp_path / 'out'}", "device=cpu"],
+        "plot": [f"run={untrusted_run}", "source=one", f"out={tmp_path / 'out.png'}", "device=cpu"],
+        "train": [f"run={untrusted_run}", *train, "model.hidden_size=32", "model.dropout=0.0", "trainer.max_steps=161"],
     }[command]
     if command == "compare":
-        assert main(["evaluate", f"run={stranger}", "split=test", "device=cpu"]) == 0
-    damage(stranger)
+        assert main(["evaluate", f"run={untrusted_run}", "split=test", "device=cpu"]) == 0
+    damage(untrusted_run)
     capsys.readouterr()
     assert main([command, *words]) == 2
     output, error = capsys.readouterr()
@@ -270,39 +270,39 @@ def test_every_command_names_the_damaged_file_in_one_line(
     assert named in error
 
 
-def test_a_target_in_a_run_folder_is_never_instantiated(stranger: Path, tmp_path: Path) -> None:
+def test_a_target_in_a_run_folder_is_never_instantiated(untrusted_run: Path, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     target = f"_target_: os.system\n_args_: ['touch {touched}']\n"
     for name in ("config.yaml", "model.yaml", "checkpoints/config.yaml"):
-        (stranger / name).write_text(target)
+        (untrusted_run / name).write_text(target)
     (tmp_path / "in").write_text("one two\n")
-    words = [f"run={stranger}", f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}", "device=cpu"]
+    words = [f"run={untrusted_run}", f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}", "device=cpu"]
     assert main(["translate", *words]) == 0
-    assert main(["evaluate", f"run={stranger}", "split=test", "device=cpu"]) == 0
+    assert main(["evaluate", f"run={untrusted_run}", "split=test", "device=cpu"]) == 0
     assert not touched.exists()
 
 
-def test_control_characters_do_not_reach_the_terminal(stranger: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    edit("model.json", "class", value="\x1b[2J\x9b\u202e\rGPT")(stranger)
-    assert main(["translate", f"run={stranger}", "device=cpu"]) == 2
+def test_control_characters_do_not_reach_the_terminal(untrusted_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit("model.json", "class", value="\x1b[2J\x9b\u202e\rGPT")(untrusted_run)
+    assert main(["translate", f"run={untrusted_run}", "device=cpu"]) == 2
     error = capsys.readouterr().err.removesuffix("\n")
     assert error.isprintable() and "GPT" in error
 
 
-def test_a_link_is_replaced_and_its_target_stays(stranger: Path, tmp_path: Path) -> None:
-    (stranger / "evaluation").mkdir(exist_ok=True)
+def test_a_link_is_replaced_and_its_target_stays(untrusted_run: Path, tmp_path: Path) -> None:
+    (untrusted_run / "evaluation").mkdir(exist_ok=True)
     (tmp_path / "precious").write_text("mine")
-    (stranger / "evaluation" / "test.json").symlink_to(tmp_path / "precious")
-    assert main(["evaluate", f"run={stranger}", "split=test", "device=cpu"]) == 0
+    (untrusted_run / "evaluation" / "test.json").symlink_to(tmp_path / "precious")
+    assert main(["evaluate", f"run={untrusted_run}", "split=test", "device=cpu"]) == 0
     assert (tmp_path / "precious").read_text() == "mine"
 
 
-def test_a_corpus_can_only_be_a_public_class_of_the_data_package(stranger: Path) -> None:
+def test_a_corpus_can_only_be_a_public_class_of_the_data_package(untrusted_run: Path) -> None:
     assert set(data.__all__) == {"FilesCorpus", "GrammarCorpus", "HubCorpus"}
     for name in ("Corpus", "datasets", "Dataset", "load_dataset", "readers", "os.system"):
-        edit("corpus.json", "class", value=name)(stranger)
+        edit("corpus.json", "class", value=name)(untrusted_run)
         with pytest.raises(UserError, match=r"corpus\.json: "):
-            RunFolder(stranger).corpus()
+            RunFolder(untrusted_run).corpus()
 
 
 FORBIDDEN = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
