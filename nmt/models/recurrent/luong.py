@@ -17,56 +17,89 @@ from nmt.errors import UserError
 from nmt.models.attention import Score
 from nmt.models.recurrent.attentional import AttentionDecoder, AttentionMemory, AttentionSeq2Seq
 from nmt.models.recurrent.cells import FusedLSTM, LSTMState, StackedCells
-from nmt.models.seq2seq import State
+from nmt.models.seq2seq import State, StateT
+
+
+class LuongDecoder(AttentionDecoder[StateT]):
+    """Attention after the recurrence: the current state is the query, and the context enters the output (§3.1).
+
+        a_t = softmax_s(score(h_t, h̄_s))              Eq. 7
+        c_t = Σ_s a_ts h̄_s                            §3.1
+        h̃_t = tanh(W_c [c_t; h_t])                    Eq. 5
+        p(y_t) = softmax(W_s h̃_t)                     Eq. 6
+
+    The two subclasses differ in the recurrence that computes h_t.
+    """
+
+    def __init__(self, *, score: Score, recurrence: nn.Module, hidden_size: int, embedding_size: int) -> None:
+        super().__init__()
+        self.score = score
+        self.recurrence = recurrence
+        self.readout = nn.Linear(2 * hidden_size, embedding_size, bias=False)  # W_c
+
+    def output(self, hidden: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
+        """The attentional vectors h̃_t (A·K, E) and the weights a_t (A·K, S) of states h_t (A·K, D)."""
+        context, weights = self.attend(hidden, memory)  # (A·K, D), (A·K, S)
+        return torch.tanh(self.readout(torch.cat([context, hidden], dim=-1))), weights  # (A·K, E), (A·K, S)
+
+
+class IndependentAttentionDecoder(LuongDecoder[LSTMState]):
+    """Without input feeding: h_t = LSTM(y_{t-1}, h_{t-1}), so each attention is independent of the ones before.
+
+    Nothing flows from the attention into the recurrence. Therefore one fused LSTM call and one attention compute all
+    target positions, which is faster than a loop.
+    """
+
+    recurrence: FusedLSTM
+
+    def __init__(self, *, embedding_size: int, hidden_size: int, num_layers: int, score: Score, dropout: float) -> None:
+        recurrence = FusedLSTM(
+            input_size=embedding_size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
+        )
+        super().__init__(score=score, recurrence=recurrence, hidden_size=hidden_size, embedding_size=embedding_size)
+
+    def forward(self, embedded: Tensor, memory: AttentionMemory) -> Tensor:
+        hidden = self.recurrence(embedded, memory.initial_state)  # h_1 … h_T, (B, T, D)
+        output, _ = self.output(hidden.flatten(0, 1), memory)  # (B·T, E)
+        return output.view_as(embedded)  # (B, T, E)
+
+    def start(self, memory: AttentionMemory) -> LSTMState:
+        return memory.initial_state
+
+    def step(self, embedded: Tensor, state: LSTMState, memory: AttentionMemory) -> tuple[Tensor, Tensor, LSTMState]:
+        state = self.recurrence.step(embedded, state)  # h_t
+        output, weights = self.output(state.top, memory)  # (A·K, E), (A·K, S)
+        return output, weights, state
 
 
 @dataclass(frozen=True)
-class LuongState(State):
-    """The LSTM's state and, with input feeding, the last attentional vector h̃_{t-1} (A·K, E)."""
+class InputFeedingState(State):
+    """The LSTM's state, and the attentional vector h̃_{t-1} (A·K, E) that is fed into the next step."""
 
     lstm: LSTMState
-    attentional: Tensor | None
+    attentional: Tensor
 
 
-class LuongDecoder(AttentionDecoder[LuongState]):
-    """Attention after the recurrence: the current state is the query, and the context enters the output (§3.1).
+class InputFeedingDecoder(LuongDecoder[InputFeedingState]):
+    """With input feeding: h_t = LSTM([y_{t-1}; h̃_{t-1}], h_{t-1}) and h̃_0 = 0 (§3.3).
 
-        h_t = LSTM(y_{t-1}, h_{t-1}), or with input feeding LSTM([y_{t-1}; h̃_{t-1}], h_{t-1})    §3.3
-        a_t = softmax_s(score(h_t, h̄_s))                                                         Eq. 7
-        c_t = Σ_s a_ts h̄_s                                                                       §3.1
-        h̃_t = tanh(W_c [c_t; h_t])                                                               Eq. 5
-        p(y_t) = softmax(W_s h̃_t)                                                                Eq. 6
-
-    Without input feeding, nothing flows from the attention into the recurrence. Then one fused LSTM call and one
-    attention compute all target positions, which is faster than the loop.
+    The recurrence learns what was attended to before. Each position needs the attentional vector of the one before, so
+    the target is computed in a loop.
     """
 
-    def __init__(
-        self,
-        *,
-        embedding_size: int,
-        hidden_size: int,
-        num_layers: int,
-        score: Score,
-        input_feeding: bool,
-        dropout: float,
-    ) -> None:
-        super().__init__()
-        self.score = score
-        sizes = {"input_size": embedding_size, "hidden_size": hidden_size, "num_layers": num_layers}
-        self.recurrence: FusedLSTM | StackedCells
-        if input_feeding:
-            self.recurrence = StackedCells(**sizes, feedback_size=embedding_size, dropout=dropout)
-        else:
-            self.recurrence = FusedLSTM(**sizes, dropout=dropout)
-        self.readout = nn.Linear(2 * hidden_size, embedding_size, bias=False)  # W_c
+    recurrence: StackedCells
+
+    def __init__(self, *, embedding_size: int, hidden_size: int, num_layers: int, score: Score, dropout: float) -> None:
+        recurrence = StackedCells(
+            input_size=embedding_size,
+            feedback_size=embedding_size,  # the attentional vector
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+        )
+        super().__init__(score=score, recurrence=recurrence, hidden_size=hidden_size, embedding_size=embedding_size)
 
     def forward(self, embedded: Tensor, memory: AttentionMemory) -> Tensor:
-        if isinstance(self.recurrence, FusedLSTM):  # without input feeding: all positions at once
-            hidden = self.recurrence(embedded, memory.initial_state)  # (B, T, D)
-            output, _ = self.output(hidden.flatten(0, 1), memory)  # (B·T, E)
-            return output.view_as(embedded)  # (B, T, E)
-        # With input feeding: each position needs the attentional vector of the one before.
         state, outputs = self.start(memory), []
         lstm, attentional = state.lstm, state.attentional
         for projected in self.recurrence.project_inputs(embedded).unbind(1):  # T × (B, 4 D)
@@ -75,28 +108,22 @@ class LuongDecoder(AttentionDecoder[LuongState]):
             outputs.append(attentional)
         return torch.stack(outputs, 1)  # (B, T, E)
 
-    def start(self, memory: AttentionMemory) -> LuongState:
-        attentional = None
-        if isinstance(self.recurrence, StackedCells):  # with input feeding, h̃_0 = 0
-            attentional = memory.values.new_zeros(memory.num_sentences, self.readout.out_features)  # (A, E)
-        return LuongState(memory.initial_state, attentional)
+    def start(self, memory: AttentionMemory) -> InputFeedingState:
+        zeros = memory.values.new_zeros(memory.num_sentences, self.readout.out_features)  # h̃_0, (A, E)
+        return InputFeedingState(memory.initial_state, zeros)
 
-    def step(self, embedded: Tensor, state: LuongState, memory: AttentionMemory) -> tuple[Tensor, Tensor, LuongState]:
-        if isinstance(self.recurrence, FusedLSTM):
-            lstm = self.recurrence.step(embedded, state.lstm)
-        else:
-            lstm = self.recurrence(self.recurrence.project_inputs(embedded), state.attentional, state.lstm)
-        output, weights = self.output(lstm.top, memory)  # (A·K, E), (A·K, S)
-        return output, weights, LuongState(lstm, None if state.attentional is None else output)
-
-    def output(self, hidden: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
-        """The attentional vectors h̃_t (A·K, E) and the weights a_t (A·K, S) of states h_t (A·K, D)."""
-        context, weights = self.attend(hidden, memory)  # (A·K, D), (A·K, S)
-        return torch.tanh(self.readout(torch.cat([context, hidden], dim=-1))), weights  # (A·K, E), (A·K, S)
+    def step(
+        self, embedded: Tensor, state: InputFeedingState, memory: AttentionMemory
+    ) -> tuple[Tensor, Tensor, InputFeedingState]:
+        lstm = self.recurrence(self.recurrence.project_inputs(embedded), state.attentional, state.lstm)  # h_t
+        attentional, weights = self.output(lstm.top, memory)  # (A·K, E), (A·K, S)
+        return attentional, weights, InputFeedingState(lstm, attentional)
 
 
-class LuongLSTM(AttentionSeq2Seq[LuongState]):
+class LuongLSTM(AttentionSeq2Seq[Any]):
     """The encoder-decoder of Luong et al. (2015); `LuongDecoder` has the equations.
+
+    The type of the decoding state depends on input feeding.
 
     Args: those of RecurrentSeq2Seq (`vocabulary` holds the ones that only its `Vocabulary` needs), and
         score: how a query is compared with the source: DotScore, GeneralScore or AdditiveScore ("concat").
@@ -129,4 +156,5 @@ class LuongLSTM(AttentionSeq2Seq[LuongState]):
                 f"the score compares {score.query_size} with {score.value_size} numbers: "
                 f"its query_size and value_size must be hidden_size={hidden_size}"
             )
-        self.decoder = LuongDecoder(**sizes, score=score, input_feeding=input_feeding)
+        decoder_class = InputFeedingDecoder if input_feeding else IndependentAttentionDecoder
+        self.decoder = decoder_class(**sizes, score=score)
