@@ -217,7 +217,7 @@ def test_a_damaged_file_is_named_in_one_line(
         ("evaluate", edit("corpus.json", "class", value="os.system"), "corpus.json"),
         ("evaluate", edit("corpus.json", "class", value="nmt.data.corpus.FilesCorpus"), "corpus.json"),
         ("evaluate", edit("corpus.json", "arguments", "path", value="/nowhere"), "/nowhere"),
-        ("evaluate", edit("corpus.json", "arguments", "path", value="x" * 300), "File name too long"),
+        ("evaluate", edit("corpus.json", "arguments", "path", value="x" * 300), "file name too long"),
         ("evaluate", edit("corpus.json", "arguments", "source", value="../en"), "corpus.json"),
         ("evaluate", content("corpus.json", "[" * 100_000), "corpus.json"),
         ("compare", content("history.jsonl", '{"kind": []}\n'), "history.jsonl"),
