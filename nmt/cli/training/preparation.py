@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -95,18 +96,14 @@ def prepare_run(
     descriptions["model"]["parameters"] = model.num_parameters()
 
     # 4. Batches and the optimizer, which depend on the model.
-    def loader(split: Dataset, cleaning: Cleaning, subword_alpha: float) -> BatchLoader:
-        return make_loader(
-            split,
-            tokenizer,
-            model,
-            settings.loader,
-            cleaning=cleaning,
-            subword_alpha=subword_alpha,
-            seed=settings.seed,
-            processes=processes,
-        )
-
+    batch_loader = partial(
+        make_loader,
+        tokenizer=tokenizer,
+        model=model,
+        settings=settings.loader,
+        seed=settings.seed,
+        processes=processes,
+    )
     return PreparedRun(
         corpus=corpus,
         train_split=train_split,
@@ -116,8 +113,10 @@ def prepare_run(
         schedule=schedule,
         optimizer=settings.optimizer.build(model.parameters(), lr=schedule.rate(1)),
         searcher=searcher,
-        train_loader=loader(train_split, settings.cleaning.build(), settings.loader.subword_alpha),
-        validation_loader=loader(validation_split, ONLY_EMPTY, 0.0),
+        train_loader=batch_loader(
+            train_split, cleaning=settings.cleaning.build(), subword_alpha=settings.loader.subword_alpha
+        ),
+        validation_loader=batch_loader(validation_split, cleaning=ONLY_EMPTY, subword_alpha=0.0),
         descriptions=descriptions,
     )
 
