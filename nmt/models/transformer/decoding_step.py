@@ -158,8 +158,8 @@ class LayerStep:
         return normalise(hidden, norm) if self.pre_norm else hidden
 
     def after(self, hidden: Tensor, outputs: Tensor, norm: Parameters) -> Tensor:
-        """The sum with a sublayer's outputs, as `Residual` computes it."""
-        hidden = hidden + outputs
+        """The sum with a sublayer's outputs, as `Residual` computes it. `outputs` is overwritten, which is faster."""
+        hidden = outputs.add_(hidden)
         return hidden if self.pre_norm else normalise(hidden, norm)
 
 
