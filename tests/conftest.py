@@ -13,6 +13,8 @@ import torch
 
 from nmt.cli import main
 from nmt.data.batch import Batch, make_batch
+from nmt.data.encoding import encode_corpus
+from nmt.data.tokenizer import Tokenizer
 
 # The same examples in every run, and no time limit per example: machines differ and may be busy.
 hypothesis.settings.register_profile("nmt", derandomize=True, deadline=None)
@@ -145,6 +147,28 @@ def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_corpus(tmp_path: Path) -> Path:
     """A copy of the tiny corpus that a test may change."""
     return write_corpus(tmp_path / "corpus")
+
+
+@pytest.fixture(scope="session")
+def tokenizer(corpus_folder: Path) -> Tokenizer:
+    """A tokenizer of the tiny corpus."""
+    english, german = ((corpus_folder / f"train.{name}").read_text().splitlines() for name in ("en", "de"))
+    return Tokenizer.train(
+        english,
+        german,
+        vocab_size=40,
+        model_type="unigram",
+        shared=True,
+        character_coverage=1.0,
+        byte_fallback=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def encoded(corpus_folder: Path, tokenizer: Tokenizer) -> datasets.Dataset:
+    """Forty pairs of the tiny corpus, encoded."""
+    english, german = ((corpus_folder / f"train.{name}").read_text().splitlines()[:40] for name in ("en", "de"))
+    return encode_corpus(datasets.Dataset.from_dict({"source": english, "target": german}), tokenizer, num_workers=1)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import tracemalloc
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -21,27 +20,6 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 
 CLEANING = Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=False)
-
-
-@pytest.fixture(scope="module")
-def tokenizer(corpus_folder: Path) -> Tokenizer:
-    english, german = ((corpus_folder / f"train.{name}").read_text().splitlines() for name in ("en", "de"))
-    return Tokenizer.train(
-        english,
-        german,
-        vocab_size=40,
-        model_type="unigram",
-        shared=True,
-        character_coverage=1.0,
-        byte_fallback=False,
-    )
-
-
-@pytest.fixture(scope="module")
-def encoded(corpus_folder: Path, tokenizer: Tokenizer) -> datasets.Dataset:
-    """Forty pairs of the tiny corpus, encoded."""
-    english, german = ((corpus_folder / f"train.{name}").read_text().splitlines()[:40] for name in ("en", "de"))
-    return encode(tokenizer, zip(english, german, strict=True))
 
 
 def encode(tokenizer: Tokenizer, pairs: Iterable[tuple[str, str]]) -> datasets.Dataset:

@@ -13,7 +13,6 @@ import torch
 from nmt import models
 from nmt.data.batch import Batch, make_batch
 from nmt.data.cleaning import Cleaning
-from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
 from nmt.data.tokenizer import Tokenizer
 from nmt.models import Seq2Seq
@@ -196,27 +195,6 @@ class Scripted:
         assert not model.training
         self.weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
         return self.scores[len(self.weights) - 1]
-
-
-@pytest.fixture(scope="session")
-def tokenizer(corpus_folder: Path) -> Tokenizer:
-    english, german = ((corpus_folder / f"train.{name}").read_text().splitlines() for name in ("en", "de"))
-    return Tokenizer.train(
-        english,
-        german,
-        vocab_size=40,
-        model_type="unigram",
-        shared=True,
-        character_coverage=1.0,
-        byte_fallback=False,
-    )
-
-
-@pytest.fixture(scope="session")
-def encoded(corpus_folder: Path, tokenizer: Tokenizer) -> datasets.Dataset:
-    """Forty pairs of the tiny corpus, encoded."""
-    english, german = ((corpus_folder / f"train.{name}").read_text().splitlines()[:40] for name in ("en", "de"))
-    return encode_corpus(datasets.Dataset.from_dict({"source": english, "target": german}), tokenizer, num_workers=1)
 
 
 @pytest.fixture
