@@ -100,7 +100,8 @@ def read_history(path: Path) -> RunHistory:
     for number, line in enumerate(read_lines(path), start=1):
         try:
             record = msgspec.convert(parse_json(line), HistoryRecord)
-        except (UserError, msgspec.ValidationError, RecursionError, OverflowError):
+        # UnicodeEncodeError: JSON may contain half a surrogate pair, which is no character.
+        except (UserError, msgspec.ValidationError, UnicodeEncodeError, RecursionError, OverflowError):
             shown = repr(line[:MAX_SHOWN_CHARACTERS])
             raise UserError(f"{path}, line {number}, is damaged: {shown}") from None
         records = by_kind.setdefault(record.kind if record.averaged is None else "averaged", [])

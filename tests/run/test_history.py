@@ -77,7 +77,16 @@ def test_an_incomplete_last_line_is_dropped(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ['{"kind": "train"}', "3", "", "[" * 100_000, '{"kind": "train", "step": 1.5, "seconds": 1, "loss": 1}']
+    "line",
+    [
+        '{"kind": "train"}',
+        "3",
+        "",
+        "[" * 100_000,
+        '{"kind": "train", "step": 1.5, "seconds": 1, "loss": 1}',
+        '"\\ud800"',  # half a surrogate pair
+        '{"kind": "train", "step": 1, "seconds": 1, "loss": 1, "\\ud800": 1}',
+    ],
 )
 def test_damage_is_named_by_its_line(path: Path, line: str) -> None:
     path.write_text(json.dumps(train(10)) + f"\n{line}\n", encoding="utf-8")
