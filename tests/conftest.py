@@ -70,18 +70,19 @@ SIZES: dict[str, Any] = {
     "dropout": 0.0,
 }
 RECURRENT = SIZES | {"embedding_size": 16, "hidden_size": 24, "num_layers": 2}
+ATTENTIONAL = RECURRENT | {"encoder_dropout": 0.0}
 SCORE: dict[str, Any] = {"class": "GeneralScore", "arguments": {"query_size": 24, "value_size": 24}}
 DESCRIPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm": ("LSTM", RECURRENT),
-    "lstm_bahdanau": ("BahdanauLSTM", RECURRENT | {"attention_size": 12}),
-    "lstm_luong": ("LuongLSTM", RECURRENT | {"input_feeding": True, "score": SCORE}),
+    "lstm_bahdanau": ("BahdanauLSTM", ATTENTIONAL | {"attention_size": 12}),
+    "lstm_luong": ("LuongLSTM", ATTENTIONAL | {"input_feeding": True, "score": SCORE}),
     "lstm_luong-dot": (
         "LuongLSTM",
-        RECURRENT | {"input_feeding": False, "score": SCORE | {"class": "DotScore"}},
+        ATTENTIONAL | {"input_feeding": False, "score": SCORE | {"class": "DotScore"}},
     ),
     "lstm_luong-concat": (
         "LuongLSTM",
-        RECURRENT
+        ATTENTIONAL
         | {
             "input_feeding": False,
             "score": {"class": "AdditiveScore", "arguments": SCORE["arguments"] | {"attention_size": 12}},
@@ -96,6 +97,7 @@ DESCRIPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
             "num_heads": 2,
             "num_encoder_layers": 2,
             "num_decoder_layers": 2,
+            "activation_dropout": 0.0,
             "pre_norm": True,
             "max_length": 32,
         },

@@ -48,9 +48,13 @@ ODD_LINES = [
 RECURRENT = {"embedding_size": 8, "hidden_size": 8, "num_layers": 1, "dropout": 0.3}
 MODELS: dict[str, dict[str, Any]] = {
     "LSTM": RECURRENT,
-    "BahdanauLSTM": RECURRENT | {"attention_size": 8},
+    "BahdanauLSTM": RECURRENT | {"encoder_dropout": 0.3, "attention_size": 8},
     "LuongLSTM": RECURRENT
-    | {"input_feeding": True, "score": {"class": "DotScore", "arguments": {"query_size": 8, "value_size": 8}}},
+    | {
+        "encoder_dropout": 0.3,
+        "input_feeding": True,
+        "score": {"class": "DotScore", "arguments": {"query_size": 8, "value_size": 8}},
+    },
     "Transformer": {
         "model_size": 8,
         "feedforward_size": 8,
@@ -58,6 +62,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "num_encoder_layers": 1,
         "num_decoder_layers": 3,
         "dropout": 0.3,
+        "activation_dropout": 0.3,
         "pre_norm": True,
         "max_length": MAX_LENGTH,
     },

@@ -131,19 +131,25 @@ def linear_cross_entropy(
         UserError: ε is out of its range.
     """
     check_probabilities(label_smoothing=label_smoothing)
-    device_type = decoder_outputs.device.type
-    if torch.is_autocast_enabled(device_type):  # the last layer normalisation of a Transformer returns float32
-        decoder_outputs = decoder_outputs.to(torch.get_autocast_dtype(device_type))
     layer: list[Tensor] = [output.weight, output.bias]
     if not torch.is_grad_enabled():  # `ctx.needs_input_grad` is True for parameters even under no_grad
         layer = [parameter.detach() for parameter in layer]
-    with torch.autocast(device_type, enabled=False):
+    rows = select_rows(decoder_outputs, target_indices)  # (N, E)
+    with torch.autocast(rows.device.type, enabled=False):
         return _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            decoder_outputs.flatten(0, 1).index_select(0, target_indices),  # (N, E)
+            rows,
             *layer,
             target.flatten().index_select(0, target_indices),  # (N,)
             label_smoothing,
         )
+
+
+def select_rows(decoder_outputs: Tensor, target_indices: Tensor) -> Tensor:
+    """The rows (N, E) of real target tokens among decoder outputs (B, T, E), in autocast's number format."""
+    device_type = decoder_outputs.device.type
+    if torch.is_autocast_enabled(device_type):  # the last layer normalisation of a Transformer returns float32
+        decoder_outputs = decoder_outputs.to(torch.get_autocast_dtype(device_type))
+    return decoder_outputs.flatten(0, 1).index_select(0, target_indices)  # (N, E)
 
 
 class Objective(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
@@ -24,6 +25,7 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     patience: int | None
     accumulate: int
     label_smoothing: float
+    consistency: float
     clip_norm: float | None
     log_every: int
     validate_every: int
@@ -48,6 +50,8 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         if not isinstance(self.skip_nonfinite, int) or self.skip_nonfinite < 0:
             raise UserError(f"skip_nonfinite={self.skip_nonfinite} must be a whole number of at least 0")
         check_probabilities(label_smoothing=self.label_smoothing)
+        if not (isinstance(self.consistency, int | float) and 0 <= self.consistency < math.inf):
+            raise UserError(f"consistency={self.consistency} must be a number of at least 0")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise UserError(f"precision={self.precision} is unknown: use auto, fp32 or bf16")
 

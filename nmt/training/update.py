@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from nmt.data.batch import Batch
 from nmt.models.seq2seq import Seq2Seq
+from nmt.training.consistency import make_objective
 from nmt.training.distributed import Processes, no_gradient_sync
-from nmt.training.loss import Objective
 from nmt.training.out_of_memory import explain_out_of_memory
 from nmt.training.settings import TrainerSettings
 
@@ -103,7 +103,9 @@ class Updater:
     ) -> Updater:
         """The updater of a training run; `objective` replaces the usual loss. Connects to the other processes."""
         if objective is None:
-            objective = Objective(model, label_smoothing=settings.label_smoothing)
+            objective = make_objective(
+                model, label_smoothing=settings.label_smoothing, consistency=settings.consistency
+            )
         return cls(
             model=model,
             objective=processes.wrap(objective),

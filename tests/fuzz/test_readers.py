@@ -144,11 +144,12 @@ LSTM = {
 }  # fmt: skip
 DESCRIPTIONS: list[dict[str, Any]] = [
     {"class": "LSTM", "arguments": LSTM},
-    {"class": "BahdanauLSTM", "arguments": {**LSTM, "attention_size": 8}},
+    {"class": "BahdanauLSTM", "arguments": {**LSTM, "encoder_dropout": 0.0, "attention_size": 8}},
     {
         "class": "LuongLSTM",
         "arguments": {
             **LSTM,
+            "encoder_dropout": 0.0,
             "input_feeding": True,
             "score": {"class": "DotScore", "arguments": {"query_size": 8, "value_size": 8}},
         },
@@ -158,7 +159,7 @@ DESCRIPTIONS: list[dict[str, Any]] = [
         "arguments": {
             **{key: LSTM[key] for key in ("source_vocab_size", "target_vocab_size", "shared_vocab", "tie_output")},
             "model_size": 8, "feedforward_size": 8, "num_heads": 2, "num_encoder_layers": 1, "num_decoder_layers": 1,
-            "dropout": 0.0, "pre_norm": True, "max_length": 64,
+            "dropout": 0.0, "activation_dropout": 0.0, "pre_norm": True, "max_length": 64,
         },
     },
 ]  # fmt: skip

@@ -56,6 +56,7 @@ class Variant:
                 num_heads=2,
                 num_encoder_layers=self.num_layers,
                 num_decoder_layers=3 - self.num_layers,
+                activation_dropout=dropout,
                 pre_norm=self.architecture == "transformer-pre_norm",
                 max_length=24,
             )
@@ -64,7 +65,7 @@ class Variant:
             if self.architecture == "lstm":
                 model = LSTM(**arguments)
             elif self.architecture == "lstm_bahdanau":
-                model = BahdanauLSTM(**arguments, attention_size=5)
+                model = BahdanauLSTM(**arguments, encoder_dropout=dropout, attention_size=5)
             else:
                 name, input_feeding = LUONG[self.architecture]
                 sizes: dict[str, Any] = {"query_size": 8, "value_size": 8}
@@ -73,7 +74,9 @@ class Variant:
                     "general": lambda: GeneralScore(**sizes),
                     "concat": lambda: AdditiveScore(**sizes, attention_size=5),
                 }
-                model = LuongLSTM(**arguments, score=scores[name](), input_feeding=input_feeding)
+                model = LuongLSTM(
+                    **arguments, encoder_dropout=dropout, score=scores[name](), input_feeding=input_feeding
+                )
         for parameter in model.parameters():
             nn.init.normal_(parameter, std=0.5)
         return model.double().eval()

@@ -223,7 +223,7 @@ LSTM_SIZES: dict[str, Any] = {**VOCABULARY, "embedding_size": 6, "hidden_size": 
 
 
 def luong(score: Score, input_feeding: bool) -> LuongLSTM:
-    return LuongLSTM(**LSTM_SIZES, score=score, input_feeding=input_feeding)
+    return LuongLSTM(**LSTM_SIZES, encoder_dropout=0.0, score=score, input_feeding=input_feeding)
 
 
 def general() -> GeneralScore:
@@ -245,7 +245,7 @@ def concat() -> AdditiveScore:
     ("model", "projections", "steps"),
     [
         (
-            lambda: BahdanauLSTM(**LSTM_SIZES, attention_size=5),
+            lambda: BahdanauLSTM(**LSTM_SIZES, encoder_dropout=0.0, attention_size=5),
             ["decoder.score.key_projection"],
             ["decoder.score.query_projection"],
         ),
@@ -261,6 +261,7 @@ def concat() -> AdditiveScore:
                 num_encoder_layers=1,
                 num_decoder_layers=2,
                 dropout=0.0,
+                activation_dropout=0.0,
                 pre_norm=True,
                 max_length=24,
             ),

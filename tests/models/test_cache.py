@@ -29,6 +29,7 @@ def model() -> Transformer:
             num_encoder_layers=1,
             num_decoder_layers=2,
             dropout=0.0,
+            activation_dropout=0.0,
             pre_norm=True,
             max_length=64,
         )

@@ -25,13 +25,19 @@ TRANSFORMER: dict[str, Any] = {
     "num_encoder_layers": 1,
     "num_decoder_layers": 1,
     "dropout": 0.1,
+    "activation_dropout": 0.1,
     "pre_norm": True,
     "max_length": 24,
 }
 CLASSES: dict[type, dict[str, Any]] = {
     LSTM: RECURRENT,
-    BahdanauLSTM: {**RECURRENT, "attention_size": 5},
-    LuongLSTM: {**RECURRENT, "score": DotScore(query_size=8, value_size=8), "input_feeding": True},
+    BahdanauLSTM: {**RECURRENT, "encoder_dropout": 0.1, "attention_size": 5},
+    LuongLSTM: {
+        **RECURRENT,
+        "encoder_dropout": 0.1,
+        "score": DotScore(query_size=8, value_size=8),
+        "input_feeding": True,
+    },
     Transformer: TRANSFORMER,
     AdditiveScore: ADDITIVE,
     GeneralScore: {"query_size": 8, "value_size": 8},
@@ -104,6 +110,7 @@ def test_luong_with_two_layers_has_the_expected_number_of_parameters() -> None:
     second_layer = 2 * (16 * (8 + 4) + 32) + (32 * (8 + 8) + 64) + (8 * 16 + 16)  # encoder, decoder, bridge
     model = LuongLSTM(
         **{**RECURRENT, "num_layers": 2, "tie_output": True},
+        encoder_dropout=0.1,
         score=GeneralScore(query_size=8, value_size=8),
         input_feeding=True,
     )
@@ -123,4 +130,4 @@ def test_the_transformer_has_the_expected_number_of_parameters(pre_norm: bool, t
 
 def test_a_score_for_other_sizes_is_refused() -> None:
     with pytest.raises(UserError, match="hidden_size=8"):
-        LuongLSTM(**RECURRENT, score=GeneralScore(query_size=8, value_size=6), input_feeding=True)
+        LuongLSTM(**RECURRENT, encoder_dropout=0.0, score=GeneralScore(query_size=8, value_size=6), input_feeding=True)

@@ -175,7 +175,7 @@ def test_the_lstm_equals_its_equations_by_hand() -> None:
 @torch.no_grad()
 def test_bahdanau_equals_its_equations_by_hand() -> None:
     """Bahdanau et al. (2015): the previous state is the query; the context enters the recurrence and the output."""
-    model = randomised(BahdanauLSTM(**SIZES, attention_size=5))
+    model = randomised(BahdanauLSTM(**SIZES, encoder_dropout=0.0, attention_size=5))
     score = model.decoder.score
     annotations, hidden, cell = encoded(model)
     memory = model.encode(SOURCE, MASK)
@@ -204,7 +204,7 @@ def test_bahdanau_equals_its_equations_by_hand() -> None:
 def test_luong_equals_its_equations_by_hand(input_feeding: bool) -> None:
     """Luong et al. (2015), §3.1 to §3.3: the current state is the query; h̃_t is an input of the next step, or not."""
     score = GeneralScore(query_size=8, value_size=8)
-    model = randomised(LuongLSTM(**SIZES, score=score, input_feeding=input_feeding))
+    model = randomised(LuongLSTM(**SIZES, encoder_dropout=0.0, score=score, input_feeding=input_feeding))
     annotations, hidden, cell = encoded(model)
     memory = model.encode(SOURCE, MASK)
     state = model.start(memory)
@@ -242,7 +242,9 @@ def count_calls(module: nn.Module) -> list[int]:
 def test_without_input_feeding_all_target_positions_run_at_once(
     score: type[Score], sizes: dict[str, int], input_feeding: bool, expected: int
 ) -> None:
-    model = LuongLSTM(**SIZES, score=score(query_size=8, value_size=8, **sizes), input_feeding=input_feeding)
+    model = LuongLSTM(
+        **SIZES, encoder_dropout=0.0, score=score(query_size=8, value_size=8, **sizes), input_feeding=input_feeding
+    )
     inside = [count_calls(model.get_submodule(name)) for name in ("decoder.recurrence", "decoder.score")]
     outside = [count_calls(module) for module in (model.vocabulary.target, model.vocabulary.output)]
     model(SOURCE, MASK, TARGET[None])
@@ -253,7 +255,9 @@ def test_without_input_feeding_all_target_positions_run_at_once(
 DOT = DotScore(query_size=8, value_size=8)
 
 
-@pytest.mark.parametrize("model", [LSTM(**SIZES), LuongLSTM(**SIZES, score=DOT, input_feeding=False)])
+@pytest.mark.parametrize(
+    "model", [LSTM(**SIZES), LuongLSTM(**SIZES, encoder_dropout=0.0, score=DOT, input_feeding=False)]
+)
 def test_a_step_does_not_call_torchs_fused_lstm(model: Any) -> None:
     """It rearranges its weights in every call, which takes three times as long as a step of one sentence."""
     calls = count_calls(model.decoder.recurrence.lstm)
@@ -266,7 +270,7 @@ def test_a_step_does_not_call_torchs_fused_lstm(model: Any) -> None:
 
 
 def test_bahdanau_runs_layers_outside_the_loop_where_possible() -> None:
-    model = BahdanauLSTM(**SIZES, attention_size=5)
+    model = BahdanauLSTM(**SIZES, encoder_dropout=0.0, attention_size=5)
     decoder: Any = model.decoder
     once = [decoder.recurrence.gates_from_input, decoder.score.key_projection, decoder.readout, model.vocabulary.output]
     calls = [count_calls(module) for module in once]

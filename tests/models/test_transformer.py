@@ -36,6 +36,7 @@ def transformer(*, pre_norm: bool, dropout: float = 0.0) -> Transformer:
         shared_vocab=False,
         tie_output=False,
         dropout=dropout,
+        activation_dropout=dropout,
         pre_norm=pre_norm,
         max_length=16,
     )

@@ -26,6 +26,7 @@ def luong_arguments() -> dict[str, Any]:
         "embedding_size": 8,
         "hidden_size": 8,
         "num_layers": 1,
+        "encoder_dropout": 0.0,
         "input_feeding": True,
         "dropout": 0.0,
         "score": {"class": "DotScore", "arguments": {"query_size": 8, "value_size": 8}},

@@ -27,6 +27,7 @@ TRANSFORMER: dict[str, Any] = {
     **VOCABULARY,
     "model_size": 8,
     "feedforward_size": 12,
+    "activation_dropout": 0.0,
     "num_heads": 2,
     "num_encoder_layers": 1,
     "num_decoder_layers": 2,
@@ -35,11 +36,19 @@ TRANSFORMER: dict[str, Any] = {
 
 ARCHITECTURES: dict[str, Callable[[], Seq2Seq]] = {
     "lstm": lambda: LSTM(**RECURRENT, num_layers=2),
-    "lstm_bahdanau": lambda: BahdanauLSTM(**RECURRENT, num_layers=1, attention_size=5),
-    "lstm_luong-dot": lambda: LuongLSTM(**RECURRENT, num_layers=1, score=DotScore(**SIZES), input_feeding=False),
-    "lstm_luong-general": lambda: LuongLSTM(**RECURRENT, num_layers=2, score=GeneralScore(**SIZES), input_feeding=True),
+    "lstm_bahdanau": lambda: BahdanauLSTM(**RECURRENT, encoder_dropout=0.0, num_layers=1, attention_size=5),
+    "lstm_luong-dot": lambda: LuongLSTM(
+        **RECURRENT, encoder_dropout=0.0, num_layers=1, score=DotScore(**SIZES), input_feeding=False
+    ),
+    "lstm_luong-general": lambda: LuongLSTM(
+        **RECURRENT, encoder_dropout=0.0, num_layers=2, score=GeneralScore(**SIZES), input_feeding=True
+    ),
     "lstm_luong-concat": lambda: LuongLSTM(
-        **RECURRENT, num_layers=1, score=AdditiveScore(**SIZES, attention_size=5), input_feeding=True
+        **RECURRENT,
+        encoder_dropout=0.0,
+        num_layers=1,
+        score=AdditiveScore(**SIZES, attention_size=5),
+        input_feeding=True,
     ),
     "transformer-pre_norm": lambda: Transformer(**TRANSFORMER, pre_norm=True),
     "transformer-post_norm": lambda: Transformer(**TRANSFORMER, pre_norm=False),

@@ -34,6 +34,7 @@ SETTINGS: dict[str, Any] = {
     "accumulate": 1,
     "clip_norm": 1.0,
     "label_smoothing": 0.1,
+    "consistency": 0.0,
     "precision": "fp32",
     "log_every": 2,
     "validate_every": 3,
@@ -44,11 +45,18 @@ SETTINGS: dict[str, Any] = {
     "average_checkpoints": 1,
 }
 MODELS: dict[str, dict[str, Any]] = {
-    "BahdanauLSTM": {"embedding_size": 8, "hidden_size": 8, "num_layers": 1, "attention_size": 8},
+    "BahdanauLSTM": {
+        "embedding_size": 8,
+        "hidden_size": 8,
+        "num_layers": 1,
+        "encoder_dropout": 0.0,
+        "attention_size": 8,
+    },
     "LuongLSTM": {
         "embedding_size": 8,
         "hidden_size": 8,
         "num_layers": 1,
+        "encoder_dropout": 0.0,
         "input_feeding": True,
         "score": {"class": "GeneralScore", "arguments": {"query_size": 8, "value_size": 8}},
     },
@@ -58,6 +66,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "num_heads": 2,
         "num_encoder_layers": 1,
         "num_decoder_layers": 1,
+        "activation_dropout": 0.0,
         "pre_norm": True,
         "max_length": 64,
     },

@@ -28,6 +28,7 @@ SETTINGS: dict[str, Any] = {
     "accumulate": 1,
     "clip_norm": 1.0,
     "label_smoothing": 0.1,
+    "consistency": 0.0,
     "precision": "fp32",
     "log_every": 1,
     "validate_every": 1,

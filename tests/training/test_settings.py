@@ -14,6 +14,7 @@ VALID: dict[str, Any] = {
     "accumulate": 1,
     "clip_norm": None,
     "label_smoothing": 0.0,
+    "consistency": 0.0,
     "precision": "auto",
     "log_every": 1,
     "validate_every": 1,
@@ -52,6 +53,8 @@ VALID: dict[str, Any] = {
         ({"average_checkpoints": 0}, "average_checkpoints=0"),
         ({"label_smoothing": 1.0}, "label_smoothing=1.0 must be"),
         ({"label_smoothing": -0.1}, "label_smoothing=-0.1 must be"),
+        ({"consistency": -1.0}, "consistency=-1.0 must be a number of at least 0"),
+        ({"consistency": float("nan")}, "consistency=nan must be"),
         ({"precision": "fp16"}, "precision=fp16 is unknown: use auto, fp32 or bf16"),
     ],
 )

@@ -103,6 +103,7 @@ class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
         sizes = [embedding_size + feedback_size] + [hidden_size] * (num_layers - 1)
         self.cells = nn.ModuleList(nn.LSTMCell(size, hidden_size) for size in sizes)
         self.dropout = nn.Dropout(dropout)
+        self.encoder_dropout = nn.Dropout(0.0)
         self.feedback_size = feedback_size
 
     @property
@@ -127,7 +128,7 @@ class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
         outputs, (hidden, _) = self.encoder(packed)  # hidden: (2 L, B, D/2)
         values, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.size(1))  # (B, S, D)
         summary = torch.cat([hidden[-2], hidden[-1]], dim=1)  # (B, D), both directions of the top layer
-        return EncodedMemory(source_mask, values, self.bridge(summary))
+        return EncodedMemory(source_mask, self.encoder_dropout(values), self.bridge(summary))
 
     def start(self, memory: EncodedMemory) -> LoopState:
         states = memory.bridged.chunk(2 * len(self.cells), dim=1)  # 2 L × (B, D)
@@ -181,8 +182,11 @@ class LSTM(Recurrent):
 class BahdanauLSTM(Recurrent):
     """With Bahdanau's attention, with the arguments of `nmt.models.BahdanauLSTM`."""
 
-    def __init__(self, *, embedding_size: int, hidden_size: int, attention_size: int, **others: Any) -> None:
+    def __init__(
+        self, *, embedding_size: int, hidden_size: int, attention_size: int, encoder_dropout: float, **others: Any
+    ) -> None:
         super().__init__(embedding_size=embedding_size, hidden_size=hidden_size, feedback_size=hidden_size, **others)
+        self.encoder_dropout.p = encoder_dropout
         self.score = AdditiveScore(query_size=hidden_size, value_size=hidden_size, attention_size=attention_size)
         self.readout = nn.Linear(2 * hidden_size + embedding_size, embedding_size)
 
@@ -197,10 +201,18 @@ class LuongLSTM(Recurrent):
     """With Luong's attention, with the arguments of `nmt.models.LuongLSTM`."""
 
     def __init__(
-        self, *, embedding_size: int, hidden_size: int, score: nn.Module, input_feeding: bool, **others: Any
+        self,
+        *,
+        embedding_size: int,
+        hidden_size: int,
+        score: nn.Module,
+        input_feeding: bool,
+        encoder_dropout: float,
+        **others: Any,
     ) -> None:
         feedback_size = embedding_size if input_feeding else 0
         super().__init__(embedding_size=embedding_size, hidden_size=hidden_size, feedback_size=feedback_size, **others)
+        self.encoder_dropout.p = encoder_dropout
         self.score = score
         self.readout = nn.Linear(2 * hidden_size, embedding_size, bias=False)
 

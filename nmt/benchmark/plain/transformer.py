@@ -42,6 +42,7 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
         num_encoder_layers: int,
         num_decoder_layers: int,
         dropout: float,
+        activation_dropout: float,
         pre_norm: bool,
         max_length: int,
         **vocabulary: Any,
@@ -69,6 +70,9 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
             num_decoder_layers,
             nn.LayerNorm(model_size),
         )
+        for module in self.modules():
+            if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
+                module.dropout.p = activation_dropout  # torch's layers call the one inside the feed-forward network so
         self.scale = math.sqrt(model_size)
         for parameter in [*self.encoder.parameters(), *self.decoder.parameters()]:
             if parameter.dim() > 1:

@@ -10,14 +10,21 @@ Shapes: B batch, T queries, S key positions, H heads, d numbers per head.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 MIN_KEY_POSITIONS = 16
 """Minimum number of key positions for `attention_with_weights`; callers pad shorter inputs with masked positions.
 With fewer numbers than a vector register holds, a CPU computes the softmax without vector instructions, which takes ten
 times as long."""
+
+KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""The kernels for a GPU. cuDNN's is not among them: it plans its work for every new shape, and the batches of a
+training run have hundreds of shapes."""
 
 
 def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor | None, causal: bool) -> Tensor:
@@ -39,7 +46,8 @@ def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tens
         with torch.autocast("cpu", enabled=False):
             output = fused_attention(queries.float(), keys.float(), values.float(), mask=mask, causal=causal)
         return output.to(queries.dtype)
-    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal)
+    with sdpa_kernel(KERNELS) if queries.device.type == "cuda" else nullcontext():
+        return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal)
 
 
 def attention_with_weights(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:

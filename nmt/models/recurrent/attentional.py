@@ -7,10 +7,13 @@ target position in a training loop, or all target positions at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
+from nmt.checks import check_probabilities
 from nmt.models.attention import Score, attend
+from nmt.models.dropout import Dropout
 from nmt.models.recurrent.base import RecurrentDecoder, RecurrentSeq2Seq
 from nmt.models.recurrent.cells import LSTMState
 from nmt.models.seq2seq import Memory, StateT
@@ -46,10 +49,20 @@ class AttentionDecoder(RecurrentDecoder[AttentionMemory, StateT]):
 
 
 class AttentionSeq2Seq(RecurrentSeq2Seq[AttentionMemory, StateT]):
-    """A recurrent encoder-decoder whose decoder attends to all outputs of the encoder."""
+    """A recurrent encoder-decoder whose decoder attends to all outputs of the encoder.
+
+    Args: those of RecurrentSeq2Seq, and
+        encoder_dropout: probability of dropping an element of the encoder's outputs before attention reads them.
+    """
 
     decoder: AttentionDecoder[StateT]
 
+    def __init__(self, *, encoder_dropout: float, **arguments: Any) -> None:
+        check_probabilities(encoder_dropout=encoder_dropout)
+        super().__init__(**arguments)
+        self.encoder_dropout = Dropout(encoder_dropout)
+
     def encode(self, source: Tensor, source_mask: Tensor) -> AttentionMemory:
-        values, initial_state = self.encode_source(source, source_mask)
+        values, initial_state = self.encode_source(source, source_mask)  # (A, S, D)
+        values = self.encoder_dropout(values)
         return AttentionMemory(source_mask, values, self.decoder.score.keys(values), initial_state)

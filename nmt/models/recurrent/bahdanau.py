@@ -66,7 +66,7 @@ class BahdanauDecoder(AttentionDecoder[LSTMState]):
 class BahdanauLSTM(AttentionSeq2Seq[LSTMState]):
     """The encoder-decoder of Bahdanau et al. (2015); `BahdanauDecoder` has the equations.
 
-    Args: those of RecurrentSeq2Seq (`vocabulary` holds the ones that only its `Vocabulary` needs), and
+    Args: those of AttentionSeq2Seq (`vocabulary` holds the ones that only its `Vocabulary` needs), and
         attention_size: size of the score's hidden layer.
     """
 
@@ -78,6 +78,7 @@ class BahdanauLSTM(AttentionSeq2Seq[LSTMState]):
         num_layers: int,
         attention_size: int,
         dropout: float,
+        encoder_dropout: float,
         **vocabulary: Any,
     ) -> None:
         sizes: dict[str, Any] = {
@@ -86,5 +87,5 @@ class BahdanauLSTM(AttentionSeq2Seq[LSTMState]):
             "num_layers": num_layers,
             "dropout": dropout,
         }
-        super().__init__(**sizes, **vocabulary)
+        super().__init__(**sizes, encoder_dropout=encoder_dropout, **vocabulary)
         self.decoder = BahdanauDecoder(**sizes, attention_size=attention_size)

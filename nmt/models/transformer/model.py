@@ -36,8 +36,8 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
         num_heads: H, must divide D.
         num_encoder_layers: of the encoder.
         num_decoder_layers: of the decoder.
-        dropout: probability of dropping an element of the embeddings, of every sublayer's output (§5.4) and inside the
-            feed-forward network.
+        dropout: probability of dropping an element of the embeddings and of every sublayer's output (§5.4).
+        activation_dropout: the same for the hidden layer of each feed-forward network; the paper has none there.
         pre_norm: normalise before each sublayer instead of after the sum.
         max_length: the maximum number of positions on either side.
     """
@@ -55,6 +55,7 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
         num_encoder_layers: int,
         num_decoder_layers: int,
         dropout: float,
+        activation_dropout: float,
         pre_norm: bool,
         max_length: int,
     ) -> None:
@@ -74,6 +75,7 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
             num_heads=num_heads,
             feedforward_size=feedforward_size,
             dropout=dropout,
+            activation_dropout=activation_dropout,
             pre_norm=pre_norm,
         )
         self.encoder = Encoder(settings, num_encoder_layers)

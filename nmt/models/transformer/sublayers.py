@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nmt.checks import check_sizes
+from nmt.checks import check_probabilities, check_sizes
 from nmt.models.dropout import Dropout
 
 
@@ -23,7 +23,8 @@ class LayerSettings:
         model_size: D.
         num_heads: H, must divide D.
         feedforward_size: of the feed-forward network's hidden layer.
-        dropout: probability of dropping an element of a sublayer's output, and inside the feed-forward network.
+        dropout: probability of dropping an element of a sublayer's output.
+        activation_dropout: the same for the feed-forward network's hidden layer.
         pre_norm: normalise before each sublayer instead of after the sum.
     """
 
@@ -31,6 +32,7 @@ class LayerSettings:
     num_heads: int
     feedforward_size: int
     dropout: float
+    activation_dropout: float
     pre_norm: bool
 
 
@@ -60,10 +62,11 @@ class FeedForward(nn.Sequential):
 
     def __init__(self, settings: LayerSettings) -> None:
         check_sizes(feedforward_size=settings.feedforward_size)
+        check_probabilities(activation_dropout=settings.activation_dropout)
         super().__init__(
             nn.Linear(settings.model_size, settings.feedforward_size),
             nn.ReLU(),
-            Dropout(settings.dropout),
+            Dropout(settings.activation_dropout),
             nn.Linear(settings.feedforward_size, settings.model_size),
             Dropout(settings.dropout),
         )
