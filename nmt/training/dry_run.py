@@ -196,7 +196,7 @@ class DryRun:
         """Trains on the batches of the first epoch for `seconds`, and at least on one."""
         num_tokens, num_batches, start = 0, 0, self.clock()
         for batch in self.train_loader.epoch(0, start=0):
-            self.update(batch, rate=self.schedule.rate(1))
+            self.update(batch, rate=self.schedule.rate(1, fraction_done=0.0))
             num_tokens += batch.num_tokens
             num_batches += 1
             if self.clock() - start >= seconds:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from nmt.errors import UserError
 from nmt.training.checkpoint import Progress
+from nmt.training.schedule import Cosine, Schedule
 from nmt.training.settings import TrainerSettings
 
 
@@ -17,6 +19,19 @@ def reached_limit(settings: TrainerSettings, progress: Progress) -> str | None:
     if settings.patience is not None and progress.validations_since_best >= settings.patience:
         return f"no better score in patience={settings.patience} validations"
     return None
+
+
+def check_limits(schedule: Schedule, settings: TrainerSettings) -> None:
+    """Checks that the run has the limits that its schedule needs.
+
+    Raises:
+        UserError: the schedule decays over the run, and no limit says how long the run is.
+    """
+    limits = (settings.max_steps, settings.max_epochs, settings.max_minutes)
+    if isinstance(schedule, Cosine) and all(limit is None for limit in limits):
+        raise UserError(
+            "schedule=cosine needs a limit: set trainer.max_steps, trainer.max_epochs or trainer.max_minutes"
+        )
 
 
 def fraction_done(settings: TrainerSettings, progress: Progress, *, batches_per_epoch: int) -> float:

@@ -1,7 +1,7 @@
 """The learning rate of each step: a linear warm-up, then one of three decays.
 
-Steps count from 1. A schedule does not count them itself: the trainer passes the step to `rate`, and the score of each
-validation to `observe`.
+Steps count from 1. A schedule does not count them itself: the trainer passes the step and the completed fraction of the
+run to `rate`, and the score of each validation to `observe`.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class Schedule(ABC):
         self.learning_rate = learning_rate
         self.warmup_steps = warmup_steps
 
-    def rate(self, step: int) -> float:
-        """The learning rate of `step`."""
+    def rate(self, step: int, *, fraction_done: float) -> float:
+        """The learning rate of `step`, after which `fraction_done` of the run is done, from 0 to 1."""
         if step < self.warmup_steps:
             return self.learning_rate * step / self.warmup_steps
-        return self.learning_rate * self.decay(step)
+        return self.learning_rate * self.decay(step, fraction_done)
 
     @abstractmethod
-    def decay(self, step: int) -> float:
+    def decay(self, step: int, fraction_done: float) -> float:
         """The rate after the warm-up, as a fraction of the peak."""
 
     def observe(self, score: float) -> None:  # noqa: B027 - optional to override
@@ -65,33 +65,28 @@ class Schedule(ABC):
 class InverseSquareRoot(Schedule):
     """Decays with 1/√step after the warm-up (Vaswani et al., 2017, §5.3, scaled by its peak)."""
 
-    def decay(self, step: int) -> float:
+    def decay(self, step: int, fraction_done: float) -> float:
         return math.sqrt(max(self.warmup_steps, 1) / step)
 
 
 class Cosine(Schedule):
-    """Decays along half a cosine to `final_fraction` of the peak at `total_steps`.
+    """Decays along half a cosine to `final_fraction` of the peak at the end of the run.
 
-    Loshchilov and Hutter (2017), https://arxiv.org/abs/1608.03983, Eq. 5, without restarts.
+    Loshchilov and Hutter (2017), https://arxiv.org/abs/1608.03983, Eq. 5, without restarts. Their number of steps is
+    replaced by the completed fraction of the run, so that a run that is limited by minutes also ends with a low rate.
 
     Args (besides those of Schedule):
-        total_steps: the last step of the decay; the rate is constant afterwards.
         final_fraction: the rate at the end, as a fraction of the peak, from 0 to 1.
     """
 
-    def __init__(self, *, learning_rate: float, warmup_steps: int, total_steps: int, final_fraction: float) -> None:
+    def __init__(self, *, learning_rate: float, warmup_steps: int, final_fraction: float) -> None:
         super().__init__(learning_rate=learning_rate, warmup_steps=warmup_steps)
-        check_sizes(total_steps=total_steps)
-        if total_steps <= warmup_steps:
-            raise UserError(f"total_steps={total_steps} must be more than warmup_steps={warmup_steps}")
         if not 0 <= final_fraction <= 1:
             raise UserError(f"final_fraction={final_fraction} must be from 0 to 1")
-        self.total_steps = total_steps
         self.final_fraction = final_fraction
 
-    def decay(self, step: int) -> float:
-        progress = min(1.0, (step - self.warmup_steps) / (self.total_steps - self.warmup_steps))
-        return self.final_fraction + (1 - self.final_fraction) * (1 + math.cos(math.pi * progress)) / 2
+    def decay(self, step: int, fraction_done: float) -> float:
+        return self.final_fraction + (1 - self.final_fraction) * (1 + math.cos(math.pi * fraction_done)) / 2
 
 
 class Plateau(Schedule):
@@ -113,7 +108,7 @@ class Plateau(Schedule):
         self.best_score = -math.inf
         self.num_bad_validations = 0
 
-    def decay(self, step: int) -> float:
+    def decay(self, step: int, fraction_done: float) -> float:
         return self.fraction
 
     def observe(self, score: float) -> None:

@@ -49,6 +49,7 @@ class Trainer:
         self.clock_start = 0.0  # time at which `progress.seconds` was 0, on the monotonic clock
         self.saved_seconds = 0.0  # `progress.seconds` at the last checkpoint
         self.batches_per_epoch = 0
+        self.learning_rate, self.fraction_done = 0.0, 0.0  # of the last update; of the run after it
         self.interrupted = False
 
     # The training loop, after `resume` has restored the last checkpoint if there is one:
@@ -131,14 +132,15 @@ class Trainer:
         """
         parts, progress = self.parts, self.progress
         start = time.monotonic()
-        progress.step += 1
+        progress.step, progress.position = progress.step + 1, progress.position + len(batches)
         # Dropout depends on seed, step and process only, so a resumed run draws the same numbers.
         seeds = np.random.SeedSequence([parts.seed, progress.step, parts.processes.rank])
         torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0]))
-        update = self.updater.update(batches, rate=parts.schedule.rate(progress.step), step=progress.step)
+        self.fraction_done = fraction_done(self.settings, progress, batches_per_epoch=self.batches_per_epoch)
+        self.learning_rate = parts.schedule.rate(progress.step, fraction_done=self.fraction_done)
+        update = self.updater.update(batches, rate=self.learning_rate, step=progress.step)
         self.pending.append((progress.epoch, update))
         self.read_results(max_pending=MAX_PENDING_UPDATES[parts.model.device.type])
-        progress.position += len(batches)
         progress.loss_meter.seconds += time.monotonic() - start
 
     def read_results(self, *, max_pending: int) -> None:
@@ -196,13 +198,12 @@ class Trainer:
         means = progress.loss_meter.means(parts.processes)
         progress.loss_meter = LossMeter()
         record = {"kind": "train", "step": progress.step, "epoch": progress.epoch, "seconds": progress.seconds}
-        parts.history.record({**record, "learning_rate": parts.schedule.rate(progress.step), **means})
-        fraction = fraction_done(self.settings, progress, batches_per_epoch=self.batches_per_epoch)
+        parts.history.record({**record, "learning_rate": self.learning_rate, **means})
         parts.bar.update(
-            fraction=fraction,
+            fraction=self.fraction_done,
             loss=means["loss"],
             tokens_per_second=means["tokens_per_second"],
-            seconds_left=progress.seconds * (1 - fraction) / max(fraction, 1e-9),
+            seconds_left=progress.seconds * (1 - self.fraction_done) / max(self.fraction_done, 1e-9),
         )
 
     def validate(self) -> None:

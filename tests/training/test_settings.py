@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from nmt.errors import UserError
+from nmt.training.limits import check_limits
+from nmt.training.schedule import Cosine, InverseSquareRoot
 from nmt.training.settings import TrainerSettings
 
 VALID: dict[str, Any] = {
@@ -67,3 +70,12 @@ def test_a_wrong_setting_is_refused(changes: dict[str, Any], message: str) -> No
 @pytest.mark.parametrize("limit", [{"patience": 1}, {"max_epochs": 1}, {"max_minutes": 0.5}, {"max_minutes": 1}])
 def test_one_limit_is_enough(limit: dict[str, Any]) -> None:
     TrainerSettings(**VALID | {"max_steps": None} | limit)
+
+
+def test_a_schedule_that_decays_over_the_run_needs_a_limit() -> None:
+    settings = TrainerSettings(**VALID | {"max_steps": None, "patience": 3})
+    schedule = Cosine(learning_rate=0.4, warmup_steps=0, final_fraction=0.1)
+    with pytest.raises(UserError, match=r"schedule=cosine needs a limit: set trainer\.max_steps"):
+        check_limits(schedule, settings)
+    check_limits(schedule, msgspec.structs.replace(settings, max_minutes=1.0))
+    check_limits(InverseSquareRoot(learning_rate=0.4, warmup_steps=4), settings)

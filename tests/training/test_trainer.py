@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from nmt.models import Seq2Seq
 from nmt.run.weights import read_weights
 from nmt.training.checkpoint import Progress, read_progress, save_checkpoint
-from nmt.training.schedule import InverseSquareRoot, Plateau
+from nmt.training.schedule import Cosine, InverseSquareRoot, Plateau
 
 if TYPE_CHECKING:
     from tests.training.conftest import Bench, Scripted
@@ -86,7 +87,17 @@ def test_the_learning_rate_follows_the_schedule(bench: Bench) -> None:
     schedule = InverseSquareRoot(learning_rate=0.4, warmup_steps=4)
     bench.fit(max_steps=6, log_every=1, schedule=schedule)
     rates = [record["learning_rate"] for record in bench.records("train")]
-    assert rates == [schedule.rate(step) for step in range(1, 7)]
+    assert rates == [schedule.rate(step, fraction_done=0.5) for step in range(1, 7)]
+
+
+@pytest.mark.parametrize("limits", [{"max_steps": 8}, {"max_epochs": 2}])
+def test_a_cosine_schedule_ends_with_the_run(bench: Bench, limits: dict[str, Any]) -> None:
+    schedule = Cosine(learning_rate=0.4, warmup_steps=0, final_fraction=0.25)
+    bench.fit(**limits, log_every=1, schedule=schedule)
+    rates = [record["learning_rate"] for record in bench.records("train")]
+    steps = len(rates)
+    expected = [0.1 + 0.15 * (1 + math.cos(math.pi * step / steps)) for step in range(1, steps + 1)]
+    assert rates == pytest.approx(expected)
 
 
 def test_the_schedule_observes_every_validation(bench: Bench, scripted: type[Scripted]) -> None:
@@ -94,7 +105,7 @@ def test_the_schedule_observes_every_validation(bench: Bench, scripted: type[Scr
     bench.fit(max_steps=8, validate_every=2, log_every=1, validate=scripted([5, 4, 6, 6]), schedule=schedule)
     rates = [record["learning_rate"] for record in bench.records("train")]
     assert rates == pytest.approx([0.4] * 4 + [0.2] * 4)
-    assert schedule.rate(9) == pytest.approx(0.1)
+    assert schedule.rate(9, fraction_done=0.5) == pytest.approx(0.1)
 
 
 def test_dropout_is_on_in_training_and_off_in_validation(bench: Bench) -> None:

@@ -30,6 +30,7 @@ from nmt.run import RunFolder
 from nmt.run.registry import Description
 from nmt.search.protocol import Search
 from nmt.training.distributed import Processes
+from nmt.training.limits import check_limits
 from nmt.training.progress import spinner
 from nmt.training.schedule import Schedule
 from nmt.translator import Translator
@@ -73,6 +74,7 @@ def prepare_run(
     # 1. What is quick to build comes first, so that a mistake in it is reported without waiting for the corpus.
     device = processes.local_device(pick_device(settings.device))
     schedule: Schedule = settings.schedule.build()
+    check_limits(schedule, settings.trainer)
     descriptions = {
         "search": describe(settings.search, search),
         "corpus": with_absolute_path(describe(settings.data, data)),
@@ -111,7 +113,7 @@ def prepare_run(
         tokenizer=tokenizer,
         model=model,
         schedule=schedule,
-        optimizer=settings.optimizer.build(model.parameters(), lr=schedule.rate(1)),
+        optimizer=settings.optimizer.build(model.parameters(), lr=schedule.rate(1, fraction_done=0.0)),
         searcher=searcher,
         train_loader=batch_loader(
             train_split, cleaning=settings.cleaning.build(), subword_alpha=settings.loader.subword_alpha
