@@ -262,8 +262,8 @@ class Translator:
 
 
 def sanitize(line: str) -> str:
-    """Replaces characters that the tokenizer cannot take: NUL by a space; surrogates, which UTF-8 lacks, by "?"."""
-    return line.replace("\0", " ").encode("utf-8", errors="replace").decode("utf-8")
+    """Replaces surrogates, which UTF-8 lacks, by "?" and NUL by a space, and removes spaces at both ends."""
+    return line.replace("\0", " ").encode("utf-8", errors="replace").decode("utf-8").strip(" ")
 
 
 def _warn_with_offset(warn: LineWarning, offset: int, index: int, message: str) -> None:

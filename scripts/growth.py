@@ -143,6 +143,7 @@ def make_tokenizer() -> tuple[Tokenizer, str]:
         shared=True,
         character_coverage=1.0,
         byte_fallback=False,
+        normalization="compose",
     )
     return tokenizer, next(word for word in ("the", "is", "a") if len(tokenizer.encode_source([word] * 1)[0]) == 1)
 

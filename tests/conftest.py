@@ -163,6 +163,7 @@ def tokenizer(corpus_folder: Path) -> Tokenizer:
         shared=True,
         character_coverage=1.0,
         byte_fallback=False,
+        normalization="compose",
     )
 
 

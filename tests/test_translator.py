@@ -207,7 +207,7 @@ def test_every_line_gives_one_line_of_output(transformer: Translator, lines: lis
 @given(line=st.text(st.characters(categories=None)))
 def test_a_sanitized_line_can_be_written_in_utf8(line: str) -> None:
     assert "\0" not in sanitize(line)
-    assert len(sanitize(line)) == len(line)
+    assert len(sanitize(line)) == len(line.replace("\0", " ").strip(" "))
     assert sanitize(line).encode("utf-8").decode("utf-8") == sanitize(line)
 
 

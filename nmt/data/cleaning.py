@@ -12,8 +12,7 @@ control characters) is empty.
 6. duplicate: both texts equal those of an earlier kept pair, character for character
 
 Kept pairs are not changed. Those with control characters are counted, because text with many of them is often damaged
-in other ways too. The tokenizer drops most control characters or treats them as spaces, but NUL and U+0080 to U+009F,
-which indicate a wrongly converted file, become `unk`.
+in other ways too; U+0080 to U+009F indicate a wrongly converted file.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ PAIRS_PER_WORKER = 100_000
 def encode_corpus(dataset: datasets.Dataset, tokenizer: Tokenizer, *, num_workers: int | None) -> datasets.Dataset:
     """Adds the columns `source_ids` and `target_ids` (int32): the piece ids, without bos and eos.
 
-    The text columns stay as they are. The result is memory-mapped and cached.
+    Spaces at both ends of a text are not encoded, neither here nor in translation, since they say nothing. The text
+    columns stay as they are. The result is memory-mapped and cached.
 
     Args:
         dataset: with the columns "source" and "target", as `Corpus.split` returns it.
@@ -91,6 +92,6 @@ def num_cores() -> int:
 
 def _encode_batch(batch: dict[str, list[str]], *, tokenizer: Tokenizer) -> dict[str, list[list[int]]]:
     return {
-        "source_ids": tokenizer.encode_source(batch["source"]),
-        "target_ids": tokenizer.encode_target(batch["target"]),
+        "source_ids": tokenizer.encode_source([text.strip(" ") for text in batch["source"]]),
+        "target_ids": tokenizer.encode_target([text.strip(" ") for text in batch["target"]]),
     }

@@ -129,6 +129,7 @@ def vocabulary(run: Path) -> None:
         shared=True,
         character_coverage=1.0,
         byte_fallback=False,
+        normalization="compose",
     ).save(run)
 
 

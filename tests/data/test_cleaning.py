@@ -28,6 +28,7 @@ LETTERS = Tokenizer.train(
     shared=True,
     character_coverage=1.0,
     byte_fallback=False,
+    normalization="compose",
 )
 """Encodes each of the letters a to g, after a space, as one or two pieces; other letters are `unk`."""
 

@@ -26,6 +26,7 @@ def tokenizer(vocab_size: int) -> Tokenizer:
         shared=True,
         character_coverage=1.0,
         byte_fallback=False,
+        normalization="compose",
     )
 
 
@@ -47,7 +48,7 @@ def test_ids_are_added_to_unchanged_text(
     assert len(encoded.cache_files) == num_workers
     assert encoded["source"][:] == ENGLISH
     assert encoded["target"][:] == GERMAN
-    assert encoded["source_ids"][:] == bpe.encode_source(ENGLISH)
+    assert encoded["source_ids"][:] == bpe.encode_source([text.strip() for text in ENGLISH])
     assert encoded["target_ids"][:] == bpe.encode_target(GERMAN)
     assert encoded.features["source_ids"].feature.dtype == "int32"
     assert capfd.readouterr() == ("", "")

@@ -28,6 +28,7 @@ class TokenizerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     shared: bool
     character_coverage: float
     byte_fallback: bool
+    normalization: str
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -3,6 +3,7 @@
 tokenizer.py             the tokenizer: both sides' models, encoding, resampling, decoding, saving, loading
 sentencepiece_model.py   training, loading and applying one SentencePiece model
 description.py           tokenizer.json in a run folder, and its validation
+normalization.py         what is done to text before it is cut into pieces
 training.py              a tokenizer trained on a split, cached
 subword_sampling.py      random segmentations of a batch, word by word: the base class of both samplers
 unigram_sampling.py      … for unigram models: sampling a path through a lattice

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 import sentencepiece
 from sentencepiece import SentencePieceProcessor
 
+from nmt.data.tokenizer.normalization import Normalization, is_blank, normalization_options, replace_reserved
 from nmt.errors import UserError
 
 UNK_SURFACE = "⁇"
@@ -25,6 +25,10 @@ NUM_TRAINING_THREADS = 16
 ERRORS_ONLY = 2
 """SentencePiece's log level without information and warnings."""
 
+NORMALIZER_FIELDS, FILE_NAME, LENGTH_DELIMITED = (3, 5), 6, 2
+"""In a serialized model: the numbers of the fields that hold the rules and their inverse, the number of the field in
+them that names a file, and the kind of a field with a length."""
+
 
 def train_model(
     lines: Iterable[str],
@@ -34,6 +38,7 @@ def train_model(
     model_type: str,
     character_coverage: float,
     byte_fallback: bool,
+    normalization: Normalization,
 ) -> bytes:
     """Trains a model on raw lines and returns it serialized; the arguments are those of `Tokenizer.train`.
 
@@ -45,25 +50,27 @@ def train_model(
     """
     model = io.BytesIO()
     try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_prepare_lines(lines, text_name),
-            model_writer=model,
-            vocab_size=vocab_size,
-            model_type=model_type,
-            character_coverage=character_coverage,
-            byte_fallback=byte_fallback,
-            pad_id=0,
-            unk_id=1,
-            bos_id=2,
-            eos_id=3,
-            unk_surface=UNK_SURFACE,
-            max_sentence_length=MAX_LINE_BYTES,
-            num_threads=NUM_TRAINING_THREADS,
-            minloglevel=ERRORS_ONLY,
-        )
+        with normalization_options(normalization) as options:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=_prepare_lines(lines, text_name),
+                model_writer=model,
+                vocab_size=vocab_size,
+                model_type=model_type,
+                character_coverage=character_coverage,
+                byte_fallback=byte_fallback,
+                pad_id=0,
+                unk_id=1,
+                bos_id=2,
+                eos_id=3,
+                unk_surface=UNK_SURFACE,
+                max_sentence_length=MAX_LINE_BYTES,
+                num_threads=NUM_TRAINING_THREADS,
+                minloglevel=ERRORS_ONLY,
+                **options,
+            )
     except RuntimeError as error:
         raise UserError(_explain_training_error(str(error), text_name, vocab_size)) from None
-    return model.getvalue()
+    return _without_file_names(model.getvalue())
 
 
 def load_processor(model: bytes) -> SentencePieceProcessor:
@@ -89,10 +96,11 @@ def special_ids(processor: SentencePieceProcessor) -> tuple[int, int, int, int]:
 
 
 def encode_texts(processor: SentencePieceProcessor, texts: Sequence[str]) -> list[list[int]]:
-    """The piece ids of each text, without bos and eos."""
+    """The piece ids of each text, without bos and eos; none for a text that prints nothing. NUL becomes a space."""
+    texts = ["" if is_blank(text) else text.replace("\0", " ") for text in texts]
     # A single thread is much faster than whatever reads the texts, and needs no synchronisation.
     try:
-        return list(processor.encode(list(texts), num_threads=1))
+        return list(processor.encode(texts, num_threads=1))
     except (TypeError, UnicodeEncodeError):  # a lone surrogate, which UTF-8 cannot represent
         return list(processor.encode(list(map(_replace_surrogates, texts)), num_threads=1))
 
@@ -103,7 +111,7 @@ def _replace_surrogates(text: str) -> str:
 
 
 def _prepare_lines(lines: Iterable[str], text_name: str) -> Iterator[str]:
-    """Removes NUL characters, on which SentencePiece cannot train.
+    """Replaces NUL, on which SentencePiece cannot train, and characters that would make it skip the line.
 
     Raises:
         UserError: no line contains any text.
@@ -113,11 +121,56 @@ def _prepare_lines(lines: Iterable[str], text_name: str) -> Iterator[str]:
     for line in remaining:
         first_lines.append(line)
         # Some versions of SentencePiece end the process if all text is spaces and control characters.
-        if any(unicodedata.category(character)[0] not in "CZ" for character in line):
-            return (line.replace("\0", "") for line in chain(first_lines, remaining))
+        if not is_blank(line):
+            return (replace_reserved(line.replace("\0", " ")) for line in chain(first_lines, remaining))
     raise UserError(
         f"{text_name} contains no text to train a tokenizer on: {len(first_lines)} lines, all of them empty"
     )
+
+
+def _without_file_names(model: bytes) -> bytes:
+    """Removes the names of temporary files from a serialized model, so that equal text gives equal bytes."""
+    fields = []
+    for number, field, content in _split_message(model):
+        if number in NORMALIZER_FIELDS:
+            content = b"".join(inner for inner_number, inner, _ in _split_message(content) if inner_number != FILE_NAME)
+            field = bytes([number << 3 | LENGTH_DELIMITED]) + _to_varint(len(content)) + content
+        fields.append(field)
+    return b"".join(fields)
+
+
+def _split_message(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yields the fields of a serialized protocol buffer: each one's number, its bytes, and its content.
+
+    A field is a key, number << 3 | kind, then a number, which is the field's value or the length of its content
+    (https://protobuf.dev/programming-guides/encoding/). Fields of a fixed size do not occur here.
+    """
+    start = 0
+    while start < len(message):
+        key, end = _read_varint(message, start)
+        value, content_start = _read_varint(message, end)
+        end = content_start + (value if key & 7 == LENGTH_DELIMITED else 0)
+        yield key >> 3, message[start:end], message[content_start:end]
+        start = end
+
+
+def _read_varint(message: bytes, start: int) -> tuple[int, int]:
+    """Reads a number of 7 bits per byte, the lowest ones first, and returns it and its end."""
+    value, end = 0, start
+    while True:
+        value |= (message[end] & 127) << 7 * (end - start)
+        end += 1
+        if message[end - 1] < 128:
+            return value, end
+
+
+def _to_varint(value: int) -> bytes:
+    """The inverse of `_read_varint`."""
+    digits = []
+    while value > 127:
+        digits.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*digits, value])
 
 
 def _explain_training_error(message: str, text_name: str, vocab_size: int) -> str:

@@ -1,11 +1,12 @@
 """The tokenizer: SentencePiece, with one model for both languages or one per language.
 
 A model is trained on raw text (without tokenizing it first), and decoding returns raw text, so that BLEU is measured
-against the untouched reference. Encoding changes text in two ways:
+against the untouched reference. Encoding and decoding change text in three ways:
 
-- SentencePiece normalizes it by its standard rule, nmt_nfkc: Unicode NFKC ("ﬁ" becomes "fi", "…" becomes "..."),
-  control characters are removed, and runs of white space become one space. `decode_target(encode_target([text])[0])`
-  returns the normalized text.
+- The rules of `normalization` are applied; by default they only compose letters with their marks. See
+  `nmt.data.tokenizer.normalization`.
+- Line separators and NUL become spaces, halves of surrogate pairs become "\ufffd", and a text that prints nothing
+  (only white space, control and formatting characters) has no pieces.
 - A character that training did not see becomes one `unk` piece, which decodes to "⁇". With `byte_fallback` it becomes
   its UTF-8 bytes instead, and decodes to itself.
 
@@ -15,13 +16,13 @@ BPE-dropout.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
+from sentencepiece import SentencePieceProcessor
 
 from nmt.checks import check_sizes
 from nmt.data.counter_rng import Bits
@@ -35,14 +36,14 @@ from nmt.data.tokenizer.description import (
     read_model,
     read_tokenizer_description,
 )
+from nmt.data.tokenizer.normalization import LINE_SEPARATORS, RESERVED, Normalization
 from nmt.data.tokenizer.sentencepiece_model import encode_texts, load_processor, special_ids, train_model
 from nmt.data.tokenizer.subword_sampling import Ids, SubwordSampler
 from nmt.data.tokenizer.unigram_sampling import UnigramSampler
 from nmt.errors import UserError
 from nmt.files import atomic_write, write_json
 
-LINE_SEPARATORS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-"""Every character at which `str.splitlines` splits."""
+TO_SPACES = str.maketrans(dict.fromkeys(LINE_SEPARATORS, " "))
 
 MAX_UNIGRAM_ALPHA = 1000
 """Maximum of subword_alpha for unigram models: such a value already samples nothing but the best segmentation."""
@@ -91,6 +92,7 @@ class Tokenizer:
         shared: bool,
         character_coverage: float,
         byte_fallback: bool,
+        normalization: Normalization,
     ) -> Tokenizer:
         """Trains a tokenizer on raw lines. The same lines give the same model, byte for byte.
 
@@ -101,13 +103,17 @@ class Tokenizer:
             character_coverage: fraction of the characters of the text that get a piece, 0.98 to 1; the rarest
                 characters, which make up the rest, become `unk`.
             byte_fallback: encode unknown characters as UTF-8 bytes; takes 256 pieces of the vocabulary.
+            normalization: "compose", "none" or "nmt_nfkc".
 
         Raises:
             UserError: an argument is out of range, there is no text, or the vocabulary size does not suit the text.
         """
-        if model_type not in get_args(ModelType):
-            choices = ", ".join(get_args(ModelType))
-            raise UserError(f"tokenizer.model_type={model_type} is unknown; choose one of {choices}")
+        for key, value, choices in (
+            ("model_type", model_type, get_args(ModelType)),
+            ("normalization", normalization, get_args(Normalization)),
+        ):
+            if value not in choices:
+                raise UserError(f"tokenizer.{key}={value} is unknown; choose one of {', '.join(choices)}")
         check_sizes(**{"tokenizer.vocab_size": vocab_size})
         if not isinstance(character_coverage, int | float) or not 0.98 <= character_coverage <= 1:
             raise UserError(f"tokenizer.character_coverage={character_coverage} must lie between 0.98 and 1")
@@ -120,6 +126,7 @@ class Tokenizer:
                 model_type=model_type,
                 character_coverage=character_coverage,
                 byte_fallback=byte_fallback,
+                normalization=normalization,
             )
 
         if shared:
@@ -197,15 +204,15 @@ class Tokenizer:
         """
         left_out = {self.pad_id, self.bos_id, self.eos_id}
         text = self._target.decode([id for id in map(int, ids) if id not in left_out])
-        return LINE_SEPARATORS.sub(" ", text)
+        return text.translate(TO_SPACES)
 
     def source_pieces(self, ids: Sequence[int]) -> list[str]:
         """The pieces as strings: "▁" marks the start of a word, special pieces look like "</s>"."""
-        return list(self._source.id_to_piece([int(id) for id in ids]))
+        return _piece_names(self._source, ids)
 
     def target_pieces(self, ids: Sequence[int]) -> list[str]:
         """Like `source_pieces`, for the target side."""
-        return list(self._target.id_to_piece([int(id) for id in ids]))
+        return _piece_names(self._target, ids)
 
     # Saving and loading
 
@@ -250,3 +257,8 @@ class Tokenizer:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_samplers": {}}  # worker processes need not get the cached words
+
+
+def _piece_names(processor: SentencePieceProcessor, ids: Sequence[int]) -> list[str]:
+    """The pieces as strings, with the characters of the text that they stand for."""
+    return [piece.translate(RESERVED) for piece in processor.id_to_piece([int(id) for id in ids])]

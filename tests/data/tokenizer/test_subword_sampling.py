@@ -35,13 +35,14 @@ KINDS: dict[str, dict[str, Any]] = {
     "unigram with bytes": {"model_type": "unigram", "vocab_size": 336, "byte_fallback": True},
     "bpe with bytes": {"model_type": "bpe", "vocab_size": 336, "byte_fallback": True},
 }
+SETTINGS: dict[str, Any] = {"shared": True, "character_coverage": 1.0, "normalization": "compose"}
 BEST_ALPHA = {"unigram": 1000.0, "bpe": 0.0}
 """The alpha with which each kind of model samples nothing but the best segmentation."""
 
 
 @cache
 def train_once(kind: str) -> Tokenizer:
-    return Tokenizer.train(TEXTS, TEXTS[::-1], shared=True, character_coverage=1.0, **KINDS[kind])
+    return Tokenizer.train(TEXTS, TEXTS[::-1], **SETTINGS, **KINDS[kind])
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -296,7 +297,7 @@ def test_the_best_segmentations_of_multi30k_equal_sentencepiece() -> None:
     lines = {name: (folder / f"train.{name}").read_text(encoding="utf-8").split("\n") for name in ("en", "de")}
     texts = lines["en"] + lines["de"]
     for kind in ("unigram", "bpe"):
-        settings = KINDS[kind] | {"vocab_size": 8000, "shared": True, "character_coverage": 1.0}
+        settings = SETTINGS | KINDS[kind] | {"vocab_size": 8000}
         tokenizer = Tokenizer.train(lines["en"], lines["de"], **settings)
         best = tokenizer.encode_source(texts)
         sampled = resample(tokenizer, texts, alpha=BEST_ALPHA[kind], seeds=range(len(texts)))

@@ -16,7 +16,12 @@ from nmt.errors import UserError
 
 PAIRS = list(islice(generate_pairs(seed=1), 300))
 ENGLISH, GERMAN = [pair.source for pair in PAIRS], [pair.target for pair in PAIRS]
-SETTINGS: dict[str, Any] = {"model_type": "unigram", "character_coverage": 1.0, "byte_fallback": False}
+SETTINGS: dict[str, Any] = {
+    "model_type": "unigram",
+    "character_coverage": 1.0,
+    "byte_fallback": False,
+    "normalization": "compose",
+}
 SHARED = Tokenizer.train(ENGLISH, GERMAN, vocab_size=160, shared=True, **SETTINGS)
 SEPARATE = Tokenizer.train(ENGLISH, GERMAN, vocab_size=110, shared=False, **SETTINGS)
 

@@ -19,6 +19,7 @@ SETTINGS: dict[str, Any] = {
     "shared": True,
     "character_coverage": 1.0,
     "byte_fallback": False,
+    "normalization": "compose",
 }
 
 

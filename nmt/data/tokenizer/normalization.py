@@ -1,0 +1,110 @@
+"""How text is changed before it is cut into pieces: rules that become part of the SentencePiece model.
+
+The model file contains the rules and their inverse, so every program that applies the model reads and writes the same
+text. There are three sets of rules:
+
+- `compose`, the default, writes a letter and its combining marks as one character, if Unicode has one: "e" and U+0301
+  become "é". Both look the same, and a corpus that mixes them would have two spellings of every such word.
+- `none` keeps both spellings, for text whose letters and marks are separate throughout.
+- `nmt_nfkc` is SentencePiece's own set, for comparison with other systems. It also replaces characters by others that
+  look different: "m²" becomes "m2", "½" becomes "1⁄2", "，" becomes ",". Zero-width characters disappear, and runs of
+  white space become one space.
+
+`compose` and `none` lose nothing else: spaces, zero-width characters and even the characters that SentencePiece
+reserves for itself come back when a text is decoded. Only line separators become spaces, since a sentence is one line.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from itertools import permutations
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+Normalization = Literal["compose", "none", "nmt_nfkc"]
+
+LINE_SEPARATORS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+"""Every character at which `str.splitlines` splits."""
+
+STAND_INS = {"▁": "\ufdd0", "▅": "\ufdd1", "\t": "\ufdd2"}
+"""The characters that SentencePiece reserves for itself, and what stands for each of them inside a model.
+
+The stand-ins are noncharacters, which Unicode sets aside for use inside a program; in a text, they would be taken for
+the characters that they stand for."""
+
+RESERVED = {ord(stand_in): character for character, stand_in in STAND_INS.items()}
+"""From the code of a stand-in to the reserved character, for `str.translate`."""
+
+INVISIBLE = {"Cc", "Cf", "Zl", "Zp", "Zs"}
+"""Unicode categories of characters that print nothing: control and formatting characters, and white space."""
+
+
+@contextmanager
+def normalization_options(normalization: Normalization) -> Iterator[dict[str, Any]]:
+    """Options of SentencePiece's trainer that put the rules into the model. They name files that exist in the block."""
+    if normalization == "nmt_nfkc":
+        yield {"normalization_rule_name": "nmt_nfkc"}
+        return
+    with TemporaryDirectory() as folder:
+        rules, inverse = Path(folder, "rules.tsv"), Path(folder, "inverse.tsv")
+        _write_rules(rules, _keeping_rules() | (_composition_rules() if normalization == "compose" else {}))
+        _write_rules(inverse, {stand_in: character for character, stand_in in STAND_INS.items()})
+        yield {
+            "normalization_rule_tsv": str(rules),
+            "denormalization_rule_tsv": str(inverse),
+            "remove_extra_whitespaces": False,
+        }
+
+
+def replace_reserved(line: str) -> str:
+    """Writes the stand-ins of reserved characters, as the model's rules do.
+
+    SentencePiece's trainer skips a line with a reserved character before it applies the rules.
+    """
+    for character, stand_in in STAND_INS.items():
+        line = line.replace(character, stand_in)
+    return line
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text prints nothing: it is empty, or has only white space, control and formatting characters."""
+    return all(unicodedata.category(character) in INVISIBLE for character in text)
+
+
+def _write_rules(path: Path, rules: Mapping[str, str]) -> None:
+    """Writes rules in SentencePiece's format: the code points before and after, in hexadecimal."""
+    lines = ("\t".join(" ".join(f"{ord(code):X}" for code in side) for side in rule) for rule in rules.items())
+    path.write_text("\n".join(lines) + "\n", encoding="ascii")
+
+
+def _keeping_rules() -> dict[str, str]:
+    """Keeps reserved characters by their stand-ins, and a text in one line."""
+    return STAND_INS | dict.fromkeys(LINE_SEPARATORS, " ")
+
+
+@cache
+def _composition_rules() -> dict[str, str]:
+    """Every spelling of a composed character by several ones → the character.
+
+    Only characters that Unicode itself composes: canonical composition (NFC) also replaces some single characters,
+    such as CJK compatibility ideographs, by others that may look different. Marks that do not interact may come in any
+    order, and the first ones may be composed already: "ậ" is also "ạ" and "◌̂", or "â" and "◌̣".
+    """
+    rules = {}
+    for code in range(0x110000):
+        composed = chr(code)
+        if unicodedata.is_normalized("NFD", composed) or unicodedata.normalize("NFC", composed) != composed:
+            continue
+        decomposed = unicodedata.normalize("NFD", composed)
+        for marks in permutations(decomposed[1:]):
+            spelling = decomposed[0] + "".join(marks)
+            if unicodedata.normalize("NFC", spelling) == composed:
+                for length in range(1, len(spelling)):
+                    head = unicodedata.normalize("NFC", spelling[:length])
+                    if len(head) == 1:
+                        rules[head + spelling[length:]] = composed
+    return rules
