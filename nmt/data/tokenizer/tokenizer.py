@@ -95,7 +95,8 @@ class Tokenizer:
         """Trains a tokenizer on raw lines. The same lines give the same model, byte for byte.
 
         Args:
-            vocab_size: number of pieces, including the special ones, in the shared vocabulary, or on each side.
+            vocab_size: maximum number of pieces, including the special ones, in the shared vocabulary, or on each side.
+                A small text has fewer: `source_size` and `target_size` tell.
             model_type: "unigram" or "bpe".
             shared: train one model for both languages.
             character_coverage: fraction of the characters of the text that get a piece, 0.98 to 1; the rarest
@@ -103,7 +104,7 @@ class Tokenizer:
             byte_fallback: encode unknown characters as UTF-8 bytes; takes 256 pieces of the vocabulary.
 
         Raises:
-            UserError: an argument is out of range, there is no text, or the vocabulary size does not suit the text.
+            UserError: an argument is out of range, there is no text, or the vocabulary is too small for its characters.
         """
         if model_type not in get_args(ModelType):
             choices = ", ".join(get_args(ModelType))
