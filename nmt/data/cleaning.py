@@ -218,10 +218,7 @@ class Cleaning:
 
 
 def _explain_nothing_left(dropped: dict[str, int], too_long: NDArray[np.int32]) -> str:
-    """Says why no pair can be used, and what to change so that some can.
-
-    `too_long` holds the number of pieces of the longer side of each pair that is too long.
-    """
+    """Says why no pair can be used, and what to change; `too_long` holds the lengths of those that are too long."""
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in dropped.items() if count)
     main_reason = max(dropped, key=lambda reason: dropped[reason])
     remedy = "check that the files contain text in both languages"
