@@ -110,6 +110,7 @@ def run(config: DictConfig) -> None:
         tokenizer,
         model,
         settings.loader,
+        split_name=settings.train_split,
         cleaning=settings.cleaning.build(),
         subword_alpha=settings.loader.subword_alpha,
         seed=settings.seed,

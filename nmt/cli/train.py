@@ -6,7 +6,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from nmt.cli.shell.settings import to_settings
-from nmt.cli.training.preparation import PreparedRun, bleu_validator, prepare_run
+from nmt.cli.training.preparation import PreparedRun, bleu_validator, describe_small_vocabulary, prepare_run
 from nmt.cli.training.resume import changed_settings, check_same_model
 from nmt.cli.training.settings import TrainSettings
 from nmt.device import subnormals_as_zero
@@ -66,7 +66,9 @@ def run(config: DictConfig) -> None:
             trainer.resume()
             report = prepared.train_loader.report
             repairs = prepared.corpus.repairs(settings.train_split)
-            print_introduction(prepared.model, [*report.lines(), *repairs], processes, changes, bar)
+            vocabulary = describe_small_vocabulary(settings.tokenizer, prepared.tokenizer)
+            remarks = [*([vocabulary] if vocabulary else []), *report.lines(), *repairs]
+            print_introduction(prepared.model, remarks, processes, changes, bar)
             if processes.is_main:
                 write_json(folder.path / "cleaning.json", {**report.record(), "repaired": repairs})
             progress = trainer.fit()
@@ -99,9 +101,9 @@ def open_folder(settings: TrainSettings, prepared: PreparedRun, config_yaml: str
 
 
 def print_introduction(
-    model: Seq2Seq, cleaning: list[str], processes: Processes, changes: list[str], bar: ProgressBar
+    model: Seq2Seq, remarks: list[str], processes: Processes, changes: list[str], bar: ProgressBar
 ) -> None:
-    """Prints the model, what cleaning did, and which settings differ from those that the run was started with."""
+    """Prints the model, remarks on its data, and which settings differ from those that the run was started with."""
     num_threads = torch.get_num_threads()
     threads_text = "1 thread" if num_threads == 1 else f"{num_threads} threads"
     processes_text = f", {processes.size} processes" if processes.size > 1 else ""
@@ -109,5 +111,5 @@ def print_introduction(
         f"{type(model).__name__}, {model.num_parameters():,} parameters, on {model.device} "
         f"({threads_text}{processes_text})"
     )
-    for line in [*cleaning, *(f"the run was started with {change}" for change in changes)]:
+    for line in [*remarks, *(f"the run was started with {change}" for change in changes)]:
         bar.print(line)

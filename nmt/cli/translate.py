@@ -8,6 +8,7 @@ lines are printed to standard error. Memory holds only the lines of one batch, e
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import sys
 from collections import Counter
@@ -24,6 +25,7 @@ from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
+from nmt.data.file_format import HEAD_BYTES, describe_foreign_format
 from nmt.errors import Failure, UserError
 from nmt.files import atomic_write, describe_os_error, reading
 from nmt.run import RunFolder
@@ -105,6 +107,8 @@ def run(config: DictConfig) -> None:
         search = describe_search(folder, settings.search)
         translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
         interactive = settings.input is None and sys.stdin.isatty()
+        if not interactive:
+            refuse_other_formats(source, "standard input" if settings.input is None else f"input={settings.input}")
         translations = translator.stream(
             read_lines(source, warnings, prompt="> " if interactive else ""),
             n_best=settings.n_best,
@@ -119,7 +123,7 @@ def run(config: DictConfig) -> None:
     warnings.print_totals()
 
 
-def open_input(path: str | None) -> AbstractContextManager[BinaryIO]:
+def open_input(path: str | None) -> AbstractContextManager[io.BufferedReader]:
     """Opens the file, or standard input if `path` is None.
 
     Raises:
@@ -130,7 +134,17 @@ def open_input(path: str | None) -> AbstractContextManager[BinaryIO]:
             return Path(path).open("rb")
     if sys.stdin is None:
         raise UserError("standard input is closed: name a file with input=FILE")
-    return nullcontext(sys.stdin.buffer)
+    buffer: Any = sys.stdin.buffer
+    # A caller may have replaced standard input by a stream without a buffer, such as a BytesIO.
+    return nullcontext(buffer if isinstance(buffer, io.BufferedReader) else io.BufferedReader(buffer))
+
+
+def refuse_other_formats(source: io.BufferedReader, name: str) -> None:
+    """Reads ahead, and raises UserError if the input is not text in UTF-8, but for example compressed or UTF-16."""
+    with reading(name):
+        head = source.peek(HEAD_BYTES)[:HEAD_BYTES]
+    if description := describe_foreign_format(head):
+        raise UserError(f"{name} is {description}")
 
 
 def open_output(path: Path | None) -> AbstractContextManager[BinaryIO]:

@@ -2,7 +2,8 @@
 
     corpus, hub, grammar → tokenizer → encoding → cleaning, sampler → loader → batch
 
-corpus.py, hub.py     parallel text from files and from the Hugging Face hub; readers.py reads the files
+corpus.py, hub.py     parallel text from files and from the Hugging Face hub
+readers.py            which files form a split; tables.py, text_file.py and file_format.py read them
 grammar/              the built-in corpus, written by a grammar
 tokenizer/            text to piece ids and back, and random segmentations
 encoding.py           a split as piece ids, on disk

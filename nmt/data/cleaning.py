@@ -7,7 +7,7 @@ control characters) is empty.
 1. both sides empty
 2. source empty
 3. target empty
-4. too long: a side has more pieces than the loader's `max_length`, including `eos`; this rule is always on
+4. too long: a side has more pieces than the loader's `max_length`; this rule is always on
 5. length ratio: one side has more than `max_ratio` times the pieces of the other, as in Moses' clean-corpus-n.perl
 6. duplicate: both texts equal those of an earlier kept pair, character for character
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 CHUNK_PAIRS = 50_000
 """Number of pairs whose texts are in memory at a time."""
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """The version of the rules and of the cached report; it is part of the cache key, so increase it with every change."""
 
 DIGEST_BYTES = 16
@@ -167,10 +167,10 @@ class Cleaning:
 
         Args:
             dataset: with the columns of `encode_corpus`.
-            max_length: maximum number of pieces per side, including `eos`.
+            max_length: maximum number of pieces per side, without `eos`.
 
         Raises:
-            UserError: no pair is left.
+            UserError: no pair is left; the message says why, and what to change.
         """
         if len(dataset) == 0:
             raise UserError("there are no pairs to learn from")
@@ -200,7 +200,7 @@ class Cleaning:
             drop("both sides empty", longer == 0)
             drop("source empty", pairs.source_lengths == 0)
             drop("target empty", pairs.target_lengths == 0)
-        drop(TOO_LONG, longer >= max_length)  # lengths are without eos
+        drop(TOO_LONG, longer > max_length)
         if self.max_ratio is not None:
             drop(LENGTH_RATIO, (shorter > 0) & (longer > self.max_ratio * shorter))
         if self.drop_duplicates:
@@ -212,9 +212,23 @@ class Cleaning:
             num_control=int((is_kept & pairs.has_control).sum()),
         )
         if len(report.kept) == 0:
-            reasons = ", ".join(f"{reason} {count:,}" for reason, count in dropped.items() if count)
-            raise UserError(f"no pair of {len(dataset):,} can be used with max_length={max_length}: {reasons}")
+            raise UserError(_explain_nothing_left(dropped, longer[longer > max_length]))
         return report
+
+
+def _explain_nothing_left(dropped: dict[str, int], too_long: NDArray[np.int32]) -> str:
+    """Says why no pair can be used, and what to change; `too_long` holds the lengths of those that are too long."""
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in dropped.items() if count)
+    main_reason = max(dropped, key=lambda reason: dropped[reason])
+    remedy = "check that the files contain text in both languages"
+    if main_reason == TOO_LONG:
+        remedy = (
+            f"raise loader.max_length (for a Transformer also model.max_length), since the shortest pair has "
+            f"{too_long.min()} pieces on its longer side"
+        )
+    if main_reason == LENGTH_RATIO:
+        remedy = "raise cleaning.max_ratio, or set it to null"
+    return f"no pair of {sum(dropped.values()):,} can be used ({reasons}): {remedy}"
 
 
 @dataclass(frozen=True, kw_only=True)

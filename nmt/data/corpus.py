@@ -15,12 +15,13 @@ from pathlib import Path
 import datasets
 import huggingface_hub
 
-from nmt.data.readers import content_key, describe_repairs, expand_path, find_splits, list_files, read_split
+from nmt.data.readers import expand_path, find_splits, list_files, read_split
+from nmt.data.text_file import content_key, describe_repairs
 from nmt.errors import Failure, UserError
 
 FEATURES = datasets.Features({"source": datasets.Value("string"), "target": datasets.Value("string")})
 
-READER_VERSION = 1
+READER_VERSION = 2
 """The version of the file readers; it is part of the cache key, so increase it when they return something else."""
 
 MAX_SHOWN_FILES = 12
@@ -65,7 +66,7 @@ class Corpus(ABC):
 
 
 class FilesCorpus(Corpus):
-    """A folder of plain, .tsv or .jsonl files, possibly compressed, in the formats of `nmt.data.readers`.
+    """A folder of plain files, or of tables such as .tsv, possibly compressed, in the formats of `nmt.data.readers`.
 
     Args:
         path: the folder.
@@ -80,29 +81,10 @@ class FilesCorpus(Corpus):
         return sort_splits(find_splits(self.path, source=self.source, target=self.target))
 
     def split(self, name: str) -> datasets.Dataset:
-        paths = self._find_files(name)
-        # Always read and hash the files: a cache keyed by name and time could silently return old text.
-        key = content_key(paths)
-        try:
-            with quiet():
-                return datasets.Dataset.from_generator(
-                    _generate,
-                    features=FEATURES,
-                    gen_kwargs={
-                        # A tuple, because the library would treat a list as shards and pass its items one by one.
-                        "paths": tuple(map(str, paths)),
-                        "source": self.source,
-                        "target": self.target,
-                        "key": (READER_VERSION, key),
-                    },
-                )
-        except datasets.exceptions.DatasetGenerationError as error:
-            if isinstance(error.__cause__, UserError | Failure):
-                raise error.__cause__ from None
-            raise
+        return load_files(self._find_files(name), source=self.source, target=self.target)
 
     def repairs(self, name: str) -> list[str]:
-        return [repairs for path in self._find_files(name) if (repairs := describe_repairs(path)) is not None]
+        return describe_all_repairs(self._find_files(name))
 
     def _find_files(self, name: str) -> tuple[Path, ...]:
         splits = find_splits(self.path, source=self.source, target=self.target)
@@ -126,6 +108,41 @@ class FilesCorpus(Corpus):
             f"{self.path} contains no text from {self.source} to {self.target}, such as {' with '.join(expected)}; "
             f"the files there are {_list_names(files)}"
         )
+
+
+def load_files(paths: tuple[Path, ...], *, source: str, target: str) -> datasets.Dataset:
+    """The pairs of a split, memory-mapped, and cached by the content of its files.
+
+    Args:
+        paths: as for `read_split`.
+
+    Raises:
+        UserError: as for `read_split`.
+    """
+    # Always read and hash the files: a cache keyed by name and time could silently return old text.
+    key = content_key(paths)
+    try:
+        with quiet():
+            return datasets.Dataset.from_generator(
+                _generate,
+                features=FEATURES,
+                gen_kwargs={
+                    # A tuple, because the library would treat a list as shards and pass its items one by one.
+                    "paths": tuple(map(str, paths)),
+                    "source": source,
+                    "target": target,
+                    "key": (READER_VERSION, key),
+                },
+            )
+    except datasets.exceptions.DatasetGenerationError as error:
+        if isinstance(error.__cause__, UserError | Failure):
+            raise error.__cause__ from None
+        raise
+
+
+def describe_all_repairs(paths: tuple[Path, ...]) -> list[str]:
+    """What reading these files corrects, one line per file that needs it."""
+    return [repairs for path in paths if (repairs := describe_repairs(path)) is not None]
 
 
 def sort_splits(splits: Mapping[str, object]) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import datasets
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.compute  # type: ignore[import-untyped]
 
-from nmt.data.corpus import FEATURES, Corpus, FilesCorpus, quiet, sort_splits
-from nmt.data.readers import expand_path, find_pairs, join_lines
+from nmt.data.corpus import FEATURES, Corpus, describe_all_repairs, load_files, quiet, sort_splits
+from nmt.data.readers import expand_path, find_pairs, find_splits
+from nmt.data.tables import join_lines, table_ending
 from nmt.errors import UserError
 
 MAX_REASON_CHARACTERS = 200
@@ -22,16 +24,20 @@ class HubCorpus(Corpus):
     """A dataset of the Hugging Face hub, or a local copy of one.
 
     Its columns are named by language codes, or are nested in one column "translation". Line ends inside a text become
-    spaces.
+    spaces. The files of a local copy are read as `FilesCorpus` reads them, so every cell is text, and a changed file is
+    read again; only files of other formats (such as .arrow) are left to the library.
 
     Args:
         id: the name of the dataset on the hub.
-        path: a local copy to read instead: the dataset's repository as a folder (.parquet, .jsonl or .csv), or the same
-            text in plain files, as `FilesCorpus` reads them. None = download from the hub.
+        path: a local copy to read instead: the dataset's repository as a folder, or the same text in plain files, as
+            `FilesCorpus` reads them. None = download from the hub.
         subset: the subset to load if the dataset has several, such as "de-en"; None for the only one.
         source, target: language codes.
         split_names: our names for the splits of the hub, such as {"val": "validation"}; other splits keep their names.
             Plain files have our names already.
+
+    Attributes:
+        path: the local copy, or None.
     """
 
     def __init__(
@@ -51,33 +57,77 @@ class HubCorpus(Corpus):
         self.split_names = dict(split_names)
 
     def splits(self) -> list[str]:
-        return sort_splits(self._hub_names) if self._plain_files is None else self._plain_files.splits()
+        return sort_splits(self._hub_names if self._files is None else self._files)
 
     def split(self, name: str) -> datasets.Dataset:
-        if self._plain_files is not None:
-            return self._plain_files.split(name)
-        if name not in self._hub_names:
-            splits = ", ".join(sort_splits(self._hub_names))
-            raise UserError(f"{self._location} has no split {name}; the splits there are {splits}")
+        if name not in self.splits():
+            raise UserError(f"{self._location} has no split {name}; the splits there are {', '.join(self.splits())}")
+        if self._files is not None:
+            return load_files(self._files[name], source=self.source, target=self.target)
         with quiet():
             return self._select_pairs(self._tables[self._hub_names[name]], name)
 
     def repairs(self, name: str) -> list[str]:
-        return [] if self._plain_files is None else self._plain_files.repairs(name)
+        return [] if self._files is None else describe_all_repairs(self._files[name])
 
     @cached_property
-    def _plain_files(self) -> FilesCorpus | None:
-        """The local copy, if it consists of plain files."""
-        if self.path is None or not find_pairs(self.path, source=self.source, target=self.target):
+    def _files(self) -> dict[str, tuple[Path, ...]] | None:
+        """The files of each split of the local copy, by our name; None if the library must read them."""
+        if self.path is None:
             return None
-        return FilesCorpus(path=self.path, source=self.source, target=self.target)
+        named = find_splits(self.path, source=self.source, target=self.target)  # by the stems of the files
+        if find_pairs(self.path, source=self.source, target=self.target):
+            return named
+        try:
+            listed = self._list_library_files(self.path)
+        except UserError:  # the library has no reader for such a folder, for example one with several formats
+            if self.subset is not None or not named:
+                raise
+            listed = {}
+        if listed is None:
+            return None
+        # Stems count too, unless the library gives the file a split of its own under another name.
+        if self.subset is None:
+            listed = {stem: paths for stem, paths in named.items() if paths not in listed.values()} | listed
+        return {ours: listed[hub] for ours, hub in self._rename_splits(listed).items()}
+
+    def _list_library_files(self, folder: Path) -> dict[str, tuple[Path, ...]] | None:
+        """The files of each split, by the hub's name, as README.md or the file names tell the library.
+
+        Returns:
+            None if we have no reader for one of the files.
+
+        Raises:
+            UserError: the library finds no dataset in the folder.
+        """
+        resolved = folder.resolve()
+        with self._explaining_library_errors(), quiet():
+            config = datasets.load_dataset_builder(str(resolved), self.subset).config
+        usual_options = (("sep", (",", "\t")), ("field", (None,)))
+        if not config.data_files or any(getattr(config, name, usual[0]) not in usual for name, usual in usual_options):
+            return None
+        splits = {
+            str(split): tuple(folder / path.relative_to(resolved) for path in map(Path, paths))
+            for split, paths in config.data_files.items()
+        }
+        return splits if all(table_ending(path) for paths in splits.values() for path in paths) else None
 
     @cached_property
     def _tables(self) -> datasets.DatasetDict:
         """The dataset as the library loads it, with the hub's split names."""
+        with self._explaining_library_errors(), quiet():
+            if self.path is None:
+                return datasets.load_dataset(self.id, self.subset)
+            # The library's cache recognises local files by their time, so it may be old.
+            return datasets.load_dataset(
+                str(self.path.resolve()), self.subset, download_mode=datasets.DownloadMode.FORCE_REDOWNLOAD
+            )
+
+    @contextmanager
+    def _explaining_library_errors(self) -> Iterator[None]:
+        """Turns any error of the library inside the block into a UserError."""
         try:
-            with quiet():
-                return datasets.load_dataset(self.id if self.path is None else str(self.path.resolve()), self.subset)
+            yield
         # Without a connection, without such a dataset or for a damaged file, several packages raise errors.
         except Exception as error:
             reason = _innermost_reason(error)
@@ -94,8 +144,13 @@ class HubCorpus(Corpus):
     @cached_property
     def _hub_names(self) -> dict[str, str]:
         """The hub's name of each split, by our name."""
-        renamed = {ours: hub for ours, hub in self.split_names.items() if hub in self._tables}
-        return renamed | {hub: hub for hub in self._tables if hub not in self.split_names.values()}
+        return self._rename_splits(self._tables)
+
+    def _rename_splits(self, hub_splits: Iterable[str]) -> dict[str, str]:
+        """The hub's name of each split, by our name."""
+        hub_names = list(hub_splits)
+        renamed = {ours: hub for ours, hub in self.split_names.items() if hub in hub_names}
+        return {hub: hub for hub in hub_names if hub not in self.split_names.values()} | renamed
 
     @property
     def _location(self) -> str:
@@ -108,9 +163,10 @@ class HubCorpus(Corpus):
             UserError: a language is missing, is not text, has empty cells, or is not valid UTF-8.
         """
         # Find the columns of the two languages.
-        if "translation" in table.column_names:
+        is_nested = not {self.source, self.target} <= set(table.column_names)
+        if is_nested and "translation" in table.column_names:
             table = table.flatten()  # its fields become the columns "translation.en", "translation.de"
-        is_nested = any(column.startswith("translation.") for column in table.column_names)
+        is_nested = is_nested and any(column.startswith("translation.") for column in table.column_names)
         prefix = "translation." if is_nested else ""
         columns = {column.removeprefix(prefix): column for column in table.column_names if column.startswith(prefix)}
         for language in (self.source, self.target):

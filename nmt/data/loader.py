@@ -40,7 +40,7 @@ class BatchLoader:
         dataset: with the columns of `encode_corpus`; it stays on disk, and each batch reads its own rows.
         tokenizer: the tokenizer that encoded it.
         cleaning: the rules that drop pairs; `report` counts what they dropped.
-        max_length: maximum number of pieces per side, including `eos`; longer pairs are dropped.
+        max_length: maximum number of pieces per side, without `eos`; longer pairs are dropped.
         batch_tokens: the token budget of a batch, see `TokenBudgetSampler`.
         subword_alpha: 0 = always the best segmentation. Above 0, the segmentation of every sentence is sampled again in
             every epoch (Kudo, 2018, https://arxiv.org/abs/1804.10959, §3.3): for a unigram model, the smoothing of the
@@ -69,8 +69,8 @@ class BatchLoader:
         pin_memory: bool,
     ) -> None:
         assert 0 <= rank < num_ranks
-        if max_length < 2:
-            raise UserError(f"max_length={max_length} must be at least 2: one piece and the end of the sentence")
+        if max_length < 1:
+            raise UserError(f"max_length={max_length} must be at least 1")
         tokenizer.check_alpha(subword_alpha)
         self.report = cleaning.apply(dataset, max_length=max_length)
         self.kept = self.report.kept  # (pairs,) indices into the split
@@ -137,8 +137,7 @@ class BatchLoader:
         sources = self.tokenizer.resample_source(sources, alpha=self.subword_alpha, seeds=source_seeds)
         targets = self.tokenizer.resample_target(targets, alpha=self.subword_alpha, seeds=target_seeds)
         # A sampled segmentation may be longer than the best one, which cleaning measured.
-        max_pieces = self.max_length - 1  # without eos
-        return [ids[:max_pieces] for ids in sources], [ids[:max_pieces] for ids in targets]
+        return [ids[: self.max_length] for ids in sources], [ids[: self.max_length] for ids in targets]
 
 
 def prefetch(function: Callable[[Item], Result], items: Iterable[Item], *, count: int) -> Generator[Result, None, None]:

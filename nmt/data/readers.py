@@ -1,38 +1,27 @@
-"""Reads parallel text from local files, as a stream; finds which splits a folder contains.
+"""Finds which splits a folder contains, and reads their parallel text as a stream.
 
 A split is named by the stem of its files. It is stored in two plain files, one per language, or in one file for both:
 
     train.en  train.de      line i of one is the translation of line i of the other
-    train.tsv               columns separated by tabs, without quoting; the first line names the languages
-    train.jsonl             one object per line: {"en": …, "de": …} or {"translation": {"en": …, "de": …}}
+    train.tsv               or .csv, .jsonl, .json, .parquet: see `nmt.data.tables`
 
-Each of them may be compressed (train.en.gz). Text is UTF-8. A line ends with "\\n" or "\\r\\n" and with nothing else:
-the other line separators of Unicode stay inside the line. A byte order mark at the start of a file is dropped.
-`describe_repairs` reports such corrections.
+Each of them may be compressed (train.en.gz). See `nmt.data.text_file` for encoding and line ends. Blank lines at the
+end of a file are no pairs.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import json
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, BinaryIO
 
+from nmt.data.tables import TABLE_ENDINGS, read_table, table_ending
+from nmt.data.text_file import read_lines
 from nmt.errors import UserError
 from nmt.files import reading
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-BLOCK_BYTES = 2**20
-"""Number of bytes that are read at a time when line ends are counted."""
-
-MAX_SHOWN_CHARACTERS = 60
-"""Maximum number of characters of a file that an error message quotes."""
+DESCRIPTION_FILES = {"config.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json", "state.json"}
+"""Files that the Hugging Face libraries write beside a dataset; they hold no text."""
 
 
 def find_splits(folder: Path, *, source: str, target: str) -> dict[str, tuple[Path, ...]]:
@@ -62,9 +51,10 @@ def find_pairs(folder: Path, *, source: str, target: str) -> dict[str, tuple[Pat
 
 
 def _find_tables(folder: Path) -> Iterator[tuple[str, tuple[Path, ...]]]:
-    for ending in ("tsv", "jsonl"):
+    for ending in TABLE_ENDINGS:
         for split, path in _find_by_ending(folder, ending).items():
-            yield split, (path,)
+            if path.name not in DESCRIPTION_FILES:
+                yield split, (path,)
 
 
 def _find_by_ending(folder: Path, ending: str) -> dict[str, Path]:
@@ -103,35 +93,22 @@ def list_files(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
 
-def content_key(paths: tuple[Path, ...]) -> str:
-    """A digest of the files' content, as a cache key.
-
-    Raises:
-        UserError: a file cannot be read.
-    """
-    digest = hashlib.sha256()
-    for path in paths:
-        with reading(path), path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
 def read_split(paths: tuple[Path, ...], *, source: str, target: str) -> Iterator[dict[str, str]]:
     """Yields the pairs of a split, one at a time, as {"source": …, "target": …}.
 
     Args:
-        paths: the files of the split, as `find_splits` returns them.
-        source, target: language codes, which name the columns of a .tsv and the keys of a .jsonl.
+        paths: the files of the split, as `find_splits` returns them; or several files for both languages, one after
+            the other.
+        source, target: language codes, which name columns and keys.
 
     Raises:
-        UserError: a file does not have the format that this module describes; the message names the file and the line.
+        UserError: a file does not have the format that its ending promises; the message names the file and the line.
     """
-    if len(paths) == 2:
-        pairs = _read_two_files(paths[0], paths[1])
-    elif paths[0].name.removesuffix(".gz").endswith(".tsv"):
-        pairs = _read_tsv(paths[0], source, target)
+    pairs: Iterator[tuple[str, str]]
+    if all(map(table_ending, paths)):
+        pairs = chain.from_iterable(read_table(path, source=source, target=target) for path in paths)
     else:
-        pairs = _read_jsonl(paths[0], source, target)
+        pairs = _read_two_files(*paths)
     is_empty = True
     for source_text, target_text in pairs:
         is_empty = False
@@ -140,31 +117,10 @@ def read_split(paths: tuple[Path, ...], *, source: str, target: str) -> Iterator
         raise UserError(f"the corpus is empty: no text in {' and '.join(map(str, paths))}")
 
 
-def describe_repairs(path: Path) -> str | None:
-    """Describes what reading a file corrects: a byte order mark, CRLF line ends. None if nothing.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    num_lines = num_crlf = 0
-    last_byte = b""
-    has_mark = False
-    for number, block in enumerate(_read_blocks(path)):
-        if number == 0:
-            has_mark = block.startswith(BYTE_ORDER_MARK)
-        num_lines += block.count(b"\n")
-        num_crlf += block.count(b"\r\n") + (last_byte == b"\r" and block.startswith(b"\n"))
-        last_byte = block[-1:]
-    repairs = ["a byte order mark was dropped"] if has_mark else []
-    if num_crlf > 0:
-        others = "" if num_crlf == num_lines else f", {num_lines - num_crlf:,} in LF"
-        repairs.append(f"{num_crlf:,} lines end in CRLF{others}")
-    return f"{path.name}: {'; '.join(repairs)}" if repairs else None
-
-
 def _read_two_files(source: Path, target: Path) -> Iterator[tuple[str, str]]:
-    """Yields line i of both files together. Raises UserError if one file has more lines."""
-    lines = zip_longest(_read_lines(source), _read_lines(target))
+    """Yields line i of both files together, without blank lines at the end. UserError if one file has more lines."""
+    blank: list[tuple[str, str]] = []  # blank pairs since the last other one: if more text follows, they count
+    lines = zip_longest(read_lines(source), read_lines(target))
     for number, (source_line, target_line) in enumerate(lines, start=1):
         if source_line is None or target_line is None:
             num_lines = number + sum(1 for _ in lines)
@@ -173,114 +129,9 @@ def _read_two_files(source: Path, target: Path) -> Iterator[tuple[str, str]]:
                 f"{longer} has {num_lines} lines but {shorter.name} has {number - 1}: from line {number} on, "
                 f"{longer.name} has no translation"
             )
-        yield _decode(source_line, source, number), _decode(target_line, target, number)
-
-
-def _read_tsv(path: Path, source: str, target: str) -> Iterator[tuple[str, str]]:
-    """Yields the cells of the two columns that are named `source` and `target` in line 1."""
-    names: list[str] = []
-    for number, line in enumerate(_read_lines(path), start=1):
-        cells = _decode(line, path, number).split("\t")
-        if not names:
-            names = [cell.strip() for cell in cells]
-            for language in (source, target):
-                if names.count(language) != 1:
-                    raise UserError(
-                        f"{path} line 1 must name the columns by language code, {language} among them; "
-                        f"it reads: {_shorten(' | '.join(names))}"
-                    )
-        elif len(cells) != len(names):
-            raise UserError(f"{path} line {number} has {len(cells)} columns, but line 1 names {len(names)}")
+        if source_line.strip() or target_line.strip():
+            yield from blank
+            blank.clear()
+            yield source_line, target_line
         else:
-            yield cells[names.index(source)], cells[names.index(target)]
-
-
-def _read_jsonl(path: Path, source: str, target: str) -> Iterator[tuple[str, str]]:
-    """Yields the texts of both languages from the object in each line; blank lines are skipped."""
-    for number, line in enumerate(_read_lines(path), start=1):
-        text = _decode(line, path, number)
-        if not text.strip():
-            continue
-        try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:  # ValueError: also an integer of thousands of digits
-            raise UserError(f"{path} line {number} is not JSON: {error}") from None
-        pair = row.get("translation", row) if isinstance(row, dict) else row
-        if not isinstance(pair, dict):
-            raise UserError(f'{path} line {number} is not an object like {{"{source}": "…", "{target}": "…"}}')
-        yield _get_text(pair, source, path, number), _get_text(pair, target, path, number)
-
-
-def _get_text(row: dict[str, Any], language: str, path: Path, number: int) -> str:
-    """Returns the text of one language from the object in line `number`. Raises UserError if there is no such text."""
-    if language not in row:
-        raise UserError(f"{path} line {number} has no {language!r}: it has {_shorten(', '.join(row))}")
-    text = row[language]
-    if not isinstance(text, str):
-        raise UserError(f"{path} line {number}: the value of {language!r} is not text")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:  # JSON can spell half of a surrogate pair
-        raise UserError(f"{path} line {number}: the value of {language!r} is not valid Unicode") from None
-    return join_lines(text)
-
-
-def join_lines(text: str) -> str:
-    """Replaces line ends by spaces, because a sentence is one line in every file that is read or written."""
-    return text.replace("\r\n", " ").replace("\n", " ")
-
-
-def _shorten(text: str) -> str:
-    return repr(text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "…")
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
-    """Opens a file, which is decompressed if its name ends with .gz.
-
-    Raises:
-        UserError: the file cannot be opened, or reading it fails inside the block; also if its compression is damaged.
-    """
-    with reading(path):
-        try:
-            with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-                yield file
-        except (gzip.BadGzipFile, EOFError, zlib.error):
-            raise UserError(f"{path} is not a complete gzip file") from None
-
-
-def _read_lines(path: Path) -> Iterator[bytes]:
-    """Yields the lines of a file without their ends.
-
-    Raises:
-        UserError: the file cannot be read, or its compression is damaged.
-    """
-    with _open(path) as file:
-        for number, line in enumerate(file, start=1):  # the lines of a binary file end with "\n" only
-            if number == 1:
-                line = line.removeprefix(BYTE_ORDER_MARK)
-                if not line:
-                    continue
-            yield line.removesuffix(b"\n").removesuffix(b"\r") if line.endswith(b"\n") else line
-
-
-def _read_blocks(path: Path) -> Iterator[bytes]:
-    """Yields the content of a file in blocks of `BLOCK_BYTES`.
-
-    Raises:
-        UserError: the file cannot be read, or its compression is damaged.
-    """
-    with _open(path) as file:
-        while block := file.read(BLOCK_BYTES):
-            yield block
-
-
-def _decode(line: bytes, path: Path, number: int) -> str:
-    """Decodes line `number` of a file. Raises UserError if it is not UTF-8."""
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} line {number} is not UTF-8: byte {line[error.start]:#04x} at position {error.start + 1}; "
-            f"convert the file, for example with iconv"
-        ) from None
+            blank.append((source_line, target_line))

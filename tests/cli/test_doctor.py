@@ -190,9 +190,12 @@ def test_a_loss_that_rises_again_is_a_warning(
     [
         (["data.path=nowhere"], "nowhere is not a folder"),
         (["tokenizer.vocab_size=5"], "tokenizer.vocab_size=5 is too small"),
-        (["tokenizer.vocab_size=9000"], "tokenizer.vocab_size=9000 is more than this corpus allows"),
+        (
+            ["tokenizer.vocab_size=9000", "tokenizer.exact_size=true"],
+            "tokenizer.vocab_size=9000 is more than this corpus allows",
+        ),
         (["device=cuda"], "device=cuda is not available"),
-        (["loader.max_length=1"], "max_length=1 must be at least 2"),
+        (["loader.max_length=0"], "max_length=0 must be at least 1"),
         (["train_split=trian"], "has no split trian"),
         (["resume=true"], "holds no run"),
         (["trainer.max_steps=0"], "max_steps=0"),

@@ -26,6 +26,7 @@ from nmt.cli.shell.errors import run_catching_errors
 from nmt.cli.shell.overrides import configure
 from nmt.cli.shell.trained_run import load_translator
 from nmt.cli.translate import MAX_LINE_BYTES, MAX_WARNINGS_PER_KIND, format_json
+from nmt.data.file_format import HEAD_BYTES, describe_foreign_format
 from nmt.data.tokenizer import Tokenizer
 from nmt.run import RunFolder
 from nmt.run.registry import Description
@@ -205,6 +206,9 @@ def test_any_input_line_gives_one_output_line(
         lines.pop()
     arguments = [f"run={folder}", f"batch_size={batch_size}", "search=greedy", "search.max_length_factor=0.0"]
     code, out, err = translate_fast(text, *arguments)
+    if describe_foreign_format(text[:HEAD_BYTES]) is not None:  # such as a single line of carriage returns
+        assert (code, out) == (2, b"")
+        return
     assert code == 0, err
     assert out.count(b"\n") == len(out.decode("utf-8").splitlines()) == len(lines)
     code, out_json, _ = translate_fast(text, *arguments, "format=jsonl")

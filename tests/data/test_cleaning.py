@@ -70,7 +70,7 @@ def test_each_pair_is_dropped_for_one_reason() -> None:
         (six, one): "length ratio",
     }
     rows = [*pairs, (one, one), (one, one), (one + " ", one), (one, six), ("", "")]
-    report = clean(rows, max_length=60)
+    report = clean(rows, max_length=59)
     assert report.kept.tolist() == [0, 11]  # a space more is another text; a dropped pair has no duplicates
     assert report.dropped == {
         "both sides empty": 3,
@@ -82,10 +82,10 @@ def test_each_pair_is_dropped_for_one_reason() -> None:
     }
     for row, (pair, reason) in enumerate(pairs.items()):
         if reason is None:
-            assert clean([pair], max_length=60).kept.tolist() == [0]
+            assert clean([pair], max_length=59).kept.tolist() == [0]
         else:
             assert row not in report.kept
-            assert clean([(one, one), pair], max_length=60).dropped[reason] == 1
+            assert clean([(one, one), pair], max_length=59).dropped[reason] == 1
 
 
 def test_the_first_of_equal_pairs_is_kept() -> None:
@@ -97,8 +97,8 @@ def test_the_first_of_equal_pairs_is_kept() -> None:
 def test_pairs_at_the_limits_are_kept() -> None:
     eight = letters(8)
     size = pieces(eight)
-    assert clean([(eight, eight)], max_length=size + 1).dropped["too long"] == 0
-    assert clean([(eight, eight), ("a", "a")], max_length=size).dropped["too long"] == 1
+    assert clean([(eight, eight)], max_length=size).dropped["too long"] == 0
+    assert clean([(eight, eight), ("a", "a")], max_length=size - 1).dropped["too long"] == 1
     ratio = size / pieces("a")
     assert clean([(eight, "a")], max_ratio=ratio).dropped["length ratio"] == 0
     assert clean([(eight, "a"), ("a", "a")], max_ratio=ratio - 0.01).dropped["length ratio"] == 1
@@ -154,7 +154,7 @@ def test_the_report_equals_the_rules_applied_one_by_one(
         source, target = map(pieces, pair)
         if drop_empty and (source == 0 or target == 0):
             dropped[REASONS[0 if source == target else 1 if source == 0 else 2]] += 1
-        elif max(source, target) + 1 > max_length:
+        elif max(source, target) > max_length:
             dropped["too long"] += 1
         elif max_ratio is not None and min(source, target) and max(source, target) / min(source, target) > max_ratio:
             dropped["length ratio"] += 1
@@ -224,9 +224,17 @@ def test_the_record_contains_all_counts() -> None:
 
 def test_a_split_without_usable_pairs_is_refused() -> None:
     with pytest.raises(
-        UserError, match=r"^no pair of 4 can be used with max_length=9: source empty 2, too long 1, length ratio 1$"
+        UserError,
+        match=r"^no pair of 4 can be used \(source empty 2, too long 1, length ratio 1\): check that the files contain "
+        r"text in both languages$",
     ):
         clean([("", "a"), (letters(60), "a"), ("", "b"), (letters(4), "a")], max_length=9, max_ratio=1.0)
+    shortest = pieces(letters(30))
+    with pytest.raises(UserError, match=f"raise loader.max_length .* since the shortest pair has {shortest} pieces"):
+        clean([(letters(60), "a"), ("a", letters(30)), ("a", letters(50))], max_length=9)
+    assert len(clean([(letters(60), "a"), ("a", letters(30))], max_length=shortest, max_ratio=None).kept) == 1
+    with pytest.raises(UserError, match=r"raise cleaning.max_ratio, or set it to null$"):
+        clean([(letters(4), "a")], max_ratio=1.0)
     with pytest.raises(UserError, match="there are no pairs"):
         Cleaning(**ALL).apply(dataset_of([("a", "a")]).select([]), max_length=9)
 

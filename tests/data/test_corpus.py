@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from nmt.data.cache import dataset_fingerprint
 from nmt.data.corpus import FilesCorpus
-from nmt.data.readers import describe_repairs, read_split
+from nmt.data.readers import read_split
+from nmt.data.text_file import describe_repairs
 from nmt.errors import Failure, UserError
 
 Files = dict[str, bytes | str]
@@ -112,7 +113,7 @@ def test_line_ends_are_counted_across_blocks(
     path = tmp_path_factory.mktemp("text") / "train.en"
     path.write_bytes("".join(f"a{end}" for end in ends).encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nmt.data.readers.BLOCK_BYTES", block)
+        patch.setattr("nmt.data.text_file.BLOCK_BYTES", block)
         description = describe_repairs(path)
     crlf = ends.count("\r\n")
     mixed = f", {len(ends) - crlf} in LF" if crlf < len(ends) else ""
@@ -121,7 +122,7 @@ def test_line_ends_are_counted_across_blocks(
 
 @given(texts=st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\n"))))
 def test_nothing_but_line_ends_is_changed(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
-    texts = [text.rstrip("\r") for text in ["first", *texts]]
+    texts = [text.rstrip("\r") for text in ["first", *texts, "last"]]
     folder = tmp_path_factory.mktemp("text")
     write(folder, a__en=lines(texts), a__de=lines(texts, "\r\n"), b__jsonl=jsonl([{"en": t, "de": t} for t in texts]))
     for paths in ((folder / "a.en", folder / "a.de"), (folder / "b.jsonl",)):
@@ -172,7 +173,7 @@ BAD: dict[str, tuple[Files, str]] = {
         "{0}/train.de has 2 lines but train.en has 1: from line 2",
     ),
     "latin-1": ({"train__en": b"a\nb\n", "train__de": b"a\nM\xfcll\n"}, "{0}/train.de line 2 is not UTF-8: byte 0xfc"),
-    "utf-16": ({"train__en": "a\n".encode("utf-16"), "train__de": "a\n"}, "{0}/train.en line 1 is not UTF-8"),
+    "utf-16": ({"train__en": "a\n".encode("utf-16"), "train__de": "a\n"}, "{0}/train.en is text in UTF-16, not UTF-8"),
     "empty": (
         {"train__en": "", "train__de": b"\xef\xbb\xbf"},
         "the corpus is empty: no text in {0}/train.en and {0}/train.de",

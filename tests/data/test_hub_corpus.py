@@ -112,28 +112,31 @@ def test_corrections_of_plain_files_are_described(tmp_path: Path) -> None:
 
 
 BAD_COPIES: dict[str, tuple[Files, str]] = {
-    "language": ({"train__jsonl": '{"en": "a", "fr": "b"}\n'}, "{0} has no language de; the columns there are en, fr"),
+    "language": ({"train__jsonl": '{"en": "a", "fr": "b"}\n'}, "{0}/train.jsonl line 1 has no 'de': it has 'en, fr'"),
     "nested language": (
         {"train__jsonl": '{"translation": {"en": "a", "fr": "b"}}\n'},
-        "{0} has no language de; the columns there are en, fr",
+        "{0}/train.jsonl line 1 has no 'de': it has 'en, fr'",
     ),
     "split": (
         {"test__jsonl": '{"en": "a", "de": "b"}\n'},
         "{0} has no split train; the splits there are test_2016_flickr",
     ),
-    "number": ({"train__jsonl": '{"en": 1, "de": "b"}\n'}, "{0}: the column en contains int64, not text"),
+    "number": ({"train__jsonl": '{"en": 1, "de": "b"}\n'}, "{0}/train.jsonl line 1: the value of 'en' is not text"),
     "object": (
         {"train__jsonl": '{"en": {"a": "b"}, "de": "b"}\n'},
-        "{0}: the column en contains struct<",
+        "{0}/train.jsonl line 1: the value of 'en' is not text",
     ),
-    "list": ({"train__jsonl": '{"en": ["a"], "de": "b"}\n'}, "{0}: the column en contains list<"),
+    "list": ({"train__jsonl": '{"en": ["a"], "de": "b"}\n'}, "{0}/train.jsonl line 1: the value of 'en' is not text"),
     "translation as text": (
         {"train__jsonl": '{"translation": "a"}\n'},
-        "{0} has no language en; the columns there are translation",
+        "{0}/train.jsonl line 1 has no 'en': it has 'translation'",
     ),
-    "null": ({"train__csv": "en,de\na,b\nc,\n"}, "{0}: 1 rows of the split train have no de"),
-    "empty": ({"train__csv": "en,de\n"}, "{0} cannot be read as a dataset ("),
-    "broken": ({"train__jsonl": '{"en": "a", "de": "b"}\n{"en": \n'}, "{0} cannot be read as a dataset ("),
+    "null": ({"train__jsonl": '{"en": "c", "de": null}\n'}, "{0}/train.jsonl line 1: the value of 'de' is not text"),
+    "empty": ({"train__csv": "en,de\n"}, "the corpus is empty: no text in {0}/train.csv"),
+    "broken": ({"train__jsonl": '{"en": "a", "de": "b"}\n{"en": \n'}, "{0}/train.jsonl line 2 is not JSON"),
+    "open quote": ({"train__csv": 'en,de\na,b\n"c,d\n'}, "{0}/train.csv: the row that starts in line 3 is not CSV"),
+    "not parquet": ({"train__parquet": "PAR1"}, "{0}/train.parquet is not a Parquet file"),
+    "text": ({"train__txt": "a\n"}, "{0} has no language en; the columns there are text"),
     "nothing": ({}, "{0} cannot be read as a dataset ("),
 }
 
@@ -151,7 +154,7 @@ def test_a_parquet_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     """Arrow reads such a file without an error; Python would fail later, at the first use of the text."""
     broken = pa.array([b"tea", b"caf\xe9"], pa.binary()).view(pa.string())
     pyarrow.parquet.write_table(pa.table({"en": broken, "de": ["b", "c"]}), tmp_path / "train.parquet")
-    with pytest.raises(UserError, match="row 2 of the split train is not valid UTF-8 in the column en") as error:
+    with pytest.raises(UserError, match=r"train\.parquet row 2 is not UTF-8$") as error:
         hub_corpus(tmp_path).split("train")
     assert "\n" not in str(error.value)
 

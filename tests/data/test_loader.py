@@ -65,7 +65,7 @@ def test_source_and_target_stay_together(encoded: datasets.Dataset, tokenizer: T
 
 def test_empty_and_long_pairs_are_dropped(tokenizer: Tokenizer) -> None:
     four, five = "one one", "one two one"
-    lengths = [len(ids) + 1 for ids in tokenizer.encode_source([four, five])]
+    lengths = [len(ids) for ids in tokenizer.encode_source([four, five])]
     assert lengths[0] < lengths[1]
     rows = [(four, four), ("", four), (four, ""), ("", ""), (five, four), (four, five), (" ", five), (four, four)]
     loader = make_loader(encode(tokenizer, rows), tokenizer, max_length=lengths[0])
@@ -82,7 +82,7 @@ def test_the_given_cleaning_rules_are_applied(tokenizer: Tokenizer) -> None:
     assert sorted(batch.indices) == [0, 2]
 
 
-@pytest.mark.parametrize("changes", [{"max_length": 1}, {"subword_alpha": -0.1}, {"batch_tokens": 0}])
+@pytest.mark.parametrize("changes", [{"max_length": 0}, {"subword_alpha": -0.1}, {"batch_tokens": 0}])
 def test_arguments_out_of_range_are_refused(
     encoded: datasets.Dataset, tokenizer: Tokenizer, changes: dict[str, Any]
 ) -> None:
@@ -141,11 +141,11 @@ def test_the_two_sides_are_sampled_independently(tokenizer: Tokenizer) -> None:
 
 
 def test_a_sampled_segmentation_is_cut_at_max_length(encoded: datasets.Dataset, tokenizer: Tokenizer) -> None:
-    longest = max(len(ids) for ids in [*encoded["source_ids"], *encoded["target_ids"]]) + 1
+    longest = max(len(ids) for ids in [*encoded["source_ids"], *encoded["target_ids"]])
     loader = make_loader(encoded, tokenizer, max_length=longest, subword_alpha=0.01)
     batches = [batch for epoch in range(3) for batch in loader.epoch(epoch, start=0)]
-    assert max(batch.source.size(1) for batch in batches) == longest
-    assert max(batch.target_output.size(1) for batch in batches) <= longest
+    assert max(batch.source.size(1) for batch in batches) == longest + 1  # with eos
+    assert max(batch.target_output.size(1) for batch in batches) <= longest + 1
 
 
 def test_a_batch_knows_the_indices_of_its_pairs(encoded: datasets.Dataset, tokenizer: Tokenizer) -> None:

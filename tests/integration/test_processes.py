@@ -180,7 +180,7 @@ def test_a_failing_process_ends_the_others_and_the_run_can_resume(
 
 
 def test_a_users_mistake_is_reported_and_ends_all_processes(train: Train, tmp_path: Path) -> None:
-    failed = train("run", "tokenizer.vocab_size=100000", processes=2)
+    failed = train("run", "tokenizer.vocab_size=100000", "tokenizer.exact_size=true", processes=2)
     assert failed.code != 0
     assert "tokenizer.vocab_size=100000 is more than this corpus allows" in failed.error
     assert not (tmp_path / "run").exists()

@@ -6,7 +6,7 @@ from datasets import Dataset
 from rich.table import Table
 
 from nmt.cli.diagnosis.report import DoctorReport
-from nmt.cli.training.preparation import PreparedRun
+from nmt.cli.training.preparation import PreparedRun, describe_small_vocabulary
 from nmt.cli.training.settings import TrainSettings
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
@@ -40,9 +40,12 @@ def report_corpus(report: DoctorReport, settings: TrainSettings, prepared: Prepa
     report.print("corpus", summary)
     report.print(
         "pieces",
-        f"{tokenizer.source_size:,} in the joint vocabulary"
-        if tokenizer.shared
-        else f"{tokenizer.source_size:,} of the source, {tokenizer.target_size:,} of the target",
+        describe_small_vocabulary(settings.tokenizer, tokenizer)
+        or (
+            f"{tokenizer.source_size:,} in the joint vocabulary"
+            if tokenizer.shared
+            else f"{tokenizer.source_size:,} of the source, {tokenizer.target_size:,} of the target"
+        ),
     )
     languages = {"source": corpus.source, "target": corpus.target}
     statistics = {}

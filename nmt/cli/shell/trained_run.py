@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nmt import search as searches
 from nmt.cli.shell.settings import Component, RunChanges, naming_group
+from nmt.errors import UserError
 from nmt.run import RunFolder
 from nmt.run.registry import Description, build
 from nmt.translator import Translator
@@ -38,7 +39,13 @@ def load_corpus(run: RunFolder, data: Component | CorpusChanges) -> Corpus:
     if isinstance(data, Component):
         corpus: Corpus = data.build()
         return corpus
-    return run.corpus(**data.changed())
+    changes = data.changed()
+    if "path" in changes and "path" not in run.description("corpus")["arguments"]:
+        raise UserError(
+            f"data.path={data.path}: the corpus of run={run.path} has no files, because a grammar generates it; select "
+            f"other text by data=files data.path={data.path}"
+        )
+    return run.corpus(**changes)
 
 
 def describe_search(run: RunFolder, search: Component | SearchChanges) -> Description:

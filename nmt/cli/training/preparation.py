@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
@@ -116,9 +117,14 @@ def prepare_run(
         optimizer=settings.optimizer.build(model.parameters(), lr=schedule.rate(1, fraction_done=0.0)),
         searcher=searcher,
         train_loader=batch_loader(
-            train_split, cleaning=settings.cleaning.build(), subword_alpha=settings.loader.subword_alpha
+            train_split,
+            split_name=settings.train_split,
+            cleaning=settings.cleaning.build(),
+            subword_alpha=settings.loader.subword_alpha,
         ),
-        validation_loader=batch_loader(validation_split, cleaning=ONLY_EMPTY, subword_alpha=0.0),
+        validation_loader=batch_loader(
+            validation_split, split_name=settings.validation_split, cleaning=ONLY_EMPTY, subword_alpha=0.0
+        ),
         descriptions=descriptions,
     )
 
@@ -129,8 +135,20 @@ def build_tokenizer(settings: TokenizerSettings, split: Dataset) -> Tokenizer:
     Raises:
         UserError: a setting is wrong, or the split does not allow the vocabulary size.
     """
-    with spinner(f"learning {settings.vocab_size:,} pieces from {len(split):,} pairs"):
+    with spinner(f"learning up to {settings.vocab_size:,} pieces from {len(split):,} pairs"):
         return train_tokenizer(split, **msgspec.structs.asdict(settings))
+
+
+def describe_small_vocabulary(settings: TokenizerSettings, tokenizer: Tokenizer) -> str | None:
+    """Says how many pieces there are if the corpus allowed fewer than the settings ask for; None otherwise."""
+    if min(tokenizer.source_size, tokenizer.target_size) >= settings.vocab_size:
+        return None
+    sizes = (
+        f"{tokenizer.source_size:,}"
+        if tokenizer.shared
+        else f"{tokenizer.source_size:,} source and {tokenizer.target_size:,} target"
+    )
+    return f"the vocabulary has {sizes} pieces: this corpus allows no more (tokenizer.vocab_size={settings.vocab_size})"
 
 
 def make_loader(
@@ -139,6 +157,7 @@ def make_loader(
     model: Seq2Seq,
     settings: LoaderSettings,
     *,
+    split_name: str,
     cleaning: Cleaning,
     subword_alpha: float,
     seed: int,
@@ -149,12 +168,17 @@ def make_loader(
     Raises:
         UserError: a setting is wrong, or no pair of the split can be used.
     """
-    with naming_group("loader"):
+    max_length = settings.max_length
+    if model.max_length is not None:
+        if model.max_length < 2:
+            raise UserError(f"model.max_length={model.max_length} must be at least 2: one piece and the end")
+        max_length = min(max_length, model.max_length - 1)  # one position is left for bos or eos
+    with naming_split(split_name), naming_group("loader"):
         return BatchLoader(
             processes.main_first(lambda: encode_corpus(split, tokenizer, num_workers=settings.num_workers)),
             tokenizer,
             cleaning=cleaning,
-            max_length=min(settings.max_length, model.max_length or settings.max_length),
+            max_length=max_length,
             batch_tokens=settings.batch_tokens,
             subword_alpha=subword_alpha,
             seed=seed,
@@ -162,6 +186,17 @@ def make_loader(
             num_ranks=processes.size,
             pin_memory=model.device.type == "cuda",
         )
+
+
+@contextmanager
+def naming_split(name: str) -> Iterator[None]:
+    """Names the split in a `UserError` inside the block that is about its pairs: "no pair of 20 can be used …"."""
+    try:
+        yield
+    except UserError as error:
+        if not str(error).startswith("no pair of "):
+            raise
+        raise UserError(f"split {name}: {error}") from None
 
 
 def bleu_validator(

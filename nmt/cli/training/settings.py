@@ -24,6 +24,7 @@ class TokenizerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     model_type: str
     vocab_size: int
+    exact_size: bool
     max_pairs: int | None
     shared: bool
     character_coverage: float

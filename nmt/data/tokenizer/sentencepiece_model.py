@@ -46,7 +46,7 @@ def train_model(
         text_name: what error messages call the text, such as "the source side of this corpus".
 
     Raises:
-        UserError: there is no text, or the vocabulary size does not suit it.
+        UserError: there is no text, or it has more different characters than `vocab_size` allows.
     """
     model = io.BytesIO()
     try:
@@ -55,6 +55,7 @@ def train_model(
                 sentence_iterator=_prepare_lines(lines, text_name),
                 model_writer=model,
                 vocab_size=vocab_size,
+                hard_vocab_limit=False,  # fewer pieces if the text has no more; they equal those of that exact size
                 model_type=model_type,
                 character_coverage=character_coverage,
                 byte_fallback=byte_fallback,
@@ -174,8 +175,11 @@ def _to_varint(value: int) -> bytes:
 
 
 def _explain_training_error(message: str, text_name: str, vocab_size: int) -> str:
-    if match := re.search(r"Vocabulary size too high.*<= (\d+)", message):
-        return f"tokenizer.vocab_size={vocab_size} is more than {text_name} allows: at most {match[1]}"
     if match := re.search(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)", message):
-        return f"tokenizer.vocab_size={vocab_size} is too small for the characters of {text_name}: at least {match[1]}"
+        return (
+            f"tokenizer.vocab_size={vocab_size} is too small for the characters of {text_name}: it must be at least "
+            f"{match[1]}, or less with a lower tokenizer.character_coverage"
+        )
+    if "all_chars_count" in message:  # only characters that its normalization removes
+        return f"{text_name} contains no text to train a tokenizer on"
     return f"SentencePiece cannot train on {text_name}: {' '.join(message.split())}"

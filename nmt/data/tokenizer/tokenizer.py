@@ -97,7 +97,8 @@ class Tokenizer:
         """Trains a tokenizer on raw lines. The same lines give the same model, byte for byte.
 
         Args:
-            vocab_size: number of pieces, including the special ones, in the shared vocabulary, or on each side.
+            vocab_size: maximum number of pieces, including the special ones, in the shared vocabulary, or on each side.
+                A small text has fewer: `source_size` and `target_size` tell.
             model_type: "unigram" or "bpe".
             shared: train one model for both languages.
             character_coverage: fraction of the characters of the text that get a piece, 0.98 to 1; the rarest
@@ -106,7 +107,7 @@ class Tokenizer:
             normalization: "compose", "none" or "nmt_nfkc".
 
         Raises:
-            UserError: an argument is out of range, there is no text, or the vocabulary size does not suit the text.
+            UserError: an argument is out of range, there is no text, or the vocabulary is too small for its characters.
         """
         for key, value, choices in (
             ("model_type", model_type, get_args(ModelType)),

@@ -18,17 +18,34 @@ CHUNK_LINES = 10_000
 """Number of lines that are held as Python strings at a time."""
 
 
-def train_tokenizer(dataset: datasets.Dataset, *, max_pairs: int | None, **settings: Any) -> Tokenizer:
+def train_tokenizer(
+    dataset: datasets.Dataset, *, max_pairs: int | None, exact_size: bool, **settings: Any
+) -> Tokenizer:
     """Trains a tokenizer on the columns "source" and "target".
 
     Args:
         max_pairs: maximum number of pairs to train on, evenly spaced in a larger split; None = all. Time and memory of
             training grow with it.
+        exact_size: refuse a vocabulary of fewer than `vocab_size` pieces, which is all that a small text allows.
         settings: the keyword arguments of `Tokenizer.train`, such as `vocab_size`.
 
     Raises:
-        UserError: max_pairs is not positive, or `Tokenizer.train` refuses its settings or the text.
+        UserError: max_pairs is not positive, `Tokenizer.train` refuses its settings or the text, or the vocabulary has
+            not the exact size.
     """
+    tokenizer = _load_or_train(dataset, max_pairs=max_pairs, **settings)
+    for side, size in (("source", tokenizer.source_size), ("target", tokenizer.target_size)):
+        if exact_size and size < settings["vocab_size"]:
+            text_name = "this corpus" if tokenizer.shared else f"the {side} side of this corpus"
+            raise UserError(
+                f"tokenizer.vocab_size={settings['vocab_size']} is more than {text_name} allows: at most {size}; lower "
+                f"it, or set tokenizer.exact_size=false to use what there is"
+            )
+    return tokenizer
+
+
+def _load_or_train(dataset: datasets.Dataset, *, max_pairs: int | None, **settings: Any) -> Tokenizer:
+    """The tokenizer of a split, from the cache if the split is large; see `train_tokenizer`."""
     if max_pairs is not None and (not isinstance(max_pairs, int) or max_pairs < 1):
         raise UserError(f"tokenizer.max_pairs={max_pairs} must be a whole number above 0, or null for all")
     sides = ("source", "target")

@@ -187,25 +187,42 @@ def test_each_sentence_needs_a_seed(tokenizer: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("model_type", ["unigram", "bpe"])
-def test_error_messages_name_the_exact_vocabulary_limits(model_type: str) -> None:
-    with pytest.raises(
-        UserError, match=r"^tokenizer.vocab_size=9999 is more than this corpus allows: at most \d+$"
-    ) as too_large:
-        train(model_type=model_type, vocab_size=9999)
-    with pytest.raises(
-        UserError, match=r"^tokenizer.vocab_size=5 is too small .*this corpus: at least \d+$"
-    ) as too_small:
-        train(model_type=model_type, vocab_size=5)
-    for error, step in ((too_large, 1), (too_small, -1)):
-        size = int(str(error.value).split()[-1])
-        assert train(model_type=model_type, vocab_size=size).target_size == size
-        with pytest.raises(UserError, match="vocab_size"):
-            train(model_type=model_type, vocab_size=size + step)
+def test_the_vocabulary_size_is_an_upper_bound(model_type: str) -> None:
+    """The pieces and their order are those of the largest exact size that SentencePiece accepts."""
+    tokenizer = train(model_type=model_type, vocab_size=9999)
+    exact = io.BytesIO()
+    options: dict[str, Any] = {"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3, "minloglevel": 2, "num_threads": 16}
+    options |= {"model_type": model_type, "character_coverage": 1.0, "max_sentence_length": 2**30}
+    for size in (tokenizer.source_size, tokenizer.source_size + 1):
+        arguments = options | {"sentence_iterator": iter(ENGLISH + GERMAN), "model_writer": exact, "vocab_size": size}
+        if size > tokenizer.source_size:
+            with pytest.raises(RuntimeError, match=f"Please set it to a value <= {tokenizer.source_size}"):
+                sentencepiece.SentencePieceTrainer.train(**arguments)
+        else:
+            sentencepiece.SentencePieceTrainer.train(**arguments)
+    processor = sentencepiece.SentencePieceProcessor(model_proto=exact.getvalue())
+    assert processor.encode(ENGLISH[:20]) == tokenizer.encode_source(ENGLISH[:20])
+    assert tokenizer.source_pieces([0, 1, 2, 3]) == ["<pad>", "<unk>", "<s>", "</s>"]
 
 
-def test_error_messages_name_the_side() -> None:
-    with pytest.raises(UserError, match="than the target side of this corpus allows: at most"):
-        Tokenizer.train(ENGLISH, ["a b"], **(SETTINGS | {"shared": False, "vocab_size": 60}))
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+@pytest.mark.parametrize("num_lines", [1, 2, 20])
+def test_a_tokenizer_of_few_lines_returns_them(model_type: str, num_lines: int) -> None:
+    settings = SETTINGS | {"model_type": model_type, "vocab_size": 8000}
+    tokenizer = Tokenizer.train(ENGLISH[:num_lines], GERMAN[:num_lines], **settings)
+    assert [tokenizer.decode_target(ids) for ids in tokenizer.encode_target(GERMAN[:num_lines])] == GERMAN[:num_lines]
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+def test_a_vocabulary_too_small_for_the_characters_is_refused(model_type: str) -> None:
+    """An alphabet of 300 characters, "▁" and four special pieces."""
+    lines = ["".join(map(chr, range(0x4E00, 0x4E00 + 300)))]
+    settings = SETTINGS | {"model_type": model_type}
+    with pytest.raises(
+        UserError, match=r"^tokenizer.vocab_size=100 is too small .*it must be at least 305, or less with"
+    ):
+        Tokenizer.train(lines, [], **(settings | {"vocab_size": 100}))
+    assert Tokenizer.train(lines, [], **(settings | {"vocab_size": 305})).source_size == 305
 
 
 @pytest.mark.parametrize("lines", [[], [""], ["", "  ", "\x01\0"]])

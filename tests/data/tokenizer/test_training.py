@@ -28,7 +28,7 @@ def split(english: list[str] = ENGLISH) -> datasets.Dataset:
 
 
 def train_on(dataset: datasets.Dataset, *, max_pairs: int | None = None, **changes: object) -> Tokenizer:
-    return train_tokenizer(dataset, max_pairs=max_pairs, **(SETTINGS | changes))
+    return train_tokenizer(dataset, **(SETTINGS | {"max_pairs": max_pairs, "exact_size": False} | changes))
 
 
 @pytest.fixture
@@ -89,3 +89,15 @@ def test_a_damaged_cached_tokenizer_is_replaced(cache: Path, file: str) -> None:
     path.write_bytes(complete[: len(complete) // 2])
     assert train_on(split()).fingerprint == first.fingerprint
     assert path.read_bytes() == complete
+
+
+def test_an_exact_size_is_refused_if_the_corpus_allows_fewer_pieces() -> None:
+    possible = train_on(split(), vocab_size=8000).source_size
+    assert train_on(split(), vocab_size=possible, exact_size=True).source_size == possible
+    with pytest.raises(
+        UserError, match=f"vocab_size={possible + 1} is more than this corpus allows: at most {possible};"
+    ):
+        train_on(split(), vocab_size=possible + 1, exact_size=True)
+    sides = train_on(split(), vocab_size=8000, shared=False)
+    with pytest.raises(UserError, match=f"than the source side of this corpus allows: at most {sides.source_size};"):
+        train_on(split(), vocab_size=8000, shared=False, exact_size=True)
