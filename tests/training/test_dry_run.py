@@ -36,6 +36,7 @@ SETTINGS: dict[str, Any] = {
     "save_minutes": None,
     "skip_nonfinite": 0,
     "patience": None,
+    "select": "bleu",
     "average_checkpoints": 1,
 }
 

@@ -50,6 +50,8 @@ def report_corpus(report: DoctorReport, settings: TrainSettings, prepared: Prepa
     languages = {"source": corpus.source, "target": corpus.target}
     statistics = {}
     for name, split in ((train_split, prepared.train_split), (validation_split, prepared.validation_split)):
+        if split is None:
+            continue
         encoded = encode_corpus(split, tokenizer, num_workers=settings.loader.num_workers)
         for side, language in languages.items():
             statistics[f"{name}.{language}"] = SideStatistics.of(encoded, side, unk_id=tokenizer.unk_id)
@@ -58,7 +60,10 @@ def report_corpus(report: DoctorReport, settings: TrainSettings, prepared: Prepa
     for number, line in enumerate([*prepared.train_loader.report.lines(), *corpus.repairs(train_split)]):
         report.print("cleaning" if number == 0 else "", line)
     warn_of_unusable_pairs(report, train_split, prepared.train_loader)
-    warn_of_unusable_pairs(report, validation_split, prepared.validation_loader)
+    if validation_split is not None and prepared.validation_loader is not None:
+        warn_of_unusable_pairs(report, validation_split, prepared.validation_loader)
+    for remark in prepared.remarks:
+        report.print("validation", remark)
     for name in corpus.splits():
         if name != train_split:
             warn_of_leaks(report, name, full_train, corpus.split(name))

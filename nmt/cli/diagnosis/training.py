@@ -35,8 +35,8 @@ def describe_memory(memory: MemoryUse, device: torch.device) -> str:
 
 
 def describe_decoding(prepared: PreparedRun) -> str:
-    """The first sentence of the validation split that is not empty, and its translation after so little training."""
-    lines = prepared.validation_split["source"]
+    """The first sentence of the validation split (else of training) with text, and its translation so far."""
+    lines = (prepared.validation_split or prepared.train_split)["source"]
     line = next(line for line in lines if prepared.tokenizer.encode_source([line])[0])
     translator = Translator(prepared.model.eval(), prepared.tokenizer, prepared.searcher, batch_tokens=None)
     return f"works: {shorten(line)} → {shorten(translator.translate([line])[0].text)}"
