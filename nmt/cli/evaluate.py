@@ -13,6 +13,7 @@ from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, describe_search, load_corpus, load_translator
 from nmt.evaluation.evaluator import evaluate
 from nmt.run import RunFolder
+from nmt.threads import check_threads, limit_threads
 
 
 class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,7 +24,11 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     data: Component | CorpusChanges
     search: Component | SearchChanges
     device: str
+    threads: int | str
     batch_tokens: int | None
+
+    def __post_init__(self) -> None:
+        check_threads(self.threads)
 
 
 def run(config: DictConfig) -> None:
@@ -36,6 +41,7 @@ def run(config: DictConfig) -> None:
         data=settings.data,
         search=settings.search,
         device=settings.device,
+        threads=settings.threads,
         batch_tokens=settings.batch_tokens,
     )
     for metric in result["metrics"].values():
@@ -55,6 +61,7 @@ def evaluate_run(
     data: Component | CorpusChanges,
     search: Component | SearchChanges,
     device: str,
+    threads: int | str,
     batch_tokens: int | None,
 ) -> dict[str, Any]:
     """Evaluates one run on a split, and writes the result into its folder.
@@ -68,4 +75,5 @@ def evaluate_run(
     corpus = load_corpus(run, data)
     description = describe_search(run, search)
     translator = load_translator(run, description, device=device, batch_tokens=batch_tokens)
-    return evaluate(run, translator, corpus, split=split, search=description)
+    with limit_threads(threads, translator.model.device) as translator.before_batch:
+        return evaluate(run, translator, corpus, split=split, search=description)

@@ -13,6 +13,7 @@ from nmt.device import subnormals_as_zero
 from nmt.files import write_json, write_text
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
+from nmt.threads import limit_threads
 from nmt.training.distributed import Processes
 from nmt.training.history import History
 from nmt.training.interrupt import Interrupt
@@ -41,6 +42,7 @@ def run(config: DictConfig) -> None:
             folder.with_recovery_hint(),
             Interrupt(single_process=processes.size == 1) as interrupt,
             ProgressBar(folder.name, log=folder.path / "log.txt" if processes.is_main else None) as bar,
+            limit_threads(settings.threads, prepared.model.device, report=bar.print) as adapt_threads,
         ):
             history = History(
                 folder.history if processes.is_main else None,
@@ -53,12 +55,17 @@ def run(config: DictConfig) -> None:
                 train_loader=prepared.train_loader,
                 validation_batches=list(prepared.validation_loader.epoch(0, start=0)),
                 validation_bleu=bleu_validator(
-                    prepared.validation_split, prepared.tokenizer, prepared.searcher, processes
+                    prepared.validation_split,
+                    prepared.tokenizer,
+                    prepared.searcher,
+                    processes,
+                    before_batch=adapt_threads,
                 ),
                 run_folder=folder,
                 history=history,
                 bar=bar,
                 stop_requested=lambda: interrupt.requested,
+                adapt_threads=adapt_threads,
                 processes=processes,
                 seed=settings.seed,
             )

@@ -27,6 +27,7 @@ from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_trans
 from nmt.errors import Failure, UserError
 from nmt.files import atomic_write, describe_os_error, reading
 from nmt.run import RunFolder
+from nmt.threads import check_threads, limit_threads
 from nmt.translator import Translation
 
 MAX_LINE_BYTES = 2**20
@@ -55,6 +56,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     batch_size: int
     search: Component | SearchChanges
     device: str
+    threads: int | str
 
     def __post_init__(self) -> None:
         if self.format not in ("text", "jsonl"):
@@ -62,6 +64,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         if self.format == "text" and (self.n_best != 1 or self.attention):
             raise UserError("n_best and attention need format=jsonl: text has one translation per line")
         check_sizes(batch_size=self.batch_size)
+        check_threads(self.threads)
 
 
 class LineWarnings:
@@ -114,7 +117,10 @@ def run(config: DictConfig) -> None:
         )
         format_line = format_text if settings.format == "text" else format_json
         name = "standard output" if settings.output is None else f"output={settings.output}"
-        with open_output(settings.output) as target:
+        with (
+            limit_threads(settings.threads, translator.model.device) as translator.before_batch,
+            open_output(settings.output) as target,
+        ):
             write_lines(map(format_line, translations), target, name=name)
     warnings.print_totals()
 

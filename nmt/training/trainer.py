@@ -140,6 +140,7 @@ class Trainer:
         self.read_results(max_pending=MAX_PENDING_UPDATES[parts.model.device.type])
         progress.position += len(batches)
         progress.loss_meter.seconds += time.monotonic() - start
+        parts.adapt_threads()
 
     def read_results(self, *, max_pending: int) -> None:
         """Waits for the results of all updates but the last `max_pending`, and adds them to the loss meter.

@@ -163,16 +163,23 @@ def make_loader(
 
 
 def bleu_validator(
-    split: Dataset, tokenizer: Tokenizer, searcher: Search, processes: Processes
+    split: Dataset,
+    tokenizer: Tokenizer,
+    searcher: Search,
+    processes: Processes,
+    *,
+    before_batch: Callable[[], None],
 ) -> Callable[[Seq2Seq], float]:
     """Returns a function that measures the BLEU of a model on the validation split, with the search used for testing.
 
-    The processes divide the sentences among them, and each of them receives the score.
+    The processes divide the sentences among them, and each of them receives the score. `before_batch` is called before
+    each batch of sentences.
     """
     sources, references = split["source"][:], split["target"][:]
 
     def validation_bleu(model: Seq2Seq) -> float:
         translator = Translator(model, tokenizer, searcher, batch_tokens=None)
+        translator.before_batch = before_batch
         share = translator.translate(sources[processes.rank :: processes.size])
         return bleu(processes.gather([translation.text for translation in share]), references)
 

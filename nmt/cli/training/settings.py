@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from nmt.cli.shell.settings import Component
+from nmt.threads import check_threads
 from nmt.training.settings import TrainerSettings
 
 
@@ -31,13 +32,18 @@ class TokenizerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The configuration of `nmt train` and `nmt doctor`; conf/train.yaml describes each setting."""
+    """The configuration of `nmt train` and `nmt doctor`; conf/train.yaml describes each setting.
+
+    Raises:
+        UserError: `threads` is out of its range.
+    """
 
     name: str
     run: Path
     resume: bool
     seed: int
     device: str
+    threads: int | str
     tensorboard: bool
     train_split: str
     validation_split: str
@@ -50,3 +56,6 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     search: Component
     loader: LoaderSettings
     trainer: TrainerSettings
+
+    def __post_init__(self) -> None:
+        check_threads(self.threads)
