@@ -159,12 +159,12 @@ class AdaptiveThreads:
 
 @contextmanager
 def limit_threads(
-    setting: int | str, device: torch.device, *, report: Callable[[str], None] = lambda message: None
+    setting: str, device: torch.device, *, report: Callable[[str], None] = lambda message: None
 ) -> Iterator[Callable[[], None]]:
     """Inside the block, torch computes on a CPU with the number of threads that `setting` says.
 
     Args:
-        setting: the number; or "auto" for as many as other programs leave free, at most torch's default. If
+        setting: the number as text; or "auto" for as many as other programs leave free, at most torch's default. If
             OMP_NUM_THREADS is set, "auto" is that number. Only Linux says what other programs do; elsewhere "auto" is
             torch's default.
         device: nothing changes for a GPU.
@@ -180,10 +180,10 @@ def limit_threads(
         torch.set_num_threads(before)
 
 
-def _start(setting: int | str, *, max_threads: int, report: Callable[[str], None]) -> Callable[[], None]:
+def _start(setting: str, *, max_threads: int, report: Callable[[str], None]) -> Callable[[], None]:
     """Sets the number of threads, and returns a function that adapts it."""
-    if isinstance(setting, int):
-        torch.set_num_threads(setting)
+    if setting != "auto":
+        torch.set_num_threads(int(setting))
         return keep_threads
     if "OMP_NUM_THREADS" in os.environ or not PROC_STAT.is_file():
         return keep_threads
@@ -196,18 +196,24 @@ def _start(setting: int | str, *, max_threads: int, report: Callable[[str], None
     return AdaptiveThreads(policy, lambda: read_core_times(cores), report)
 
 
-def check_threads(setting: int | str) -> None:
+def check_threads(setting: str) -> None:
     """Checks a value of the key `threads`.
 
     Raises:
         UserError: it is neither a number of at least 1 nor "auto".
     """
-    if setting != "auto" and (not isinstance(setting, int) or isinstance(setting, bool) or setting < 1):
+    if setting != "auto" and not (setting.isdecimal() and int(setting) >= 1):
         raise UserError(f"threads={setting} must be a whole number of at least 1, or auto")
 
 
 def keep_threads() -> None:
     """Adapts nothing: the number of threads is fixed."""
+
+
+def num_usable_cores() -> int:
+    """The number of cores that this process may use, by its affinity and the limit of its container."""
+    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(num_cores, cpu_quota() or num_cores)
 
 
 def cpu_quota() -> int | None:

@@ -129,15 +129,15 @@ def test_a_container_limit_of_computing_time(tmp_path: Path, monkeypatch: pytest
         assert cpu_quota() == quota
 
 
-@pytest.mark.parametrize("setting", [0, -1, True, "two", "2"])
-def test_a_wrong_number_of_threads_is_refused(setting: int | str) -> None:
+@pytest.mark.parametrize("setting", ["0", "-1", "1.5", "true", "two", ""])
+def test_a_wrong_number_of_threads_is_refused(setting: str) -> None:
     with pytest.raises(UserError, match=f"threads={setting} must be a whole number of at least 1, or auto"):
         check_threads(setting)
 
 
 def test_a_number_holds_inside_the_block_only() -> None:
     before = torch.get_num_threads()
-    with limit_threads(before + 2, CPU) as adapt:
+    with limit_threads(str(before + 2), CPU) as adapt:
         assert torch.get_num_threads() == before + 2
         assert adapt is keep_threads
     assert torch.get_num_threads() == before

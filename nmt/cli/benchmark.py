@@ -63,7 +63,7 @@ class BenchmarkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     out: Path | None
     seed: int
     device: str
-    threads: int | str
+    threads: str
     train_split: str
     validation_split: str
 

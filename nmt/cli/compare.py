@@ -32,7 +32,7 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     data: Component | CorpusChanges
     search: Component | SearchChanges
     device: str
-    threads: int | str
+    threads: str
     batch_tokens: int | None
 
     def __post_init__(self) -> None:
@@ -62,6 +62,8 @@ def run(config: DictConfig) -> None:
     report = compare([folder.path for folder in folders], split=settings.split, out=settings.out)
     print_table(quality_table(report))
     print(summarize(report))
+    for note in report.notes:
+        print_message("nmt compare", note)
     print_message("nmt compare", f"wrote {settings.out / 'report.html'}, report.md and report.json")
 
 

@@ -24,7 +24,7 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     data: Component | CorpusChanges
     search: Component | SearchChanges
     device: str
-    threads: int | str
+    threads: str
     batch_tokens: int | None
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ def evaluate_run(
     data: Component | CorpusChanges,
     search: Component | SearchChanges,
     device: str,
-    threads: int | str,
+    threads: str,
     batch_tokens: int | None,
 ) -> dict[str, Any]:
     """Evaluates one run on a split, and writes the result into its folder.

@@ -56,7 +56,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     batch_size: int
     search: Component | SearchChanges
     device: str
-    threads: int | str
+    threads: str
 
     def __post_init__(self) -> None:
         if self.format not in ("text", "jsonl"):

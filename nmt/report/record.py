@@ -14,13 +14,27 @@ from nmt.run.registry import TypedDescription
 
 
 class Training(msgspec.Struct, kw_only=True):
-    """What the training of a system took, and the best that its validations reached; None where nothing is recorded."""
+    """What the training of a system took, and the best that its validations reached; None where nothing is recorded.
+
+    Attributes:
+        has_ended: it was neither interrupted nor killed, and is not running any more.
+        stopped_by_time: max_minutes ended it, so the number of steps depends on the machine.
+        was_improving: its last validation was the best.
+    """
 
     steps: int | None
     seconds: float | None
     tokens_per_second: float | None
     best_validation_bleu: float | None
     best_validation_step: int | None
+    has_ended: bool
+    stopped_by_time: bool
+    was_improving: bool
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether more training time would probably change nothing."""
+        return self.has_ended and not self.stopped_by_time and not self.was_improving
 
 
 class Decoding(msgspec.Struct, kw_only=True):

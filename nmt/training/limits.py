@@ -1,4 +1,4 @@
-"""The limits of a run: whether one of them is reached, and how much of the run is done."""
+"""The limits of a run: whether one of them is reached, how much of the run is done, and when a checkpoint is due."""
 
 from __future__ import annotations
 
@@ -29,3 +29,17 @@ def fraction_done(settings: TrainerSettings, progress: Progress, *, batches_per_
     if settings.max_minutes is not None:
         fractions.append(progress.seconds / 60 / settings.max_minutes)
     return min(1.0, max(fractions))
+
+
+def checkpoint_is_due(settings: TrainerSettings, progress: Progress, *, saved_seconds: float) -> bool:
+    """Whether to write a checkpoint now: after a validation, every `save_every` steps, or after `save_minutes`.
+
+    Args:
+        saved_seconds: the training time at the last checkpoint.
+    """
+    if progress.validated_step == progress.step:
+        return True
+    if settings.save_every is not None and progress.step % settings.save_every == 0:
+        return True
+    minutes = (progress.seconds - saved_seconds) / 60
+    return settings.save_minutes is not None and minutes >= settings.save_minutes

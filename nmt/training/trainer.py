@@ -16,7 +16,7 @@ from nmt.errors import Failure
 from nmt.run.weights import save_weights
 from nmt.training.averaging import averaged_model
 from nmt.training.checkpoint import Progress, read_checkpoint, restore, save_checkpoint
-from nmt.training.limits import fraction_done, reached_limit
+from nmt.training.limits import checkpoint_is_due, fraction_done, reached_limit
 from nmt.training.loss_meter import LossMeter
 from nmt.training.nonfinite import save_nonfinite_update
 from nmt.training.parts import TrainingParts
@@ -88,7 +88,7 @@ class Trainer:
                     self.log()
                 if progress.step % settings.validate_every == 0:
                     self.validate()
-                if self.checkpoint_is_due():
+                if checkpoint_is_due(settings, progress, saved_seconds=self.saved_seconds):
                     self.save()
                 if self.stop_reason() is not None:
                     break
@@ -242,16 +242,6 @@ class Trainer:
         self.parts.bar.print(validation.line(progress.seconds, is_best=is_best))
         return is_best
 
-    def checkpoint_is_due(self) -> bool:
-        """Whether to write a checkpoint now: after a validation, every `save_every` steps, or after `save_minutes`."""
-        settings, progress = self.settings, self.progress
-        if progress.validated_step == progress.step:
-            return True
-        if settings.save_every is not None and progress.step % settings.save_every == 0:
-            return True
-        minutes = (progress.seconds - self.saved_seconds) / 60
-        return settings.save_minutes is not None and minutes >= settings.save_minutes
-
     def save(self) -> None:
         """Writes a checkpoint of this step, to resume from. Call it after everything else that belongs to the step."""
         self.read_all_results()
@@ -268,6 +258,7 @@ class Trainer:
     def finish(self) -> None:
         """Ends the run with a checkpoint and, unless it was interrupted, with a validation and averaging."""
         parts, progress, reason = self.parts, self.progress, self.stop_reason()
+        parts.history.record({"kind": "end", "step": progress.step, "seconds": progress.seconds, "reason": reason})
         if reason == INTERRUPTED:
             self.save()
             if parts.processes.is_main and not parts.run_folder.best.is_file():

@@ -43,7 +43,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     resume: bool
     seed: int
     device: str
-    threads: int | str
+    threads: str
     tensorboard: bool
     train_split: str
     validation_split: str
