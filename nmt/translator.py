@@ -28,6 +28,7 @@ from nmt.run import RunFolder
 from nmt.run.registry import build
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.protocol import Search
+from nmt.threads import keep_threads
 
 DEFAULT_MAX_PIECES = 1024
 """Maximum number of pieces per line for a model without a limit of its own. Without a limit,
@@ -97,6 +98,9 @@ class Translator:
         batch_tokens: maximum size of a batch, in sentences × pieces of its longest source sentence; None takes
             `DEFAULT_BATCH_TOKENS` for the model's device.
 
+    Attributes:
+        before_batch: called before every batch; it does nothing unless a command replaces it.
+
     Raises:
         UserError: `batch_tokens` is not positive.
     """
@@ -110,6 +114,7 @@ class Translator:
         self.tokenizer = tokenizer
         self.search = search
         self.batch_tokens = batch_tokens
+        self.before_batch: Callable[[], None] = keep_threads
 
     @property
     def max_length(self) -> int:
@@ -174,6 +179,7 @@ class Translator:
             longest = len(sources[by_length[0]]) + 1  # with `eos`
             batch_size = max(1, self.batch_tokens // longest)
             indices, by_length = by_length[:batch_size], by_length[batch_size:]
+            self.before_batch()
             n_best_lists = self._find_hypotheses([sources[index] for index in indices], n_best, need_attention)
             for index, hypotheses in zip(indices, n_best_lists, strict=True):
                 results[index] = [self._to_translation(sources[index], hypothesis) for hypothesis in hypotheses]

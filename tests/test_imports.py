@@ -16,12 +16,13 @@ ROOT = Path(nmt.__file__).parent
 MAX_LINES = 300
 """Maximum length of a file, except for the grammar, whose files are mostly tables of words."""
 
-BOTTOM = {"errors", "files", "checks", "device"}
+BOTTOM = {"errors", "files", "checks", "device", "threads"}
 ALLOWED: dict[str, Set[str]] = {
     "errors": set(),
     "files": {"errors"},
     "checks": {"errors"},
     "device": {"errors"},
+    "threads": {"errors", "device"},
     "data": BOTTOM,
     "models": {"data", *BOTTOM},
     "run": {"models", "data", *BOTTOM},

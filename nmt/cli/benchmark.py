@@ -32,6 +32,7 @@ from nmt.errors import UserError
 from nmt.files import write_json
 from nmt.models import Seq2Seq
 from nmt.run.registry import Description, build
+from nmt.threads import check_threads, limit_threads
 from nmt.training.distributed import Processes
 from nmt.training.settings import TrainerSettings
 from nmt.training.update import Updater
@@ -62,11 +63,13 @@ class BenchmarkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     out: Path | None
     seed: int
     device: str
+    threads: str
     train_split: str
     validation_split: str
 
     def __post_init__(self) -> None:
         check_sizes(rounds=self.rounds, warmup_steps=self.warmup_steps)
+        check_threads(self.threads)
         for key in ("steps", "sentences", "single_sentences"):
             if getattr(self, key) < 0:
                 raise UserError(f"{key}={getattr(self, key)} must be at least 0")
@@ -120,16 +123,17 @@ def run(config: DictConfig) -> None:
     # 2. Measure.
     result: dict[str, Any] = {
         "model": description | {"parameters": model.num_parameters()},
-        "device": device_description(device),
         "precision": str(matrix_dtype(settings.trainer, device)).removeprefix("torch."),
         "batch_tokens": settings.loader.batch_tokens,
         "search": settings.search.description(),
         "rounds": settings.rounds,
     }
-    if settings.steps:
-        result["training"] = benchmark_training(settings, model, plain_model, train_loader)
-    if settings.sentences:
-        result["decoding"] = benchmark_decoding(settings, model, plain_model(), train_loader, lines)
+    with limit_threads(settings.threads, device):  # "auto" chooses a number here, and keeps it
+        result["device"] = device_description(device)
+        if settings.steps:
+            result["training"] = benchmark_training(settings, model, plain_model, train_loader)
+        if settings.sentences:
+            result["decoding"] = benchmark_decoding(settings, model, plain_model(), train_loader, lines)
     result["plain"] = {"parameters": plain_model().num_parameters()}
 
     # 3. Print tables for people, and write JSON for programs.

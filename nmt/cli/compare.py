@@ -21,6 +21,7 @@ from nmt.files import reading
 from nmt.report.comparison import compare, summarize
 from nmt.report.tables import Table, quality_table
 from nmt.run import RunFolder
+from nmt.threads import check_threads
 
 
 class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,11 +34,13 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     data: Component | CorpusChanges
     search: Component | SearchChanges
     device: str
+    threads: str
     batch_tokens: int | None
 
     def __post_init__(self) -> None:
         if not isinstance(self.runs, list) or not self.runs:
             raise UserError(f"runs={self.runs} must be a list of run folders, such as runs=[runs/a,runs/b]")
+        check_threads(self.threads)
 
 
 def run(config: DictConfig) -> None:
@@ -56,11 +59,14 @@ def run(config: DictConfig) -> None:
                 data=settings.data,
                 search=settings.search,
                 device=settings.device,
+                threads=settings.threads,
                 batch_tokens=settings.batch_tokens,
             )
     report = compare([folder.path for folder in folders], split=settings.split, out=settings.out)
     print_table(quality_table(report))
     print(summarize(report))
+    for note in report.notes:
+        print_message("nmt compare", note)
     print_message("nmt compare", f"wrote {settings.out / 'report.html'}, report.md and report.json")
 
 

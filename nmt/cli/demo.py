@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 from omegaconf import DictConfig
 
+from nmt.checks import check_sizes
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.main import main
 from nmt.cli.shell.settings import to_settings
+from nmt.cli.training.parallel import ParallelTraining, TrainingCommand
 from nmt.files import reading
+from nmt.threads import num_usable_cores
 
 EXPERIMENTS = {
     "lstm": "demo_recurrent",
@@ -22,43 +26,82 @@ EXPERIMENTS = {
 }
 """Model → the experiment that trains it, from the simplest model to the most recent."""
 
+LONGEST_FIRST = ["lstm_bahdanau", "transformer", "lstm_luong", "lstm"]
+"""The order of training: if the longest ones start first, several cores are busy to the end."""
+
 PLOTTED_SENTENCE = "The animal did not cross the street because it was too tired."
+
+MAX_WIDTH = 80
+"""Columns of a terminal that a printed command line may take."""
 
 
 class DemoSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """conf/demo.yaml, which describes each setting."""
 
     out: Path
-    minutes: float
+    steps: int
+    parallel: int | None
     seed: int
     device: str
+
+    def __post_init__(self) -> None:
+        check_sizes(steps=self.steps)
+        if self.parallel is not None:
+            check_sizes(parallel=self.parallel)
 
 
 def run(config: DictConfig) -> None:
     """Trains the systems that are not finished yet, compares them on two splits, and plots one sentence."""
     settings = to_settings(config, DemoSettings)
+    train_systems(settings)
     device = f"device={settings.device}"
-    folders = {model: settings.out / model for model in EXPERIMENTS}
-    for model, folder in folders.items():
-        with reading(f"out={settings.out}"):
-            resume = ["resume=true"] if (folder / "model.json").is_file() else []
-        run_command(
-            "train",
-            f"experiment={EXPERIMENTS[model]}",
-            f"model={model}",
-            f"run={folder}",
-            f"seed={settings.seed}",
-            f"trainer.max_minutes={settings.minutes}",
-            device,
-            *resume,
-        )
-    runs = f"runs=[{','.join(map(str, folders.values()))}]"
+    runs = f"runs=[{','.join(str(settings.out / model) for model in EXPERIMENTS)}]"
     reports = settings.out / "report"
     for split in ("test_long", "test"):
-        run_command("compare", runs, f"split={split}", f"out={reports / split}", device)
-    picture = reports / "alignment.png"
-    run_command("plot", f"run={folders['lstm_bahdanau']}", f"source={PLOTTED_SENTENCE}", f"out={picture}", device)
+        run_command("compare", runs, f"split={split}", f"out={reports / split}", device, "threads=1")
+    picture, run_folder = reports / "alignment.png", settings.out / "lstm_bahdanau"
+    run_command("plot", f"run={run_folder}", f"source={PLOTTED_SENTENCE}", f"out={picture}", device)
     print_message("nmt demo", f"the report is {reports / 'test' / 'report.html'}")
+
+
+def train_systems(settings: DemoSettings) -> None:
+    """Trains all systems, as many at the same time as there are cores. One thread each: so the result is always equal.
+
+    Raises:
+        SystemExit: a command failed; with its exit code.
+        KeyboardInterrupt: the user interrupted.
+    """
+    commands = [
+        TrainingCommand(model, train_arguments(model, settings), settings.out / model) for model in LONGEST_FIRST
+    ]
+    num_parallel = min(len(commands), settings.parallel or num_usable_cores())
+    try:
+        with ParallelTraining(
+            commands, num_steps=[settings.steps] * len(commands), num_parallel=num_parallel, announce=print_command
+        ) as training:
+            code = training.run()
+    except KeyboardInterrupt:
+        print_message("nmt demo", "interrupted; the same command continues")
+        raise
+    if code != 0:
+        raise SystemExit(code)
+
+
+def train_arguments(model: str, settings: DemoSettings) -> list[str]:
+    """The words after `nmt` that train a system, or continue its training."""
+    folder = settings.out / model
+    with reading(f"out={settings.out}"):
+        resume = ["resume=true"] if (folder / "model.json").is_file() else []
+    return [
+        "train",
+        f"experiment={EXPERIMENTS[model]}",
+        f"model={model}",
+        f"run={folder}",
+        f"trainer.max_steps={settings.steps}",
+        f"seed={settings.seed}",
+        f"device={settings.device}",
+        *resume,
+    ]
 
 
 def run_command(*arguments: str) -> None:
@@ -67,7 +110,17 @@ def run_command(*arguments: str) -> None:
     Raises:
         SystemExit: the command failed; with its exit code.
     """
-    print(f"\n$ nmt {shlex.join(arguments)}", file=sys.stderr, flush=True)
+    print_command(arguments)
     code = main(arguments)
     if code != 0:
         raise SystemExit(code)
+
+
+def print_command(arguments: Sequence[str]) -> None:
+    """Prints a command line, broken as a shell allows it."""
+    lines = ["$ nmt"]
+    for word in map(shlex.quote, arguments):
+        if len(lines[-1]) + len(word) + 3 > MAX_WIDTH:  # with a space before it, and a backslash behind it
+            lines.append("   ")
+        lines[-1] += f" {word}"
+    print("\n" + " \\\n".join(lines), file=sys.stderr, flush=True)

@@ -19,6 +19,7 @@ from nmt.cli.training.resume import check_same_model
 from nmt.cli.training.settings import TrainSettings
 from nmt.device import subnormals_as_zero
 from nmt.run import RunFolder
+from nmt.threads import limit_threads
 from nmt.training.distributed import Processes
 from nmt.training.dry_run import DryRun
 from nmt.training.progress import duration, spinner
@@ -47,10 +48,11 @@ def run(config: DictConfig) -> None:
     prepared = prepare_run(settings, Processes(), sample=sample_split)
     if settings.resume:
         check_same_model(RunFolder(settings.run), prepared.descriptions["model"])
-    report.print("device", describe_device(prepared.model.device, settings.trainer))
-    report_corpus(report, settings, prepared)
-    report.print("model", describe_model(prepared.model))
-    try_training(report, settings, prepared)
+    with limit_threads(settings.threads, prepared.model.device):
+        report.print("device", describe_device(prepared.model.device, settings.trainer))
+        report_corpus(report, settings, prepared)
+        report.print("model", describe_model(prepared.model))
+        try_training(report, settings, prepared)
 
 
 def try_training(report: DoctorReport, settings: TrainSettings, prepared: PreparedRun) -> None:

@@ -20,6 +20,7 @@ from nmt.cli.shell.trained_run import (
 )
 from nmt.evaluation.evaluator import evaluate
 from nmt.run import RunFolder
+from nmt.threads import check_threads, limit_threads
 
 
 class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +32,11 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     data: Component | CorpusChanges
     search: Component | SearchChanges
     device: str
+    threads: str
     batch_tokens: int | None
+
+    def __post_init__(self) -> None:
+        check_threads(self.threads)
 
 
 def run(config: DictConfig) -> None:
@@ -45,6 +50,7 @@ def run(config: DictConfig) -> None:
         data=settings.data,
         search=settings.search,
         device=settings.device,
+        threads=settings.threads,
         batch_tokens=settings.batch_tokens,
     )
     for metric in result["metrics"].values():
@@ -65,6 +71,7 @@ def evaluate_run(
     data: Component | CorpusChanges,
     search: Component | SearchChanges,
     device: str,
+    threads: str,
     batch_tokens: int | None,
 ) -> dict[str, Any]:
     """Evaluates one run on a split, and writes the result into its folder.
@@ -82,4 +89,5 @@ def evaluate_run(
     corpus = load_corpus(run, data)
     description = describe_search(run, search)
     translator = load_translator(run, description, device=device, batch_tokens=batch_tokens)
-    return evaluate(run, translator, corpus, split=split, search=description, metrics=metrics)
+    with limit_threads(threads, translator.model.device) as translator.before_batch:
+        return evaluate(run, translator, corpus, split=split, search=description, metrics=metrics)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from nmt.cli.shell.settings import to_settings
-from nmt.cli.training.preparation import PreparedRun, prepare_run
+from nmt.cli.training.preparation import PreparedRun, describe_small_vocabulary, prepare_run
 from nmt.cli.training.resume import changed_settings, check_same_model
 from nmt.cli.training.settings import TrainSettings
 from nmt.cli.training.validation import make_validation_split
@@ -14,6 +16,7 @@ from nmt.device import subnormals_as_zero
 from nmt.files import write_json, write_text
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
+from nmt.threads import limit_threads
 from nmt.training.distributed import Processes
 from nmt.training.history import History
 from nmt.training.interrupt import Interrupt
@@ -43,6 +46,7 @@ def run(config: DictConfig) -> None:
             folder.with_recovery_hint(),
             Interrupt(single_process=processes.size == 1) as interrupt,
             ProgressBar(folder.name, log=folder.path / "log.txt" if processes.is_main else None) as bar,
+            limit_threads(settings.threads, prepared.model.device, report=bar.print) as adapt_threads,
         ):
             history = History(
                 folder.history if processes.is_main else None,
@@ -53,11 +57,12 @@ def run(config: DictConfig) -> None:
                 optimizer=prepared.optimizer,
                 schedule=prepared.schedule,
                 train_loader=prepared.train_loader,
-                validation_split=validation_of(prepared, processes),
+                validation_split=validation_of(prepared, processes, before_batch=adapt_threads),
                 run_folder=folder,
                 history=history,
                 bar=bar,
                 stop_requested=lambda: interrupt.requested,
+                adapt_threads=adapt_threads,
                 processes=processes,
                 seed=settings.seed,
             )
@@ -79,8 +84,10 @@ def run(config: DictConfig) -> None:
             raise KeyboardInterrupt
 
 
-def validation_of(prepared: PreparedRun, processes: Processes) -> ValidationSplit | None:
-    """What the trainer validates on; None without validation."""
+def validation_of(
+    prepared: PreparedRun, processes: Processes, *, before_batch: Callable[[], None]
+) -> ValidationSplit | None:
+    """What the trainer validates on; None without validation. `before_batch` is called before each batch."""
     if prepared.validation_split is None or prepared.validation_loader is None:
         return None
     return make_validation_split(
@@ -90,6 +97,7 @@ def validation_of(prepared: PreparedRun, processes: Processes) -> ValidationSpli
         prepared.searcher,
         prepared.metrics,
         processes,
+        before_batch=before_batch,
     )
 
 

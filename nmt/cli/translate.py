@@ -29,6 +29,7 @@ from nmt.data.file_format import HEAD_BYTES, describe_foreign_format
 from nmt.errors import Failure, UserError
 from nmt.files import atomic_write, describe_os_error, reading
 from nmt.run import RunFolder
+from nmt.threads import check_threads, limit_threads
 from nmt.translator import Translation
 
 MAX_LINE_BYTES = 2**20
@@ -57,6 +58,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     batch_size: int
     search: Component | SearchChanges
     device: str
+    threads: str
 
     def __post_init__(self) -> None:
         if self.format not in ("text", "jsonl"):
@@ -64,6 +66,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         if self.format == "text" and (self.n_best != 1 or self.attention):
             raise UserError("n_best and attention need format=jsonl: text has one translation per line")
         check_sizes(batch_size=self.batch_size)
+        check_threads(self.threads)
 
 
 class LineWarnings:
@@ -118,7 +121,10 @@ def run(config: DictConfig) -> None:
         )
         format_line = format_text if settings.format == "text" else format_json
         name = "standard output" if settings.output is None else f"output={settings.output}"
-        with open_output(settings.output) as target:
+        with (
+            limit_threads(settings.threads, translator.model.device) as translator.before_batch,
+            open_output(settings.output) as target,
+        ):
             write_lines(map(format_line, translations), target, name=name)
     warnings.print_totals()
 

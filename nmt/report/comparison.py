@@ -5,8 +5,7 @@ Everything is read from the run folders: no model is loaded, and nothing is tran
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,13 @@ from nmt.files import make_folder, reading, write_json, write_text
 from nmt.report.chart import Chart, layout_chart
 from nmt.report.curves import learning_curves
 from nmt.report.formatting import (
-    format_call,
     format_difference,
     format_length_range,
     format_p_value,
     format_score,
 )
 from nmt.report.heat_map import HeatMap, layout_heat_map
+from nmt.report.notes import note_differences
 from nmt.report.record import (
     Bootstrap,
     ComparedSentence,
@@ -120,7 +119,7 @@ def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
         baseline=baseline,
         bootstrap=Bootstrap(resamples=NUM_RESAMPLES, seed=SEED),
         systems=systems,
-        notes=_note_differences(systems),
+        notes=note_differences(systems),
         samples=_compared_sentences(runs),
     )
 
@@ -136,8 +135,12 @@ def summarize(comparison: Comparison) -> str:
     difference = format_difference(best.significance.difference)
     p_value = format_p_value(best.significance.p_value)
     p_text = f"p\N{NO-BREAK SPACE}{p_value}" if p_value.startswith("<") else f"p = {p_value}"
+    baseline = next(system for system in comparison.systems if system.name == comparison.baseline)
+    is_fair = best.training.is_complete and baseline.training.is_complete
+    doubt = "" if is_fair else "; part of the difference may be due to training time"
     return (
-        f"{best.name} has the highest BLEU, {bleu}: {difference} against the baseline {comparison.baseline} ({p_text})."
+        f"{best.name} has the highest BLEU, {bleu}: "
+        f"{difference} against the baseline {comparison.baseline} ({p_text}{doubt})."
     )
 
 
@@ -161,6 +164,9 @@ def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
             best_validation_bleu=best.bleu if best else None,
             best_validation_step=best.step if best else None,
             selected_by=best.selected_by if best else None,
+            has_ended=history.has_ended,
+            stopped_by_time=history.stopped_by_time,
+            was_improving=history.was_improving,
         ),
         decoding=Decoding(
             search=evaluation.search,
@@ -171,28 +177,6 @@ def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
         ),
         significance=significance,
     )
-
-
-def _note_differences(systems: Sequence[System]) -> list[str]:
-    """Differences between the systems that make their figures less comparable than they look."""
-
-    def differ_in(value: Callable[[System], Any]) -> bool:
-        return len({json.dumps(msgspec.to_builtins(value(system)), sort_keys=True) for system in systems}) > 1
-
-    notes = []
-    if differ_in(lambda system: [getattr(system.metrics, key).signature for key in METRIC_KEYS]):
-        notes.append(
-            "The systems were scored with different signatures (see below): evaluate them again before comparing."
-        )
-    if differ_in(lambda system: system.decoding.search):
-        searches = "; ".join(
-            f"{system.name}: {format_call(system.decoding.search.class_name, system.decoding.search.arguments)}"
-            for system in systems
-        )
-        notes.append(f"The systems were decoded with different searches, which may explain a difference. {searches}.")
-    if differ_in(lambda system: [system.decoding.device, system.decoding.threads]):
-        notes.append("The systems were decoded on different devices: their decoding speeds cannot be compared.")
-    return notes
 
 
 def _group_signatures(comparison: Comparison) -> list[tuple[str, list[str], str]]:

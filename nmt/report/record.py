@@ -19,6 +19,9 @@ class Training(msgspec.Struct, kw_only=True):
 
     Attributes:
         selected_by: "bleu", "chrf" or "loss": the figure that decided which weights are the best.
+        has_ended: it was neither interrupted nor killed, and is not running any more.
+        stopped_by_time: max_minutes ended it, so the number of steps depends on the machine.
+        was_improving: its last validation was the best.
     """
 
     steps: int | None
@@ -27,6 +30,14 @@ class Training(msgspec.Struct, kw_only=True):
     best_validation_bleu: float | None
     best_validation_step: int | None
     selected_by: Literal["bleu", "chrf", "loss"] | None
+    has_ended: bool
+    stopped_by_time: bool
+    was_improving: bool
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether more training time would probably change nothing."""
+        return self.has_ended and not self.stopped_by_time and not self.was_improving
 
 
 class Decoding(msgspec.Struct, kw_only=True):

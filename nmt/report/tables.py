@@ -86,6 +86,7 @@ def significance_table(comparison: Comparison) -> Table:
         "verdict",
     ]
     rows = []
+    baseline = next(system for system in comparison.systems if system.name == comparison.baseline)
     for system in comparison.systems:
         significance = system.significance
         interval = f"{format_score(significance.mean)} ± {format_score(significance.margin)}"
@@ -98,18 +99,23 @@ def significance_table(comparison: Comparison) -> Table:
                 format_difference(significance.difference),
                 f"{format_difference(low)} to {format_difference(high)}",
                 format_p_value(significance.p_value),
-                describe_verdict(significance),
+                describe_verdict(significance, is_fair=system.training.is_complete and baseline.training.is_complete),
             ]
         rows.append([Cell(system.name), *map(Cell, row)])
     return Table(columns, rows)
 
 
-def describe_verdict(significance: Significance) -> str:
-    """Says in words whether a system differs significantly from the baseline."""
+def describe_verdict(significance: Significance, *, is_fair: bool) -> str:
+    """Says in words whether a system differs significantly from the baseline.
+
+    Args:
+        is_fair: False if more training may change one of the two systems.
+    """
     assert significance.p_value is not None, "the baseline is not tested against itself"
     if significance.p_value >= SIGNIFICANCE_LEVEL:
         return "no difference shown"
-    return "better" if significance.difference > 0 else "worse"
+    verdict = "better" if significance.difference > 0 else "worse"
+    return verdict if is_fair else f"{verdict}, perhaps due to training time"
 
 
 def length_table(comparison: Comparison) -> Table:

@@ -1,4 +1,4 @@
-"""Reads history.jsonl, which holds one record per line: the training loss since the last record, or a validation."""
+"""Reads history.jsonl. Each line is a record: the training loss since the last one, a validation, or the end."""
 
 from __future__ import annotations
 
@@ -26,28 +26,30 @@ class HistoryRecord(msgspec.Struct, kw_only=True):
     """One line of history.jsonl, without the fields that only people read.
 
     Attributes:
-        kind: "train", or "validation".
+        kind: "train", "validation", or "end".
         step: the number of updates so far.
         seconds: of training so far, validation included.
-        loss: in nats per target token; None if it is not finite.
+        loss: in nats per target token; None if it is not finite, and in the record of the end.
         bleu: of the validation split; None in a record of training.
         chrf: likewise.
         selected_by: "bleu", "chrf" or "loss": which figure decides what validation is the best.
         best: whether this validation was the best so far, so that its weights were kept.
         tokens_per_second: target tokens since the last record of training; None in a record of a validation.
         averaged: how many checkpoints were averaged for this validation; None if it is of the current weights.
+        reason: why training ended, such as "max_steps=2000"; None in other records.
     """
 
     kind: str
     step: Count
     seconds: Seconds
-    loss: float | None
+    loss: float | None = None
     bleu: float | None = None
     chrf: float | None = None
     selected_by: Literal["bleu", "chrf", "loss"] | None = None
     best: bool = False
     tokens_per_second: float | None = None
     averaged: int | None = None
+    reason: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("loss", "bleu", "chrf", "tokens_per_second"):
@@ -65,11 +67,13 @@ class RunHistory:
         validation: validations of the current weights.
         averaged: validations of the mean of the last checkpoints. They are not on the learning curve, but one of them
             may be the best.
+        end: the last end of training; a resumed run may have continued after it. None if there was none.
     """
 
     train: list[HistoryRecord]
     validation: list[HistoryRecord]
     averaged: list[HistoryRecord]
+    end: HistoryRecord | None
 
     @property
     def steps(self) -> int | None:
@@ -93,6 +97,23 @@ class RunHistory:
         best = [record for record in self.validation + self.averaged if record.best]
         return max(best, key=lambda record: (record.step, record.averaged is not None), default=None)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run came to its end: it is not training, and was neither killed nor interrupted."""
+        end = self.end
+        return end is not None and end.step == self.steps and "interrupted" not in (end.reason or "")
+
+    @property
+    def stopped_by_time(self) -> bool:
+        """Whether max_minutes ended the run, so that its steps depend on the machine and on what else it did."""
+        return self.has_ended and self.end is not None and (self.end.reason or "").startswith("max_minutes")
+
+    @property
+    def was_improving(self) -> bool:
+        """Whether the last validation, or the mean of the last checkpoints, was the best."""
+        best = self.best_validation
+        return best is not None and best.step == max(record.step for record in self.validation + self.averaged)
+
 
 def read_history(path: Path) -> RunHistory:
     """Reads a run's history.jsonl.
@@ -102,7 +123,7 @@ def read_history(path: Path) -> RunHistory:
     Raises:
         UserError: the file is missing, or a line is damaged.
     """
-    by_kind: dict[str, list[HistoryRecord]] = {"train": [], "validation": [], "averaged": []}
+    by_kind: dict[str, list[HistoryRecord]] = {"train": [], "validation": [], "averaged": [], "end": []}
     for number, line in enumerate(read_lines(path), start=1):
         try:
             record = msgspec.convert(parse_json(line), HistoryRecord)
@@ -114,7 +135,12 @@ def read_history(path: Path) -> RunHistory:
         while records and records[-1].step >= record.step:
             records.pop()
         records.append(record)
-    return RunHistory(train=by_kind["train"], validation=by_kind["validation"], averaged=by_kind["averaged"])
+    return RunHistory(
+        train=by_kind["train"],
+        validation=by_kind["validation"],
+        averaged=by_kind["averaged"],
+        end=by_kind["end"][-1] if by_kind["end"] else None,
+    )
 
 
 def read_lines(path: Path) -> list[str]:

@@ -31,6 +31,7 @@ class TrainingParts:
         history: receives the records.
         bar: shows the progress.
         stop_requested: called after every update; True ends the run with a checkpoint.
+        adapt_threads: called after every update; may change torch's number of threads.
         processes: the processes that train this model together.
         seed: of dropout.
     """
@@ -44,5 +45,6 @@ class TrainingParts:
     history: History
     bar: ProgressBar
     stop_requested: Callable[[], bool]
+    adapt_threads: Callable[[], None]
     processes: Processes
     seed: int

@@ -145,6 +145,7 @@ class Trainer:
         self.pending.append((progress.epoch, update))
         self.read_results(max_pending=MAX_PENDING_UPDATES[parts.model.device.type])
         progress.loss_meter.seconds += time.monotonic() - start
+        parts.adapt_threads()
 
     def read_results(self, *, max_pending: int) -> None:
         """Waits for the results of all updates but the last `max_pending`, and adds them to the loss meter.
@@ -257,6 +258,7 @@ class Trainer:
     def finish(self) -> None:
         """Ends the run with a checkpoint and, unless it was interrupted, with a validation and averaging."""
         parts, progress, reason = self.parts, self.progress, self.stop_reason()
+        parts.history.record({"kind": "end", "step": progress.step, "seconds": progress.seconds, "reason": reason})
         if reason == INTERRUPTED:
             self.save()
             without_best = parts.validation_split is None or not parts.run_folder.best.is_file()

@@ -12,7 +12,8 @@ import pytest
 
 from nmt.errors import UserError
 from nmt.evaluation import Metrics
-from nmt.report.comparison import compare
+from nmt.report.comparison import compare, summarize
+from nmt.report.tables import significance_table
 from nmt.run.format import FORMAT
 
 METRICS = Metrics(language="de", bleu_tokenizer="13a")
@@ -245,6 +246,66 @@ def test_different_signatures_searches_and_devices_are_noted(runs: list[Path], t
     markdown = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     assert "lstm: GreedySearch(); lstm\\_bahdanau: BeamSearch(beam\\_size=5" in markdown
     assert "- chrF of lstm\\_bahdanau: `nrefs:1|nw:2`" in markdown
+
+
+def change_history(run: Path, *, end: str | None, best_is_last: bool) -> None:
+    """Changes how the training of a run ended; None is a run that was killed, or is still training."""
+    records = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    if best_is_last:
+        next(record for record in reversed(records) if record["kind"] == "validation")["bleu"] = 99.0
+    kept = [record if record["kind"] != "end" else {**record, "reason": end} for record in records]
+    lines = [json.dumps(record) + "\n" for record in kept if record["kind"] != "end" or end is not None]
+    (run / "history.jsonl").write_text("".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("end", "best_is_last", "remarks"),
+    [
+        ("max_steps=4000", False, []),
+        ("no better score in patience=10 validations", False, []),
+        ("max_minutes=1.2", False, ["that stopped by time (max_minutes): {}. A faster"]),
+        ("max_epochs=3", True, ["that were still improving (the last validation was the best): {}. More"]),
+        ("max_minutes=1.2", True, ["that stopped by time (max_minutes): {}. A", "that were still improving (the "]),
+        ("interrupted; continue with resume=true", False, ["whose training has not ended, or was interrupted: {}. "]),
+        (None, False, ["whose training has not ended, or was interrupted: {}. "]),
+    ],
+)
+def test_training_that_was_cut_short_is_noted_everywhere(
+    end: str | None, best_is_last: bool, remarks: list[str], runs: list[Path], tmp_path: Path
+) -> None:
+    """In the page, in Markdown, in the data, and beside the p-value of the systems that it concerns."""
+    change_history(runs[3], end=end, best_is_last=best_is_last)  # the best system
+    change_history(runs[2], end=end, best_is_last=best_is_last)
+    report = compare(runs, split="test", out=tmp_path / "report")
+    assert len(report.notes) == len(remarks)
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    markdown = (tmp_path / "report" / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    for note, remark in zip(report.notes, remarks, strict=True):
+        assert note.startswith(f"Systems {remark.format('lstm_luong, transformer')}")
+        assert note in page
+        assert note in markdown
+    assert read_json(tmp_path / "report" / "report.json")["notes"] == report.notes
+    doubt = "part of the difference may be due to training time"
+    assert (doubt in summarize(report)) == (doubt in page) == bool(remarks)
+    verdicts = [row[-1].text for row in significance_table(report).rows]
+    doubted = "better, perhaps due to training time" if remarks else "better"
+    assert verdicts == ["the baseline", "better", doubted, doubted]
+
+
+def test_a_baseline_that_was_cut_short_makes_every_difference_doubtful(runs: list[Path], tmp_path: Path) -> None:
+    change_history(runs[0], end="max_minutes=5", best_is_last=False)
+    report = compare(runs, split="test", out=tmp_path / "report")
+    verdicts = [row[-1].text for row in significance_table(report).rows]
+    assert verdicts == ["the baseline", *["better, perhaps due to training time"] * 3]
+    assert "part of the difference may be due to training time" in summarize(report)
+
+
+def test_a_run_that_continued_after_its_end_has_not_ended(runs: list[Path], tmp_path: Path) -> None:
+    """As when max_steps was raised, and the resumed run was killed."""
+    with (runs[1] / "history.jsonl").open("a") as file:
+        file.write(json.dumps({"kind": "train", "step": 4050, "seconds": 9000.0, "loss": 1.0}) + "\n")
+    report = compare(runs, split="test", out=tmp_path / "report")
+    assert [system.training.has_ended for system in report.systems] == [True, False, True, True]
 
 
 def test_only_samples_of_all_runs_are_shown(runs: list[Path], tmp_path: Path) -> None:

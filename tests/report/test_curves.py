@@ -19,9 +19,12 @@ def validation(step: int, *, bleu: float | None = 10.0) -> HistoryRecord:
 
 def test_curves_are_drawn_over_steps_and_over_minutes() -> None:
     long = RunHistory(
-        train=[train(i) for i in range(1, 1001)], validation=[validation(500), validation(1000, bleu=40.0)], averaged=[]
+        train=[train(i) for i in range(1, 1001)],
+        validation=[validation(500), validation(1000, bleu=40.0)],
+        averaged=[],
+        end=None,
     )
-    without_bleu = RunHistory(train=[train(5)], validation=[validation(5, bleu=None)], averaged=[])
+    without_bleu = RunHistory(train=[train(5)], validation=[validation(5, bleu=None)], averaged=[], end=None)
     charts = learning_curves({"long": long, "short": without_bleu})
     titles = ["Training loss", "Validation loss", "Validation BLEU"]
     assert [(c.title, c.x_label) for c in charts] == [
@@ -41,7 +44,7 @@ def test_curves_are_drawn_over_steps_and_over_minutes() -> None:
 
 
 def test_runs_that_validated_without_bleu_have_no_bleu_chart() -> None:
-    history = RunHistory(train=[train(5)], validation=[validation(5, bleu=None)], averaged=[])
+    history = RunHistory(train=[train(5)], validation=[validation(5, bleu=None)], averaged=[], end=None)
     assert {chart.title for chart in learning_curves({"a": history})} == {"Training loss", "Validation loss"}
 
 

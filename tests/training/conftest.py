@@ -18,6 +18,7 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
 from nmt.run.registry import build
+from nmt.threads import keep_threads
 from nmt.training.checkpoint import Progress, read_progress
 from nmt.training.distributed import Processes
 from nmt.training.history import History
@@ -190,6 +191,7 @@ class Bench:
                 history=History(self.run.history, tensorboard=None),
                 bar=bar,
                 stop_requested=lambda: stop_at is not None and steps[-1] >= stop_at,
+                adapt_threads=keep_threads,
                 processes=Processes(),
                 seed=1,
             )

@@ -9,6 +9,7 @@ import msgspec
 from nmt.checks import check_sizes
 from nmt.cli.shell.settings import Component
 from nmt.errors import UserError
+from nmt.threads import check_threads
 from nmt.training.settings import TrainerSettings
 
 
@@ -35,13 +36,18 @@ class TokenizerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The configuration of `nmt train` and `nmt doctor`; conf/train.yaml describes each setting."""
+    """The configuration of `nmt train` and `nmt doctor`; conf/train.yaml describes each setting.
+
+    Raises:
+        UserError: `threads` is out of its range.
+    """
 
     name: str
     run: Path
     resume: bool
     seed: int
     device: str
+    threads: str
     tensorboard: bool
     train_split: str
     validation_split: str | None
@@ -72,3 +78,4 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 "validation_split=null: without validation only trainer.max_steps, max_epochs or "
                 "max_minutes can end the run, so set one of them"
             )
+        check_threads(self.threads)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from datasets import Dataset
 
 from nmt.cli.shell.trained_run import load_metrics
@@ -146,15 +148,19 @@ def make_validation_split(
     searcher: Search,
     metrics: Metrics,
     processes: Processes,
+    *,
+    before_batch: Callable[[], None],
 ) -> ValidationSplit:
     """The validation of a run: the loss on the batches of `loader`, and scores with the search used for testing.
 
-    The processes divide the sentences among them, and each of them receives the scores.
+    The processes divide the sentences among them, and each of them receives the scores. `before_batch` is
+    called before each batch of them.
     """
     sources, references = split["source"][:], split["target"][:]
 
     def compute_scores(model: Seq2Seq) -> TranslationScores:
         translator = Translator(model, tokenizer, searcher, batch_tokens=None)
+        translator.before_batch = before_batch
         share = translator.translate(sources[processes.rank :: processes.size])
         hypotheses = processes.gather([translation.text for translation in share])
         return TranslationScores(bleu=metrics.bleu(hypotheses, references), chrf=metrics.chrf(hypotheses, references))

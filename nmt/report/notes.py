@@ -1,0 +1,62 @@
+"""Remarks on what makes the figures of a comparison less comparable than they look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from nmt.report.formatting import format_call
+from nmt.report.record import System, Training
+from nmt.report.runs import METRIC_KEYS
+
+
+def note_differences(systems: Sequence[System]) -> list[str]:
+    """Remarks on what makes the figures of the systems less comparable than they look, in one or two sentences each."""
+
+    def differ_in(value: Callable[[System], Any]) -> bool:
+        return len({json.dumps(msgspec.to_builtins(value(system)), sort_keys=True) for system in systems}) > 1
+
+    notes = _note_training(systems)
+    if differ_in(lambda system: [getattr(system.metrics, key).signature for key in METRIC_KEYS]):
+        notes.append(
+            "The systems were scored with different signatures (see below): evaluate them again before comparing."
+        )
+    if differ_in(lambda system: system.decoding.search):
+        searches = "; ".join(
+            f"{system.name}: {format_call(system.decoding.search.class_name, system.decoding.search.arguments)}"
+            for system in systems
+        )
+        notes.append(f"The systems were decoded with different searches, which may explain a difference. {searches}.")
+    if differ_in(lambda system: [system.decoding.device, system.decoding.threads]):
+        notes.append("The systems were decoded on different devices: their decoding speeds cannot be compared.")
+    return notes
+
+
+def _note_training(systems: Sequence[System]) -> list[str]:
+    """Remarks on systems whose training was cut short, so that more training may change the result."""
+    groups: list[tuple[str, str, Callable[[Training], bool]]] = [
+        (
+            "whose training has not ended, or was interrupted",
+            "Their scores are those of the best weights so far.",
+            lambda training: not training.has_ended,
+        ),
+        (
+            "that stopped by time (max_minutes)",
+            "A faster or less busy machine trains them for more steps.",
+            lambda training: training.stopped_by_time,
+        ),
+        (
+            "that were still improving (the last validation was the best)",
+            "More training may raise their scores.",
+            lambda training: training.was_improving,
+        ),
+    ]
+    notes = []
+    for group, consequence, belongs in groups:
+        names = [system.name for system in systems if belongs(system.training)]
+        if names:
+            notes.append(f"Systems {group}: {', '.join(names)}. {consequence}")
+    return notes
