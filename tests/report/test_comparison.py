@@ -252,7 +252,7 @@ def change_history(run: Path, *, end: str | None, best_is_last: bool) -> None:
     """Changes how the training of a run ended; None is a run that was killed, or is still training."""
     records = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     if best_is_last:
-        next(record for record in reversed(records) if record["kind"] == "validation")["bleu"] = 99.0
+        next(record for record in reversed(records) if record["kind"] == "validation").update(bleu=99.0, best=True)
     kept = [record if record["kind"] != "end" else {**record, "reason": end} for record in records]
     lines = [json.dumps(record) + "\n" for record in kept if record["kind"] != "end" or end is not None]
     (run / "history.jsonl").write_text("".join(lines))
