@@ -13,6 +13,7 @@ from rich.text import Text
 
 from nmt.cli.evaluate import evaluate_run
 from nmt.cli.shell.errors import print_message
+from nmt.cli.shell.length_limit import remark_on_truncated
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges
 from nmt.errors import UserError
@@ -47,7 +48,7 @@ def run(config: DictConfig) -> None:
             is_evaluated = (folder.path / "evaluation" / f"{settings.split}.json").is_file()
         if not is_evaluated:
             print_message("nmt compare", f"evaluating {folder.path} on {settings.split}")
-            evaluate_run(
+            result = evaluate_run(
                 folder,
                 split=settings.split,
                 data=settings.data,
@@ -55,6 +56,7 @@ def run(config: DictConfig) -> None:
                 device=settings.device,
                 batch_tokens=settings.batch_tokens,
             )
+            remark_on_truncated("nmt compare", result["truncated"])
     report = compare([folder.path for folder in folders], split=settings.split, out=settings.out)
     print_table(quality_table(report))
     print(summarize(report))

@@ -52,6 +52,7 @@ class Evaluation(Versioned, kw_only=True):
         step: the training step of the weights.
         seconds: for translating the split.
         threads: of the CPU, as torch counts them.
+        truncated: numbers of the lines, from 1, whose translation the search's length limit has cut off.
     """
 
     split: str
@@ -66,6 +67,7 @@ class Evaluation(Versioned, kw_only=True):
     sentences_per_second: Number
     device: str
     threads: Count
+    truncated: list[Count] = msgspec.field(default_factory=list)
     samples: list[SentenceSample]
 
 

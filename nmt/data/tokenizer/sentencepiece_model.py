@@ -97,6 +97,15 @@ def encode_texts(processor: SentencePieceProcessor, texts: Sequence[str]) -> lis
         return list(processor.encode(list(map(_replace_surrogates, texts)), num_threads=1))
 
 
+def piece_ids(processor: SentencePieceProcessor, pieces: Sequence[str]) -> list[int]:
+    """The ids of pieces. Raises UserError for a piece that does not exist."""
+    ids = [processor.piece_to_id(piece) for piece in pieces]
+    for piece, id in zip(pieces, ids, strict=True):
+        if processor.id_to_piece(id) != piece:
+            raise UserError(f"the vocabulary has no piece {piece!r:.80}")
+    return ids
+
+
 def _replace_surrogates(text: str) -> str:
     """Replaces lone halves of surrogate pairs by "\ufffd"."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

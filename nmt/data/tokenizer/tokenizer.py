@@ -35,7 +35,13 @@ from nmt.data.tokenizer.description import (
     read_model,
     read_tokenizer_description,
 )
-from nmt.data.tokenizer.sentencepiece_model import encode_texts, load_processor, special_ids, train_model
+from nmt.data.tokenizer.sentencepiece_model import (
+    encode_texts,
+    load_processor,
+    piece_ids,
+    special_ids,
+    train_model,
+)
 from nmt.data.tokenizer.subword_sampling import Ids, SubwordSampler
 from nmt.data.tokenizer.unigram_sampling import UnigramSampler
 from nmt.errors import UserError
@@ -206,6 +212,10 @@ class Tokenizer:
     def target_pieces(self, ids: Sequence[int]) -> list[str]:
         """Like `source_pieces`, for the target side."""
         return list(self._target.id_to_piece([int(id) for id in ids]))
+
+    def target_ids(self, pieces: Sequence[str]) -> list[int]:
+        """The ids of pieces as `target_pieces` returns them. Raises UserError for a piece that does not exist."""
+        return piece_ids(self._target, pieces)
 
     # Saving and loading
 
