@@ -16,13 +16,14 @@ ROOT = Path(nmt.__file__).parent
 MAX_LINES = 300
 """Maximum length of a file, except for the grammar, whose files are mostly tables of words."""
 
-BOTTOM = {"errors", "files", "checks", "device", "threads"}
+BOTTOM = {"errors", "files", "checks", "device", "threads", "display"}
 ALLOWED: dict[str, Set[str]] = {
     "errors": set(),
     "files": {"errors"},
     "checks": {"errors"},
     "device": {"errors"},
     "threads": {"errors", "device"},
+    "display": set(),
     "data": BOTTOM,
     "models": {"data", *BOTTOM},
     "run": {"models", "data", *BOTTOM},
@@ -37,8 +38,9 @@ ALLOWED: dict[str, Set[str]] = {
         *BOTTOM,
         "",
     },
+    "notebook": {"report", "translator", "run", *BOTTOM},
     "__main__": {"cli"},
-    "": {"translator"},  # nmt/__init__.py, with the public names
+    "": {"notebook", "translator", "run", "display"},  # nmt/__init__.py, with the public names
 }
 """What each part of the package may import besides itself, from the bottom to the top."""
 

@@ -1,6 +1,7 @@
 """Text in, translations out: order, batches, odd lines, streams, attention, forced decoding, loading, devices."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from nmt.run import RunFolder
 from nmt.run.registry import build
 from nmt.search import BeamSearch, GreedySearch
 from nmt.search.hypothesis import Hypothesis
+from nmt.search.protocol import Search
 from nmt.translator import Translation, Translator, sanitize
+from nmt.translator.n_best import FindTranslations, find_distinct
 
 MAX_LENGTH = 12  # of the Transformer: 11 pieces and `eos`
 SENTENCES = ["one two three", "nine", "seven seven", "four five six one"]
@@ -219,13 +222,166 @@ def test_sanitize_keeps_valid_text() -> None:
 
 
 def test_the_first_of_the_n_best_is_the_translation(translator: Translator) -> None:
-    several = translator.n_best([*SENTENCES, ""], n_best=2)
+    several = translator.translate([*SENTENCES, ""], n_best=2)
     best = translator.translate([*SENTENCES, ""])
     assert [found[0].text for found in several] == [one.text for one in best]
     assert [len(found) for found in several] == [2, 2, 2, 2, 1]
     for found in several[:-1]:
         assert found[0].score >= found[1].score
         assert found[0].target_tokens != found[1].target_tokens
+
+
+def find_scripted(
+    hypotheses: dict[int, list[tuple[str, float]]],
+) -> tuple[FindTranslations, list[tuple[int, int]]]:
+    """A search whose hypotheses (text, score), best first, are written down; a beam of K finds the K first ones.
+
+    Also returns the list to which each search appends its number of sentences and its number of hypotheses.
+    """
+    calls: list[tuple[int, int]] = []
+
+    def find(sources: Sequence[list[int]], search: Search, n_best: int) -> list[list[Translation]]:
+        calls.append((len(sources), n_best))
+        return [
+            [Translation(text, score, score, [], [], None) for text, score in hypotheses[name][:n_best]]
+            for [name] in sources
+        ]
+
+    return find, calls
+
+
+def scripted_beam(size: int) -> BeamSearch:
+    return BeamSearch(beam_size=size, length_penalty=0.0, max_length_factor=1.0, max_length_margin=1)
+
+
+def test_segmentations_of_one_text_are_merged_and_wider_beams_supply_the_missing_texts() -> None:
+    hypotheses = {
+        1: [("a", -1.0), ("a", -2.0), ("b", -3.0), ("a  ", -4.0), ("c", -5.0), ("d", -6.0)],
+        2: [("x", -1.0), ("y", -2.0), ("z", -3.0)],
+        3: [("k", -1.0), ("k", -2.0)],  # it has only one translation within the length limit
+    }
+    find, calls = find_scripted(hypotheses)
+    found = find_distinct(find, [[1], [2], [3]], scripted_beam(2), 2)
+    assert [[(one.text, one.score) for one in texts[:2]] for texts in found] == [
+        [("a", -1.0), ("b", -3.0)],
+        [("x", -1.0), ("y", -2.0)],
+        [("k", -1.0)],
+    ]
+    # All with a beam of 2; sentences 1 and 3 with 4, one at a time, since 3 // 2 = 1. Then 3 has nothing more to find.
+    assert calls == [(3, 2), (1, 4), (1, 4)]
+
+
+def test_wider_beams_change_neither_the_best_translation_nor_the_score_of_a_text() -> None:
+    calls = 0
+
+    def find(sources: Sequence[list[int]], search: Search, n_best: int) -> list[list[Translation]]:
+        nonlocal calls
+        calls += 1
+        narrow = [("a", -2.0), ("a", -3.0)]
+        wide = [("better", -1.0), ("a", -1.5), ("b", -2.5), ("c", -4.0)]
+        pairs = narrow if calls == 1 else wide
+        return [[Translation(text, score, score, [], [], None) for text, score in pairs]]
+
+    [found] = find_distinct(find, [[1]], scripted_beam(2), 2)
+    assert [(one.text, one.score) for one in found] == [("a", -2.0), ("b", -2.5), ("c", -4.0)]
+
+
+def test_the_best_translation_alone_needs_one_search() -> None:
+    find, calls = find_scripted({1: [("a", -1.0), ("a", -2.0)]})
+    assert len(find_distinct(find, [[1]], scripted_beam(2), 1)[0]) == 1
+    assert calls == [(1, 1)]
+
+
+def test_the_n_best_of_every_architecture_have_distinct_texts_and_their_forced_scores(translator: Translator) -> None:
+    n_best = 4
+    lines = [*SENTENCES, " ".join(["one two"] * 40)]  # the last one is cut by the Transformer
+    best = translator.translate(lines, beam_size=n_best)
+    several = translator.translate(lines, n_best=n_best, beam_size=n_best)
+    for line, first, found in zip(lines, best, several, strict=True):
+        assert len({" ".join(one.text.split()) for one in found}) == len(found) == n_best
+        assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+        assert (found[0].text, found[0].target_tokens) == (first.text, first.target_tokens)
+        for one in found if line in SENTENCES[:2] else found[:1]:
+            forced = translator.force_decode(line, one.target_tokens)
+            assert forced.target_tokens == one.target_tokens
+            assert forced.score == pytest.approx(one.score, abs=1e-4)
+            assert forced.log_probability == pytest.approx(one.log_probability, abs=1e-4)
+            assert forced.source_truncated == one.source_truncated
+            if one.text.strip():
+                by_text = translator.force_decode(line, one.text, beam_size=n_best)
+                assert (by_text.text, by_text.target_tokens) == (one.text, one.target_tokens)
+                assert by_text.score == pytest.approx(one.score, abs=1e-4)
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, "2", True, 3])
+def test_a_wrong_number_of_translations_is_a_user_error(transformer: Translator, value: Any) -> None:
+    with pytest.raises(UserError, match=re.escape(f"n_best={value!r} must be ")):
+        transformer.translate(SENTENCES, n_best=value)
+
+
+# --- one string or several ---
+
+
+def test_a_string_gives_a_translation_and_an_iterable_a_list(transformer: Translator) -> None:
+    texts = [one.text for one in transformer.translate(SENTENCES)]
+    one = transformer.translate(SENTENCES[0])
+    assert isinstance(one, Translation)
+    assert one.text == texts[0]
+    for several in (tuple(SENTENCES), iter(SENTENCES), (line for line in SENTENCES), dict.fromkeys(SENTENCES)):
+        assert [each.text for each in transformer.translate(several)] == texts
+    assert transformer.translate(SENTENCES[0], n_best=2)[0].text == texts[0]
+    assert [len(each) for each in transformer.translate(SENTENCES, n_best=1)] == [1] * len(SENTENCES)
+    assert transformer.translate("").text == transformer.translate(" ", n_best=2)[0].text == ""
+    assert transformer.translate("one\ntwo").text == transformer.translate("one two").text
+
+
+def test_a_single_string_has_attention_unless_it_is_switched_off(transformer: Translator) -> None:
+    assert transformer.translate("one").attention is not None
+    assert transformer.translate("one", need_attention=False).attention is None
+    assert transformer.translate(["one"])[0].attention is None
+    assert transformer.translate("one") == transformer.translate("one")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (b"one", "not bytes"),
+        (None, "not NoneType"),
+        (3, "not int"),
+        (Path("one"), "not PosixPath"),
+        (["one", None], "item 1 is NoneType"),
+        (["one", b"two"], "item 1 is bytes: b'two'"),
+        ([["one"]], r"item 0 is list: \['one'\]"),
+        ({"one": 1}.values(), "item 0 is int: 1"),
+    ],
+)
+def test_anything_but_strings_is_a_type_error(transformer: Translator, lines: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        transformer.translate(lines)
+
+
+def test_options_of_the_search_are_arguments_of_translate(tokenizer: Tokenizer) -> None:
+    translator = make_translator(tokenizer, "LuongLSTM")
+    own = translator.search
+    short, long = translator.translate("one", max_length_margin=1), translator.translate("one", min_length=9)
+    assert len(short.target_tokens) <= 3 < 10 <= len(long.target_tokens)
+    pieces = translator.translate("one two three", min_length=12, no_repeat_ngram=1).target_tokens
+    assert len(set(pieces)) == len(pieces) == 13
+    wide = translator.translate(SENTENCES, beam_size=6, length_penalty=0.0)
+    assert all(one.score == one.log_probability for one in wide)
+    assert translator.search is own
+    with pytest.raises(TypeError, match="translate has no argument 'beam'; those of the search are beam_size, "):
+        translator.translate("one", beam=3)  # type: ignore[call-overload]
+    with pytest.raises(UserError, match="beam_size='3' must be a whole number of at least 1"):
+        translator.translate("one", beam_size="3")  # type: ignore[call-overload]
+
+
+def test_a_translation_states_what_was_cut(transformer: Translator) -> None:
+    cut, _ = transformer.translate([" ".join(["one two"] * 40), "one"])
+    assert cut.source_truncated
+    whole = transformer.translate("one", max_length_margin=1, max_length_factor=0.0)
+    assert whole.target_tokens == ["</s>"]
+    assert whole.truncated and not whole.source_truncated
 
 
 # --- streams ---
@@ -329,8 +485,10 @@ def test_forced_decoding_equals_teacher_forcing(translator: Translator, source: 
     with torch.no_grad():
         logits = translator.model(batch.source, batch.source_mask, batch.target_input)[0].double()
     expected = -torch.nn.functional.cross_entropy(logits, batch.target_output[0], reduction="sum")
-    forced = translator.force_decode(source, target)
+    pieces = tokenizer.target_pieces(target_ids[0])
+    forced = translator.force_decode(source, pieces)
     assert forced.log_probability == pytest.approx(float(expected), rel=1e-4)
+    assert forced.score == pytest.approx(float(expected) / ((5 + len(pieces) + 1) / 6) ** 0.6, rel=1e-4)
     assert forced.text == tokenizer.decode_target(target_ids[0])
     assert forced.target_tokens == tokenizer.target_pieces([*target_ids[0], tokenizer.eos_id])
     matrix = forced.alignment()
@@ -341,17 +499,14 @@ def test_forced_decoding_equals_teacher_forcing(translator: Translator, source: 
         assert isinstance(translator.model, models.LSTM)
 
 
-def test_forced_decoding_of_a_translation_gives_its_log_probability(trained_run: Path) -> None:
+def test_a_trained_run_scores_its_translations_as_it_found_them(trained_run: Path) -> None:
     translator = Translator.load(trained_run, device="cpu")
-    compared = 0
-    lines = [f"{first} {second}" for first in SENTENCES for second in SENTENCES]
-    for line, (found,) in zip(lines, translator.n_best(lines, n_best=1), strict=True):
-        pieces = translator.tokenizer.encode_target([found.text])[0]
-        if pieces and translator.tokenizer.target_pieces(pieces) == found.target_tokens[:-1]:
-            forced = translator.force_decode(line, found.text)
-            assert forced.log_probability == pytest.approx(found.log_probability, rel=1e-4, abs=1e-4)
-            compared += 1
-    assert compared > 0
+    for line, n_best in zip(SENTENCES, translator.translate(SENTENCES, n_best=5), strict=True):
+        assert len(n_best) == 5
+        for found in n_best:
+            forced = translator.force_decode(line, found.text or found.target_tokens)
+            assert forced.target_tokens == found.target_tokens
+            assert forced.score == pytest.approx(found.score, rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -359,15 +514,25 @@ def test_forced_decoding_of_a_translation_gives_its_log_probability(trained_run:
     [
         ("", "eins", "the source has no words"),
         ("one", " ", "the target has no words"),
+        ("one", ["▁eins", "▁uno"], "the vocabulary has no piece '▁uno'"),
         ("one", " ".join(["eins"] * 40), r"the target has \d+ pieces, but the model takes at most 11"),
-        (" ".join(["one"] * 40), "eins", r"the source has \d+ pieces, but the model takes at most 11"),
     ],
 )
-def test_forced_decoding_refuses_empty_and_long_sides(
-    transformer: Translator, source: str, target: str, message: str
+def test_forced_decoding_refuses_empty_sides_long_targets_and_unknown_pieces(
+    transformer: Translator, source: str, target: str | list[str], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
         transformer.force_decode(source, target)
+
+
+def test_forced_decoding_cuts_a_long_source_with_a_warning(transformer: Translator) -> None:
+    warnings: list[int] = []
+    forced = transformer.force_decode(
+        " ".join(["one"] * 40), "eins", warn=lambda index, message: warnings.append(index)
+    )
+    assert warnings == [0]
+    assert forced.source_truncated
+    assert len(forced.source_tokens) == MAX_LENGTH
 
 
 # --- loading and devices ---

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from nmt.cli.evaluate import evaluate_run
 from nmt.cli.shell.errors import print_message
+from nmt.cli.shell.length_limit import remark_on_truncated
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, load_metrics
 from nmt.errors import UserError
@@ -52,7 +53,7 @@ def run(config: DictConfig) -> None:
     for folder in folders:
         if not is_evaluated(folder, split=settings.split, bleu_tokenizer=metrics.bleu_tokenizer):
             print_message("nmt compare", f"evaluating {folder.path} on {settings.split}")
-            evaluate_run(
+            result = evaluate_run(
                 folder,
                 split=settings.split,
                 bleu_tokenizer=metrics.bleu_tokenizer,
@@ -62,6 +63,7 @@ def run(config: DictConfig) -> None:
                 threads=settings.threads,
                 batch_tokens=settings.batch_tokens,
             )
+            remark_on_truncated("nmt compare", result["truncated"])
     report = compare([folder.path for folder in folders], split=settings.split, out=settings.out)
     print_table(quality_table(report))
     print(summarize(report))

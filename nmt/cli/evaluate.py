@@ -9,6 +9,7 @@ import msgspec
 from omegaconf import DictConfig
 
 from nmt.cli.shell.errors import print_message
+from nmt.cli.shell.length_limit import remark_on_truncated
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import (
     CorpusChanges,
@@ -55,6 +56,7 @@ def run(config: DictConfig) -> None:
     )
     for metric in result["metrics"].values():
         print(f"{metric['name']:<31}{metric['score']:6.2f}  {metric['signature']}")
+    remark_on_truncated("nmt evaluate", result["truncated"])
     print_message(
         "nmt evaluate",
         f"translated {result['sentences']:,} sentences in {result['seconds']:.1f} s "

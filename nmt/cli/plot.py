@@ -8,6 +8,7 @@ import msgspec
 from omegaconf import DictConfig
 
 from nmt.cli.shell.errors import print_message
+from nmt.cli.shell.length_limit import remark_on_truncated
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
@@ -41,7 +42,7 @@ def run(config: DictConfig) -> None:
     search = describe_search(folder, settings.search)
     translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
     if settings.target is None:
-        translation = translator.translate([settings.source], need_attention=True)[0]
+        translation = translator.translate(settings.source, need_attention=True)
     else:
         translation = translator.force_decode(settings.source, settings.target)
     alignment = translation.alignment(layer=settings.layer)
@@ -56,4 +57,5 @@ def run(config: DictConfig) -> None:
         title=folder.name,
     )
     print(translation.text)
+    remark_on_truncated("nmt plot", [1] if translation.truncated else [])
     print_message("nmt plot", f"wrote {settings.out}")

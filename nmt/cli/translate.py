@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 
 from nmt.checks import check_sizes
 from nmt.cli.shell.errors import print_message
+from nmt.cli.shell.length_limit import collect_truncated, remark_on_truncated
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
@@ -112,6 +113,7 @@ def run(config: DictConfig) -> None:
         interactive = settings.input is None and sys.stdin.isatty()
         if not interactive:
             refuse_other_formats(source, "standard input" if settings.input is None else f"input={settings.input}")
+        truncated: list[int] = []
         translations = translator.stream(
             read_lines(source, warnings, prompt="> " if interactive else ""),
             n_best=settings.n_best,
@@ -125,8 +127,21 @@ def run(config: DictConfig) -> None:
             limit_threads(settings.threads, translator.model.device) as translator.before_batch,
             open_output(settings.output) as target,
         ):
+            translations = warn_of_missing(collect_truncated(translations, truncated), settings.n_best, warnings)
             write_lines(map(format_line, translations), target, name=name)
     warnings.print_totals()
+    remark_on_truncated("nmt translate", truncated)
+
+
+def warn_of_missing(
+    translations: Iterable[list[Translation]], n_best: int, warnings: LineWarnings
+) -> Iterator[list[Translation]]:
+    """Passes on the translations of each line, and warns of lines with words that have fewer than `n_best`."""
+    for number, found in enumerate(translations, start=1):
+        if len(found) < n_best and found[0].source_tokens:
+            kind = "have fewer translations than n_best"
+            warnings.add(kind, number, f"only {len(found)} of {n_best} different translations were found")
+        yield found
 
 
 def open_input(path: str | None) -> AbstractContextManager[io.BufferedReader]:

@@ -55,6 +55,7 @@ class Evaluation(Versioned, kw_only=True):
         length_unit: in which `bleu_by_length` counts the length of a source sentence.
         seconds: for translating the split.
         threads: of the CPU, as torch counts them.
+        truncated: numbers of the lines, from 1, whose translation the search's length limit has cut off.
     """
 
     split: str
@@ -71,6 +72,7 @@ class Evaluation(Versioned, kw_only=True):
     sentences_per_second: Number
     device: str
     threads: Count
+    truncated: list[Count] = msgspec.field(default_factory=list)
     samples: list[SentenceSample]
 
 

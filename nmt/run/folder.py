@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nmt.data.tokenizer import Tokenizer
+from nmt.display import Displayed
 from nmt.errors import Failure, UserError
 from nmt.files import describe_os_error, is_partial, make_folder, reading, remove_partials, write_json, writing
 from nmt.run.format import FORMAT
@@ -42,7 +43,7 @@ FILES_BEFORE_MODEL = {".lock", "checkpoints", "config.yaml", *DESCRIPTIONS_BEFOR
 """What training writes before model.json. A folder with only these files holds no run yet."""
 
 
-class RunFolder:
+class RunFolder(Displayed):
     """The run folder at `path`: the paths of its files, and methods that read and write them.
 
     The constructor does not touch the disk.

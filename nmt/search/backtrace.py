@@ -30,6 +30,7 @@ class BeamStep:
     tokens: Tensor  # (A, K'), the token that it adds
     totals: Tensor  # (A, K'), its log-probability; -inf for a slot without a hypothesis
     attention: Tensor | None  # (A, K, …, S), attention weights of this step, by *parent* slot
+    is_cut: Tensor | None  # (A, K), by *parent* slot: its end was forced by the length limit; None if no end was
 
 
 class SentenceStep(NamedTuple):
@@ -63,6 +64,7 @@ def backtrace(
         length_penalty: the penalty that the search ranked by.
     """
     results = []
+    is_cut = [None if step.is_cut is None else step.is_cut.tolist() for step in steps]  # few steps force an end
     for history, source_length in zip(histories_by_sentence(steps, len(source_lengths)), source_lengths, strict=True):
         finished = [
             FinishedSlot(total / length_penalty(float(number + 1)), total, number, slot)
@@ -75,7 +77,9 @@ def backtrace(
         for end in finished[:n_best]:
             tokens, parents = follow_parents(history, end)
             attention = gather_attention(steps, history, parents, source_length)
-            hypotheses.append(Hypothesis(tokens, end.log_probability, end.score, attention))
+            cut_slots = is_cut[end.step]
+            truncated = cut_slots is not None and cut_slots[history[end.step].row][parents[-1]]
+            hypotheses.append(Hypothesis(tokens, end.log_probability, end.score, attention, truncated))
         results.append(hypotheses)
     return results
 

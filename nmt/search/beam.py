@@ -3,6 +3,7 @@
     tokens, state = bos of each sentence, model.start(memory)
     for length = 1, 2, …:
         log p = log_softmax(model.step(tokens, state, memory))
+        if asked for: log p = -inf for tokens that would repeat an n-gram, and for an eos that comes too early
         for each sentence:
             of the K · V continuations of its K hypotheses, keep the best, one for each free slot
             a hypothesis that now ends with eos is finished: note its score; its slot stays taken
@@ -20,18 +21,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from nmt.checks import check_sizes
+from nmt.checks import check_counts, check_sizes
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.search.backtrace import BeamStep, backtrace
 from nmt.search.candidates import best_continuations, masked_log_softmax
+from nmt.search.constraints import ban_early_end, ban_repeated_ngrams, force_end
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.scoring import LengthLimit, LengthPenalty, force_end
+from nmt.search.protocol import SearchArguments
+from nmt.search.scoring import LengthLimit, LengthPenalty
 
 MIN_FINISHED_SHARE = 1 / 8
 """Finished sentences are removed once they make up this share of the batch, since removal copies all the others.
@@ -66,17 +70,28 @@ class Beam:
             best_scores=max_penalty.new_full((num_sentences, n_best), -math.inf),
         )
 
-    def extend(self, log_probabilities: Tensor, attention: Tensor | None, eos_id: int, penalty: float) -> BeamStep:
+    def extend(
+        self,
+        log_probabilities: Tensor,
+        attention: Tensor | None,
+        is_cut: Tensor | None,
+        *,
+        eos_id: int,
+        penalty: float,
+    ) -> BeamStep:
         """Replaces the hypotheses of each sentence by their best continuations, and returns these.
 
         Args:
             log_probabilities: (A·K, V), of the next token.
             attention: (A·K, …, S), attention weights of this step, or None.
+            is_cut: (A·K,), True = this hypothesis must end now although it would not; None if none must.
             eos_id: the token that finishes a hypothesis.
             penalty: the length penalty of hypotheses that finish at this step.
         """
         if attention is not None:
             attention = attention.view(*self.totals.shape, *attention.shape[1:])  # (A, K, …, S)
+        if is_cut is not None:
+            is_cut = is_cut.view(self.totals.shape)  # (A, K)
         # 1. The best continuations, best first.
         totals, parents, tokens = best_continuations(self.totals, log_probabilities, len(self.slot_numbers))  # (A, K')
         # 2. A finished hypothesis keeps its slot for good, so only the `free_slots` best continuations are kept.
@@ -89,7 +104,7 @@ class Beam:
         self.free_slots = self.free_slots - (scores > -math.inf).sum(1, keepdim=True)  # (A, 1)
         self.best_scores = torch.cat([self.best_scores, scores], 1).topk(self.best_scores.size(1)).values  # (A, n_best)
         self.totals = totals.masked_fill(is_eos, -math.inf)  # (A, K')
-        return BeamStep(self.sentences, parents, tokens, totals, attention)
+        return BeamStep(self.sentences, parents, tokens, totals, attention, is_cut)
 
     def finished(self) -> Tensor:
         """True (A,) for the sentences whose n best hypotheses are final.
@@ -113,6 +128,7 @@ class Beam:
         return indices
 
 
+@dataclass(frozen=True, kw_only=True)
 class BeamSearch:
     """Keeps K slots for each sentence and fills them at every step with the best continuations of their hypotheses.
 
@@ -127,15 +143,38 @@ class BeamSearch:
         length_penalty: α of `LengthPenalty`.
         max_length_factor: see `LengthLimit`.
         max_length_margin: see `LengthLimit`.
+        min_length: minimum number of tokens before `eos`. A hypothesis ends earlier only if nothing else is possible,
+            or if the model takes no more.
+        no_repeat_ngram: no hypothesis contains any n-gram of this size twice; 0 allows everything.
+
+    Raises:
+        UserError: an argument is out of range.
     """
 
-    def __init__(
-        self, *, beam_size: int, length_penalty: float, max_length_factor: float, max_length_margin: int
-    ) -> None:
-        check_sizes(beam_size=beam_size)
-        self.beam_size = beam_size
-        self.length_penalty = LengthPenalty(length_penalty)
-        self.length_limit = LengthLimit(factor=max_length_factor, margin=max_length_margin)
+    beam_size: int
+    length_penalty: float
+    max_length_factor: float
+    max_length_margin: int
+    min_length: int = 0
+    no_repeat_ngram: int = 0
+
+    def __post_init__(self) -> None:
+        check_sizes(beam_size=self.beam_size)
+        check_counts(min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram)
+        self.penalty()
+        self.length_limit()
+
+    def penalty(self) -> LengthPenalty:
+        """The length penalty by which hypotheses are ranked."""
+        return LengthPenalty(self.length_penalty)
+
+    def length_limit(self) -> LengthLimit:
+        """The maximum number of target tokens, by the length of the source."""
+        return LengthLimit(factor=self.max_length_factor, margin=self.max_length_margin, min_length=self.min_length)
+
+    def changed(self, **changes: Unpack[SearchArguments]) -> BeamSearch:
+        """The same search with some arguments changed."""
+        return replace(self, **changes)
 
     @torch.inference_mode()
     def __call__(
@@ -156,26 +195,35 @@ class BeamSearch:
             UserError: `n_best` is not between 1 and K.
         """
         if not 1 <= n_best <= self.beam_size:
-            raise UserError(f"n_best={n_best} must be from 1 to search.beam_size={self.beam_size}")
+            remedy = f": set search.beam_size={n_best}" if n_best > self.beam_size else ""
+            raise UserError(f"n_best={n_best} must be from 1 to search.beam_size={self.beam_size}{remedy}")
+        length_penalty, length_limit = self.penalty(), self.length_limit()
         device = source.device
         memory = model.encode(source, source_mask)
         source_lengths = source_mask.sum(1).tolist()  # B
-        max_lengths = [self.length_limit(length, model.max_length) for length in source_lengths]
-        beam = Beam.start(torch.tensor(max_lengths, device=device), self.beam_size, n_best, self.length_penalty)
+        max_lengths = [length_limit(length, model.max_length) for length in source_lengths]
+        beam = Beam.start(torch.tensor(max_lengths, device=device), self.beam_size, n_best, length_penalty)
         banned = torch.tensor(banned_ids, dtype=torch.int64, device=device)
         state = model.start(memory)
         tokens = source.new_full((source.size(0),), bos_id)  # (A·K,): one hypothesis of each sentence
+        prefixes = tokens.new_empty((source.size(0), 0))  # (A·K, t), all tokens so far; empty unless they are needed
         steps: list[BeamStep] = []
         for length in range(1, max(max_lengths) + 1):
-            # 1. The probabilities of the next token. A hypothesis at its length limit can only end.
+            # 1. The probabilities of the next token, and what it may be. A hypothesis at its length limit can only end.
             output = model.step(tokens, state, memory, need_attention=need_attention)
             log_probabilities = masked_log_softmax(output.logits, banned)  # (A·K, V)
             num_active, width = beam.totals.shape
+            is_cut = None
+            if self.no_repeat_ngram:
+                ban_repeated_ngrams(log_probabilities, prefixes, self.no_repeat_ngram)
             if length in max_lengths:
-                force_end(log_probabilities, (beam.max_lengths == length).repeat_interleave(width), eos_id)
+                at_limit = (beam.max_lengths == length).repeat_interleave(width)  # (A·K,)
+                is_cut = force_end(log_probabilities, at_limit, eos_id)  # (A·K,)
+            if length <= self.min_length:
+                ban_early_end(log_probabilities, eos_id)
             # 2. The best continuations of each sentence.
-            penalty = self.length_penalty(float(length))
-            step = beam.extend(log_probabilities, output.attention_weights, eos_id, penalty)
+            penalty = length_penalty(float(length))
+            step = beam.extend(log_probabilities, output.attention_weights, is_cut, eos_id=eos_id, penalty=penalty)
             steps.append(step)
             # 3. The sentences that are finished. The host reads nothing else from the device in a step: while it waits
             # for a value, it cannot queue the next operations, and the GPU becomes idle.
@@ -189,4 +237,6 @@ class BeamSearch:
                 kept = beam.remove(finished)  # (A',)
                 rows, tokens, memory = rows[kept], tokens[kept], memory.select(kept)  # (A', K'), (A', K')
             state, tokens = output.state.select(rows, kept), tokens.flatten()  # tokens: (A'·K',)
-        return backtrace(steps, source_lengths, eos_id, n_best, self.length_penalty)
+            if self.no_repeat_ngram:
+                prefixes = torch.cat([prefixes[rows.flatten()], tokens.unsqueeze(1)], dim=1)  # (A'·K', t + 1)
+        return backtrace(steps, source_lengths, eos_id, n_best, length_penalty)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.search.beam import BeamSearch
 from nmt.search.hypothesis import Hypothesis
+from nmt.search.protocol import SearchArguments
+from nmt.search.scoring import LengthPenalty
 
 
+@dataclass(frozen=True, kw_only=True)
 class GreedySearch:
     """Takes the most probable token at each step and never revises it: a beam of size 1.
 
@@ -21,15 +27,40 @@ class GreedySearch:
     Args:
         max_length_factor: see `LengthLimit`.
         max_length_margin: see `LengthLimit`.
+        min_length: see `BeamSearch`.
+        no_repeat_ngram: see `BeamSearch`.
+
+    Raises:
+        UserError: an argument is out of range.
     """
 
-    def __init__(self, *, max_length_factor: float, max_length_margin: int) -> None:
-        self.beam_search = BeamSearch(
-            beam_size=1,
-            length_penalty=0.0,
-            max_length_factor=max_length_factor,
-            max_length_margin=max_length_margin,
-        )
+    max_length_factor: float
+    max_length_margin: int
+    min_length: int = 0
+    no_repeat_ngram: int = 0
+
+    def __post_init__(self) -> None:
+        self.as_beam_search()
+
+    def as_beam_search(self) -> BeamSearch:
+        """The beam search that does the same."""
+        return BeamSearch(beam_size=1, length_penalty=0.0, **asdict(self))
+
+    @property
+    def beam_size(self) -> int:
+        """One hypothesis per sentence."""
+        return 1
+
+    def penalty(self) -> LengthPenalty:
+        """No length penalty."""
+        return LengthPenalty(0.0)
+
+    def changed(self, **changes: Unpack[SearchArguments]) -> GreedySearch | BeamSearch:
+        """The same search with some arguments changed; one that only a beam search has makes it a beam search."""
+        arguments: dict[str, Any] = {**changes}
+        if {"beam_size", "length_penalty"} & arguments.keys():
+            return replace(self.as_beam_search(), **arguments)
+        return replace(self, **arguments)
 
     def __call__(
         self,
@@ -49,8 +80,10 @@ class GreedySearch:
             UserError: `n_best` is not 1.
         """
         if n_best != 1:
-            raise UserError(f"greedy search finds one translation, not n_best={n_best}: use search=beam")
-        return self.beam_search(
+            raise UserError(
+                f"greedy search finds one translation, not n_best={n_best}: set search.beam_size or use search=beam"
+            )
+        return self.as_beam_search()(
             model,
             source,
             source_mask,

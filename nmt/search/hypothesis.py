@@ -18,9 +18,11 @@ class Hypothesis:
         attention: the attention weights of each token, on the CPU: (T, S) for a recurrent decoder, (T, layers, H, S)
             for the Transformer, without padding positions. None if the model has no attention, or if the caller did
             not ask for it.
+        truncated: the length limit has cut it off: `eos` was not the most probable token at its end.
     """
 
     tokens: tuple[int, ...]
     log_probability: float
     score: float
     attention: Tensor | None
+    truncated: bool

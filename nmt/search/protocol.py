@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from nmt.models.seq2seq import Seq2Seq
 from nmt.search.hypothesis import Hypothesis
+from nmt.search.scoring import LengthPenalty
+
+
+class SearchArguments(TypedDict, total=False):
+    """Arguments of a search that replace its own; `BeamSearch` describes them."""
+
+    beam_size: int
+    length_penalty: float
+    max_length_factor: float
+    max_length_margin: int
+    min_length: int
+    no_repeat_ngram: int
 
 
 class Search(Protocol):
     """Finds translations of a batch of sentences. `GreedySearch` and `BeamSearch` implement it."""
+
+    @property
+    def beam_size(self) -> int:
+        """Maximum number of hypotheses per sentence."""
+        ...
+
+    def penalty(self) -> LengthPenalty:
+        """The length penalty by which hypotheses are ranked."""
+        ...
+
+    def changed(self, **changes: Unpack[SearchArguments]) -> Search:
+        """The same search with some arguments changed.
+
+        Raises:
+            UserError: an argument is out of range.
+        """
+        ...
 
     def __call__(
         self,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TypeVar
 
 from torch import Tensor
 
-from nmt.checks import check_sizes
-from nmt.errors import UserError
+from nmt.checks import check_nonnegative, check_sizes
 
 Number = TypeVar("Number", float, Tensor)
 
@@ -24,8 +22,7 @@ class LengthPenalty:
     """
 
     def __init__(self, alpha: float) -> None:
-        if not 0 <= alpha < math.inf:
-            raise UserError(f"length_penalty={alpha} must be a number of at least 0")
+        check_nonnegative(length_penalty=alpha)
         self.alpha = alpha
 
     def __call__(self, length: Number) -> Number:
@@ -39,31 +36,17 @@ class LengthLimit:
     Args:
         factor: target tokens per source token, at least 0; a fraction of a token is rounded down.
         margin: further target tokens, whatever the length of the source; at least 1.
+        min_length: tokens before `eos` for which every limit has room.
     """
 
-    def __init__(self, *, factor: float, margin: int) -> None:
-        if not 0 <= factor < math.inf:
-            raise UserError(f"max_length_factor={factor} must be a number of at least 0")
+    def __init__(self, *, factor: float, margin: int, min_length: int) -> None:
+        check_nonnegative(max_length_factor=factor)
         check_sizes(max_length_margin=margin)
         self.factor = factor
         self.margin = margin
+        self.min_length = min_length
 
     def __call__(self, source_length: int, model_max_length: int | None) -> int:
         """The limit for a sentence, capped at the model's own limit if it has one."""
-        limit = int(source_length * self.factor) + self.margin
+        limit = max(int(source_length * self.factor) + self.margin, self.min_length + 1)
         return limit if model_max_length is None else min(limit, model_max_length)
-
-
-def force_end(log_probabilities: Tensor, at_limit: Tensor, eos_id: int) -> None:
-    """Leaves `eos` as the only possible next token of hypotheses at their length limit, in place.
-
-    The log-probability of `eos` itself is kept: a forced end costs as much as a chosen one.
-
-    Args:
-        log_probabilities: (N, V) of the next token; overwritten.
-        at_limit: (N,), True = this hypothesis must end now.
-        eos_id: id of `eos`.
-    """
-    eos_log_probability = log_probabilities[:, eos_id].clone()  # (N,)
-    log_probabilities.masked_fill_(at_limit.unsqueeze(1), -math.inf)  # (N, 1) broadcast over V
-    log_probabilities[:, eos_id] = eos_log_probability

@@ -111,3 +111,18 @@ def test_an_incomplete_or_damaged_folder_is_named(name: str, own_run: Path, caps
     error = capsys.readouterr().err
     assert Path(name).name in error
     assert error.count("\n") == 1
+
+
+def test_translations_that_the_length_limit_cut_are_recorded_and_counted(
+    own_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = ["search.max_length_factor=0", "search.max_length_margin=2"]
+    assert main(["evaluate", f"run={own_run}", "split=test", "device=cpu", *limits]) == 0
+    result = json.loads((own_run / "evaluation" / "test.json").read_text(encoding="utf-8"))
+    assert result["search"]["arguments"]["max_length_margin"] == 2
+    lines = result["truncated"]
+    assert len(lines) > 1
+    remark = f"nmt evaluate: {len(lines)} translations were cut at the length limit (lines {lines[0]}, {lines[1]}, "
+    assert remark in capsys.readouterr().err
+    assert main(["evaluate", f"run={own_run}", "split=test", "device=cpu"]) == 0
+    assert "length limit" not in capsys.readouterr().err

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any
@@ -495,3 +496,62 @@ def test_streams_may_be_closed_or_full(line: str, code: int, num_lines: int, mes
     assert (done.returncode, done.stderr) == (code, message)
     assert done.stdout.count("\n") == num_lines
     assert "nmt translate" not in done.stdout
+
+
+def test_n_best_texts_are_distinct_and_missing_ones_are_named(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    options = (f"run={trained_run}", "format=jsonl", "n_best=4")
+    code, out, err = translate(monkeypatch, capfdbinary, b"one two\n\nthree\n", *options)
+    first, _, last = map(json.loads, out.decode().splitlines())
+    assert code == 0
+    assert err == ""
+    assert all(len({one["text"] for one in line["n_best"]}) == 4 for line in (first, last))
+    # Without room for any piece, only the empty translation is left.
+    limits = ("search.max_length_factor=0", "search.max_length_margin=1")
+    code, out, err = translate(monkeypatch, capfdbinary, b"one two\n\nthree\n", *options, *limits)
+    assert code == 0
+    assert [json.loads(line)["text"] for line in out.decode().splitlines()] == [""] * 3
+    for number in (1, 3):
+        assert f"nmt translate: line {number}: only 1 of 4 different translations were found\n" in err
+    assert "line 2" not in err
+
+
+def test_more_translations_than_the_beam_holds_name_the_remedy(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    code, out, err = translate(
+        monkeypatch, capfdbinary, b"one\n", f"run={trained_run}", "format=jsonl", "n_best=9", "search.beam_size=4"
+    )
+    assert (code, out) == (2, b"")
+    assert err == "nmt translate: n_best=9 must be from 1 to search.beam_size=4: set search.beam_size=9\n"
+
+
+def test_guards_of_the_search_are_overrides(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    guards = ("search.min_length=9", "search.no_repeat_ngram=2", "format=jsonl")
+    code, out, _ = translate(monkeypatch, capfdbinary, b"one\n\ntwo two\n", f"run={trained_run}", *guards)
+    assert code == 0
+    for line in map(json.loads, out.decode().splitlines()):
+        pieces = line["target_tokens"][:-1]
+        assert len(pieces) >= 9 or line["source_tokens"] == []
+        assert len(set(pairwise(pieces))) == max(0, len(pieces) - 1)
+    for guard in ("search.min_length=-1", "search.no_repeat_ngram=x", "search.no_repeat_ngram=1.5"):
+        code, _, err = translate(monkeypatch, capfdbinary, b"one\n", f"run={trained_run}", guard)
+        assert code == 2
+        assert err.startswith("nmt translate: search.") and err.count("\n") == 1
+
+
+def test_translations_that_the_length_limit_cut_are_counted_in_one_remark(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    text = b"one two three four five six\n\n" * 7
+    limits = ("search.max_length_factor=0", "search.max_length_margin=2", "search=greedy")
+    code, out, err = translate(monkeypatch, capfdbinary, text, f"run={trained_run}", *limits)
+    assert code == 0
+    assert out.count(b"\n") == 14
+    remark = "nmt translate: 7 translations were cut at the length limit (lines 1, 3, 5, 7, 9, …): "
+    assert err.startswith(remark) and err.count("\n") == 1
+    assert "search.max_length_factor" in err
+    assert translate(monkeypatch, capfdbinary, text, f"run={trained_run}")[2] == ""

@@ -14,6 +14,7 @@ from torch import Tensor
 from nmt.errors import UserError
 from nmt.models import Seq2Seq
 from nmt.search import BeamSearch, GreedySearch
+from nmt.search.forced import force_decode
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.protocol import Search
 
@@ -47,9 +48,11 @@ def make_batch(sentences: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
     return source, source != PAD
 
 
-def beam(beam_size: int, *, length_penalty: float = 0.0, factor: float = 0.0, margin: int = 4) -> BeamSearch:
+def beam(
+    beam_size: int, *, length_penalty: float = 0.0, factor: float = 0.0, margin: int = 4, **guards: int
+) -> BeamSearch:
     return BeamSearch(
-        beam_size=beam_size, length_penalty=length_penalty, max_length_factor=factor, max_length_margin=margin
+        beam_size=beam_size, length_penalty=length_penalty, max_length_factor=factor, max_length_margin=margin, **guards
     )
 
 
@@ -123,20 +126,33 @@ def exhaustive_search(model: Seq2Seq, sentence: list[int], *, limit: int, alpha:
 
 
 def plain_beam_search(
-    model: Seq2Seq, sentence: list[int], *, beam_size: int, limit: int, alpha: float
+    model: Seq2Seq, sentence: list[int], *, beam_size: int, limit: int, alpha: float, min_length: int = 0, size: int = 0
 ) -> list[Expected]:
-    """Beam search for one sentence with lists instead of tensors, every prefix scored anew, and no early stop."""
+    """Beam search for one sentence with lists instead of tensors, every prefix scored anew, and no early stop.
+
+    No hypothesis has fewer than `min_length` words, or repeats an n-gram of `size` words, unless it has no choice.
+    """
     unfinished: list[Tokens] = [()]
     finished: list[tuple[Tokens, float]] = []
     for length in range(1, limit + 1):
         next_tokens = [EOS] if length == limit else [EOS, *WORDS]
-        candidates = [(*words, token) for words in unfinished for token in next_tokens]
+        candidates = []
+        for words in unfinished:
+            allowed = [token for token in next_tokens if token == EOS or not repeats_ngram((*words, token), size)]
+            if len(words) < min_length and allowed != [EOS]:
+                allowed.remove(EOS)
+            candidates += [(*words, token) for token in allowed]
         continued = list(zip(candidates, log_probabilities(model, sentence, candidates), strict=True))
         continued.sort(key=lambda item: -item[1])
         kept = continued[: beam_size - len(finished)]  # a finished hypothesis keeps its slot
         finished += [item for item in kept if item[0][-1] == EOS]
         unfinished = [tokens for tokens, _ in kept if tokens[-1] != EOS]
     return best_first(finished, alpha)
+
+
+def repeats_ngram(words: Tokens, size: int) -> bool:
+    ngrams = [words[start : start + size] for start in range(len(words) - size + 1)] if size else []
+    return len(set(ngrams)) < len(ngrams)
 
 
 def assert_found(hypotheses: Sequence[Hypothesis], expected: Sequence[Expected]) -> None:
@@ -173,6 +189,24 @@ def test_beam_search_equals_the_plain_one(model: Seq2Seq, beam_size: int, n_best
         limit = len(sentence) // 2 + 4
         expected = plain_beam_search(model, sentence, beam_size=beam_size, limit=limit, alpha=alpha)
         assert_found(hypotheses, expected[:n_best])
+
+
+@pytest.mark.parametrize(("min_length", "size"), [(3, 0), (0, 2), (2, 2), (5, 1)])
+@pytest.mark.parametrize(("beam_size", "n_best"), [(1, 1), (4, 3)])
+def test_beam_search_with_guards_equals_the_plain_one(
+    model: Seq2Seq, beam_size: int, n_best: int, min_length: int, size: int
+) -> None:
+    search = beam(beam_size, length_penalty=0.6, factor=0.5, margin=4, min_length=min_length, no_repeat_ngram=size)
+    together = run(search, model, n_best=n_best)
+    for sentence, hypotheses in zip(SOURCES, together, strict=True):
+        limit = max(len(sentence) // 2 + 4, min_length + 1)
+        expected = plain_beam_search(
+            model, sentence, beam_size=beam_size, limit=limit, alpha=0.6, min_length=min_length, size=size
+        )
+        assert_found(hypotheses, expected[:n_best])
+        for hypothesis in hypotheses:
+            assert not repeats_ngram(hypothesis.tokens[:-1], size)
+            assert len(hypothesis.tokens) > min_length or (size == 1 and len(hypothesis.tokens) == len(WORDS) + 1)
 
 
 @pytest.mark.parametrize("need_attention", [False, True])
@@ -248,6 +282,25 @@ def test_attention_is_not_recorded_unless_asked_for(model: Seq2Seq, case: Search
         assert [hypothesis.attention for hypothesis in hypotheses] == [None] * case.n_best
 
 
+def test_forced_decoding_reports_what_the_search_reports(model: Seq2Seq, case: SearchCase) -> None:
+    never_end(model)  # so that some hypotheses end at the limit only
+    search = case.make(factor=0.5, margin=3)
+    for sentence, hypotheses in zip(SOURCES, run(search, model, n_best=case.n_best, need_attention=True), strict=True):
+        for found in hypotheses:
+            forced = force_decode(
+                model,
+                *make_batch([sentence]),
+                found.tokens,
+                bos_id=BOS,
+                length_penalty=search.penalty(),
+                need_attention=True,
+            )
+            assert forced.tokens == found.tokens
+            assert forced.log_probability == pytest.approx(found.log_probability, abs=1e-5)
+            assert forced.score == pytest.approx(found.score, abs=1e-5)
+            assert_same_attention(forced.attention, found.attention)
+
+
 def test_every_translation_ends_at_its_length_limit(model: Seq2Seq, case: SearchCase) -> None:
     never_end(model)
     found = run(case.make(factor=0.5, margin=3), model, n_best=case.n_best)
@@ -258,6 +311,7 @@ def test_every_translation_ends_at_its_length_limit(model: Seq2Seq, case: Search
             assert len(hypothesis.tokens) == limit
             assert hypothesis.tokens.index(EOS) == limit - 1
             assert hypothesis.log_probability < -30  # the improbable end counts
+            assert hypothesis.truncated
 
 
 def test_no_translation_exceeds_the_limit_of_the_model(model: Seq2Seq, case: SearchCase) -> None:

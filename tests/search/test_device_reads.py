@@ -84,7 +84,9 @@ def reads_of_a_search(
 
     monkeypatch.setattr(model, "step", logged_step)
     source = torch.tensor([[3] * (length - 1) + [EOS] + [PAD] * (8 - length) for length in LENGTHS])
-    search = BeamSearch(beam_size=3, length_penalty=0.6, max_length_factor=1.0, max_length_margin=2)
+    search = BeamSearch(
+        beam_size=3, length_penalty=0.6, max_length_factor=1.0, max_length_margin=2, min_length=2, no_repeat_ngram=4
+    )
     with ExitStack() as stack:
         stack.enter_context(ValueReads(log))
         stack.enter_context(Copies(log))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nmt.errors import UserError
-from nmt.search.scoring import LengthLimit, LengthPenalty, force_end
+from nmt.search.scoring import LengthLimit, LengthPenalty
 
 
 @pytest.mark.parametrize(
@@ -21,16 +21,16 @@ def test_the_length_penalty_is_gnmts(alpha: float, length: int, expected: float)
 
 
 def test_the_length_limit_is_rounded_down_and_capped_by_the_model() -> None:
-    limit = LengthLimit(factor=1.5, margin=10)
+    limit = LengthLimit(factor=1.5, margin=10, min_length=0)
     assert [limit(length, None) for length in (5, 3, 1)] == [17, 14, 11]  # 7.5, 4.5 and 1.5 are rounded down
     assert [limit(length, 12) for length in (5, 3, 1)] == [12, 12, 11]
-    assert LengthLimit(factor=0.0, margin=1)(5, None) == 1
+    assert LengthLimit(factor=0.0, margin=1, min_length=0)(5, None) == 1
 
 
-def test_at_the_limit_only_eos_is_possible_at_its_own_log_probability() -> None:
-    log_probabilities = torch.tensor([[-1.0, -2.0, -3.0], [-4.0, -5.0, -6.0]])
-    force_end(log_probabilities, torch.tensor([True, False]), eos_id=1)
-    assert log_probabilities.tolist() == [[-math.inf, -2.0, -math.inf], [-4.0, -5.0, -6.0]]
+def test_the_limit_has_room_for_the_minimum_length_unless_the_model_has_not() -> None:
+    limit = LengthLimit(factor=1.0, margin=2, min_length=6)
+    assert [limit(length, None) for length in (2, 5, 8)] == [7, 7, 10]  # six tokens and eos
+    assert limit(2, 5) == 5
 
 
 @pytest.mark.parametrize("alpha", [-0.1, math.nan, math.inf])
@@ -51,4 +51,4 @@ def test_a_wrong_length_penalty_is_a_user_error(alpha: float) -> None:
 )
 def test_a_wrong_length_limit_is_a_user_error(factor: float, margin: int, message: str) -> None:
     with pytest.raises(UserError, match=f"^{re.escape(message)} .*$"):
-        LengthLimit(factor=factor, margin=margin)
+        LengthLimit(factor=factor, margin=margin, min_length=0)

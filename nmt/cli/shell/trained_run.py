@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from nmt import search as searches
@@ -27,8 +28,12 @@ class CorpusChanges(RunChanges, frozen=True, kw_only=True):
 class SearchChanges(RunChanges, frozen=True, kw_only=True):
     """conf/search/run.yaml: the search that the run was validated with, with these arguments changed."""
 
-    beam_size: int | None
-    length_penalty: float | None
+    beam_size: int | None = None
+    length_penalty: float | None = None
+    max_length_factor: float | None = None
+    max_length_margin: int | None = None
+    min_length: int | None = None
+    no_repeat_ngram: int | None = None
 
 
 def load_corpus(run: RunFolder, data: Component | CorpusChanges) -> Corpus:
@@ -71,7 +76,7 @@ def describe_search(run: RunFolder, search: Component | SearchChanges) -> Descri
     """Describes the selected search, or the run's own with the changes.
 
     Raises:
-        UserError: search.json in the run folder is missing or damaged.
+        UserError: search.json in the run folder is missing or damaged, or the search refuses a change.
     """
     if isinstance(search, Component):
         return search.description()
@@ -79,9 +84,9 @@ def describe_search(run: RunFolder, search: Component | SearchChanges) -> Descri
     changes = search.changed()
     if not changes:
         return description
-    # A run that was validated with greedy search has no length penalty; a beam search for it starts with 0.
-    arguments = {"length_penalty": 0.0, **description.get("arguments", {}), **changes}
-    return {"class": "BeamSearch", "arguments": arguments}
+    with naming_group("search"):
+        changed = build(description, searches).changed(**changes)
+    return {"class": type(changed).__name__, "arguments": asdict(changed)}
 
 
 def load_translator(run: RunFolder, search: Description, *, device: str, batch_tokens: int | None) -> Translator:

@@ -17,6 +17,7 @@ BPE-dropout.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
@@ -214,6 +215,18 @@ class Tokenizer:
     def target_pieces(self, ids: Sequence[int]) -> list[str]:
         """Like `source_pieces`, for the target side."""
         return _piece_names(self._target, ids)
+
+    def target_ids(self, pieces: Sequence[str]) -> list[int]:
+        """The ids of pieces as `target_pieces` returns them. Raises UserError for a piece that does not exist."""
+        try:
+            return [self._target_id_of[piece] for piece in pieces]
+        except KeyError as error:
+            raise UserError(f"the vocabulary has no piece {error.args[0]!r:.80}") from None
+
+    @cached_property
+    def _target_id_of(self) -> dict[str, int]:
+        """The id of each piece by its name."""
+        return {piece: id for id, piece in enumerate(self.target_pieces(range(self.target_size)))}
 
     # Saving and loading
 

@@ -7,10 +7,21 @@ import pytest
 
 from nmt.cli.shell.settings import Component
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, describe_search, load_corpus
+from nmt.errors import UserError
 from nmt.run import RunFolder
 
 GREEDY = {"class": "GreedySearch", "arguments": {"max_length_factor": 1.5, "max_length_margin": 10}}
-BEAM = {"class": "BeamSearch", "arguments": {"beam_size": 5, "length_penalty": 0.6, "max_length_margin": 10}}
+BEAM: dict[str, Any] = {
+    "class": "BeamSearch",
+    "arguments": {
+        "beam_size": 5,
+        "length_penalty": 0.6,
+        "max_length_factor": 1.5,
+        "max_length_margin": 10,
+        "min_length": 0,
+        "no_repeat_ngram": 0,
+    },
+}
 
 
 def run_with(description: dict[str, Any]) -> Mock:
@@ -22,19 +33,26 @@ def run_with(description: dict[str, Any]) -> Mock:
 
 @pytest.mark.parametrize("description", [GREEDY, BEAM])
 def test_without_changes_the_search_is_that_of_the_run(description: dict[str, Any]) -> None:
-    changes = SearchChanges(beam_size=None, length_penalty=None)
-    assert describe_search(run_with(description), changes) == description
+    assert describe_search(run_with(description), SearchChanges()) == description
 
 
 def test_changes_replace_arguments_of_the_run_s_search() -> None:
-    description = describe_search(run_with(BEAM), SearchChanges(beam_size=2, length_penalty=None))
-    assert description["arguments"] == {"beam_size": 2, "length_penalty": 0.6, "max_length_margin": 10}
+    description = describe_search(run_with(BEAM), SearchChanges(beam_size=2, no_repeat_ngram=3))
+    assert description["arguments"] == {**BEAM["arguments"], "beam_size": 2, "no_repeat_ngram": 3}
 
 
-def test_a_change_of_greedy_search_is_a_beam_search_without_length_penalty() -> None:
-    description = describe_search(run_with(GREEDY), SearchChanges(beam_size=4, length_penalty=None))
-    arguments = {"beam_size": 4, "length_penalty": 0.0, "max_length_factor": 1.5, "max_length_margin": 10}
+def test_greedy_search_stays_greedy_unless_it_gets_an_argument_of_beam_search() -> None:
+    description = describe_search(run_with(GREEDY), SearchChanges(min_length=3))
+    arguments = {"max_length_factor": 1.5, "max_length_margin": 10, "min_length": 3, "no_repeat_ngram": 0}
+    assert description == {"class": "GreedySearch", "arguments": arguments}
+    description = describe_search(run_with(GREEDY), SearchChanges(beam_size=4))
+    arguments = {**arguments, "beam_size": 4, "length_penalty": 0.0, "min_length": 0}
     assert description == {"class": "BeamSearch", "arguments": arguments}
+
+
+def test_a_wrong_change_names_its_key() -> None:
+    with pytest.raises(UserError, match=r"^search\.min_length=-1 must be a whole number of at least 0$"):
+        describe_search(run_with(BEAM), SearchChanges(min_length=-1))
 
 
 def test_a_selected_search_replaces_that_of_the_run() -> None:

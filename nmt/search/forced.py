@@ -1,0 +1,64 @@
+"""The score of a given translation (forced decoding), and its attention weights.
+
+    tokens, state = bos, model.start(memory)
+    for each given token:
+        log p += log_softmax(model.step(tokens, state, memory))[token]
+        tokens, state = the given token, the state after the step
+
+The result is what a search reports if it finds the same tokens. A search may forbid tokens, but it takes the
+log-probabilities of the others as the model gives them, without renormalising, so nothing that it forbids changes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nmt.models.seq2seq import Seq2Seq
+from nmt.search.hypothesis import Hypothesis
+from nmt.search.scoring import LengthPenalty
+
+
+@torch.inference_mode()
+def force_decode(
+    model: Seq2Seq,
+    source: Tensor,
+    source_mask: Tensor,
+    target: Sequence[int],
+    *,
+    bos_id: int,
+    length_penalty: LengthPenalty,
+    need_attention: bool,
+) -> Hypothesis:
+    """Treats the given tokens as the model's own translation of one sentence.
+
+    Args:
+        model: in evaluation mode.
+        source: (1, S) ids that end with `eos`.
+        source_mask: (1, S), all True.
+        target: the T tokens; the last one is `eos`.
+        bos_id: id that the decoder reads before the first token.
+        length_penalty: of the search whose score is wanted.
+        need_attention: also return the attention weights.
+    """
+    memory = model.encode(source, source_mask)
+    state = model.start(memory)
+    tokens = torch.tensor(target, device=source.device)  # (T,)
+    inputs = torch.cat([tokens.new_tensor([bos_id]), tokens[:-1]])  # (T,)
+    log_probabilities, attention = [], []
+    for token, next_token in zip(inputs.unsqueeze(1), tokens, strict=True):  # (1,), ()
+        output = model.step(token, state, memory, need_attention=need_attention)
+        log_probabilities.append(output.logits[0].float().log_softmax(-1)[next_token])  # ()
+        state = output.state
+        if output.attention_weights is not None:
+            attention.append(output.attention_weights[0])  # (S,) or (layers, H, S)
+    log_probability = float(torch.stack(log_probabilities).sum())
+    return Hypothesis(
+        tokens=tuple(target),
+        log_probability=log_probability,
+        score=log_probability / length_penalty(float(len(target))),
+        attention=torch.stack(attention).cpu() if attention else None,  # (T, S) or (T, layers, H, S)
+        truncated=False,
+    )

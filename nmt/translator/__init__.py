@@ -1,0 +1,14 @@
+"""Text in, translations out.
+
+from nmt import Translator
+
+translator = Translator.load("runs/x", device="cpu")
+translator.translate("A dog runs.").text
+translator.translate(["A dog runs.", "It barks."], n_best=3, beam_size=5)
+"""
+
+from nmt.translator.arguments import LineWarning, sanitize
+from nmt.translator.translation import Translation
+from nmt.translator.translator import Translator
+
+__all__ = ["LineWarning", "Translation", "Translator", "sanitize"]

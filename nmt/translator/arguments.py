@@ -1,0 +1,47 @@
+"""Checks and prepares what a caller passes to `Translator.translate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from nmt.search.protocol import Search, SearchArguments
+
+LineWarning = Callable[[int, str], None]
+"""Called with the index of a line, from 0, and a warning about this line."""
+
+
+class TranslateOptions(SearchArguments, total=False):
+    """The optional arguments of `Translator.translate`, which describes them."""
+
+    need_attention: bool | None
+    warn: LineWarning | None
+
+
+def check_lines(lines: Iterable[str]) -> list[str]:
+    """Returns the lines as a list. Raises TypeError unless all of them are strings."""
+    if isinstance(lines, bytes | bytearray) or not isinstance(lines, Iterable):
+        raise TypeError(f"translate takes a string or an iterable of strings, not {type(lines).__name__}")
+    checked = list(lines)
+    for index, line in enumerate(checked):
+        if not isinstance(line, str):
+            raise TypeError(f"translate takes strings, but item {index} is {type(line).__name__}: {line!r:.40}")
+    return checked
+
+
+def change_search(search: Search, changes: SearchArguments) -> Search:
+    """The search with some arguments changed.
+
+    Raises:
+        TypeError: a search has no such argument.
+        UserError: a value is out of range.
+    """
+    names = SearchArguments.__annotations__
+    for name in changes:
+        if name not in names:
+            raise TypeError(f"translate has no argument {name!r}; those of the search are {', '.join(names)}")
+    return search.changed(**changes) if changes else search
+
+
+def sanitize(line: str) -> str:
+    """Replaces surrogates, which UTF-8 lacks, by "?" and NUL by a space, and removes spaces at both ends."""
+    return line.replace("\0", " ").encode("utf-8", errors="replace").decode("utf-8").strip(" ")

@@ -1,0 +1,301 @@
+"""Translates lines of text with a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Self, overload
+
+from typing_extensions import Unpack
+
+from nmt import search as searches
+from nmt.checks import check_sizes
+from nmt.data.batch import pad
+from nmt.data.tokenizer import Tokenizer
+from nmt.device import pick_device
+from nmt.errors import UserError
+from nmt.models.seq2seq import Seq2Seq
+from nmt.run import RunFolder
+from nmt.run.registry import build
+from nmt.search.forced import force_decode
+from nmt.search.hypothesis import Hypothesis
+from nmt.search.protocol import Search, SearchArguments
+from nmt.threads import keep_threads
+from nmt.translator.arguments import LineWarning, TranslateOptions, change_search, check_lines, sanitize
+from nmt.translator.n_best import SourceIds, find_distinct, text_key
+from nmt.translator.translation import EMPTY_TRANSLATION, Translation
+
+DEFAULT_MAX_PIECES = 1024
+"""Maximum number of pieces per line for a model without a limit of its own. Without a limit,
+a megabyte without line ends would delay all lines after it by minutes."""
+
+DEFAULT_BATCH_TOKENS = {"cpu": 768, "cuda": 16384}
+"""Maximum number of source positions per batch, by device type. On a CPU the batch should fit into the cache: a narrow
+Transformer was fastest at 512, recurrent models from 768 on. The value for GPUs has not been measured."""
+
+
+class Translator:
+    """Translates lines of text with a model, its tokenizer and a search.
+
+    Args:
+        model: on the device where it runs.
+        tokenizer: the tokenizer that the model was trained with.
+        search: finds the translations.
+        batch_tokens: maximum size of a batch, in sentences × pieces of its longest source sentence; None takes
+            `DEFAULT_BATCH_TOKENS` for the model's device.
+
+    Attributes:
+        before_batch: called before every batch; it does nothing unless a command replaces it.
+
+    Raises:
+        UserError: `batch_tokens` is not positive.
+    """
+
+    def __init__(self, model: Seq2Seq, tokenizer: Tokenizer, search: Search, *, batch_tokens: int | None) -> None:
+        if batch_tokens is None:
+            batch_tokens = DEFAULT_BATCH_TOKENS[model.device.type]
+        if batch_tokens < 1:
+            raise UserError(f"batch_tokens={batch_tokens} must be at least 1")
+        self.model = model
+        self.tokenizer = tokenizer
+        self.search = search
+        self.batch_tokens = batch_tokens
+        self.before_batch: Callable[[], None] = keep_threads
+
+    @property
+    def max_length(self) -> int:
+        """Maximum number of pieces of a line, the end-of-sentence piece included; the rest of a line is cut off."""
+        return DEFAULT_MAX_PIECES if self.model.max_length is None else self.model.max_length
+
+    @classmethod
+    def load(
+        cls,
+        run: RunFolder | str | Path,
+        *,
+        search: Search | None = None,
+        device: str = "auto",
+        batch_tokens: int | None = None,
+    ) -> Self:
+        """Loads the best model of a run folder, with the search of the run unless another one is given.
+
+        Raises:
+            UserError: the folder is missing, incomplete or damaged, or this machine has no such device.
+        """
+        folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
+        torch_device = pick_device(device)
+        if search is None:
+            search = build(folder.description("search"), searches)
+        model = folder.model().to(torch_device)
+        model.prepare_for_decoding()
+        return cls(model, folder.tokenizer(), search, batch_tokens=batch_tokens)
+
+    # The overloads overlap, since a string is an iterable of strings, its letters. The first that fits counts.
+    @overload
+    def translate(  # type: ignore[overload-overlap]
+        self, lines: str, *, n_best: None = ..., **options: Unpack[TranslateOptions]
+    ) -> Translation: ...
+    @overload
+    def translate(  # type: ignore[overload-overlap]
+        self, lines: str, *, n_best: int, **options: Unpack[TranslateOptions]
+    ) -> list[Translation]: ...
+    @overload
+    def translate(
+        self, lines: Iterable[str], *, n_best: None = ..., **options: Unpack[TranslateOptions]
+    ) -> list[Translation]: ...
+    @overload
+    def translate(
+        self, lines: Iterable[str], *, n_best: int, **options: Unpack[TranslateOptions]
+    ) -> list[list[Translation]]: ...
+    def translate(
+        self,
+        lines: str | Iterable[str],
+        *,
+        n_best: int | None = None,
+        need_attention: bool | None = None,
+        warn: LineWarning | None = None,
+        **search: Unpack[SearchArguments],
+    ) -> Translation | list[Translation] | list[list[Translation]]:
+        """Translates one line, or each of several.
+
+        A line without words gets one empty translation. A line that is too long for the model is cut off.
+
+        Args:
+            lines: a string, or an iterable of strings; each is translated by itself.
+            n_best: return a list of this many translations of each line, best first, with distinct texts. It is shorter
+                if the search finds fewer. None: return only the best one, not in a list.
+            need_attention: also return the attention weights. None: yes for a single string, which somebody may want
+                to look at, and no for several, since it makes the search slower.
+            warn: called for each line that is cut off.
+            search: arguments of the search that replace its own for this call: `beam_size`, `length_penalty`,
+                `max_length_factor`, `max_length_margin`, `min_length` and `no_repeat_ngram`, see `BeamSearch`.
+
+        Returns:
+            For a string its translation or list of translations; for several lines a list of them, in their order.
+
+        Raises:
+            TypeError: `lines` is neither a string nor an iterable of strings, or the search has no such argument.
+            UserError: an argument is out of range, the search cannot return `n_best` translations, or the model's
+                scores are not finite.
+        """
+        is_single = isinstance(lines, str)
+        n_best_lists = self._translate_lines(
+            [lines] if isinstance(lines, str) else check_lines(lines),
+            change_search(self.search, search),
+            n_best=1 if n_best is None else n_best,
+            need_attention=is_single if need_attention is None else need_attention,
+            warn=warn,
+        )
+        results = n_best_lists if n_best is not None else [best[0] for best in n_best_lists]
+        return results[0] if is_single else results
+
+    def _translate_lines(
+        self, lines: Sequence[str], search: Search, *, n_best: int, need_attention: bool, warn: LineWarning | None
+    ) -> list[list[Translation]]:
+        """The `n_best` translations of each line, best first, in the order of the lines; see `translate`."""
+        check_sizes(n_best=n_best)
+        sources, truncated = self._encode_sources(lines, warn)
+        # Lines of similar length share a batch, so that little of it is padding; the longest come first.
+        by_length = sorted((index for index, ids in enumerate(sources) if ids), key=lambda index: -len(sources[index]))
+        results: list[list[Translation]] = [[EMPTY_TRANSLATION]] * len(lines)
+        while by_length:
+            longest = len(sources[by_length[0]]) + 1  # with `eos`
+            batch_size = max(1, self.batch_tokens // longest)
+            indices, by_length = by_length[:batch_size], by_length[batch_size:]
+            batch = [sources[index] for index in indices]
+            find = partial(self._find_translations, need_attention=need_attention)
+            self.before_batch()
+            for index, translations in zip(indices, find_distinct(find, batch, search, n_best), strict=True):
+                results[index] = translations[:n_best]
+        for index in truncated:
+            results[index] = [replace(translation, source_truncated=True) for translation in results[index]]
+        return results
+
+    def _encode_sources(self, lines: Sequence[str], warn: LineWarning | None) -> tuple[list[SourceIds], list[int]]:
+        """The source ids of each line, without `eos`, and the indices of the lines that had to be cut off."""
+        sources = self.tokenizer.encode_source([sanitize(line) for line in lines])
+        limit = self.max_length - 1  # one position is left for `eos`
+        truncated = [index for index, ids in enumerate(sources) if len(ids) > limit]
+        for index in truncated:
+            if warn is not None:
+                num_pieces = len(sources[index])
+                warn(index, f"{num_pieces} pieces, but the model takes at most {limit}: the rest is cut off")
+            del sources[index][limit:]
+        return sources, truncated
+
+    def stream(
+        self, lines: Iterable[str], *, n_best: int, batch_size: int, need_attention: bool, warn: LineWarning
+    ) -> Iterator[list[Translation]]:
+        """Translates lines as they arrive, `batch_size` lines at a time, and keeps only these in memory.
+
+        Yields the `n_best` translations of each line, see `translate`. `warn` gets indices from the start of the
+        stream.
+        """
+        iterator = iter(lines)
+        offset = 0
+        while batch := list(islice(iterator, batch_size)):
+
+            def warn_in_batch(index: int, message: str, offset: int = offset) -> None:
+                warn(offset + index, message)
+
+            yield from self.translate(batch, n_best=n_best, need_attention=need_attention, warn=warn_in_batch)
+            offset += len(batch)
+
+    def force_decode(
+        self,
+        source: str,
+        target: str | Sequence[str],
+        *,
+        warn: LineWarning | None = None,
+        **search: Unpack[SearchArguments],
+    ) -> Translation:
+        """Treats a given target as the model's own translation: returns its scores and its attention weights.
+
+        They are those that `translate` returns for the same text. A source that is too long is cut off, too.
+
+        Args:
+            source: the line to translate.
+            target: its translation. A string is scored in the segmentation in which the search finds it, or else in the
+                tokenizer's best one. A list of pieces, such as `Translation.target_tokens`, is taken as it is.
+            warn: called if the source is cut off.
+            search: see `translate`.
+
+        Raises:
+            UserError: the source or a string as the target has no words; or the target has more pieces than the model
+                takes, or one that the tokenizer does not know.
+        """
+        tokenizer, model = self.tokenizer, self.model
+        searcher = change_search(self.search, search)
+        [source_ids], truncated = self._encode_sources([source], warn)
+        if not source_ids:
+            raise UserError("the source has no words")
+        if isinstance(target, str):
+            target_ids = self._find_segmentation(source_ids, sanitize(target), searcher)
+        else:
+            target_ids = [id for id in tokenizer.target_ids(target) if id != tokenizer.eos_id]
+        if model.max_length is not None and len(target_ids) >= model.max_length:
+            raise UserError(
+                f"the target has {len(target_ids)} pieces, but the model takes at most {model.max_length - 1}"
+            )
+        batch, mask = pad([source_ids], tokenizer.pad_id, last=tokenizer.eos_id)  # (1, S)
+        hypothesis = force_decode(
+            model,
+            batch.to(model.device),
+            mask.to(model.device),
+            [*target_ids, tokenizer.eos_id],
+            bos_id=tokenizer.bos_id,
+            length_penalty=searcher.penalty(),
+            need_attention=True,
+        )
+        return replace(self._to_translation(source_ids, hypothesis), source_truncated=bool(truncated))
+
+    def _find_segmentation(self, source_ids: SourceIds, target: str, search: Search) -> list[int]:
+        """The segmentation in which the search finds the target; if it does not, the tokenizer's best one."""
+        [target_ids] = self.tokenizer.encode_target([target])
+        if not target_ids:
+            raise UserError("the target has no words")
+        key = text_key(self.tokenizer.decode_target(target_ids))
+        find = partial(self._find_translations, need_attention=False)
+        [found] = find_distinct(find, [source_ids], search, search.beam_size)
+        pieces = next((each.target_tokens[:-1] for each in found if text_key(each.text) == key), None)
+        return target_ids if pieces is None else self.tokenizer.target_ids(pieces)
+
+    def _find_translations(
+        self, sources: Sequence[SourceIds], search: Search, n_best: int, *, need_attention: bool
+    ) -> list[list[Translation]]:
+        """Translates one batch of source ids (without `eos`): the n best hypotheses of each sentence.
+
+        Raises:
+            UserError: a sentence has no hypothesis, since the model's scores are not finite.
+        """
+        tokenizer, device = self.tokenizer, self.model.device
+        source, source_mask = pad(sources, tokenizer.pad_id, last=tokenizer.eos_id)  # (B, S)
+        n_best_lists = search(
+            self.model,
+            source.to(device),
+            source_mask.to(device),
+            bos_id=tokenizer.bos_id,
+            eos_id=tokenizer.eos_id,
+            banned_ids=[tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id],
+            n_best=n_best,
+            need_attention=need_attention,
+        )
+        if not all(n_best_lists):  # a list is empty if every score is NaN
+            raise UserError("no translation was found, since the model's scores are not finite numbers: train it again")
+        return [
+            [self._to_translation(ids, hypothesis) for hypothesis in hypotheses]
+            for ids, hypotheses in zip(sources, n_best_lists, strict=True)
+        ]
+
+    def _to_translation(self, source_ids: SourceIds, hypothesis: Hypothesis) -> Translation:
+        return Translation(
+            text=self.tokenizer.decode_target(hypothesis.tokens),
+            score=hypothesis.score,
+            log_probability=hypothesis.log_probability,
+            source_tokens=self.tokenizer.source_pieces([*source_ids, self.tokenizer.eos_id]),
+            target_tokens=self.tokenizer.target_pieces(hypothesis.tokens),
+            attention=hypothesis.attention,
+            truncated=hypothesis.truncated,
+        )
