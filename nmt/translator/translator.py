@@ -193,8 +193,7 @@ class Translator:
         Yields the `n_best` translations of each line, see `translate`. `warn` gets indices from the start of the
         stream.
         """
-        iterator = iter(lines)
-        offset = 0
+        iterator, offset = iter(lines), 0
         while batch := list(islice(iterator, batch_size)):
 
             def warn_in_batch(index: int, message: str, offset: int = offset) -> None:
