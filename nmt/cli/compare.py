@@ -14,8 +14,9 @@ from rich.text import Text
 from nmt.cli.evaluate import evaluate_run
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.settings import Component, to_settings
-from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges
+from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, load_metrics
 from nmt.errors import UserError
+from nmt.evaluation.record import read_evaluation
 from nmt.files import reading
 from nmt.report.comparison import compare, summarize
 from nmt.report.tables import Table, quality_table
@@ -28,13 +29,14 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     runs: list[Path] | str
     split: str
     out: Path
+    bleu_tokenizer: str | None
     data: Component | CorpusChanges
     search: Component | SearchChanges
     device: str
     batch_tokens: int | None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.runs, list):
+        if not isinstance(self.runs, list) or not self.runs:
             raise UserError(f"runs={self.runs} must be a list of run folders, such as runs=[runs/a,runs/b]")
 
 
@@ -42,14 +44,15 @@ def run(config: DictConfig) -> None:
     """Evaluates the runs that have not been evaluated on the split, writes the report, and prints the scores."""
     settings = to_settings(config, CompareSettings)
     folders = [RunFolder.open(path) for path in settings.runs]
+    # All systems are scored with the same tokenizer: the one that was asked for, or else the baseline's.
+    metrics = load_metrics(folders[0], settings.bleu_tokenizer)
     for folder in folders:
-        with reading(f"split={settings.split}"):  # a split may be no file name, such as one that is too long
-            is_evaluated = (folder.path / "evaluation" / f"{settings.split}.json").is_file()
-        if not is_evaluated:
+        if not is_evaluated(folder, split=settings.split, bleu_tokenizer=metrics.bleu_tokenizer):
             print_message("nmt compare", f"evaluating {folder.path} on {settings.split}")
             evaluate_run(
                 folder,
                 split=settings.split,
+                bleu_tokenizer=metrics.bleu_tokenizer,
                 data=settings.data,
                 search=settings.search,
                 device=settings.device,
@@ -59,6 +62,17 @@ def run(config: DictConfig) -> None:
     print_table(quality_table(report))
     print(summarize(report))
     print_message("nmt compare", f"wrote {settings.out / 'report.html'}, report.md and report.json")
+
+
+def is_evaluated(folder: RunFolder, *, split: str, bleu_tokenizer: str) -> bool:
+    """Whether a run has been evaluated on a split with this tokenizer for BLEU.
+
+    Raises:
+        UserError: the evaluation is damaged.
+    """
+    path = folder.path / "evaluation" / f"{split}.json"
+    with reading(f"split={split}"):  # a split may be no file name, such as one that is too long
+        return path.is_file() and read_evaluation(path).bleu_tokenizer == bleu_tokenizer
 
 
 def print_table(table: Table) -> None:

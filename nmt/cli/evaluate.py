@@ -10,7 +10,14 @@ from omegaconf import DictConfig
 
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.settings import Component, to_settings
-from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, describe_search, load_corpus, load_translator
+from nmt.cli.shell.trained_run import (
+    CorpusChanges,
+    SearchChanges,
+    describe_search,
+    load_corpus,
+    load_metrics,
+    load_translator,
+)
 from nmt.evaluation.evaluator import evaluate
 from nmt.run import RunFolder
 
@@ -20,6 +27,7 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     run: Path
     split: str
+    bleu_tokenizer: str | None
     data: Component | CorpusChanges
     search: Component | SearchChanges
     device: str
@@ -33,6 +41,7 @@ def run(config: DictConfig) -> None:
     result = evaluate_run(
         folder,
         split=settings.split,
+        bleu_tokenizer=settings.bleu_tokenizer,
         data=settings.data,
         search=settings.search,
         device=settings.device,
@@ -52,6 +61,7 @@ def evaluate_run(
     run: RunFolder,
     *,
     split: str,
+    bleu_tokenizer: str | None,
     data: Component | CorpusChanges,
     search: Component | SearchChanges,
     device: str,
@@ -59,13 +69,17 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Evaluates one run on a split, and writes the result into its folder.
 
+    Args:
+        bleu_tokenizer: sacreBLEU's name of the tokenizer for BLEU; None: the run's own.
+
     Returns:
         the content of evaluation/`split`.json.
 
     Raises:
         UserError: the run folder is damaged, the corpus has no such split, or a setting is wrong.
     """
+    metrics = load_metrics(run, bleu_tokenizer)
     corpus = load_corpus(run, data)
     description = describe_search(run, search)
     translator = load_translator(run, description, device=device, batch_tokens=batch_tokens)
-    return evaluate(run, translator, corpus, split=split, search=description)
+    return evaluate(run, translator, corpus, split=split, search=description, metrics=metrics)

@@ -6,9 +6,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from nmt.cli.shell.settings import to_settings
-from nmt.cli.training.preparation import PreparedRun, bleu_validator, describe_small_vocabulary, prepare_run
+from nmt.cli.training.preparation import PreparedRun, prepare_run
 from nmt.cli.training.resume import changed_settings, check_same_model
 from nmt.cli.training.settings import TrainSettings
+from nmt.cli.training.validation import make_validation_split
 from nmt.device import subnormals_as_zero
 from nmt.files import write_json, write_text
 from nmt.models import Seq2Seq
@@ -19,6 +20,7 @@ from nmt.training.interrupt import Interrupt
 from nmt.training.parts import TrainingParts
 from nmt.training.progress import ProgressBar
 from nmt.training.trainer import Trainer
+from nmt.training.validation import ValidationSplit
 
 
 def run(config: DictConfig) -> None:
@@ -51,10 +53,7 @@ def run(config: DictConfig) -> None:
                 optimizer=prepared.optimizer,
                 schedule=prepared.schedule,
                 train_loader=prepared.train_loader,
-                validation_batches=list(prepared.validation_loader.epoch(0, start=0)),
-                validation_bleu=bleu_validator(
-                    prepared.validation_split, prepared.tokenizer, prepared.searcher, processes
-                ),
+                validation_split=validation_of(prepared, processes),
                 run_folder=folder,
                 history=history,
                 bar=bar,
@@ -66,17 +65,30 @@ def run(config: DictConfig) -> None:
             trainer.resume()
             report = prepared.train_loader.report
             repairs = prepared.corpus.repairs(settings.train_split)
-            vocabulary = describe_small_vocabulary(settings.tokenizer, prepared.tokenizer)
-            remarks = [*([vocabulary] if vocabulary else []), *report.lines(), *repairs]
-            print_introduction(prepared.model, remarks, processes, changes, bar)
+            print_introduction(prepared.model, [*report.lines(), *repairs, *prepared.remarks], processes, changes, bar)
             if processes.is_main:
                 write_json(folder.path / "cleaning.json", {**report.record(), "repaired": repairs})
             progress = trainer.fit()
-            if progress.best_score is not None:
-                bar.print(f"best validation BLEU {progress.best_score:.2f}; the run is in {folder.path}")
+            best = progress.best
+            result = f"best validation {best.describe(settings.trainer.select)}; " if best is not None else ""
+            bar.print(f"{result}the run is in {folder.path}")
             history.close()
         if interrupt.requested:
             raise KeyboardInterrupt
+
+
+def validation_of(prepared: PreparedRun, processes: Processes) -> ValidationSplit | None:
+    """What the trainer validates on; None without validation."""
+    if prepared.validation_split is None or prepared.validation_loader is None:
+        return None
+    return make_validation_split(
+        prepared.validation_split,
+        prepared.validation_loader,
+        prepared.tokenizer,
+        prepared.searcher,
+        prepared.metrics,
+        processes,
+    )
 
 
 def open_folder(settings: TrainSettings, prepared: PreparedRun, config_yaml: str) -> tuple[RunFolder, list[str]]:

@@ -4,6 +4,7 @@
 
 corpus.py, hub.py     parallel text from files and from the Hugging Face hub
 readers.py            which files form a split; tables.py, text_file.py and file_format.py read them
+hold_out.py           validation pairs taken from the training split
 grammar/              the built-in corpus, written by a grammar
 tokenizer/            text to piece ids and back, and random segmentations
 encoding.py           a split as piece ids, on disk
@@ -20,6 +21,7 @@ from typing import Any
 _MODULES = {
     "FilesCorpus": "nmt.data.corpus",
     "GrammarCorpus": "nmt.data.grammar",
+    "HoldOutCorpus": "nmt.data.hold_out",
     "HubCorpus": "nmt.data.hub",
 }
 __all__ = list(_MODULES)

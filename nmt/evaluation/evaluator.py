@@ -11,7 +11,8 @@ import msgspec
 import torch
 
 from nmt.data.corpus import Corpus
-from nmt.evaluation.metrics import bleu_by_length, score
+from nmt.evaluation.languages import Unit, length_unit, sentence_length
+from nmt.evaluation.metrics import Metrics
 from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample
 from nmt.files import write_json, write_text, writing
 from nmt.run import RunFolder
@@ -23,7 +24,7 @@ NUM_SAMPLES = 8
 
 
 def evaluate(
-    run: RunFolder, translator: Translator, corpus: Corpus, *, split: str, search: Description
+    run: RunFolder, translator: Translator, corpus: Corpus, *, split: str, search: Description, metrics: Metrics
 ) -> dict[str, Any]:
     """Translates a split, scores it against the raw references, and writes evaluation/`split`.json, .hyp.txt, .ref.txt.
 
@@ -33,6 +34,7 @@ def evaluate(
         corpus: contains the split.
         split: name of the split.
         search: the description of the translator's search, which is recorded.
+        metrics: of the target language.
 
     Returns:
         The content of evaluation/`split`.json.
@@ -42,7 +44,8 @@ def evaluate(
     """
     pairs = corpus.split(split)
     sources, references = list(pairs["source"]), list(pairs["target"])
-    sample_indices = choose_samples(sources)
+    unit = length_unit(corpus.source)
+    sample_indices = choose_samples(sources, unit=unit)
     began = time.perf_counter()
     translations = translate_split(translator, sources, need_attention=sample_indices)
     seconds = time.perf_counter() - began
@@ -53,8 +56,10 @@ def evaluate(
         target=corpus.target,
         sentences=len(sources),
         step=run.best_step(),
-        metrics=MetricScores(**score(hypotheses, references)),
-        bleu_by_length=bleu_by_length(sources, hypotheses, references),
+        bleu_tokenizer=metrics.bleu_tokenizer,
+        metrics=MetricScores(**metrics.score(hypotheses, references)),
+        length_unit=unit,
+        bleu_by_length=metrics.bleu_by_length(sources, hypotheses, references, unit=unit),
         search=TypedDescription(class_name=search["class"], arguments=search["arguments"]),
         seconds=seconds,
         sentences_per_second=len(sources) / seconds,
@@ -67,9 +72,9 @@ def evaluate(
     return write_evaluation(run.path / "evaluation", evaluation, hypotheses, references)
 
 
-def choose_samples(sources: Sequence[str]) -> list[int]:
+def choose_samples(sources: Sequence[str], *, unit: Unit) -> list[int]:
     """The indices of NUM_SAMPLES sentences, spread evenly from short to long; the same for every system."""
-    by_length = sorted((len(source.split()), index) for index, source in enumerate(sources) if source.strip())
+    by_length = sorted((sentence_length(source, unit), index) for index, source in enumerate(sources) if source.strip())
     count = min(NUM_SAMPLES, len(by_length))
     # Cut the sorted sentences into `count` segments of equal size, and take the middle of each.
     return sorted(by_length[(2 * segment + 1) * len(by_length) // (2 * count)][1] for segment in range(count))

@@ -1,12 +1,13 @@
 """BLEU, chrF and TER of whole corpora, by sacreBLEU, each with the signature that makes the number repeatable.
 
-The raw reference text is always compared with detokenised output. The metric splits both into words, never the system:
-otherwise two systems with different tokenizers could not be compared (Post 2018, "A Call for Clarity in Reporting BLEU
-Scores").
+Scores are computed from detokenised translations and raw references: sacreBLEU applies its own tokenizer, which
+depends on the target language, so the figures can be compared with those of other systems (Post 2018, "A Call for
+Clarity in Reporting BLEU Scores").
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -16,13 +17,24 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
 from nmt.errors import UserError
+from nmt.evaluation.bleu import SentenceCounts, bleu_signature, corpus_bleu, count_sentences
+from nmt.evaluation.languages import Unit, bleu_tokenizer_of, is_unspaced, sentence_length
 from nmt.run.format import Count, Number
 
-LENGTH_BOUNDS = (10, 15, 20, 30)
-"""Length of the longest source sentence, in words, of each bucket of `bleu_by_length`; a last bucket has no limit.
+MAX_REASON_CHARACTERS = 120
+"""Maximum number of characters of a library's error message that ours quotes."""
+
+MAX_NAME_CHARACTERS = 40
+"""Maximum number of characters of an unknown name in a message; it may come from a file that anybody wrote."""
+
+EXTRAS = {"ja-mecab": "nmt[ja]", "ko-mecab": "nmt[ko]"}
+"""Tokenizers that need further packages, and what to install for them."""
+
+LENGTH_BOUNDS: dict[Unit, tuple[int, ...]] = {"words": (10, 15, 20, 30), "characters": (20, 30, 40, 60)}
+"""Length of the longest source sentence of each bucket of `bleu_by_length`, by unit; a last bucket has no limit.
 
 Multi30k's captions have a median of 12 words: the first two buckets hold most of them, and the later ones are where a
-system without attention is expected to fall behind."""
+system without attention is expected to fall behind. A word of Chinese or Japanese has about two characters."""
 
 
 @dataclass(frozen=True)
@@ -37,85 +49,157 @@ class Metric:
 
 
 LengthBucket = TypedDict("LengthBucket", {"from": Count, "to": Count | None, "sentences": Count, "bleu": Number})
-"""The BLEU of the sentences whose source has `from` to `to` words; `to` is None in the last, open bucket."""
+"""The BLEU of the sentences whose source has a length of `from` to `to`; `to` is None in the last, open bucket."""
 
 
-def score(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, Metric]:
-    """Computes every metric of the project for detokenised `hypotheses` and raw `references`, line by line.
+class Metrics:
+    """The metrics of translations into one language. A run folder stores its arguments, so that all commands agree.
 
-    - bleu: cased BLEU with the 13a tokenizer, sacreBLEU's default (Papineni et al. 2002).
-    - chrf: chrF2, over character n-grams up to 6 (Popović 2015); kind to German endings and compounds.
-    - ter: translation edit rate (Snover et al. 2006), case-insensitive as sacreBLEU defines it.
-    - bleu_lowercase_tokenized: see `_lowercase_tokenized_bleu`.
-
-    A thousand sentences take about half a second. TER takes most of it, and more for a worse system.
+    Args:
+        language: code of the target language.
+        bleu_tokenizer: sacreBLEU's name of the tokenizer for BLEU.
 
     Raises:
-        UserError: there are no lines, or the numbers of lines differ.
+        UserError: there is no such tokenizer, or it needs packages that are not installed.
     """
-    _check_lines(hypotheses, references)
-    names = {
-        "bleu": ("BLEU", BLEU()),
-        "chrf": ("chrF", CHRF()),
-        "ter": ("TER", TER()),
-        "bleu_lowercase_tokenized": ("BLEU (lower-cased, tokenised)", _lowercase_tokenized_bleu()),
-    }
-    return {
-        key: Metric(
-            name=name,
-            score=float(metric.corpus_score(hypotheses, [references]).score),
-            signature=str(metric.get_signature()),
-        )
-        for key, (name, metric) in names.items()
-    }
+
+    def __init__(self, *, language: str, bleu_tokenizer: str) -> None:
+        check_tokenizer(bleu_tokenizer)
+        self.language = language
+        self.bleu_tokenizer = bleu_tokenizer
+
+    @classmethod
+    def for_language(cls, language: str) -> Metrics:
+        """The metrics with the tokenizer that suits a target language; `char` where that is not installed."""
+        try:
+            return cls(language=language, bleu_tokenizer=bleu_tokenizer_of(language))
+        except UserError:
+            return cls(language=language, bleu_tokenizer="char")
+
+    def score(self, hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, Metric]:
+        """Computes every metric of the project for detokenised `hypotheses` and raw `references`, line by line.
+
+        - bleu: cased BLEU (Papineni et al. 2002).
+        - chrf: chrF2, over character n-grams up to 6 (Popović 2015); kind to German endings and compounds.
+        - ter: translation edit rate (Snover et al. 2006), case-insensitive as sacreBLEU defines it. For a language
+          without spaces it counts each Chinese character and punctuation mark as a word (`asian_support`).
+        - bleu_lowercase_tokenized: the older figure of papers on Multi30k, as closely as sacreBLEU can compute it.
+
+        Papers on Multi30k lower-cased the text, tokenised it with Moses (`tokenizer.perl` without `-a`, as in the
+        corpus's own scripts/task1-tokenize.sh) and scored it with multi-bleu.perl. Here sacreBLEU scores the raw text,
+        lower-cased, with its 13a tokenizer, which like Moses without `-a` keeps hyphenated words whole (`intl` splits
+        them). On Multi30k's German references against damaged copies of themselves this came within 0.1 BLEU of Moses,
+        while `intl` was 0.5 to 0.9 above. On French it was 1 below, since 13a leaves "l'homme" whole and Moses does
+        not.
+
+        A thousand sentences take about half a second. TER takes most of it, and more for a worse system.
+
+        Raises:
+            UserError: there are no lines, or the numbers of lines differ.
+        """
+        _check_lines(hypotheses, references)
+        unspaced = is_unspaced(self.language)
+        chrf, ter = CHRF(), TER(normalized=unspaced, asian_support=unspaced)
+        return {
+            "bleu": self._score_bleu("BLEU", hypotheses, references, lowercase=False),
+            "chrf": Metric("chrF", _corpus_chrf(chrf, hypotheses, references), str(chrf.get_signature())),
+            "ter": Metric("TER", float(ter.corpus_score(hypotheses, [references]).score), str(ter.get_signature())),
+            "bleu_lowercase_tokenized": self._score_bleu(
+                "BLEU (lower-cased, tokenised)", hypotheses, references, lowercase=True
+            ),
+        }
+
+    def bleu(self, hypotheses: Sequence[str], references: Sequence[str]) -> float:
+        """Cased BLEU alone, equal to `score(...)["bleu"].score`; for validation: 1,000 lines take about 0.1 s.
+
+        Raises:
+            UserError: there are no lines, or the numbers of lines differ.
+        """
+        return corpus_bleu(self.count_sentences(hypotheses, references))
+
+    def chrf(self, hypotheses: Sequence[str], references: Sequence[str]) -> float:
+        """chrF alone, equal to `score(...)["chrf"].score`; for validation: 1,000 lines take about 0.2 s.
+
+        Raises:
+            UserError: there are no lines, or the numbers of lines differ.
+        """
+        _check_lines(hypotheses, references)
+        return _corpus_chrf(CHRF(), hypotheses, references)
+
+    def count_sentences(self, hypotheses: Sequence[str], references: Sequence[str]) -> SentenceCounts:
+        """The n-gram counts of cased BLEU, (N, 10), from which `corpus_bleu` computes it for any choice of sentences.
+
+        Raises:
+            UserError: there are no lines, or the numbers of lines differ.
+        """
+        _check_lines(hypotheses, references)
+        return count_sentences(hypotheses, references, tokenizer=self.bleu_tokenizer, lowercase=False)
+
+    def bleu_by_length(
+        self, sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], *, unit: Unit
+    ) -> list[LengthBucket]:
+        """Cased BLEU of sentences of similar length, shortest first; a bucket without sentences is left out.
+
+        Length is counted in the raw source, so that the buckets are the same for every system; an empty line counts
+        with the shortest. BLEU of a few dozen sentences is noisy, so look at `sentences` too.
+
+        Args:
+            unit: of the lengths, which suits the source language: see `length_unit`.
+
+        Raises:
+            UserError: there are no lines, or the numbers of lines differ.
+        """
+        counts = self.count_sentences(hypotheses, references)
+        if len(sources) != len(references):
+            raise UserError(
+                f"{len(sources):,} source lines but {len(references):,} references: each source line needs one "
+                "reference"
+            )
+        lengths = [sentence_length(source, unit) for source in sources]
+        bounds = LENGTH_BOUNDS[unit]
+        buckets: list[LengthBucket] = []
+        for shortest, longest in zip((0, *bounds), (*bounds, None), strict=True):
+            lowest = shortest + 1 if shortest else 0
+            members = [i for i, n in enumerate(lengths) if n >= lowest and (longest is None or n <= longest)]
+            if members:
+                points = corpus_bleu(counts[members])
+                buckets.append({"from": shortest + 1, "to": longest, "sentences": len(members), "bleu": points})
+        return buckets
+
+    def _score_bleu(
+        self, name: str, hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool
+    ) -> Metric:
+        """BLEU with its signature."""
+        counts = count_sentences(hypotheses, references, tokenizer=self.bleu_tokenizer, lowercase=lowercase)
+        signature = bleu_signature(counts, tokenizer=self.bleu_tokenizer, lowercase=lowercase)
+        return Metric(name, corpus_bleu(counts), signature)
 
 
-def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """Cased BLEU alone, equal to `score(...)["bleu"].score`; for validation: 1,000 lines take about 0.1 s.
+def check_tokenizer(name: str) -> None:
+    """Tries out one of sacreBLEU's tokenizers.
 
     Raises:
-        UserError: there are no lines, or the numbers of lines differ.
+        UserError: there is no such tokenizer, or it cannot be used here; the message says what to install.
     """
-    _check_lines(hypotheses, references)
-    return float(BLEU().corpus_score(hypotheses, [references]).score)
-
-
-def bleu_by_length(sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]) -> list[LengthBucket]:
-    """Cased BLEU of sentences of similar length, shortest first; a bucket without sentences is left out.
-
-    Length is the number of whitespace-separated words of the raw source, so that the buckets are the same for every
-    system; an empty line counts with the shortest. BLEU of a few dozen sentences is noisy, so look at
-    `sentences` too.
-
-    Raises:
-        UserError: there are no lines, or the numbers of lines differ.
-    """
-    _check_lines(hypotheses, references)
-    if len(sources) != len(references):
+    if name not in BLEU.TOKENIZERS:
+        close = difflib.get_close_matches(name, BLEU.TOKENIZERS, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        shown = name if name.isprintable() and len(name) <= MAX_NAME_CHARACTERS else repr(name[:MAX_NAME_CHARACTERS])
+        raise UserError(f"bleu_tokenizer={shown} is unknown: it can be {', '.join(BLEU.TOKENIZERS)}{hint}")
+    try:
+        BLEU(tokenize=name)
+    except Exception as error:  # a package is missing, its dictionary is another one, or a model cannot be downloaded
+        reason = " ".join(str(error).split())[:MAX_REASON_CHARACTERS] or type(error).__name__
+        remedy = f"pip install '{EXTRAS[name]}'" if name in EXTRAS else reason
         raise UserError(
-            f"{len(sources):,} source lines but {len(references):,} references: each source line needs one reference"
-        )
-    lengths = [len(source.split()) for source in sources]
-    buckets: list[LengthBucket] = []
-    for shortest, longest in zip((0, *LENGTH_BOUNDS), (*LENGTH_BOUNDS, None), strict=True):
-        lowest = shortest + 1 if shortest else 0
-        members = [i for i, n in enumerate(lengths) if n >= lowest and (longest is None or n <= longest)]
-        if members:
-            points = bleu([hypotheses[i] for i in members], [references[i] for i in members])
-            buckets.append({"from": shortest + 1, "to": longest, "sentences": len(members), "bleu": points})
-    return buckets
+            f"bleu_tokenizer={name} cannot be used here: {remedy}, or choose another one, such as bleu_tokenizer=char"
+        ) from None
 
 
-def _lowercase_tokenized_bleu() -> BLEU:
-    """The older figure of papers on Multi30k, as closely as sacreBLEU alone can compute it.
-
-    Papers on Multi30k lower-cased the text, tokenised it with Moses (`tokenizer.perl` without `-a`, as in the
-    corpus's own scripts/task1-tokenize.sh) and scored it with multi-bleu.perl. Here sacreBLEU scores the raw text,
-    lower-cased, with its 13a tokenizer, which like Moses without `-a` keeps hyphenated words whole (`intl` splits
-    them). On Multi30k's German references against damaged copies of themselves this came within 0.1 BLEU of Moses,
-    while `intl` was 0.5 to 0.9 above. On French it was 1 below, since 13a leaves "l'homme" whole and Moses does not.
-    """
-    return BLEU(lowercase=True, tokenize="13a")
+def _corpus_chrf(metric: CHRF, hypotheses: Sequence[str], references: Sequence[str]) -> float:
+    """chrF, 0 to 100. Two sides without a single character are equal, and get 100; sacreBLEU would give 0."""
+    score = float(metric.corpus_score(hypotheses, [references]).score)
+    return score if any(line.strip() for line in (*hypotheses, *references)) else 100.0
 
 
 def _check_lines(hypotheses: Sequence[str], references: Sequence[str]) -> None:

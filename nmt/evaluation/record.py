@@ -7,13 +7,14 @@ from typing import Annotated
 
 import msgspec
 
+from nmt.evaluation.languages import Unit
 from nmt.evaluation.metrics import LengthBucket, Metric
 from nmt.run.format import Count, Number, Versioned, read_versioned
 from nmt.run.registry import TypedDescription
 
 
 class MetricScores(msgspec.Struct):
-    """The scores of `nmt.evaluation.metrics.score`."""
+    """The scores of `nmt.evaluation.Metrics.score`."""
 
     bleu: Metric
     chrf: Metric
@@ -50,6 +51,8 @@ class Evaluation(Versioned, kw_only=True):
         target: language code of the target.
         sentences: number of sentences in the split.
         step: the training step of the weights.
+        bleu_tokenizer: sacreBLEU's name of the tokenizer of every BLEU.
+        length_unit: in which `bleu_by_length` counts the length of a source sentence.
         seconds: for translating the split.
         threads: of the CPU, as torch counts them.
     """
@@ -59,7 +62,9 @@ class Evaluation(Versioned, kw_only=True):
     target: str
     sentences: Count
     step: Count
+    bleu_tokenizer: str
     metrics: MetricScores
+    length_unit: Unit
     bleu_by_length: Annotated[list[LengthBucket], msgspec.Meta(min_length=1)]
     search: TypedDescription
     seconds: Number

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sacrebleu.metrics.bleu import BLEU
 
 from nmt.errors import UserError
+from nmt.evaluation.bleu import SentenceCounts, corpus_bleu
+from nmt.evaluation.metrics import Metrics
 
 NUM_RESAMPLES = 1000
 """Number of resampled test sets."""
@@ -52,11 +53,14 @@ class Significance:
 
 
 def paired_bootstrap(
-    systems: Mapping[str, Sequence[str]], references: Sequence[str], *, baseline: str
+    systems: Mapping[str, Sequence[str]], references: Sequence[str], *, baseline: str, metrics: Metrics
 ) -> dict[str, Significance]:
     """Cased BLEU of each system (name → detokenised hypotheses) and of its difference from `baseline`'s.
 
     Deterministic: the resampled test sets depend on the number of lines alone.
+
+    Args:
+        metrics: of the target language.
 
     Raises:
         UserError: `baseline` is none of the systems, or a system does not have one line for each reference.
@@ -69,9 +73,9 @@ def paired_bootstrap(
                 f"{name} has {len(hypotheses):,} hypotheses for {len(references):,} references: "
                 "evaluate it again on the whole split"
             )
-    statistics = {name: _sentence_statistics(hypotheses, references) for name, hypotheses in systems.items()}
-    bleu = {name: _bleu_of_sums(rows.sum(axis=0)) for name, rows in statistics.items()}
-    resampled = _resampled_bleu(statistics, len(references))
+    counts = {name: metrics.count_sentences(hypotheses, references) for name, hypotheses in systems.items()}
+    bleu = {name: corpus_bleu(rows) for name, rows in counts.items()}
+    resampled = _resampled_bleu(counts, len(references))
     return {
         name: _compare_with_baseline(
             bleu[name], resampled[name], bleu[baseline], resampled[baseline], is_baseline=name == baseline
@@ -122,37 +126,12 @@ def _interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     return float(ordered[trimmed]), float(ordered[len(ordered) - 1 - trimmed])
 
 
-def _sentence_statistics(hypotheses: Sequence[str], references: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Counts the n-grams that BLEU needs, (N, 10).
-
-    A row holds a sentence's numbers of matching n-grams (4) and of all n-grams (4), its length and the length of its
-    reference, both in words.
-
-    BLEU of any selection of sentences follows from the sums of its rows, so n-grams are counted only once.
-    """
-    metric = BLEU(effective_order=True)  # avoids a warning about single sentences; the counts are the same
-    scores = (metric.sentence_score(hypothesis, [ref]) for hypothesis, ref in zip(hypotheses, references, strict=True))
-    return np.array([[*s.counts, *s.totals, s.sys_len, s.ref_len] for s in scores], dtype=np.int64)
-
-
-def _resampled_bleu(
-    statistics: Mapping[str, npt.NDArray[np.int64]], num_sentences: int
-) -> dict[str, npt.NDArray[np.float64]]:
+def _resampled_bleu(counts: Mapping[str, SentenceCounts], num_sentences: int) -> dict[str, npt.NDArray[np.float64]]:
     """Each system's BLEU on NUM_RESAMPLES draws of `num_sentences` sentences, the same draws for all of them."""
     generator = np.random.default_rng(SEED)
-    scores = {name: np.empty(NUM_RESAMPLES) for name in statistics}  # each (NUM_RESAMPLES,)
+    scores = {name: np.empty(NUM_RESAMPLES) for name in counts}  # each (NUM_RESAMPLES,)
     for i in range(NUM_RESAMPLES):
         drawn = generator.choice(num_sentences, size=num_sentences, replace=True)  # (N,) row indices
-        for name, rows in statistics.items():
-            scores[name][i] = _bleu_of_sums(rows[drawn].sum(axis=0))
+        for name, rows in counts.items():
+            scores[name][i] = corpus_bleu(rows[drawn])
     return scores
-
-
-def _bleu_of_sums(sums: npt.NDArray[np.int64]) -> float:
-    """Corpus BLEU, smoothed as `metrics.bleu` is, from the summed statistics (10,)."""
-    counts = sums.tolist()
-    return float(
-        BLEU.compute_bleu(
-            correct=counts[0:4], total=counts[4:8], sys_len=counts[8], ref_len=counts[9], smooth_method="exp"
-        ).score
-    )

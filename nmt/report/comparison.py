@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from nmt.errors import UserError
+from nmt.evaluation import Metrics
 from nmt.evaluation.record import SentenceSample
 from nmt.evaluation.significance import NUM_RESAMPLES, SEED, Significance, paired_bootstrap
 from nmt.files import make_folder, reading, write_json, write_text
@@ -92,10 +93,16 @@ def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
     """Every figure of the comparison; the attention weights stay in the run folders.
 
     Raises:
-        UserError: the BLEU that an evaluation states is not the BLEU of the hypotheses beside it.
+        UserError: the BLEU that an evaluation states is not the BLEU of the hypotheses beside it, or its tokenizer
+            cannot be used here.
     """
     baseline, first = runs[0].name, runs[0].evaluation
-    significance = paired_bootstrap({run.name: run.hypotheses for run in runs}, runs[0].references, baseline=baseline)
+    try:
+        metrics = Metrics(language=first.target, bleu_tokenizer=first.bleu_tokenizer)
+    except UserError as error:
+        raise UserError(f"{runs[0].folder}: {error}") from None
+    hypotheses = {run.name: run.hypotheses for run in runs}
+    significance = paired_bootstrap(hypotheses, runs[0].references, baseline=baseline, metrics=metrics)
     for run in runs:
         stated, computed = run.evaluation.metrics.bleu.score, significance[run.name].bleu
         if abs(stated - computed) > MAX_BLEU_DEVIATION:
@@ -109,6 +116,7 @@ def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
         source=first.source,
         target=first.target,
         sentences=first.sentences,
+        length_unit=first.length_unit,
         baseline=baseline,
         bootstrap=Bootstrap(resamples=NUM_RESAMPLES, seed=SEED),
         systems=systems,
@@ -152,6 +160,7 @@ def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
             tokens_per_second=history.tokens_per_second,
             best_validation_bleu=best.bleu if best else None,
             best_validation_step=best.step if best else None,
+            selected_by=best.selected_by if best else None,
         ),
         decoding=Decoding(
             search=evaluation.search,
@@ -249,7 +258,7 @@ def _layout_length_chart(comparison: Comparison) -> Chart:
     positions = {bucket["from"]: float(position) for position, bucket in enumerate(buckets)}
     return layout_chart(
         title="BLEU by source length",
-        x_label="words in the source sentence",
+        x_label=f"{comparison.length_unit} in the source sentence",
         names=[system.name for system in comparison.systems],
         lines=[
             [

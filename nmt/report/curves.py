@@ -14,20 +14,23 @@ MAX_POINTS = 200
 def learning_curves(histories: Mapping[str, RunHistory]) -> list[Chart]:
     """Training loss, validation loss and validation BLEU of all runs (name → history): over steps, then over minutes.
 
-    A quantity that no run recorded has no chart.
+    Validation chrF comes after them if it selected the weights of a run. A quantity that no run recorded has no chart.
     """
+    quantities = [
+        ("Training loss", "train", "loss"),
+        ("Validation loss", "validation", "loss"),
+        ("Validation BLEU", "validation", "bleu"),
+    ]
+    if any(record.selected_by == "chrf" for history in histories.values() for record in history.validation):
+        quantities.append(("Validation chrF", "validation", "chrf"))
     charts = []
     for x_key, x_label in (("step", "training steps"), ("seconds", "minutes of training")):
-        for title, kind, y_key in (
-            ("Training loss", "train", "loss"),
-            ("Validation loss", "validation", "loss"),
-            ("Validation BLEU", "validation", "bleu"),
-        ):
+        for title, kind, y_key in quantities:
             lines = [_extract_points(getattr(history, kind), x_key, y_key) for history in histories.values()]
             if any(lines):
                 charts.append(
                     layout_chart(
-                        title=title, x_label=x_label, names=list(histories), lines=lines, from_zero=y_key == "bleu"
+                        title=title, x_label=x_label, names=list(histories), lines=lines, from_zero=y_key != "loss"
                     )
                 )
     return charts

@@ -31,6 +31,11 @@ def format_p_value(value: float | None) -> str:
     return "<\N{NO-BREAK SPACE}0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def format_measure(value: str | None) -> str:
+    """The figure that selected the best weights: BLEU, chrF, loss."""
+    return DASH if value is None else {"bleu": "BLEU", "chrf": "chrF"}.get(value, value)
+
+
 def format_number(value: float | None) -> str:
     """A number to about three significant digits, integers in full: 7.25, 82.1, 2,917."""
     if value is None:
@@ -56,7 +61,7 @@ def format_duration(seconds: float | None) -> str:
 
 
 def format_length_range(bucket: LengthBucket) -> str:
-    """The lengths in a bucket, in words: 1–10, 31+."""
+    """The lengths in a bucket: 1–10, 31+."""
     return f"{bucket['from']}+" if bucket["to"] is None else f"{bucket['from']}–{bucket['to']}"
 
 

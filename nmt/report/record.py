@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from nmt.evaluation.languages import Unit
 from nmt.evaluation.metrics import LengthBucket
 from nmt.evaluation.record import MetricScores
 from nmt.evaluation.significance import Significance
@@ -14,13 +15,18 @@ from nmt.run.registry import TypedDescription
 
 
 class Training(msgspec.Struct, kw_only=True):
-    """What the training of a system took, and the best that its validations reached; None where nothing is recorded."""
+    """What the training of a system took, and the validation of its best weights; None where nothing is recorded.
+
+    Attributes:
+        selected_by: "bleu", "chrf" or "loss": the figure that decided which weights are the best.
+    """
 
     steps: int | None
     seconds: float | None
     tokens_per_second: float | None
     best_validation_bleu: float | None
     best_validation_step: int | None
+    selected_by: Literal["bleu", "chrf", "loss"] | None
 
 
 class Decoding(msgspec.Struct, kw_only=True):
@@ -89,6 +95,7 @@ class Comparison(Versioned, kw_only=True):
         source: language code of the source, such as "en".
         target: language code of the target.
         sentences: number of sentences in the split.
+        length_unit: in which the length of a source sentence is counted.
         baseline: name of the system that the others are tested against.
         notes: differences between the systems that make their figures less comparable than they look.
     """
@@ -97,6 +104,7 @@ class Comparison(Versioned, kw_only=True):
     source: str
     target: str
     sentences: int
+    length_unit: Unit
     baseline: str
     bootstrap: Bootstrap
     systems: list[System]

@@ -100,11 +100,17 @@ def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
 
 
 def _check_same_task(first: EvaluatedRun, other: EvaluatedRun, split: str) -> None:
-    """Raises UserError unless two runs were evaluated on the same references and languages."""
+    """Raises UserError unless two runs were evaluated on the same references and languages, with the same tokenizer."""
     if first.references != other.references:
         raise UserError(
             f"{first.folder} and {other.folder} were evaluated on different references for {split}: "
             "compare runs on the same corpus, or evaluate both again"
+        )
+    tokenizers = [run.evaluation.bleu_tokenizer for run in (first, other)]
+    if tokenizers[0] != tokenizers[1]:
+        raise UserError(
+            f"{first.folder} and {other.folder} were scored with different tokenizers, {' and '.join(tokenizers)}: "
+            f"call `nmt evaluate run={other.folder} split={split} bleu_tokenizer={tokenizers[0]}` first"
         )
     for side in ("source", "target"):
         languages = [getattr(run.evaluation, side) for run in (first, other)]

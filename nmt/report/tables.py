@@ -12,6 +12,7 @@ from nmt.report.formatting import (
     format_difference,
     format_duration,
     format_length_range,
+    format_measure,
     format_number,
     format_p_value,
     format_parameters,
@@ -112,7 +113,7 @@ def describe_verdict(significance: Significance) -> str:
 
 
 def length_table(comparison: Comparison) -> Table:
-    """BLEU by the number of words in the source; the title of a column says how many sentences have this length."""
+    """BLEU by the length of the source, in its unit; the title of a column says how many sentences have this length."""
 
     def bleu_of_bucket(start: int) -> Callable[[System], float | None]:
         return lambda system: next((b["bleu"] for b in system.bleu_by_length if b["from"] == start), None)
@@ -121,7 +122,12 @@ def length_table(comparison: Comparison) -> Table:
     return _make_table(
         comparison,
         [
-            Column(f"{format_length_range(b)} words ({b['sentences']:,})", bleu_of_bucket(b["from"]), format_score, max)
+            Column(
+                f"{format_length_range(b)} {comparison.length_unit} ({b['sentences']:,})",
+                bleu_of_bucket(b["from"]),
+                format_score,
+                max,
+            )
             for b in buckets
         ],
     )
@@ -137,8 +143,9 @@ def cost_table(comparison: Comparison) -> Table:
             Column("steps", lambda system: system.training.steps, format_number),
             Column("training time", lambda system: system.training.seconds, format_duration),
             Column("training tokens/s", lambda system: system.training.tokens_per_second, format_number, max),
-            Column("best validation BLEU", lambda system: system.training.best_validation_bleu, format_score, max),
+            Column("validation BLEU", lambda system: system.training.best_validation_bleu, format_score, max),
             Column("at step", lambda system: system.training.best_validation_step, format_number),
+            Column("selected by", lambda system: system.training.selected_by, format_measure),
             Column("decoded sentences/s", lambda system: system.decoding.sentences_per_second, format_number, max),
             Column("on", _describe_device, str),
         ],
@@ -171,8 +178,9 @@ GLOSSARY = [
     (
         "BLEU",
         "how many of the translation's words, and sequences of two, three and four words, also occur in the reference; "
-        "0 to 100. Translations that are too short lose points. Compare it only on the same test set and with the "
-        "same signature.",
+        "0 to 100. Translations that are too short lose points. In languages that are written without spaces, the "
+        "tokenizer of the signature (`tok`) decides what counts as a word; with `char` it is a character. Compare it "
+        "only on the same test set and with the same signature.",
     ),
     (
         "chrF",
@@ -182,7 +190,8 @@ GLOSSARY = [
     (
         "TER",
         "how many words would have to be changed, inserted, deleted or moved to turn the translation into the "
-        "reference, per 100 words of the reference; lower is better, and it can exceed 100.",
+        "reference, per 100 words of the reference; lower is better, and it can exceed 100. A Chinese character counts "
+        "as a word; where neither spaces nor such characters separate words, as in Thai, it says little.",
     ),
     (
         "BLEU (lower-cased, tokenised)",
@@ -215,9 +224,9 @@ GLOSSARY = [
         "target tokens per second of training, the median; depends on the machine and the batches.",
     ),
     (
-        "best validation BLEU",
-        "the highest BLEU on sentences that are used neither for training nor for testing; the weights that reached it "
-        "are the ones that are tested.",
+        "validation BLEU",
+        "the BLEU, on sentences that are used neither for training nor for testing, of the weights that are tested. "
+        "They were selected as the best of the training by their BLEU, chrF or loss on these sentences.",
     ),
     (
         "decoded sentences/s",

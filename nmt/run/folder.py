@@ -1,6 +1,6 @@
 """The run folder, which `nmt train` writes, and which holds everything that the other commands need to translate.
 
-    config.yaml  model.json  search.json  corpus.json  tokenizer.json  tokenizer.model
+    config.yaml  model.json  search.json  metrics.json  corpus.json  tokenizer.json  tokenizer.model
     history.jsonl  log.txt
     checkpoints/  best.safetensors   last.safetensors (exact resume)   step-*.safetensors (for averaging)
     evaluation/   report/   tensorboard/
@@ -37,7 +37,8 @@ if TYPE_CHECKING:  # importing torch takes a second, and half of the commands ne
     from nmt.models import Seq2Seq
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "source.model", "target.model")
-FILES_BEFORE_MODEL = {".lock", "checkpoints", "config.yaml", "corpus.json", "search.json", *TOKENIZER_FILES}
+DESCRIPTIONS_BEFORE_MODEL = {"corpus.json", "metrics.json", "search.json"}
+FILES_BEFORE_MODEL = {".lock", "checkpoints", "config.yaml", *DESCRIPTIONS_BEFORE_MODEL, *TOKENIZER_FILES}
 """What training writes before model.json. A folder with only these files holds no run yet."""
 
 
@@ -172,7 +173,7 @@ class RunFolder:
         return sorted((self.path / "checkpoints").glob("step-*.safetensors"))
 
     def write_description(self, name: str, description: Description) -> None:
-        """Writes NAME.json: the description of the run's "model", "search" or "corpus"."""
+        """Writes NAME.json: the description of the run's "model", "search", "metrics" or "corpus"."""
         write_json(self.path / f"{name}.json", {"format": FORMAT, **description})
 
     def description(self, name: str) -> Description:
@@ -233,9 +234,8 @@ class RunFolder:
         from nmt import data
 
         description = self.description("corpus")
-        description["arguments"] = {**description["arguments"], **changes}
         with _naming(self.path / "corpus.json"):
-            return build(description, data)
+            return build(_with_changes(description, changes), data)
 
     def best_step(self) -> int:
         """Returns the training step of the best weights. Raises UserError if the file does not state it."""
@@ -243,6 +243,16 @@ class RunFolder:
         if step is None:
             raise UserError(f"{self.best} is damaged: it does not state its training step")
         return step
+
+
+def _with_changes(corpus: Description, changes: dict[str, Any]) -> Description:
+    """The description of a corpus with other arguments: of the inner one, if validation pairs are held out of it."""
+    arguments = corpus["arguments"]
+    inner = arguments.get("corpus")
+    if isinstance(inner, dict) and isinstance(inner.get("arguments"), dict):
+        changed = {**inner, "arguments": {**inner["arguments"], **changes}}
+        return {**corpus, "arguments": {**arguments, "corpus": changed}}
+    return {**corpus, "arguments": {**arguments, **changes}}
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -31,6 +31,9 @@ class HistoryRecord(msgspec.Struct, kw_only=True):
         seconds: of training so far, validation included.
         loss: in nats per target token; None if it is not finite.
         bleu: of the validation split; None in a record of training.
+        chrf: likewise.
+        selected_by: "bleu", "chrf" or "loss": which figure decides what validation is the best.
+        best: whether this validation was the best so far, so that its weights were kept.
         tokens_per_second: target tokens since the last record of training; None in a record of a validation.
         averaged: how many checkpoints were averaged for this validation; None if it is of the current weights.
     """
@@ -40,11 +43,14 @@ class HistoryRecord(msgspec.Struct, kw_only=True):
     seconds: Seconds
     loss: float | None
     bleu: float | None = None
+    chrf: float | None = None
+    selected_by: Literal["bleu", "chrf", "loss"] | None = None
+    best: bool = False
     tokens_per_second: float | None = None
     averaged: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("loss", "bleu", "tokens_per_second"):
+        for name in ("loss", "bleu", "chrf", "tokens_per_second"):
             value = getattr(self, name)
             if value is not None and not abs(value) < MAX_QUANTITY:
                 setattr(self, name, None)
@@ -83,9 +89,9 @@ class RunHistory:
 
     @property
     def best_validation(self) -> HistoryRecord | None:
-        """The first record with the highest validation BLEU."""
-        scored = [(record.bleu, record) for record in self.validation + self.averaged if record.bleu is not None]
-        return max(scored, key=lambda pair: pair[0], default=(None, None))[1]
+        """The validation whose weights were kept; None without validation."""
+        best = [record for record in self.validation + self.averaged if record.best]
+        return max(best, key=lambda record: (record.step, record.averaged is not None), default=None)
 
 
 def read_history(path: Path) -> RunHistory:

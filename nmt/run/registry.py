@@ -1,4 +1,4 @@
-"""Builds the model, the search and the corpus of a run folder from their descriptions in JSON.
+"""Builds the model, the search, the metrics and the corpus of a run folder from their descriptions in JSON.
 
 A description names a class and its arguments. The class is looked up among the public names (`__all__`) of one package
 of this project; a path to code is never imported.
@@ -33,7 +33,7 @@ class TypedDescription(msgspec.Struct):
 
 
 class StoredDescription(Versioned, kw_only=True):
-    """The content of search.json and corpus.json: a `Description` with the version of the format."""
+    """The content of search.json, metrics.json and corpus.json: a `Description` with the version of the format."""
 
     class_name: str = msgspec.field(name="class")
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -50,7 +50,7 @@ class StoredModel(StoredDescription, kw_only=True):
 
 
 def read_description(path: Path) -> Description:
-    """Reads model.json, search.json or corpus.json.
+    """Reads model.json, search.json, metrics.json or corpus.json.
 
     Raises:
         UserError: the file is missing, damaged, or has another format than this program's.

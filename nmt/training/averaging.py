@@ -9,8 +9,26 @@ from pathlib import Path
 from torch import Tensor
 
 from nmt.models.seq2seq import Seq2Seq
+from nmt.run import RunFolder
 from nmt.run.weights import load_weights, read_weights, save_weights
 from nmt.training.distributed import Processes
+
+
+def keep_for_averaging(model: Seq2Seq, folder: RunFolder, *, step: int, count: int) -> None:
+    """Writes the weights of `step` beside those of earlier validations, of which the last `count` remain.
+
+    Raises:
+        Failure: the system refuses to write.
+    """
+    save_weights(model.state_dict(), folder.step_path(step), step=step)
+    for old in folder.step_paths()[:-count]:
+        old.unlink()
+
+
+def weights_to_average(folder: RunFolder, *, step: int, count: int) -> list[Path]:
+    """The files of the last `count` validations up to `step`, oldest first."""
+    # A file of a later step is left over from before the run was killed and resumed at an earlier checkpoint.
+    return [path for path in folder.step_paths() if path <= folder.step_path(step)][-count:]
 
 
 def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from nmt.run.format import Count
 from nmt.run.weights import read_weights
 from nmt.training.loss_meter import LossMeter
 from nmt.training.schedule import ScheduleState
+from nmt.training.selection import Measure, Validation
 
 
 class Progress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -34,8 +35,9 @@ class Progress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             no longer means anything.
         seconds: training time so far, over all sessions, including validation.
         skipped_in_a_row: updates that were skipped since the last one that was applied.
-        best_score: best BLEU of the validations so far; None before the first.
-        validations_since_best: validations since the best score.
+        best: the best validation so far; None before the first.
+        selected_by: the measure that decided which one is the best.
+        validations_since_best: validations since the best one.
         validated_step: step of the last validation.
         averaged_step: step at which checkpoints were last averaged.
         num_records: records in the history; those behind them will be written again.
@@ -49,7 +51,8 @@ class Progress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     order: str = ""
     seconds: float = 0.0
     skipped_in_a_row: Count = 0
-    best_score: float | None = None
+    best: Validation | None = None
+    selected_by: Measure = "bleu"
     validations_since_best: Count = 0
     validated_step: Count = 0
     averaged_step: Count = 0

@@ -1,8 +1,9 @@
-"""The limits of a run: whether one of them is reached, and how much of the run is done."""
+"""The limits of a run: whether one of them is reached, how much of the run is done, and when to write a checkpoint."""
 
 from __future__ import annotations
 
 from nmt.training.checkpoint import Progress
+from nmt.training.selection import MEASURES
 from nmt.training.settings import TrainerSettings
 
 
@@ -15,7 +16,7 @@ def reached_limit(settings: TrainerSettings, progress: Progress) -> str | None:
     if settings.max_minutes is not None and progress.seconds >= settings.max_minutes * 60:
         return f"max_minutes={settings.max_minutes:g}"
     if settings.patience is not None and progress.validations_since_best >= settings.patience:
-        return f"no better score in patience={settings.patience} validations"
+        return f"no better {MEASURES[settings.select]} in patience={settings.patience} validations"
     return None
 
 
@@ -29,3 +30,17 @@ def fraction_done(settings: TrainerSettings, progress: Progress, *, batches_per_
     if settings.max_minutes is not None:
         fractions.append(progress.seconds / 60 / settings.max_minutes)
     return min(1.0, max(fractions))
+
+
+def checkpoint_is_due(settings: TrainerSettings, progress: Progress, *, saved_seconds: float) -> bool:
+    """Whether to write a checkpoint now: after a validation, every `save_every` steps, or after `save_minutes`.
+
+    Args:
+        saved_seconds: training time at the last checkpoint.
+    """
+    if progress.validated_step == progress.step:
+        return True
+    if settings.save_every is not None and progress.step % settings.save_every == 0:
+        return True
+    minutes = (progress.seconds - saved_seconds) / 60
+    return settings.save_minutes is not None and minutes >= settings.save_minutes

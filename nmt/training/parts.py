@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from nmt.data.batch import Batch
 from nmt.data.loader import BatchLoader
 from nmt.models.seq2seq import Seq2Seq
 from nmt.run import RunFolder
@@ -15,6 +14,7 @@ from nmt.training.distributed import Processes
 from nmt.training.history import History
 from nmt.training.progress import ProgressBar
 from nmt.training.schedule import Schedule
+from nmt.training.validation import ValidationSplit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +26,7 @@ class TrainingParts:
         optimizer: of the model's parameters.
         schedule: of the learning rate.
         train_loader: this process's share of the training batches.
-        validation_batches: this process's share of the batches of the validation loss.
-        validation_bleu: returns the BLEU of a model on the validation split, the same in all processes. It decides
-            which weights are the best.
+        validation_split: decides which weights are the best; None = the last ones are.
         run_folder: receives the checkpoints; if it holds one, the run resumes from there.
         history: receives the records.
         bar: shows the progress.
@@ -41,8 +39,7 @@ class TrainingParts:
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     train_loader: BatchLoader
-    validation_batches: Sequence[Batch]
-    validation_bleu: Callable[[Seq2Seq], float]
+    validation_split: ValidationSplit | None
     run_folder: RunFolder
     history: History
     bar: ProgressBar

@@ -1,6 +1,6 @@
 """The learning rate of each step: a linear warm-up, then one of three decays.
 
-Steps count from 1. A schedule does not count them itself: the trainer passes the step to `rate`, and the score of each
+Steps count from 1. A schedule does not count them itself: the trainer passes the step to `rate`, and the rank of each
 validation to `observe`.
 """
 
@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 
 from nmt.checks import check_sizes
 from nmt.errors import UserError
+from nmt.training.selection import Rank
 
 ScheduleState = dict[str, int | float | None]
 """What a checkpoint stores of a schedule, as JSON values."""
@@ -26,6 +27,9 @@ class Schedule(ABC):
     Raises:
         UserError: the rate is not above 0, or the number of steps is not a whole number of at least 0.
     """
+
+    needs_validation = False
+    """Whether the learning rate depends on validations."""
 
     def __init__(self, *, learning_rate: float, warmup_steps: int) -> None:
         if learning_rate <= 0:
@@ -45,8 +49,8 @@ class Schedule(ABC):
     def decay(self, step: int) -> float:
         """The rate after the warm-up, as a fraction of the peak."""
 
-    def observe(self, score: float) -> None:  # noqa: B027 - optional to override
-        """Receives the score of a validation; higher is better. Only some schedules use it."""
+    def observe(self, rank: Rank) -> None:  # noqa: B027 - optional to override
+        """Receives the rank of a validation; higher is better. Only some schedules use it."""
 
     def state(self) -> ScheduleState:
         """What a checkpoint must store; empty where the step alone determines the rate."""
@@ -95,12 +99,14 @@ class Cosine(Schedule):
 
 
 class Plateau(Schedule):
-    """Constant after the warm-up, but multiplied by `factor` after `patience` validations without a better score.
+    """Constant after the warm-up, but multiplied by `factor` after `patience` validations without a better one.
 
     Args (besides those of Schedule):
         factor: above 0 and below 1.
         patience: number of validations in a row.
     """
+
+    needs_validation = True
 
     def __init__(self, *, learning_rate: float, warmup_steps: int, factor: float, patience: int) -> None:
         super().__init__(learning_rate=learning_rate, warmup_steps=warmup_steps)
@@ -110,15 +116,15 @@ class Plateau(Schedule):
         self.factor = factor
         self.patience = patience
         self.fraction = 1.0  # of the peak: factor ** number of reductions
-        self.best_score = -math.inf
+        self.best: Rank | None = None  # of the validations so far
         self.num_bad_validations = 0
 
     def decay(self, step: int) -> float:
         return self.fraction
 
-    def observe(self, score: float) -> None:
-        if score > self.best_score:
-            self.best_score, self.num_bad_validations = score, 0
+    def observe(self, rank: Rank) -> None:
+        if self.best is None or rank > self.best:
+            self.best, self.num_bad_validations = rank, 0
             return
         self.num_bad_validations += 1
         if self.num_bad_validations >= self.patience:
@@ -126,17 +132,19 @@ class Plateau(Schedule):
             self.num_bad_validations = 0
 
     def state(self) -> ScheduleState:
-        best_score = None if self.best_score == -math.inf else self.best_score  # JSON has no infinity
+        score, tie_breaker = self.best or (None, None)
         return {
             "fraction": self.fraction,
-            "best_score": best_score,
+            "best_score": score,
+            "best_tie_breaker": tie_breaker,
             "num_bad_validations": self.num_bad_validations,
         }
 
     def restore(self, state: ScheduleState) -> None:
         super().restore(state)
-        fraction, best_score, num_bad_validations = state["fraction"], state["best_score"], state["num_bad_validations"]
+        fraction, num_bad_validations = state["fraction"], state["num_bad_validations"]
+        score, tie_breaker = state["best_score"], state["best_tie_breaker"]
         if fraction is None or not isinstance(num_bad_validations, int):
             raise UserError("the checkpoint is damaged: it does not store the state of the schedule")
         self.fraction, self.num_bad_validations = fraction, num_bad_validations
-        self.best_score = -math.inf if best_score is None else best_score
+        self.best = None if score is None or tie_breaker is None else (score, tie_breaker)

@@ -9,6 +9,7 @@ import torch
 
 from nmt.checks import check_probabilities, check_sizes
 from nmt.errors import UserError
+from nmt.training.selection import MEASURES, Measure
 
 
 class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,6 +23,7 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_epochs: int | None
     max_minutes: float | None
     patience: int | None
+    select: Measure
     accumulate: int
     label_smoothing: float
     clip_norm: float | None
@@ -45,6 +47,8 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         limits = (self.max_steps, self.max_epochs, self.max_minutes, self.patience)
         if all(limit is None for limit in limits):
             raise UserError("max_steps, max_epochs, max_minutes and patience are all null, so the run would never end")
+        if self.select not in MEASURES:
+            raise UserError(f"select={self.select} is unknown: use {', '.join(MEASURES)}")
         if not isinstance(self.skip_nonfinite, int) or self.skip_nonfinite < 0:
             raise UserError(f"skip_nonfinite={self.skip_nonfinite} must be a whole number of at least 0")
         check_probabilities(label_smoothing=self.label_smoothing)

@@ -12,18 +12,19 @@ import numpy as np
 import torch
 
 from nmt.data.batch import Batch
-from nmt.errors import Failure
+from nmt.errors import Failure, UserError
 from nmt.run.weights import save_weights
-from nmt.training.averaging import averaged_model
+from nmt.training.averaging import averaged_model, keep_for_averaging, weights_to_average
 from nmt.training.checkpoint import Progress, read_checkpoint, restore, save_checkpoint
-from nmt.training.limits import fraction_done, reached_limit
+from nmt.training.limits import checkpoint_is_due, fraction_done, reached_limit
 from nmt.training.loss_meter import LossMeter
 from nmt.training.nonfinite import save_nonfinite_update
 from nmt.training.parts import TrainingParts
 from nmt.training.progress import duration
+from nmt.training.selection import Validation
 from nmt.training.settings import TrainerSettings
 from nmt.training.update import PendingUpdate, Updater
-from nmt.training.validation import Validation, validate_model
+from nmt.training.validation import validate_model
 
 MAX_PENDING_UPDATES = {"cpu": 0, "cuda": 1}
 """Number of updates whose result may be unread when the next one starts, by device; with 1 a GPU never idles."""
@@ -32,7 +33,7 @@ INTERRUPTED = "interrupted; continue with resume=true"
 
 
 class Trainer:
-    """Trains a model until a limit is reached, the score stops rising, or the user interrupts.
+    """Trains a model until a limit is reached, the validations stop improving, or the user interrupts.
 
     A run that is killed at any moment resumes from its last checkpoint as if nothing had happened. A checkpoint is
     written only after everything that belongs to its step, and everything after it is repeated identically: the order
@@ -44,7 +45,7 @@ class Trainer:
     def __init__(self, settings: TrainerSettings, parts: TrainingParts) -> None:
         self.settings = settings
         self.parts = parts
-        self.progress = Progress(order=parts.train_loader.sampler.order)
+        self.progress = Progress(order=parts.train_loader.sampler.order, selected_by=settings.select)
         self.pending: deque[tuple[int, PendingUpdate]] = deque()  # each with its epoch
         self.clock_start = 0.0  # time at which `progress.seconds` was 0, on the monotonic clock
         self.saved_seconds = 0.0  # `progress.seconds` at the last checkpoint
@@ -88,7 +89,7 @@ class Trainer:
                     self.log()
                 if progress.step % settings.validate_every == 0:
                     self.validate()
-                if self.checkpoint_is_due():
+                if checkpoint_is_due(settings, progress, saved_seconds=self.saved_seconds):
                     self.save()
                 if self.stop_reason() is not None:
                     break
@@ -102,7 +103,7 @@ class Trainer:
         """Restores the last checkpoint, if there is one. Call this before `fit`.
 
         Raises:
-            UserError: the checkpoint is damaged, or belongs to another model, optimizer or schedule.
+            UserError: the checkpoint is damaged, or belongs to another model, optimizer, schedule or `select`.
         """
         parts, path = self.parts, self.parts.run_folder.last
         checkpoint = read_checkpoint(path) if parts.processes.is_main and path.is_file() else None
@@ -110,6 +111,8 @@ class Trainer:
         if checkpoint is None:
             return
         progress, tensors = checkpoint
+        if progress.selected_by != self.settings.select:
+            raise UserError(f"the run was started with trainer.select={progress.selected_by}: resume it with the same")
         restore(tensors, path, parts.model, parts.optimizer)
         parts.schedule.restore(progress.schedule)
         if progress.order != self.progress.order:
@@ -206,50 +209,36 @@ class Trainer:
         )
 
     def validate(self) -> None:
-        """Measures loss and BLEU on the validation split, and keeps the weights if they are the best so far."""
+        """Validates the weights, and keeps them if they are the best so far. Without validation, they always are."""
         self.read_all_results()  # first, because a non-finite update may end the run before anything is kept
         parts, progress = self.parts, self.progress
-        validation = self.run_validation()
-        progress.validated_step = progress.step
-        parts.schedule.observe(validation.bleu)
-        is_best = self.record_validation(validation)
-        progress.validations_since_best = 0 if is_best else progress.validations_since_best + 1
+        progress.validated_step, is_best = progress.step, True
+        if parts.validation_split is not None:
+            validation = validate_model(self.updater, parts.validation_split, step=progress.step)
+            parts.schedule.observe(validation.rank(self.settings.select))
+            is_best = self.record_validation(validation)
+            progress.validations_since_best = 0 if is_best else progress.validations_since_best + 1
         if parts.processes.is_main:
-            folder, weights = parts.run_folder, parts.model.state_dict()
             if is_best:
-                save_weights(weights, folder.best, step=progress.step)
-            if self.settings.average_checkpoints > 1:
-                save_weights(weights, folder.step_path(progress.step), step=progress.step)
-                for old in folder.step_paths()[: -self.settings.average_checkpoints]:
-                    old.unlink()
-
-    def run_validation(self, *, num_averaged: int = 1) -> Validation:
-        """Validates the present weights of the model: its own, or the mean of `num_averaged` checkpoints."""
-        parts, step = self.parts, self.progress.step
-        return validate_model(
-            self.updater, parts.validation_batches, parts.validation_bleu, step=step, num_averaged=num_averaged
-        )
+                save_weights(parts.model.state_dict(), parts.run_folder.best, step=progress.step)
+            if self.num_averaged > 1:
+                keep_for_averaging(parts.model, parts.run_folder, step=progress.step, count=self.num_averaged)
 
     def record_validation(self, validation: Validation) -> bool:
-        """Adds a validation to the history and prints it. Returns whether its BLEU is the best so far."""
+        """Adds a validation to the history and prints it. Returns whether it is the best so far."""
         self.sync_clock()
-        progress = self.progress
-        is_best = progress.best_score is None or validation.bleu > progress.best_score
+        progress, measure = self.progress, self.settings.select
+        is_best = progress.best is None or validation.rank(measure) > progress.best.rank(measure)
         if is_best:
-            progress.best_score = validation.bleu
-        self.parts.history.record(validation.record(progress.seconds))
+            progress.best = validation
+        self.parts.history.record(validation.record(progress.seconds, selected_by=measure, is_best=is_best))
         self.parts.bar.print(validation.line(progress.seconds, is_best=is_best))
         return is_best
 
-    def checkpoint_is_due(self) -> bool:
-        """Whether to write a checkpoint now: after a validation, every `save_every` steps, or after `save_minutes`."""
-        settings, progress = self.settings, self.progress
-        if progress.validated_step == progress.step:
-            return True
-        if settings.save_every is not None and progress.step % settings.save_every == 0:
-            return True
-        minutes = (progress.seconds - self.saved_seconds) / 60
-        return settings.save_minutes is not None and minutes >= settings.save_minutes
+    @property
+    def num_averaged(self) -> int:
+        """Number of checkpoints that are averaged at the end; 1 without validation, which alone can judge the mean."""
+        return 1 if self.parts.validation_split is None else self.settings.average_checkpoints
 
     def save(self) -> None:
         """Writes a checkpoint of this step, to resume from. Call it after everything else that belongs to the step."""
@@ -269,7 +258,8 @@ class Trainer:
         parts, progress, reason = self.parts, self.progress, self.stop_reason()
         if reason == INTERRUPTED:
             self.save()
-            if parts.processes.is_main and not parts.run_folder.best.is_file():
+            without_best = parts.validation_split is None or not parts.run_folder.best.is_file()
+            if parts.processes.is_main and without_best:
                 save_weights(parts.model.state_dict(), parts.run_folder.best, step=progress.step)
         else:
             if progress.validated_step < progress.step:
@@ -279,17 +269,14 @@ class Trainer:
         parts.bar.print(f"ended after step {progress.step}, {duration(progress.seconds)}: {reason}")
 
     def average_checkpoints(self) -> None:
-        """Makes the mean of the last checkpoints' weights the best weights, if its BLEU is higher."""
+        """Makes the mean of the last checkpoints' weights the best weights, if it is validated as the best."""
         parts, progress, folder = self.parts, self.progress, self.parts.run_folder
-        is_main, size = parts.processes.is_main, self.settings.average_checkpoints
-        # A file of a later step is left over from before the run was killed and resumed at an earlier checkpoint.
-        paths = [path for path in folder.step_paths() if path <= folder.step_path(progress.step)] if is_main else []
-        paths = parts.processes.broadcast(paths[-size:])
-        if len(paths) > 1 and size > 1:
-            with averaged_model(
-                parts.model, paths, save_to=folder.averaged, step=progress.step, processes=parts.processes
-            ):
-                validation = self.run_validation(num_averaged=len(paths))
+        is_main, step = parts.processes.is_main, progress.step
+        paths = weights_to_average(folder, step=step, count=self.num_averaged) if is_main else []
+        paths = parts.processes.broadcast(paths)
+        if len(paths) > 1 and parts.validation_split is not None:
+            with averaged_model(parts.model, paths, save_to=folder.averaged, step=step, processes=parts.processes):
+                validation = validate_model(self.updater, parts.validation_split, step=step, num_averaged=len(paths))
             is_best = self.record_validation(validation)
             if is_main and is_best:
                 folder.averaged.replace(folder.best)

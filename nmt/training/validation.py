@@ -1,11 +1,11 @@
-"""A validation: the loss and the BLEU of a model on the validation split."""
+"""A validation: the loss of a model on the validation split, and the scores of its translations."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import torch
 
@@ -13,51 +13,36 @@ from nmt.data.batch import Batch
 from nmt.errors import Failure
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.out_of_memory import explain_out_of_memory
-from nmt.training.progress import duration
+from nmt.training.selection import Validation
 from nmt.training.update import Updater
 
 
-@dataclass(frozen=True)
-class Validation:
-    """The result of a validation.
+class TranslationScores(NamedTuple):
+    """How good the translations of a split are, each from 0 to 100."""
+
+    bleu: float
+    chrf: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationSplit:
+    """What a validation works with.
 
     Attributes:
-        step: update after which it took place.
-        loss: negative log-likelihood per target token, in nats, without label smoothing.
-        bleu: from 0 to 100.
-        num_averaged: number of checkpoints whose mean weights were validated; 1 = the model's own weights.
+        batches: this process's share of the batches, for the loss.
+        compute_scores: returns the scores of a model on the whole split, the same in all processes.
+        num_pairs: number of pairs of the whole split.
     """
 
-    step: int
-    loss: float
-    bleu: float
-    num_averaged: int
-
-    def record(self, seconds: float) -> dict[str, Any]:
-        """The record for the history, `seconds` after the run started."""
-        record = {"kind": "validation", "step": self.step, "seconds": seconds, "loss": self.loss, "bleu": self.bleu}
-        return record if self.num_averaged == 1 else {**record, "averaged": self.num_averaged}
-
-    def line(self, seconds: float, *, is_best: bool) -> str:
-        """One line for the terminal and the log."""
-        weights = f"step {self.step}" if self.num_averaged == 1 else f"mean of the last {self.num_averaged} checkpoints"
-        mark = "  (best so far)" if is_best else ""
-        return f"{weights}, {duration(seconds)}: validation loss {self.loss:.3f}, BLEU {self.bleu:.2f}{mark}"
+    batches: Sequence[Batch]
+    compute_scores: Callable[[Seq2Seq], TranslationScores]
+    num_pairs: int
 
 
-def validate_model(
-    updater: Updater,
-    batches: Sequence[Batch],
-    compute_bleu: Callable[[Seq2Seq], float],
-    *,
-    step: int,
-    num_averaged: int = 1,
-) -> Validation:
+def validate_model(updater: Updater, split: ValidationSplit, *, step: int, num_averaged: int = 1) -> Validation:
     """Validates the model of `updater` and leaves it in evaluation mode.
 
     Args:
-        batches: this process's share of the validation split, for the loss.
-        compute_bleu: returns the BLEU of a model on the validation split.
         step: number of the last update.
         num_averaged: as in `Validation`.
 
@@ -65,8 +50,16 @@ def validate_model(
         Failure: the loss is not finite, or the memory ran out.
     """
     updater.model.eval()
-    loss = validation_loss(updater, batches, step=step)
-    return Validation(step, loss, compute_bleu(updater.model), num_averaged)
+    loss = validation_loss(updater, split.batches, step=step)
+    scores = split.compute_scores(updater.model)
+    return Validation(
+        step=step,
+        num_averaged=num_averaged,
+        num_pairs=split.num_pairs,
+        loss=loss,
+        bleu=scores.bleu,
+        chrf=scores.chrf,
+    )
 
 
 @torch.no_grad()

@@ -22,15 +22,21 @@ class EchoTranslator:
 
 def test_samples_are_spread_evenly_from_short_to_long() -> None:
     lengths = [7, 3, 16, 1, 12, 5, 9, 14, 2, 11, 4, 15, 6, 10, 8, 13]  # 1 to 16 words
-    samples = choose_samples([" ".join(["w"] * length) for length in lengths])
+    samples = choose_samples([" ".join(["w"] * length) for length in lengths], unit="words")
     assert samples == sorted(samples)
     assert sorted(lengths[index] for index in samples) == [2, 4, 6, 8, 10, 12, 14, 16]
 
 
 def test_lines_without_words_are_not_sampled() -> None:
-    assert choose_samples(["", "one", " ", "one two"]) == [1, 3]
-    assert choose_samples(["", " "]) == []
-    assert len(choose_samples(["one"] * 100)) == NUM_SAMPLES
+    assert choose_samples(["", "one", " ", "one two"], unit="words") == [1, 3]
+    assert choose_samples(["", " "], unit="words") == []
+    assert len(choose_samples(["one"] * 100, unit="words")) == NUM_SAMPLES
+
+
+def test_samples_of_a_language_without_spaces_are_spread_by_characters() -> None:
+    lengths = [7, 3, 16, 1, 12, 5, 9, 14, 2, 11, 4, 15, 6, 10, 8, 13]
+    samples = choose_samples(["字" * length for length in lengths], unit="characters")
+    assert sorted(lengths[index] for index in samples) == [2, 4, 6, 8, 10, 12, 14, 16]
 
 
 @pytest.mark.parametrize("samples", [[], [0], [1, 3], [0, 1, 2, 3]])

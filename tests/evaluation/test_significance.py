@@ -8,8 +8,10 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest, Result
 
 from nmt.errors import UserError
+from nmt.evaluation import Metrics
 from nmt.evaluation.significance import Significance, paired_bootstrap
 
+METRICS = Metrics(language="de", bleu_tokenizer="13a")
 Results = dict[str, Significance]
 
 draw = random.Random(7)
@@ -33,7 +35,7 @@ SYSTEMS = {"a": BASELINE, "same": list(BASELINE), "one": ALL_BUT_ONE, "equal": E
 
 @pytest.fixture(scope="module")
 def results() -> Results:
-    return paired_bootstrap(SYSTEMS, REFERENCES, baseline="a")
+    return paired_bootstrap(SYSTEMS, REFERENCES, baseline="a", metrics=METRICS)
 
 
 def test_a_system_does_not_differ_from_itself(results: Results) -> None:
@@ -47,7 +49,7 @@ def test_a_clear_difference_is_significant(results: Results) -> None:
     assert better.p_value is not None and better.p_value < 0.002
     low, high = better.difference_interval
     assert 0 < low < better.difference < high
-    worse = paired_bootstrap(SYSTEMS, REFERENCES, baseline="better")["a"]
+    worse = paired_bootstrap(SYSTEMS, REFERENCES, baseline="better", metrics=METRICS)["a"]
     assert worse.difference == pytest.approx(-better.difference)
     assert worse.p_value == better.p_value
 
@@ -91,11 +93,32 @@ def test_approximate_randomisation_agrees(results: Results, monkeypatch: pytest.
 
 
 def test_the_same_input_gives_the_same_figures(results: Results) -> None:
-    assert paired_bootstrap(SYSTEMS, REFERENCES, baseline="a") == results
+    assert paired_bootstrap(SYSTEMS, REFERENCES, baseline="a", metrics=METRICS) == results
 
 
 def test_mistakes_are_user_errors() -> None:
     with pytest.raises(UserError, match="'c' is none of the systems: a"):
-        paired_bootstrap({"a": BASELINE}, REFERENCES, baseline="c")
+        paired_bootstrap({"a": BASELINE}, REFERENCES, baseline="c", metrics=METRICS)
     with pytest.raises(UserError, match="b has 3 hypotheses for 120 references"):
-        paired_bootstrap({"a": BASELINE, "b": BASELINE[:3]}, REFERENCES, baseline="a")
+        paired_bootstrap({"a": BASELINE, "b": BASELINE[:3]}, REFERENCES, baseline="a", metrics=METRICS)
+
+
+def test_a_perfect_system_of_short_lines_has_full_marks_on_every_resample() -> None:
+    references = ["Ja.", "Nein.", "Gut so", "", "Danke"]
+    perfect = paired_bootstrap({"a": references}, references, baseline="a", metrics=METRICS)["a"]
+    assert (perfect.bleu, perfect.mean, perfect.margin) == pytest.approx((100, 100, 0))
+
+
+def test_chinese_systems_differ_by_their_characters() -> None:
+    """With the tokenizer of European languages, a line is one word, and both systems would get nothing."""
+    generator = random.Random(1)
+    references = ["".join(generator.choices("一二三四五六七八九十", k=12)) + "。" for _ in range(60)]
+    worse = [line[:6] + "零" * 6 + line[12:] for line in references]
+    better = [line[:11] + "零" + line[12:] for line in references]
+    systems = {"worse": worse, "better": better}
+    chinese = Metrics.for_language("zh")
+    result = paired_bootstrap(systems, references, baseline="worse", metrics=chinese)["better"]
+    # Of 13 tokens, "better" has 11 + 1 right ones, and 10, 9 and 8 sequences of two to four characters.
+    assert result.bleu == pytest.approx(100 * (12 / 13 * 10 / 12 * 9 / 11 * 8 / 10) ** (1 / 4))
+    assert result.p_value is not None and result.p_value < 0.002
+    assert paired_bootstrap(systems, references, baseline="worse", metrics=METRICS)["better"].difference == 0

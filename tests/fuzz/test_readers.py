@@ -377,10 +377,12 @@ def test_config_yaml(runs: list[RunFolder], outcome: Outcome) -> None:
 RECORDS = [
     {"kind": "train", "step": 10, "epoch": 0, "seconds": 1.5, "learning_rate": 0.1, "loss": 3.5, "gradient_norm": 1.0,
      "tokens_per_second": 900.0},
-    {"kind": "validation", "step": 10, "seconds": 2.0, "loss": 3.0, "bleu": 10.0},
+    {"kind": "validation", "step": 10, "seconds": 2.0, "loss": 3.0, "bleu": 10.0, "chrf": 30.0,
+     "selected_by": "chrf", "best": True},
     {"kind": "train", "step": 20, "epoch": 1, "seconds": 3.5, "learning_rate": 0.1, "loss": 2.5, "gradient_norm": 1.0,
      "tokens_per_second": 950.0},
-    {"kind": "validation", "step": 20, "seconds": 4.0, "loss": 2.0, "bleu": 20.0},
+    {"kind": "validation", "step": 20, "seconds": 4.0, "loss": 2.0, "bleu": 20.0, "chrf": 40.0,
+     "selected_by": "chrf", "best": True},
     {"kind": "validation", "step": 20, "seconds": 5.0, "loss": 2.0, "bleu": 21.0, "averaged": 2},
 ]  # fmt: skip
 
@@ -399,7 +401,7 @@ def test_history_jsonl(tmp_path: Path, outcome: Outcome) -> None:
         history = read_history(run.history)
         assert (history.steps is None) == (history.seconds is None or not history.train + history.validation)
         assert history.tokens_per_second is None or history.train
-        assert history.best_validation is None or history.best_validation.bleu is not None
+        assert history.best_validation is None or history.best_validation.best
         learning_curves({"run": history})
 
     @fuzz
@@ -427,6 +429,7 @@ def test_evaluation_json(runs: list[RunFolder], tmp_path: Path, outcome: Outcome
     }  # fmt: skip
     valid = {
         "format": 2, "split": "test", "source": "en", "target": "de", "sentences": 2, "step": 7,
+        "bleu_tokenizer": "13a", "length_unit": "words",
         "metrics": dict.fromkeys(("bleu", "chrf", "ter", "bleu_lowercase_tokenized"), metric),
         "bleu_by_length": [{"from": 1, "to": 10, "sentences": 2, "bleu": 100.0}],
         "search": {"class": "GreedySearch", "arguments": {}},

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from nmt.errors import UserError
-from nmt.evaluation import metrics
+from nmt.evaluation import Metrics
 from nmt.report.comparison import compare
 from nmt.run.format import FORMAT
 
+METRICS = Metrics(language="de", bleu_tokenizer="13a")
 NAMES = ["lstm", "lstm_bahdanau", "lstm_luong", "transformer"]
 HOSTILE = "<script>alert('x')</script> & \"quotes\" | *stars*"
 
@@ -259,7 +260,7 @@ def test_empty_hypotheses_and_odd_line_ends_stay_lines(make_run: Callable[..., P
     references = (run / "evaluation" / "test.ref.txt").read_text(encoding="utf-8").split("\n")[:-1]
     hypotheses = ["", "eins\u2028zwei\x0cdrei\rvier", *references[2:-1], ""]
     (run / "evaluation" / "test.hyp.txt").write_bytes("".join(f"{line}\n" for line in hypotheses).encode())
-    scores = {key: vars(metric) for key, metric in metrics.score(hypotheses, references).items()}
+    scores = {key: vars(metric) for key, metric in METRICS.score(hypotheses, references).items()}
     rewrite(run / "evaluation" / "test.json", metrics=scores)
     report = compare([run], split="test", out=tmp_path / "report")
     assert report.systems[0].significance.bleu == pytest.approx(scores["bleu"]["score"])

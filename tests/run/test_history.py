@@ -28,10 +28,13 @@ def write_and_read(path: Path, records: list[dict[str, Any]], *, end: str = "\n"
     return read_history(path)
 
 
-def test_the_summary_has_the_last_step_the_median_speed_and_the_first_best_validation(path: Path) -> None:
+def test_the_summary_has_the_last_step_the_median_speed_and_the_best_validation(path: Path) -> None:
     speeds = [5.0, 100.0, 110.0, 120.0, 130.0]
     records = [train(10 * i, tokens_per_second=speed) for i, speed in enumerate(speeds, start=1)]
-    records += [validation(step, bleu=bleu) for step, bleu in ((20, 3.0), (30, 9.0), (40, 9.0), (50, None))]
+    records += [
+        validation(step, bleu=bleu, best=best)
+        for step, bleu, best in ((20, 3.0, True), (30, 9.0, True), (40, 9.0, False), (50, None, False))
+    ]
     history = write_and_read(path, records)
     assert (history.steps, history.seconds, history.tokens_per_second) == (50, 25.0, 110.0)
     assert history.best_validation is not None and history.best_validation.step == 30
@@ -54,8 +57,8 @@ def test_records_that_a_resumed_run_repeats_replace_the_first_ones(path: Path) -
 
 def test_averaged_weights_may_be_the_best_but_are_not_on_the_curve(tmp_path: Path) -> None:
     """They are validated at the step of the last checkpoint, whose own validation they do not replace."""
-    records = [train(10), validation(10, bleu=5.0), train(20), validation(20, bleu=9.0)]
-    better = write_and_read(tmp_path / "a.jsonl", [*records, validation(20, bleu=9.5, averaged=2)])
+    records = [train(10), validation(10, bleu=5.0, best=True), train(20), validation(20, bleu=9.0, best=True)]
+    better = write_and_read(tmp_path / "a.jsonl", [*records, validation(20, bleu=9.5, averaged=2, best=True)])
     worse = write_and_read(tmp_path / "b.jsonl", [*records, validation(20, bleu=8.0, averaged=2)])
     assert [r.bleu for r in better.validation] == [r.bleu for r in worse.validation] == [5.0, 9.0]
     assert better.best_validation is not None and better.best_validation.bleu == 9.5

@@ -26,6 +26,7 @@ from nmt.training.progress import ProgressBar
 from nmt.training.schedule import Plateau, Schedule
 from nmt.training.settings import TrainerSettings
 from nmt.training.trainer import Trainer
+from nmt.training.validation import TranslationScores, ValidationSplit
 
 SETTINGS: dict[str, Any] = {
     "max_steps": None,
@@ -41,6 +42,7 @@ SETTINGS: dict[str, Any] = {
     "save_minutes": None,
     "skip_nonfinite": 0,
     "patience": None,
+    "select": "bleu",
     "average_checkpoints": 1,
 }
 MODELS: dict[str, dict[str, Any]] = {
@@ -65,8 +67,8 @@ MODELS: dict[str, dict[str, Any]] = {
 
 
 def score_of_weights(model: Seq2Seq) -> float:
-    """A validation score that depends on every weight, and on nothing else."""
-    return -float(sum(parameter.detach().abs().sum() for parameter in model.parameters()))
+    """A validation score above 1 that depends on every weight, and on nothing else."""
+    return 1e6 - float(sum(parameter.detach().abs().sum() for parameter in model.parameters()))
 
 
 class Bench:
@@ -132,6 +134,16 @@ class Bench:
         )
         return loader
 
+    def make_validation_split(self, validate: Callable[[Seq2Seq], float]) -> ValidationSplit:
+        """Two batches for the loss; `validate` returns the BLEU, and chrF is 100 minus that."""
+
+        def compute_scores(model: Seq2Seq) -> TranslationScores:
+            bleu = validate(model)
+            return TranslationScores(bleu=bleu, chrf=100 - bleu)
+
+        batches = list(self.make_loader().epoch(0, start=0))[:2]
+        return ValidationSplit(batches=batches, compute_scores=compute_scores, num_pairs=16)
+
     def weights(self) -> dict[str, torch.Tensor]:
         """A copy of the weights of the model of the last `fit`."""
         return {name: tensor.detach().clone() for name, tensor in self.model.named_parameters()}
@@ -139,7 +151,7 @@ class Bench:
     def fit(
         self,
         *,
-        validate: Callable[[Seq2Seq], float] = score_of_weights,
+        validate: Callable[[Seq2Seq], float] | None = score_of_weights,
         stop_at: int | None = None,
         name: str = "LuongLSTM",
         model: Seq2Seq | None = None,
@@ -150,7 +162,10 @@ class Bench:
         loader: BatchLoader | None = None,
         **settings: Any,
     ) -> Progress:
-        """Trains `model`, or a new one of class `name`, until a limit or the interrupt at step `stop_at`."""
+        """Trains `model`, or a new one of class `name`, until a limit or the interrupt at step `stop_at`.
+
+        Without `validate`, the run is not validated.
+        """
         self.model = model if model is not None else self.make_model(name, dropout=dropout, seed=seed)
         updates = optimizer(self.model.parameters(), lr=1.0)
         steps = [read_progress(self.run.last).step if self.run.last.is_file() else 0]
@@ -161,8 +176,7 @@ class Bench:
                 optimizer=updates,
                 schedule=schedule or Plateau(learning_rate=0.01, warmup_steps=2, factor=0.5, patience=1),
                 train_loader=loader if loader is not None else self.make_loader(),
-                validation_batches=list(self.make_loader().epoch(0, start=0))[:2],
-                validation_bleu=validate,
+                validation_split=None if validate is None else self.make_validation_split(validate),
                 run_folder=self.run,
                 history=History(self.run.history, tensorboard=None),
                 bar=bar,

@@ -15,6 +15,7 @@ from nmt.run.registry import build
 from nmt.run.weights import save_weights
 from nmt.training.checkpoint import Progress, read_checkpoint, read_progress, restore, save_checkpoint
 from nmt.training.loss_meter import LossMeter
+from nmt.training.selection import Validation
 
 ADAMS = [torch.optim.Adam, torch.optim.AdamW]
 PROGRESS = Progress(
@@ -22,9 +23,10 @@ PROGRESS = Progress(
     epoch=3,
     position=2,
     seconds=4.25,
-    best_score=-1.5,
+    best=Validation(step=9, num_averaged=1, num_pairs=16, loss=1.5, bleu=31.25, chrf=55.5),
+    selected_by="chrf",
     validations_since_best=1,
-    schedule={"fraction": 0.5, "best_score": None, "num_bad_validations": 2},
+    schedule={"fraction": 0.5, "best_score": None, "best_tie_breaker": None, "num_bad_validations": 2},
     loss_meter=LossMeter(nll=2.5, num_tokens=9, gradient_norm=0.5, num_steps=3, seconds=1.5),
 )
 
@@ -140,7 +142,8 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path, saved: dict[st
     [
         ("step", '"12"'), ("step", "-1"), ("step", "true"), ("step", "1" + "0" * 30), ("step", "null"),
         ("epoch", "1.5"), ("order", "3"), ("seconds", "NaN"), ("seconds", "Infinity"), ("seconds", "1e999"),
-        ("seconds", "null"), ("best_score", '"high"'), ("schedule", "[]"), ("schedule", '{"best": "x"}'),
+        ("seconds", "null"), ("best", '"high"'), ("best", '{"step": 9}'),
+        ("selected_by", '"luck"'), ("schedule", "[]"), ("schedule", '{"best": "x"}'),
         ("loss_meter", '{"nll": [1]}'), ("loss_meter", '{"nll": null}'), ("loss_meter", '{"colour": 1}'),
         ("loss_meter", "null"), ("num_records", "1e9"),
     ],

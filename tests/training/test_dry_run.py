@@ -35,6 +35,7 @@ SETTINGS: dict[str, Any] = {
     "save_minutes": None,
     "skip_nonfinite": 0,
     "patience": None,
+    "select": "bleu",
     "average_checkpoints": 1,
 }
 

@@ -80,7 +80,8 @@ def test_a_run_interrupted_at_its_last_batch_is_validated_on_resume(bench: Bench
 def test_a_finished_run_continues_with_a_higher_limit(bench: Bench, scripted: type[Scripted]) -> None:
     bench.fit(max_steps=3, validate=scripted([5]))
     progress = bench.fit(max_steps=6, validate=scripted([4]))
-    assert (progress.step, progress.best_score, bench.run.best_step()) == (6, 5, 3)
+    assert progress.best is not None
+    assert (progress.step, progress.best.bleu, bench.run.best_step()) == (6, 5, 3)
     assert [record["step"] for record in bench.records("validation")] == [3, 6]
 
 

@@ -48,10 +48,19 @@ def test_plateau_reduces_the_rate_after_patience_validations() -> None:
     schedule = Plateau(learning_rate=0.4, warmup_steps=0, factor=0.5, patience=2)
     rates = []
     for score in (1.0, 1.0, 2.0, 1.5, 2.0, 1.0, 1.0, 3.0, 1.0):
-        schedule.observe(score)
+        schedule.observe((score, -1.0))
         rates.append(schedule.rate(9))
     # 1.0 is the best so far, an equal score is not better, 2.0 is; then two validations without a better one, twice.
     assert rates == pytest.approx([0.4, 0.4, 0.4, 0.4, 0.2, 0.2, 0.1, 0.1, 0.1])
+
+
+def test_the_loss_breaks_a_tie_for_the_plateau() -> None:
+    schedule = Plateau(learning_rate=0.4, warmup_steps=0, factor=0.5, patience=1)
+    rates = []
+    for loss in (3.0, 2.0, 2.5, 1.0):
+        schedule.observe((0.0, -loss))
+        rates.append(schedule.rate(9))
+    assert rates == pytest.approx([0.4, 0.4, 0.2, 0.2])
 
 
 def test_plateau_resumes_from_its_state() -> None:
@@ -59,19 +68,19 @@ def test_plateau_resumes_from_its_state() -> None:
     for cut in range(len(scores) + 1):
         first, second = (Plateau(**WARMUP, factor=0.5, patience=2) for _ in range(2))
         for score in scores[:cut]:
-            first.observe(score)
+            first.observe((score, -score))
         second.restore(json.loads(json.dumps(first.state())))
         for score in scores[cut:]:
-            second.observe(score)
+            second.observe((score, -score))
         expected = Plateau(**WARMUP, factor=0.5, patience=2)
         for score in scores:
-            expected.observe(score)
+            expected.observe((score, -score))
         assert second.state() == expected.state()
 
 
 @pytest.mark.parametrize("schedule", every_schedule()[:2], ids=lambda schedule: type(schedule).__name__)
 def test_other_schedules_have_no_state(schedule: Schedule) -> None:
-    schedule.observe(1.0)
+    schedule.observe((1.0, -1.0))
     assert schedule.state() == {}
     schedule.restore({})
 

@@ -21,6 +21,7 @@ VALID: dict[str, Any] = {
     "save_minutes": None,
     "skip_nonfinite": 0,
     "patience": None,
+    "select": "bleu",
     "average_checkpoints": 1,
 }
 

@@ -235,9 +235,10 @@ def test_minutes_add_up_over_resumed_sessions(bench: Bench, monkeypatch: pytest.
 
 
 def test_patience_counts_validations_without_a_better_score(bench: Bench, scripted: type[Scripted]) -> None:
-    progress = bench.fit(patience=2, validate_every=1, log_every=1000, validate=scripted([1, 3, 2, 4, 4, 3, 9]))
-    assert (progress.step, progress.best_score, progress.validations_since_best) == (6, 4, 2)  # equal is not better
-    assert bench.reason().endswith("no better score in patience=2 validations")
+    progress = bench.fit(patience=2, validate_every=1, log_every=1000, validate=scripted([1, 3, 2, 4, 3.9, 3, 9]))
+    assert progress.best is not None
+    assert (progress.step, progress.best.bleu, progress.validations_since_best) == (6, 4, 2)
+    assert bench.reason().endswith("no better BLEU in patience=2 validations")
 
 
 def test_an_interrupt_ends_a_run_with_a_checkpoint(bench: Bench) -> None:

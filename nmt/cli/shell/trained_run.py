@@ -1,4 +1,4 @@
-"""Loads the corpus and the translator of a trained run, with the changes that the command line asks for."""
+"""Loads corpus, metrics and translator of a trained run, with the changes that the command line asks for."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from nmt.translator import Translator
 
 if TYPE_CHECKING:  # imports the library `datasets`, which `nmt translate` does not need
     from nmt.data.corpus import Corpus
+    from nmt.evaluation import Metrics
 
 
 class CorpusChanges(RunChanges, frozen=True, kw_only=True):
@@ -40,12 +41,33 @@ def load_corpus(run: RunFolder, data: Component | CorpusChanges) -> Corpus:
         corpus: Corpus = data.build()
         return corpus
     changes = data.changed()
-    if "path" in changes and "path" not in run.description("corpus")["arguments"]:
+    arguments = run.description("corpus")["arguments"]
+    inner = arguments.get("corpus")  # a hold-out names the corpus from which it takes pairs
+    arguments = inner.get("arguments") if isinstance(inner, dict) else arguments
+    if "path" in changes and isinstance(arguments, dict) and "path" not in arguments:
         raise UserError(
             f"data.path={data.path}: the corpus of run={run.path} has no files, because a grammar generates it; select "
             f"other text by data=files data.path={data.path}"
         )
     return run.corpus(**changes)
+
+
+def load_metrics(run: RunFolder, bleu_tokenizer: str | None) -> Metrics:
+    """Loads the metrics with which a run was validated.
+
+    Args:
+        bleu_tokenizer: another tokenizer for BLEU; None: the run's own.
+
+    Raises:
+        UserError: metrics.json in the run folder is missing or damaged, or the tokenizer cannot be used here.
+    """
+    from nmt import evaluation
+
+    description = run.description("metrics")
+    if bleu_tokenizer is not None:
+        description["arguments"]["bleu_tokenizer"] = bleu_tokenizer
+    metrics: Metrics = build(description, evaluation)
+    return metrics
 
 
 def describe_search(run: RunFolder, search: Component | SearchChanges) -> Description:

@@ -16,6 +16,15 @@ from datasets import Dataset
 from nmt import data, models, search
 from nmt.cli.shell.settings import Component, naming_group
 from nmt.cli.training.settings import LoaderSettings, TokenizerSettings, TrainSettings
+from nmt.cli.training.validation import (
+    check_schedule,
+    choose_metrics,
+    describe_hold_out,
+    describe_metrics,
+    load_validation_split,
+    remark_on_tokenizer,
+    with_hold_out,
+)
 from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
@@ -25,7 +34,7 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.data.tokenizer.training import train_tokenizer
 from nmt.device import pick_device
 from nmt.errors import UserError
-from nmt.evaluation.metrics import bleu
+from nmt.evaluation import Metrics
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
 from nmt.run.registry import Description
@@ -33,10 +42,9 @@ from nmt.search.protocol import Search
 from nmt.training.distributed import Processes
 from nmt.training.progress import spinner
 from nmt.training.schedule import Schedule
-from nmt.translator import Translator
 
 ONLY_EMPTY = Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=False)
-"""Cleaning for the validation loss, which is not defined for an empty line. BLEU is measured on the full split."""
+"""Cleaning for the validation loss, which is not defined for an empty line. The scores include every line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,20 +52,25 @@ class PreparedRun:
     """The parts of a run that exist before the run folder is written.
 
     Attributes:
-        descriptions: of search, corpus and model, as the run folder stores them.
+        validation_split, validation_loader: None = the run is not validated.
+        metrics: of the validations.
+        descriptions: of search, metrics, corpus and model, as the run folder stores them.
+        remarks: on the validation, each in one line.
     """
 
     corpus: Corpus
     train_split: Dataset
-    validation_split: Dataset
+    validation_split: Dataset | None
     tokenizer: Tokenizer
     model: Seq2Seq
     schedule: Schedule
     optimizer: torch.optim.Optimizer
     searcher: Search
+    metrics: Metrics
     train_loader: BatchLoader
-    validation_loader: BatchLoader
+    validation_loader: BatchLoader | None
     descriptions: dict[str, Description]
+    remarks: list[str]
 
 
 def prepare_run(
@@ -74,16 +87,19 @@ def prepare_run(
     # 1. What is quick to build comes first, so that a mistake in it is reported without waiting for the corpus.
     device = processes.local_device(pick_device(settings.device))
     schedule: Schedule = settings.schedule.build()
+    check_schedule(schedule, settings)
     descriptions = {
         "search": describe(settings.search, search),
-        "corpus": with_absolute_path(describe(settings.data, data)),
+        "corpus": describe_hold_out(with_absolute_path(describe(settings.data, data)), settings),
     }
     searcher = settings.search.build()
 
     # 2. Text, then the tokenizer. With several processes the main one does the work and the others receive the result.
-    corpus: Corpus = settings.data.build()
+    corpus = with_hold_out(settings.data.build(), settings)
+    metrics = choose_metrics(settings, corpus.target)
+    descriptions["metrics"] = describe_metrics(metrics)
     train_split = processes.main_first(lambda: corpus.split(settings.train_split))
-    validation_split = processes.main_first(lambda: corpus.split(settings.validation_split))
+    validation_split, remarks = processes.main_first(lambda: load_validation_split(settings, corpus))
     if sample is not None:
         train_split = sample(train_split)
     tokenizer = processes.broadcast(_tokenizer(settings, train_split) if processes.is_main else None)
@@ -114,16 +130,24 @@ def prepare_run(
         schedule=schedule,
         optimizer=settings.optimizer.build(model.parameters(), lr=schedule.rate(1)),
         searcher=searcher,
+        metrics=metrics,
         train_loader=batch_loader(
             train_split,
             split_name=settings.train_split,
             cleaning=settings.cleaning.build(),
             subword_alpha=settings.loader.subword_alpha,
         ),
-        validation_loader=batch_loader(
+        validation_loader=None
+        if validation_split is None or settings.validation_split is None
+        else batch_loader(
             validation_split, split_name=settings.validation_split, cleaning=ONLY_EMPTY, subword_alpha=0.0
         ),
         descriptions=descriptions,
+        remarks=[
+            *remark_on_vocabulary(settings.tokenizer, tokenizer),
+            *remarks,
+            *remark_on_tokenizer(metrics, settings, train_split),
+        ],
     )
 
 
@@ -137,16 +161,18 @@ def build_tokenizer(settings: TokenizerSettings, split: Dataset) -> Tokenizer:
         return train_tokenizer(split, **msgspec.structs.asdict(settings))
 
 
-def describe_small_vocabulary(settings: TokenizerSettings, tokenizer: Tokenizer) -> str | None:
-    """Says how many pieces there are if the corpus allowed fewer than the settings ask for; None otherwise."""
+def remark_on_vocabulary(settings: TokenizerSettings, tokenizer: Tokenizer) -> list[str]:
+    """Says how many pieces there are if the corpus allowed fewer than the settings ask for."""
     if min(tokenizer.source_size, tokenizer.target_size) >= settings.vocab_size:
-        return None
+        return []
     sizes = (
         f"{tokenizer.source_size:,}"
         if tokenizer.shared
         else f"{tokenizer.source_size:,} source and {tokenizer.target_size:,} target"
     )
-    return f"the vocabulary has {sizes} pieces: this corpus allows no more (tokenizer.vocab_size={settings.vocab_size})"
+    return [
+        f"the vocabulary has {sizes} pieces: this corpus allows no more (tokenizer.vocab_size={settings.vocab_size})"
+    ]
 
 
 def make_loader(
@@ -195,23 +221,6 @@ def naming_split(name: str) -> Iterator[None]:
         if not str(error).startswith("no pair of "):
             raise
         raise UserError(f"split {name}: {error}") from None
-
-
-def bleu_validator(
-    split: Dataset, tokenizer: Tokenizer, searcher: Search, processes: Processes
-) -> Callable[[Seq2Seq], float]:
-    """Returns a function that measures the BLEU of a model on the validation split, with the search used for testing.
-
-    The processes divide the sentences among them, and each of them receives the score.
-    """
-    sources, references = split["source"][:], split["target"][:]
-
-    def validation_bleu(model: Seq2Seq) -> float:
-        translator = Translator(model, tokenizer, searcher, batch_tokens=None)
-        share = translator.translate(sources[processes.rank :: processes.size])
-        return bleu(processes.gather([translation.text for translation in share]), references)
-
-    return validation_bleu
 
 
 def with_vocabulary(model: Component, tokenizer: Tokenizer) -> Component:

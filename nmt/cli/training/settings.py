@@ -6,7 +6,9 @@ from pathlib import Path
 
 import msgspec
 
+from nmt.checks import check_sizes
 from nmt.cli.shell.settings import Component
+from nmt.errors import UserError
 from nmt.training.settings import TrainerSettings
 
 
@@ -41,7 +43,10 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     device: str
     tensorboard: bool
     train_split: str
-    validation_split: str
+    validation_split: str | None
+    max_validation_pairs: int | None
+    hold_out: int | None
+    bleu_tokenizer: str
     data: Component
     cleaning: Component
     tokenizer: TokenizerSettings
@@ -51,3 +56,18 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     search: Component
     loader: LoaderSettings
     trainer: TrainerSettings
+
+    def __post_init__(self) -> None:
+        for name in ("max_validation_pairs", "hold_out"):
+            if getattr(self, name) is not None:
+                check_sizes(**{name: getattr(self, name)})
+        if self.validation_split is not None:
+            return
+        if self.hold_out is not None:
+            raise UserError("hold_out makes a split for validation, which needs a name, such as validation_split=val")
+        trainer = self.trainer
+        if trainer.max_steps is trainer.max_epochs is trainer.max_minutes is None:
+            raise UserError(
+                "validation_split=null: without validation only trainer.max_steps, max_epochs or "
+                "max_minutes can end the run, so set one of them"
+            )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.evaluation.metrics import bleu
+from nmt.evaluation import Metrics
 from nmt.run import RunFolder
 from nmt.run.history import read_history
 from nmt.translator import Translator
@@ -31,6 +31,7 @@ def test_a_run_folder_holds_everything(
         "config.yaml",
         "model.json",
         "search.json",
+        "metrics.json",
         "corpus.json",
         "cleaning.json",
         "tokenizer.json",
@@ -102,11 +103,11 @@ def test_validation_bleu_uses_every_line(train: Train, own_corpus: Path, monkeyp
     size = spoil(own_corpus, "val")
     measured = []
 
-    def measure(hypotheses: list[str], references: list[str]) -> float:
+    def measure(metrics: Metrics, hypotheses: list[str], references: list[str]) -> float:
         measured.append((len(hypotheses), references))
-        return bleu(hypotheses, references)
+        return 1.0
 
-    monkeypatch.setattr("nmt.cli.training.preparation.bleu", measure)
+    monkeypatch.setattr(Metrics, "bleu", measure)
     assert train(f"data.path={own_corpus}") == 0
     references = (own_corpus / "val.de").read_text().split("\n")[:-1]
     assert measured == [(size, references)]
