@@ -163,7 +163,7 @@ def test_the_duration_of_a_run_is_that_of_its_first_limit(
 def test_a_validation_is_measured_on_some_sentences(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four of the sixteen sentences take 15 seconds by this clock, so all of them take a minute."""
     monkeypatch.setattr(training, "MAX_MEASURED_LINES", 4)
-    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=iter([0, 15]).__next__))
+    monkeypatch.setattr("nmt.cli.diagnosis.training.time", SimpleNamespace(monotonic=iter([0, 15]).__next__))
     report = examine("trainer.max_steps=1000", "trainer.validate_every=100", "trainer.average_checkpoints=1")
     assert "validation takes up to 1 min 00 s, by the translation of some sentences" in report.text
     assert "of which 10 min 00 s for 10 validations" in report.text
