@@ -41,10 +41,10 @@ def load_corpus(run: RunFolder, data: Component | CorpusChanges) -> Corpus:
         corpus: Corpus = data.build()
         return corpus
     changes = data.changed()
-    arguments = run.description("corpus")["arguments"]
-    inner = arguments.get("corpus")  # a hold-out names the corpus from which it takes pairs
-    arguments = inner.get("arguments") if isinstance(inner, dict) else arguments
-    if "path" in changes and isinstance(arguments, dict) and "path" not in arguments:
+    description = run.description("corpus")
+    inner = description["arguments"].get("corpus")  # a hold-out names the corpus from which it takes pairs
+    classes = [each.get("class") for each in (description, inner) if isinstance(each, dict)]
+    if "path" in changes and "GrammarCorpus" in classes:
         raise UserError(
             f"data.path={data.path}: the corpus of run={run.path} has no files, because a grammar generates it; select "
             f"other text by data=files data.path={data.path}"
