@@ -12,7 +12,14 @@ from omegaconf import DictConfig
 from nmt.cli.diagnosis.corpus import report_corpus, sample_split
 from nmt.cli.diagnosis.report import DoctorReport
 from nmt.cli.diagnosis.system import describe_device, describe_run_folder, describe_versions
-from nmt.cli.diagnosis.training import describe_decoding, describe_duration, describe_memory, describe_model
+from nmt.cli.diagnosis.training import (
+    describe_decoding,
+    describe_duration,
+    describe_memory,
+    describe_model,
+    estimate_duration,
+    measure_validation,
+)
 from nmt.cli.shell.settings import to_settings
 from nmt.cli.training.preparation import PreparedRun, prepare_run
 from nmt.cli.training.resume import check_same_model
@@ -32,6 +39,9 @@ MAX_SPEED_SECONDS = 6.0
 
 MAX_REGAINED_SHARE = 0.1
 """If the loss regains more than this share of its drop, the learning rate is too high."""
+
+MAX_VALIDATION_SHARE = 0.5
+"""The report warns if validations take more than this share of the time."""
 
 
 @subnormals_as_zero()
@@ -56,7 +66,7 @@ def run(config: DictConfig) -> None:
 
 
 def try_training(report: DoctorReport, settings: TrainSettings, prepared: PreparedRun) -> None:
-    """Makes some updates and one translation, and reports memory, learning, speed, and the duration of the run.
+    """Makes some updates and some translations, and reports memory, learning, speed, and the duration of the run.
 
     Raises:
         UserError: the memory or the disk is too small, or the model does not learn.
@@ -85,8 +95,22 @@ def try_training(report: DoctorReport, settings: TrainSettings, prepared: Prepar
         f"{duration(batches_per_epoch * speed.seconds_per_batch)}",
     )
     report.print("decoding", describe_decoding(prepared))
-    expected = describe_duration(settings.trainer, batches_per_epoch=batches_per_epoch, speed=speed)
-    report.finish(f"This run will work: {expected}.")
+    with spinner("measuring a validation"):
+        validation_seconds = measure_validation(prepared)
+    if prepared.validation_split is not None:
+        report.print("validation", f"takes up to {duration(validation_seconds)}, by the translation of some sentences")
+    expected = estimate_duration(
+        settings.trainer,
+        batches_per_epoch=batches_per_epoch,
+        speed=speed,
+        validation_seconds=validation_seconds,
+    )
+    if expected is not None and expected.validation > MAX_VALIDATION_SHARE * expected.seconds:
+        report.warn(
+            f"validations take {expected.validation / expected.seconds:.0%} of the time: raise trainer.validate_every, "
+            f"or lower max_validation_pairs"
+        )
+    report.finish(f"This run will work: {describe_duration(expected, settings.trainer)}.")
 
 
 def try_overfitting(report: DoctorReport, dry_run: DryRun) -> None:

@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from nmt.cli.shell.settings import to_settings
-from nmt.cli.training.preparation import PreparedRun, describe_small_vocabulary, prepare_run
+from nmt.cli.training.preparation import PreparedRun, prepare_run
 from nmt.cli.training.resume import changed_settings, check_same_model
 from nmt.cli.training.settings import TrainSettings
 from nmt.cli.training.validation import make_validation_split
@@ -70,9 +70,7 @@ def run(config: DictConfig) -> None:
             trainer.resume()
             report = prepared.train_loader.report
             repairs = prepared.corpus.repairs(settings.train_split)
-            vocabulary = describe_small_vocabulary(settings.tokenizer, prepared.tokenizer)
-            remarks = [*([vocabulary] if vocabulary else []), *report.lines(), *repairs, *prepared.remarks]
-            print_introduction(prepared.model, remarks, processes, changes, bar)
+            print_introduction(prepared.model, [*report.lines(), *repairs, *prepared.remarks], processes, changes, bar)
             if processes.is_main:
                 write_json(folder.path / "cleaning.json", {**report.record(), "repaired": repairs})
             progress = trainer.fit()

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import datasets
 import pytest
 import torch
 
 from nmt.cli import main
-from nmt.cli.diagnosis import corpus
-from nmt.cli.diagnosis.training import describe_duration
+from nmt.cli.diagnosis import corpus, training
+from nmt.cli.diagnosis.training import describe_duration, estimate_duration
 from nmt.cli.shell.configuration import compose, hydra_initialized
+from nmt.evaluation import Metrics
 from nmt.training import dry_run
 from nmt.training.dry_run import DryRun, OverfitResult, TrainingSpeed
 
@@ -119,20 +121,53 @@ def test_a_sample_is_spread_over_the_split(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    ("limits", "text"),
+    ("limits", "validation_seconds", "text"),
     [
-        ({"max_steps": 100}, "about 6 min 40 s to max_steps=100"),  # two batches per step, two seconds per batch
-        ({"max_steps": 100, "max_epochs": 3}, "about 1 min 00 s to max_epochs=3"),  # ten batches per epoch
-        ({"max_steps": 100, "max_minutes": 2.0}, "about 2 min 00 s to max_minutes=2"),
-        ({"max_steps": 100, "patience": 4}, "patience=4 may end it earlier"),
-        ({"patience": 4}, "only patience=4 ends it"),
+        ({"max_steps": 100}, 0, "about 6 min 40 s to max_steps=100"),  # two batches per step, two seconds per batch
+        ({"max_steps": 100, "max_epochs": 3}, 0, "about 1 min 00 s to max_epochs=3"),  # ten batches per epoch
+        ({"max_steps": 100, "max_minutes": 2.0}, 0, "about 2 min 00 s to max_minutes=2"),
+        ({"max_steps": 100, "patience": 4}, 0, "patience=4 may end it earlier"),
+        ({"patience": 4}, 7, "only patience=4 ends it"),
+        # A validation after every 40 steps and one at the end; 400 s of training.
+        ({"max_steps": 100}, 20, "about 7 min 40 s to max_steps=100, of which 1 min 00 s for 3 validations"),
+        ({"max_steps": 40}, 20, "about 3 min 00 s to max_steps=40, of which 20 s for 1 validation"),
+        # One more for the mean of the last checkpoints.
+        (
+            {"max_steps": 100, "average_checkpoints": 5},
+            20,
+            "about 8 min 00 s to max_steps=100, of which 1 min 20 s for 4 validations",
+        ),
+        ({"max_epochs": 4}, 20, "about 1 min 40 s to max_epochs=4, of which 20 s for 1 validation"),  # 20 steps
+        # 40 steps and one validation take 160 s + 40 s, and 10 min have room for three of them.
+        ({"max_minutes": 10.0}, 40, "about 10 min 00 s to max_minutes=10, of which 2 min 00 s for 3 validations"),
+        # With validations, the limit in minutes comes first.
+        ({"max_steps": 100, "max_minutes": 7.0}, 20, "about 7 min 00 s to max_minutes=7"),
     ],
 )
-def test_the_duration_of_a_run_is_that_of_its_first_limit(limits: dict[str, float], text: str) -> None:
+def test_the_duration_of_a_run_is_that_of_its_first_limit(
+    limits: dict[str, float], validation_seconds: float, text: str
+) -> None:
     settings = {"max_steps": None, "max_epochs": None, "max_minutes": None, "patience": None, "accumulate": 2}
+    settings |= {"validate_every": 40, "average_checkpoints": 1}
     trainer = namedtuple("trainer", settings)(**settings | limits)
     speed = TrainingSpeed(tokens_per_second=1.0, seconds_per_batch=2.0)
-    assert text in describe_duration(trainer, batches_per_epoch=10.0, speed=speed)  # type: ignore[arg-type]
+    expected = estimate_duration(
+        trainer,  # type: ignore[arg-type]
+        batches_per_epoch=10.0,
+        speed=speed,
+        validation_seconds=validation_seconds,
+    )
+    assert text in describe_duration(expected, trainer)  # type: ignore[arg-type]
+
+
+def test_a_validation_is_measured_on_some_sentences(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four of the sixteen sentences take 15 seconds by this clock, so all of them take a minute."""
+    monkeypatch.setattr(training, "MAX_MEASURED_LINES", 4)
+    monkeypatch.setattr("nmt.cli.diagnosis.training.time", SimpleNamespace(monotonic=iter([0, 15]).__next__))
+    report = examine("trainer.max_steps=1000", "trainer.validate_every=100", "trainer.average_checkpoints=1")
+    assert "validation takes up to 1 min 00 s, by the translation of some sentences" in report.text
+    assert "of which 10 min 00 s for 10 validations" in report.text
+    assert "of the time: raise trainer.validate_every, or lower max_validation_pairs" in report.text
 
 
 # Warnings
@@ -166,6 +201,32 @@ def test_unknown_pieces_are_a_warning(examine: Examine, own_corpus: Path) -> Non
     text = examine(f"data.path={own_corpus}").text
     assert "of the pieces of val.en are unknown: raise tokenizer.vocab_size" in text
     assert "of the pieces of train.en are unknown" not in text
+
+
+def test_text_that_the_tokenizer_changes_is_a_warning(examine: Examine, own_corpus: Path) -> None:
+    """Four of the sixteen targets have a tab, which the tokenizer turns into a space."""
+    lines = (own_corpus / "val.de").read_text(encoding="utf-8").splitlines()
+    lines = [f"eins\tzwei {line}" if number < 4 else line for number, line in enumerate(lines)]
+    (own_corpus / "val.de").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    text = examine(f"data.path={own_corpus}").text
+    assert "warning 25.0% of the lines of val.de change when the tokenizer encodes and decodes them" in text
+    assert '"eins\\tzwei' in text and 'becomes "eins zwei' in text
+    assert "of the lines of val.en change" not in text
+
+
+def test_references_that_do_not_match_themselves_are_a_warning(
+    examine: Examine, own_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Metrics, "bleu", lambda self, hypotheses, references: 61.5)
+    text = examine("trainer.max_steps=1").text
+    assert "warning the targets of val get 61.50 BLEU against themselves" in text
+
+
+def test_a_split_that_training_does_not_read_may_be_damaged(examine: Examine, own_corpus: Path) -> None:
+    (own_corpus / "notes.json").write_text('{"author": "me"}', encoding="utf-8")
+    result = examine(f"data.path={own_corpus}")
+    assert result.code == 0
+    assert "warning the split notes cannot be used: " in result.text
 
 
 @pytest.mark.parametrize(("last", "warns"), [(1.19, False), (1.21, True)])

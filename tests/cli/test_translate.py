@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import subprocess
@@ -247,6 +248,34 @@ def test_a_line_that_is_not_utf8_is_named(
     _, _, err = translate(monkeypatch, capfdbinary, b"one\ntw\xffo\n", f"run={trained_run}")
     assert "line 2" in err
     assert "UTF-8" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("one\n".encode("utf-16"), "is text in UTF-16, not UTF-8: convert it with iconv -f UTF-16 -t UTF-8"),
+        ("one\n".encode("utf-16-le"), "is text in UTF-16LE, not UTF-8: convert it with iconv -f UTF-16LE -t UTF-8"),
+        ("один\n".encode("utf-32-be"), "is text in UTF-32BE, not UTF-8: convert it with iconv -f UTF-32BE -t UTF-8"),
+        (gzip.compress(b"one\n"), "is compressed with gzip: decompress it with gunzip"),
+        (b"one\rtwo\r", "is text whose lines end in a bare carriage return: convert it with tr '\\r' '\\n'"),
+    ],
+)
+def test_input_in_another_format_is_refused_before_anything_is_written(
+    content: bytes,
+    message: str,
+    trained_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    path = tmp_path / "input"
+    path.write_bytes(content)
+    for text, words, name in ((content, [], "standard input"), (b"", [f"input={path}"], f"input={path}")):
+        code, out, err = translate(
+            monkeypatch, capfdbinary, text, f"run={trained_run}", f"output={tmp_path / 'out'}", *words
+        )
+        assert (code, out, err) == (2, b"", f"nmt translate: {name} {message}\n")
+        assert not (tmp_path / "out").exists()
 
 
 def test_a_line_over_the_limit_of_the_model_is_cut_and_named(

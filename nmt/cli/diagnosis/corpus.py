@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
+
 from datasets import Dataset
 from rich.table import Table
 
 from nmt.cli.diagnosis.report import DoctorReport
-from nmt.cli.training.preparation import PreparedRun, describe_small_vocabulary
+from nmt.cli.training.preparation import PreparedRun
 from nmt.cli.training.settings import TrainSettings
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
 from nmt.data.statistics import SideStatistics, count_leaks
+from nmt.data.tokenizer import Tokenizer
+from nmt.errors import UserError
+from nmt.evaluation import Metrics
 
 MAX_PAIRS = 200_000
 """A training split with more pairs is sampled; the tokenizer then learns from the sample as well."""
@@ -19,7 +25,16 @@ SAMPLE_PAIRS = 50_000
 """Pairs of the sample."""
 
 WARNING_SHARE = 0.01
-"""The report warns of unknown pieces, unusable pairs and leaked sentences above this share."""
+"""The report warns of unknown pieces, unusable pairs, leaked sentences and changed lines above this share."""
+
+MIN_SELF_SCORE = 99.995
+"""BLEU of the references against themselves, which is 100 up to rounding if the tokenizer suits the language."""
+
+MAX_CHECKED_LINES = 2_000
+"""Lines of each side that are encoded and decoded again."""
+
+CONTEXT_LENGTH = 20
+"""Characters that an example shows before and after the place that changed."""
 
 
 def sample_split(split: Dataset) -> Dataset:
@@ -40,12 +55,9 @@ def report_corpus(report: DoctorReport, settings: TrainSettings, prepared: Prepa
     report.print("corpus", summary)
     report.print(
         "pieces",
-        describe_small_vocabulary(settings.tokenizer, tokenizer)
-        or (
-            f"{tokenizer.source_size:,} in the joint vocabulary"
-            if tokenizer.shared
-            else f"{tokenizer.source_size:,} of the source, {tokenizer.target_size:,} of the target"
-        ),
+        f"{tokenizer.source_size:,} in the joint vocabulary"
+        if tokenizer.shared
+        else f"{tokenizer.source_size:,} of the source, {tokenizer.target_size:,} of the target",
     )
     languages = {"source": corpus.source, "target": corpus.target}
     statistics = {}
@@ -63,10 +75,21 @@ def report_corpus(report: DoctorReport, settings: TrainSettings, prepared: Prepa
     if validation_split is not None and prepared.validation_loader is not None:
         warn_of_unusable_pairs(report, validation_split, prepared.validation_loader)
     for remark in prepared.remarks:
-        report.print("validation", remark)
+        report.print("remark", remark)
+    checked_name, checked_split = train_split, prepared.train_split
+    if validation_split is not None and prepared.validation_split is not None:
+        checked_name, checked_split = validation_split, prepared.validation_split
+        warn_of_low_self_score(report, checked_name, checked_split, prepared.metrics)
+    for side in ("source", "target") if tokenizer.shared else ("target",):  # only targets can be decoded
+        warn_of_changed_text(report, f"{checked_name}.{languages[side]}", checked_split[side], tokenizer)
     for name in corpus.splits():
         if name != train_split:
-            warn_of_leaks(report, name, full_train, corpus.split(name))
+            try:
+                other = corpus.split(name)
+            except UserError as error:  # training does not read it
+                report.warn(f"the split {name} cannot be used: {error}")
+            else:
+                warn_of_leaks(report, name, full_train, other)
 
 
 def statistics_table(statistics: dict[str, SideStatistics]) -> Table:
@@ -116,3 +139,37 @@ def warn_of_leaks(report: DoctorReport, name: str, train: Dataset, other: Datase
             f"{num_sources:,} of the {len(other):,} sources of {name} are also in the training split, {num_pairs:,} "
             f"of them with the same target: scores on {name} will be too high"
         )
+
+
+def warn_of_low_self_score(report: DoctorReport, name: str, split: Dataset, metrics: Metrics) -> None:
+    """Warns if even a perfect translation of a split would get less than 100 BLEU."""
+    references = split["target"][:]
+    score = metrics.bleu(references, references)
+    if score < MIN_SELF_SCORE:
+        report.warn(
+            f"the targets of {name} get {score:.2f} BLEU against themselves, so no translation can get more: set "
+            f"bleu_tokenizer={metrics.bleu_tokenizer} to one that suits the language, such as char"
+        )
+
+
+def warn_of_changed_text(report: DoctorReport, name: str, lines: Iterable[str], tokenizer: Tokenizer) -> None:
+    """Warns of text that the tokenizer does not return as it was, so that a translation cannot match it."""
+    lines = list(islice(lines, MAX_CHECKED_LINES))
+    decoded = map(tokenizer.decode_target, tokenizer.encode_target(lines))
+    changed = [(line, text) for line, text in zip(lines, decoded, strict=True) if line != text]
+    if len(changed) > WARNING_SHARE * len(lines):
+        line, text = changed[0]
+        report.warn(
+            f"{len(changed) / len(lines):.1%} of the lines of {name} change when the tokenizer encodes and decodes "
+            f"them, for example {excerpt(line, text)} becomes {excerpt(text, line)}"
+        )
+
+
+def excerpt(text: str, other: str) -> str:
+    """The part of a text, with its invisible characters escaped, around the place where it begins to differ."""
+    differs = (index for index, pair in enumerate(zip(text, other, strict=False)) if pair[0] != pair[1])
+    num_equal = next(differs, min(len(text), len(other)))
+    start = max(0, num_equal - CONTEXT_LENGTH)
+    part = text[start : start + 2 * CONTEXT_LENGTH]
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in part)
+    return f'"{"…" if start else ""}{escaped}{"…" if start + len(part) < len(text) else ""}"'

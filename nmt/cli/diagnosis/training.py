@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
+from dataclasses import dataclass
 
 import torch
 
@@ -13,6 +16,9 @@ from nmt.training.dry_run import MemoryUse, TrainingSpeed
 from nmt.training.progress import duration
 from nmt.training.settings import TrainerSettings
 from nmt.translator import Translator
+
+MAX_MEASURED_LINES = 32
+"""Sentences whose translation is measured to estimate the duration of a validation: about one batch on a CPU."""
 
 
 def describe_model(model: Seq2Seq) -> str:
@@ -42,21 +48,78 @@ def describe_decoding(prepared: PreparedRun) -> str:
     return f"works: {shorten(line)} → {shorten(translator.translate([line])[0].text)}"
 
 
-def describe_duration(settings: TrainerSettings, *, batches_per_epoch: float, speed: TrainingSpeed) -> str:
-    """How long the run will take, by the limit that it reaches first."""
-    limits = []
+def measure_validation(prepared: PreparedRun) -> float:
+    """The seconds of one validation, extrapolated from the translation of some sentences; 0 without validation.
+
+    After so little training, most translations are as long as the search allows, so this is rather too long.
+    """
+    split = prepared.validation_split
+    if split is None:
+        return 0.0
+    num_lines = min(len(split), MAX_MEASURED_LINES)
+    lines = split.select([number * len(split) // num_lines for number in range(num_lines)])["source"][:]
+    translator = Translator(prepared.model.eval(), prepared.tokenizer, prepared.searcher, batch_tokens=None)
+    start = time.monotonic()
+    translator.translate(lines)
+    return (time.monotonic() - start) * len(split) / num_lines
+
+
+@dataclass(frozen=True)
+class Duration:
+    """How long a run takes until it reaches a limit.
+
+    Attributes:
+        seconds: in total.
+        validation: of these, the seconds for validations.
+        num_validations: how many there are.
+        limit: the limit, such as "max_steps=100".
+    """
+
+    seconds: float
+    validation: float
+    num_validations: int
+    limit: str
+
+
+def estimate_duration(
+    settings: TrainerSettings, *, batches_per_epoch: float, speed: TrainingSpeed, validation_seconds: float
+) -> Duration | None:
+    """How long the run will take, by the limit that it reaches first; None if only patience ends it.
+
+    Args:
+        validation_seconds: of one validation; 0 without validation.
+    """
+    seconds_per_step = settings.accumulate * speed.seconds_per_batch
+
+    def reach(num_steps: float, limit: str) -> Duration:
+        num_validations = math.ceil(num_steps / settings.validate_every) if validation_seconds else 0
+        num_validations += settings.average_checkpoints > 1 and num_validations > 0  # the mean of the last checkpoints
+        validation = num_validations * validation_seconds
+        return Duration(num_steps * seconds_per_step + validation, validation, num_validations, limit)
+
+    durations = []
     if settings.max_steps is not None:
-        seconds = settings.max_steps * settings.accumulate * speed.seconds_per_batch
-        limits.append((seconds, f"max_steps={settings.max_steps}"))
+        durations.append(reach(settings.max_steps, f"max_steps={settings.max_steps}"))
     if settings.max_epochs is not None:
-        seconds = settings.max_epochs * batches_per_epoch * speed.seconds_per_batch
-        limits.append((seconds, f"max_epochs={settings.max_epochs}"))
+        num_steps = settings.max_epochs * batches_per_epoch / settings.accumulate
+        durations.append(reach(num_steps, f"max_epochs={settings.max_epochs}"))
     if settings.max_minutes is not None:
-        limits.append((settings.max_minutes * 60, f"max_minutes={settings.max_minutes:g}"))
-    if not limits:
+        # In each period there are validate_every steps and one validation.
+        seconds, period = settings.max_minutes * 60, settings.validate_every * seconds_per_step + validation_seconds
+        num_validations = int(seconds / period) if validation_seconds else 0
+        limit = f"max_minutes={settings.max_minutes:g}"
+        durations.append(Duration(seconds, num_validations * validation_seconds, num_validations, limit))
+    return min(durations, key=lambda each: each.seconds, default=None)
+
+
+def describe_duration(expected: Duration | None, settings: TrainerSettings) -> str:
+    """How long the run will take, for the verdict."""
+    if expected is None:
         return f"only patience={settings.patience} ends it"
-    seconds, limit = min(limits)
-    text = f"about {duration(seconds)} to {limit}, not counting validation"
+    text = f"about {duration(expected.seconds)} to {expected.limit}"
+    if expected.num_validations:
+        validations = "1 validation" if expected.num_validations == 1 else f"{expected.num_validations:,} validations"
+        text += f", of which {duration(expected.validation)} for {validations}"
     if settings.patience is not None:
         text += f"; patience={settings.patience} may end it earlier"
     return text

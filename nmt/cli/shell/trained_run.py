@@ -46,7 +46,10 @@ def load_corpus(run: RunFolder, data: Component | CorpusChanges) -> Corpus:
         corpus: Corpus = data.build()
         return corpus
     changes = data.changed()
-    if "path" in changes and "path" not in run.description("corpus")["arguments"]:
+    description = run.description("corpus")
+    inner = description["arguments"].get("corpus")  # a hold-out names the corpus from which it takes pairs
+    classes = [each.get("class") for each in (description, inner) if isinstance(each, dict)]
+    if "path" in changes and "GrammarCorpus" in classes:
         raise UserError(
             f"data.path={data.path}: the corpus of run={run.path} has no files, because a grammar generates it; select "
             f"other text by data=files data.path={data.path}"

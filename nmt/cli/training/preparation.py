@@ -139,18 +139,17 @@ def prepare_run(
             cleaning=settings.cleaning.build(),
             subword_alpha=settings.loader.subword_alpha,
         ),
-        validation_loader=(
-            None
-            if validation_split is None
-            else batch_loader(
-                validation_split,
-                split_name=str(settings.validation_split),
-                cleaning=ONLY_EMPTY,
-                subword_alpha=0.0,
-            )
+        validation_loader=None
+        if validation_split is None or settings.validation_split is None
+        else batch_loader(
+            validation_split, split_name=settings.validation_split, cleaning=ONLY_EMPTY, subword_alpha=0.0
         ),
         descriptions=descriptions,
-        remarks=[*remarks, *remark_on_tokenizer(metrics, settings, train_split)],
+        remarks=[
+            *remark_on_vocabulary(settings.tokenizer, tokenizer),
+            *remarks,
+            *remark_on_tokenizer(metrics, settings, train_split),
+        ],
     )
 
 
@@ -164,16 +163,18 @@ def build_tokenizer(settings: TokenizerSettings, split: Dataset) -> Tokenizer:
         return train_tokenizer(split, **msgspec.structs.asdict(settings))
 
 
-def describe_small_vocabulary(settings: TokenizerSettings, tokenizer: Tokenizer) -> str | None:
-    """Says how many pieces there are if the corpus allowed fewer than the settings ask for; None otherwise."""
+def remark_on_vocabulary(settings: TokenizerSettings, tokenizer: Tokenizer) -> list[str]:
+    """Says how many pieces there are if the corpus allowed fewer than the settings ask for."""
     if min(tokenizer.source_size, tokenizer.target_size) >= settings.vocab_size:
-        return None
+        return []
     sizes = (
         f"{tokenizer.source_size:,}"
         if tokenizer.shared
         else f"{tokenizer.source_size:,} source and {tokenizer.target_size:,} target"
     )
-    return f"the vocabulary has {sizes} pieces: this corpus allows no more (tokenizer.vocab_size={settings.vocab_size})"
+    return [
+        f"the vocabulary has {sizes} pieces: this corpus allows no more (tokenizer.vocab_size={settings.vocab_size})"
+    ]
 
 
 def make_loader(

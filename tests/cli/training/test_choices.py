@@ -82,12 +82,20 @@ def test_hub_data_trains_from_a_local_folder(train: Train, tmp_path: Path, data:
     assert len(RunFolder(tmp_path / "run").corpus().split("val")) == 16
 
 
-def test_the_built_in_corpus_trains(
-    tmp_path: Path, tiny_models: dict[str, list[str]], tiny_training: list[str]
+def test_the_built_in_corpus_trains_with_the_usual_vocabulary_size(
+    tmp_path: Path,
+    tiny_models: dict[str, list[str]],
+    tiny_training: list[str],
+    corpus_folder: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    words = ["data=grammar", *GRAMMAR, *tiny_models["lstm"], *tiny_training, "tokenizer.vocab_size=120"]
+    words = ["data=grammar", *GRAMMAR, *tiny_models["lstm"], *tiny_training, "tokenizer.vocab_size=8000"]
     assert main(["train", *words, f"run={tmp_path / 'run'}"]) == 0
     assert len(RunFolder(tmp_path / "run").corpus().split("val")) == 8
+    # It has no files that could have moved; other text is selected by data=files.
+    capsys.readouterr()
+    assert main(["evaluate", f"run={tmp_path / 'run'}", "split=val", f"data.path={corpus_folder}"]) == 2
+    assert f"select other text by data=files data.path={corpus_folder}\n" in capsys.readouterr().err
 
 
 def test_compressed_files_train(train: Train, own_corpus: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,3 +136,35 @@ def test_the_languages_can_be_swapped(train: Train, tmp_path: Path) -> None:
     assert train("data.source=de", "data.target=en") == 0
     corpus = RunFolder(tmp_path / "run").corpus()
     assert (corpus.source, corpus.target) == ("de", "en")
+
+
+@pytest.mark.parametrize("num_lines", [1, 20])
+def test_a_tiny_corpus_trains_with_the_usual_vocabulary_size(
+    train: Train, own_corpus: Path, tmp_path: Path, num_lines: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in own_corpus.iterdir():
+        path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:num_lines]))
+    assert train(f"data.path={own_corpus}", "tokenizer.vocab_size=8000") == 0
+    size = RunFolder(tmp_path / "run").tokenizer().source_size
+    remark = f"the vocabulary has {size} pieces: this corpus allows no more (tokenizer.vocab_size=8000)"
+    assert remark in capsys.readouterr().err
+    assert remark in (tmp_path / "run" / "log.txt").read_text()
+
+
+@pytest.mark.parametrize("model", ["lstm", "transformer"])
+def test_pairs_of_exactly_max_length_pieces_are_trained_on(
+    train: Train, own_corpus: Path, tmp_path: Path, model: str
+) -> None:
+    """Also by a Transformer with one position more, for the end of the sentence."""
+    assert train(f"data.path={own_corpus}", "cleaning=none", model=model) == 0
+    tokenizer = RunFolder(tmp_path / "run").tokenizer()
+    lines = [(own_corpus / f"train.{language}").read_text().splitlines() for language in ("en", "de")]
+    longest = max(map(len, tokenizer.encode_source(lines[0] + lines[1])))
+    sizes = [f"model.max_length={longest + 1}"] if model == "transformer" else []
+    shutil.rmtree(tmp_path / "run")
+    assert train(f"data.path={own_corpus}", "cleaning=none", f"loader.max_length={longest}", *sizes, model=model) == 0
+    assert json.loads((tmp_path / "run" / "cleaning.json").read_text())["dropped"] == {"too long": 0}
+    shutil.rmtree(tmp_path / "run")
+    words = ["cleaning=none", f"loader.max_length={longest - 1}", *sizes]
+    assert train(f"data.path={own_corpus}", *words, model=model) == 0
+    assert json.loads((tmp_path / "run" / "cleaning.json").read_text())["dropped"]["too long"] > 0
