@@ -9,7 +9,7 @@ translator.translate(["A dog runs."])[0].text
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from nmt import search as searches
+from nmt.copying import Fragment, complete, find_fragments, find_missing
 from nmt.data.batch import make_batch, pad
 from nmt.data.tokenizer import Tokenizer
 from nmt.device import pick_device
@@ -52,6 +53,7 @@ class Translation:
         source_tokens: the S pieces of the source; the last one is the end-of-sentence piece.
         target_tokens: the T pieces of the translation; the last one is the end-of-sentence piece.
         attention: the attention weights of each target piece, see `Hypothesis.attention`.
+        missing: numbers, URLs, words that the model does not know, and the like, which the text lacks.
     """
 
     text: str
@@ -60,6 +62,7 @@ class Translation:
     source_tokens: list[str]
     target_tokens: list[str]
     attention: Tensor | None
+    missing: tuple[Fragment, ...] = ()
 
     def alignment(self, *, layer: int | None = None) -> Tensor | None:
         """The attention weights as one matrix (T, S) whose rows sum to one; None without attention.
@@ -145,7 +148,13 @@ class Translator:
         return [best[0] for best in self.n_best(lines, n_best=1, need_attention=need_attention, warn=warn)]
 
     def n_best(
-        self, lines: Sequence[str], *, n_best: int, need_attention: bool = False, warn: LineWarning | None = None
+        self,
+        lines: Sequence[str],
+        *,
+        n_best: int,
+        need_attention: bool = False,
+        copy: bool = False,
+        warn: LineWarning | None = None,
     ) -> list[list[Translation]]:
         """The best translations of each line, best first, in the order of the lines.
 
@@ -155,12 +164,16 @@ class Translator:
             lines: each is translated by itself.
             n_best: number of translations per line.
             need_attention: also return the attention weights.
+            copy: copy numbers, URLs, words that the model does not know, and the like, from the source if a translation
+                lacks them; see `nmt.copying`.
             warn: called for each line that is cut off.
 
         Raises:
             UserError: the search cannot return `n_best` translations, or the model's scores are not finite.
         """
-        sources = self.tokenizer.encode_source([sanitize(line) for line in lines])
+        lines = [sanitize(line) for line in lines]
+        sources = self.tokenizer.encode_source(lines)
+        fragments = [find_fragments(line, self.tokenizer.unknown_spans(line)) for line in lines]
         limit = self.max_length - 1  # one position is left for `eos`
         for index, ids in enumerate(sources):
             if len(ids) > limit:
@@ -174,13 +187,36 @@ class Translator:
             longest = len(sources[by_length[0]]) + 1  # with `eos`
             batch_size = max(1, self.batch_tokens // longest)
             indices, by_length = by_length[:batch_size], by_length[batch_size:]
-            n_best_lists = self._find_hypotheses([sources[index] for index in indices], n_best, need_attention)
+            attend = need_attention or (copy and any(fragments[index] for index in indices))
+            n_best_lists = self._find_hypotheses([sources[index] for index in indices], n_best, attend)
             for index, hypotheses in zip(indices, n_best_lists, strict=True):
                 results[index] = [self._to_translation(sources[index], hypothesis) for hypothesis in hypotheses]
+                if fragments[index]:
+                    check = partial(self._check_fragments, lines[index], fragments[index], copy=copy)
+                    results[index] = [check(translation) for translation in results[index]]
+                if not need_attention:
+                    results[index] = [replace(translation, attention=None) for translation in results[index]]
         return results
 
+    def _check_fragments(
+        self, line: str, fragments: Sequence[Fragment], translation: Translation, *, copy: bool
+    ) -> Translation:
+        """Notes which of the line's fragments a translation lacks, and first copies them if `copy`."""
+        text = translation.text
+        if copy:
+            pieces, alignment = translation.target_tokens, translation.alignment()
+            text = complete(text, pieces, alignment, line=line, fragments=fragments, tokenizer=self.tokenizer)
+        return replace(translation, text=text, missing=tuple(find_missing(fragments, text)))
+
     def stream(
-        self, lines: Iterable[str], *, n_best: int, batch_size: int, need_attention: bool, warn: LineWarning
+        self,
+        lines: Iterable[str],
+        *,
+        n_best: int,
+        batch_size: int,
+        need_attention: bool,
+        warn: LineWarning,
+        copy: bool = False,
     ) -> Iterator[list[Translation]]:
         """Translates lines as they arrive, `batch_size` lines at a time, and keeps only these in memory.
 
@@ -190,7 +226,7 @@ class Translator:
         offset = 0
         while batch := list(islice(iterator, batch_size)):
             warn_in_batch = partial(_warn_with_offset, warn, offset)
-            yield from self.n_best(batch, n_best=n_best, need_attention=need_attention, warn=warn_in_batch)
+            yield from self.n_best(batch, n_best=n_best, need_attention=need_attention, copy=copy, warn=warn_in_batch)
             offset += len(batch)
 
     def force_decode(self, source: str, target: str) -> Translation:

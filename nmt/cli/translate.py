@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 
 from nmt.checks import check_sizes
 from nmt.cli.shell.errors import print_message
+from nmt.cli.shell.missing_text import MissingText
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
@@ -52,6 +53,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     format: str
     n_best: int
     attention: bool
+    copy: bool
     batch_size: int
     search: Component | SearchChanges
     device: str
@@ -98,7 +100,7 @@ def run(config: DictConfig) -> None:
     """Translates the input line by line."""
     settings = to_settings(config, TranslateSettings)
     folder = RunFolder.open(settings.run)
-    warnings = LineWarnings()
+    warnings, missing = LineWarnings(), MissingText()
     with open_input(settings.input) as source:
         if settings.output is not None:
             prepare_output_file(settings.output, key="output")
@@ -110,13 +112,15 @@ def run(config: DictConfig) -> None:
             n_best=settings.n_best,
             batch_size=1 if interactive else settings.batch_size,
             need_attention=settings.attention,
+            copy=settings.copy,
             warn=lambda index, message: warnings.add("were cut off", index + 1, message),
         )
         format_line = format_text if settings.format == "text" else format_json
         name = "standard output" if settings.output is None else f"output={settings.output}"
         with open_output(settings.output) as target:
-            write_lines(map(format_line, translations), target, name=name)
+            write_lines(map(format_line, missing.watch(translations)), target, name=name)
     warnings.print_totals()
+    missing.print_remark("nmt translate", copied=settings.copy)
 
 
 def open_input(path: str | None) -> AbstractContextManager[BinaryIO]:
@@ -215,6 +219,7 @@ def _json_value(translation: Translation) -> dict[str, Any]:
         "log_probability": translation.log_probability,
         "source_tokens": translation.source_tokens,
         "target_tokens": translation.target_tokens,
+        "missing": [fragment.text for fragment in translation.missing],
     }
     alignment = translation.alignment()
     if alignment is not None:
