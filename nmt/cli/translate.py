@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from nmt.checks import check_sizes
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.length_limit import collect_truncated, remark_on_truncated
+from nmt.cli.shell.missing_text import MissingText
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
@@ -56,6 +57,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     format: str
     n_best: int
     attention: bool
+    copy: bool
     batch_size: int
     search: Component | SearchChanges
     device: str
@@ -104,7 +106,7 @@ def run(config: DictConfig) -> None:
     """Translates the input line by line."""
     settings = to_settings(config, TranslateSettings)
     folder = RunFolder.open(settings.run)
-    warnings = LineWarnings()
+    warnings, missing = LineWarnings(), MissingText()
     with open_input(settings.input) as source:
         if settings.output is not None:
             prepare_output_file(settings.output, key="output")
@@ -119,6 +121,7 @@ def run(config: DictConfig) -> None:
             n_best=settings.n_best,
             batch_size=1 if interactive else settings.batch_size,
             need_attention=settings.attention,
+            copy=settings.copy,
             warn=lambda index, message: warnings.add("were cut off", index + 1, message),
         )
         format_line = format_text if settings.format == "text" else format_json
@@ -127,10 +130,12 @@ def run(config: DictConfig) -> None:
             limit_threads(settings.threads, translator.model.device) as translator.before_batch,
             open_output(settings.output) as target,
         ):
+            translations = missing.watch(translations)
             translations = warn_of_missing(collect_truncated(translations, truncated), settings.n_best, warnings)
             write_lines(map(format_line, translations), target, name=name)
     warnings.print_totals()
     remark_on_truncated("nmt translate", truncated)
+    missing.print_remark("nmt translate", copied=settings.copy)
 
 
 def warn_of_missing(
@@ -250,6 +255,7 @@ def _json_value(translation: Translation) -> dict[str, Any]:
         "log_probability": translation.log_probability,
         "source_tokens": translation.source_tokens,
         "target_tokens": translation.target_tokens,
+        "missing": [fragment.text for fragment in translation.missing],
     }
     alignment = translation.alignment()
     if alignment is not None:

@@ -9,11 +9,20 @@ from nmt.search.protocol import Search, SearchArguments
 LineWarning = Callable[[int, str], None]
 """Called with the index of a line, from 0, and a warning about this line."""
 
+DEFAULT_MAX_PIECES = 1024
+"""Maximum number of pieces per line for a model without a limit of its own. Without a limit,
+a megabyte without line ends would delay all lines after it by minutes."""
+
+DEFAULT_BATCH_TOKENS = {"cpu": 768, "cuda": 16384}
+"""Maximum number of source positions per batch, by device type. On a CPU the batch should fit into the cache: a narrow
+Transformer was fastest at 512, recurrent models from 768 on. The value for GPUs has not been measured."""
+
 
 class TranslateOptions(SearchArguments, total=False):
     """The optional arguments of `Translator.translate`, which describes them."""
 
     need_attention: bool | None
+    copy: bool
     warn: LineWarning | None
 
 

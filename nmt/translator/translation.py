@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from nmt.copying import Fragment
 from nmt.display import Displayed
 from nmt.errors import UserError
 
@@ -21,6 +22,7 @@ class Translation(Displayed):
         source_tokens: the S pieces of the source; the last one is the end-of-sentence piece.
         target_tokens: the T pieces of the translation; the last one is the end-of-sentence piece.
         attention: the attention weights of each target piece, see `Hypothesis.attention`.
+        missing: numbers, URLs, words that the model does not know, and the like, which the text lacks.
         truncated: the search's length limit has cut the translation off; it probably lacks its end.
         source_truncated: the line had more pieces than the model takes; the rest of it was not translated.
     """
@@ -31,6 +33,7 @@ class Translation(Displayed):
     source_tokens: list[str]
     target_tokens: list[str]
     attention: Tensor | None = field(repr=False, compare=False)
+    missing: tuple[Fragment, ...] = ()
     truncated: bool = False
     source_truncated: bool = False
 

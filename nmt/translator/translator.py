@@ -13,6 +13,7 @@ from typing_extensions import Unpack
 
 from nmt import search as searches
 from nmt.checks import check_sizes
+from nmt.copying import find_fragments
 from nmt.data.batch import pad
 from nmt.data.tokenizer import Tokenizer
 from nmt.device import pick_device
@@ -21,20 +22,21 @@ from nmt.models.seq2seq import Seq2Seq
 from nmt.run import RunFolder
 from nmt.run.registry import build
 from nmt.search.forced import force_decode
-from nmt.search.hypothesis import Hypothesis
 from nmt.search.protocol import Search, SearchArguments
 from nmt.threads import keep_threads
-from nmt.translator.arguments import LineWarning, TranslateOptions, change_search, check_lines, sanitize
+from nmt.translator.arguments import (
+    DEFAULT_BATCH_TOKENS,
+    DEFAULT_MAX_PIECES,
+    LineWarning,
+    TranslateOptions,
+    change_search,
+    check_lines,
+    sanitize,
+)
+from nmt.translator.batch import to_translation, translate_batch
+from nmt.translator.completion import complete_translations
 from nmt.translator.n_best import SourceIds, find_distinct, text_key
 from nmt.translator.translation import EMPTY_TRANSLATION, Translation
-
-DEFAULT_MAX_PIECES = 1024
-"""Maximum number of pieces per line for a model without a limit of its own. Without a limit,
-a megabyte without line ends would delay all lines after it by minutes."""
-
-DEFAULT_BATCH_TOKENS = {"cpu": 768, "cuda": 16384}
-"""Maximum number of source positions per batch, by device type. On a CPU the batch should fit into the cache: a narrow
-Transformer was fastest at 512, recurrent models from 768 on. The value for GPUs has not been measured."""
 
 
 class Translator:
@@ -115,6 +117,7 @@ class Translator:
         *,
         n_best: int | None = None,
         need_attention: bool | None = None,
+        copy: bool = False,
         warn: LineWarning | None = None,
         **search: Unpack[SearchArguments],
     ) -> Translation | list[Translation] | list[list[Translation]]:
@@ -128,6 +131,8 @@ class Translator:
                 if the search finds fewer. None: return only the best one, not in a list.
             need_attention: also return the attention weights. None: yes for a single string, which somebody may want
                 to look at, and no for several, since it makes the search slower.
+            copy: copy numbers, URLs, words that the model does not know, and the like, from the source if a translation
+                lacks them; see `nmt.copying`.
             warn: called for each line that is cut off.
             search: arguments of the search that replace its own for this call: `beam_size`, `length_penalty`,
                 `max_length_factor`, `max_length_margin`, `min_length` and `no_repeat_ngram`, see `BeamSearch`.
@@ -146,17 +151,27 @@ class Translator:
             change_search(self.search, search),
             n_best=1 if n_best is None else n_best,
             need_attention=is_single if need_attention is None else need_attention,
+            copy=copy,
             warn=warn,
         )
         results = n_best_lists if n_best is not None else [best[0] for best in n_best_lists]
         return results[0] if is_single else results
 
     def _translate_lines(
-        self, lines: Sequence[str], search: Search, *, n_best: int, need_attention: bool, warn: LineWarning | None
+        self,
+        lines: Sequence[str],
+        search: Search,
+        *,
+        n_best: int,
+        need_attention: bool,
+        copy: bool,
+        warn: LineWarning | None,
     ) -> list[list[Translation]]:
         """The `n_best` translations of each line, best first, in the order of the lines; see `translate`."""
         check_sizes(n_best=n_best)
+        lines = [sanitize(line) for line in lines]
         sources, truncated = self._encode_sources(lines, warn)
+        fragments = [find_fragments(line, self.tokenizer.unknown_spans(line)) for line in lines]
         # Lines of similar length share a batch, so that little of it is padding; the longest come first.
         by_length = sorted((index for index, ids in enumerate(sources) if ids), key=lambda index: -len(sources[index]))
         results: list[list[Translation]] = [[EMPTY_TRANSLATION]] * len(lines)
@@ -165,17 +180,22 @@ class Translator:
             batch_size = max(1, self.batch_tokens // longest)
             indices, by_length = by_length[:batch_size], by_length[batch_size:]
             batch = [sources[index] for index in indices]
-            find = partial(self._find_translations, need_attention=need_attention)
+            attend = need_attention or (copy and any(fragments[index] for index in indices))
+            find = partial(translate_batch, self.model, self.tokenizer, need_attention=attend)
             self.before_batch()
             for index, translations in zip(indices, find_distinct(find, batch, search, n_best), strict=True):
-                results[index] = translations[:n_best]
+                results[index] = complete_translations(
+                    translations[:n_best], lines[index], fragments[index], self.tokenizer, copy=copy
+                )
+                if not need_attention:
+                    results[index] = [replace(each, attention=None) for each in results[index]]
         for index in truncated:
             results[index] = [replace(translation, source_truncated=True) for translation in results[index]]
         return results
 
     def _encode_sources(self, lines: Sequence[str], warn: LineWarning | None) -> tuple[list[SourceIds], list[int]]:
         """The source ids of each line, without `eos`, and the indices of the lines that had to be cut off."""
-        sources = self.tokenizer.encode_source([sanitize(line) for line in lines])
+        sources = self.tokenizer.encode_source(lines)
         limit = self.max_length - 1  # one position is left for `eos`
         truncated = [index for index, ids in enumerate(sources) if len(ids) > limit]
         for index in truncated:
@@ -186,7 +206,14 @@ class Translator:
         return sources, truncated
 
     def stream(
-        self, lines: Iterable[str], *, n_best: int, batch_size: int, need_attention: bool, warn: LineWarning
+        self,
+        lines: Iterable[str],
+        *,
+        n_best: int,
+        batch_size: int,
+        need_attention: bool,
+        warn: LineWarning,
+        copy: bool = False,
     ) -> Iterator[list[Translation]]:
         """Translates lines as they arrive, `batch_size` lines at a time, and keeps only these in memory.
 
@@ -199,7 +226,9 @@ class Translator:
             def warn_in_batch(index: int, message: str, offset: int = offset) -> None:
                 warn(offset + index, message)
 
-            yield from self.translate(batch, n_best=n_best, need_attention=need_attention, warn=warn_in_batch)
+            yield from self.translate(
+                batch, n_best=n_best, need_attention=need_attention, copy=copy, warn=warn_in_batch
+            )
             offset += len(batch)
 
     def force_decode(
@@ -227,7 +256,7 @@ class Translator:
         """
         tokenizer, model = self.tokenizer, self.model
         searcher = change_search(self.search, search)
-        [source_ids], truncated = self._encode_sources([source], warn)
+        [source_ids], truncated = self._encode_sources([sanitize(source)], warn)
         if not source_ids:
             raise UserError("the source has no words")
         if isinstance(target, str):
@@ -248,7 +277,7 @@ class Translator:
             length_penalty=searcher.penalty(),
             need_attention=True,
         )
-        return replace(self._to_translation(source_ids, hypothesis), source_truncated=bool(truncated))
+        return replace(to_translation(tokenizer, source_ids, hypothesis), source_truncated=bool(truncated))
 
     def _find_segmentation(self, source_ids: SourceIds, target: str, search: Search) -> list[int]:
         """The segmentation in which the search finds the target; if it does not, the tokenizer's best one."""
@@ -256,45 +285,7 @@ class Translator:
         if not target_ids:
             raise UserError("the target has no words")
         key = text_key(self.tokenizer.decode_target(target_ids))
-        find = partial(self._find_translations, need_attention=False)
+        find = partial(translate_batch, self.model, self.tokenizer, need_attention=False)
         [found] = find_distinct(find, [source_ids], search, search.beam_size)
         pieces = next((each.target_tokens[:-1] for each in found if text_key(each.text) == key), None)
         return target_ids if pieces is None else self.tokenizer.target_ids(pieces)
-
-    def _find_translations(
-        self, sources: Sequence[SourceIds], search: Search, n_best: int, *, need_attention: bool
-    ) -> list[list[Translation]]:
-        """Translates one batch of source ids (without `eos`): the n best hypotheses of each sentence.
-
-        Raises:
-            UserError: a sentence has no hypothesis, since the model's scores are not finite.
-        """
-        tokenizer, device = self.tokenizer, self.model.device
-        source, source_mask = pad(sources, tokenizer.pad_id, last=tokenizer.eos_id)  # (B, S)
-        n_best_lists = search(
-            self.model,
-            source.to(device),
-            source_mask.to(device),
-            bos_id=tokenizer.bos_id,
-            eos_id=tokenizer.eos_id,
-            banned_ids=[tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id],
-            n_best=n_best,
-            need_attention=need_attention,
-        )
-        if not all(n_best_lists):  # a list is empty if every score is NaN
-            raise UserError("no translation was found, since the model's scores are not finite numbers: train it again")
-        return [
-            [self._to_translation(ids, hypothesis) for hypothesis in hypotheses]
-            for ids, hypotheses in zip(sources, n_best_lists, strict=True)
-        ]
-
-    def _to_translation(self, source_ids: SourceIds, hypothesis: Hypothesis) -> Translation:
-        return Translation(
-            text=self.tokenizer.decode_target(hypothesis.tokens),
-            score=hypothesis.score,
-            log_probability=hypothesis.log_probability,
-            source_tokens=self.tokenizer.source_pieces([*source_ids, self.tokenizer.eos_id]),
-            target_tokens=self.tokenizer.target_pieces(hypothesis.tokens),
-            attention=hypothesis.attention,
-            truncated=hypothesis.truncated,
-        )

@@ -8,7 +8,8 @@ import pytest
 
 from nmt.benchmark import decoding
 from nmt.cli import main
-from nmt.translator.translator import DEFAULT_BATCH_TOKENS, Translator
+from nmt.translator import Translator
+from nmt.translator.arguments import DEFAULT_BATCH_TOKENS
 
 SMALL = ["rounds=2", "steps=2", "warmup_steps=1", "sentences=4", "single_sentences=2"]
 

@@ -357,6 +357,40 @@ def test_attention_is_written_only_on_request(
     assert "attention" not in json.loads(out)
 
 
+LOST = b"one https://example.org/a two\nthree {0} <b> four\nfive\n2019 and \xe7\x8a\xac 7\n\xf0\x9f\x98\x80\n"
+"""Lines with text that the tokenizer of the small run does not know, and one without."""
+
+
+def test_lost_text_is_reported_once(trained_run: Path, translate_fast: Translate) -> None:
+    code, out, err = translate_fast(LOST, f"run={trained_run}", "search=greedy")
+    assert (code, out.count(b"\n")) == (0, 5)
+    assert err == (
+        "nmt translate: translations lack text of their source: 2 numbers, 2 unknown words, 1 URL, 1 placeholder, "
+        "1 tag, 1 emoji (lines 1, 2, 4, 5); copy=true copies it\n"
+    )
+    assert translate_fast(b"one two\n", f"run={trained_run}", "search=greedy")[2] == ""
+
+
+@pytest.mark.parametrize("kind", ["recurrent", "babbling"])
+def test_lost_text_is_copied_on_request(
+    kind: str, trained_run: Path, babbling_run: Path, translate_fast: Translate
+) -> None:
+    folder = trained_run if kind == "recurrent" else babbling_run
+    code, out, err = translate_fast(LOST, f"run={folder}", "search=greedy", "copy=true", "format=jsonl")
+    assert code == 0
+    values = [json.loads(line) for line in out.decode().splitlines()]
+    expected = [["https://example.org/a"], ["{0}", "<b>"], [], ["2019", "犬"], ["😀"]]
+    for value, texts in zip(values, expected, strict=True):
+        assert all(text in value["text"] for text in texts)
+        assert "attention" not in value
+    if kind == "recurrent":
+        assert [value["missing"] for value in values] == [[], [], [], ["7"], []]
+        assert err == (
+            "nmt translate: translations lack text of their source: 1 number (line 4); numbers of one or two digits "
+            "are not copied, since they may be written in words\n"
+        )
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -294,7 +294,7 @@ def test_tokenizer_model(trained_run: Path, tmp_path: Path, outcome: Outcome) ->
         shutil.copy(trained_run / name, tmp_path)
     path = tmp_path / "tokenizer.model"
     description, valid = json.loads((tmp_path / "tokenizer.json").read_bytes()), path.read_bytes()
-    small = valid.index(b"nmt_nfkc") if b"nmt_nfkc" in valid else len(valid)
+    small = valid.index(b"user_defined")  # the start of the normalization rules, which make up most of the file
     near = st.tuples(st.sampled_from(["flip", "drop", "double", "cut"]), st.integers(0, small), positions, st.just(b""))
 
     @fuzz

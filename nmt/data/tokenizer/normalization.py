@@ -36,9 +36,6 @@ STAND_INS = {"▁": "\ufdd0", "▅": "\ufdd1", "\t": "\ufdd2"}
 The stand-ins are noncharacters, which Unicode sets aside for use inside a program; in a text, they would be taken for
 the characters that they stand for."""
 
-RESERVED = {ord(stand_in): character for character, stand_in in STAND_INS.items()}
-"""From the code of a stand-in to the reserved character, for `str.translate`."""
-
 INVISIBLE = {"Cc", "Cf", "Zl", "Zp", "Zs"}
 """Unicode categories of characters that print nothing: control and formatting characters, and white space."""
 

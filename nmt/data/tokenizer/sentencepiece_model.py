@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 import sentencepiece
 from sentencepiece import SentencePieceProcessor
@@ -104,6 +104,23 @@ def encode_texts(processor: SentencePieceProcessor, texts: Sequence[str]) -> lis
         return list(processor.encode(texts, num_threads=1))
     except (TypeError, UnicodeEncodeError):  # a lone surrogate, which UTF-8 cannot represent
         return list(processor.encode(list(map(_replace_surrogates, texts)), num_threads=1))
+
+
+def piece_ids(processor: SentencePieceProcessor, pieces: Sequence[str]) -> list[int]:
+    """The ids of pieces. Raises UserError for a piece that does not exist."""
+    ids = [processor.piece_to_id(piece) for piece in pieces]
+    for piece, id in zip(pieces, ids, strict=True):
+        if processor.id_to_piece(id) != piece:
+            raise UserError(f"the vocabulary has no piece {piece!r:.80}")
+    return ids
+
+
+def piece_spans(processor: SentencePieceProcessor, text: str) -> list[tuple[int, int]]:
+    """The range of characters of `text`, start and end, that each of its pieces stands for."""
+    encoded = text.encode("utf-8")
+    pieces = processor.encode(text, return_type="proto").pieces  # they count bytes
+    ends = [len(encoded[: piece.end].decode("utf-8", "ignore")) for piece in pieces]
+    return list(pairwise([0, *ends]))
 
 
 def _replace_surrogates(text: str) -> str:

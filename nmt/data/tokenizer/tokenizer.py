@@ -17,13 +17,11 @@ BPE-dropout.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
-from sentencepiece import SentencePieceProcessor
 
 from nmt.checks import check_sizes
 from nmt.data.counter_rng import Bits
@@ -37,8 +35,15 @@ from nmt.data.tokenizer.description import (
     read_model,
     read_tokenizer_description,
 )
-from nmt.data.tokenizer.normalization import LINE_SEPARATORS, RESERVED, Normalization
-from nmt.data.tokenizer.sentencepiece_model import encode_texts, load_processor, special_ids, train_model
+from nmt.data.tokenizer.normalization import LINE_SEPARATORS, Normalization
+from nmt.data.tokenizer.sentencepiece_model import (
+    encode_texts,
+    load_processor,
+    piece_ids,
+    piece_spans,
+    special_ids,
+    train_model,
+)
 from nmt.data.tokenizer.subword_sampling import Ids, SubwordSampler
 from nmt.data.tokenizer.unigram_sampling import UnigramSampler
 from nmt.errors import UserError
@@ -158,6 +163,17 @@ class Tokenizer:
         """Like `encode_source`, for the target side."""
         return encode_texts(self._target, texts)
 
+    def source_spans(self, text: str) -> list[tuple[int, int]]:
+        """The range of characters of `text`, start and end, that each piece of `encode_source` stands for."""
+        return piece_spans(self._source, text)
+
+    def unknown_spans(self, text: str) -> list[tuple[int, int]]:
+        """The ranges of characters of a source text that the vocabulary lacks, and encodes as `unk` or bytes."""
+        [ids] = self.encode_source([text])
+        unknown = [index for index, id in enumerate(ids) if id == self.unk_id or self._source.is_byte(id)]
+        spans = self.source_spans(text) if unknown else []
+        return [spans[index] for index in unknown]
+
     def resample_source(self, sentences: Sequence[Ids], *, alpha: float, seeds: Bits) -> list[Ids]:
         """Samples another segmentation of each sentence: subword regularization or BPE-dropout.
 
@@ -210,23 +226,15 @@ class Tokenizer:
 
     def source_pieces(self, ids: Sequence[int]) -> list[str]:
         """The pieces as strings: "▁" marks the start of a word, special pieces look like "</s>"."""
-        return _piece_names(self._source, ids)
+        return list(self._source.id_to_piece([int(id) for id in ids]))
 
     def target_pieces(self, ids: Sequence[int]) -> list[str]:
         """Like `source_pieces`, for the target side."""
-        return _piece_names(self._target, ids)
+        return list(self._target.id_to_piece([int(id) for id in ids]))
 
     def target_ids(self, pieces: Sequence[str]) -> list[int]:
         """The ids of pieces as `target_pieces` returns them. Raises UserError for a piece that does not exist."""
-        try:
-            return [self._target_id_of[piece] for piece in pieces]
-        except KeyError as error:
-            raise UserError(f"the vocabulary has no piece {error.args[0]!r:.80}") from None
-
-    @cached_property
-    def _target_id_of(self) -> dict[str, int]:
-        """The id of each piece by its name."""
-        return {piece: id for id, piece in enumerate(self.target_pieces(range(self.target_size)))}
+        return piece_ids(self._target, pieces)
 
     # Saving and loading
 
@@ -271,8 +279,3 @@ class Tokenizer:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_samplers": {}}  # worker processes need not get the cached words
-
-
-def _piece_names(processor: SentencePieceProcessor, ids: Sequence[int]) -> list[str]:
-    """The pieces as strings, with the characters of the text that they stand for."""
-    return [piece.translate(RESERVED) for piece in processor.id_to_piece([int(id) for id in ids])]
