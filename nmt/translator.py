@@ -49,7 +49,8 @@ class Translation:
         text: the detokenised translation, one line; empty for a line without words.
         score: the search ranks by it; higher is better.
         log_probability: log-probability of all target pieces together, in nats.
-        source_tokens: the S pieces of the source; the last one is the end-of-sentence piece.
+        source_tokens: the S pieces of the source; the last one is the end-of-sentence piece. An unknown piece is the
+            text that it stands for.
         target_tokens: the T pieces of the translation; the last one is the end-of-sentence piece.
         attention: the attention weights of each target piece, see `Hypothesis.attention`.
     """
@@ -176,7 +177,8 @@ class Translator:
             indices, by_length = by_length[:batch_size], by_length[batch_size:]
             n_best_lists = self._find_hypotheses([sources[index] for index in indices], n_best, need_attention)
             for index, hypotheses in zip(indices, n_best_lists, strict=True):
-                results[index] = [self._to_translation(sources[index], hypothesis) for hypothesis in hypotheses]
+                source = sanitize(lines[index])
+                results[index] = [self._to_translation(source, sources[index], h) for h in hypotheses]
         return results
 
     def stream(
@@ -226,7 +228,8 @@ class Translator:
                     attention.append(output.attention_weights[0].cpu())  # (S,) or (layers, H, S)
         weights = torch.stack(attention) if attention else None  # (T, S) or (T, layers, H, S)
         tokens = tuple(batch.target_output[0].tolist())
-        return self._to_translation(source_ids, Hypothesis(tokens, log_probability, log_probability, weights))
+        hypothesis = Hypothesis(tokens, log_probability, log_probability, weights)
+        return self._to_translation(sanitize(source), source_ids, hypothesis, target=sanitize(target))
 
     def _find_hypotheses(self, sources: list[list[int]], n_best: int, need_attention: bool) -> list[list[Hypothesis]]:
         """Translates one batch of source ids (without `eos`): the n best hypotheses of each sentence.
@@ -250,13 +253,16 @@ class Translator:
             raise UserError("no translation was found, since the model's scores are not finite numbers: train it again")
         return n_best_lists
 
-    def _to_translation(self, source_ids: list[int], hypothesis: Hypothesis) -> Translation:
+    def _to_translation(
+        self, source: str, source_ids: list[int], hypothesis: Hypothesis, *, target: str | None = None
+    ) -> Translation:
+        """Turns a hypothesis into text; `target` is the text that the hypothesis was given, if any."""
         return Translation(
             text=self.tokenizer.decode_target(hypothesis.tokens),
             score=hypothesis.score,
             log_probability=hypothesis.log_probability,
-            source_tokens=self.tokenizer.source_pieces([*source_ids, self.tokenizer.eos_id]),
-            target_tokens=self.tokenizer.target_pieces(hypothesis.tokens),
+            source_tokens=self.tokenizer.source_pieces([*source_ids, self.tokenizer.eos_id], text=source),
+            target_tokens=self.tokenizer.target_pieces(hypothesis.tokens, text=target),
             attention=hypothesis.attention,
         )
 

@@ -24,6 +24,8 @@ from nmt.report.formatting import (
     format_length_range,
     format_p_value,
     format_score,
+    isolate,
+    show_control_characters,
 )
 from nmt.report.heat_map import HeatMap, layout_heat_map
 from nmt.report.record import (
@@ -120,17 +122,16 @@ def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
 def summarize(comparison: Comparison) -> str:
     """The result in one sentence."""
     best = max(comparison.systems, key=lambda system: system.metrics.bleu.score)
+    name, baseline = isolate(best.name), isolate(comparison.baseline)
     bleu = format_score(best.metrics.bleu.score)
     if len(comparison.systems) == 1:
-        return f"{best.name} reaches BLEU {bleu}."
+        return f"{name} reaches BLEU {bleu}."
     if best.name == comparison.baseline:
-        return f"{best.name} has the highest BLEU, {bleu}: no system is above the baseline."
+        return f"{name} has the highest BLEU, {bleu}: no system is above the baseline."
     difference = format_difference(best.significance.difference)
     p_value = format_p_value(best.significance.p_value)
     p_text = f"p\N{NO-BREAK SPACE}{p_value}" if p_value.startswith("<") else f"p = {p_value}"
-    return (
-        f"{best.name} has the highest BLEU, {bleu}: {difference} against the baseline {comparison.baseline} ({p_text})."
-    )
+    return f"{name} has the highest BLEU, {bleu}: {difference} against the baseline {baseline} ({p_text})."
 
 
 def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
@@ -139,7 +140,7 @@ def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
     best = history.best_validation
     return System(
         name=run.name,
-        run=str(run.folder),
+        run=show_control_characters(str(run.folder)),
         class_name=run.model.class_name,
         arguments=run.model.arguments,
         parameters=run.model.parameters,
@@ -177,8 +178,8 @@ def _note_differences(systems: Sequence[System]) -> list[str]:
         )
     if differ_in(lambda system: system.decoding.search):
         searches = "; ".join(
-            f"{system.name}: {format_call(system.decoding.search.class_name, system.decoding.search.arguments)}"
-            for system in systems
+            f"{isolate(name)}: {format_call(search.class_name, search.arguments)}"
+            for name, search in ((system.name, system.decoding.search) for system in systems)
         )
         notes.append(f"The systems were decoded with different searches, which may explain a difference. {searches}.")
     if differ_in(lambda system: [system.decoding.device, system.decoding.threads]):
