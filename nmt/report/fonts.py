@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from nmt.report.formatting import is_ignorable
 
 if TYPE_CHECKING:
-    from matplotlib.ft2font import FT2Font
+    from matplotlib.ft2font import FT2Font, GlyphIndexType
 
 DEFAULT_FAMILY = "DejaVu Sans"
 """The font that comes with matplotlib: Latin, Greek, Cyrillic, Hebrew, Arabic and many symbols."""
@@ -161,7 +161,7 @@ def _read_font_file(path: str, wanted: Iterable[str]) -> list[FontFace]:
     return faces
 
 
-def _has_ink(font: FT2Font, glyph: int) -> bool:
+def _has_ink(font: FT2Font, glyph: GlyphIndexType) -> bool:
     """Tells whether a glyph has an outline; the layers of a colour font are not drawn."""
     from matplotlib.ft2font import FaceFlags, LoadFlags
 

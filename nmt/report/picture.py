@@ -103,7 +103,8 @@ def save_picture(
     metadata: Any = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the caller says so once, in plain words
-        figure = _draw_figure(*labels, matrix, right_to_left=is_right_to_left_source(source_tokens))
+        columns, rows, heading = labels
+        figure = _draw_figure(columns, rows, heading, matrix, right_to_left=is_right_to_left_source(source_tokens))
         figure.savefig(
             file, format=file_format, dpi=DOTS_PER_INCH, bbox_inches="tight", facecolor="white", metadata=metadata
         )
@@ -136,7 +137,7 @@ def _draw_figure(
     axes = figure.add_axes((0, 0, width / (width + 1), height / (height + 1)))
     colors = ScalarMappable(Normalize(0, 1), "Blues")
     if matrix.size <= MAX_VECTOR_CELLS:
-        axes.pcolormesh(matrix, cmap=colors.cmap, norm=colors.norm, edgecolors=GRID_COLOR, linewidth=0.4)
+        axes.pcolormesh(matrix, cmap="Blues", vmin=0, vmax=1, edgecolors=GRID_COLOR, linewidth=0.4)
     else:
         # `imshow` would need several numbers per dot while it scales the image.
         pixels = colors.to_rgba(matrix, bytes=True)  # (T, S, 4)
@@ -149,7 +150,7 @@ def _draw_figure(
     axes.spines[:].set_color(FRAME_COLOR)
     steps = _draw_labels(axes, columns, rows, cell_width=cell_width, cell_height=cell_height)
     if title.texts[0]:
-        _draw_title(axes, title)
+        _draw_title(figure, axes, title)
     # The colour bar stands to the right of the matrix and starts at its top.
     bar_bottom = min(0.0, height - MIN_COLORBAR_INCHES) / (height + 1)
     bar_axes = figure.add_axes(
@@ -216,9 +217,8 @@ def _fit_labels(cell: float) -> tuple[float, int]:
     return font_size, math.ceil(font_size * LINE_SPACING / points - 1e-6)  # without the last digit's rounding
 
 
-def _draw_title(axes: Axes, title: Labels) -> None:
+def _draw_title(figure: Figure, axes: Axes, title: Labels) -> None:
     """Writes the title above the matrix and all labels."""
-    figure = axes.figure
     top = max(text.get_window_extent().y1 for text in axes.texts) / figure.bbox.height
     axes.text(
         0,
