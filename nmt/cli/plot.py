@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -55,6 +56,7 @@ def run(config: DictConfig) -> None:
         target_tokens=translation.target_tokens,
         weights=alignment,
         title=folder.name,
+        warn=partial(print_message, "nmt plot"),
     )
     print(translation.text)
     remark_on_truncated("nmt plot", [1] if translation.truncated else [])

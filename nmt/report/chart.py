@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nmt.report.formatting import isolate
+
 WIDTH, HEIGHT = 420, 270
 """Size of a chart in CSS pixels; the page scales it."""
 
@@ -87,8 +89,9 @@ def layout_chart(
         return round(HEIGHT - BOTTOM - (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM), 1)
 
     def layout_line(system: int, line: Sequence[Point]) -> Line:
+        name = isolate(names[system])
         points = [
-            (x_pixel(x), y_pixel(y), f"{names[system]}: {y:.4g} at {x_names[int(x)] if x_names else f'{x:,.4g}'}")
+            (x_pixel(x), y_pixel(y), f"{name}: {y:.4g} at {x_names[int(x)] if x_names else f'{x:,.4g}'}")
             for x, y in line
         ]
         return Line(system=system, name=names[system], points=points, with_dots=len(points) <= MAX_DOTS)

@@ -23,6 +23,8 @@ from nmt.report.formatting import (
     format_length_range,
     format_p_value,
     format_score,
+    isolate,
+    show_control_characters,
 )
 from nmt.report.heat_map import HeatMap, layout_heat_map
 from nmt.report.notes import note_differences
@@ -127,21 +129,19 @@ def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
 def summarize(comparison: Comparison) -> str:
     """The result in one sentence."""
     best = max(comparison.systems, key=lambda system: system.metrics.bleu.score)
+    name, baseline = isolate(best.name), isolate(comparison.baseline)
     bleu = format_score(best.metrics.bleu.score)
     if len(comparison.systems) == 1:
-        return f"{best.name} reaches BLEU {bleu}."
+        return f"{name} reaches BLEU {bleu}."
     if best.name == comparison.baseline:
-        return f"{best.name} has the highest BLEU, {bleu}: no system is above the baseline."
+        return f"{name} has the highest BLEU, {bleu}: no system is above the baseline."
     difference = format_difference(best.significance.difference)
     p_value = format_p_value(best.significance.p_value)
     p_text = f"p\N{NO-BREAK SPACE}{p_value}" if p_value.startswith("<") else f"p = {p_value}"
-    baseline = next(system for system in comparison.systems if system.name == comparison.baseline)
-    is_fair = best.training.is_complete and baseline.training.is_complete
+    compared = (best, next(system for system in comparison.systems if system.name == comparison.baseline))
+    is_fair = all(system.training.is_complete for system in compared)
     doubt = "" if is_fair else "; part of the difference may be due to training time"
-    return (
-        f"{best.name} has the highest BLEU, {bleu}: "
-        f"{difference} against the baseline {comparison.baseline} ({p_text}{doubt})."
-    )
+    return f"{name} has the highest BLEU, {bleu}: {difference} against the baseline {baseline} ({p_text}{doubt})."
 
 
 def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
@@ -150,7 +150,7 @@ def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
     best = history.best_validation
     return System(
         name=run.name,
-        run=str(run.folder),
+        run=show_control_characters(str(run.folder)),
         class_name=run.model.class_name,
         arguments=run.model.arguments,
         parameters=run.model.parameters,

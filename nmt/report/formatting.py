@@ -10,6 +10,15 @@ from nmt.evaluation.metrics import LengthBucket
 
 DASH = "–"
 
+FIRST_STRONG_ISOLATE, POP_DIRECTIONAL_ISOLATE = "\u2068", "\u2069"
+"""Unicode's pair around text whose first letter decides in which direction it runs, whatever stands beside it."""
+
+BIDI_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Characters that change the direction of all text behind them."""
+
+FILLERS = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
+"""Characters without ink that are neither spaces nor format characters, such as variation selectors."""
+
 
 def format_score(value: float | None) -> str:
     """A score in points, to one decimal: on a thousand sentences, finer differences mean nothing."""
@@ -79,7 +88,33 @@ def _visible(character: str) -> str:
     code = ord(character)
     if code < 0x20:
         return chr(0x2400 + code)  # Unicode's control pictures
-    return "�" if unicodedata.category(character) in ("Cc", "Cs") else character
+    category = unicodedata.category(character)
+    if category in ("Zl", "Zp"):  # the separators of lines and paragraphs
+        return "␤"
+    return "�" if category in ("Cc", "Cs") or code & 0xFFFE == 0xFFFE else character  # XML has no U+FFFE and U+FFFF
+
+
+def is_ignorable(character: str) -> bool:
+    """Tells whether a character leaves no ink: a space, a control or format character, or a filler."""
+    return unicodedata.category(character) in ("Cc", "Cf", "Zs", "Zl", "Zp") or bool(FILLERS.match(character))
+
+
+def is_right_to_left(text: str) -> bool:
+    """Tells whether most letters of `text` belong to a script that runs from right to left, such as Arabic."""
+    directions = [unicodedata.bidirectional(character) for character in text]
+    return directions.count("R") + directions.count("AL") > directions.count("L")
+
+
+def isolate(text: str) -> str:
+    """`text` for the middle of a line from left to right, so that what stands beside it stays in its place.
+
+    Without isolation, right-to-left text moves the full stops and numbers beside it to its other end. Text without
+    such letters is unchanged. HTML elements use `<bdi>`; this is for places without markup: Markdown, and titles.
+    """
+    isolated = BIDI_CONTROLS.sub("", text)
+    if isolated == text and not any(unicodedata.bidirectional(character) in ("R", "AL") for character in text):
+        return text
+    return FIRST_STRONG_ISOLATE + isolated + POP_DIRECTIONAL_ISOLATE
 
 
 def escape_markdown(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from nmt.report.formatting import format_call
+from nmt.report.formatting import format_call, isolate
 from nmt.report.record import System, Training
 from nmt.report.runs import METRIC_KEYS
 
@@ -26,8 +26,8 @@ def note_differences(systems: Sequence[System]) -> list[str]:
         )
     if differ_in(lambda system: system.decoding.search):
         searches = "; ".join(
-            f"{system.name}: {format_call(system.decoding.search.class_name, system.decoding.search.arguments)}"
-            for system in systems
+            f"{isolate(name)}: {format_call(search.class_name, search.arguments)}"
+            for name, search in ((system.name, system.decoding.search) for system in systems)
         )
         notes.append(f"The systems were decoded with different searches, which may explain a difference. {searches}.")
     if differ_in(lambda system: [system.decoding.device, system.decoding.threads]):
@@ -56,7 +56,7 @@ def _note_training(systems: Sequence[System]) -> list[str]:
     ]
     notes = []
     for group, consequence, belongs in groups:
-        names = [system.name for system in systems if belongs(system.training)]
+        names = [isolate(system.name) for system in systems if belongs(system.training)]
         if names:
             notes.append(f"Systems {group}: {', '.join(names)}. {consequence}")
     return notes

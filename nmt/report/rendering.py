@@ -13,6 +13,7 @@ FILTERS = [
     formatting.format_number,
     formatting.format_call,
     formatting.show_control_characters,
+    formatting.isolate,
     formatting.escape_markdown,
 ]
 """The functions that templates call by their names."""

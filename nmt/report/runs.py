@@ -9,6 +9,7 @@ from pathlib import Path
 from nmt.errors import UserError
 from nmt.evaluation.record import Evaluation, MetricScores, read_evaluation
 from nmt.files import read_text, reading
+from nmt.report.formatting import show_control_characters
 from nmt.run.format import read_versioned
 from nmt.run.history import RunHistory, read_history
 from nmt.run.registry import StoredModel
@@ -66,7 +67,7 @@ def name_runs(folders: Sequence[Path]) -> list[str]:
         length = 1
         while any(paths[i][-length:] == other[-length:] for j, other in enumerate(paths) if j != i):
             length += 1
-        return "/".join(paths[i][-length:])
+        return show_control_characters("/".join(paths[i][-length:]))
 
     return [shortest_unique_end(i) for i in range(len(folders))]
 

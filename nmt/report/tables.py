@@ -17,6 +17,7 @@ from nmt.report.formatting import (
     format_p_value,
     format_parameters,
     format_score,
+    isolate,
 )
 from nmt.report.record import Comparison, System
 
@@ -80,7 +81,7 @@ def significance_table(comparison: Comparison) -> Table:
     columns = [
         "System",
         "BLEU (mean ± 95 % interval)",
-        f"difference from {comparison.baseline}",
+        f"difference from {isolate(comparison.baseline)}",
         "its 95 % interval",
         "p",
         "verdict",

@@ -54,3 +54,8 @@ def change_search(search: Search, changes: SearchArguments) -> Search:
 def sanitize(line: str) -> str:
     """Replaces surrogates, which UTF-8 lacks, by "?" and NUL by a space, and removes spaces at both ends."""
     return line.replace("\0", " ").encode("utf-8", errors="replace").decode("utf-8").strip(" ")
+
+
+def shift(warn: LineWarning, offset: int) -> LineWarning:
+    """A warning about a line that is counted from `offset`."""
+    return lambda index, message: warn(offset + index, message)

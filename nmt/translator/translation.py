@@ -19,7 +19,8 @@ class Translation(Displayed):
         text: the detokenised translation, one line; empty for a line without words.
         score: the search ranks by it; higher is better.
         log_probability: log-probability of all target pieces together, in nats.
-        source_tokens: the S pieces of the source; the last one is the end-of-sentence piece.
+        source_tokens: the S pieces of the source; the last one is the end-of-sentence piece. An unknown piece is the
+            text that it stands for.
         target_tokens: the T pieces of the translation; the last one is the end-of-sentence piece.
         attention: the attention weights of each target piece, see `Hypothesis.attention`.
         missing: numbers, URLs, words that the model does not know, and the like, which the text lacks.

@@ -32,6 +32,7 @@ from nmt.translator.arguments import (
     change_search,
     check_lines,
     sanitize,
+    shift,
 )
 from nmt.translator.batch import to_translation, translate_batch
 from nmt.translator.completion import complete_translations
@@ -87,10 +88,9 @@ class Translator:
             UserError: the folder is missing, incomplete or damaged, or this machine has no such device.
         """
         folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-        torch_device = pick_device(device)
         if search is None:
             search = build(folder.description("search"), searches)
-        model = folder.model().to(torch_device)
+        model = folder.model().to(pick_device(device))
         model.prepare_for_decoding()
         return cls(model, folder.tokenizer(), search, batch_tokens=batch_tokens)
 
@@ -184,11 +184,14 @@ class Translator:
             find = partial(translate_batch, self.model, self.tokenizer, need_attention=attend)
             self.before_batch()
             for index, translations in zip(indices, find_distinct(find, batch, search, n_best), strict=True):
-                results[index] = complete_translations(
+                completed = complete_translations(
                     translations[:n_best], lines[index], fragments[index], self.tokenizer, copy=copy
                 )
-                if not need_attention:
-                    results[index] = [replace(each, attention=None) for each in results[index]]
+                labels = self._label_source(sources[index], lines[index])
+                results[index] = [
+                    replace(each, source_tokens=labels, attention=each.attention if need_attention else None)
+                    for each in completed
+                ]
         for index in truncated:
             results[index] = [replace(translation, source_truncated=True) for translation in results[index]]
         return results
@@ -222,12 +225,8 @@ class Translator:
         """
         iterator, offset = iter(lines), 0
         while batch := list(islice(iterator, batch_size)):
-
-            def warn_in_batch(index: int, message: str, offset: int = offset) -> None:
-                warn(offset + index, message)
-
             yield from self.translate(
-                batch, n_best=n_best, need_attention=need_attention, copy=copy, warn=warn_in_batch
+                batch, n_best=n_best, need_attention=need_attention, copy=copy, warn=shift(warn, offset)
             )
             offset += len(batch)
 
@@ -277,7 +276,16 @@ class Translator:
             length_penalty=searcher.penalty(),
             need_attention=True,
         )
-        return replace(to_translation(tokenizer, source_ids, hypothesis), source_truncated=bool(truncated))
+        return replace(
+            to_translation(tokenizer, source_ids, hypothesis),
+            source_tokens=self._label_source(source_ids, sanitize(source)),
+            target_tokens=tokenizer.target_pieces(hypothesis.tokens, text=target if isinstance(target, str) else None),
+            source_truncated=bool(truncated),
+        )
+
+    def _label_source(self, source_ids: SourceIds, line: str) -> list[str]:
+        """The source pieces, with `eos`; an unknown piece is the text of the line that it stands for."""
+        return self.tokenizer.source_pieces([*source_ids, self.tokenizer.eos_id], text=line)
 
     def _find_segmentation(self, source_ids: SourceIds, target: str, search: Search) -> list[int]:
         """The segmentation in which the search finds the target; if it does not, the tokenizer's best one."""

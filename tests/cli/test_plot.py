@@ -28,6 +28,29 @@ def test_a_given_target_is_drawn_instead_of_the_system_s_translation(
     assert "".join(written["target_tokens"]).replace("▁", " ").strip() == "neun acht sieben</s>"
 
 
+def test_unknown_pieces_are_the_text_that_they_stand_for(trained_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "matrix.json"
+    arguments = [f"run={trained_run}", "source=one 狗 two Ω", "target=eins क्षष acht", f"out={out}", "device=cpu"]
+    assert main(["plot", *arguments]) == 0
+    written = json.loads(out.read_text(encoding="utf-8"))
+    assert "".join(written["source_tokens"]).replace("▁", " ").strip() == "one 狗 two Ω</s>"
+    assert "".join(written["target_tokens"]).replace("▁", " ").strip() == "eins क्षष acht</s>"
+    assert "狗" in written["source_tokens"]
+
+
+def test_a_missing_glyph_is_reported_with_its_package(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", list)
+    for suffix, remarks in ((".png", 1), (".pdf", 1), (".svg", 0), (".html", 0)):  # a browser has fonts of its own
+        out = tmp_path / f"matrix{suffix}"
+        assert main(["plot", f"run={trained_run}", "source=one 狗 two", f"out={out}", "device=cpu"]) == 0
+        error = capsys.readouterr().err
+        assert error.count("\n") == remarks + 1
+        assert error.count("no font on this machine can draw 狗 (U+72D7); ") == remarks
+        assert error.count("apt install fonts-noto-cjk") == remarks
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -1,7 +1,10 @@
 """Alignment matrices as pictures, pages and data."""
 
+import base64
+import io
 import json
 import re
+import struct
 import subprocess
 import sys
 import warnings
@@ -31,7 +34,7 @@ def weights() -> Matrix:
 
 def write(out: Path, **changes: Any) -> None:
     arguments: dict[str, Any] = {"source_tokens": SOURCE, "target_tokens": TARGET, "weights": weights(), "title": "T"}
-    write_alignment(out, **arguments | changes)
+    write_alignment(out, **{"warn": print, **arguments, **changes})
 
 
 def test_labels_show_where_words_start() -> None:
@@ -39,12 +42,34 @@ def test_labels_show_where_words_start() -> None:
         "Ein", "Straßen", "·bahn", "␣", ".", "(", "·a", "</s>", "<unk>",
     ]  # fmt: skip
     assert piece_labels(["A", "dog", "</s>"]) == ["A", "dog", "</s>"]
-    assert piece_labels(["▁a\tb", "\x07", "\x7f"]) == ["a␉b", "␇", "�"]
+    assert piece_labels(["▁a\tb", "\x07", "\x7f", "<\x07>"]) == ["a␉b", "␇", "�", "<␇>"]
+    assert piece_labels(["▁A", "\u2028", "\uffff", "\ud800"]) == ["A", "␤", "�", "�"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "labels"),
+    [
+        (["▁الكل", "ب", "،"], ["الكل", "·ب", "،"]),
+        (["▁הכל", "ב", "?"], ["הכל", "·ב", "?"]),
+        (["▁कुत्", "ता", "ि", "।"], ["कुत्", "·ता", "·◌ि", "।"]),  # a vowel sign is a letter, and needs a base
+        (["▁e", "\u0301"], ["e", "·◌\u0301"]),
+        (["▁一", "只狗", "。"], ["一", "只狗", "。"]),  # no spaces between words: no piece continues a word
+        (["▁犬が", "コン"], ["犬が", "コン"]),
+        (["▁สุนัข", "วิ่ง"], ["สุนัข", "วิ่ง"]),
+        (["▁개가", "눈"], ["개가", "·눈"]),
+        (["▁می\u200cخواهم", "\u200c", "\ufeff\u200b"], ["می\u200cخواهم", "U+200C", "U+FEFF U+200B"]),
+        (["▁", "▁▁", "", "\u00a0", "▁a\u3000b▁c"], ["␣", "␣␣", "␣", "␣", "a␣b␣c"]),
+    ],
+)
+def test_labels_in_other_scripts(pieces: list[str], labels: list[str]) -> None:
+    assert piece_labels(pieces) == labels
 
 
 def test_long_labels_are_cut() -> None:
     assert shorten("x" * 24) == "x" * 24
     assert shorten("x" * 25) == "x" * 23 + "…"
+    assert shorten("x" * 22 + "e\u0301" + "x" * 9) == "x" * 22 + "…"  # not between a letter and its accent
+    assert shorten("x" * 21 + "👩\u200d👧" + "x" * 9) == "x" * 21 + "…"
 
 
 @pytest.mark.parametrize(
@@ -110,6 +135,71 @@ def test_a_heat_map_has_a_cell_for_each_weight() -> None:
         matrix[row, column] = weight
     np.testing.assert_allclose(matrix, weights(), atol=5e-4)  # cells too light to be seen are left out
     assert heat_map.width > heat_map.left + heat_map.cell * len(SOURCE)
+
+
+def test_the_columns_of_a_right_to_left_source_run_from_right_to_left(tmp_path: Path) -> None:
+    source, target = ["▁الكلب", "▁USB", "▁يركض", "</s>"], ["▁the", "▁dog", "</s>"]
+    matrix = [[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 0.25, 0.75]]
+    heat_map = layout_heat_map(source, target, matrix)
+    assert heat_map.right_to_left
+    assert [full for _, full in heat_map.columns] == ["</s>", "\u2068يركض\u2069", "USB", "\u2068الكلب\u2069"]
+    assert heat_map.cells == [(0, 3, 1.0), (1, 2, 1.0), (2, 0, 0.75), (2, 1, 0.25)]
+    assert not layout_heat_map(target, source, np.transpose(matrix)).right_to_left  # the rows run downwards anyway
+    for suffix in (".html", ".svg"):
+        write(tmp_path / f"a{suffix}", source_tokens=source, target_tokens=target, weights=matrix)
+        assert "from right to left" in (tmp_path / f"a{suffix}").read_text(encoding="utf-8")
+    write(tmp_path / "a.json", source_tokens=source, target_tokens=target, weights=matrix)  # data keep the order
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["source_tokens"] == source
+
+
+def test_right_to_left_labels_are_isolated_from_what_stands_beside_them(tmp_path: Path) -> None:
+    pieces = ["▁הכל", "ב", ".", "</s>"]
+    write(tmp_path / "a.html", source_tokens=pieces, target_tokens=pieces, weights=np.eye(4), title="כלב")
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "<title>\u2068·ב\u2069 ← \u2068·ב\u2069: 1.00</title>" in page
+    assert ">\u2068·ב\u2069</text>" in page
+    assert "<h1><bdi>כלב</bdi></h1>" in page
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf", ".html", ".json"])
+def test_a_large_matrix_stays_small(tmp_path: Path, suffix: str) -> None:
+    """A picture of 400 × 400 pieces once took 2.2 GB, and a page of 1,023 × 1,023 pieces 72 MB."""
+    size = 400
+    program = """
+import re, sys
+from pathlib import Path
+import numpy as np
+from nmt.report.alignment_plot import write_alignment
+size, out = int(sys.argv[1]), Path(sys.argv[2])
+weights = np.random.default_rng(0).dirichlet(np.full(size, 0.05), size)
+tokens = [f"▁w{i}" for i in range(size)]
+write_alignment(out, source_tokens=tokens, target_tokens=tokens, weights=weights, title="t", warn=print)
+print(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
+    out = tmp_path / f"a{suffix}"
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(size), str(out)], capture_output=True, text=True, check=True
+    )
+    assert int(result.stdout) < 500_000  # kB
+    assert out.stat().st_size < 5_000_000
+    if suffix in (".html", ".svg"):
+        text = out.read_text(encoding="utf-8")
+        assert text.count("<image") <= 2  # of the matrix, and of the colour bar
+        assert "w398" in text
+    if suffix == ".png":
+        width, height = struct.unpack(">II", out.read_bytes()[16:24])
+        assert 3600 <= min(width, height) <= max(width, height) < 4500
+
+
+def test_the_image_of_a_large_page_holds_the_weights(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    matrix = np.random.default_rng(0).dirichlet(np.full(90, 5.0), 70)  # 70 × 90, all of them visible
+    heat_map = layout_heat_map([f"▁a{i}" for i in range(90)], [f"▁b{i}" for i in range(70)], matrix)
+    assert heat_map.image is not None
+    image = imread(io.BytesIO(base64.b64decode(heat_map.image)))  # (70, 90, 4), from 0 to 1
+    np.testing.assert_allclose(image[..., 0], matrix, atol=1 / 255)
+    assert heat_map.cells == [(row, int(matrix[row].argmax()), matrix[row].max()) for row in range(70)]
 
 
 def test_weights_may_be_an_array_or_rows(tmp_path: Path) -> None:

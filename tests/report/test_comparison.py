@@ -327,6 +327,43 @@ def test_empty_hypotheses_and_odd_line_ends_stay_lines(make_run: Callable[..., P
     assert report.systems[0].significance.bleu == pytest.approx(scores["bleu"]["score"])
 
 
+def test_right_to_left_text_and_names_leave_scores_and_full_stops_in_place(
+    make_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    folders = [make_run(tmp_path / "lstm", system="lstm"), make_run(tmp_path / "نظام 2", system="transformer")]
+    source, target = "הכלב רץ (מהר).", "الكلب يركض 3."
+    for folder in folders:
+        sample = read_evaluation(folder)["samples"][0]
+        sample |= {"source": source, "reference": target, "hypothesis": target}
+        rewrite(folder / "evaluation" / "test.json", samples=[sample], source="he", target="ar")
+    report = compare(folders, split="test", out=tmp_path / "report")
+    name = "\u2068نظام 2\u2069"  # first strong isolate … pop directional isolate
+    assert summarize(report).startswith(f"{name} has the highest BLEU, ")
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    Page(page)
+    assert f'<dd><bdi lang="he">{source}</bdi></dd>' in page
+    assert f'<dd><bdi lang="ar">{target}</bdi></dd>' in page
+    assert f'<dd><bdi lang="ar">{target}</bdi>\n<span class="quiet">(−0.41)</span></dd>' in page
+    assert page.count('<th scope="row"><bdi>نظام 2</bdi></th>') == 5  # in every table
+    assert f"<title>{name}: " in page  # on the dots of a chart
+    assert f'aria-label="alignment matrix of {name}, sentence 4"' in page
+    markdown = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert f"- source: \u2068{source}\u2069\n" in markdown
+    assert f"\n- {name}: \u2068{target}\u2069\n" in markdown
+    assert markdown.count(f"\n| {name} | ") == 4
+
+
+def test_names_with_strange_characters_are_shown(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    names = ["a\nb\x07", "<i>&amp;$_\\|", "\u202egnp.exe", "bad\udcff", "n" * 200]
+    folders = [make_run(tmp_path / name, system="lstm") for name in names]
+    report = compare(folders, split="test", out=tmp_path / "report")
+    assert [system.name for system in report.systems] == ["a␊b␇", names[1], names[2], "bad�", names[4]]
+    text = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "<i>" not in text
+    assert "\x07" not in text
+    assert {row[0] for row in Page(text).tables[0][1:]} == {system.name for system in report.systems}
+
+
 def spoil_references(runs: list[Path]) -> None:
     shutil.copy(runs[0] / "evaluation" / "test.hyp.txt", runs[2] / "evaluation" / "test.ref.txt")
 

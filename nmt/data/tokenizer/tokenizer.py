@@ -17,11 +17,12 @@ BPE-dropout.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
+from sentencepiece import SentencePieceProcessor
 
 from nmt.checks import check_sizes
 from nmt.data.counter_rng import Bits
@@ -224,13 +225,31 @@ class Tokenizer:
         text = self._target.decode([id for id in map(int, ids) if id not in left_out])
         return text.translate(TO_SPACES)
 
-    def source_pieces(self, ids: Sequence[int]) -> list[str]:
-        """The pieces as strings: "▁" marks the start of a word, special pieces look like "</s>"."""
-        return list(self._source.id_to_piece([int(id) for id in ids]))
+    def source_pieces(self, ids: Sequence[int], *, text: str | None = None) -> list[str]:
+        """The pieces as strings: "▁" marks the start of a word, special pieces look like "</s>".
 
-    def target_pieces(self, ids: Sequence[int]) -> list[str]:
+        Args:
+            text: what the ids, or the first ones of them, were encoded from: an unknown piece is then the part of the
+                text that it stands for. Without a text, it is "<unk>".
+        """
+        return self._name_pieces(self._source, ids, text)
+
+    def target_pieces(self, ids: Sequence[int], *, text: str | None = None) -> list[str]:
         """Like `source_pieces`, for the target side."""
-        return list(self._target.id_to_piece([int(id) for id in ids]))
+        return self._name_pieces(self._target, ids, text)
+
+    def _name_pieces(self, processor: SentencePieceProcessor, ids: Sequence[int], text: str | None) -> list[str]:
+        pieces: list[str] = processor.id_to_piece([int(id) for id in ids])
+        if text is None or self.unk_id not in ids:
+            return pieces
+        surfaces: list[str] = processor.encode(text, out_type=str)
+        is_same = processor.encode(text)[: len(ids)] == list(ids)[: len(surfaces)]
+        if not is_same:  # the ids are another segmentation of the text
+            return pieces
+        return [
+            surface if id == self.unk_id else piece
+            for id, piece, surface in zip_longest(ids, pieces, surfaces[: len(ids)])
+        ]
 
     def target_ids(self, pieces: Sequence[str]) -> list[int]:
         """The ids of pieces as `target_pieces` returns them. Raises UserError for a piece that does not exist."""
