@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nmt import search as searches
 from nmt.cli.shell.settings import Component, RunChanges, naming_group
+from nmt.errors import UserError
 from nmt.run import RunFolder
 from nmt.run.registry import Description, build
 from nmt.translator import Translator
@@ -56,7 +57,12 @@ def load_metrics(run: RunFolder, bleu_tokenizer: str | None) -> Metrics:
     description = run.description("metrics")
     if bleu_tokenizer is not None:
         description["arguments"]["bleu_tokenizer"] = bleu_tokenizer
-    metrics: Metrics = build(description, evaluation)
+    try:
+        metrics: Metrics = build(description, evaluation)
+    except UserError as error:
+        if bleu_tokenizer is not None:
+            raise
+        raise UserError(f"{run.path / 'metrics.json'}: {error}") from None
     return metrics
 
 
