@@ -168,8 +168,7 @@ def build_plain_model(description: Description) -> Seq2Seq:
 
 def matrix_dtype(settings: TrainerSettings, device: torch.device) -> torch.dtype:
     """The number format in which the forward pass multiplies matrices."""
-    with settings.autocast(device):
-        return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32
+    return torch.bfloat16 if settings.number_format(device) == "bf16" else torch.float32
 
 
 def benchmark_training(

@@ -22,6 +22,7 @@ from nmt.training.history import History
 from nmt.training.interrupt import Interrupt
 from nmt.training.parts import TrainingParts
 from nmt.training.progress import ProgressBar
+from nmt.training.settings import TrainerSettings
 from nmt.training.trainer import Trainer
 from nmt.training.validation import ValidationSplit
 
@@ -70,7 +71,8 @@ def run(config: DictConfig) -> None:
             trainer.resume()
             report = prepared.train_loader.report
             repairs = prepared.corpus.repairs(settings.train_split)
-            print_introduction(prepared.model, [*report.lines(), *repairs, *prepared.remarks], processes, changes, bar)
+            remarks = [*report.lines(), *repairs, *prepared.remarks]
+            print_introduction(prepared.model, trainer.settings, remarks, processes, changes, bar)
             if processes.is_main:
                 write_json(folder.path / "cleaning.json", {**report.record(), "repaired": repairs})
             progress = trainer.fit()
@@ -121,15 +123,20 @@ def open_folder(settings: TrainSettings, prepared: PreparedRun, config_yaml: str
 
 
 def print_introduction(
-    model: Seq2Seq, remarks: list[str], processes: Processes, changes: list[str], bar: ProgressBar
+    model: Seq2Seq,
+    settings: TrainerSettings,
+    remarks: list[str],
+    processes: Processes,
+    changes: list[str],
+    bar: ProgressBar,
 ) -> None:
-    """Prints the model, remarks on its data, and which settings differ from those that the run was started with."""
+    """Prints the model and its number format, remarks on its data, and which settings differ from those at the start."""
     num_threads = torch.get_num_threads()
     threads_text = "1 thread" if num_threads == 1 else f"{num_threads} threads"
     processes_text = f", {processes.size} processes" if processes.size > 1 else ""
     bar.print(
         f"{type(model).__name__}, {model.num_parameters():,} parameters, on {model.device} "
-        f"({threads_text}{processes_text})"
+        f"in {settings.number_format(model.device)} ({threads_text}{processes_text})"
     )
     for line in [*remarks, *(f"the run was started with {change}" for change in changes)]:
         bar.print(line)

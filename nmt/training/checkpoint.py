@@ -7,6 +7,7 @@ of the update (see `Trainer`), so the progress determines them.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import torch
@@ -40,6 +41,8 @@ class Progress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         validations_since_best: validations since the best one.
         validated_step: step of the last validation.
         averaged_step: step at which checkpoints were last averaged.
+        number_format: of the forward pass so far; None before the first update. With trainer.precision=auto a resumed
+            run keeps it, whatever the machine.
         num_records: records in the history; those behind them will be written again.
         schedule: state of the learning-rate schedule.
         loss_meter: the training loss since the last record.
@@ -56,6 +59,7 @@ class Progress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     validations_since_best: Count = 0
     validated_step: Count = 0
     averaged_step: Count = 0
+    number_format: Literal["fp32", "bf16"] | None = None
     num_records: Count = 0
     schedule: ScheduleState = msgspec.field(default_factory=dict)
     loss_meter: LossMeter = msgspec.field(default_factory=LossMeter)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from typing import cast
+from typing import Literal, cast
 
 import msgspec
 import torch
 
 from nmt.checks import check_probabilities, check_sizes
+from nmt.device import computes_bf16_fast
 from nmt.errors import UserError
 from nmt.training.selection import MEASURES, Measure
+
+NumberFormat = Literal["fp32", "bf16"]
 
 
 class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,13 +68,15 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         """The checked value of `select`."""
         return cast(Measure, self.select)
 
+    def number_format(self, device: torch.device) -> NumberFormat:
+        """The number format of the forward pass; "auto" becomes bf16 where the device computes faster in it."""
+        if self.precision == "bf16" or (self.precision == "auto" and computes_bf16_fast(device)):
+            return "bf16"
+        return "fp32"
+
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        """A context for the forward pass, which runs in bf16 if `precision` says so, else in fp32."""
-        if self.precision == "bf16" or (
-            self.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
-        ):
-            return torch.autocast(device.type, torch.bfloat16)
-        return nullcontext()
+        """A context for the forward pass, which runs in the number format of `number_format`."""
+        return torch.autocast(device.type, torch.bfloat16) if self.number_format(device) == "bf16" else nullcontext()
 
 
 def _is_positive(value: object, kinds: type | tuple[type, ...]) -> bool:

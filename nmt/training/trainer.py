@@ -71,6 +71,7 @@ class Trainer:
             Failure: loss or gradient are not finite, the memory ran out, the disk fails, or another process ended.
         """
         settings, parts, progress = self.settings, self.parts, self.progress
+        progress.number_format = settings.number_format(parts.model.device)
         self.updater = Updater.from_settings(settings, parts.model, parts.optimizer, processes=parts.processes)
         self.batches_per_epoch = len(parts.train_loader.sampler.epoch(progress.epoch))
         parts.history.start(num_records=progress.num_records, last_step=progress.step)
@@ -124,6 +125,13 @@ class Trainer:
             progress.order, progress.position = self.progress.order, 0
         if not parts.processes.is_main:
             progress.loss_meter.drop_tokens()  # the main process keeps those of all processes
+        number_format = self.settings.number_format(parts.model.device)
+        if self.settings.precision == "auto" and progress.number_format not in (None, number_format):
+            self.settings = msgspec.structs.replace(self.settings, precision=progress.number_format)
+            parts.bar.print(
+                f"training continues in {progress.number_format}, as it was started; "
+                f"a new run would use {number_format} on this machine"
+            )
         self.progress = progress
         self.saved_seconds = progress.seconds
 

@@ -55,13 +55,11 @@ def describe_versions() -> str:
 
 def describe_device(device: torch.device, settings: TrainerSettings) -> str:
     """The device, its free memory, and the number format of the forward pass."""
-    with settings.autocast(device):
-        number_format = "bf16" if torch.is_autocast_enabled(device.type) else "fp32"
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     else:
         name = f"threads {torch.get_num_threads()}, cores {os.cpu_count()}"
-    return f"{device}, {name}, {format_bytes(free_memory(device))} of memory free, {number_format}"
+    return f"{device}, {name}, {format_bytes(free_memory(device))} of memory free, {settings.number_format(device)}"
 
 
 def describe_run_folder(path: Path, memory: MemoryUse, *, average_checkpoints: int) -> str:

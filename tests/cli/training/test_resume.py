@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import safe_open
 
 import nmt
@@ -186,3 +187,55 @@ def test_a_signal_ends_a_run_with_a_checkpoint(
     assert main(["train", *words, "resume=true", f"trainer.max_steps={step + 2}"]) == 0
     steps = [record.step for record in read_history(folder / "history.jsonl").train]
     assert steps == list(range(1, step + 3))
+
+
+@pytest.mark.parametrize(("started_with_amx", "number_format"), [(True, "bf16"), (False, "fp32")])
+def test_a_run_that_resumes_on_another_machine_keeps_its_number_format(
+    started_with_amx: bool,
+    number_format: str,
+    train: Train,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With precision=auto a CPU with AMX trains in bf16. The machine is simulated by what Linux says about its CPU."""
+    monkeypatch.setattr("nmt.device.CPUINFO", tmp_path / "cpuinfo")
+    flags = {True: "flags\t\t: fpu avx512_bf16 amx_bf16 amx_tile\n", False: "flags\t\t: fpu avx512_bf16\n"}
+    (tmp_path / "cpuinfo").write_text(flags[started_with_amx])
+    assert train("trainer.max_steps=1") == 0
+    assert f" on cpu in {number_format} (" in capsys.readouterr().err
+
+    (tmp_path / "cpuinfo").write_text(flags[not started_with_amx])
+    assert train("trainer.max_steps=2", "resume=true") == 0
+    error = capsys.readouterr().err
+    assert f"training continues in {number_format}, as it was started" in error
+    assert f" on cpu in {number_format} (" in error
+    # The user may change it.
+    chosen = "fp32" if started_with_amx else "bf16"
+    assert train("trainer.max_steps=3", "resume=true", f"trainer.precision={chosen}") == 0
+    error = capsys.readouterr().err
+    assert f" on cpu in {chosen} (" in error
+    assert f"trainer.precision=auto, not {chosen}" in error
+
+
+def test_the_history_says_why_training_ended(train: Train, tmp_path: Path) -> None:
+    assert train("trainer.max_steps=2") == 0
+    end = read_history(tmp_path / "run" / "history.jsonl").end
+    assert end is not None
+    assert (end.step, end.reason) == (2, "max_steps=2")
+    assert train("trainer.max_steps=null", "trainer.max_minutes=1e-9", "resume=true") == 0  # nothing left to do
+    assert train("trainer.max_steps=3", "resume=true") == 0
+    history = read_history(tmp_path / "run" / "history.jsonl")
+    assert history.end is not None
+    assert (history.end.step, history.end.reason, history.has_ended) == (3, "max_steps=3", True)
+
+
+def test_the_number_of_threads_is_a_setting(
+    train: Train, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    assert train("trainer.max_steps=1", "threads=3") == 0
+    assert "(3 threads)" in capsys.readouterr().err
+    assert torch.get_num_threads() == before  # as it was, for the next command of this process
+    assert train("threads=0") == 2
+    assert capsys.readouterr().err == "nmt train: threads=0 must be a whole number of at least 1, or auto\n"
