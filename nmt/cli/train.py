@@ -130,7 +130,7 @@ def print_introduction(
     changes: list[str],
     bar: ProgressBar,
 ) -> None:
-    """Prints the model and its number format, remarks on its data, and which settings differ from those at the start."""
+    """Prints the model, its number format, remarks on its data, and which settings differ from those at the start."""
     num_threads = torch.get_num_threads()
     threads_text = "1 thread" if num_threads == 1 else f"{num_threads} threads"
     processes_text = f", {processes.size} processes" if processes.size > 1 else ""
