@@ -70,7 +70,7 @@ def run(config: DictConfig) -> None:
                 write_json(folder.path / "cleaning.json", {**report.record(), "repaired": repairs})
             progress = trainer.fit()
             best = progress.best
-            result = f"best validation {best.describe(settings.trainer.select)}; " if best is not None else ""
+            result = f"best validation {best.describe(settings.trainer.measure)}; " if best is not None else ""
             bar.print(f"{result}the run is in {folder.path}")
             history.close()
         if interrupt.requested:

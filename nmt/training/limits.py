@@ -16,7 +16,7 @@ def reached_limit(settings: TrainerSettings, progress: Progress) -> str | None:
     if settings.max_minutes is not None and progress.seconds >= settings.max_minutes * 60:
         return f"max_minutes={settings.max_minutes:g}"
     if settings.patience is not None and progress.validations_since_best >= settings.patience:
-        return f"no better {MEASURES[settings.select]} in patience={settings.patience} validations"
+        return f"no better {MEASURES[settings.measure]} in patience={settings.patience} validations"
     return None
 
 

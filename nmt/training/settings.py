@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import cast
 
 import msgspec
 import torch
@@ -23,7 +24,7 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_epochs: int | None
     max_minutes: float | None
     patience: int | None
-    select: Measure
+    select: str
     accumulate: int
     label_smoothing: float
     clip_norm: float | None
@@ -54,6 +55,11 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         check_probabilities(label_smoothing=self.label_smoothing)
         if self.precision not in ("auto", "fp32", "bf16"):
             raise UserError(f"precision={self.precision} is unknown: use auto, fp32 or bf16")
+
+    @property
+    def measure(self) -> Measure:
+        """The checked value of `select`."""
+        return cast(Measure, self.select)
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """A context for the forward pass, which runs in bf16 if `precision` says so, else in fp32."""

@@ -45,7 +45,7 @@ class Trainer:
     def __init__(self, settings: TrainerSettings, parts: TrainingParts) -> None:
         self.settings = settings
         self.parts = parts
-        self.progress = Progress(order=parts.train_loader.sampler.order, selected_by=settings.select)
+        self.progress = Progress(order=parts.train_loader.sampler.order, selected_by=settings.measure)
         self.pending: deque[tuple[int, PendingUpdate]] = deque()  # each with its epoch
         self.clock_start = 0.0  # time at which `progress.seconds` was 0, on the monotonic clock
         self.saved_seconds = 0.0  # `progress.seconds` at the last checkpoint
@@ -111,7 +111,7 @@ class Trainer:
         if checkpoint is None:
             return
         progress, tensors = checkpoint
-        if progress.selected_by != self.settings.select:
+        if progress.selected_by != self.settings.measure:
             raise UserError(f"the run was started with trainer.select={progress.selected_by}: resume it with the same")
         restore(tensors, path, parts.model, parts.optimizer)
         parts.schedule.restore(progress.schedule)
@@ -215,7 +215,7 @@ class Trainer:
         progress.validated_step, is_best = progress.step, True
         if parts.validation_split is not None:
             validation = validate_model(self.updater, parts.validation_split, step=progress.step)
-            parts.schedule.observe(validation.rank(self.settings.select))
+            parts.schedule.observe(validation.rank(self.settings.measure))
             is_best = self.record_validation(validation)
             progress.validations_since_best = 0 if is_best else progress.validations_since_best + 1
         if parts.processes.is_main:
@@ -227,7 +227,7 @@ class Trainer:
     def record_validation(self, validation: Validation) -> bool:
         """Adds a validation to the history and prints it. Returns whether it is the best so far."""
         self.sync_clock()
-        progress, measure = self.progress, self.settings.select
+        progress, measure = self.progress, self.settings.measure
         is_best = progress.best is None or validation.rank(measure) > progress.best.rank(measure)
         if is_best:
             progress.best = validation

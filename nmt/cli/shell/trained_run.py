@@ -66,7 +66,12 @@ def load_metrics(run: RunFolder, bleu_tokenizer: str | None) -> Metrics:
     description = run.description("metrics")
     if bleu_tokenizer is not None:
         description["arguments"]["bleu_tokenizer"] = bleu_tokenizer
-    metrics: Metrics = build(description, evaluation)
+    try:
+        metrics: Metrics = build(description, evaluation)
+    except UserError as error:
+        if bleu_tokenizer is not None:
+            raise
+        raise UserError(f"{run.path / 'metrics.json'}: {error}") from None
     return metrics
 
 
