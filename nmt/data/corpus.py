@@ -6,6 +6,7 @@ Corpora use the `datasets` library: their text is memory-mapped, and cached by c
 
 from __future__ import annotations
 
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -101,7 +102,8 @@ class FilesCorpus(Corpus):
         present = [file for file in expected if file in files or f"{file}.gz" in files]
         if len(present) == 1:
             missing = next(file for file in expected if file not in present)
-            return f"{self.path} contains {present[0]} but not {missing}; the files there are {_list_names(files)}"
+            problem = f"{missing} there is not a file" if os.path.lexists(self.path / missing) else f"not {missing}"
+            return f"{self.path} contains {present[0]} but {problem}; the files there are {_list_names(files)}"
         if splits:
             return f"{self.path} has no split {name}; the splits there are {', '.join(splits)}"
         return (

@@ -222,6 +222,17 @@ def test_references_that_do_not_match_themselves_are_a_warning(
     assert "warning the targets of val get 61.50 BLEU against themselves" in text
 
 
+def test_a_tokenizer_for_bleu_that_does_not_suit_the_target_is_a_warning(examine: Examine, own_corpus: Path) -> None:
+    """Chinese has no spaces between words, so 13a would take a sentence for a word; zh splits it."""
+    for split in ("train", "val"):
+        lines = (own_corpus / f"{split}.de").read_text(encoding="utf-8").splitlines()
+        text = "".join("".join("一二三四五六七八九"[len(word) % 9] for word in line.split()) + "\n" for line in lines)
+        (own_corpus / f"{split}.zh").write_text(text, encoding="utf-8")
+    words = [f"data.path={own_corpus}", "data.target=zh", "cleaning=none"]
+    assert "warning the target text has no spaces between words" in examine(*words, "bleu_tokenizer=13a").text
+    assert "no spaces between words" not in examine(*words).text
+
+
 def test_a_split_that_training_does_not_read_may_be_damaged(examine: Examine, own_corpus: Path) -> None:
     (own_corpus / "notes.json").write_text('{"author": "me"}', encoding="utf-8")
     result = examine(f"data.path={own_corpus}")

@@ -241,6 +241,20 @@ def test_bad_files_are_named_in_one_line_each_time(files: Files, message: str, t
         assert error.type is UserError
 
 
+@pytest.mark.parametrize("kind", ["folder", "pipe", "broken link"])
+def test_a_name_that_is_no_file_is_told_from_a_missing_one(kind: str, tmp_path: Path) -> None:
+    write(tmp_path, train__de="a\n")
+    path = tmp_path / "train.en"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"contains train\.de but train\.en there is not a file"):
+        files_corpus(tmp_path).split("train")
+
+
 def test_a_corrected_file_is_read(tmp_path: Path) -> None:
     write(tmp_path, train__en="a\nb\n", train__de="c\n")
     with pytest.raises(UserError, match="has 2 lines"):

@@ -11,6 +11,7 @@ from rich.table import Table
 from nmt.cli.diagnosis.report import DoctorReport
 from nmt.cli.training.preparation import PreparedRun
 from nmt.cli.training.settings import TrainSettings
+from nmt.cli.training.validation import remark_on_tokenizer
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
 from nmt.data.statistics import SideStatistics, count_leaks
@@ -74,8 +75,12 @@ def report_corpus(report: DoctorReport, settings: TrainSettings, prepared: Prepa
     warn_of_unusable_pairs(report, train_split, prepared.train_loader)
     if validation_split is not None and prepared.validation_loader is not None:
         warn_of_unusable_pairs(report, validation_split, prepared.validation_loader)
+    on_tokenizer = remark_on_tokenizer(prepared.metrics, settings, prepared.train_split)
+    for remark in on_tokenizer:
+        report.warn(remark)
     for remark in prepared.remarks:
-        report.print("remark", remark)
+        if remark not in on_tokenizer:
+            report.print("remark", remark)
     checked_name, checked_split = train_split, prepared.train_split
     if validation_split is not None and prepared.validation_split is not None:
         checked_name, checked_split = validation_split, prepared.validation_split
