@@ -112,7 +112,7 @@ def describe_missing(characters: Sequence[str]) -> str:
 def choose_package(character: str, installed: Iterable[str]) -> str | None:
     """The package that provides a font with this character and is not installed yet; None if there is none."""
     category = unicodedata.category(character)
-    if category in ("Cn", "Co"):  # unassigned or private
+    if category in ("Cn", "Co") or ord(character) >= 0x30000:  # unassigned, private, or too new for Debian's fonts
         return None
     if unicodedata.name(character, "").startswith("CJK UNIFIED IDEOGRAPH") and ord(character) > 0xFFFF:
         choices = [CJK_PACKAGE, RARE_HAN_PACKAGE]

@@ -144,7 +144,8 @@ def test_arabic_letters_are_joined() -> None:
         ("狗犬ゃコ개ㄅ。，Ａ", "fonts-noto-cjk"),
         ("🐕🚀😀🇩🏽", "fonts-symbola"),
         ("कกขកမအꀀ𒀀𓀀", "fonts-noto-core"),
-        ("\ue000\u0378", None),  # private, and unassigned
+        ("\ue000\u0378\U00030000", None),  # private, unassigned, and in no font of Debian
+        ("𠮷", "fonts-noto-cjk"),
     ],
 )
 def test_the_package_of_a_character(characters: str, package: str | None) -> None:
