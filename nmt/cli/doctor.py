@@ -7,18 +7,19 @@ report goes to standard output, because it is the result.
 
 from __future__ import annotations
 
+import msgspec
 from omegaconf import DictConfig
 
 from nmt.cli.diagnosis.corpus import report_corpus, sample_split
 from nmt.cli.diagnosis.report import DoctorReport
 from nmt.cli.diagnosis.system import describe_device, describe_run_folder, describe_versions
 from nmt.cli.diagnosis.training import describe_decoding, describe_duration, describe_memory, describe_model
+from nmt.cli.shell.configuration import plain_values
 from nmt.cli.shell.settings import to_settings
 from nmt.cli.training.preparation import PreparedRun, prepare_run
-from nmt.cli.training.resume import check_same_model
+from nmt.cli.training.resume import find_start
 from nmt.cli.training.settings import TrainSettings
 from nmt.device import subnormals_as_zero
-from nmt.run import RunFolder
 from nmt.training.distributed import Processes
 from nmt.training.dry_run import DryRun
 from nmt.training.progress import duration, spinner
@@ -42,11 +43,13 @@ def run(config: DictConfig) -> None:
     """
     settings = to_settings(config, TrainSettings)
     report = DoctorReport()
-    RunFolder.check_available(settings.run, resume=settings.resume)
+    start = find_start(settings, plain_values(config))
+    if start.finished is not None:
+        report.finish(f"{start.finished}.")
+        return
+    settings = msgspec.structs.replace(settings, resume="true" if start.resume else "false")
     report.print("versions", describe_versions())
     prepared = prepare_run(settings, Processes(), sample=sample_split)
-    if settings.resume:
-        check_same_model(RunFolder(settings.run), prepared.descriptions["model"])
     report.print("device", describe_device(prepared.model.device, settings.trainer))
     report_corpus(report, settings, prepared)
     report.print("model", describe_model(prepared.model))

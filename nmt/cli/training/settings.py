@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from nmt.cli.shell.settings import Component
+from nmt.errors import UserError
 from nmt.training.settings import TrainerSettings
 
 
@@ -35,7 +36,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     name: str
     run: Path
-    resume: bool
+    resume: str
     seed: int
     device: str
     tensorboard: bool
@@ -50,3 +51,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     search: Component
     loader: LoaderSettings
     trainer: TrainerSettings
+
+    def __post_init__(self) -> None:
+        if self.resume not in ("true", "false", "auto"):
+            raise UserError(f"resume={self.resume} must be true, false or auto")
