@@ -7,6 +7,7 @@ report goes to standard output, because it is the result.
 
 from __future__ import annotations
 
+import msgspec
 from omegaconf import DictConfig
 
 from nmt.cli.diagnosis.corpus import report_corpus, sample_split
@@ -20,12 +21,12 @@ from nmt.cli.diagnosis.training import (
     estimate_duration,
     measure_validation,
 )
+from nmt.cli.shell.configuration import plain_values
 from nmt.cli.shell.settings import to_settings
 from nmt.cli.training.preparation import PreparedRun, prepare_run
-from nmt.cli.training.resume import check_same_model
+from nmt.cli.training.resume import find_start
 from nmt.cli.training.settings import TrainSettings
 from nmt.device import subnormals_as_zero
-from nmt.run import RunFolder
 from nmt.threads import limit_threads
 from nmt.training.distributed import Processes
 from nmt.training.dry_run import DryRun
@@ -53,11 +54,13 @@ def run(config: DictConfig) -> None:
     """
     settings = to_settings(config, TrainSettings)
     report = DoctorReport()
-    RunFolder.check_available(settings.run, resume=settings.resume)
+    start = find_start(settings, plain_values(config))
+    if start.finished is not None:
+        report.finish(f"{start.finished}.")
+        return
+    settings = msgspec.structs.replace(settings, resume="true" if start.resume else "false")
     report.print("versions", describe_versions())
     prepared = prepare_run(settings, Processes(), sample=sample_split)
-    if settings.resume:
-        check_same_model(RunFolder(settings.run), prepared.descriptions["model"])
     with limit_threads(settings.threads, prepared.model.device):
         report.print("device", describe_device(prepared.model.device, settings.trainer))
         report_corpus(report, settings, prepared)

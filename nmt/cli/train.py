@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import msgspec
 import torch
-from omegaconf import DictConfig, OmegaConf
+import yaml
+from omegaconf import DictConfig
 
+from nmt.cli.shell.configuration import plain_values
+from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.settings import to_settings
 from nmt.cli.training.preparation import PreparedRun, prepare_run
-from nmt.cli.training.resume import changed_settings, check_same_model
+from nmt.cli.training.resume import Start, check_same_text, find_start
 from nmt.cli.training.settings import TrainSettings
 from nmt.cli.training.validation import make_validation_split
+from nmt.data.digest import text_digest
 from nmt.device import subnormals_as_zero
 from nmt.files import write_json, write_text
 from nmt.models import Seq2Seq
@@ -29,18 +35,19 @@ from nmt.training.validation import ValidationSplit
 
 def run(config: DictConfig) -> None:
     """Trains the system that `config` (conf/train.yaml) describes, alone or as one of the processes of torchrun."""
-    settings, config_yaml = to_settings(config, TrainSettings), OmegaConf.to_yaml(config)
+    settings, values = to_settings(config, TrainSettings), plain_values(config)
     with subnormals_as_zero(), Processes.join() as processes:
         # 1. Build every part. An error in the settings or the corpus appears here, before anything is written.
-        if processes.is_main:
-            RunFolder.check_available(settings.run, resume=settings.resume)
+        start: Start = processes.broadcast(find_start(settings, values) if processes.is_main else Start(resume=False))
+        if start.finished is not None:
+            if processes.is_main:
+                print_message("nmt train", start.finished)
+            return
+        settings = msgspec.structs.replace(settings, resume="true" if start.resume else "false")
         prepared = prepare_run(settings, processes)
 
         # 2. Open the run folder. Only the main process writes to it.
-        if processes.is_main:
-            folder, changes = open_folder(settings, prepared, config_yaml)
-        else:
-            folder, changes = RunFolder(settings.run), []
+        folder = open_folder(settings, prepared, start, values) if processes.is_main else RunFolder(settings.run)
 
         # 3. Train. A failure says what is still intact; Ctrl-C ends the run with a checkpoint.
         with (
@@ -72,7 +79,7 @@ def run(config: DictConfig) -> None:
             report = prepared.train_loader.report
             repairs = prepared.corpus.repairs(settings.train_split)
             remarks = [*report.lines(), *repairs, *prepared.remarks]
-            print_introduction(prepared.model, trainer.settings, remarks, processes, changes, bar)
+            print_introduction(prepared.model, trainer.settings, remarks, processes, start.changes, bar)
             if processes.is_main:
                 write_json(folder.path / "cleaning.json", {**report.record(), "repaired": repairs})
             progress = trainer.fit()
@@ -101,25 +108,27 @@ def validation_of(
     )
 
 
-def open_folder(settings: TrainSettings, prepared: PreparedRun, config_yaml: str) -> tuple[RunFolder, list[str]]:
+def open_folder(settings: TrainSettings, prepared: PreparedRun, start: Start, config: dict[str, Any]) -> RunFolder:
     """Locks the run folder, and writes everything that a new one needs except weights.
 
-    Returns:
-        The folder, and the settings that differ from those that a resumed run was started with.
-
     Raises:
-        UserError: the folder is in use, or the run in it has another model.
+        UserError: the folder is in use, or the run in it was started on another corpus.
     """
-    folder = RunFolder.create(settings.run, resume=settings.resume)
-    if settings.resume:
-        check_same_model(folder, prepared.descriptions["model"])
-        return folder, changed_settings(folder.path / "config.yaml", config_yaml)
+    splits = {"training": prepared.train_split, "validation": prepared.validation_split}
+    digests = {name: text_digest(split) for name, split in splits.items() if split is not None}
+    descriptions = {**prepared.descriptions, "corpus": {**prepared.descriptions["corpus"], "text": digests}}
+    if start.resume:
+        check_same_text(RunFolder(settings.run), digests, start.changes)
+    folder = RunFolder.create(settings.run, resume=start.resume)
     with folder.with_recovery_hint():
+        if start.resume:
+            folder.write_description("corpus", descriptions["corpus"])  # the text may have moved
+            return folder
         prepared.tokenizer.save(folder.path)
-        write_text(folder.path / "config.yaml", config_yaml)
-        for name, description in prepared.descriptions.items():  # model.json is last: it makes the folder a run
+        write_text(folder.path / "config.yaml", yaml.safe_dump(config, allow_unicode=True, sort_keys=False))
+        for name, description in descriptions.items():  # model.json is last: it makes the folder a run
             folder.write_description(name, description)
-    return folder, []
+    return folder
 
 
 def print_introduction(

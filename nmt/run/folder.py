@@ -28,9 +28,9 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.display import Displayed
 from nmt.errors import Failure, UserError
 from nmt.files import describe_os_error, is_partial, make_folder, reading, remove_partials, write_json, writing
-from nmt.run.format import FORMAT
+from nmt.run.format import FORMAT, read_versioned
 from nmt.run.limits import check_model_size, check_search_size
-from nmt.run.registry import Description, build, read_description
+from nmt.run.registry import Description, StoredCorpus, build, read_description
 from nmt.run.weights import load_weights, read_shapes, read_step
 
 if TYPE_CHECKING:  # importing torch takes a second, and half of the commands never need it
@@ -98,11 +98,24 @@ class RunFolder(Displayed):
             if run.path.exists() and not run.path.is_dir():
                 raise UserError(f"run={path} is a file: name a folder")
             in_use = run.path.is_dir() and not run._holds_no_run()
+            if in_use and not resume and not run.holds_run():
+                raise UserError(f"run={path} holds other files: name another folder")
             if in_use and not resume:
                 raise UserError(f"run={path} is in use: name another folder, or continue its run with resume=true")
-            if resume and not (run.path / "model.json").is_file():
+            if resume and not run.holds_run():
                 raise UserError(f"run={path} holds no run to continue: leave resume=true out")
+            if run._is_locked():
+                raise UserError(f"run={path} is in use: another process is training in it")
         return run
+
+    def holds_run(self) -> bool:
+        """Whether the folder holds a run that can be resumed; training may have stopped before its first checkpoint.
+
+        Raises:
+            UserError: the path cannot be read.
+        """
+        with reading(f"run={self.path}"):
+            return (self.path / "model.json").is_file()
 
     @classmethod
     def create(cls, path: str | Path, *, resume: bool) -> RunFolder:
@@ -120,6 +133,20 @@ class RunFolder(Displayed):
         remove_partials(run.path)
         remove_partials(run.best.parent)
         return run
+
+    def _is_locked(self) -> bool:
+        """Whether a process is training in the folder."""
+        path = self.path / ".lock"
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            except OSError:  # the file system has no locks; training will say so
+                return False
+        return False
 
     def _acquire_lock(self) -> None:
         """Locks the folder. The system releases the lock when this process ends, even if it is killed."""
@@ -189,6 +216,14 @@ class RunFolder(Displayed):
             with _naming(path):
                 check_search_size(description)
         return description
+
+    def text_digests(self) -> dict[str, str]:
+        """The digests of the text on which the run was started, by the use of the text: "training", "validation".
+
+        Raises:
+            UserError: corpus.json is missing or damaged.
+        """
+        return read_versioned(self.path / "corpus.json", StoredCorpus).text
 
     def tokenizer(self) -> Tokenizer:
         """Loads the run's tokenizer.

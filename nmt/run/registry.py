@@ -39,6 +39,16 @@ class StoredDescription(Versioned, kw_only=True):
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+class StoredCorpus(StoredDescription, kw_only=True):
+    """The content of corpus.json.
+
+    Attributes:
+        text: digests of the text for training and for validation (`nmt.data.digest`).
+    """
+
+    text: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class StoredModel(StoredDescription, kw_only=True):
     """The content of model.json.
 

@@ -32,7 +32,7 @@ class Schedule(ABC):
     """Whether the learning rate depends on validations."""
 
     def __init__(self, *, learning_rate: float, warmup_steps: int) -> None:
-        if learning_rate <= 0:
+        if not 0 < learning_rate < math.inf:
             raise UserError(f"learning_rate={learning_rate} must be above 0")
         if not isinstance(warmup_steps, int) or warmup_steps < 0:
             raise UserError(f"warmup_steps={warmup_steps} must be a whole number of at least 0")

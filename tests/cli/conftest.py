@@ -26,6 +26,7 @@ defaults:
   - experiment: null  # a whole set-up
 
 run: ???  # the folder of a run, e.g. runs/demo/lstm
+runs: null
 source: ""  # a sentence
 target: null
 title: ${source}
@@ -55,7 +56,7 @@ trainer:
 }
 
 COMMANDS = (
-    Command("greet", "greet somebody", verbatim_keys=("source", "target")),
+    Command("greet", "greet somebody", verbatim_keys=("source", "target"), output_key="folder"),
     Command("plain", "do nothing"),
 )
 

@@ -10,8 +10,9 @@ from nmt.cli.shell.command_line import CommandLine
 from nmt.cli.shell.commands import COMMANDS
 from nmt.cli.shell.completion import complete
 from nmt.cli.shell.configuration import complete_config, hydra_initialized
-from nmt.cli.shell.overrides import configure, expand_sweep
+from nmt.cli.shell.overrides import configure
 from nmt.cli.shell.settings import to_settings
+from nmt.cli.shell.sweep import expand_sweep
 from nmt.cli.training.settings import TrainSettings
 
 Outcome = Callable[[Callable[[], object], str], None]
@@ -44,7 +45,7 @@ def test_overrides(outcome: Outcome) -> None:
     def read(words: list[str]) -> None:
         overrides = CommandLine.parse(words).overrides
         with hydra_initialized() as folder:
-            for line in [overrides, *expand_sweep(TRAIN, overrides)[:2]]:
+            for line in [overrides, *(run.overrides for run in expand_sweep(TRAIN, overrides)[:2])]:
                 to_settings(complete_config(configure(TRAIN, folder, line)), TrainSettings)
 
     @slow_fuzz

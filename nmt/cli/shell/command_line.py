@@ -12,7 +12,8 @@ from nmt.cli.shell.commands import Command
 from nmt.cli.shell.configuration import complete_config, hydra_initialized
 from nmt.cli.shell.errors import EXIT_INTERRUPTED, nearest, print_message, run_catching_errors
 from nmt.cli.shell.help import OPTIONS, help_page
-from nmt.cli.shell.overrides import configure, expand_sweep
+from nmt.cli.shell.overrides import configure
+from nmt.cli.shell.sweep import configure_sweep
 from nmt.errors import UserError
 
 
@@ -97,33 +98,33 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
                 config = OmegaConf.create(composed.resolve()) if line.resolve else composed.config
                 print(OmegaConf.to_yaml(config), end="")
             return 0
-        runs = expand_sweep(command, line.overrides) if line.multirun else [line.overrides]
-        configs = [complete_config(configure(command, folder, overrides)) for overrides in runs]
+        if line.multirun:
+            runs = [(each.overrides, config) for each, config in configure_sweep(command, folder, line.overrides)]
+        else:
+            runs = [(line.overrides, complete_config(configure(command, folder, line.overrides)))]
 
     run: Callable[[DictConfig], None] = importlib.import_module(command.module).run
     if line.multirun:
-        return _run_all(command, run, runs, configs)
-    run(configs[0])
+        return _run_all(command, run, runs)
+    run(runs[0][1])
     return 0
 
 
 def _run_all(
     command: Command,
     run: Callable[[DictConfig], None],
-    runs: Sequence[Sequence[str]],
-    configs: Sequence[DictConfig],
+    runs: Sequence[tuple[Sequence[str], DictConfig]],
 ) -> int:
     """Runs a command once for each configuration; stops only when it is interrupted.
 
     Args:
-        runs: the overrides of each run.
-        configs: the configuration of each run.
+        runs: the overrides and the configuration of each run.
 
     Returns:
         The exit code of the first run that failed, or 0.
     """
     failures = []
-    for number, (overrides, config) in enumerate(zip(runs, configs, strict=True), start=1):
+    for number, (overrides, config) in enumerate(runs, start=1):
 
         def run_once(config: DictConfig = config) -> int:
             run(config)

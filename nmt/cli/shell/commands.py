@@ -18,11 +18,13 @@ class Command:
         summary: its line in `nmt --help`.
         verbatim_keys: keys whose values are sentences or file names. They are used exactly as typed: commas, brackets,
             quotes and `${…}` have no special meaning in them.
+        output_key: the key of the folder or file that the command writes; None if it writes none of its own.
     """
 
     name: str
     summary: str
     verbatim_keys: tuple[str, ...] = ()
+    output_key: str | None = None
 
     @property
     def module(self) -> str:
@@ -30,14 +32,19 @@ class Command:
 
 
 COMMANDS = (
-    Command("train", "train one system and write its run folder"),
+    Command("train", "train one system and write its run folder", output_key="run"),
     Command("doctor", "check in a minute whether nmt train would work"),
     Command("evaluate", "score a trained system on a split: BLEU, chrF, TER"),
-    Command("translate", "translate a file, standard input, or what you type", verbatim_keys=("input", "output")),
-    Command("compare", "compare trained systems side by side in a report"),
-    Command("plot", "draw the attention of a sentence", verbatim_keys=("source", "target")),
-    Command("benchmark", "measure how fast a configuration trains and translates"),
-    Command("demo", "train and compare four systems on the built-in corpus"),
+    Command(
+        "translate",
+        "translate a file, standard input, or what you type",
+        verbatim_keys=("input", "output"),
+        output_key="output",
+    ),
+    Command("compare", "compare trained systems side by side in a report", output_key="out"),
+    Command("plot", "draw the attention of a sentence", verbatim_keys=("source", "target"), output_key="out"),
+    Command("benchmark", "measure how fast a configuration trains and translates", output_key="out"),
+    Command("demo", "train and compare four systems on the built-in corpus", output_key="out"),
 )
 
 

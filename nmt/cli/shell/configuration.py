@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, Node, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 import nmt
@@ -27,6 +28,10 @@ from nmt.cli.shell.errors import one_line
 from nmt.errors import UserError
 
 PACKAGE = Path(nmt.__file__).parent
+
+TEXT_MARK = "\ufdd0"
+"""Follows a text `???`, which OmegaConf would take for a missing value. Unicode reserves this character for internal
+use, so no other text contains it."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,12 @@ class ComposedConfig:
     config_with_hydra: DictConfig
 
     def available_choices(self, group: str) -> list[str]:
-        """The choices of a group, sorted."""
-        return sorted(path.stem for path in (self.folder / group.partition("@")[0]).glob("*.yaml"))
+        """The choices of a group, sorted. `run`, what a trained run used, is one only if it is the default."""
+        names = {path.stem for path in (self.folder / group.partition("@")[0]).glob("*.yaml")}
+        own_text = (self.folder / f"{self.command}.yaml").read_text(encoding="utf-8")
+        if f"- {group}: run\n" not in own_text:
+            names -= {"run"}
+        return sorted(names)
 
     def groups(self) -> list[str]:
         """All groups, in the order of their keys; those that place their keys elsewhere come last."""
@@ -81,6 +90,13 @@ class ComposedConfig:
             return OmegaConf.select(self.config, key)
         except OmegaConfBaseException:
             return None
+
+    def is_null(self, key: str) -> bool:
+        """Whether the value of `key` is null; a missing value (`???`) is not."""
+        parent, _, name = key.rpartition(".")
+        node = self.value(parent) if parent else self.config
+        value = node._get_node(name) if isinstance(node, DictConfig) else None  # does not resolve references
+        return isinstance(value, Node) and value._is_none()
 
     def source_files(self) -> list[SourceFile]:
         """All files that take part.
@@ -108,14 +124,12 @@ class ComposedConfig:
         """
         HydraConfig.instance().set_config(self.config_with_hydra)
         try:
-            values = OmegaConf.to_container(self.config, resolve=True)
+            return plain_values(self.config)
         except OmegaConfBaseException as error:
             key = f"{error.full_key!s}: " if error.full_key else ""
             raise UserError(f"{key}{str(error).splitlines()[0]}") from error
         finally:
             HydraConfig.instance().cfg = None
-        assert isinstance(values, dict)
-        return {str(key): value for key, value in values.items()}
 
 
 def conf_folder(package: Path = PACKAGE) -> Path:
@@ -130,7 +144,11 @@ def conf_folder(package: Path = PACKAGE) -> Path:
 def hydra_initialized() -> Iterator[Path]:
     """Inside this context Hydra composes from the folder of the YAML files, which is returned."""
     folder = conf_folder().resolve()
-    with hydra.initialize_config_dir(str(folder), job_name="nmt", version_base="1.3"):
+    with warnings.catch_warnings():
+        # Hydra 1.3 needs the version whose rules apply, and Hydra 1.4, which has only these rules, deprecates it.
+        warnings.simplefilter("ignore", UserWarning)
+        initialized = hydra.initialize_config_dir(str(folder), job_name="nmt", version_base="1.3")
+    with initialized:
         yield folder
 
 
@@ -186,14 +204,31 @@ def comment_on_mandatory_key(composed: ComposedConfig, key: str) -> str:
     return ""
 
 
+def plain_values(config: DictConfig) -> dict[str, Any]:
+    """Returns a configuration as plain Python values, each text as the user meant it."""
+    values = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(values, dict)
+    return {str(key): _without_marks(value) for key, value in values.items()}
+
+
 def escape(text: str) -> str:
     r"""Escapes `text` so that OmegaConf reads it as it is: `${` starts no reference, and `???` is no missing value.
 
     A reference is escaped by a backslash, and the backslashes before it are doubled: `\${x}` becomes `\\\${x}`.
+    `plain_values` returns the text.
     """
     if text == "???":
-        return "??${oc.decode:'?'}"
+        return text + TEXT_MARK
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+
+
+def _without_marks(value: Any) -> Any:
+    """Removes the marks of `escape` from every text inside a value."""
+    if isinstance(value, dict):
+        return {key: _without_marks(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_marks(item) for item in value]
+    return value.replace(f"???{TEXT_MARK}", "???") if isinstance(value, str) else value
 
 
 def _escape_all(value: Any) -> Any:

@@ -30,6 +30,9 @@ MIN_SIMILARITY = 0.6
 
 MAX_SUGGESTIONS = 3
 
+MAX_SHOWN_CHARACTERS = 100
+"""Maximum length of a quotation from the command line in an error message."""
+
 
 def print_message(program: str, text: str) -> None:
     """Prints one line to standard error; standard output is reserved for results.
@@ -37,7 +40,7 @@ def print_message(program: str, text: str) -> None:
     If standard error cannot be written any more, the work continues without messages.
     """
     try:
-        print(f"{program}: {text}", file=sys.stderr, flush=True)
+        print(f"{program}: {one_line(text)}", file=sys.stderr, flush=True)
     except OSError:
         _discard_output(sys.stderr)
 
@@ -93,6 +96,11 @@ def one_line(text: str) -> str:
     """Joins the lines of a text and escapes control characters: it may quote a file that somebody else provided."""
     line = " ".join(part.strip() for part in text.splitlines() if part.strip())
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
+
+
+def shorten(text: str) -> str:
+    """The beginning of a text that a message quotes."""
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"
 
 
 def nearest(word: str, candidates: Iterable[str]) -> list[str]:

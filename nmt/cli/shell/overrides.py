@@ -2,12 +2,12 @@
 
 Hydra would find most of these errors too, but reports them in several lines, or only when a class receives the value.
 Here each error is one line that names the word, says what is allowed, and suggests the most similar valid word.
+A value that Hydra's grammar does not accept is text, so that the type of the key decides whether it is right.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from nmt.cli.shell.commands import Command
 from nmt.cli.shell.configuration import ComposedConfig, compose, escape
-from nmt.cli.shell.errors import nearest, one_line
+from nmt.cli.shell.errors import nearest, shorten
 from nmt.cli.shell.settings import yaml_text
+from nmt.cli.shell.text_values import is_text_key, quote, quote_text
 from nmt.errors import UserError
 
 TYPE_NAMES: tuple[tuple[type, str], ...] = (
@@ -40,84 +41,85 @@ def configure(command: Command, folder: Path, arguments: Sequence[str]) -> Compo
     Raises:
         UserError: an override cannot be parsed, or its key, choice or type of value is wrong.
     """
-    verbatim = dict(argument.split("=", 1) for argument in arguments if _is_verbatim(command, argument))
-    overrides = parse_overrides([argument for argument in arguments if not _is_verbatim(command, argument)])
+    verbatim = dict(argument.split("=", 1) for argument in arguments if is_verbatim(command, argument))
+    overrides = parse_overrides([quote_text(argument) for argument in arguments if not is_verbatim(command, argument)])
     for override in overrides:
         if override.is_sweep_override():
             raise UserError(
-                f"{override.input_line}: several values need -m, which starts one run for each; "
+                f"{shorten(_input_line(override))}: several values need -m, which starts one run for each; "
                 f"a value that contains a comma needs two pairs of quotes: {override.key_or_group}=\"'…'\""
             )
-    groups = [override for override in overrides if _selects_choice(folder, override)]
-    values = [override for override in overrides if not _selects_choice(folder, override)]
+    # Hydra refuses `model=null`, but not `~model`, which means the same.
+    overrides = [
+        parse_overrides([f"~{override.key_or_group}"])[0]
+        if override.value() is None and selects_choice(folder, override)
+        else override
+        for override in overrides
+    ]
+    groups = [override for override in overrides if selects_choice(folder, override)]
+    values = {override.key_or_group: override for override in overrides if not selects_choice(folder, override)}
 
     # The selected choices determine which keys exist, and which type each value has.
     defaults = _compose_choices(command, folder, groups)
-    for override in values:
-        if not (override.is_add() or override.is_force_add() or override.is_delete()):
-            _check_key(defaults, override.key_or_group)
+    for key, override in values.items():  # the last override of each key, which is the one that counts
+        is_new = override.is_add() or override.is_force_add() or override.is_delete()
+        if not is_new or override.is_hydra_override():
+            _check_key(defaults, key)
     # Composing takes 0.1 s, so it is not repeated without need.
     composed = compose(command.name, folder, [_input_line(override) for override in overrides]) if values else defaults
-    for override in values:
-        if not override.is_delete():
-            _check_type(defaults, composed, override.key_or_group, override.get_value_string())
+    for key, override in values.items():
+        if override.is_delete():
+            continue
+        value = override.value()
+        if value is None and is_text_key(key) and not defaults.is_null(key):  # a folder may be called null
+            OmegaConf.update(composed.config, key, "null")
+        _check_type(defaults, composed, key, value if isinstance(value, str) else override.get_value_string())
     for key, text in verbatim.items():
         OmegaConf.update(composed.config, key, escape(text))
     return composed
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[Override]:
-    """Parses `arguments` with Hydra's grammar.
+    """Parses `arguments` with Hydra's grammar. A value that does not follow it is text.
 
     Raises:
-        UserError: an argument does not follow the grammar.
+        UserError: an argument has no key, or no value.
     """
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
     overrides = []
     for argument in arguments:
-        key, equals, _ = argument.partition("=")
+        key, equals, value = argument.partition("=")
         if not key.strip("+~") or not (equals or argument.startswith("~")):
-            raise UserError(f"'{argument}' does not have the form key=value" + (f"; write {key}=…" if key else ""))
+            remedy = f"; write {shorten(key)}=…" if key else ""
+            raise UserError(f"'{shorten(argument)}' does not have the form key=value{remedy}")
         try:
-            overrides += parser.parse_overrides([argument])
-        except HydraException as error:
+            override = _parse(parser, argument) or _parse(parser, f"{key}={quote(value)}")
+        except RecursionError:
+            raise UserError(f"{shorten(argument)}: the value is nested too deeply") from None
+        if override is None:
             raise UserError(
-                f"'{argument}' cannot be read as key=value: close all brackets and quotes; "
-                f"text that contains , : = ( ) [ ] {{ }} or quotes needs two pairs of quotes: {key}=\"'…'\""
-            ) from error
+                f"'{shorten(argument)}' does not have the form key=value: "
+                f"{shorten(key)} is no key, which consists of letters from a to z, digits, _ . and /"
+            )
+        overrides.append(override)
     return overrides
 
 
-def expand_sweep(command: Command, arguments: Sequence[str]) -> list[list[str]]:
-    """Returns the command lines that `-m` makes of one: all combinations of the arguments with several values.
-
-    Raises:
-        UserError: an override cannot be parsed, or its values cannot be listed.
-    """
-    alternatives: list[list[str]] = []  # for each argument, the arguments that replace it in turn
-    for argument in arguments:
-        if _is_verbatim(command, argument):
-            alternatives.append([argument])
-            continue
-        (override,) = parse_overrides([argument])
-        if not override.is_sweep_override():
-            alternatives.append([argument])
-            continue
-        try:
-            values = list(override.sweep_string_iterator())
-        except HydraException as error:
-            raise UserError(f"{argument}: {one_line(str(error))}") from error
-        alternatives.append([f"{override.get_key_element()}={value}" for value in values])
-    return [list(line) for line in product(*alternatives)]
+def _parse(parser: OverridesParser, argument: str) -> Override | None:
+    """Parses one argument; None if it does not follow the grammar."""
+    try:
+        return parser.parse_overrides([argument])[0]
+    except (HydraException, ValueError):  # ValueError: a number of thousands of digits
+        return None
 
 
-def _is_verbatim(command: Command, argument: str) -> bool:
+def is_verbatim(command: Command, argument: str) -> bool:
     """Whether the value of an argument is used exactly as typed; see `Command.verbatim_keys`."""
     key, equals, _ = argument.partition("=")
     return bool(equals) and key in command.verbatim_keys
 
 
-def _selects_choice(folder: Path, override: Override) -> bool:
+def selects_choice(folder: Path, override: Override) -> bool:
     """Whether an override selects a choice of a group, as `model=lstm` does, rather than a value."""
     try:
         return (folder / override.key_or_group).is_dir() and not isinstance(override.value(), dict)
@@ -170,7 +172,7 @@ def _check_choice(composed: ComposedConfig, group: str, choice: Any) -> None:
         if name is not None and str(name) not in available:
             similar = nearest(str(name), available)
             remedy = f"did you mean {similar[0]}? The choices are" if similar else "the choices are"
-            raise UserError(f"{group}={name!s}: no such choice; {remedy} {', '.join(available)}")
+            raise UserError(f"{group}={shorten(str(name))}: no such choice; {remedy} {', '.join(available)}")
 
 
 def _check_key(composed: ComposedConfig, key: str) -> None:
@@ -186,14 +188,14 @@ def _check_key(composed: ComposedConfig, key: str) -> None:
     choice = composed.choices.get(group)
     condition = f" with {group}={choice}" if choice is not None and len(composed.available_choices(group)) > 1 else ""
     if key in {path.parent.relative_to(composed.folder).as_posix() for path in composed.folder.glob("*/*/*.yaml")}:
-        raise UserError(f"{key}: no such group{condition}; another choice of {group} has it")
+        raise UserError(f"{shorten(key)}: no such group{condition}; another choice of {group} has it")
     similar = nearest(key, [name for name in keys if not key.startswith(f"{name}.")])
     if similar:
         remedy = f"did you mean {' or '.join(similar)}?"
     else:
         siblings = [name for name in keys if name.rpartition(".")[0] == parent and not name.endswith("_")]
         remedy = f"the keys are {', '.join(dict.fromkeys(siblings))}" if siblings else "there is nothing to set here"
-    raise UserError(f"{key}: no such key{condition}; {remedy}")
+    raise UserError(f"{shorten(key)}: no such key{condition}; {remedy}")
 
 
 def _check_type(defaults: ComposedConfig, given: ComposedConfig, key: str, typed_text: str) -> None:
@@ -224,7 +226,7 @@ def _check_type(defaults: ComposedConfig, given: ComposedConfig, key: str, typed
         OmegaConf.update(given.config, key, escape(text))
         return
     default = "" if isinstance(old, DictConfig | ListConfig) else f" (the default is {yaml_text(old)})"
-    raise UserError(f"{key}: must be {expected}{default}, not {typed_text.strip() or yaml_text(new)}")
+    raise UserError(f"{key}: must be {expected}{default}, not {shorten(typed_text.strip() or yaml_text(new))}")
 
 
 def _type_and_name(value: Any) -> tuple[type, str]:

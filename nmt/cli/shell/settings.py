@@ -19,11 +19,17 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import msgspec
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from nmt.cli.shell.configuration import plain_values
+from nmt.cli.shell.errors import shorten
 from nmt.errors import UserError
 
 Settings = TypeVar("Settings")
+
+MAX_NUMBER, MAX_SEED = 2**31 - 1, 2**63 - 1
+"""Maximum of a whole number in a configuration: no size or count that this program can handle exceeds it, and torch
+takes no larger seed."""
 
 TYPE_NAMES = {
     "bool": "true or false",
@@ -80,9 +86,9 @@ def to_settings(config: DictConfig, settings: type[Settings]) -> Settings:
     Raises:
         UserError: a key is unknown or missing, a value has the wrong type, or the constructor of a Struct refuses it.
     """
-    values = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(values, dict)
+    values = plain_values(config)
     types = {field.name: field.type for field in msgspec.structs.fields(settings)}  # type: ignore[arg-type]
+    _check_numbers("", values)
     prepared = {str(key): _prepare(str(key), value, types.get(str(key))) for key, value in values.items()}
     try:
         return msgspec.convert(prepared, settings, dec_hook=_convert_path)
@@ -110,6 +116,30 @@ def _prepare(key: str, value: Any, field_type: Any) -> Any:
     return value
 
 
+def _check_numbers(key: str, value: Any) -> None:
+    """Raises UserError if a value contains a whole number beyond `MAX_NUMBER`, or a seed that is not one."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _check_numbers(f"{key}.{name}".lstrip("."), item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_numbers(key, item)
+    elif isinstance(value, int):
+        is_seed = key.rpartition(".")[2] == "seed"
+        if is_seed and not 0 <= value <= MAX_SEED:
+            raise UserError(f"{key}={shorten(_digits(value))} must be a whole number from 0 to {MAX_SEED}")
+        if not is_seed and abs(value) > MAX_NUMBER:
+            raise UserError(f"{key}={shorten(_digits(value))} is too large: at most {MAX_NUMBER} is possible")
+
+
+def _digits(number: int) -> str:
+    """A number in decimal digits, or, where Python refuses to convert it, in words."""
+    try:
+        return str(number)
+    except ValueError:
+        return "a number of thousands of digits"
+
+
 def yaml_text(value: Any) -> str:
     """Returns a value as YAML writes it: true, not True."""
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -118,9 +148,17 @@ def yaml_text(value: Any) -> str:
 def _convert_path(field_type: type, value: Any) -> Any:
     """Called by msgspec for a type that it does not know."""
     assert field_type is Path, f"settings of type {field_type.__name__}"
-    if not isinstance(value, str | int | float):
+    if not isinstance(value, str | int | float) or value == "":
         raise TypeError("must be a path")
-    return Path(str(value))
+    return expand_home(str(value))
+
+
+def expand_home(path: str) -> Path:
+    """Replaces `~` or `~user` at the start of a path by the home folder; that of an unknown user is a name."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def _explain(message: str, values: dict[str, Any]) -> str:
@@ -135,7 +173,7 @@ def _explain(message: str, values: dict[str, Any]) -> str:
             given = TYPE_NAMES.get(match[2], match[2])
         else:
             given = yaml_text(value)
-        return f"{key}: must be {allowed}, not {given}"
+        return f"{key}: must be {allowed}, not {shorten(given)}"
     if match := re.fullmatch(r"Object contains unknown field `(.+)`", problem):
         return f"{prefix}{match[1]}: no such key"
     if match := re.fullmatch(r"Object missing required field `(.+)`", problem):
@@ -193,9 +231,13 @@ def _build(key: str, component: dict[str, Any], *args: Any, **runtime: Any) -> A
         return target(*args, **values, **runtime)
     except UserError as error:
         raise UserError(name_key(key, str(error))) from error
-    except (TypeError, ValueError) as error:
-        # A class of another package, such as torch's optimizers, refuses its arguments by these. In one of ours they
-        # are a defect.
+    except Exception as error:
+        # An argument that is passed on, such as model.x=1 to the constructor of the base class.
+        unknown = re.search(r"got an unexpected keyword argument '(\w+)'", str(error))
+        if isinstance(error, TypeError) and unknown and unknown[1] in values:
+            raise UserError(f"{key}.{unknown[1]}: no such key") from error
+        # A class of another package, such as torch's optimizers, refuses its arguments by errors of many kinds. In one
+        # of ours they are a defect.
         if component["_target_"].startswith("nmt."):
             raise
         raise UserError(f"{key}: {error}") from error

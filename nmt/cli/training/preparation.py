@@ -262,7 +262,7 @@ def with_absolute_path(corpus: Description) -> Description:
 
 def _tokenizer(settings: TrainSettings, split: Dataset) -> Tokenizer:
     """The tokenizer of the run that is resumed, or a new one."""
-    if settings.resume:
+    if settings.resume == "true":
         return RunFolder(settings.run).tokenizer()
     return build_tokenizer(settings.tokenizer, split)
 

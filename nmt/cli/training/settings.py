@@ -44,7 +44,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     name: str
     run: Path
-    resume: bool
+    resume: str
     seed: int
     device: str
     threads: str
@@ -65,6 +65,9 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     trainer: TrainerSettings
 
     def __post_init__(self) -> None:
+        if self.resume not in ("true", "false", "auto"):
+            raise UserError(f"resume={self.resume} must be true, false or auto")
+        check_threads(self.threads)
         for name in ("max_validation_pairs", "hold_out"):
             if getattr(self, name) is not None:
                 check_sizes(**{name: getattr(self, name)})
@@ -78,4 +81,3 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 "validation_split=null: without validation only trainer.max_steps, max_epochs or "
                 "max_minutes can end the run, so set one of them"
             )
-        check_threads(self.threads)

@@ -106,7 +106,7 @@ def choose_metrics(settings: TrainSettings, language: str) -> Metrics:
         UserError: there is no such tokenizer, it cannot be used here, or the resumed run has another one.
     """
     name = settings.bleu_tokenizer
-    if not settings.resume:
+    if settings.resume != "true":
         return Metrics.for_language(language) if name == AUTO else Metrics(language=language, bleu_tokenizer=name)
     stored = load_metrics(RunFolder(settings.run), None)
     if name not in (AUTO, stored.bleu_tokenizer):

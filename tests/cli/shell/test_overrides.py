@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
 from nmt.cli import main
-from nmt.cli.shell.configuration import escape
+from nmt.cli.shell.configuration import escape, plain_values
 
-KEYS = "voice, trainer, experiment, run, source, target, title, name, folder, seed, splits"
+KEYS = "voice, trainer, experiment, run, runs, source, target, title, name, folder, seed, splits"
 """The groups and keys at the top level of `greet`."""
 
 
@@ -57,10 +57,9 @@ def test_a_wrong_choice_is_named(word: str, text: str, error_line: Callable[...,
         ("=", "'=' does not have the form key=value"),
         ("=x", "'=x' does not have the form key=value"),
         ("", "'' does not have the form key=value"),
-        ("run=[1,", "'run=[1,' cannot be read as key=value: close all brackets and quotes; "),
-        ("run=it's", "'run=it's' cannot be read as key=value: close all brackets and quotes; "),
-        ("title=${", "'title=${' cannot be read as key=value: close all brackets and quotes; "),
-        ("a b=1", "'a b=1' cannot be read as key=value: "),
+        ("~", "'~' does not have the form key=value"),
+        ("a b=1", "'a b=1' does not have the form key=value: a b is no key"),
+        ("ключ=1", "'ключ=1' does not have the form key=value: ключ is no key"),
         ("seed=1,2", "seed=1,2: several values need -m, which starts one run for each; "),
     ],
 )
@@ -78,7 +77,14 @@ def test_broken_syntax_is_explained(word: str, beginning: str, error_line: Calla
         ("trainer={max_steps:a}", "trainer.max_steps: must be a whole number (the default is 100), not a"),
         ("voice.volume=loud", "voice.volume: must be a number (the default is 0.5), not loud"),
         ("voice.warm=1", "voice.warm: must be true or false (the default is true), not 1"),
-        ("name=[a]", "name: must be text (the default is plain), not [a]"),
+        ("title=[a]", "title: must be text (the default is ), not [a]"),
+        ("seed=[1,", "seed: must be a whole number (the default is 1), not [1,"),
+        ("seed='1", "seed: must be a whole number (the default is 1), not '1"),
+        ("seed=" + "9" * 5000, f"seed: must be a whole number (the default is 1), not {'9' * 100}…"),
+        ("splits=[val", "splits: must be a list such as [a,b], not [val"),
+        ("trainer={", "trainer={: no such choice; the choices are default"),
+        ("voice=loud(", "voice=loud(: no such choice; did you mean loud? The choices are calm, loud, shrill"),
+        ("+hydra.verbose=true", f"hydra.verbose: no such key; the keys are {KEYS}"),
         ("splits=val", "splits: must be a list such as [a,b], not val"),
     ],
 )
@@ -95,7 +101,6 @@ def test_a_wrong_type_is_explained(word: str, text: str, error_line: Callable[..
         (["trainer.max_minutes=0.5"], "trainer.max_minutes", 0.5),  # a default of null allows any type
         (["trainer.max_steps=null"], "trainer.max_steps", None),
         (["splits=[test]"], "splits", ["test"]),
-        (["run=3"], "run", 3),  # so does a mandatory value
         (["name=2024"], "name", "2024"),  # a number where text belongs is that text
         (["name=1e3"], "name", "1e3"),
         (["name=true"], "name", "true"),
@@ -127,7 +132,7 @@ SENTENCES = st.text(
 @example("???")
 @example("\\\\${x}\\")
 def test_escaped_text_reads_as_itself(text: str) -> None:
-    assert OmegaConf.create({"a": {"b": escape(text)}}).a.b == text
+    assert plain_values(OmegaConf.create({"a": {"b": escape(text)}})) == {"a": {"b": text}}
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -140,7 +145,63 @@ def test_escaped_text_reads_as_itself(text: str) -> None:
 def test_any_sentence_reaches_the_command_unchanged(calls: list[DictConfig], source: str, target: str) -> None:
     calls.clear()
     assert main(["greet", "run=x", f"source={source}", f"target={target}"]) == 0
-    assert (calls[0].source, calls[0].target) == (source, target)
-    assert calls[0].title == source  # also through a reference
-    plain = OmegaConf.to_container(calls[0], resolve=True)
-    assert isinstance(plain, dict) and plain["source"] == source
+    received = plain_values(calls[0])
+    assert (received["source"], received["target"]) == (source, target)
+    assert received["title"] == source  # also through a reference
+
+
+PATHS = [
+    *("runs/prüfung", "тест", "日本", "😀", "e\u0301", "\u200bx"),
+    *("a#b", "a b", " a", "a ", "a,b", "a=b", "a:b", "a$b", "$", "${", "a${b c}", "!a", "a&b;c", "%a", "a*b?"),
+    *("it's", 'a"b"', "'a", "a\\b", "a\\", "a\nb", "a\t", "a/", "-a", "+a", "~", "???", "a/???"),
+    *("a[1]", "[a]", "[a,b]", "[", "a]", "{a}", "{a:1}", "a(b)", "choice(a,b)"),
+    *("2024", "1e3", "1_000", "0x10", "-1", "1.50", "null", "Null", "true", "False", "nan"),
+]
+
+
+def test_a_path_or_a_name_is_taken_as_typed(calls: list[DictConfig]) -> None:
+    for index, text in enumerate(PATHS):
+        if index % 4 == 0:  # as a single value; composing takes a tenth of a second
+            calls.clear()
+            assert main(["greet", f"run={text}", f"name={text}"]) == 0
+            received = plain_values(calls[0])
+            assert (received["run"], received["name"]) == (text, text)
+            assert received["folder"] == f"runs/{text}/calm-seed1"  # also through a reference
+    texts = [text.strip() for text in PATHS if text not in ("${", "[", "a]", "'a")]  # these need quotes
+    quoted = [f"'{text}'" if "," in text else text for text in texts]
+    calls.clear()
+    assert main(["greet", "run=null", "name=null", f"runs=[{','.join(quoted)}]"]) == 0
+    received = plain_values(calls[0])
+    assert received["runs"] == texts
+    assert (received["run"], received["name"]) == ("null", "null")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("'a, b'", "a, b"),  # quotes around the whole text, as Hydra's users write them
+        ('"it\'s"', "it's"),
+        ("runs/${name}-${seed}", "runs/plain-1"),
+        ("a b/${seed}#,", "a b/1#,"),
+        (r"\${seed}", "${seed}"),
+    ],
+)
+def test_quotes_and_references_keep_their_meaning_in_a_path(text: str, expected: str, calls: list[DictConfig]) -> None:
+    assert main(["greet", f"run={text}"]) == 0
+    assert plain_values(calls[0])["run"] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[a b,c#d]", ["a b", "c#d"]),
+        ("[runs/prüfung, 2024,1e3,null,true]", ["runs/prüfung", "2024", "1e3", "null", "true"]),
+        ("['a,b',it's,x[1],\"c d\"]", ["a,b", "it's", "x[1]", "c d"]),
+        ("[]", []),
+        ("[a=b,x-${seed}]", ["a=b", "x-1"]),
+        ("a,b", "a,b"),
+    ],
+)
+def test_a_list_of_paths_is_taken_as_typed(text: str, expected: object, calls: list[DictConfig]) -> None:
+    assert main(["greet", "run=x", f"runs={text}"]) == 0
+    assert plain_values(calls[0])["runs"] == expected

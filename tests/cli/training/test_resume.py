@@ -74,16 +74,16 @@ def test_settings_that_differ_from_those_of_the_start_are_printed(
 ) -> None:
     assert train() == 0
     capsys.readouterr()
-    assert train("resume=true", "trainer.max_steps=3", "search.max_length_factor=1.0") == 0
+    assert train("resume=true", "trainer.max_steps=3", "schedule.learning_rate=0.001") == 0
     error = capsys.readouterr().err
     lines = [line for line in error.splitlines() if line.startswith("the run was started with ")]
     assert lines == [
-        "the run was started with search.max_length_factor=1.5, not 1.0",
+        "the run was started with schedule.learning_rate=0.002, not 0.001",
         "the run was started with trainer.max_steps=1, not 3",
     ]
     capsys.readouterr()
-    assert train("resume=true", "trainer.max_steps=3", "search.max_length_factor=1.0") == 0
-    assert "search.max_length_factor=1.5, not 1.0" in capsys.readouterr().err  # config.yaml stores the first settings
+    assert train("resume=true", "trainer.max_steps=3", "schedule.learning_rate=0.001") == 0
+    assert "schedule.learning_rate=0.002, not 0.001" in capsys.readouterr().err  # config.yaml stores the first settings
 
 
 def test_if_the_order_of_the_pairs_changes_the_epoch_starts_again(
@@ -116,7 +116,7 @@ def test_nothing_in_config_yaml_is_instantiated(train: Train, tmp_path: Path) ->
     assert train() == 0
     path = tmp_path / "run" / "config.yaml"
     path.write_text(path.read_text() + f"_target_: os.system\n_args_: [touch {tmp_path / 'made'}]\n")
-    assert train("resume=true", "trainer.max_steps=3") == 0
+    assert train("resume=true", "trainer.max_steps=3") == 2  # it differs from the settings
     assert not (tmp_path / "made").exists()
 
 
@@ -128,31 +128,59 @@ def test_a_finished_run_stays_finished(train: Train, tmp_path: Path) -> None:
     assert [record.step for record in read_history(tmp_path / "run" / "history.jsonl").validation] == [1]
 
 
-@pytest.mark.parametrize(
-    ("model", "words", "message"),
-    [
-        ("lstm", ["model.hidden_size=18"], "model.hidden_size=16, not 18: resume=true needs the same settings"),
-        ("lstm_luong", [], "was started with LSTM, not LuongLSTM"),
-        ("lstm", ["schedule=plateau"], "started with another schedule"),
-    ],
-)
-def test_another_model_or_schedule_cannot_resume(
-    train: Train,
-    read_files: Files,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    model: str,
-    words: list[str],
-    message: str,
+SETTINGS = [
+    ("lstm", ["model.hidden_size=18"], "model.hidden_size=16, not 18"),
+    ("lstm", ["model.dropout=0.5"], "model.dropout=0.3, not 0.5"),
+    ("lstm_luong", [], "model=LSTM, not LuongLSTM; "),
+    ("lstm", ["schedule=plateau"], "schedule=InverseSquareRoot, not Plateau; "),
+    ("lstm", ["optimizer=adamw"], "optimizer=Adam, not AdamW; "),
+    ("lstm", ["tokenizer.vocab_size=39"], "tokenizer.vocab_size=40, not 39"),
+    ("lstm", ["tokenizer=bpe"], "tokenizer.model_type=unigram, not bpe"),
+    ("lstm", ["cleaning=none"], "cleaning.drop_duplicates=True, not False; "),
+    ("lstm", ["seed=2"], "seed=1, not 2"),
+    ("lstm", ["search=beam"], "search=GreedySearch, not BeamSearch; "),
+    ("lstm", ["loader.max_length=50"], "loader.max_length=128, not 50"),
+    ("lstm", ["trainer.label_smoothing=0.2"], "trainer.label_smoothing=0.1, not 0.2"),
+    ("lstm", ["data.source=de", "data.target=en"], "data.source=en, not de; data.target=de, not en"),
+]
+
+
+def test_a_resumed_run_keeps_its_settings(
+    train: Train, read_files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train("schedule=inverse_sqrt") == 0
+    assert train() == 0
     before = read_files(tmp_path / "run")
-    capsys.readouterr()
-    assert train("resume=true", "trainer.max_steps=2", *words, model=model) == 2
-    error = capsys.readouterr().err
-    assert message in error.splitlines()[-1] and "Traceback" not in error
-    after = read_files(tmp_path / "run")
-    assert {name for name in before if before[name] != after[name]} <= {"log.txt"}
+    for mode in ("true", "auto"):
+        for model, words, difference in SETTINGS if mode == "true" else SETTINGS[:1]:
+            capsys.readouterr()
+            assert train(f"resume={mode}", "trainer.max_steps=2", *words, model=model) == 2
+            error = capsys.readouterr().err
+            assert error.startswith(f"nmt train: run={tmp_path / 'run'} was started with {difference}"), error
+            remedy = "use these, or name another folder with run=… to train a new one"
+            assert error.endswith(f"{remedy}\n") and error.count("\n") == 1
+    assert read_files(tmp_path / "run") == before
+
+
+def test_another_corpus_is_refused_and_the_same_text_elsewhere_is_not(
+    train: Train, read_files: Files, own_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(f"data.path={own_corpus}") == 0
+    moved = own_corpus.rename(tmp_path / "moved")
+    assert train("resume=true", "trainer.max_steps=2", f"data.path={moved}") == 0
+    assert RunFolder(tmp_path / "run").corpus().splits() == ["train", "val", "test"]  # found where it is now
+    assert RunFolder(tmp_path / "run").description("corpus")["arguments"]["path"] == str(moved)
+    before = read_files(tmp_path / "run")
+    for split, use in (("train", "training"), ("val", "validation")):
+        path = moved / f"{split}.de"
+        old_text = path.read_text()
+        path.write_text(old_text.replace("drei", "DREI", 1))  # of the same length: no number of any pair changes
+        capsys.readouterr()
+        assert train("resume=true", "trainer.max_steps=3", f"data.path={moved}") == 2
+        error = capsys.readouterr().err
+        difference = f"data.path={own_corpus}, not {moved}; the text for {use} is not the same"
+        assert f"was started with another corpus ({difference}): " in error and error.count("\n") == 1
+        path.write_text(old_text)
+    assert read_files(tmp_path / "run") == before
 
 
 def test_resume_without_a_run_is_refused(error_line: Callable[..., str]) -> None:
