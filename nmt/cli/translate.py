@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from nmt.checks import check_sizes
 from nmt.cli.shell.errors import print_message
-from nmt.cli.shell.length_limit import collect_truncated, remark_on_truncated
+from nmt.cli.shell.length_limit import TruncatedLines
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
@@ -106,7 +106,7 @@ def run(config: DictConfig) -> None:
         search = describe_search(folder, settings.search)
         translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
         interactive = settings.input is None and sys.stdin.isatty()
-        truncated: list[int] = []
+        truncated = TruncatedLines()
         translations = translator.stream(
             read_lines(source, warnings, prompt="> " if interactive else ""),
             n_best=settings.n_best,
@@ -117,10 +117,10 @@ def run(config: DictConfig) -> None:
         format_line = format_text if settings.format == "text" else format_json
         name = "standard output" if settings.output is None else f"output={settings.output}"
         with open_output(settings.output) as target:
-            translations = warn_of_missing(collect_truncated(translations, truncated), settings.n_best, warnings)
+            translations = warn_of_missing(truncated.watch(translations), settings.n_best, warnings)
             write_lines(map(format_line, translations), target, name=name)
     warnings.print_totals()
-    remark_on_truncated("nmt translate", truncated)
+    truncated.print_remark("nmt translate")
 
 
 def warn_of_missing(
