@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 
 from nmt.checks import check_sizes
 from nmt.cli.shell.errors import print_message
-from nmt.cli.shell.length_limit import collect_truncated, remark_on_truncated
+from nmt.cli.shell.length_limit import TruncatedLines
 from nmt.cli.shell.missing_text import MissingText
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
@@ -115,7 +115,7 @@ def run(config: DictConfig) -> None:
         interactive = settings.input is None and sys.stdin.isatty()
         if not interactive:
             refuse_other_formats(source, "standard input" if settings.input is None else f"input={settings.input}")
-        truncated: list[int] = []
+        truncated = TruncatedLines()
         translations = translator.stream(
             read_lines(source, warnings, prompt="> " if interactive else ""),
             n_best=settings.n_best,
@@ -131,10 +131,10 @@ def run(config: DictConfig) -> None:
             open_output(settings.output) as target,
         ):
             translations = missing.watch(translations)
-            translations = warn_of_missing(collect_truncated(translations, truncated), settings.n_best, warnings)
+            translations = warn_of_missing(truncated.watch(translations), settings.n_best, warnings)
             write_lines(map(format_line, translations), target, name=name)
     warnings.print_totals()
-    remark_on_truncated("nmt translate", truncated)
+    truncated.print_remark("nmt translate")
     missing.print_remark("nmt translate", copied=settings.copy)
 
 

@@ -145,7 +145,7 @@ class BeamSearch:
         max_length_margin: see `LengthLimit`.
         min_length: minimum number of tokens before `eos`. A hypothesis ends earlier only if nothing else is possible,
             or if the model takes no more.
-        no_repeat_ngram: no hypothesis contains any n-gram of this size twice; 0 allows everything.
+        no_repeat_ngram: no hypothesis contains any n-gram of this size twice; None or 0 allows everything.
 
     Raises:
         UserError: an argument is out of range.
@@ -156,11 +156,11 @@ class BeamSearch:
     max_length_factor: float
     max_length_margin: int
     min_length: int = 0
-    no_repeat_ngram: int = 0
+    no_repeat_ngram: int | None = None
 
     def __post_init__(self) -> None:
         check_sizes(beam_size=self.beam_size)
-        check_counts(min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram)
+        check_counts(min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram or 0)
         self.penalty()
         self.length_limit()
 

@@ -37,7 +37,7 @@ class GreedySearch:
     max_length_factor: float
     max_length_margin: int
     min_length: int = 0
-    no_repeat_ngram: int = 0
+    no_repeat_ngram: int | None = None
 
     def __post_init__(self) -> None:
         self.as_beam_search()

@@ -21,7 +21,7 @@ class SearchArguments(TypedDict, total=False):
     max_length_factor: float
     max_length_margin: int
     min_length: int
-    no_repeat_ngram: int
+    no_repeat_ngram: int | None
 
 
 class Search(Protocol):

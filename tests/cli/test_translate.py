@@ -288,7 +288,7 @@ def test_a_line_over_the_limit_of_the_model_is_cut_and_named(
     assert out.count(b"\n") == 3
     assert "line 2" in err
     assert "cut off" in err
-    assert err.count("\n") == 1
+    assert err.count("\n") == 2  # the second: the translations are cut, too
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])

@@ -43,7 +43,7 @@ def test_changes_replace_arguments_of_the_run_s_search() -> None:
 
 def test_greedy_search_stays_greedy_unless_it_gets_an_argument_of_beam_search() -> None:
     description = describe_search(run_with(GREEDY), SearchChanges(min_length=3))
-    arguments = {"max_length_factor": 1.5, "max_length_margin": 10, "min_length": 3, "no_repeat_ngram": 0}
+    arguments = {"max_length_factor": 1.5, "max_length_margin": 10, "min_length": 3, "no_repeat_ngram": None}
     assert description == {"class": "GreedySearch", "arguments": arguments}
     description = describe_search(run_with(GREEDY), SearchChanges(beam_size=4))
     arguments = {**arguments, "beam_size": 4, "length_penalty": 0.0, "min_length": 0}
