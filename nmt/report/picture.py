@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DOTS_PER_INCH = 150
-"""Resolution of a PNG file."""
+DOTS_PER_INCH = {"png": 150, "svg": 100, "pdf": 100}
+"""Resolution of a PNG file, and of the image of a large matrix inside the other formats."""
 
 MAX_CELL_INCHES = 0.27
 """Side of a cell, in inches, unless the matrix would become too large."""
@@ -105,9 +105,8 @@ def save_picture(
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the caller says so once, in plain words
         columns, rows, heading = labels
         figure = _draw_figure(columns, rows, heading, matrix, right_to_left=is_right_to_left_source(source_tokens))
-        figure.savefig(
-            file, format=file_format, dpi=DOTS_PER_INCH, bbox_inches="tight", facecolor="white", metadata=metadata
-        )
+        dpi = DOTS_PER_INCH[file_format]
+        figure.savefig(file, format=file_format, dpi=dpi, bbox_inches="tight", facecolor="white", metadata=metadata)
     return missing
 
 
