@@ -190,17 +190,13 @@ class Translator:
             attend = need_attention or (copy and any(fragments[index] for index in indices))
             n_best_lists = self._find_hypotheses([sources[index] for index in indices], n_best, attend)
             for index, hypotheses in zip(indices, n_best_lists, strict=True):
-                results[index] = [self._to_translation(sources[index], hypothesis) for hypothesis in hypotheses]
-                if fragments[index]:
-                    check = partial(self._check_fragments, lines[index], fragments[index], copy=copy)
-                    results[index] = [check(translation) for translation in results[index]]
+                translations = [self._to_translation(sources[index], hypothesis) for hypothesis in hypotheses]
+                results[index] = [self._check(lines[index], fragments[index], each, copy) for each in translations]
                 if not need_attention:
                     results[index] = [replace(translation, attention=None) for translation in results[index]]
         return results
 
-    def _check_fragments(
-        self, line: str, fragments: Sequence[Fragment], translation: Translation, *, copy: bool
-    ) -> Translation:
+    def _check(self, line: str, fragments: Sequence[Fragment], translation: Translation, copy: bool) -> Translation:
         """Notes which of the line's fragments a translation lacks, and first copies them if `copy`."""
         text = translation.text
         if copy:
@@ -209,14 +205,7 @@ class Translator:
         return replace(translation, text=text, missing=tuple(find_missing(fragments, text)))
 
     def stream(
-        self,
-        lines: Iterable[str],
-        *,
-        n_best: int,
-        batch_size: int,
-        need_attention: bool,
-        warn: LineWarning,
-        copy: bool = False,
+        self, lines: Iterable[str], *, n_best: int, batch_size: int, need_attention: bool, copy: bool, warn: LineWarning
     ) -> Iterator[list[Translation]]:
         """Translates lines as they arrive, `batch_size` lines at a time, and keeps only these in memory.
 
