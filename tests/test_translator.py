@@ -389,7 +389,8 @@ def test_a_translation_states_what_was_cut(transformer: Translator) -> None:
 
 def test_a_stream_gives_the_same_translations(translator: Translator) -> None:
     lines = [*SENTENCES, "", *ODD_LINES]
-    streamed = list(translator.stream(iter(lines), n_best=1, batch_size=3, need_attention=False, warn=lambda *_: None))
+    options: dict[str, Any] = {"n_best": 1, "batch_size": 3, "need_attention": False, "copy": False}
+    streamed = list(translator.stream(iter(lines), **options, warn=lambda *_: None))
     assert [found[0].text for found in streamed] == [one.text for one in translator.translate(lines)]
 
 
@@ -402,7 +403,7 @@ def test_a_stream_reads_no_further_than_its_batch(transformer: Translator) -> No
             num_read += 1
             yield "one"
 
-    stream = transformer.stream(lines(), n_best=1, batch_size=4, need_attention=False, warn=fail_on_warning)
+    stream = transformer.stream(lines(), n_best=1, batch_size=4, need_attention=False, copy=False, warn=fail_on_warning)
     assert num_read == 0
     for number in range(1, 11):
         next(stream)
@@ -414,7 +415,7 @@ def test_warnings_of_a_stream_count_from_its_first_line(transformer: Translator)
     lines = ["one"] * 10
     lines[1] = lines[8] = " ".join(["one two"] * 20)
     stream = transformer.stream(
-        lines, n_best=1, batch_size=3, need_attention=False, warn=lambda index, _: warned.append(index)
+        lines, n_best=1, batch_size=3, need_attention=False, copy=False, warn=lambda index, _: warned.append(index)
     )
     assert len(list(stream)) == 10
     assert warned == [1, 8]
