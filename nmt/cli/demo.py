@@ -29,7 +29,11 @@ SYSTEMS = {
 LONGEST_FIRST = ["transformer", "lstm_bahdanau", "lstm_luong", "lstm"]
 """The order of training: if the longest ones start first, several cores are busy to the end."""
 
-PLOTTED_SENTENCE = "The animal did not cross the street because it was too tired."
+PLOTTED_SENTENCES = {
+    "tired": "The animal did not cross the street because it was too tired.",
+    "wide": "The animal did not cross the street because it was too wide.",
+}
+"""Name of the picture → the sentence. German must say whether "it" is the animal (es) or the street (sie)."""
 
 MAX_WIDTH = 80
 """Columns of a terminal that a printed command line may take."""
@@ -51,7 +55,7 @@ class DemoSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 def run(config: DictConfig) -> None:
-    """Trains the systems that are not finished yet, compares them on two splits, and plots one sentence."""
+    """Trains the systems that are not finished yet, compares them on two splits, and plots two sentences."""
     settings = to_settings(config, DemoSettings)
     train_systems(settings)
     device = f"device={settings.device}"
@@ -59,8 +63,9 @@ def run(config: DictConfig) -> None:
     reports = settings.out / "report"
     for split in ("test_long", "test"):
         run_command("compare", runs, f"split={split}", f"out={reports / split}", device, "threads=1")
-    picture, run_folder = reports / "alignment.png", settings.out / "lstm_bahdanau"
-    run_command("plot", f"run={run_folder}", f"source={PLOTTED_SENTENCE}", f"out={picture}", device)
+    for name, sentence in PLOTTED_SENTENCES.items():
+        run_folder, picture = settings.out / "transformer", reports / f"{name}.png"
+        run_command("plot", f"run={run_folder}", f"source={sentence}", f"out={picture}", device)
     print_message("nmt demo", f"the report is {reports / 'test' / 'report.html'}")
 
 

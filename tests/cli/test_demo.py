@@ -62,7 +62,8 @@ def test_four_systems_are_trained_compared_and_plotted(tmp_path: Path, capsys: p
     for note in report["notes"]:
         assert f"nmt compare: {note}\n" in captured.err
     assert (out / "report" / "test_long" / "report.html").is_file()
-    assert (out / "report" / "alignment.png").stat().st_size > 10_000
+    for name in demo.PLOTTED_SENTENCES:
+        assert (out / "report" / f"{name}.png").stat().st_size > 10_000
 
     # A second demo resumes every system, and a finished one stays as it is (tests/cli/training/test_resume.py).
     for system in demo.SYSTEMS:
