@@ -67,7 +67,7 @@ def test_four_systems_are_trained_compared_and_plotted(tmp_path: Path, capsys: p
 
     # A second demo resumes every system, and a finished one stays as it is (tests/cli/training/test_resume.py).
     for system in demo.SYSTEMS:
-        assert demo.train_arguments(system, make_settings(out))[-1] == "resume=true"
+        assert "resume=true" in demo.train_arguments(system, make_settings(out))
 
 
 @pytest.mark.slow
