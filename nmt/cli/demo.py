@@ -18,18 +18,22 @@ from nmt.cli.training.parallel import ParallelTraining, TrainingCommand
 from nmt.files import reading
 from nmt.threads import num_usable_cores
 
-EXPERIMENTS = {
-    "lstm": "demo_recurrent",
-    "lstm_bahdanau": "demo_recurrent",
-    "lstm_luong": "demo_recurrent",
-    "transformer": "demo_transformer",
+SYSTEMS = {
+    "lstm": ["experiment=demo_recurrent", "model=lstm"],
+    "lstm_bahdanau": ["experiment=demo_recurrent", "model=lstm_bahdanau", "model.attention_size=64"],
+    "lstm_luong": ["experiment=demo_recurrent", "model=lstm_luong"],
+    "transformer": ["experiment=demo_transformer"],
 }
-"""Model → the experiment that trains it, from the simplest model to the most recent."""
+"""Name of the system → what selects it, from the simplest model to the most recent."""
 
-LONGEST_FIRST = ["lstm_bahdanau", "transformer", "lstm_luong", "lstm"]
+LONGEST_FIRST = ["transformer", "lstm_bahdanau", "lstm_luong", "lstm"]
 """The order of training: if the longest ones start first, several cores are busy to the end."""
 
-PLOTTED_SENTENCE = "The animal did not cross the street because it was too tired."
+PLOTTED_SENTENCES = {
+    "tired": "The animal did not cross the street because it was too tired.",
+    "wide": "The animal did not cross the street because it was too wide.",
+}
+"""Name of the picture → the sentence. German must say whether "it" is the animal (es) or the street (sie)."""
 
 MAX_WIDTH = 80
 """Columns of a terminal that a printed command line may take."""
@@ -51,16 +55,17 @@ class DemoSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 def run(config: DictConfig) -> None:
-    """Trains the systems that are not finished yet, compares them on two splits, and plots one sentence."""
+    """Trains the systems that are not finished yet, compares them on two splits, and plots two sentences."""
     settings = to_settings(config, DemoSettings)
     train_systems(settings)
     device = f"device={settings.device}"
-    runs = f"runs=[{','.join(str(settings.out / model) for model in EXPERIMENTS)}]"
+    runs = f"runs=[{','.join(str(settings.out / system) for system in SYSTEMS)}]"
     reports = settings.out / "report"
     for split in ("test_long", "test"):
         run_command("compare", runs, f"split={split}", f"out={reports / split}", device, "threads=1")
-    picture, run_folder = reports / "alignment.png", settings.out / "lstm_bahdanau"
-    run_command("plot", f"run={run_folder}", f"source={PLOTTED_SENTENCE}", f"out={picture}", device)
+    for name, sentence in PLOTTED_SENTENCES.items():
+        run_folder, picture = settings.out / "transformer", reports / f"{name}.png"
+        run_command("plot", f"run={run_folder}", f"source={sentence}", f"out={picture}", device)
     print_message("nmt demo", f"the report is {reports / 'test' / 'report.html'}")
 
 
@@ -72,7 +77,7 @@ def train_systems(settings: DemoSettings) -> None:
         KeyboardInterrupt: the user interrupted.
     """
     commands = [
-        TrainingCommand(model, train_arguments(model, settings), settings.out / model) for model in LONGEST_FIRST
+        TrainingCommand(system, train_arguments(system, settings), settings.out / system) for system in LONGEST_FIRST
     ]
     num_parallel = min(len(commands), settings.parallel or num_usable_cores())
     try:
@@ -87,15 +92,14 @@ def train_systems(settings: DemoSettings) -> None:
         raise SystemExit(code)
 
 
-def train_arguments(model: str, settings: DemoSettings) -> list[str]:
+def train_arguments(system: str, settings: DemoSettings) -> list[str]:
     """The words after `nmt` that train a system, or continue its training."""
-    folder = settings.out / model
+    folder = settings.out / system
     with reading(f"out={settings.out}"):
         resume = ["resume=true"] if (folder / "model.json").is_file() else []
     return [
         "train",
-        f"experiment={EXPERIMENTS[model]}",
-        f"model={model}",
+        *SYSTEMS[system],
         f"run={folder}",
         f"trainer.max_steps={settings.steps}",
         f"seed={settings.seed}",
