@@ -72,7 +72,7 @@ def prepare_run(
     """
     # 1. What is quick to build comes first, so that a mistake in it is reported without waiting for the corpus.
     device = processes.local_device(pick_device(settings.device))
-    schedule: Schedule = settings.schedule.build()
+    schedule = settings.schedule.build_as(Schedule)  # type: ignore[type-abstract]
     descriptions = {
         "search": describe(settings.search, search),
         "corpus": with_absolute_path(describe(settings.data, data)),
@@ -80,7 +80,7 @@ def prepare_run(
     searcher = settings.search.build()
 
     # 2. Text, then the tokenizer. With several processes the main one does the work and the others receive the result.
-    corpus: Corpus = settings.data.build()
+    corpus = settings.data.build_as(Corpus)  # type: ignore[type-abstract]
     train_split = processes.main_first(lambda: corpus.split(settings.train_split))
     validation_split = processes.main_first(lambda: corpus.split(settings.validation_split))
     if sample is not None:
@@ -92,7 +92,7 @@ def prepare_run(
     model_component = with_vocabulary(settings.model, tokenizer)
     descriptions["model"] = describe(model_component, models)
     torch.manual_seed(settings.seed)
-    model: Seq2Seq = model_component.build().to(device)
+    model = model_component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
     descriptions["model"]["parameters"] = model.num_parameters()
 
     # 4. Batches and the optimizer, which depend on the model.
@@ -111,10 +111,10 @@ def prepare_run(
         tokenizer=tokenizer,
         model=model,
         schedule=schedule,
-        optimizer=settings.optimizer.build(model.parameters(), lr=schedule.rate(1)),
+        optimizer=settings.optimizer.build_as(torch.optim.Optimizer, model.parameters(), lr=schedule.rate(1)),
         searcher=searcher,
         train_loader=batch_loader(
-            train_split, cleaning=settings.cleaning.build(), subword_alpha=settings.loader.subword_alpha
+            train_split, cleaning=settings.cleaning.build_as(Cleaning), subword_alpha=settings.loader.subword_alpha
         ),
         validation_loader=batch_loader(validation_split, cleaning=ONLY_EMPTY, subword_alpha=0.0),
         descriptions=descriptions,
