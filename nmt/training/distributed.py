@@ -9,6 +9,7 @@ Only the work is divided: a batch holds the same sentences whatever the number o
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import warnings
@@ -54,20 +55,22 @@ class Processes:
             return
         try:
             # gloo exchanges tensors on CPUs, NCCL those on GPUs.
-            distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+            if not distributed.is_initialized():  # a sweep trains several runs in the same processes
+                distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+                atexit.register(distributed.destroy_process_group)
             local_rank = int(os.environ.get("LOCAL_RANK", "0"))
             processes = cls(distributed.get_rank(), distributed.get_world_size(), local_rank)
         except ValueError as error:  # a variable of the environment is missing or is not a number
             raise UserError(f"WORLD_SIZE is set, but torchrun did not start this process: {error}") from error
         try:
             yield processes
-        except RuntimeError as error:
-            if _is_lost_connection(error):
+        except BaseException as error:
+            atexit.unregister(distributed.destroy_process_group)  # it could wait for a process that has ended
+            if isinstance(error, RuntimeError) and _is_lost_connection(error):
                 raise Failure("another process of this run has ended; its own message says why") from None
             raise
         distributed.barrier()  # a process that left earlier would close connections that others still use
         gc.collect()  # DistributedDataParallel refers to the group and must be deleted before it
-        distributed.destroy_process_group()
 
     @property
     def is_main(self) -> bool:

@@ -26,6 +26,7 @@ from nmt.cli.shell.errors import shorten
 from nmt.errors import UserError
 
 Settings = TypeVar("Settings")
+Built = TypeVar("Built")
 
 MAX_NUMBER, MAX_SEED = 2**31 - 1, 2**63 - 1
 """Maximum of a whole number in a configuration: no size or count that this program can handle exceeds it, and torch
@@ -62,6 +63,17 @@ class Component(msgspec.Struct, frozen=True, tag=True):
             UserError: the target does not exist, or refuses an argument.
         """
         return _build(self.key, {"_target_": self.target, **self.arguments}, *args, **runtime)
+
+    def build_as(self, kind: type[Built], *args: Any, **runtime: Any) -> Built:
+        """Builds the component as `build` does, and checks what it is.
+
+        Raises:
+            UserError: as `build`, or it is no `kind`.
+        """
+        built = self.build(*args, **runtime)
+        if not isinstance(built, kind):
+            raise UserError(f"{self.key}: {self.target} is no {kind.__name__}")
+        return built
 
     def description(self) -> dict[str, Any]:
         """The component as the run folder stores it: the class by its name only, nested components likewise."""
@@ -236,6 +248,8 @@ def _build(key: str, component: dict[str, Any], *args: Any, **runtime: Any) -> A
         unknown = re.search(r"got an unexpected keyword argument '(\w+)'", str(error))
         if isinstance(error, TypeError) and unknown and unknown[1] in values:
             raise UserError(f"{key}.{unknown[1]}: no such key") from error
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):  # torch raises a RuntimeError
+            raise UserError(f"{key}: this size needs more memory than there is: choose a smaller one") from error
         # A class of another package, such as torch's optimizers, refuses its arguments by errors of many kinds. In one
         # of ours they are a defect.
         if component["_target_"].startswith("nmt."):

@@ -87,7 +87,7 @@ def prepare_run(
     """
     # 1. What is quick to build comes first, so that a mistake in it is reported without waiting for the corpus.
     device = processes.local_device(pick_device(settings.device))
-    schedule: Schedule = settings.schedule.build()
+    schedule = settings.schedule.build_as(Schedule)  # type: ignore[type-abstract]
     check_limits(schedule, settings.trainer)
     check_schedule(schedule, settings)
     descriptions = {
@@ -97,7 +97,7 @@ def prepare_run(
     searcher = settings.search.build()
 
     # 2. Text, then the tokenizer. With several processes the main one does the work and the others receive the result.
-    corpus = with_hold_out(settings.data.build(), settings)
+    corpus = with_hold_out(settings.data.build_as(Corpus), settings)  # type: ignore[type-abstract]
     metrics = choose_metrics(settings, corpus.target)
     descriptions["metrics"] = describe_metrics(metrics)
     train_split = processes.main_first(lambda: corpus.split(settings.train_split))
@@ -111,7 +111,7 @@ def prepare_run(
     model_component = with_vocabulary(settings.model, tokenizer)
     descriptions["model"] = describe(model_component, models)
     torch.manual_seed(settings.seed)
-    model: Seq2Seq = model_component.build().to(device)
+    model = model_component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
     descriptions["model"]["parameters"] = model.num_parameters()
 
     # 4. Batches and the optimizer, which depend on the model.
@@ -130,13 +130,15 @@ def prepare_run(
         tokenizer=tokenizer,
         model=model,
         schedule=schedule,
-        optimizer=settings.optimizer.build(model.parameters(), lr=schedule.rate(1, fraction_done=0.0)),
+        optimizer=settings.optimizer.build_as(
+            torch.optim.Optimizer, model.parameters(), lr=schedule.rate(1, fraction_done=0.0)
+        ),
         searcher=searcher,
         metrics=metrics,
         train_loader=batch_loader(
             train_split,
             split_name=settings.train_split,
-            cleaning=settings.cleaning.build(),
+            cleaning=settings.cleaning.build_as(Cleaning),
             subword_alpha=settings.loader.subword_alpha,
         ),
         validation_loader=None

@@ -49,6 +49,14 @@ def test_the_choice_run_is_refused(
     assert not (tmp_path / "run").exists()
 
 
+def test_the_choice_run_is_only_offered_where_it_is_possible(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, is_offered in (("train", False), ("doctor", False), ("evaluate", True)):
+        assert main([command, "--help"]) == 0
+        assert ("*run" in capsys.readouterr().out) == is_offered
+    assert main(["train", "--help"]) == 0
+    assert "data         files, grammar, hub, *multi30k\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("model", choices("model"))
 def test_every_model_trains(train: Train, tmp_path: Path, model: str) -> None:
     assert train(model=model) == 0
