@@ -11,15 +11,17 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
-from nmt.cli.evaluate import evaluate_run
 from nmt.cli.shell.errors import print_message
+from nmt.cli.shell.planned_evaluation import PlannedEvaluation, plan_evaluation
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges
 from nmt.errors import UserError
-from nmt.files import reading
-from nmt.report.comparison import compare, summarize
+from nmt.report.comparison import check_report_folder, compare, summarize
+from nmt.report.runs import name_runs
 from nmt.report.tables import Table, quality_table
 from nmt.run import RunFolder
+
+PROGRAM = "nmt compare"
 
 
 class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,26 +41,49 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 def run(config: DictConfig) -> None:
-    """Evaluates the runs that have not been evaluated on the split, writes the report, and prints the scores."""
+    """Evaluates the runs whose stored evaluation is missing or outdated, writes the report, and prints the scores."""
     settings = to_settings(config, CompareSettings)
     folders = [RunFolder.open(path) for path in settings.runs]
-    for folder in folders:
-        with reading(f"split={settings.split}"):  # a split may be no file name, such as one that is too long
-            is_evaluated = (folder.path / "evaluation" / f"{settings.split}.json").is_file()
-        if not is_evaluated:
-            print_message("nmt compare", f"evaluating {folder.path} on {settings.split}")
-            evaluate_run(
-                folder,
-                split=settings.split,
-                data=settings.data,
-                search=settings.search,
-                device=settings.device,
-                batch_tokens=settings.batch_tokens,
-            )
+    check_report_folder(settings.out)
+    if folders:
+        name_runs([folder.path for folder in folders])  # refuses a run that is listed twice
+    # First find out what there is to do, so that a mistake ends the command before the first run is evaluated.
+    plans = [
+        plan_evaluation(folder, split=settings.split, data=settings.data, search=settings.search, may_lack_text=True)
+        for folder in folders
+    ]
+    for plan in plans[1:]:
+        check_same_text(plans[0], plan)
+    for plan in plans:
+        if plan.stored is not None:
+            plan.print_cut_lines(PROGRAM)
+            for reason in plan.reasons:
+                print_message(PROGRAM, f"{plan.run.path}: {reason}")
+            continue
+        if plan.reasons:
+            plan.print_reasons(PROGRAM)
+        else:
+            print_message(PROGRAM, f"evaluating {plan.run.path} on {settings.split}")
+        plan.carry_out(PROGRAM, device=settings.device, batch_tokens=settings.batch_tokens)
     report = compare([folder.path for folder in folders], split=settings.split, out=settings.out)
     print_table(quality_table(report))
     print(summarize(report))
-    print_message("nmt compare", f"wrote {settings.out / 'report.html'}, report.md and report.json")
+    print_message(PROGRAM, f"wrote {settings.out / 'report.html'}, report.md and report.json")
+
+
+def check_same_text(first: PlannedEvaluation, other: PlannedEvaluation) -> None:
+    """Raises UserError unless two evaluations are about the same languages and the same sentences."""
+    for side, a, b in zip(("source", "target"), first.language_pair, other.language_pair, strict=True):
+        if a != b:
+            raise UserError(
+                f"{first.run.path} and {other.run.path} have different {side} languages, {a} and {b}: "
+                "compare runs of one direction"
+            )
+    if first.text_hash != other.text_hash:
+        raise UserError(
+            f"{first.run.path} and {other.run.path} have different text for {first.split}: "
+            "select one corpus for all runs, such as data.path=my-text"
+        )
 
 
 def print_table(table: Table) -> None:

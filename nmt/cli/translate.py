@@ -10,7 +10,6 @@ from __future__ import annotations
 import codecs
 import json
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -20,7 +19,7 @@ import msgspec
 from omegaconf import DictConfig
 
 from nmt.checks import check_sizes
-from nmt.cli.shell.errors import print_message
+from nmt.cli.shell.line_warnings import LineWarnings
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
@@ -35,9 +34,6 @@ MAX_LINE_BYTES = 2**20
 No model takes as many pieces. Without the limit a file without line feeds, or an endless stream, would have to fit into
 memory as one line.
 """
-
-MAX_WARNINGS_PER_KIND = 20
-"""How many lines with the same problem get a warning each; further ones are only counted."""
 
 JSON_ESCAPES = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 """Line separators that `json.dumps` does not escape."""
@@ -64,41 +60,11 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         check_sizes(batch_size=self.batch_size)
 
 
-class LineWarnings:
-    """Warnings about single lines: the first lines of each kind get one each, further lines are only counted.
-
-    Otherwise a million lines with the same problem would hide all other messages and fill a log.
-    """
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-
-    def add(self, kind: str, number: int, message: str) -> None:
-        """Warns about a line.
-
-        Args:
-            kind: completes the sentence "5 lines in total …", such as "were cut off".
-            number: of the line, from 1.
-            message: what is wrong with the line.
-        """
-        self.counts[kind] += 1
-        if self.counts[kind] <= MAX_WARNINGS_PER_KIND:
-            print_message("nmt translate", f"line {number}: {message}")
-        if self.counts[kind] == MAX_WARNINGS_PER_KIND:
-            print_message("nmt translate", f"further lines that {kind} are only counted")
-
-    def print_totals(self) -> None:
-        """Prints the number of lines for each kind that had more than MAX_WARNINGS_PER_KIND."""
-        for kind, count in self.counts.items():
-            if count > MAX_WARNINGS_PER_KIND:
-                print_message("nmt translate", f"{count:,} lines in total {kind}")
-
-
 def run(config: DictConfig) -> None:
     """Translates the input line by line."""
     settings = to_settings(config, TranslateSettings)
     folder = RunFolder.open(settings.run)
-    warnings = LineWarnings()
+    warnings = LineWarnings("nmt translate")
     with open_input(settings.input) as source:
         if settings.output is not None:
             prepare_output_file(settings.output, key="output")
@@ -110,7 +76,7 @@ def run(config: DictConfig) -> None:
             n_best=settings.n_best,
             batch_size=1 if interactive else settings.batch_size,
             need_attention=settings.attention,
-            warn=lambda index, message: warnings.add("were cut off", index + 1, message),
+            warn=warnings.add_cut_off,
         )
         format_line = format_text if settings.format == "text" else format_json
         name = "standard output" if settings.output is None else f"output={settings.output}"

@@ -23,9 +23,10 @@ from nmt.cli import translate as translate_command
 from nmt.cli.shell.commands import find_command
 from nmt.cli.shell.configuration import complete_config, hydra_initialized
 from nmt.cli.shell.errors import run_catching_errors
+from nmt.cli.shell.line_warnings import MAX_WARNINGS_PER_KIND
 from nmt.cli.shell.overrides import configure
 from nmt.cli.shell.trained_run import load_translator
-from nmt.cli.translate import MAX_LINE_BYTES, MAX_WARNINGS_PER_KIND, format_json
+from nmt.cli.translate import MAX_LINE_BYTES, format_json
 from nmt.data.tokenizer import Tokenizer
 from nmt.run import RunFolder
 from nmt.run.registry import Description
