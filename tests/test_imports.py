@@ -16,23 +16,25 @@ ROOT = Path(nmt.__file__).parent
 MAX_LINES = 300
 """Maximum length of a file, except for the grammar, whose files are mostly tables of words."""
 
-BOTTOM = {"errors", "files", "checks", "device"}
+BOTTOM = {"errors", "files", "checks", "device", "streams"}
 ALLOWED: dict[str, Set[str]] = {
     "errors": set(),
     "files": {"errors"},
     "checks": {"errors"},
     "device": {"errors"},
+    "streams": set(),
+    "console": {"streams"},
     "data": BOTTOM,
     "models": {"data", *BOTTOM},
     "run": {"models", "data", *BOTTOM},
     "search": {"run", "models", "data", *BOTTOM},
-    "training": {"run", "models", "data", *BOTTOM},
+    "training": {"run", "models", "data", "console", *BOTTOM},
     "translator": {"search", "run", "models", "data", *BOTTOM},
     "evaluation": {"translator", "search", "run", "models", "data", *BOTTOM},
     "report": {"evaluation", "run", "data", *BOTTOM},
     "benchmark": {"translator", "search", "training", "run", "models", "data", *BOTTOM},
     "cli": {
-        *("benchmark", "report", "evaluation", "translator", "search", "training", "run", "models", "data"),
+        *("benchmark", "report", "evaluation", "translator", "search", "training", "run", "models", "data", "console"),
         *BOTTOM,
         "",
     },

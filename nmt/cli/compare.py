@@ -8,13 +8,13 @@ import msgspec
 import rich.box
 import rich.table
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.text import Text
 
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.planned_evaluation import PlannedEvaluation, plan_evaluation
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges
+from nmt.console import ResultConsole
 from nmt.errors import UserError
 from nmt.report.comparison import check_report_folder, compare, summarize
 from nmt.report.runs import name_runs
@@ -93,4 +93,4 @@ def print_table(table: Table) -> None:
         printed.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
     for row in table.rows:
         printed.add_row(*(Text(cell.text, style="bold" if cell.is_best else "") for cell in row))
-    Console(highlight=False).print(printed)
+    ResultConsole().print(printed)

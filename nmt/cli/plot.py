@@ -41,9 +41,11 @@ def run(config: DictConfig) -> None:
     search = describe_search(folder, settings.search)
     translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
     if settings.target is None:
-        translation = translator.translate([settings.source], need_attention=True)[0]
+        translation = translator.translate([settings.source], need_attention=True, warn=print_warning)[0]
     else:
         translation = translator.force_decode(settings.source, settings.target)
+    if not translation.source_tokens:
+        raise UserError(f"source={settings.source} contains no words: the tokenizer keeps nothing of it")
     alignment = translation.alignment(layer=settings.layer)
     if alignment is None:
         raise UserError(f"run={folder.path} is a model without attention: there is nothing to draw")
@@ -57,3 +59,8 @@ def run(config: DictConfig) -> None:
     )
     print(translation.text)
     print_message("nmt plot", f"wrote {settings.out}")
+
+
+def print_warning(index: int, message: str) -> None:
+    """Prints a warning about the source, which is the only line."""
+    print_message("nmt plot", f"source: {message}")

@@ -25,7 +25,7 @@ class EvaluationInputs:
         model_hash: from `hash_model`.
         search: description of the search.
         text_hash: from `hash_text`; None if the text cannot be read, so that it is not compared.
-        signatures: sacreBLEU's signature of each metric, by its key.
+        signatures: sacreBLEU's signature of each metric, by its key; empty if they need not be compared.
     """
 
     step: int
@@ -51,9 +51,9 @@ def hash_text(sources: Sequence[str], references: Sequence[str], *, source: str,
     return hashlib.sha256(json.dumps([source, target, list(sources), list(references)]).encode()).hexdigest()
 
 
-def metric_signatures() -> dict[str, str]:
-    """The signature of each metric, as an evaluation records it."""
-    return {key: metric.signature for key, metric in score(["."], ["."]).items()}
+def metric_signatures(references: Sequence[str]) -> dict[str, str]:
+    """The signature of each metric on these references, as an evaluation records it."""
+    return {key: metric.signature for key, metric in score(references, references).items()}
 
 
 def read_stored(run: RunFolder, split: str) -> Evaluation | None:

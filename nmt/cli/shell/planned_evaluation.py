@@ -14,6 +14,8 @@ from nmt.errors import Failure, UserError
 from nmt.evaluation.evaluator import evaluate
 from nmt.evaluation.record import Evaluation, read_evaluation
 from nmt.evaluation.reuse import EvaluationInputs, hash_model, hash_text, list_changes, metric_signatures, read_stored
+from nmt.evaluation.tokenized_text import describe_tokenized_text
+from nmt.files import read_text
 from nmt.run import RunFolder
 
 
@@ -81,7 +83,13 @@ class PlannedEvaluation:
         warnings = LineWarnings(program, text=f"{self.split}, ")
         evaluate(self.run, translator, self.corpus, split=self.split, inputs=self.inputs, warn=warnings.add_cut_off)
         warnings.print_totals()
+        if (remark := describe_tokenized_text(self._read_lines("hyp"), self._read_lines("ref"))) is not None:
+            print_message(program, f"{self.path}: {remark}")
         return read_evaluation(self.path)
+
+    def _read_lines(self, name: str) -> list[str]:
+        """The lines of SPLIT.hyp.txt or SPLIT.ref.txt."""
+        return read_text(self.path.with_name(f"{self.split}.{name}.txt")).split("\n")[:-1]
 
 
 def plan_evaluation(
@@ -111,7 +119,7 @@ def plan_evaluation(
         model_hash=hash_model(run),
         search=description,
         text_hash=None,
-        signatures=metric_signatures(),
+        signatures={},
     )
     stored: Evaluation | None = None
     reasons = []
@@ -134,6 +142,7 @@ def plan_evaluation(
     text_hash = hash_text(pairs["source"], pairs["target"], source=corpus.source, target=corpus.target)
     inputs = replace(inputs, text_hash=text_hash)
     if stored is not None:
+        inputs = replace(inputs, signatures=metric_signatures(list(pairs["target"])))
         changes = list_changes(stored, inputs)
         if changes:
             stored, reasons = None, changes
