@@ -16,7 +16,7 @@ ROOT = Path(nmt.__file__).parent
 MAX_LINES = 300
 """Maximum length of a file, except for the grammar, whose files are mostly tables of words."""
 
-BOTTOM = {"errors", "files", "checks", "device", "threads", "display"}
+BOTTOM = {"errors", "files", "checks", "device", "threads", "display", "streams"}
 ALLOWED: dict[str, Set[str]] = {
     "errors": set(),
     "files": {"errors"},
@@ -24,18 +24,20 @@ ALLOWED: dict[str, Set[str]] = {
     "device": {"errors"},
     "threads": {"errors", "device"},
     "display": set(),
+    "streams": set(),
+    "console": {"streams"},
     "data": BOTTOM,
     "models": {"data", *BOTTOM},
     "run": {"models", "data", *BOTTOM},
     "search": {"run", "models", "data", *BOTTOM},
-    "training": {"run", "models", "data", *BOTTOM},
+    "training": {"run", "models", "data", "console", *BOTTOM},
     "copying": {"data", *BOTTOM},
     "translator": {"copying", "search", "run", "models", "data", *BOTTOM},
     "evaluation": {"translator", "search", "run", "models", "data", *BOTTOM},
     "report": {"evaluation", "run", "data", *BOTTOM},
     "benchmark": {"translator", "search", "training", "run", "models", "data", *BOTTOM},
     "cli": {
-        *("benchmark", "report", "evaluation", "translator", "search", "training", "run", "models", "data"),
+        *("benchmark", "report", "evaluation", "translator", "search", "training", "run", "models", "data", "console"),
         *BOTTOM,
         "",
     },

@@ -460,7 +460,7 @@ def test_alignment_averages_the_heads_of_one_layer_or_of_all() -> None:
     # Four of the six heads attend to the first piece.
     torch.testing.assert_close(found.alignment(), torch.tensor([[4 / 6, 2 / 6]]))
     for layer in (-1, 3):
-        with pytest.raises(UserError, match=rf"layer={layer} must be from 0 to 2"):
+        with pytest.raises(UserError, match=rf"layer={layer} does not exist: the decoder has 3 layers, 0 to 2"):
             found.alignment(layer=layer)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import torch
 from omegaconf import DictConfig
-from rich.console import Console
 
 from nmt import models
 from nmt.benchmark import plain
@@ -24,6 +23,7 @@ from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.training.preparation import build_tokenizer, make_loader, with_vocabulary
 from nmt.cli.training.settings import LoaderSettings, TokenizerSettings
+from nmt.console import MessageConsole
 from nmt.data.batch import Batch
 from nmt.data.corpus import Corpus
 from nmt.data.loader import BatchLoader
@@ -137,7 +137,7 @@ def run(config: DictConfig) -> None:
     result["plain"] = {"parameters": plain_model().num_parameters()}
 
     # 3. Print tables for people, and write JSON for programs.
-    print_tables(result, Console(stderr=True))
+    print_tables(result, MessageConsole())
     if settings.out is None:
         print(json.dumps(result, indent=2))
     else:

@@ -8,21 +8,21 @@ import msgspec
 import rich.box
 import rich.table
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.text import Text
 
-from nmt.cli.evaluate import evaluate_run
 from nmt.cli.shell.errors import print_message
-from nmt.cli.shell.length_limit import remark_on_truncated
+from nmt.cli.shell.planned_evaluation import PlannedEvaluation, plan_evaluation
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, load_metrics
+from nmt.console import ResultConsole
 from nmt.errors import UserError
-from nmt.evaluation.record import read_evaluation
-from nmt.files import reading
-from nmt.report.comparison import compare, summarize
+from nmt.report.comparison import check_report_folder, compare, summarize
+from nmt.report.runs import name_runs
 from nmt.report.tables import Table, quality_table
 from nmt.run import RunFolder
 from nmt.threads import check_threads
+
+PROGRAM = "nmt compare"
 
 
 class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,42 +45,59 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 def run(config: DictConfig) -> None:
-    """Evaluates the runs that have not been evaluated on the split, writes the report, and prints the scores."""
+    """Evaluates the runs whose stored evaluation is missing or outdated, writes the report, and prints the scores."""
     settings = to_settings(config, CompareSettings)
     folders = [RunFolder.open(path) for path in settings.runs]
+    check_report_folder(settings.out)
+    name_runs([folder.path for folder in folders])  # refuses a run that is listed twice
     # All systems are scored with the same tokenizer: the one that was asked for, or else the baseline's.
-    metrics = load_metrics(folders[0], settings.bleu_tokenizer)
-    for folder in folders:
-        if not is_evaluated(folder, split=settings.split, bleu_tokenizer=metrics.bleu_tokenizer):
-            print_message("nmt compare", f"evaluating {folder.path} on {settings.split}")
-            result = evaluate_run(
-                folder,
-                split=settings.split,
-                bleu_tokenizer=metrics.bleu_tokenizer,
-                data=settings.data,
-                search=settings.search,
-                device=settings.device,
-                threads=settings.threads,
-                batch_tokens=settings.batch_tokens,
-            )
-            remark_on_truncated("nmt compare", result["truncated"])
+    tokenizer = load_metrics(folders[0], settings.bleu_tokenizer).bleu_tokenizer
+    # First find out what there is to do, so that a mistake ends the command before the first run is evaluated.
+    plans = [
+        plan_evaluation(
+            folder,
+            split=settings.split,
+            bleu_tokenizer=tokenizer,
+            data=settings.data,
+            search=settings.search,
+            may_lack_text=True,
+        )
+        for folder in folders
+    ]
+    for plan in plans[1:]:
+        check_same_text(plans[0], plan)
+    for plan in plans:
+        if plan.stored is not None:
+            plan.print_cut_lines(PROGRAM)
+            for reason in plan.reasons:
+                print_message(PROGRAM, f"{plan.run.path}: {reason}")
+            continue
+        if plan.reasons:
+            plan.print_reasons(PROGRAM)
+        else:
+            print_message(PROGRAM, f"evaluating {plan.run.path} on {settings.split}")
+        plan.carry_out(PROGRAM, device=settings.device, threads=settings.threads, batch_tokens=settings.batch_tokens)
     report = compare([folder.path for folder in folders], split=settings.split, out=settings.out)
     print_table(quality_table(report))
     print(summarize(report))
     for note in report.notes:
-        print_message("nmt compare", note)
-    print_message("nmt compare", f"wrote {settings.out / 'report.html'}, report.md and report.json")
+        print_message(PROGRAM, note)
+    print_message(PROGRAM, f"wrote {settings.out / 'report.html'}, report.md and report.json")
 
 
-def is_evaluated(folder: RunFolder, *, split: str, bleu_tokenizer: str) -> bool:
-    """Whether a run has been evaluated on a split with this tokenizer for BLEU.
-
-    Raises:
-        UserError: the evaluation is damaged.
-    """
-    path = folder.path / "evaluation" / f"{split}.json"
-    with reading(f"split={split}"):  # a split may be no file name, such as one that is too long
-        return path.is_file() and read_evaluation(path).bleu_tokenizer == bleu_tokenizer
+def check_same_text(first: PlannedEvaluation, other: PlannedEvaluation) -> None:
+    """Raises UserError unless two evaluations are about the same languages and the same sentences."""
+    for side, a, b in zip(("source", "target"), first.language_pair, other.language_pair, strict=True):
+        if a != b:
+            raise UserError(
+                f"{first.run.path} and {other.run.path} have different {side} languages, {a} and {b}: "
+                "compare runs of one direction"
+            )
+    if first.text_hash != other.text_hash:
+        raise UserError(
+            f"{first.run.path} and {other.run.path} have different text for {first.split}: "
+            "select one corpus for all runs, such as data.path=my-text"
+        )
 
 
 def print_table(table: Table) -> None:
@@ -90,4 +107,4 @@ def print_table(table: Table) -> None:
         printed.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
     for row in table.rows:
         printed.add_row(*(Text(cell.text, style="bold" if cell.is_best else "") for cell in row))
-    Console(highlight=False).print(printed)
+    ResultConsole().print(printed)

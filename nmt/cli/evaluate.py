@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from omegaconf import DictConfig
 
 from nmt.cli.shell.errors import print_message
-from nmt.cli.shell.length_limit import remark_on_truncated
+from nmt.cli.shell.planned_evaluation import plan_evaluation
 from nmt.cli.shell.settings import Component, to_settings
-from nmt.cli.shell.trained_run import (
-    CorpusChanges,
-    SearchChanges,
-    describe_search,
-    load_corpus,
-    load_metrics,
-    load_translator,
-)
-from nmt.evaluation.evaluator import evaluate
+from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges
+from nmt.evaluation.record import Evaluation, MetricScores
 from nmt.run import RunFolder
-from nmt.threads import check_threads, limit_threads
+from nmt.threads import check_threads
+
+PROGRAM = "nmt evaluate"
 
 
 class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,55 +35,34 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 def run(config: DictConfig) -> None:
-    """Evaluates a run and prints its scores."""
+    """Evaluates a run, unless its stored evaluation still holds, and prints the scores."""
     settings = to_settings(config, EvaluateSettings)
     folder = RunFolder.open(settings.run)
-    result = evaluate_run(
+    plan = plan_evaluation(
         folder,
         split=settings.split,
         bleu_tokenizer=settings.bleu_tokenizer,
         data=settings.data,
         search=settings.search,
-        device=settings.device,
-        threads=settings.threads,
-        batch_tokens=settings.batch_tokens,
     )
-    for metric in result["metrics"].values():
-        print(f"{metric['name']:<31}{metric['score']:6.2f}  {metric['signature']}")
-    remark_on_truncated("nmt evaluate", result["truncated"])
+    if plan.stored is not None:
+        print_scores(plan.stored)
+        plan.print_reused(PROGRAM)
+        return
+    plan.print_reasons(PROGRAM)
+    result = plan.carry_out(
+        PROGRAM, device=settings.device, threads=settings.threads, batch_tokens=settings.batch_tokens
+    )
+    print_scores(result)
     print_message(
-        "nmt evaluate",
-        f"translated {result['sentences']:,} sentences in {result['seconds']:.1f} s "
-        f"({result['sentences_per_second']:.1f} per second on {result['device']}); "
-        f"wrote {folder.path / 'evaluation' / (settings.split + '.json')}",
+        PROGRAM,
+        f"translated {result.sentences:,} sentences in {result.seconds:.1f} s "
+        f"({result.sentences_per_second:.1f} per second on {result.device}); wrote {plan.path}",
     )
 
 
-def evaluate_run(
-    run: RunFolder,
-    *,
-    split: str,
-    bleu_tokenizer: str | None,
-    data: Component | CorpusChanges,
-    search: Component | SearchChanges,
-    device: str,
-    threads: str,
-    batch_tokens: int | None,
-) -> dict[str, Any]:
-    """Evaluates one run on a split, and writes the result into its folder.
-
-    Args:
-        bleu_tokenizer: sacreBLEU's name of the tokenizer for BLEU; None: the run's own.
-
-    Returns:
-        the content of evaluation/`split`.json.
-
-    Raises:
-        UserError: the run folder is damaged, the corpus has no such split, or a setting is wrong.
-    """
-    metrics = load_metrics(run, bleu_tokenizer)
-    corpus = load_corpus(run, data)
-    description = describe_search(run, search)
-    translator = load_translator(run, description, device=device, batch_tokens=batch_tokens)
-    with limit_threads(threads, translator.model.device) as translator.before_batch:
-        return evaluate(run, translator, corpus, split=split, search=description, metrics=metrics)
+def print_scores(evaluation: Evaluation) -> None:
+    """Prints one line per metric to standard output: name, score, signature."""
+    for key in MetricScores.__struct_fields__:
+        metric = getattr(evaluation.metrics, key)
+        print(f"{metric.name:<31}{metric.score:6.2f}  {metric.signature}")

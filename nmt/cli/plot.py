@@ -43,9 +43,11 @@ def run(config: DictConfig) -> None:
     search = describe_search(folder, settings.search)
     translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
     if settings.target is None:
-        translation = translator.translate(settings.source, need_attention=True)
+        translation = translator.translate(settings.source, need_attention=True, warn=print_warning)
     else:
-        translation = translator.force_decode(settings.source, settings.target)
+        translation = translator.force_decode(settings.source, settings.target, warn=print_warning)
+    if not translation.source_tokens:
+        raise UserError(f"source={settings.source} contains no words: the tokenizer keeps nothing of it")
     alignment = translation.alignment(layer=settings.layer)
     if alignment is None:
         raise UserError(f"run={folder.path} is a model without attention: there is nothing to draw")
@@ -61,3 +63,8 @@ def run(config: DictConfig) -> None:
     print(translation.text)
     remark_on_truncated("nmt plot", [1] if translation.truncated else [])
     print_message("nmt plot", f"wrote {settings.out}")
+
+
+def print_warning(index: int, message: str) -> None:
+    """Prints a warning about the source, which is the only line."""
+    print_message("nmt plot", f"source: {message}")

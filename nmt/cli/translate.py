@@ -11,9 +11,10 @@ import codecs
 import io
 import json
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,8 +22,8 @@ import msgspec
 from omegaconf import DictConfig
 
 from nmt.checks import check_sizes
-from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.length_limit import TruncatedLines
+from nmt.cli.shell.line_warnings import LineWarnings
 from nmt.cli.shell.missing_text import MissingText
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
@@ -40,9 +41,6 @@ MAX_LINE_BYTES = 2**20
 No model takes as many pieces. Without the limit a file without line feeds, or an endless stream, would have to fit into
 memory as one line.
 """
-
-MAX_WARNINGS_PER_KIND = 20
-"""How many lines with the same problem get a warning each; further ones are only counted."""
 
 JSON_ESCAPES = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 """Line separators that `json.dumps` does not escape."""
@@ -72,81 +70,77 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         check_threads(self.threads)
 
 
-class LineWarnings:
-    """Warnings about single lines: the first lines of each kind get one each, further lines are only counted.
-
-    Otherwise a million lines with the same problem would hide all other messages and fill a log.
-    """
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-
-    def add(self, kind: str, number: int, message: str) -> None:
-        """Warns about a line.
-
-        Args:
-            kind: completes the sentence "5 lines in total …", such as "were cut off".
-            number: of the line, from 1.
-            message: what is wrong with the line.
-        """
-        self.counts[kind] += 1
-        if self.counts[kind] <= MAX_WARNINGS_PER_KIND:
-            print_message("nmt translate", f"line {number}: {message}")
-        if self.counts[kind] == MAX_WARNINGS_PER_KIND:
-            print_message("nmt translate", f"further lines that {kind} are only counted")
-
-    def print_totals(self) -> None:
-        """Prints the number of lines for each kind that had more than MAX_WARNINGS_PER_KIND."""
-        for kind, count in self.counts.items():
-            if count > MAX_WARNINGS_PER_KIND:
-                print_message("nmt translate", f"{count:,} lines in total {kind}")
-
-
 def run(config: DictConfig) -> None:
     """Translates the input line by line."""
     settings = to_settings(config, TranslateSettings)
     folder = RunFolder.open(settings.run)
-    warnings, missing = LineWarnings(), MissingText()
+    warnings = LineWarnings("nmt translate")
     with open_input(settings.input) as source:
         if settings.output is not None:
             prepare_output_file(settings.output, key="output")
         search = describe_search(folder, settings.search)
         translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
-        interactive = settings.input is None and sys.stdin.isatty()
-        if not interactive:
-            refuse_other_formats(source, "standard input" if settings.input is None else f"input={settings.input}")
-        truncated = TruncatedLines()
-        translations = translator.stream(
-            read_lines(source, warnings, prompt="> " if interactive else ""),
-            n_best=settings.n_best,
-            batch_size=1 if interactive else settings.batch_size,
-            need_attention=settings.attention,
-            copy=settings.copy,
-            warn=lambda index, message: warnings.add("were cut off", index + 1, message),
-        )
-        format_line = format_text if settings.format == "text" else format_json
+        as_json = partial(format_json, n_best=settings.n_best, need_attention=settings.attention)
+        format_line = format_text if settings.format == "text" else as_json
         name = "standard output" if settings.output is None else f"output={settings.output}"
-        with (
-            limit_threads(settings.threads, translator.model.device) as translator.before_batch,
-            open_output(settings.output) as target,
-        ):
-            translations = missing.watch(translations)
-            translations = warn_of_missing(truncated.watch(translations), settings.n_best, warnings)
-            write_lines(map(format_line, translations), target, name=name)
+
+        def translate_lines(lines: Iterable[str], target: BinaryIO, *, first: int = 0) -> None:
+            """Translates and writes lines; `first` is the index of the first one in the whole input."""
+            truncated, missing = TruncatedLines(), MissingText()
+            translations = translator.stream(
+                lines,
+                n_best=settings.n_best,
+                batch_size=settings.batch_size,
+                need_attention=settings.attention,
+                copy=settings.copy,
+                warn=lambda index, message: warnings.add_cut_off(first + index, message),
+            )
+            translations = missing.watch(truncated.watch(translations, first=first), first=first)
+            translations = warn_of_missing(translations, settings.n_best, warnings, first=first)
+            write_lines(map(format_line, translations), target, name=name, first=first)
+            truncated.print_remark("nmt translate")
+            missing.print_remark("nmt translate", copied=settings.copy)
+
+        with limit_threads(settings.threads, translator.model.device) as translator.before_batch:
+            if settings.input is None and sys.stdin.isatty():
+                translate_interactively(translate_lines, warnings, settings.output)
+            else:
+                refuse_other_formats(source, "standard input" if settings.input is None else f"input={settings.input}")
+                with open_output(settings.output) as target:
+                    translate_lines(read_lines(source, warnings), target)
     warnings.print_totals()
-    truncated.print_remark("nmt translate")
-    missing.print_remark("nmt translate", copied=settings.copy)
 
 
 def warn_of_missing(
-    translations: Iterable[list[Translation]], n_best: int, warnings: LineWarnings
+    translations: Iterable[list[Translation]], n_best: int, warnings: LineWarnings, *, first: int
 ) -> Iterator[list[Translation]]:
-    """Passes on the translations of each line, and warns of lines with words that have fewer than `n_best`."""
-    for number, found in enumerate(translations, start=1):
+    """Passes on the translations of each line, and warns of lines with words that have fewer than `n_best`.
+
+    Args:
+        first: the index of the first line in the whole input.
+    """
+    for number, found in enumerate(translations, start=first + 1):
         if len(found) < n_best and found[0].source_tokens:
             kind = "have fewer translations than n_best"
             warnings.add(kind, number, f"only {len(found)} of {n_best} different translations were found")
         yield found
+
+
+def translate_interactively(translate_lines: Callable[..., None], warnings: LineWarnings, output: Path | None) -> None:
+    """Translates each line that the user types on the terminal, until Ctrl-D."""
+    from nmt.cli.translation.interactive import converse, terminal_as_standard_output  # not needed in a pipe
+
+    numbers = count(1)
+    with open_output(output) as file, terminal_as_standard_output() as standard_output:
+        target = file if output is not None else standard_output
+
+        def answer(content: bytes) -> None:
+            number = next(numbers)
+            num_skipped = max(0, len(content) - MAX_LINE_BYTES)
+            line = decode_with_warnings(content[:MAX_LINE_BYTES], number, warnings, num_skipped=num_skipped)
+            translate_lines([line], target, first=number - 1)
+
+        converse(answer)
 
 
 def open_input(path: str | None) -> AbstractContextManager[io.BufferedReader]:
@@ -186,39 +180,24 @@ def open_output(path: Path | None) -> AbstractContextManager[BinaryIO]:
     return nullcontext(sys.stdout.buffer)
 
 
-def read_lines(source: BinaryIO, warnings: LineWarnings, *, prompt: str) -> Iterator[str]:
+def read_lines(source: BinaryIO, warnings: LineWarnings) -> Iterator[str]:
     """Yields the lines of a binary file without their ends.
 
     Only a line feed ends a line, as for `wc -l`; it may be missing after the last line. A carriage return before it is
     removed. Bytes that are not UTF-8 become U+FFFD, and lines longer than MAX_LINE_BYTES are cut; both with a warning.
-
-    Args:
-        prompt: printed to standard error before each line is read; empty for none.
     """
     number = 0
     while True:
         # 1. Read one line, at most MAX_LINE_BYTES of it.
-        if prompt:
-            print(prompt, end="", file=sys.stderr, flush=True)
         with reading("the input"):
             line = source.readline(MAX_LINE_BYTES)
             num_skipped = 0 if line.endswith(b"\n") else skip_rest_of_line(source)
         if not line:
-            if prompt:
-                print(file=sys.stderr)  # so that the shell's prompt begins on a new line
             return
         number += 1
 
         # 2. Remove its end and decode it; warn of what is lost.
-        if num_skipped:
-            message = f"{len(line) + num_skipped:,} bytes, only the first {len(line):,} are read"
-            warnings.add("were not read completely", number, message)
-        content = line.removesuffix(b"\n").removesuffix(b"\r")
-        try:
-            yield decode_line(content, is_cut=num_skipped > 0, errors="strict")
-        except UnicodeDecodeError as error:
-            warnings.add("were not UTF-8", number, f"byte {error.start + 1} is not UTF-8 and was replaced")
-            yield decode_line(content, is_cut=num_skipped > 0, errors="replace")
+        yield decode_with_warnings(line, number, warnings, num_skipped=num_skipped)
 
 
 def skip_rest_of_line(source: BinaryIO) -> int:
@@ -231,6 +210,19 @@ def skip_rest_of_line(source: BinaryIO) -> int:
     return num_bytes
 
 
+def decode_with_warnings(line: bytes, number: int, warnings: LineWarnings, *, num_skipped: int) -> str:
+    """Removes the end of a line and decodes it. Warns if bytes behind it were skipped, or are not UTF-8."""
+    if num_skipped:
+        message = f"{len(line) + num_skipped:,} bytes, only the first {len(line):,} are read"
+        warnings.add("were not read completely", number, message)
+    content = line.removesuffix(b"\n").removesuffix(b"\r")
+    try:
+        return decode_line(content, is_cut=num_skipped > 0, errors="strict")
+    except UnicodeDecodeError as error:
+        warnings.add("were not UTF-8", number, f"byte {error.start + 1} is not UTF-8 and was replaced")
+        return decode_line(content, is_cut=num_skipped > 0, errors="replace")
+
+
 def decode_line(line: bytes, *, is_cut: bool, errors: str) -> str:
     """Decodes UTF-8. A line that was cut in the middle of a character loses that character without an error."""
     return codecs.getincrementaldecoder("utf-8")(errors).decode(line, final=not is_cut)
@@ -241,14 +233,17 @@ def format_text(translations: list[Translation]) -> str:
     return translations[0].text
 
 
-def format_json(translations: list[Translation]) -> str:
-    """A JSON object with the best translation of a line; with the list `n_best` if there are several."""
-    values = [_json_value(translation) for translation in translations]
-    value = {**values[0], "n_best": values} if len(values) > 1 else values[0]
+def format_json(translations: list[Translation], *, n_best: int, need_attention: bool) -> str:
+    """A JSON object with the best translation of a line; with the list `n_best` if several were requested.
+
+    Every line gets the same keys, also one without words, whose only translation is empty.
+    """
+    values = [_json_value(translation, need_attention=need_attention) for translation in translations]
+    value = {**values[0], "n_best": values} if n_best > 1 else values[0]
     return json.dumps(value, ensure_ascii=False).translate(JSON_ESCAPES)
 
 
-def _json_value(translation: Translation) -> dict[str, Any]:
+def _json_value(translation: Translation, *, need_attention: bool) -> dict[str, Any]:
     value: dict[str, Any] = {
         "text": translation.text,
         "score": translation.score,
@@ -257,20 +252,21 @@ def _json_value(translation: Translation) -> dict[str, Any]:
         "target_tokens": translation.target_tokens,
         "missing": [fragment.text for fragment in translation.missing],
     }
-    alignment = translation.alignment()
-    if alignment is not None:
-        value["attention"] = alignment.tolist()
+    if need_attention:
+        alignment = translation.alignment()
+        is_empty = not translation.target_tokens  # a matrix of 0 rows; null means a model without attention
+        value["attention"] = [] if is_empty else alignment if alignment is None else alignment.tolist()
     return value
 
 
-def write_lines(lines: Iterable[str], target: BinaryIO, *, name: str) -> None:
-    """Writes each line as soon as it is translated.
+def write_lines(lines: Iterable[str], target: BinaryIO, *, name: str, first: int = 0) -> None:
+    """Writes each line as soon as it is translated; `first` lines have been written before.
 
     Raises:
         BrokenPipeError: the reader has closed the pipe, as `head` does.
         Failure: the system refuses to write for another reason; `name` says where.
     """
-    for number, line in enumerate(lines):
+    for number, line in enumerate(lines, start=first):
         data = line.encode("utf-8", errors="replace") + b"\n"
         try:
             target.write(data)

@@ -20,7 +20,7 @@ def count_sentences(
     hypotheses: Sequence[str], references: Sequence[str], *, tokenizer: str, lowercase: bool
 ) -> SentenceCounts:
     """The counts of each sentence: (N, 10)."""
-    metric = BLEU(tokenize=tokenizer, lowercase=lowercase, effective_order=True)  # else it warns of single sentences
+    metric = BLEU(tokenize=tokenizer, lowercase=lowercase, effective_order=True, force=True)
     scores = (metric.sentence_score(hypothesis, [ref]) for hypothesis, ref in zip(hypotheses, references, strict=True))
     return np.array([[*s.counts, *s.totals, s.sys_len, s.ref_len] for s in scores], dtype=np.int64)
 

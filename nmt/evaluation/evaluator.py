@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,26 @@ import torch
 from nmt.data.corpus import Corpus
 from nmt.evaluation.languages import Unit, length_unit, sentence_length
 from nmt.evaluation.metrics import Metrics
-from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample
+from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample, compute_checksum
+from nmt.evaluation.reuse import EvaluationInputs, hash_text
 from nmt.files import write_json, write_text, writing
 from nmt.run import RunFolder
-from nmt.run.registry import Description, TypedDescription
-from nmt.translator import Translation, Translator
+from nmt.run.registry import TypedDescription
+from nmt.translator import LineWarning, Translation, Translator
 
 NUM_SAMPLES = 8
 """Number of sentences of a split whose alignment matrices are kept for the report."""
 
 
 def evaluate(
-    run: RunFolder, translator: Translator, corpus: Corpus, *, split: str, search: Description, metrics: Metrics
+    run: RunFolder,
+    translator: Translator,
+    corpus: Corpus,
+    *,
+    split: str,
+    metrics: Metrics,
+    inputs: EvaluationInputs,
+    warn: LineWarning,
 ) -> dict[str, Any]:
     """Translates a split, scores it against the raw references, and writes evaluation/`split`.json, .hyp.txt, .ref.txt.
 
@@ -33,8 +42,10 @@ def evaluate(
         translator: of the run.
         corpus: contains the split.
         split: name of the split.
-        search: the description of the translator's search, which is recorded.
         metrics: of the target language.
+        inputs: what the evaluation depends on, which is recorded. Determined before the translator was loaded: if the
+            weights are replaced in the meantime, the record does not match the new ones.
+        warn: called for each source sentence that is cut off, in order.
 
     Returns:
         The content of evaluation/`split`.json.
@@ -47,20 +58,23 @@ def evaluate(
     unit = length_unit(corpus.source)
     sample_indices = choose_samples(sources, unit=unit)
     began = time.perf_counter()
-    translations = translate_split(translator, sources, need_attention=sample_indices)
+    cut_lines: dict[int, str] = {}
+    translations = translate_split(translator, sources, need_attention=sample_indices, warn=cut_lines.__setitem__)
     seconds = time.perf_counter() - began
+    for index in sorted(cut_lines):
+        warn(index, cut_lines[index])
     hypotheses = [translation.text for translation in translations]
     evaluation = Evaluation(
         split=split,
         source=corpus.source,
         target=corpus.target,
         sentences=len(sources),
-        step=run.best_step(),
+        step=inputs.step,
         bleu_tokenizer=metrics.bleu_tokenizer,
         metrics=MetricScores(**metrics.score(hypotheses, references)),
         length_unit=unit,
         bleu_by_length=metrics.bleu_by_length(sources, hypotheses, references, unit=unit),
-        search=TypedDescription(class_name=search["class"], arguments=search["arguments"]),
+        search=TypedDescription(class_name=inputs.search["class"], arguments=inputs.search["arguments"]),
         seconds=seconds,
         sentences_per_second=len(sources) / seconds,
         device=str(translator.model.device),
@@ -69,6 +83,10 @@ def evaluate(
         samples=[
             make_sample(index, sources[index], references[index], translations[index]) for index in sample_indices
         ],
+        cut_lines=len(cut_lines),
+        model_hash=inputs.model_hash,
+        text_hash=hash_text(sources, references, source=corpus.source, target=corpus.target),
+        checksum="",
     )
     return write_evaluation(run.path / "evaluation", evaluation, hypotheses, references)
 
@@ -82,18 +100,25 @@ def choose_samples(sources: Sequence[str], *, unit: Unit) -> list[int]:
 
 
 def translate_split(
-    translator: Translator, sources: Sequence[str], *, need_attention: Sequence[int]
+    translator: Translator, sources: Sequence[str], *, need_attention: Sequence[int], warn: LineWarning
 ) -> list[Translation]:
     """The translation of each line, with attention weights for the lines whose indices are in `need_attention`.
 
-    Recording attention makes the search slower, so the other lines are translated without it.
+    Recording attention makes the search slower, so the other lines are translated without it. `warn` is called for each
+    line that is cut off.
     """
     others = sorted(set(range(len(sources))) - set(need_attention))
     translations: dict[int, Translation] = {}
     for indices, attention in ((need_attention, True), (others, False)):
         lines = [sources[index] for index in indices]
-        translations.update(zip(indices, translator.translate(lines, need_attention=attention), strict=True))
+        warn_in_group = partial(_warn_at, warn, indices)
+        results = translator.translate(lines, need_attention=attention, warn=warn_in_group)
+        translations.update(zip(indices, results, strict=True))
     return [translations[index] for index in range(len(sources))]
+
+
+def _warn_at(warn: LineWarning, indices: Sequence[int], position: int, message: str) -> None:
+    warn(indices[position], message)
 
 
 def make_sample(index: int, source: str, reference: str, translation: Translation) -> SentenceSample:
@@ -116,13 +141,15 @@ def write_evaluation(
 ) -> dict[str, Any]:
     """Writes the three files of an evaluation, and returns the content of the JSON file.
 
-    The JSON file is written last: where it exists, the other two are complete.
+    The JSON file is written last, with a checksum of all three: files of two evaluations are never taken for one.
     """
     split = evaluation.split
+    texts = ["".join(line + "\n" for line in lines) for lines in (hypotheses, references)]
+    evaluation.checksum = compute_checksum(evaluation, *(text.encode("utf-8") for text in texts))
     content: dict[str, Any] = msgspec.to_builtins(evaluation)
     with writing(folder):
         folder.mkdir(exist_ok=True)
-    write_text(folder / f"{split}.hyp.txt", "".join(line + "\n" for line in hypotheses))
-    write_text(folder / f"{split}.ref.txt", "".join(line + "\n" for line in references))
+    write_text(folder / f"{split}.hyp.txt", texts[0])
+    write_text(folder / f"{split}.ref.txt", texts[1])
     write_json(folder / f"{split}.json", content)
     return content

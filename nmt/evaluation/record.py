@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +57,10 @@ class Evaluation(Versioned, kw_only=True):
         seconds: for translating the split.
         threads: of the CPU, as torch counts them.
         truncated: numbers of the lines, from 1, whose translation the search's length limit has cut off.
+        cut_lines: number of source sentences that were too long for the model and were cut off.
+        model_hash: identifies weights and tokenizer, see `nmt.evaluation.reuse`.
+        text_hash: identifies source sentences and references.
+        checksum: of this record and the two files beside it, see `compute_checksum`.
     """
 
     split: str
@@ -74,6 +79,17 @@ class Evaluation(Versioned, kw_only=True):
     threads: Count
     truncated: list[Count] = msgspec.field(default_factory=list)
     samples: list[SentenceSample]
+    cut_lines: Count
+    model_hash: str
+    text_hash: str
+    checksum: str
+
+
+def compute_checksum(evaluation: Evaluation, hypotheses: bytes, references: bytes) -> str:
+    """SHA-256 of an evaluation without its checksum, and of the content of SPLIT.hyp.txt and SPLIT.ref.txt."""
+    record = msgspec.json.encode(msgspec.structs.replace(evaluation, checksum=""))
+    digests = [hashlib.sha256(content).digest() for content in (record, hypotheses, references)]
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def read_evaluation(path: Path) -> Evaluation:

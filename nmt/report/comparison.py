@@ -61,9 +61,7 @@ def compare(folders: Sequence[Path], *, split: str, out: Path) -> Comparison:
         UserError: a run is missing, incomplete, listed twice, not evaluated on `split` or evaluated on other references
             than the first; or `out` is a file.
     """
-    with reading(f"out={out}"):
-        if out.exists() and not out.is_dir():
-            raise UserError(f"{out} is a file: out= names the folder for the report")
+    check_report_folder(out)
     runs = read_runs(folders, split=split)
     comparison = compare_runs(runs, split=split)
     contents: dict[str, Any] = {
@@ -88,6 +86,13 @@ def compare(folders: Sequence[Path], *, split: str, out: Path) -> Comparison:
     write_text(out / "report.md", render("comparison.md.j2", **contents))
     write_json(out / "report.json", msgspec.to_builtins(comparison))
     return comparison
+
+
+def check_report_folder(out: Path) -> None:
+    """Raises UserError if `out` exists and is not a folder, or cannot be a path."""
+    with reading(f"out={out}"):
+        if out.exists() and not out.is_dir():
+            raise UserError(f"{out} is a file: out= names the folder for the report")
 
 
 def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:

@@ -56,12 +56,14 @@ def name_runs(folders: Sequence[Path]) -> list[str]:
     """Names each run by the shortest end of its path that no other path has.
 
     Raises:
-        UserError: a folder is listed twice.
+        UserError: a folder is listed twice, perhaps by two paths that lead to it.
     """
     paths = [folder.resolve().parts for folder in folders]
     for i, folder in enumerate(folders):
-        if paths[i] in paths[:i]:
-            raise UserError(f"{folder} is listed twice: a comparison needs different runs")
+        for j, earlier in enumerate(folders[:i]):
+            if paths[i] == paths[j]:
+                name = str(folder) if folder == earlier else f"{earlier}, also called {folder},"
+                raise UserError(f"{name} is listed twice: a comparison needs different runs")
 
     def shortest_unique_end(i: int) -> str:
         length = 1
@@ -120,6 +122,11 @@ def _check_same_task(first: EvaluatedRun, other: EvaluatedRun, split: str) -> No
                 f"{first.folder} and {other.folder} have different {side} languages, {' and '.join(languages)}: "
                 "compare runs of one direction"
             )
+    if first.evaluation.text_hash != other.evaluation.text_hash:
+        raise UserError(
+            f"{first.folder} and {other.folder} were evaluated on different source sentences for {split}: "
+            "compare runs on the same corpus, or evaluate both again"
+        )
 
 
 def _read_lines(path: Path) -> list[str]:

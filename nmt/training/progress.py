@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from nmt.console import MessageConsole
 from nmt.files import append
 
 
@@ -25,7 +25,8 @@ def duration(seconds: float) -> str:
 
 def spinner(text: str) -> AbstractContextManager[object]:
     """On a terminal, shows the text with a spinner while the block runs."""
-    return Console(stderr=True, highlight=False).status(text)
+    console = MessageConsole()
+    return console.status(text, spinner="dots" if console.encoding.startswith("utf") else "line")
 
 
 class ProgressBar:
@@ -38,7 +39,7 @@ class ProgressBar:
     """
 
     def __init__(self, title: str, *, log: Path | None) -> None:
-        self.console = Console(stderr=True, highlight=False, quiet=log is None)
+        self.console = MessageConsole(quiet=log is None)
         self.log = log
         self._bar = Progress(
             TextColumn("{task.description}"),

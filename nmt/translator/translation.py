@@ -46,15 +46,20 @@ class Translation(Displayed):
                 layer aligns best depends on their number (docs/results/demo.md), and their mean is never far behind it.
 
         Raises:
-            UserError: the Transformer has no such layer.
+            UserError: the model has no such layer.
         """
-        if self.attention is None or self.attention.dim() == 2:  # no attention, or one matrix already
+        if self.attention is None:
+            return None
+        if self.attention.dim() == 2:  # one matrix already
+            if layer is not None:
+                raise UserError(f"layer={layer}: only a Transformer attends in several layers; leave layer out")
             return self.attention
         if layer is None:
             return self.attention.mean((1, 2))  # (T, layers, H, S) -> (T, S)
         num_layers = self.attention.size(1)
         if not 0 <= layer < num_layers:
-            raise UserError(f"layer={layer} must be from 0 to {num_layers - 1}")
+            numbers = f"{num_layers} layers, 0 to {num_layers - 1}" if num_layers > 1 else "one layer, 0"
+            raise UserError(f"layer={layer} does not exist: the decoder has {numbers}")
         return self.attention[:, layer].mean(1)  # (T, H, S) -> (T, S)
 
 

@@ -1,12 +1,19 @@
 """`nmt compare` through the real entry point."""
 
+import io
 import json
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from nmt.cli import main
+from nmt.run import RunFolder
+from nmt.run.weights import save_weights
 
 
 @pytest.fixture
@@ -42,6 +49,224 @@ def test_runs_without_an_evaluation_are_evaluated_and_all_are_compared(
         assert score in captured.out
         assert folder.name in captured.out
     assert (out / "report.md").is_file()
+
+
+@pytest.fixture(scope="module")
+def evaluated_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the trained run with an evaluation of test; tests copy it."""
+    folder = Path(shutil.copytree(trained_run, tmp_path_factory.mktemp("evaluated") / "luong"))
+    assert main(["evaluate", f"run={folder}", "split=test", "device=cpu"]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(evaluated_run: Path, tmp_path: Path) -> Path:
+    """An evaluated run that a test may change."""
+    return Path(shutil.copytree(evaluated_run, tmp_path / "luong"))
+
+
+def change_weights(run: Path) -> None:
+    """Changes one number in the weights, whose step stays the same."""
+    tensors = load_file(run / "checkpoints" / "best.safetensors")
+    name = min(tensors)
+    tensors[name].view(-1)[0] += 1.0
+    save_weights(tensors, run / "checkpoints" / "best.safetensors", step=RunFolder(run).best_step())
+
+
+def change_step(run: Path) -> None:
+    tensors = load_file(run / "checkpoints" / "best.safetensors")
+    save_weights(tensors, run / "checkpoints" / "best.safetensors", step=7)
+
+
+def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
+    """Replaces text in a file of the run."""
+
+    def change(run: Path) -> None:
+        text = (run / name).read_text(encoding="utf-8")
+        assert old in text
+        (run / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    return change
+
+
+def cut_in_half(run: Path) -> None:
+    path = run / "evaluation" / "test.json"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def take_from_another_split(run: Path) -> None:
+    for suffix in ("json", "hyp.txt", "ref.txt"):
+        (run / "evaluation" / f"test.{suffix}").rename(run / "evaluation" / f"val.{suffix}")
+    shutil.copy(run / "evaluation" / "val.json", run / "evaluation" / "test.json")
+    edit("evaluation/test.json", '"split": "test"', '"split": "val"')(run)
+
+
+def lose_the_hypotheses(run: Path) -> None:
+    (run / "evaluation" / "test.hyp.txt").unlink()
+
+
+def nothing(run: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare"])
+@pytest.mark.parametrize(
+    ("change", "overrides", "reason"),
+    [
+        (nothing, [], None),
+        (nothing, ["search=beam"], None),  # the same search in another way
+        (nothing, ["data=files", "data.path={corpus}"], None),  # and the same text
+        (change_weights, [], "another model of the same step"),
+        (change_step, [], "weights of step 7 instead of "),
+        (nothing, ["search.beam_size=2"], "search.beam_size=2 instead of 5"),
+        (nothing, ["search.length_penalty=0"], "search.length_penalty=0.0 instead of 0.6"),
+        (nothing, ["search=greedy"], "GreedySearch instead of BeamSearch"),
+        (
+            edit("search.json", '"max_length_margin": 10', '"max_length_margin": 9'),
+            [],
+            "max_length_margin=9 instead of",
+        ),
+        (nothing, ["data.path={other}"], "other text"),
+        (nothing, ["data.path={other}", "search.beam_size=2"], "search.beam_size=2 instead of 5, other text"),
+        (edit("evaluation/test.json", "tok:13a", "tok:zh"), [], "has been changed"),
+        (edit("evaluation/test.json", '"sentences": 8', '"sentences": 9'), [], "has been changed"),
+        (edit("evaluation/test.hyp.txt", "\n", " neun\n"), [], "has been changed"),
+        (edit("evaluation/test.json", '"format": 2', '"format": 1'), [], "has format 1"),
+        (cut_in_half, [], "test.json is damaged"),
+        (take_from_another_split, [], "is an evaluation of val"),
+        (lose_the_hypotheses, [], "test.hyp.txt is missing"),
+    ],
+)
+def test_an_evaluation_is_used_again_only_if_nothing_has_changed(
+    command: str,
+    change: Callable[[Path], None],
+    overrides: list[str],
+    reason: str | None,
+    run: Path,
+    corpus_folder: Path,
+    own_corpus: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (own_corpus / "test.en").write_text("one two\n" * 8, encoding="utf-8")
+    change(run)
+    before = (run / "evaluation" / "test.json").read_bytes()
+    words = [f"run={run}"] if command == "evaluate" else [f"runs=[{run}]", f"out={run.parent / 'report'}"]
+    words += [word.format(corpus=corpus_folder, other=own_corpus) for word in overrides]
+    capsys.readouterr()
+    assert main([command, *words, "split=test", "device=cpu"]) == 0
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if "again" in line and "remove it" not in line]
+    if reason is None:
+        assert lines == []
+        assert (run / "evaluation" / "test.json").read_bytes() == before
+    else:
+        assert len(lines) == 1
+        assert f"nmt {command}: evaluating {run} on test again: " in lines[0]
+        assert reason in lines[0]
+        assert (run / "evaluation" / "test.json").read_bytes() != before
+    result = json.loads((run / "evaluation" / "test.json").read_text(encoding="utf-8"))
+    assert f"{result['metrics']['bleu']['score']:.{2 if command == 'evaluate' else 1}f}" in captured.out
+    if "search.beam_size=2" in overrides:
+        assert result["search"]["arguments"]["beam_size"] == 2
+    # Now it is up to date, and the same command changes nothing.
+    after = (run / "evaluation" / "test.json").read_bytes()
+    assert main([command, *words, "split=test", "device=cpu"]) == 0
+    assert (run / "evaluation" / "test.json").read_bytes() == after
+
+
+def test_a_run_without_its_corpus_is_compared_by_its_stored_evaluation(
+    run: Path, own_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit("corpus.json", json.loads((run / "corpus.json").read_text("utf-8"))["arguments"]["path"], "/nowhere")(run)
+    words = [f"runs=[{run}]", f"out={tmp_path / 'report'}", "split=test", "device=cpu"]
+    capsys.readouterr()
+    assert main(["compare", *words]) == 0
+    assert "was not compared, since the corpus cannot be read: /nowhere is not a folder" in capsys.readouterr().err
+    assert main(["compare", *words, "search.beam_size=2"]) == 2  # it would have to be evaluated again
+    assert "/nowhere is not a folder" in capsys.readouterr().err
+    assert main(["evaluate", f"run={run}", "split=test", "device=cpu"]) == 2
+    assert "/nowhere is not a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("second", ["{run}", "{run}/", "{run}/../luong", "{link}", "{relative}"])
+def test_a_run_that_is_listed_twice_is_refused_before_anything_is_evaluated(
+    second: str, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(trained_run, tmp_path / "luong"))
+    (tmp_path / "link").symlink_to(run)
+    monkeypatch.chdir(tmp_path)
+    other = second.format(run=run, link=tmp_path / "link", relative="luong")
+    assert main(["compare", f"runs=[{run},{other}]", "split=val", f"out={tmp_path / 'report'}"]) == 2
+    error = capsys.readouterr().err
+    assert "is listed twice: a comparison needs different runs" in error
+    assert error.count("\n") == 1
+    assert not (run / "evaluation").exists()
+
+
+@pytest.mark.parametrize(
+    ("language", "line", "message"),
+    [("en", "one two", "different text for test"), ("de", "eins zwei", "different text for test")],
+)
+def test_runs_with_different_text_are_refused_before_anything_is_evaluated(
+    language: str,
+    line: str,
+    message: str,
+    trained_run: Path,
+    own_corpus: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    runs = [Path(shutil.copytree(trained_run, tmp_path / name)) for name in ("a", "b")]
+    (own_corpus / f"test.{language}").write_text(f"{line}\n" * 8, encoding="utf-8")
+    edit("corpus.json", json.loads((runs[1] / "corpus.json").read_text("utf-8"))["arguments"]["path"], str(own_corpus))(
+        runs[1]
+    )
+    words = [f"runs=[{runs[0]},{runs[1]}]", f"out={tmp_path / 'report'}", "split=test", "device=cpu"]
+    assert main(["compare", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not any((run / "evaluation").exists() for run in runs)
+    assert main(["compare", *words, f"data.path={own_corpus}"]) == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_a_character_that_the_output_cannot_represent_does_not_fail_the_command(
+    encoding: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = run.rename(tmp_path / "你")
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding=encoding))
+    assert main(["compare", f"runs=['{named}']", f"out={tmp_path / 'report'}", "split=test", "device=cpu"]) == 0
+    text = printed.getvalue().decode(encoding)
+    assert ("BLEU ↑" in text and "你" in text) if encoding == "utf-8" else ("BLEU ?" in text and "? " in text)
+    assert "BLEU ↑" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("redirection", "code", "message"),
+    [
+        ("| head -0; exit ${PIPESTATUS[0]}", 0, None),
+        (">&-", 0, None),
+        (">/dev/full", 1, "the output cannot be written: the disk is full: make room there"),
+        ("2>/dev/full", 0, None),
+        ("2>&-", 0, None),
+    ],
+    ids=["head", "stdout closed", "stdout full", "stderr full", "stderr closed"],
+)
+def test_streams_may_be_closed_or_full(
+    redirection: str, code: int, message: str | None, run: Path, tmp_path: Path
+) -> None:
+    if "/dev/full" in redirection and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    command = f"{sys.executable} -m nmt compare runs=[{run}] split=test out={tmp_path / 'report'} device=cpu"
+    done = subprocess.run(["bash", "-c", f"{command} {redirection}"], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "report" / "report.json").is_file()
+    if message is not None:
+        assert done.stderr == f"nmt compare: {message}\n"
 
 
 @pytest.mark.parametrize("runs", ["nowhere", "[nowhere]", "[]", "3", "[[a]]"])

@@ -75,6 +75,33 @@ def test_another_search_and_another_corpus_can_be_selected(own_run: Path, own_co
     assert result["search"]["class"] == "GreedySearch"
 
 
+def test_lines_that_are_cut_off_are_named_and_still_counted_when_the_evaluation_is_used_again(
+    own_run: Path, own_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_corpus / "long.en").write_text("one\n" + "two " * 1030 + "\nthree\n", encoding="utf-8")
+    (own_corpus / "long.de").write_text("eins\nzwei\ndrei\n", encoding="utf-8")
+    search = ["search=greedy", "search.max_length_factor=0.0"]
+    words = ["evaluate", f"run={own_run}", "split=long", f"data.path={own_corpus}", *search, "device=cpu"]
+    assert main(words) == 0
+    warning = capsys.readouterr().err.splitlines()[0]
+    assert warning == "nmt evaluate: long, line 2: 1030 pieces, but the model takes at most 1023: the rest is cut off"
+    assert main(words) == 0
+    assert "1 of 3 lines were cut off, since they were too long for the model" in capsys.readouterr().err
+
+
+def test_tokenised_text_gets_one_remark_instead_of_warnings_of_sacrebleu(
+    own_run: Path, own_corpus: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (own_corpus / "tokenised.en").write_text("one two .\n" * 120, encoding="utf-8")
+    (own_corpus / "tokenised.de").write_text("eins zwei .\n" * 119 + "eins zwei.\n", encoding="utf-8")
+    words = [f"run={own_run}", "split=tokenised", f"data.path={own_corpus}", "search=greedy", "device=cpu"]
+    assert main(["evaluate", *words]) == 0
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert '119 of 120 references end in a separate full stop (" ."), as tokenised text does' in lines[0]
+    assert "detokenizer.perl" in lines[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -1,6 +1,8 @@
 """`nmt plot` through the real entry point."""
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,12 @@ def test_a_missing_glyph_is_reported_with_its_package(
         (["source=one", "target= "], "target"),
         ([], "source=… is required: sentence to translate"),
         (["source=one", "layer=first"], "layer: must be a whole number or null, not first"),
+        (["source=one", "layer=0"], "layer=0: only a Transformer attends in several layers; leave layer out"),
+        (["source=one", "layer=-1"], "layer=-1: only a Transformer attends in several layers"),
+        (["source=\u200b"], "contains no words"),
+        (["source=\u3000"], "contains no words"),
+        (["source=\u200b", "layer=7"], "contains no words"),
+        (["source=one", "target=\u200b"], "the target has no words"),
     ],
 )
 def test_mistakes_end_in_one_line(
@@ -78,6 +86,20 @@ def test_mistakes_end_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture(scope="module")
+def tiny_transformer(
+    corpus_folder: Path,
+    tiny_models: dict[str, list[str]],
+    tiny_training: list[str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The run of a Transformer with one decoder layer."""
+    folder = tmp_path_factory.mktemp("runs") / "transformer"
+    data = ["data=files", f"data.path={corpus_folder}"]
+    assert main(["train", *data, f"run={folder}", *tiny_models["transformer"], *tiny_training]) == 0
+    return folder
+
+
 def test_a_model_without_attention_cannot_be_drawn(
     corpus_folder: Path,
     tiny_models: dict[str, list[str]],
@@ -92,6 +114,40 @@ def test_a_model_without_attention_cannot_be_drawn(
     assert main(["plot", f"run={run}", "source=one", f"out={tmp_path / 'x.png'}", "device=cpu"]) == 2
     assert "without attention" in capsys.readouterr().err
     assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.parametrize("layer", ["1", "-1", "99999999999999999999"])
+def test_a_layer_that_a_transformer_lacks_is_named(
+    layer: str,
+    tiny_transformer: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["plot", f"run={tiny_transformer}", "source=one", f"out={tmp_path / 'x.json'}", "device=cpu"]
+    assert main([*words, "layer=0"]) == 0
+    capsys.readouterr()
+    assert main([*words, f"layer={layer}"]) == 2
+    assert capsys.readouterr().err == f"nmt plot: layer={layer} does not exist: the decoder has one layer, 0\n"
+
+
+def test_a_source_that_is_cut_off_is_named(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"run={trained_run}", "source=" + "one " * 1030, f"out={tmp_path / 'x.json'}", "device=cpu"]
+    assert main(["plot", *words, "search=greedy", "search.max_length_factor=0.0"]) == 0
+    expected = "nmt plot: source: 1030 pieces, but the model takes at most 1023: the rest is cut off\n"
+    assert capsys.readouterr().err.startswith(expected)
+
+
+@pytest.mark.parametrize(("encoding", "expected"), [("ascii", b"f?nf\n"), ("utf-8", "fünf\n".encode())])
+def test_a_translation_that_the_output_cannot_represent_is_printed_as_far_as_possible(
+    encoding: str, expected: bytes, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding=encoding))
+    words = ["source=five", "target=fünf", f"out={tmp_path / 'x.json'}", "device=cpu"]
+    assert main(["plot", f"run={trained_run}", *words]) == 0
+    assert printed.getvalue() == expected
 
 
 def test_an_output_that_is_a_folder_is_refused(

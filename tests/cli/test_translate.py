@@ -25,9 +25,10 @@ from nmt.cli import translate as translate_command
 from nmt.cli.shell.commands import find_command
 from nmt.cli.shell.configuration import complete_config, hydra_initialized
 from nmt.cli.shell.errors import run_catching_errors
+from nmt.cli.shell.line_warnings import MAX_WARNINGS_PER_KIND
 from nmt.cli.shell.overrides import configure
 from nmt.cli.shell.trained_run import load_translator
-from nmt.cli.translate import MAX_LINE_BYTES, MAX_WARNINGS_PER_KIND, format_json
+from nmt.cli.translate import MAX_LINE_BYTES, format_json
 from nmt.data.file_format import HEAD_BYTES, describe_foreign_format
 from nmt.data.tokenizer import Tokenizer
 from nmt.run import RunFolder
@@ -237,7 +238,7 @@ def test_line_ends_that_a_model_produces_do_not_end_the_line(babbling_run: Path,
 def test_a_json_object_is_one_line_for_every_reader() -> None:
     """The tokenizer of another program may have pieces that contain a line separator."""
     pieces = ["a\n", "\r", "\x0b\x0c", "\x1c\x1d\x1e", "\x85", "\u2028", "\u2029"]
-    line = format_json([Translation("", 0.0, 0.0, pieces, [], None)])
+    line = format_json([Translation("", 0.0, 0.0, pieces, [], None)], n_best=1, need_attention=False)
     assert len(line.splitlines()) == 1
     assert json.loads(line)["source_tokens"] == pieces
 
@@ -340,7 +341,9 @@ def test_json_lines_have_scores_attention_and_an_n_best_list(
     code, out, _ = translate(monkeypatch, capfdbinary, b"one two\n\n", *arguments)
     assert code == 0
     first, empty = (json.loads(line) for line in out.decode("utf-8").splitlines())
-    assert empty["text"] == ""
+    assert list(empty) == list(first)
+    assert [list(hypothesis) for hypothesis in empty["n_best"]] == [list(first["n_best"][0])]
+    assert (empty["text"], empty["attention"], empty["target_tokens"]) == ("", [], [])
     assert len(first["n_best"]) == 3
     assert first["n_best"][0]["text"] == first["text"]
     scores = [translation["score"] for translation in first["n_best"]]

@@ -9,13 +9,16 @@ import pytest
 import torch
 
 from nmt.evaluation.evaluator import NUM_SAMPLES, choose_samples, make_sample, translate_split
-from nmt.translator import Translation, Translator
+from nmt.translator import LineWarning, Translation, Translator
 
 
 class EchoTranslator:
-    """Translates each line by itself, with one attention weight if asked for."""
+    """Translates each line by itself, with one attention weight if asked for; says that long lines are cut off."""
 
-    def translate(self, lines: Sequence[str], *, need_attention: bool = False) -> list[Translation]:
+    def translate(self, lines: Sequence[str], *, need_attention: bool, warn: LineWarning) -> list[Translation]:
+        for index, line in enumerate(lines):
+            if len(line) > 1:
+                warn(index, f"{line} is cut off")
         attention = torch.ones(1, 1) if need_attention else None
         return [Translation(line, -0.5, -0.5, ["</s>"], ["</s>"], attention) for line in lines]
 
@@ -41,8 +44,12 @@ def test_samples_of_a_language_without_spaces_are_spread_by_characters() -> None
 
 @pytest.mark.parametrize("samples", [[], [0], [1, 3], [0, 1, 2, 3]])
 def test_only_samples_are_translated_with_attention(samples: list[int]) -> None:
-    lines = ["a", "b", "c", "d"]
-    translations = translate_split(cast(Translator, EchoTranslator()), lines, need_attention=samples)
+    lines = ["a", "bb", "c", "dd"]
+    cut_lines: dict[int, str] = {}
+    translations = translate_split(
+        cast(Translator, EchoTranslator()), lines, need_attention=samples, warn=cut_lines.__setitem__
+    )
+    assert cut_lines == {1: "bb is cut off", 3: "dd is cut off"}
     assert [translation.text for translation in translations] == lines
     assert [index for index in range(4) if translations[index].attention is not None] == samples
 

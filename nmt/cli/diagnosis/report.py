@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 
-from rich.console import Console
 from rich.table import Table
+
+from nmt.console import ResultConsole
 
 LINE_WIDTH = 80
 """Characters of a line of the report."""
@@ -32,7 +33,7 @@ class DoctorReport:
 
     def print_table(self, table: Table) -> None:
         """Prints a table as wide as the lines."""
-        Console(width=LINE_WIDTH, highlight=False).print(table)
+        ResultConsole(width=LINE_WIDTH).print(table)
 
     def warn(self, text: str) -> None:
         """Keeps a warning until the end of the report."""

@@ -13,12 +13,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from difflib import SequenceMatcher
-from typing import TextIO, TypeGuard
+from typing import TypeGuard
 
 from nmt.errors import Failure, UserError
 from nmt.files import MACHINE_ERRNOS, describe_os_error
+from nmt.streams import discard_output
 
 EXIT_FAILURE = 1
 EXIT_USER_ERROR = 2
@@ -42,7 +42,7 @@ def print_message(program: str, text: str) -> None:
     try:
         print(f"{program}: {one_line(text)}", file=sys.stderr, flush=True)
     except OSError:
-        _discard_output(sys.stderr)
+        discard_output(sys.stderr)
 
 
 def run_catching_errors(program: str, action: Callable[[], int]) -> int:
@@ -68,19 +68,19 @@ def run_catching_errors(program: str, action: Callable[[], int]) -> int:
         return EXIT_INTERRUPTED
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _reader_has_gone():
-            _discard_output(sys.stdout)
+            discard_output(sys.stdout)
             return 0
         # The results that were printed so far come before the message.
         try:
             if sys.stdout is not None:
                 sys.stdout.flush()
         except OSError:  # for example a full disk; the interpreter would try again at exit and print a second error
-            _discard_output(sys.stdout)
+            discard_output(sys.stdout)
         if isinstance(error, Failure):
             print_message(program, one_line(str(error)))
             return EXIT_FAILURE
         if _is_machine_error(error):
-            _discard_output(sys.stdout)
+            discard_output(sys.stdout)
             print_message(program, one_line(f"{_subject(error)}: {describe_os_error(error)}"))
             return EXIT_FAILURE
         is_user_error = isinstance(error, UserError)
@@ -135,13 +135,6 @@ def _is_machine_error(error: BaseException) -> TypeGuard[OSError]:
 def _subject(error: OSError) -> str:
     """What could not be written or read: a file, or a stream, which has no name."""
     return str(error.filename) if error.filename is not None else "the output cannot be written"
-
-
-def _discard_output(stream: TextIO | None) -> None:
-    """Sends everything that a stream still holds, or will be given, to the null device."""
-    if stream is not None:
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _report_thread_error(arguments: threading.ExceptHookArgs) -> None:

@@ -25,9 +25,13 @@ class TruncatedLines:
         if len(self.first) < MAX_SHOWN_LINES:
             self.first.append(number)
 
-    def watch(self, translations: Iterable[list[Translation]]) -> Iterator[list[Translation]]:
-        """Passes on the translations of each line, and counts the lines whose best translation was cut."""
-        for number, n_best in enumerate(translations, start=1):
+    def watch(self, translations: Iterable[list[Translation]], *, first: int) -> Iterator[list[Translation]]:
+        """Passes on the translations of each line, and counts the lines whose best translation was cut.
+
+        Args:
+            first: the index of the first line in the whole input.
+        """
+        for number, n_best in enumerate(translations, start=first + 1):
             if n_best[0].truncated:
                 self.add(number)
             yield n_best

@@ -6,6 +6,7 @@ about a misspelt key do not wait for torch.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from nmt.cli.shell import commands
 from nmt.cli.shell.commands import Command
 from nmt.cli.shell.completion_scripts import SCRIPTS
 from nmt.cli.shell.errors import nearest, run_catching_errors
+from nmt.cli.shell.library_messages import library_messages
 from nmt.errors import UserError
 
 
@@ -28,11 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 success, 2 user error, 1 any other error, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    _reopen_closed_streams()
+    _prepare_streams()
     command = commands.find_command(arguments[0]) if arguments else None
     if command is None:
         return run_catching_errors("nmt", lambda: _run_option(arguments))
-    return run_catching_errors(f"nmt {command.name}{_process_label()}", lambda: _run_command(command, arguments[1:]))
+    program = f"nmt {command.name}{_process_label()}"
+    with library_messages(program):
+        return run_catching_errors(program, lambda: _run_command(command, arguments[1:]))
 
 
 def _process_label() -> str:
@@ -45,6 +49,16 @@ def _run_command(command: Command, arguments: list[str]) -> int:
     from nmt.cli.shell.command_line import run_command  # imports hydra, which `nmt --help` does not need
 
     return run_command(command, arguments)
+
+
+def _prepare_streams() -> None:
+    """Reopens closed streams, and lets standard output replace characters that its encoding lacks by "?".
+
+    A command whose work is done must not fail because it cannot print an arrow. Standard error escapes them already.
+    """
+    _reopen_closed_streams()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _reopen_closed_streams() -> None:

@@ -22,7 +22,7 @@ class MissingText:
         self.num_lines = 0
         self.first_lines: list[int] = []  # their numbers, from 1
 
-    def watch(self, translations: Iterable[list[Translation]], *, first: int = 0) -> Iterator[list[Translation]]:
+    def watch(self, translations: Iterable[list[Translation]], *, first: int) -> Iterator[list[Translation]]:
         """Passes on the translations of each line and counts what the best one lacks.
 
         Args:

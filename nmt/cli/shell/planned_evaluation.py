@@ -1,0 +1,174 @@
+"""An evaluation that `evaluate` or `compare` needs: the stored one if it still holds, or what to do to get it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nmt.cli.shell.errors import print_message
+from nmt.cli.shell.length_limit import remark_on_truncated
+from nmt.cli.shell.line_warnings import LineWarnings
+from nmt.cli.shell.settings import Component
+from nmt.cli.shell.trained_run import (
+    CorpusChanges,
+    SearchChanges,
+    describe_search,
+    load_corpus,
+    load_metrics,
+    load_translator,
+)
+from nmt.data.corpus import Corpus
+from nmt.errors import Failure, UserError
+from nmt.evaluation import Metrics
+from nmt.evaluation.evaluator import evaluate
+from nmt.evaluation.record import Evaluation, read_evaluation
+from nmt.evaluation.reuse import EvaluationInputs, hash_model, hash_text, list_changes, metric_signatures, read_stored
+from nmt.evaluation.tokenized_text import describe_tokenized_text
+from nmt.files import read_text
+from nmt.run import RunFolder
+from nmt.threads import limit_threads
+
+
+@dataclass(frozen=True)
+class PlannedEvaluation:
+    """What a command knows of an evaluation before any model is loaded.
+
+    Attributes:
+        run: the run folder.
+        corpus: holds the split; None if it cannot be read, and the stored evaluation is used all the same.
+        split: the split of the corpus.
+        metrics: of the target language.
+        inputs: what the evaluation depends on.
+        stored: the evaluation in the run folder; None if there is none that can be used.
+        reasons: why the one that is there cannot be used, or why its text was not compared; may be empty.
+        language_pair: the codes of the source and the target language.
+    """
+
+    run: RunFolder
+    corpus: Corpus | None
+    split: str
+    metrics: Metrics
+    inputs: EvaluationInputs
+    stored: Evaluation | None
+    reasons: list[str]
+    language_pair: tuple[str, str]
+
+    @property
+    def path(self) -> Path:
+        """The JSON file of the evaluation."""
+        return self.run.path / "evaluation" / f"{self.split}.json"
+
+    @property
+    def text_hash(self) -> str | None:
+        """Identifies the text that the evaluation is about."""
+        return self.inputs.text_hash if self.stored is None else self.stored.text_hash
+
+    def print_reasons(self, program: str) -> None:
+        """Prints why a stored evaluation is not used again, if there is one."""
+        if self.reasons:
+            print_message(program, f"evaluating {self.run.path} on {self.split} again: {', '.join(self.reasons)}")
+
+    def print_reused(self, program: str) -> None:
+        """Prints that the stored evaluation still holds, and what is noteworthy about it."""
+        print_message(
+            program, f"nothing has changed since {self.path} was written: remove it to translate {self.split} again"
+        )
+        self.print_cut_lines(program)
+
+    def print_cut_lines(self, program: str) -> None:
+        """Prints how many lines were cut off when the stored evaluation was made, if there were any."""
+        if self.stored is not None and self.stored.cut_lines:
+            print_message(
+                program,
+                f"{self.path}: {self.stored.cut_lines:,} of {self.stored.sentences:,} lines were cut off, "
+                "since they were too long for the model",
+            )
+
+    def carry_out(self, program: str, *, device: str, threads: str, batch_tokens: int | None) -> Evaluation:
+        """Translates and scores the split, and writes the result into the run folder.
+
+        Raises:
+            UserError: the run folder is damaged, or a setting is wrong.
+        """
+        assert self.corpus is not None, "a plan without a corpus has a stored evaluation"
+        translator = load_translator(self.run, self.inputs.search, device=device, batch_tokens=batch_tokens)
+        warnings = LineWarnings(program, text=f"{self.split}, ")
+        with limit_threads(threads, translator.model.device) as translator.before_batch:
+            result = evaluate(
+                self.run,
+                translator,
+                self.corpus,
+                split=self.split,
+                metrics=self.metrics,
+                inputs=self.inputs,
+                warn=warnings.add_cut_off,
+            )
+        warnings.print_totals()
+        remark_on_truncated(program, result["truncated"])
+        if (remark := describe_tokenized_text(self._read_lines("hyp"), self._read_lines("ref"))) is not None:
+            print_message(program, f"{self.path}: {remark}")
+        return read_evaluation(self.path)
+
+    def _read_lines(self, name: str) -> list[str]:
+        """The lines of SPLIT.hyp.txt or SPLIT.ref.txt."""
+        return read_text(self.path.with_name(f"{self.split}.{name}.txt")).split("\n")[:-1]
+
+
+def plan_evaluation(
+    run: RunFolder,
+    *,
+    split: str,
+    bleu_tokenizer: str | None,
+    data: Component | CorpusChanges,
+    search: Component | SearchChanges,
+    may_lack_text: bool = False,
+) -> PlannedEvaluation:
+    """Finds out whether the stored evaluation of a split still holds.
+
+    Args:
+        run: the run folder.
+        split: a split of the corpus.
+        bleu_tokenizer: another tokenizer for BLEU; None: the run's own.
+        data: the corpus, or changes of the run's own.
+        search: the search, or changes of the run's own.
+        may_lack_text: if the run's own corpus cannot be read, since the folder has been copied to another machine,
+            use the stored evaluation without comparing the text.
+
+    Raises:
+        UserError: the run folder is damaged, the corpus has no such split, or a setting is wrong.
+    """
+    description = describe_search(run, search)
+    metrics = load_metrics(run, bleu_tokenizer)
+    inputs = EvaluationInputs(
+        step=run.best_step(),
+        model_hash=hash_model(run),
+        search=description,
+        text_hash=None,
+        signatures={},
+    )
+    stored: Evaluation | None = None
+    reasons = []
+    try:
+        stored = read_stored(run, split)
+    except UserError as error:
+        reasons = [str(error)]
+    changes = [] if stored is None else list_changes(stored, inputs)
+
+    try:
+        corpus = load_corpus(run, data)
+        pairs = corpus.split(split)
+    except (UserError, Failure) as error:
+        is_own = not isinstance(data, Component) and not data.changed()
+        if not may_lack_text or not is_own or stored is None or changes:
+            raise
+        reason = f"the text of its evaluation on {split} was not compared, since the corpus cannot be read: {error}"
+        return PlannedEvaluation(run, None, split, metrics, inputs, stored, [reason], (stored.source, stored.target))
+
+    text_hash = hash_text(pairs["source"], pairs["target"], source=corpus.source, target=corpus.target)
+    inputs = replace(inputs, text_hash=text_hash)
+    if stored is not None:
+        inputs = replace(inputs, signatures=metric_signatures(metrics, list(pairs["target"])))
+        changes = list_changes(stored, inputs)
+        if changes:
+            stored, reasons = None, changes
+    return PlannedEvaluation(run, corpus, split, metrics, inputs, stored, reasons, (corpus.source, corpus.target))

@@ -1,0 +1,1 @@
+"""Parts of `nmt translate` that are not needed in a pipe."""

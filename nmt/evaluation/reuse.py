@@ -1,0 +1,113 @@
+"""Whether a stored evaluation still holds: model, search, text and metrics must be those that it was made with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nmt.errors import UserError
+from nmt.evaluation.metrics import Metrics
+from nmt.evaluation.record import Evaluation, compute_checksum, read_evaluation
+from nmt.files import read_bytes, reading
+from nmt.run import RunFolder
+from nmt.run.folder import TOKENIZER_FILES
+from nmt.run.registry import Description
+
+
+@dataclass(frozen=True)
+class EvaluationInputs:
+    """Everything that the result of an evaluation depends on.
+
+    Attributes:
+        step: the training step of the weights.
+        model_hash: from `hash_model`.
+        search: description of the search.
+        text_hash: from `hash_text`; None if the text cannot be read, so that it is not compared.
+        signatures: sacreBLEU's signature of each metric, by its key; empty if they need not be compared.
+    """
+
+    step: int
+    model_hash: str
+    search: Description
+    text_hash: str | None
+    signatures: dict[str, str]
+
+
+def hash_model(run: RunFolder) -> str:
+    """SHA-256 of the files that determine a translation: weights, model and tokenizer."""
+    digest = hashlib.sha256()
+    for path in (run.best, run.path / "model.json", *(run.path / name for name in TOKENIZER_FILES)):
+        with reading(path):
+            if path.is_file():
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def hash_text(sources: Sequence[str], references: Sequence[str], *, source: str, target: str) -> str:
+    """SHA-256 of the sentences of a split and of the codes of their languages."""
+    return hashlib.sha256(json.dumps([source, target, list(sources), list(references)]).encode()).hexdigest()
+
+
+def metric_signatures(metrics: Metrics, references: Sequence[str]) -> dict[str, str]:
+    """The signature of each metric on these references, as an evaluation records it."""
+    return {key: metric.signature for key, metric in metrics.score(references, references).items()}
+
+
+def read_stored(run: RunFolder, split: str) -> Evaluation | None:
+    """Reads the stored evaluation of a split; None if there is none.
+
+    Raises:
+        UserError: the files are damaged, incomplete, of another split, or do not belong together.
+    """
+    path = run.path / "evaluation" / f"{split}.json"
+    with reading(f"split={split}"):  # a split may be no file name, such as one that is too long
+        if not path.exists():
+            return None
+    evaluation = read_evaluation(path)
+    if evaluation.split != split:
+        raise UserError(f"{path} is an evaluation of {evaluation.split[:80]}")
+    texts = [path.with_name(f"{split}.{name}.txt") for name in ("hyp", "ref")]
+    if missing := [text for text in texts if not text.is_file()]:
+        raise UserError(f"{missing[0]} is missing")
+    hypotheses, references = map(read_bytes, texts)
+    if evaluation.checksum != compute_checksum(evaluation, hypotheses, references):
+        raise UserError(f"{path} or a file beside it has been changed")
+    return evaluation
+
+
+def list_changes(stored: Evaluation, inputs: EvaluationInputs) -> list[str]:
+    """What has changed since an evaluation was stored, in words; empty if it still holds."""
+    changes = []
+    if stored.step != inputs.step:
+        changes.append(f"weights of step {inputs.step} instead of {stored.step}")
+    elif stored.model_hash != inputs.model_hash:
+        changes.append(f"another model of the same step {inputs.step}")
+    changes += _list_search_changes({"class": stored.search.class_name, "arguments": stored.search.arguments}, inputs)
+    if inputs.text_hash is not None and stored.text_hash != inputs.text_hash:
+        changes.append("other text")
+    for key, signature in inputs.signatures.items():
+        old_signature = getattr(stored.metrics, key).signature
+        if old_signature != signature:
+            changes.append(f"{key} with {_first_difference(old_signature, signature)}")
+    return changes
+
+
+def _list_search_changes(stored: Description, inputs: EvaluationInputs) -> list[str]:
+    """The arguments that differ between two searches, or the classes if these differ."""
+    if stored["class"] != inputs.search["class"]:
+        return [f"{inputs.search['class']} instead of {stored['class']}"]
+    old, new = stored["arguments"], inputs.search.get("arguments", {})
+    return [
+        f"search.{name}={new.get(name, 'default')} instead of {old.get(name, 'default')}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _first_difference(old: str, new: str) -> str:
+    """The first part that differs between two signatures, such as "tok:zh instead of tok:13a"."""
+    pairs = zip(old.split("|"), new.split("|"), strict=False)
+    return next((f"{b} instead of {a}" for a, b in pairs if a != b), f"{new} instead of {old}")
