@@ -100,8 +100,7 @@ class RunHistory:
     @property
     def has_ended(self) -> bool:
         """Whether the run came to its end: it is not training, and was neither killed nor interrupted."""
-        end = self.end
-        return end is not None and end.step == self.steps and "interrupted" not in (end.reason or "")
+        return self.end is not None and self.end.step == self.steps
 
     @property
     def stopped_by_time(self) -> bool:

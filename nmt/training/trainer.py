@@ -266,13 +266,13 @@ class Trainer:
     def finish(self) -> None:
         """Ends the run with a checkpoint and, unless it was interrupted, with a validation and averaging."""
         parts, progress, reason = self.parts, self.progress, self.stop_reason()
-        parts.history.record({"kind": "end", "step": progress.step, "seconds": progress.seconds, "reason": reason})
         if reason == INTERRUPTED:
             self.save()
             without_best = parts.validation_split is None or not parts.run_folder.best.is_file()
             if parts.processes.is_main and without_best:
                 save_weights(parts.model.state_dict(), parts.run_folder.best, step=progress.step)
         else:
+            parts.history.record({"kind": "end", "step": progress.step, "seconds": progress.seconds, "reason": reason})
             if progress.validated_step < progress.step:
                 self.validate()
                 self.save()
