@@ -21,7 +21,7 @@ class Training(msgspec.Struct, kw_only=True):
         selected_by: "bleu", "chrf" or "loss": the figure that decided which weights are the best.
         has_ended: it was neither interrupted nor killed, and is not running any more.
         stopped_by_time: max_minutes ended it, so the number of steps depends on the machine.
-        was_improving: its last validation was the best.
+        was_improving: its last validation was the best, and the learning rate was still high.
     """
 
     steps: int | None

@@ -16,6 +16,9 @@ from nmt.run.format import MAX_NUMBER, Count
 MAX_QUANTITY = 1e30
 """A loss, a score or a speed of this size or more has overflowed; it counts as missing, like NaN."""
 
+MAX_FINAL_RATE = 0.1
+"""A learning rate of at most this fraction of the highest one has decayed: more steps would change little."""
+
 MAX_SHOWN_CHARACTERS = 60
 """Maximum length of a damaged line in an error message."""
 
@@ -34,6 +37,7 @@ class HistoryRecord(msgspec.Struct, kw_only=True):
         chrf: likewise.
         selected_by: "bleu", "chrf" or "loss": which figure decides what validation is the best.
         best: whether this validation was the best so far, so that its weights were kept.
+        learning_rate: of the last update; None in other records than those of training.
         tokens_per_second: target tokens since the last record of training; None in a record of a validation.
         averaged: how many checkpoints were averaged for this validation; None if it is of the current weights.
         reason: why training ended, such as "max_steps=2000"; None in other records.
@@ -47,12 +51,13 @@ class HistoryRecord(msgspec.Struct, kw_only=True):
     chrf: float | None = None
     selected_by: Literal["bleu", "chrf", "loss"] | None = None
     best: bool = False
+    learning_rate: float | None = None
     tokens_per_second: float | None = None
     averaged: int | None = None
     reason: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("loss", "bleu", "chrf", "tokens_per_second"):
+        for name in ("loss", "bleu", "chrf", "learning_rate", "tokens_per_second"):
             value = getattr(self, name)
             if value is not None and not abs(value) < MAX_QUANTITY:
                 setattr(self, name, None)
@@ -109,9 +114,14 @@ class RunHistory:
 
     @property
     def was_improving(self) -> bool:
-        """Whether the last validation, or the mean of the last checkpoints, was the best."""
+        """Whether more steps would probably have helped: the last validation was the best, and the rate was still high.
+
+        A rate that has decayed to almost nothing ends the learning by design.
+        """
         best = self.best_validation
-        return best is not None and best.step == max(record.step for record in self.validation + self.averaged)
+        rates = [record.learning_rate for record in self.train if record.learning_rate is not None]
+        is_last = best is not None and best.step == max(record.step for record in self.validation + self.averaged)
+        return is_last and not (rates and rates[-1] <= MAX_FINAL_RATE * max(rates))
 
 
 def read_history(path: Path) -> RunHistory:

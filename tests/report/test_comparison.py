@@ -264,7 +264,13 @@ def change_history(run: Path, *, end: str | None, best_is_last: bool) -> None:
         ("max_steps=4000", False, []),
         ("no better score in patience=10 validations", False, []),
         ("max_minutes=1.2", False, ["that stopped by time (max_minutes): {}. A faster"]),
-        ("max_epochs=3", True, ["that were still improving (the last validation was the best): {}. More"]),
+        (
+            "max_epochs=3",
+            True,
+            [
+                "that were still improving (the last validation was the best, and the learning rate was still high): {}. More"
+            ],
+        ),
         ("max_minutes=1.2", True, ["that stopped by time (max_minutes): {}. A", "that were still improving (the "]),
         (None, False, ["whose training has not ended, or was interrupted: {}. "]),
     ],
