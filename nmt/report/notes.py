@@ -49,7 +49,7 @@ def _note_training(systems: Sequence[System]) -> list[str]:
             lambda training: training.stopped_by_time,
         ),
         (
-            "that were still improving (the last validation was the best, and the learning rate was still high)",
+            "that were still improving (the last validation was the best, and the learning rate was high)",
             "More training may raise their scores.",
             lambda training: training.was_improving,
         ),

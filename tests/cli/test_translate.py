@@ -258,7 +258,7 @@ def test_a_line_that_is_not_utf8_is_named(
         ("one\n".encode("utf-16"), "is text in UTF-16, not UTF-8: convert it with iconv -f UTF-16 -t UTF-8"),
         ("one\n".encode("utf-16-le"), "is text in UTF-16LE, not UTF-8: convert it with iconv -f UTF-16LE -t UTF-8"),
         ("один\n".encode("utf-32-be"), "is text in UTF-32BE, not UTF-8: convert it with iconv -f UTF-32BE -t UTF-8"),
-        (gzip.compress(b"one\n"), "is compressed with gzip: decompress it with gunzip"),
+        (gzip.compress(b"one\n", mtime=0), "is compressed with gzip: decompress it with gunzip"),
         (b"one\rtwo\r", "is text whose lines end in a bare carriage return: convert it with tr '\\r' '\\n'"),
     ],
 )

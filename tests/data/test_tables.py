@@ -91,7 +91,7 @@ def test_every_cell_is_text_in_every_format(ending: str, layout: str, tmp_path: 
     content = WRITERS[ending](rows)
     name = f"train.{ending}"
     if layout == "compressed":
-        name, content = f"{name}.gz", gzip.compress(content)
+        name, content = f"{name}.gz", gzip.compress(content, mtime=0)
     (tmp_path / name).write_bytes(content)
     assert read_both(tmp_path) == [(text, f"{text}!") for text in texts.values()]
 
@@ -153,7 +153,7 @@ def test_splits_may_have_different_formats(tmp_path: Path) -> None:
         ("train.json", b'["a"]', "train.json object 1 is not an object"),
         ("train.jsonl", b'{"en": "a", "de": 1}\n', "line 1: the value of 'de' is not text"),
         ("train.tsv", "en\tde\na\tb\n".encode("utf-16"), "train.tsv is text in UTF-16, not UTF-8"),
-        ("train.tsv", gzip.compress(b"en\tde\na\tb\n"), "train.tsv is compressed with gzip"),
+        ("train.tsv", gzip.compress(b"en\tde\na\tb\n", mtime=0), "train.tsv is compressed with gzip"),
         ("train.tsv", b"en\tde\ra\tb\rc\td\r", "train.tsv is text whose lines end in a bare carriage return"),
         ("train.csv", b"en,de\na,caf\xe9\n", "train.csv line 2 is not UTF-8: byte 0xe9"),
         ("train.json", b'[{"en": "a",\n"de": "caf\xe9"}]', "train.json line 2 is not UTF-8: byte 0xe9"),
@@ -173,7 +173,7 @@ def test_a_damaged_table_is_refused_alike(name: str, content: bytes, message: st
     [
         (b"a\rb\r", "train.de is text whose lines end in a bare carriage return"),
         ("a\n".encode("utf-16-le"), "train.de is text in UTF-16LE, not UTF-8"),
-        (gzip.compress(b"a\nb\n"), "train.de is compressed with gzip"),
+        (gzip.compress(b"a\nb\n", mtime=0), "train.de is compressed with gzip"),
         (b"PK\x03\x04\x14\x00", "train.de is a zip archive, or a document such as .docx"),
     ],
 )

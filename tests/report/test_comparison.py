@@ -267,9 +267,7 @@ def change_history(run: Path, *, end: str | None, best_is_last: bool) -> None:
         (
             "max_epochs=3",
             True,
-            [
-                "that were still improving (the last validation was the best, and the learning rate was still high): {}. More"
-            ],
+            ["that were still improving (the last validation was the best, and the learning rate was high): {}. More"],
         ),
         ("max_minutes=1.2", True, ["that stopped by time (max_minutes): {}. A", "that were still improving (the "]),
         (None, False, ["whose training has not ended, or was interrupted: {}. "]),
