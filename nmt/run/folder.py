@@ -15,21 +15,18 @@ does not fit the others raises a `UserError`, whose message of one line names it
 
 from __future__ import annotations
 
-import fcntl
-import os
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nmt.data.tokenizer import Tokenizer
 from nmt.display import Displayed
 from nmt.errors import Failure, UserError
-from nmt.files import describe_os_error, is_partial, make_folder, reading, remove_partials, write_json, writing
+from nmt.files import is_partial, make_folder, reading, remove_partials, write_json, writing
 from nmt.run.format import FORMAT, read_versioned
 from nmt.run.limits import check_model_size, check_search_size
+from nmt.run.lock import is_locked, lock
 from nmt.run.registry import Description, StoredCorpus, build, read_description
 from nmt.run.weights import load_weights, read_shapes, read_step
 
@@ -104,7 +101,7 @@ class RunFolder(Displayed):
                 raise UserError(f"run={path} is in use: name another folder, or continue its run with resume=true")
             if resume and not run.holds_run():
                 raise UserError(f"run={path} holds no run to continue: leave resume=true out")
-            if run._is_locked():
+            if is_locked(run.path):
                 raise UserError(f"run={path} is in use: another process is training in it")
         return run
 
@@ -127,39 +124,12 @@ class RunFolder(Displayed):
         """
         run = cls.check_available(path, resume=resume)
         make_folder(run.path)
-        run._acquire_lock()
+        run._lock = lock(run.path)
         with writing(run.best.parent):
             run.best.parent.mkdir(exist_ok=True)
         remove_partials(run.path)
         remove_partials(run.best.parent)
         return run
-
-    def _is_locked(self) -> bool:
-        """Whether a process is training in the folder."""
-        path = self.path / ".lock"
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            except OSError:  # the file system has no locks; training will say so
-                return False
-        return False
-
-    def _acquire_lock(self) -> None:
-        """Locks the folder. The system releases the lock when this process ends, even if it is killed."""
-        with writing(self.path / ".lock"):
-            self._lock = (self.path / ".lock").open("wb")
-        # A forked child inherits the lock, and would keep it if it outlived this process. So children close the file.
-        os.register_at_fork(after_in_child=partial(_close, weakref.ref(self._lock)))
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"run={self.path} is in use: another process is training in it") from None
-        except OSError as error:
-            raise Failure(f"{self.path} cannot be locked: {describe_os_error(error)}") from None
 
     def _holds_no_run(self) -> bool:
         """Tells whether the folder is empty, or holds only what a run writes before its model.json."""
@@ -298,8 +268,3 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-
-
-def _close(file: weakref.ref[BinaryIO]) -> None:
-    if (open_file := file()) is not None:
-        open_file.close()

@@ -274,6 +274,6 @@ def test_mistakes_end_in_one_line(runs: str, tmp_path: Path, capsys: pytest.Capt
     assert main(["compare", f"runs={runs}", "split=val", f"out={tmp_path / 'report'}"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "runs=[" in captured.err or "run=nowhere" in captured.err or "runs[0]: must be a path" in captured.err
+    assert "runs=[" in captured.err or "run=nowhere" in captured.err or "run=[a] is not a folder" in captured.err
     assert captured.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

@@ -204,13 +204,13 @@ def test_unknown_pieces_are_a_warning(examine: Examine, own_corpus: Path) -> Non
 
 
 def test_text_that_the_tokenizer_changes_is_a_warning(examine: Examine, own_corpus: Path) -> None:
-    """Four of the sixteen targets have a tab, which the tokenizer turns into a space."""
+    """Four of the sixteen targets have a superscript, which one set of rules turns into a digit."""
     lines = (own_corpus / "val.de").read_text(encoding="utf-8").splitlines()
-    lines = [f"eins\tzwei {line}" if number < 4 else line for number, line in enumerate(lines)]
+    lines = [f"eins² {line}" if number < 4 else line for number, line in enumerate(lines)]
     (own_corpus / "val.de").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    text = examine(f"data.path={own_corpus}").text
+    text = examine(f"data.path={own_corpus}", "tokenizer.normalization=nmt_nfkc").text
     assert "warning 25.0% of the lines of val.de change when the tokenizer encodes and decodes them" in text
-    assert '"eins\\tzwei' in text and 'becomes "eins zwei' in text
+    assert '"eins² ' in text
     assert "of the lines of val.en change" not in text
 
 

@@ -133,6 +133,9 @@ def vocabulary(run: Path) -> None:
     ).save(run)
 
 
+SAME = ["schedule.warmup_steps=20", "search=beam", "trainer.max_steps=161"]
+"""Settings of the trained run, without which it is not resumed, and a further step."""
+
 REFERENCES = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{x: *a{n - 1}, y: *a{n - 1}}}\n" for n in range(1, 60))
 """A few lines of YAML that expand to 2**60 values."""
 
@@ -230,17 +233,9 @@ def test_a_damaged_file_is_named_in_one_line(
         ("evaluate", edit("metrics.json", "arguments", "bleu_tokenizer", value="a\n" * 9999), "metrics.json"),
         ("evaluate", edit("metrics.json", "arguments", "language", value=["zh"]), "metrics.json"),
         ("compare", content("metrics.json", ""), "metrics.json"),
-        ("compare", edit("evaluation/test.json", "length_unit", value="<b>"), "test.json"),
         ("compare", content("history.jsonl", '{"kind": []}\n'), "history.jsonl"),
         ("compare", content("history.jsonl", '{"kind": "train", "step": 1, "seconds": 1, "loss": "x"}\n'), "history"),
         ("compare", content("history.jsonl", b"\xff\n"), "history.jsonl"),
-        ("compare", content("evaluation/test.json", "{}"), "test.json"),
-        ("compare", edit("evaluation/test.json", "samples", value=[{"index": 1}]), "test.json"),
-        ("compare", edit("evaluation/test.json", "bleu_by_length", value=[]), "test.json"),
-        ("compare", edit("evaluation/test.json", "bleu_by_length", 0, "bleu", value=None), "test.json"),
-        ("compare", edit("evaluation/test.json", "bleu_by_length", 0, "sentences", value=None), "test.json"),
-        ("compare", edit("evaluation/test.json", "metrics", "bleu", "score", value=float("nan")), "test.json"),
-        ("compare", edit("evaluation/test.json", "threads", value=10**400), "test.json"),
         ("plot", edit("model.json", "class", value="os.system"), "model.json"),
         ("train", cut("checkpoints/last.safetensors", 0.9), "last.safetensors"),
         ("train", content("checkpoints/last.safetensors", ""), "last.safetensors"),
@@ -269,7 +264,7 @@ def test_every_command_names_the_damaged_file_in_one_line(
         "evaluate": [f"run={untrusted_run}", "split=test", "device=cpu"],
         "compare": [f"runs=[{untrusted_run}]", "split=test", f"out={tmp_path / 'out'}", "device=cpu"],
         "plot": [f"run={untrusted_run}", "source=one", f"out={tmp_path / 'out.png'}", "device=cpu"],
-        "train": [f"run={untrusted_run}", *train, "model.hidden_size=32", "model.dropout=0.0", "trainer.max_steps=161"],
+        "train": [f"run={untrusted_run}", *train, "model.hidden_size=32", "model.dropout=0.0", *SAME],
     }[command]
     if command == "compare":
         assert main(["evaluate", f"run={untrusted_run}", "split=test", "device=cpu"]) == 0
@@ -279,6 +274,32 @@ def test_every_command_names_the_damaged_file_in_one_line(
     output, error = capsys.readouterr()
     assert output == "" and error.count("\n") == 1, error
     assert named in error
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        edit("evaluation/test.json", "length_unit", value="<b>"),
+        content("evaluation/test.json", "{}"),
+        edit("evaluation/test.json", "samples", value=[{"index": 1}]),
+        edit("evaluation/test.json", "bleu_by_length", value=[]),
+        edit("evaluation/test.json", "bleu_by_length", 0, "bleu", value=None),
+        edit("evaluation/test.json", "bleu_by_length", 0, "sentences", value=None),
+        edit("evaluation/test.json", "metrics", "bleu", "score", value=float("nan")),
+        edit("evaluation/test.json", "threads", value=10**400),
+    ],
+)
+def test_a_damaged_evaluation_is_named_and_made_again(
+    damage: Damage, untrusted_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", f"run={untrusted_run}", "split=test", "device=cpu"]) == 0
+    expected = json.loads((untrusted_run / "evaluation" / "test.json").read_text())["metrics"]
+    damage(untrusted_run)
+    capsys.readouterr()
+    assert main(["compare", f"runs=[{untrusted_run}]", "split=test", f"out={tmp_path / 'out'}", "device=cpu"]) == 0
+    again = next(line for line in capsys.readouterr().err.splitlines() if " again: " in line)
+    assert "test.json" in again and len(again) < 1000 and again.isprintable()
+    assert json.loads((untrusted_run / "evaluation" / "test.json").read_text())["metrics"] == expected
 
 
 def test_a_target_in_a_run_folder_is_never_instantiated(untrusted_run: Path, tmp_path: Path) -> None:
@@ -293,9 +314,12 @@ def test_a_target_in_a_run_folder_is_never_instantiated(untrusted_run: Path, tmp
     assert not touched.exists()
 
 
-def test_control_characters_do_not_reach_the_terminal(untrusted_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_do_not_reach_the_terminal(
+    untrusted_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     edit("model.json", "class", value="\x1b[2J\x9b\u202e\rGPT")(untrusted_run)
-    assert main(["translate", f"run={untrusted_run}", "device=cpu"]) == 2
+    (tmp_path / "in").write_text("one\n")
+    assert main(["translate", f"run={untrusted_run}", f"input={tmp_path / 'in'}", "device=cpu"]) == 2
     error = capsys.readouterr().err.removesuffix("\n")
     assert error.isprintable() and "GPT" in error
 
@@ -309,7 +333,7 @@ def test_a_link_is_replaced_and_its_target_stays(untrusted_run: Path, tmp_path: 
 
 
 def test_a_corpus_can_only_be_a_public_class_of_the_data_package(untrusted_run: Path) -> None:
-    assert set(data.__all__) == {"FilesCorpus", "GrammarCorpus", "HubCorpus"}
+    assert set(data.__all__) == {"FilesCorpus", "GrammarCorpus", "HoldOutCorpus", "HubCorpus"}
     for name in ("Corpus", "datasets", "Dataset", "load_dataset", "readers", "os.system"):
         edit("corpus.json", "class", value=name)(untrusted_run)
         with pytest.raises(UserError, match=r"corpus\.json: "):

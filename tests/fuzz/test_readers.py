@@ -220,7 +220,7 @@ def test_search_json(runs: list[RunFolder], outcome: Outcome) -> None:
 
     def read() -> None:
         search = build(run.description("search"), searches)
-        search.length_limit(3, None)
+        search.length_limit()(3, None)
 
     @fuzz
     @given(structure, damages)

@@ -66,7 +66,7 @@ def test_validation_evaluation_and_comparison_use_the_tokenizer_of_the_run(
 
     # A resumed run keeps its own.
     assert train(*data, "resume=true", "bleu_tokenizer=13a") == 2
-    assert "started with bleu_tokenizer=zh, not 13a" in capsys.readouterr().err
+    assert "bleu_tokenizer=auto, not 13a" in capsys.readouterr().err
 
 
 def test_a_target_without_spaces_under_another_name_is_remarked(
