@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from functools import cached_property
 from random import Random
 
 import datasets
@@ -32,6 +31,9 @@ MAX_WORDS_IN_LONG = 40
 
 MAX_PAIRS, MAX_LONG_PAIRS = 1_000_000, 100_000
 """How many different pairs the grammar was tested to generate: for train, val and test together, and for test_long."""
+
+GENERATION_ORDER = ("test_long", "test", "val", "train")
+"""The order in which splits are generated, so that each is independent of the sizes of those after it."""
 
 
 def generate_pairs(seed: int, *, long: bool = False) -> Iterator[GrammarPair]:
@@ -97,6 +99,7 @@ class GrammarCorpus(Corpus):
         self.source = source
         self.target = target
         self.seed = seed
+        self._generated: dict[str, list[GrammarPair]] = {}
         self._sizes = {"train": train_size, "val": val_size, "test": test_size, "test_long": test_long_size}
         check_sizes(**{f"data.{name}_size": size for name, size in self._sizes.items()})
         num_pairs = train_size + val_size + test_size
@@ -151,18 +154,19 @@ class GrammarCorpus(Corpus):
         """
         if name not in self._sizes:
             raise UserError(f"the grammar has no split {name!r}: choose one of {', '.join(self._sizes)}")
-        pairs = self._pairs[name]
+        if name not in self._generated:
+            self._generate(last=name)
+        pairs = self._generated[name]
         return pairs if self.source == "en" else [pair.reversed() for pair in pairs]
 
-    @cached_property
-    def _pairs(self) -> dict[str, list[GrammarPair]]:
-        """All splits, English to German."""
+    def _generate(self, *, last: str) -> None:
+        """Generates the splits up to `last`, English to German; those behind it, such as a large train, take longer."""
         used: set[str] = set()
-        pairs = generate_pairs(self.seed)
-        splits = {"test_long": _take_unused(generate_pairs(self.seed, long=True), self._sizes["test_long"], used)}
-        for name in ("test", "val", "train"):
-            splits[name] = _take_unused(pairs, self._sizes[name], used)
-        return splits
+        pairs, long_pairs = generate_pairs(self.seed), generate_pairs(self.seed, long=True)
+        for name in GENERATION_ORDER:
+            self._generated[name] = _take_unused(long_pairs if name == "test_long" else pairs, self._sizes[name], used)
+            if name == last:
+                break
 
 
 def _take_unused(pairs: Iterator[GrammarPair], size: int, used: set[str]) -> list[GrammarPair]:
