@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.main import main
 from nmt.cli.shell.settings import to_settings
 from nmt.cli.training.parallel import ParallelTraining, TrainingCommand
+from nmt.console import MessageConsole
 from nmt.files import reading
 from nmt.threads import num_usable_cores
 
@@ -127,4 +127,4 @@ def print_command(arguments: Sequence[str]) -> None:
         if len(lines[-1]) + len(word) + 3 > MAX_WIDTH:  # with a space before it, and a backslash behind it
             lines.append("   ")
         lines[-1] += f" {word}"
-    print("\n" + " \\\n".join(lines), file=sys.stderr, flush=True)
+    MessageConsole().print("\n" + " \\\n".join(lines), markup=False, soft_wrap=True)

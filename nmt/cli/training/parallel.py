@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from nmt.cli.shell.errors import EXIT_INTERRUPTED
+from nmt.console import MessageConsole
 from nmt.errors import UserError
 from nmt.run.history import HistoryRecord, read_history
 from nmt.training.interrupt import Interrupt
@@ -112,7 +112,7 @@ class ParallelTraining:
         self.commands = commands
         self.num_parallel = num_parallel
         self.announce = announce
-        console = Console(stderr=True, highlight=False)
+        console = MessageConsole()
         self._width = max(len(command.name) for command in commands)
         self._bars = Progress(
             TextColumn(f"{{task.description:<{self._width}}}"),
