@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -25,6 +26,12 @@ TIMEOUT = 60.0
 """Seconds to wait for output; a test that fails takes this long, any other a fraction."""
 
 
+def prepare_process() -> None:
+    """Makes the terminal the one that controls the process, and lets Ctrl-C reach it although tests may ignore it."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A pseudo-terminal with a process that it controls."""
 
@@ -37,7 +44,7 @@ class Terminal:
             stderr=self.slave,
             env={**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **env},
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=prepare_process,
         )
         self.shown = b""
 
