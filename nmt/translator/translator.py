@@ -171,7 +171,7 @@ class Translator:
         check_sizes(n_best=n_best)
         lines = [sanitize(line) for line in lines]
         sources, truncated = self._encode_sources(lines, warn)
-        fragments = [find_fragments(line, self.tokenizer.unknown_spans(line)) for line in lines]
+        fragments = list(map(find_fragments, lines, map(self.tokenizer.unknown_spans, lines, sources)))
         # Lines of similar length share a batch, so that little of it is padding; the longest come first.
         by_length = sorted((index for index, ids in enumerate(sources) if ids), key=lambda index: -len(sources[index]))
         results: list[list[Translation]] = [[EMPTY_TRANSLATION]] * len(lines)

@@ -168,9 +168,8 @@ class Tokenizer:
         """The range of characters of `text`, start and end, that each piece of `encode_source` stands for."""
         return piece_spans(self._source, text)
 
-    def unknown_spans(self, text: str) -> list[tuple[int, int]]:
-        """The ranges of characters of a source text that the vocabulary lacks, and encodes as `unk` or bytes."""
-        [ids] = self.encode_source([text])
+    def unknown_spans(self, text: str, ids: Sequence[int]) -> list[tuple[int, int]]:
+        """The ranges of a source text that the vocabulary lacks (`unk` or bytes), from its ids or the first of them."""
         unknown = [index for index, id in enumerate(ids) if id == self.unk_id or self._source.is_byte(id)]
         spans = self.source_spans(text) if unknown else []
         return [spans[index] for index in unknown]
