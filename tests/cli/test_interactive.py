@@ -75,18 +75,18 @@ class Terminal:
         lines = self.wait_for(b"\n> ").split("\n")[1:]
         return "\n".join(line.strip("\r") for line in lines)
 
-    def interrupt(self) -> str:
-        """Presses Ctrl-C until the program notices it, and returns what it shows up to the next prompt.
+    def press(self, key: bytes, expected: bytes) -> str:
+        """Presses a key until the terminal shows that its signal arrived, and returns what it shows up to there.
 
-        Python misses a Ctrl-C that arrives just before it waits for a key, until the next key.
+        Python and readline miss a signal that arrives just before they wait for a key, until the next key.
         """
         deadline = time.monotonic() + TIMEOUT
-        while b"^C" not in self.shown:
-            assert time.monotonic() < deadline, f"no ^C in {self.shown!r}"
-            self.type(CTRL_C)
+        while expected not in self.shown:
+            assert time.monotonic() < deadline, f"no {expected!r} in {self.shown!r}"
+            self.type(key)
             if select.select([self.master], [], [], 3.0)[0]:
                 self.shown += os.read(self.master, 65536)
-        return self.wait_for(b"\n> ")
+        return self.wait_for(expected)
 
     def is_canonical(self) -> bool:
         """Whether the terminal itself edits lines, as a shell left it."""
@@ -132,7 +132,8 @@ def test_lines_are_edited_recalled_and_cancelled(start: Start, locale: str) -> N
     assert "line 5: byte 5 is not UTF-8 and was replaced" in terminal.answer_to(b"two \xff\n")
     terminal.type(b"three")
     terminal.wait_for(b"three")
-    assert "^C" in terminal.interrupt()
+    terminal.press(CTRL_C, b"^C")
+    terminal.wait_for(b"\n> ")
     assert terminal.answer_to(b"one\n") == "eins"
     terminal.type(CTRL_D)
     assert terminal.process.wait(TIMEOUT) == 0
@@ -157,7 +158,8 @@ def test_ctrl_c_interrupts_a_translation_but_not_the_program(start: Start) -> No
     terminal.wait_for(b"> ")
     terminal.type(b"one " * 1200 + b"\n")  # beam search takes a second for it
     terminal.wait_for(b"the rest is cut off")
-    assert "^C" in terminal.interrupt()
+    terminal.press(CTRL_C, b"^C")
+    terminal.wait_for(b"\n> ")
     assert terminal.answer_to(b"one\n") == "eins"
 
 
@@ -184,8 +186,7 @@ def test_ctrl_z_returns_the_terminal_to_the_shell_and_fg_continues(start: Start,
     terminal.wait_for(b"> ")
     terminal.type(b"one tw")
     terminal.wait_for(b"tw")
-    terminal.type(CTRL_Z)
-    terminal.wait_for(b"Stopped")
+    terminal.press(CTRL_Z, b"Stopped")
     terminal.wait_for(b"shell$ ")
     terminal.type(b"fg\n")
     terminal.wait_for(b"> one tw")
