@@ -18,7 +18,7 @@ from nmt.console import ResultConsole
 from nmt.errors import UserError
 from nmt.report.comparison import check_report_folder, compare, summarize
 from nmt.report.runs import name_runs
-from nmt.report.tables import Table, quality_table
+from nmt.report.tables import Table, quality_table, seed_table
 from nmt.run import RunFolder
 from nmt.threads import check_threads
 
@@ -79,6 +79,8 @@ def run(config: DictConfig) -> None:
         plan.carry_out(PROGRAM, device=settings.device, threads=settings.threads, batch_tokens=settings.batch_tokens)
     report = compare([folder.path for folder in folders], split=settings.split, out=settings.out)
     print_table(quality_table(report))
+    if (seeds := seed_table(report)) is not None:
+        print_table(seeds)
     print(summarize(report))
     for note in report.notes:
         print_message(PROGRAM, note)

@@ -15,7 +15,7 @@ from nmt.report.runs import METRIC_KEYS, EvaluatedRun
 IGNORED_SETTINGS = {"seed", "run", "name", "resume", "device", "threads", "tensorboard"}
 """Settings of config.yaml in which the runs of a group may differ: the seed, and what does not change the result."""
 
-SEED_SUFFIX = re.compile(r"[\W_]*(?:seed)?[\W_]*$")
+SEED_SUFFIX = re.compile(r"[\W_]*(?:seed\d*)?[\W_]*$")
 """What names such as transformer-seed1 and transformer-seed2 have in common and does not name the system."""
 
 

@@ -12,6 +12,7 @@ from nmt.report.formatting import (
     format_difference,
     format_duration,
     format_length_range,
+    format_mean,
     format_measure,
     format_number,
     format_p_value,
@@ -19,7 +20,7 @@ from nmt.report.formatting import (
     format_score,
     isolate,
 )
-from nmt.report.record import Comparison, System
+from nmt.report.record import Comparison, GroupBleu, System
 
 SIGNIFICANCE_LEVEL = 0.05
 """A p-value below it counts as a significant difference."""
@@ -35,7 +36,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns; the first cell of a row is the system's name."""
+    """Named columns; the first cell of a row is its heading, most often the name of a system."""
 
     columns: list[str]
     rows: list[list[Cell]]
@@ -58,21 +59,33 @@ class Column:
     choose_best: Callable[[list[float]], float] | None = None
 
 
+@dataclass(frozen=True)
+class ScoreColumn:
+    """A column with one of the scores of an evaluation; `key` is its name in `MetricScores`."""
+
+    title: str
+    key: str
+    choose_best: Callable[[list[float]], float]
+
+
+SCORE_COLUMNS = [
+    ScoreColumn("BLEU ↑", "bleu", max),
+    ScoreColumn("chrF ↑", "chrf", max),
+    ScoreColumn("TER ↓", "ter", min),
+    ScoreColumn("BLEU ↑ (lower-cased, tokenised)", "bleu_lowercase_tokenized", max),
+]
+"""The scores of a system, from the most to the least important."""
+
+
 def quality_table(comparison: Comparison) -> Table:
     """BLEU, chrF, TER and lower-cased BLEU."""
+
+    def score(key: str) -> Callable[[System], float]:
+        return lambda system: float(getattr(system.metrics, key).score)
+
     return _make_table(
         comparison,
-        [
-            Column("BLEU ↑", lambda system: system.metrics.bleu.score, format_score, max),
-            Column("chrF ↑", lambda system: system.metrics.chrf.score, format_score, max),
-            Column("TER ↓", lambda system: system.metrics.ter.score, format_score, min),
-            Column(
-                "BLEU ↑ (lower-cased, tokenised)",
-                lambda system: system.metrics.bleu_lowercase_tokenized.score,
-                format_score,
-                max,
-            ),
-        ],
+        [Column(column.title, score(column.key), format_score, column.choose_best) for column in SCORE_COLUMNS],
     )
 
 
@@ -119,25 +132,38 @@ def describe_verdict(significance: Significance, *, is_fair: bool) -> str:
     return verdict if is_fair else f"{verdict}, perhaps due to training time"
 
 
+def seed_table(comparison: Comparison) -> Table | None:
+    """The mean of each score over the seeds of a system, with its deviation; None if no system has several seeds."""
+    if not comparison.has_seeds:
+        return None
+    groups = comparison.groups
+    table = Table(["System", "seeds"], [[Cell(group.name), Cell(str(len(group.systems)))] for group in groups])
+    for column in SCORE_COLUMNS:
+        table.columns.append(column.title)
+        scores = [group.scores[column.key] for group in groups]
+        best = format_score(column.choose_best([score.mean for score in scores]))
+        for row, score in zip(table.rows, scores, strict=True):
+            is_best = len(groups) > 1 and format_score(score.mean) == best
+            row.append(Cell(format_mean(score), is_best))
+    return table
+
+
 def length_table(comparison: Comparison) -> Table:
-    """BLEU by the length of the source, in its unit; the title of a column says how many sentences have this length."""
+    """BLEU by the length of the source, with half the width of its 95 % interval; one row per range of lengths."""
+    groups = comparison.groups
+    rows = []
+    for lengths in comparison.bleu_by_length.ranges:
+        best = format_score(max(each.bleu for each in lengths.groups))
+        figures = [
+            Cell(_format_interval(each), len(groups) > 1 and format_score(each.bleu) == best) for each in lengths.groups
+        ]
+        rows.append([Cell(format_length_range(lengths)), Cell(f"{lengths.sentences:,}"), *figures])
+    names = [isolate(group.name) for group in groups]
+    return Table([comparison.length_unit, "sentences", *names], rows)
 
-    def bleu_of_bucket(start: int) -> Callable[[System], float | None]:
-        return lambda system: next((b["bleu"] for b in system.bleu_by_length if b["from"] == start), None)
 
-    buckets = comparison.systems[0].bleu_by_length
-    return _make_table(
-        comparison,
-        [
-            Column(
-                f"{format_length_range(b)} {comparison.length_unit} ({b['sentences']:,})",
-                bleu_of_bucket(b["from"]),
-                format_score,
-                max,
-            )
-            for b in buckets
-        ],
-    )
+def _format_interval(figure: GroupBleu) -> str:
+    return f"{format_score(figure.bleu)} ± {format_score((figure.high - figure.low) / 2)}"
 
 
 def cost_table(comparison: Comparison) -> Table:
@@ -217,9 +243,20 @@ GLOSSARY = [
         "cover the luck of the seed that a system was trained with.",
     ),
     (
+        "± over seeds",
+        "the sample standard deviation of a score among runs that differ in nothing but the seed: how much the luck of "
+        "training moves it. A difference between two systems of about this size may be luck. It is no confidence "
+        "interval, and two or three seeds only give a rough idea of it.",
+    ),
+    (
+        "sentence chrF",
+        "chrF of a single sentence. It is a rough guide to the sentences that are worth reading, not a verdict: a good "
+        "translation in other words than the reference has a low one.",
+    ),
+    (
         "BLEU by source length",
         "a system without attention must compress the whole sentence into one vector, which hurts longer sentences; "
-        "with attention BLEU should fall less.",
+        "with attention BLEU should fall less. The figure behind ± is half the width of the 95 % interval.",
     ),
     (
         "parameters",
