@@ -2,11 +2,12 @@
 
 import os
 import random
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TextIO
 
 import datasets
 import hydra
@@ -235,6 +236,52 @@ def trained_run(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     overrides += ["trainer.log_every=40", "search=beam"]
     assert main(["train", "data=files", f"data.path={corpus_folder}", f"run={folder}", *overrides]) == 0
     return folder
+
+
+def open_stream(number: int, path: Path | None) -> TextIO | None:
+    """Opens a standard stream of this process as a new Python process does; without a path it is closed."""
+    os.close(number)
+    if path is None:
+        return None
+    descriptor = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY)
+    if descriptor != number:
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    errors = "backslashreplace" if number == 2 else "strict"
+    return open(number, "r" if number == 0 else "w", encoding="utf-8", errors=errors, closefd=False)
+
+
+@pytest.fixture
+def run_with_streams(tmp_path: Path) -> Callable[..., tuple[int, bytes, str]]:
+    """Runs `nmt WORD...` with streams that are closed (None) or lead to a file: `run(words, text, stdout=None)`.
+
+    Returns the exit code, standard output and standard error. The process is forked from the tests' process: a new one
+    would need seconds of processor time to load torch.
+    """
+    folder = tmp_path / "streams"
+    folder.mkdir()
+
+    def run(words: list[str], text: bytes = b"", **streams: Path | None) -> tuple[int, bytes, str]:
+        paths = {name: folder / name for name in ("stdin", "stdout", "stderr")}
+        for name, path in paths.items():
+            path.write_bytes(text if name == "stdin" else b"")
+        pid = os.fork()
+        if pid == 0:
+            code = 120  # as Python ends if a stream cannot be flushed
+            try:
+                opened = [open_stream(number, path) for number, path in enumerate((paths | streams).values())]
+                sys.stdin, sys.stdout, sys.stderr = opened  # type: ignore[assignment]
+                ended = main(words)
+                for stream in (sys.stdout, sys.stderr):
+                    if stream is not None:
+                        stream.flush()
+                code = ended
+            finally:
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return code, paths["stdout"].read_bytes(), paths["stderr"].read_text(encoding="utf-8")
+
+    return run
 
 
 @pytest.fixture(params=DESCRIPTIONS)
