@@ -20,6 +20,7 @@ from nmt.data.corpus import Corpus
 from nmt.data.grammar.phrases import Antecedent, GrammarPair, split_words
 from nmt.data.grammar.sentences import SentenceWriter
 from nmt.data.pharaoh import format_links
+from nmt.data.words import Span, separate_words
 from nmt.errors import UserError
 
 __all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate_pairs", "split_words"]
@@ -141,6 +142,10 @@ class GrammarCorpus(Corpus):
             for pair in self.pairs(name)
         ]
         return datasets.Dataset.from_list(rows, features=features, split=datasets.NamedSplit(name))
+
+    def words(self, line: str) -> list[Span]:
+        """The words of `split_words`: punctuation marks are words of their own."""
+        return separate_words(line)
 
     def pairs(self, name: str) -> list[GrammarPair]:
         """The pairs of a split, in the corpus's direction.
