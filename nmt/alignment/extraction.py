@@ -5,6 +5,7 @@ Shapes: I target words, J source words.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Literal, get_args
 
 import msgspec
@@ -89,9 +90,19 @@ class Extraction(msgspec.Struct, frozen=True, kw_only=True):
             return argmax_links(weights)
         if self.threshold is not None:
             return threshold_links(weights, self.threshold)
-        forward = argmax_links(balance(weights))
-        backward = reverse_links(argmax_links(balance(weights.T if reverse is None else reverse)))
-        return SYMMETRIZATIONS[self.method](forward, backward)
+        assert self.method != "threshold", "it has a threshold"
+        return SYMMETRIZATIONS[self.method](*find_both_directions(weights, reverse))
+
+
+def find_both_directions(weights: Weights, reverse: Weights | None = None) -> tuple[Set[Link], Set[Link]]:
+    """The links of each target word to its best source word, and of each source word to its best target word.
+
+    Args:
+        weights, reverse: as for `Extraction.links`.
+    """
+    forward = argmax_links(balance(weights))
+    backward = argmax_links(balance(weights.T if reverse is None else reverse))
+    return forward, reverse_links(backward)
 
 
 def argmax_links(weights: Weights) -> set[Link]:

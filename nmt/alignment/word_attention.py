@@ -73,16 +73,31 @@ class WordAttention:
             UserError: the model has no such layer or head.
         """
         words = self.between_words(extraction.rows)  # (L, H, I, J + 1)
-        if extraction.layer is not None:
-            if extraction.layer not in self.layers:
-                raise UserError(f"layer={extraction.layer} does not exist: the last layer is {self.layers[-1]}")
-            words = words[[self.layers.index(extraction.layer)]]  # (1, H, I, J + 1)
-        if extraction.head is not None:
-            if extraction.head >= words.shape[1]:
-                raise UserError(f"head={extraction.head} does not exist: the last head is {words.shape[1] - 1}")
-            words = words[:, [extraction.head]]  # (1, 1, I, J + 1)
-        weights: Floats = words.mean((0, 1))
-        return weights
+        return select_head(words, self.layers, extraction.layer, extraction.head)
+
+
+def select_head(weights: Floats, layers: Sequence[int], layer: int | None, head: int | None) -> Floats:
+    """One matrix (I, J) of several (L, H, I, J), or the mean of some.
+
+    Args:
+        weights: the weights of these `layers`.
+        layers: the numbers of the L layers.
+        layer: None: the mean over layers and heads.
+        head: None: the mean over the heads of the layer.
+
+    Raises:
+        UserError: there is no such layer or head.
+    """
+    if layer is None:
+        return weights.mean((0, 1))
+    if layer not in layers:
+        raise UserError(f"layer={layer} does not exist: the last layer is {layers[-1]}")
+    heads = weights[layers.index(layer)]  # (H, I, J)
+    if head is None:
+        return heads.mean(0)
+    if head >= len(heads):
+        raise UserError(f"head={head} does not exist: the last head is {len(heads) - 1}")
+    return heads[head]
 
 
 def membership(words: Sequence[Sequence[int]], num_pieces: int) -> Floats:
@@ -154,6 +169,14 @@ def attend_words(
                 target_pieces=target.pieces,
             )
     return [attention[index] for index in range(len(pairs))]
+
+
+def has_attention(translator: Translator) -> bool:
+    """Whether the decoder of the model attends to the source."""
+    model, tokenizer = translator.model, translator.tokenizer
+    source = torch.tensor([[tokenizer.eos_id]], device=model.device)  # (1, 1)
+    target_input = torch.tensor([[tokenizer.bos_id]], device=model.device)  # (1, 1)
+    return "cross" in model.attention(source, torch.ones_like(source, dtype=torch.bool), target_input, kinds=["cross"])
 
 
 def _prepare(

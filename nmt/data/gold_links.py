@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nmt.data.pharaoh import check_links, format_links, parse_links
+from nmt.data.pharaoh import GoldLinks, check_links, format_links, parse_links
 from nmt.data.text_file import read_lines
 from nmt.data.words import spaced_words
 from nmt.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 ENDING = "align"
 
@@ -74,3 +78,16 @@ def add_links(pairs: Iterator[dict[str, str]], links: LinksFile) -> Iterator[dic
         if links.is_reversed:
             gold = gold.reversed()
         yield {**pair, "alignment": format_links(gold.sure, gold.possible)}
+
+
+def read_gold(pairs: Dataset, split: str) -> list[GoldLinks]:
+    """The gold links of each pair of a split; none without such links.
+
+    Raises:
+        UserError: a line is not in Pharaoh format.
+    """
+    if "alignment" not in pairs.column_names:
+        return []
+    return [
+        parse_links(text, location=f"{split}, line {number}") for number, text in enumerate(pairs["alignment"], start=1)
+    ]

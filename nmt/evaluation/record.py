@@ -86,8 +86,9 @@ class Evaluation(Versioned, kw_only=True):
         truncated: numbers of the lines, from 1, whose translation the search's length limit has cut off.
         alignment: None for a split without gold links, and for a model without attention.
         cut_lines: number of source sentences that were too long for the model and were cut off.
-        model_hash: identifies weights and tokenizer, see `nmt.evaluation.reuse`.
+        model_hash: identifies weights and tokenizer, see `nmt.run.model_hash`.
         text_hash: identifies source sentences and references.
+        links_hash: identifies the gold links; None without.
         checksum: of this record and the two files beside it, see `compute_checksum`.
     """
 
@@ -111,6 +112,7 @@ class Evaluation(Versioned, kw_only=True):
     cut_lines: Count
     model_hash: str
     text_hash: str
+    links_hash: str | None = None
     checksum: str
 
 
