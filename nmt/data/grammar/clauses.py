@@ -110,8 +110,8 @@ def _verb_group(clause: Clause, *, inverted: bool) -> _VerbGroup:
         perfect = tense is PERFECT
         operator = finite_source = (Word(HAVE.finite(tense.time, agreement) if perfect else tense.english),)
         main = nonfinite_source = (Word(english.participle if perfect else english.base),)
-    for word in particle:
-        main[-1].related.append(("particle", word))
+    if main:
+        main[-1].related += [("particle", word) for word in particle]
 
     # English: the negation.
     negation: tuple[Word, ...] = ()
@@ -141,7 +141,7 @@ def _relate_subject(verb: _VerbGroup, subject: PhrasePair) -> None:
         next((word for word in words if word.phrase), words[0])  # the head of a noun phrase, or the pronoun
         for words in (subject.english, subject.german)
     )
-    [*verb.operator, *verb.main][0].related.append(("subject", english))
+    (verb.operator + verb.main)[0].related.append(("subject", english))
     for finite in {verb.finite, verb.final[-1]}:  # the order of the clause decides which of them is used
         finite.related.append(("subject", german))
 
