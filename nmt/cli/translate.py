@@ -91,7 +91,7 @@ def run(config: DictConfig) -> None:
                 lines,
                 n_best=settings.n_best,
                 batch_size=settings.batch_size,
-                need_attention=settings.attention,
+                attention="cross" if settings.attention else (),
                 copy=settings.copy,
                 warn=lambda index, message: warnings.add_cut_off(first + index, message),
             )

@@ -19,6 +19,7 @@ import huggingface_hub
 from nmt.data.pronouns import PronounExample
 from nmt.data.readers import expand_path, find_splits, list_files, read_split
 from nmt.data.text_file import content_key, describe_repairs
+from nmt.data.words import Span, spaced_words
 from nmt.errors import Failure, UserError
 
 FEATURES = datasets.Features({"source": datasets.Value("string"), "target": datasets.Value("string")})
@@ -61,6 +62,10 @@ class Corpus(ABC):
         Raises:
             UserError: there is no such split, or its text cannot be used; the message says which and why.
         """
+
+    def words(self, line: str) -> list[Span]:
+        """The words of a line, as the alignments of this corpus count them."""
+        return spaced_words(line)
 
     def repairs(self, name: str) -> list[str]:
         """Describes what reading a split corrects in its files, one line per file; empty without plain files."""

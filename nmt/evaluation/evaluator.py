@@ -17,6 +17,7 @@ from nmt.evaluation.metrics import Metrics
 from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample, compute_checksum
 from nmt.evaluation.reuse import EvaluationInputs, hash_text
 from nmt.files import write_json, write_text, writing
+from nmt.models.attention import Kind
 from nmt.run import RunFolder
 from nmt.run.registry import TypedDescription
 from nmt.translator import LineWarning, Translation, Translator
@@ -104,15 +105,16 @@ def translate_split(
 ) -> list[Translation]:
     """The translation of each line, with attention weights for the lines whose indices are in `need_attention`.
 
-    Recording attention makes the search slower, so the other lines are translated without it. `warn` is called for each
+    The weights take a pass of their own, so the other lines are translated without it. `warn` is called for each
     line that is cut off.
     """
     others = sorted(set(range(len(sources))) - set(need_attention))
     translations: dict[int, Translation] = {}
-    for indices, attention in ((need_attention, True), (others, False)):
+    kinds: tuple[list[Kind], list[Kind]] = (["cross"], [])
+    for indices, attention in zip((need_attention, others), kinds, strict=True):
         lines = [sources[index] for index in indices]
         warn_in_group = partial(_warn_at, warn, indices)
-        results = translator.translate(lines, need_attention=attention, warn=warn_in_group)
+        results = translator.translate(lines, attention=attention, warn=warn_in_group)
         translations.update(zip(indices, results, strict=True))
     return [translations[index] for index in range(len(sources))]
 

@@ -22,6 +22,7 @@ from nmt.data.grammar.ambiguity import find_ambiguous_pronoun, reverse_example
 from nmt.data.grammar.phrases import Antecedent, GrammarPair, split_words
 from nmt.data.grammar.sentences import SentenceWriter
 from nmt.data.pronouns import PronounExample
+from nmt.data.words import Span, separate_words
 from nmt.errors import UserError
 
 __all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate_pairs", "split_words", "to_pharaoh"]
@@ -191,6 +192,10 @@ class GrammarCorpus(Corpus):
             for row, example in zip(rows, examples, strict=True):
                 row["pronoun"] = asdict(example)
         return datasets.Dataset.from_list(rows, features=features, split=datasets.NamedSplit(name))
+
+    def words(self, line: str) -> list[Span]:
+        """The words of `split_words`: punctuation marks are words of their own."""
+        return separate_words(line)
 
     def pairs(self, name: str) -> list[GrammarPair]:
         """The pairs of a split, in the corpus's direction.
