@@ -11,6 +11,7 @@ from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.planned_evaluation import plan_evaluation
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges
+from nmt.evaluation.pronouns import list_counts
 from nmt.evaluation.record import Evaluation, MetricScores
 from nmt.run import RunFolder
 from nmt.threads import check_threads
@@ -62,7 +63,13 @@ def run(config: DictConfig) -> None:
 
 
 def print_scores(evaluation: Evaluation) -> None:
-    """Prints one line per metric to standard output: name, score, signature."""
+    """Prints one line per metric to standard output: name, score, signature. Then one per group of pronouns."""
     for key in MetricScores.__struct_fields__:
         metric = getattr(evaluation.metrics, key)
         print(f"{metric.name:<31}{metric.score:6.2f}  {metric.signature}")
+    if evaluation.pronouns is not None:
+        for name, counts in list_counts(evaluation.pronouns):
+            print(
+                f"{name:<31}{counts.accuracy:6.2f}  {counts.correct:,} of {counts.total:,} correct, "
+                f"{counts.wrong:,} with another form, {counts.missing:,} without a pronoun"
+            )

@@ -14,6 +14,7 @@ import torch
 from nmt.data.corpus import Corpus
 from nmt.evaluation.languages import Unit, length_unit, sentence_length
 from nmt.evaluation.metrics import Metrics
+from nmt.evaluation.pronouns import score_pronouns
 from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample, compute_checksum
 from nmt.evaluation.reuse import EvaluationInputs, hash_text
 from nmt.files import write_json, write_text, writing
@@ -65,6 +66,7 @@ def evaluate(
     for index in sorted(cut_lines):
         warn(index, cut_lines[index])
     hypotheses = [translation.text for translation in translations]
+    examples = corpus.pronoun_examples(split)
     evaluation = Evaluation(
         split=split,
         source=corpus.source,
@@ -84,6 +86,7 @@ def evaluate(
         samples=[
             make_sample(index, sources[index], references[index], translations[index]) for index in sample_indices
         ],
+        pronouns=None if examples is None else score_pronouns(examples, hypotheses, references, corpus.words),
         cut_lines=len(cut_lines),
         model_hash=inputs.model_hash,
         text_hash=hash_text(sources, references, source=corpus.source, target=corpus.target),

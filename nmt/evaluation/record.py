@@ -10,6 +10,7 @@ import msgspec
 
 from nmt.evaluation.languages import Unit
 from nmt.evaluation.metrics import LengthBucket, Metric
+from nmt.evaluation.pronouns import PronounScores
 from nmt.run.format import Count, Number, Versioned, read_versioned
 from nmt.run.registry import TypedDescription
 
@@ -57,6 +58,7 @@ class Evaluation(Versioned, kw_only=True):
         seconds: for translating the split.
         threads: of the CPU, as torch counts them.
         truncated: numbers of the lines, from 1, whose translation the search's length limit has cut off.
+        pronouns: how pronouns were translated; None for a split without `Corpus.pronoun_examples`.
         cut_lines: number of source sentences that were too long for the model and were cut off.
         model_hash: identifies weights and tokenizer, see `nmt.evaluation.reuse`.
         text_hash: identifies source sentences and references.
@@ -79,6 +81,7 @@ class Evaluation(Versioned, kw_only=True):
     threads: Count
     truncated: list[Count] = msgspec.field(default_factory=list)
     samples: list[SentenceSample]
+    pronouns: PronounScores | None = None
     cut_lines: Count
     model_hash: str
     text_hash: str
