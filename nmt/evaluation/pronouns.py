@@ -113,7 +113,7 @@ def find_form(example: PronounExample, hypothesis: str, reference: str, words: S
     pronouns = {example.correct, *example.wrong}
     lines = [[line[start:end].lower() for start, end in words(line)] for line in (reference, hypothesis)]
     masked = [[PLACEHOLDER if word in pronouns else word for word in line] for line in lines]
-    matcher = SequenceMatcher(None, *masked, autojunk=False)
+    matcher = SequenceMatcher(None, masked[0], masked[1], autojunk=False)
     for start, hypothesis_start, size in matcher.get_matching_blocks():
         offset = example.target_pronoun - start
         if 0 <= offset < size:
