@@ -30,6 +30,7 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     device: str
     threads: str
     batch_tokens: int | None
+    heads_off: list[str]
 
     def __post_init__(self) -> None:
         check_threads(self.threads)
@@ -45,6 +46,7 @@ def run(config: DictConfig) -> None:
         bleu_tokenizer=settings.bleu_tokenizer,
         data=settings.data,
         search=settings.search,
+        heads_off=settings.heads_off,
     )
     if plan.stored is not None:
         print_scores(plan.stored)

@@ -16,7 +16,7 @@ from nmt.evaluation.languages import Unit, length_unit, sentence_length
 from nmt.evaluation.metrics import Metrics
 from nmt.evaluation.pronouns import score_pronouns
 from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample, compute_checksum
-from nmt.evaluation.reuse import EvaluationInputs, hash_text
+from nmt.evaluation.reuse import EvaluationInputs, evaluation_folder, hash_text
 from nmt.files import write_json, write_text, writing
 from nmt.models.attention import Kind
 from nmt.run import RunFolder
@@ -38,6 +38,8 @@ def evaluate(
     warn: LineWarning,
 ) -> dict[str, Any]:
     """Translates a split, scores it against the raw references, and writes evaluation/`split`.json, .hyp.txt, .ref.txt.
+
+    Without some attention heads, the three files go to a folder of their own, see `evaluation_folder`.
 
     Args:
         run: the folder that the translator was loaded from.
@@ -87,12 +89,13 @@ def evaluate(
             make_sample(index, sources[index], references[index], translations[index]) for index in sample_indices
         ],
         pronouns=None if examples is None else score_pronouns(examples, hypotheses, references, corpus.words),
+        heads_off=inputs.heads_off,
         cut_lines=len(cut_lines),
         model_hash=inputs.model_hash,
         text_hash=hash_text(sources, references, source=corpus.source, target=corpus.target),
         checksum="",
     )
-    return write_evaluation(run.path / "evaluation", evaluation, hypotheses, references)
+    return write_evaluation(evaluation_folder(run, inputs.heads_off), evaluation, hypotheses, references)
 
 
 def choose_samples(sources: Sequence[str], *, unit: Unit) -> list[int]:
@@ -153,7 +156,7 @@ def write_evaluation(
     evaluation.checksum = compute_checksum(evaluation, *(text.encode("utf-8") for text in texts))
     content: dict[str, Any] = msgspec.to_builtins(evaluation)
     with writing(folder):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / f"{split}.hyp.txt", texts[0])
     write_text(folder / f"{split}.ref.txt", texts[1])
     write_json(folder / f"{split}.json", content)

@@ -59,6 +59,7 @@ class Evaluation(Versioned, kw_only=True):
         threads: of the CPU, as torch counts them.
         truncated: numbers of the lines, from 1, whose translation the search's length limit has cut off.
         pronouns: how pronouns were translated; None for a split without `Corpus.pronoun_examples`.
+        heads_off: names of the attention heads that were silenced, sorted.
         cut_lines: number of source sentences that were too long for the model and were cut off.
         model_hash: identifies weights and tokenizer, see `nmt.evaluation.reuse`.
         text_hash: identifies source sentences and references.
@@ -82,6 +83,7 @@ class Evaluation(Versioned, kw_only=True):
     truncated: list[Count] = msgspec.field(default_factory=list)
     samples: list[SentenceSample]
     pronouns: PronounScores | None = None
+    heads_off: list[str] = msgspec.field(default_factory=list)
     cut_lines: Count
     model_hash: str
     text_hash: str

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from nmt.errors import UserError
 from nmt.evaluation.metrics import Metrics
@@ -14,6 +15,9 @@ from nmt.files import read_bytes, reading
 from nmt.run import RunFolder
 from nmt.run.folder import TOKENIZER_FILES
 from nmt.run.registry import Description
+
+MAX_NAMED_HEADS = 8
+"""Maximum number of heads whose names make the name of a folder; a file name has 255 bytes at most."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class EvaluationInputs:
         search: description of the search.
         text_hash: from `hash_text`; None if the text cannot be read, so that it is not compared.
         signatures: sacreBLEU's signature of each metric, by its key; empty if they need not be compared.
+        heads_off: names of the attention heads that are silenced, sorted.
     """
 
     step: int
@@ -33,6 +38,7 @@ class EvaluationInputs:
     search: Description
     text_hash: str | None
     signatures: dict[str, str]
+    heads_off: list[str]
 
 
 def hash_model(run: RunFolder) -> str:
@@ -56,19 +62,32 @@ def metric_signatures(metrics: Metrics, references: Sequence[str]) -> dict[str, 
     return {key: metric.signature for key, metric in metrics.score(references, references).items()}
 
 
-def read_stored(run: RunFolder, split: str) -> Evaluation | None:
-    """Reads the stored evaluation of a split; None if there is none.
+def evaluation_folder(run: RunFolder, heads_off: Sequence[str]) -> Path:
+    """The folder of evaluations. Without some heads a model is another one, which has a folder of its own inside."""
+    folder = run.path / "evaluation"
+    if not heads_off:
+        return folder
+    name = "+".join(heads_off)
+    if len(heads_off) > MAX_NAMED_HEADS:
+        name = f"{len(heads_off)}-heads-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return folder / "heads_off" / name
+
+
+def read_stored(run: RunFolder, split: str, heads_off: Sequence[str]) -> Evaluation | None:
+    """Reads the stored evaluation of a split, made without some heads; None if there is none.
 
     Raises:
         UserError: the files are damaged, incomplete, of another split, or do not belong together.
     """
-    path = run.path / "evaluation" / f"{split}.json"
+    path = evaluation_folder(run, heads_off) / f"{split}.json"
     with reading(f"split={split}"):  # a split may be no file name, such as one that is too long
         if not path.exists():
             return None
     evaluation = read_evaluation(path)
     if evaluation.split != split:
         raise UserError(f"{path} is an evaluation of {evaluation.split[:80]}")
+    if evaluation.heads_off != heads_off:
+        raise UserError(f"{path} is an evaluation without other heads")
     texts = [path.with_name(f"{split}.{name}.txt") for name in ("hyp", "ref")]
     if missing := [text for text in texts if not text.is_file()]:
         raise UserError(f"{missing[0]} is missing")

@@ -168,3 +168,12 @@ def test_pronouns_are_scored_on_a_corpus_that_knows_them(own_run: Path, capsys: 
     assert result["pronouns"]["with_distractor"]["missing"] == 3
     assert main(words) == 0  # from the stored evaluation
     assert capsys.readouterr().out == printed
+
+
+def test_a_recurrent_model_has_no_heads_to_silence(own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", f"run={own_run}", "split=val", "device=cpu", "heads_off=[encoder.0.0]"]) == 2
+    error = capsys.readouterr().err
+    assert error == (
+        "nmt evaluate: heads_off=encoder.0.0: this model has no attention heads, as only a Transformer does\n"
+    )
+    assert not (own_run / "evaluation").exists()
