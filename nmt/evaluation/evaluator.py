@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
 
+from nmt.alignment.choice import find_choice
+from nmt.alignment.word_attention import has_attention
 from nmt.data.corpus import Corpus
+from nmt.evaluation.alignment import measure_alignment
 from nmt.evaluation.attention_file import SentenceAttention, encode_attention, quantize_attention
 from nmt.evaluation.languages import Unit, length_unit, sentence_length
 from nmt.evaluation.metrics import Metrics
+from nmt.evaluation.pronouns import score_pronouns
 from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample, compute_checksum, list_files
-from nmt.evaluation.reuse import EvaluationInputs, hash_text
+from nmt.evaluation.reuse import EvaluationInputs, evaluation_folder, hash_text
 from nmt.files import atomic_write, write_json, writing
 from nmt.run import RunFolder
 from nmt.run.registry import TypedDescription
 from nmt.translator import LineWarning, Translation, Translator
 from nmt.translator.arguments import sanitize
-from nmt.translator.attending import with_attention
+from nmt.translator.attending import attend_all
 
 NUM_SAMPLES = 8
 """Number of sentences of a split whose alignment matrices the record keeps in pieces and in full."""
@@ -39,8 +43,11 @@ def evaluate(
     metrics: Metrics,
     inputs: EvaluationInputs,
     warn: LineWarning,
+    remark: Callable[[str], None],
 ) -> dict[str, Any]:
     """Translates a split, scores it against the raw references, and writes the result into the folder evaluation/.
+
+    Without some attention heads, the files go to a folder of their own, see `evaluation_folder`.
 
     Args:
         run: the folder that the translator was loaded from.
@@ -51,6 +58,7 @@ def evaluate(
         inputs: what the evaluation depends on, which is recorded. Determined before the translator was loaded: if the
             weights are replaced in the meantime, the record does not match the new ones.
         warn: called for each source sentence that is cut off, in order.
+        remark: is told how links were read from the attention, if that had to be chosen; see `find_choice`.
 
     Returns:
         The content of evaluation/`split`.json.
@@ -68,12 +76,17 @@ def evaluate(
     seconds = time.perf_counter() - began
     for index in sorted(cut_lines):
         warn(index, cut_lines[index])
+    alignment = None
+    if inputs.links_hash is not None and not inputs.heads_off and has_attention(translator):
+        choice = find_choice(run, translator, corpus, model_hash=inputs.model_hash, remark=remark)
+        alignment = measure_alignment(translator, pairs, choice.extraction, split=corpus.words, name=split)
     hypotheses = [translation.text for translation in translations]
     attention: list[SentenceAttention | None] = [None] * len(sources)
     for index, translation in attend(translator, sources, translations):
         attention[index] = condense(translation)
         if index in sample_indices:
             translations[index] = translation
+    examples = corpus.pronoun_examples(split)
     evaluation = Evaluation(
         split=split,
         source=corpus.source,
@@ -93,12 +106,17 @@ def evaluate(
         samples=[
             make_sample(index, sources[index], references[index], translations[index]) for index in sample_indices
         ],
+        alignment=alignment,
+        pronouns=None if examples is None else score_pronouns(examples, hypotheses, references, corpus.words),
+        heads_off=inputs.heads_off,
         cut_lines=len(cut_lines),
         model_hash=inputs.model_hash,
+        links_hash=inputs.links_hash,
         text_hash=hash_text(sources, references, source=corpus.source, target=corpus.target),
         checksum="",
     )
-    return write_evaluation(run.path / "evaluation", evaluation, (sources, hypotheses, references), attention)
+    folder = evaluation_folder(run, inputs.heads_off)
+    return write_evaluation(folder, evaluation, (sources, hypotheses, references), attention)
 
 
 def choose_samples(sources: Sequence[str], *, unit: Unit) -> list[int]:
@@ -123,17 +141,9 @@ def attend(
     for start in range(0, len(by_length), ATTENTION_BATCH):
         indices = by_length[start : start + ATTENTION_BATCH]
         translator.before_batch()
-        yield from zip(
-            indices,
-            with_attention(
-                translator.model,
-                translator.tokenizer,
-                [ids[index] for index in indices],
-                [translations[index] for index in indices],
-                ["cross"],
-            ),
-            strict=True,
-        )
+        batch = {index: [translations[index]] for index in indices}
+        attended = attend_all(translator.model, translator.tokenizer, ids, batch, ["cross"])
+        yield from ((index, translation) for index, [translation] in attended.items())
 
 
 def condense(translation: Translation) -> SentenceAttention | None:
@@ -181,7 +191,7 @@ def write_evaluation(
     evaluation.checksum = compute_checksum(evaluation, contents)
     record: dict[str, Any] = msgspec.to_builtins(evaluation)
     with writing(folder):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     for path, content in zip(list_files(folder, evaluation.split), contents, strict=True):
         with atomic_write(path) as file:
             file.write(content)
