@@ -24,6 +24,7 @@ from nmt.report.formatting import (
     isolate,
     show_control_characters,
 )
+from nmt.report.glossary import GLOSSARY
 from nmt.report.lengths import bleu_by_length, layout_length_chart
 from nmt.report.notes import note_differences
 from nmt.report.record import Bootstrap, Comparison, Decoding, System, Training
@@ -33,9 +34,10 @@ from nmt.report.samples import common_samples, layout_heat_maps
 from nmt.report.seeds import group_seeds
 from nmt.report.sentences import compare_sentences, layout_sentences, pack_attention
 from nmt.report.tables import (
-    GLOSSARY,
+    alignment_table,
     cost_table,
     length_table,
+    pronoun_table,
     quality_table,
     seed_table,
     significance_table,
@@ -69,6 +71,8 @@ def compare(folders: Sequence[Path], *, split: str, out: Path) -> Comparison:
         "summary": summarize(comparison),
         "quality": quality_table(comparison),
         "seeds": seed_table(comparison),
+        "alignment": alignment_table(comparison),
+        "pronouns": pronoun_table(comparison),
         "significance": significance_table(comparison),
         "lengths": length_table(comparison),
         "cost": cost_table(comparison),
@@ -184,6 +188,8 @@ def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
         parameters=run.model.parameters,
         step=evaluation.step,
         metrics=evaluation.metrics,
+        alignment=run.alignment,
+        pronouns=run.pronouns,
         training=Training(
             steps=history.steps,
             seconds=history.seconds,

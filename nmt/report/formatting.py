@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
 from nmt.report.record import LengthRange, MeanScore
@@ -25,9 +26,11 @@ def format_score(value: float | None) -> str:
     return DASH if value is None else f"{value:.1f}"
 
 
-def format_mean(score: MeanScore) -> str:
-    """A mean over seeds with its standard deviation, both to one decimal; a single seed has no deviation."""
-    return format_score(score.mean) + ("" if score.deviation is None else f" ± {score.deviation:.1f}")
+def format_mean(score: MeanScore | None, format_value: Callable[[float | None], str] = format_score) -> str:
+    """A mean over seeds with its standard deviation; a single seed has no deviation."""
+    if score is None:
+        return DASH
+    return format_value(score.mean) + ("" if score.deviation is None else f" ± {format_value(score.deviation)}")
 
 
 def format_difference(value: float) -> str:

@@ -7,7 +7,8 @@ from typing import Any, Literal
 import msgspec
 
 from nmt.evaluation.languages import Unit
-from nmt.evaluation.record import MetricScores
+from nmt.evaluation.pronouns import PronounScores
+from nmt.evaluation.record import AlignmentQuality, MetricScores
 from nmt.evaluation.significance import Significance
 from nmt.run.format import Versioned
 from nmt.run.registry import TypedDescription
@@ -59,6 +60,8 @@ class System(msgspec.Struct, kw_only=True):
         arguments: of the model.
         parameters: number of trained numbers.
         step: the training step of the weights that were evaluated.
+        alignment: how well attention aligns words; None if the split has no gold links.
+        pronouns: how pronouns were translated, on the split or else on the split "pronouns"; None if not measured.
     """
 
     name: str
@@ -68,6 +71,8 @@ class System(msgspec.Struct, kw_only=True):
     parameters: int
     step: int
     metrics: MetricScores
+    alignment: AlignmentQuality | None
+    pronouns: PronounScores | None
     training: Training
     decoding: Decoding
     significance: Significance
@@ -94,7 +99,7 @@ class SeedGroup(msgspec.Struct, kw_only=True):
         name: what the names of its systems have in common.
         systems: their names.
         seeds: their seeds; empty if the seed of a single system is not known.
-        scores: the mean of each score of `MetricScores`, by its key.
+        scores: the mean of each score that all of them have, by its key in `nmt.report.scores`.
     """
 
     name: str

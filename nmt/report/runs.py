@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from nmt.errors import UserError
 from nmt.evaluation.attention_file import SentenceAttention, read_attention
-from nmt.evaluation.record import Evaluation, MetricScores, list_files, read_evaluation
+from nmt.evaluation.pronouns import PronounScores
+from nmt.evaluation.record import AlignmentQuality, Evaluation, MetricScores, list_files, read_evaluation
 from nmt.files import read_text, reading
 from nmt.report.formatting import show_control_characters
 from nmt.run.format import read_versioned
@@ -22,6 +24,10 @@ METRIC_KEYS = MetricScores.__struct_fields__
 
 TEST_SPLITS = "test*.json"
 """The evaluations of splits that neither training nor the selection of weights has seen."""
+
+
+PRONOUN_SPLIT = "pronouns"
+"""The split of the built-in corpus whose pairs all have an ambiguous pronoun."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,25 @@ class EvaluatedRun:
     hypotheses: list[str]
     references: list[str]
     attention: list[SentenceAttention | None]
+
+    @property
+    def metrics(self) -> MetricScores:
+        """BLEU, chrF and TER."""
+        return self.evaluation.metrics
+
+    @property
+    def alignment(self) -> AlignmentQuality | None:
+        """How well attention aligns words; None if the split has no gold links."""
+        return self.evaluation.alignment
+
+    @cached_property
+    def pronouns(self) -> PronounScores | None:
+        """How pronouns were translated, on this split or else on PRONOUN_SPLIT by the same system; None if unknown."""
+        path = self.folder / "evaluation" / f"{PRONOUN_SPLIT}.json"
+        if self.evaluation.pronouns is not None or not path.is_file():
+            return self.evaluation.pronouns
+        other = read_evaluation(path)
+        return other.pronouns if _is_same_system(self.evaluation, other) else None
 
 
 def read_runs(folders: Sequence[Path], *, split: str) -> list[EvaluatedRun]:
@@ -80,7 +105,7 @@ def read_further_splits(runs: Sequence[EvaluatedRun], split: str) -> tuple[dict[
         try:
             others = read_runs([run.folder for run in runs], split=name)
             for run, other in zip(runs, others, strict=True):
-                if not _is_same_system(run, other):
+                if not _is_same_system(run.evaluation, other.evaluation):
                     raise UserError(
                         f"{run.folder} has changed since: call `nmt evaluate run={run.folder} split={name}`"
                     )
@@ -91,10 +116,10 @@ def read_further_splits(runs: Sequence[EvaluatedRun], split: str) -> tuple[dict[
     return further, remarks
 
 
-def _is_same_system(a: EvaluatedRun, b: EvaluatedRun) -> bool:
+def _is_same_system(a: Evaluation, b: Evaluation) -> bool:
     """Whether the same weights were evaluated by the same search and metrics."""
-    keys = ("step", "model_hash", "search", "bleu_tokenizer", "source", "target")
-    return all(getattr(a.evaluation, key) == getattr(b.evaluation, key) for key in keys)
+    keys = ("step", "model_hash", "search", "bleu_tokenizer", "source", "target", "heads_off")
+    return all(getattr(a, key) == getattr(b, key) for key in keys)
 
 
 def name_runs(folders: Sequence[Path]) -> list[str]:

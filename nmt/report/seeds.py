@@ -10,7 +10,8 @@ from itertools import takewhile
 import msgspec
 
 from nmt.report.record import MeanScore, SeedGroup
-from nmt.report.runs import METRIC_KEYS, EvaluatedRun
+from nmt.report.runs import EvaluatedRun
+from nmt.report.scores import SCORES
 
 IGNORED_SETTINGS = {"seed", "run", "name", "resume", "device", "threads", "tensorboard"}
 """Settings of config.yaml in which the runs of a group may differ: the seed, and what does not change the result."""
@@ -31,7 +32,7 @@ def group_seeds(runs: Sequence[EvaluatedRun]) -> list[SeedGroup]:
             name=name if names.count(name) == 1 else ", ".join(run.name for run in group),
             systems=[run.name for run in group],
             seeds=[seed for run in group if (seed := find_seed(run.config)) is not None],
-            scores={key: mean_score([_score(run, key) for run in group]) for key in METRIC_KEYS},
+            scores=_mean_scores(group),
         )
         for name, group in zip(names, members.values(), strict=True)
     ]
@@ -69,6 +70,11 @@ def mean_score(scores: Sequence[float]) -> MeanScore:
     return MeanScore(statistics.fmean(scores), statistics.stdev(scores) if len(scores) > 1 else None)
 
 
-def _score(run: EvaluatedRun, key: str) -> float:
-    score: float = getattr(run.evaluation.metrics, key).score
-    return score
+def _mean_scores(group: Sequence[EvaluatedRun]) -> dict[str, MeanScore]:
+    """The mean of each score that all runs of a group have, by its key."""
+    means = {}
+    for score in SCORES:
+        values = [value for run in group if (value := score.get_value(run)) is not None]
+        if len(values) == len(group):
+            means[score.key] = mean_score(values)
+    return means
