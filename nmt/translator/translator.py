@@ -133,9 +133,8 @@ class Translator:
             lines: a string, or an iterable of strings; each is translated by itself.
             n_best: return a list of this many translations of each line, best first, with distinct texts. It is shorter
                 if the search finds fewer. None: return only the best one, not in a list.
-            attention: the kinds of attention to return as well: "cross", "encoder", "decoder", several of them or
-                "all"; () returns none. None: cross-attention for a single string, which somebody may want to look at,
-                and none for several, since it takes time.
+            attention: which of "cross", "encoder" and "decoder" to return, or "all". None: "cross" for a single string,
+                which somebody may want to look at, and none for several lines, since it takes time.
             copy: copy numbers, URLs, words that the model does not know, and the like, from the source if a translation
                 lacks them; see `nmt.copying`.
             warn: called for each line that is cut off.
