@@ -17,7 +17,7 @@ sentences.py    all kinds of sentences
 corpus.py       a corpus with splits
 """
 
-from nmt.data.grammar.corpus import GrammarCorpus, generate_pairs, to_pharaoh
+from nmt.data.grammar.corpus import GrammarCorpus, generate_pairs
 from nmt.data.grammar.phrases import Antecedent, GrammarPair, split_words
 
-__all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate_pairs", "split_words", "to_pharaoh"]
+__all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate_pairs", "split_words"]

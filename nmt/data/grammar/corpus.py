@@ -19,10 +19,11 @@ from nmt.checks import check_sizes
 from nmt.data.corpus import Corpus
 from nmt.data.grammar.phrases import Antecedent, GrammarPair, split_words
 from nmt.data.grammar.sentences import SentenceWriter
+from nmt.data.pharaoh import format_links
 from nmt.data.words import Span, separate_words
 from nmt.errors import UserError
 
-__all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate_pairs", "split_words", "to_pharaoh"]
+__all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate_pairs", "split_words"]
 
 MAX_WORDS = 17
 """Maximum number of words, as `split_words` counts them, on either side of a pair outside test_long."""
@@ -54,11 +55,6 @@ def generate_pairs(seed: int, *, long: bool = False) -> Iterator[GrammarPair]:
             has_right_length = all(split <= MAX_WORDS for _, split in counts)  # there are at least as many as spaced
         if has_right_length:
             yield pair
-
-
-def to_pharaoh(alignment: tuple[tuple[int, int], ...]) -> str:
-    """Formats an alignment in the Pharaoh format: ((0, 0), (1, 2)) is "0-0 1-2"."""
-    return " ".join(f"{source}-{target}" for source, target in alignment)
 
 
 class GrammarCorpus(Corpus):
@@ -140,7 +136,7 @@ class GrammarCorpus(Corpus):
             {
                 "source": pair.source,
                 "target": pair.target,
-                "alignment": to_pharaoh(pair.alignment),
+                "alignment": format_links(pair.alignment),
                 "antecedent": pair.antecedent and asdict(pair.antecedent),
             }
             for pair in self.pairs(name)

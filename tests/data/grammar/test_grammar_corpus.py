@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from nmt.data.grammar import GrammarCorpus, GrammarPair, generate_pairs, split_words, to_pharaoh
+from nmt.data.grammar import GrammarCorpus, GrammarPair, generate_pairs, split_words
 from nmt.data.grammar.corpus import MAX_WORDS
+from nmt.data.pharaoh import format_links
 from nmt.errors import UserError
 
 ROOT = Path(__file__).parents[3]
@@ -105,7 +106,7 @@ def test_a_split_contains_alignments_and_antecedents(english: GrammarCorpus) -> 
     assert dataset.column_names == ["source", "target", "alignment", "antecedent"]
     assert list(dataset["source"]) == [pair.source for pair in pairs]
     assert list(dataset["target"]) == [pair.target for pair in pairs]
-    assert list(dataset["alignment"]) == [to_pharaoh(pair.alignment) for pair in pairs]
+    assert list(dataset["alignment"]) == [format_links(pair.alignment) for pair in pairs]
     with_pronoun = next(index for index, pair in enumerate(pairs) if pair.antecedent)
     without = next(index for index, pair in enumerate(pairs) if not pair.antecedent)
     antecedent = pairs[with_pronoun].antecedent
@@ -117,10 +118,6 @@ def test_a_split_contains_alignments_and_antecedents(english: GrammarCorpus) -> 
         "target_pronoun": antecedent.target_pronoun,
     }
     assert dataset[without]["antecedent"] is None
-
-
-def test_alignments_are_formatted_as_pharaoh() -> None:
-    assert to_pharaoh(((0, 0), (1, 2), (1, 10))) == "0-0 1-2 1-10"
 
 
 @pytest.mark.parametrize(
