@@ -125,6 +125,23 @@ class Attention(Displayed):
         index = _find(head, self.heads, "head", self.name)
         return replace(one, weights=one.weights[:, index : index + 1], heads=(head,))
 
+    def select(self, layers: Sequence[int], heads: Sequence[int] | None) -> Self:
+        """Some layers, each with some heads, in the given order.
+
+        Args:
+            layers: their numbers.
+            heads: their numbers; None: the mean over the heads of each layer.
+
+        Raises:
+            UserError: there is no such layer or head.
+        """
+        rows = [_find(layer, self.layers, "layer", self.name) for layer in layers]
+        weights = self.weights[rows]  # (L', H, R, C)
+        if heads is None:
+            return replace(self, weights=weights.mean(1, keepdims=True), layers=tuple(layers), heads=None)
+        columns = [_find(head, self.heads, "head", self.name) for head in heads]
+        return replace(self, weights=weights[:, columns], layers=tuple(layers), heads=tuple(heads))
+
     def mean(self) -> Self:
         """The mean over all layers and heads that are left."""
         layers = self.layers if self.layers is not None and len(self.layers) == 1 else None
