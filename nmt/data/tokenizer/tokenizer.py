@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 from sentencepiece import SentencePieceProcessor
 
 from nmt.checks import check_sizes
@@ -45,7 +47,7 @@ from nmt.data.tokenizer.sentencepiece_model import (
     special_ids,
     train_model,
 )
-from nmt.data.tokenizer.subword_sampling import Ids, SubwordSampler
+from nmt.data.tokenizer.subword_sampling import Ids, SubwordSampler, spell_pieces
 from nmt.data.tokenizer.unigram_sampling import UnigramSampler
 from nmt.errors import UserError
 from nmt.files import atomic_write, write_json
@@ -167,6 +169,21 @@ class Tokenizer:
     def source_spans(self, text: str) -> list[tuple[int, int]]:
         """The range of characters of `text`, start and end, that each piece of `encode_source` stands for."""
         return piece_spans(self._source, text)
+
+    def target_spans(self, text: str) -> list[tuple[int, int]]:
+        """Like `source_spans`, for the target side."""
+        return piece_spans(self._target, text)
+
+    def source_piece_lengths(self) -> NDArray[np.int64]:
+        """The number of characters that each source piece spells: (vocabulary,). `unk` and bytes count as one.
+
+        All segmentations of a text have the same sum, whether they are the best one or sampled.
+        """
+        return np.array(list(map(len, spell_pieces(self._source))), dtype=np.int64)
+
+    def target_piece_lengths(self) -> NDArray[np.int64]:
+        """Like `source_piece_lengths`, for the target side."""
+        return np.array(list(map(len, spell_pieces(self._target))), dtype=np.int64)
 
     def unknown_spans(self, text: str, ids: Sequence[int]) -> list[tuple[int, int]]:
         """The ranges of a source text that the vocabulary lacks (`unk` or bytes), from its ids or the first of them."""
