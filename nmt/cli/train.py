@@ -116,6 +116,8 @@ def open_folder(settings: TrainSettings, prepared: PreparedRun, start: Start, co
     """
     splits = {"training": prepared.train_split, "validation": prepared.validation_split}
     digests = {name: text_digest(split) for name, split in splits.items() if split is not None}
+    if settings.trainer.alignment_weight > 0:
+        digests["alignment"] = text_digest(prepared.train_split, ["alignment"])
     descriptions = {**prepared.descriptions, "corpus": {**prepared.descriptions["corpus"], "text": digests}}
     if start.resume:
         check_same_text(RunFolder(settings.run), digests, start.changes)

@@ -37,7 +37,7 @@ Indices = NDArray[np.int64]
 
 
 def encode_links(
-    dataset: datasets.Dataset, tokenizer: Tokenizer, split_words: Splitter, *, num_workers: int | None
+    dataset: datasets.Dataset, tokenizer: Tokenizer, split_words: Splitter, *, split_name: str, num_workers: int | None
 ) -> datasets.Dataset:
     """Adds the column `link_spans` (int32): four numbers per link, the spans of its source and its target word.
 
@@ -46,6 +46,7 @@ def encode_links(
     Args:
         dataset: with the column "alignment", in the Pharaoh format, and the columns of `encode_corpus`.
         split_words: how the alignment counts words.
+        split_name: the name of the split, for error messages.
         num_workers: as for `encode_corpus`.
 
     Raises:
@@ -57,7 +58,12 @@ def encode_links(
     with quiet():
         encoded = dataset.map(
             _encode_batch,
-            fn_kwargs={"tokenizer": tokenizer, "split_words": split_words, "lengths": lengths},
+            fn_kwargs={
+                "tokenizer": tokenizer,
+                "split_words": split_words,
+                "split_name": split_name,
+                "lengths": lengths,
+            },
             batched=True,
             with_indices=True,
             features=features,
@@ -65,7 +71,7 @@ def encode_links(
             new_fingerprint=hashlib.sha256(key.encode()).hexdigest()[:32],
         )
     if not IdColumn(encoded, "link_spans").lengths().any():
-        raise UserError("no pair has word links")
+        raise UserError(f"the alignment of {split_name} has no links: guided alignment needs some")
     return encoded
 
 
@@ -75,12 +81,13 @@ def _encode_batch(
     *,
     tokenizer: Tokenizer,
     split_words: Splitter,
+    split_name: str,
     lengths: tuple[Indices, Indices],
 ) -> dict[str, list[list[int]]]:
     columns = [batch[name] for name in ("alignment", "source", "source_ids", "target", "target_ids")]
     link_spans = []
     for index, alignment, source, source_ids, target, target_ids in zip(indices, *columns, strict=True):
-        location = f"the alignment of pair {index + 1}"
+        location = f"the alignment of {split_name}, pair {index + 1}"
         links = parse_links(alignment, location=location)
         sources = _find_words(source, source_ids, tokenizer.source_spans, split_words, lengths[0])
         targets = _find_words(target, target_ids, tokenizer.target_spans, split_words, lengths[1])

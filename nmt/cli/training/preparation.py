@@ -227,7 +227,7 @@ def make_loader(
         encoded = encode_corpus(split, tokenizer, num_workers=settings.num_workers)
         if split_words is None:
             return encoded
-        return encode_links(encoded, tokenizer, split_words, num_workers=settings.num_workers)
+        return encode_links(encoded, tokenizer, split_words, split_name=split_name, num_workers=settings.num_workers)
 
     with naming_split(split_name), naming_group("loader"):
         return BatchLoader(
