@@ -83,7 +83,7 @@ def test_cells_by_hand(tokenizer: Tokenizer) -> None:
     batch = make_loader(linked, tokenizer, alpha=0.0).load_batch(np.array([0]), 0)
     assert tokenizer.source_pieces(batch.source[0].tolist()) == ["▁one", "▁", "<unk>", "▁two", "s", "</s>"]
     assert tokenizer.target_pieces(batch.target_output[0].tolist()) == ["▁eins", "▁zwei", "▁drei", "</s>"]
-    expected = [[1 / 3, 1 / 3, 1 / 3, 0, 0, 0], [0] * 6, [0, 0, 0, 0.5, 0.5, 0], [0] * 6]
+    expected = [[1 / 3, 1 / 3, 1 / 3, 0.0, 0.0, 0.0], [0.0] * 6, [0.0, 0.0, 0.0, 0.5, 0.5, 0.0], [0.0] * 6]
     np.testing.assert_allclose(gold(batch)[0], expected, atol=1e-7)
 
 

@@ -100,16 +100,20 @@ class Bench:
         self.log = folder / "log.txt"
         self.run.best.parent.mkdir(parents=True)
 
-    def make_model(self, name: str, *, dropout: float, seed: int) -> Seq2Seq:
+    def make_model(self, name: str, *, dropout: float, seed: int, **sizes: int) -> Seq2Seq:
         torch.manual_seed(seed)
         size = self.tokenizer.source_size
-        arguments = MODELS[name] | {
-            "source_vocab_size": size,
-            "target_vocab_size": size,
-            "shared_vocab": True,
-            "tie_output": True,
-            "dropout": dropout,
-        }
+        arguments = (
+            MODELS[name]
+            | sizes
+            | {
+                "source_vocab_size": size,
+                "target_vocab_size": size,
+                "shared_vocab": True,
+                "tie_output": True,
+                "dropout": dropout,
+            }
+        )
         model: Seq2Seq = build({"class": name, "arguments": arguments}, models)
         return model
 

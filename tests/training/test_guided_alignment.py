@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import nmt.models.attention
 import nmt.models.attention.multi_head
 from nmt import models
 from nmt.data.batch import Batch
@@ -27,6 +28,7 @@ from nmt.training.distributed import Processes
 from nmt.training.dry_run import first_pairs
 from nmt.training.guided_alignment import GuidedObjective, choose_layer, link_loss
 from nmt.training.loss import Objective
+from nmt.training.schedule import Plateau
 from nmt.training.settings import TrainerSettings
 from nmt.training.update import Updater
 
@@ -61,7 +63,7 @@ def model(description: dict[str, Any]) -> Seq2Seq:
 def count_exact_attentions(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[None]]:
     """Grows with every call of the exact attention."""
     calls: list[None] = []
-    exact = nmt.models.attention.multi_head.attention_with_weights
+    exact = nmt.models.attention.attention_with_weights
 
     def count(*args: Any, **named: Any) -> Any:
         calls.append(None)
@@ -248,8 +250,16 @@ def test_a_guided_head_aligns_and_an_unguided_one_does_not(
     linked = linked_bench("linked")
     batches = list(linked.make_loader().epoch(0, start=0))
     for bench, weight in ((linked, 1.0), (new_bench("unguided"), 0.0)):
-        model = bench.make_model("Transformer", dropout=0.0, seed=1)
-        bench.fit(model=model, validate=None, max_steps=120, alignment_weight=weight, alignment_head=1)
+        model = bench.make_model("Transformer", dropout=0.0, seed=1, model_size=32)
+        bench.fit(
+            model=model,
+            validate=None,
+            max_steps=80,
+            schedule=Plateau(learning_rate=0.005, warmup_steps=10, factor=0.5, patience=1),
+            loader=bench.make_loader(batch_tokens=512),
+            alignment_weight=weight,
+            alignment_head=1,
+        )
         shares.append(share_of_right_links(model, batches, head=1))
     assert shares[0] > 0.95, shares
     assert shares[1] < 0.6, shares
