@@ -11,7 +11,7 @@ from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.planned_evaluation import plan_evaluation
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges
-from nmt.evaluation.record import Evaluation, MetricScores
+from nmt.evaluation.record import AlignmentQuality, Evaluation, MetricScores
 from nmt.run import RunFolder
 from nmt.threads import check_threads
 
@@ -62,7 +62,24 @@ def run(config: DictConfig) -> None:
 
 
 def print_scores(evaluation: Evaluation) -> None:
-    """Prints one line per metric to standard output: name, score, signature."""
+    """Prints one line per metric to standard output: name, score, signature; then those of the alignment, if any."""
     for key in MetricScores.__struct_fields__:
         metric = getattr(evaluation.metrics, key)
         print(f"{metric.name:<31}{metric.score:6.2f}  {metric.signature}")
+    if evaluation.alignment is not None:
+        print_alignment(evaluation.alignment)
+
+
+def print_alignment(quality: AlignmentQuality) -> None:
+    """Prints how well the attention aligns the words of source and reference."""
+    figures = (
+        ("alignment error rate", 100 * quality.error_rate, f"%, {quality.extraction.description}"),
+        ("alignment precision", 100 * quality.precision, "%"),
+        ("alignment recall", 100 * quality.recall, "%"),
+        ("attention entropy", quality.entropy, "nats per target word"),
+        ("attention coverage", 100 * quality.coverage, "% of each source word"),
+        ("attention monotonicity", 100 * quality.monotonicity, "% of the steps"),
+        ("attention to end of sentence", 100 * quality.eos_weight, "%"),
+    )
+    for name, value, note in figures:
+        print(f"{name:<31}{value:6.2f}  {note}")

@@ -91,7 +91,7 @@ def _encode_batch(
         links = parse_links(alignment, location=location)
         sources = _find_words(source, source_ids, tokenizer.source_spans, split_words, lengths[0])
         targets = _find_words(target, target_ids, tokenizer.target_spans, split_words, lengths[1])
-        check_links(links, num_source=len(sources), num_target=len(targets), location=location)
+        check_links(links, (source, target), split=split_words, location=location)
         spans = [(sources[source_word], targets[target_word]) for source_word, target_word in sorted(links.possible)]
         link_spans.append([number for pair in spans if None not in pair for span in pair for number in span or ()])
     return {"link_spans": link_spans}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,10 @@ from typing import Any
 import msgspec
 import torch
 
+from nmt.alignment.choice import find_choice
+from nmt.alignment.word_attention import has_attention
 from nmt.data.corpus import Corpus
+from nmt.evaluation.alignment import measure_alignment
 from nmt.evaluation.languages import Unit, length_unit, sentence_length
 from nmt.evaluation.metrics import Metrics
 from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample, compute_checksum
@@ -35,6 +38,7 @@ def evaluate(
     metrics: Metrics,
     inputs: EvaluationInputs,
     warn: LineWarning,
+    remark: Callable[[str], None],
 ) -> dict[str, Any]:
     """Translates a split, scores it against the raw references, and writes evaluation/`split`.json, .hyp.txt, .ref.txt.
 
@@ -47,6 +51,7 @@ def evaluate(
         inputs: what the evaluation depends on, which is recorded. Determined before the translator was loaded: if the
             weights are replaced in the meantime, the record does not match the new ones.
         warn: called for each source sentence that is cut off, in order.
+        remark: is told how links were read from the attention, if that had to be chosen; see `find_choice`.
 
     Returns:
         The content of evaluation/`split`.json.
@@ -64,6 +69,10 @@ def evaluate(
     seconds = time.perf_counter() - began
     for index in sorted(cut_lines):
         warn(index, cut_lines[index])
+    alignment = None
+    if inputs.links_hash is not None and has_attention(translator):
+        choice = find_choice(run, translator, corpus, model_hash=inputs.model_hash, remark=remark)
+        alignment = measure_alignment(translator, pairs, choice.extraction, split=corpus.words, name=split)
     hypotheses = [translation.text for translation in translations]
     evaluation = Evaluation(
         split=split,
@@ -84,8 +93,10 @@ def evaluate(
         samples=[
             make_sample(index, sources[index], references[index], translations[index]) for index in sample_indices
         ],
+        alignment=alignment,
         cut_lines=len(cut_lines),
         model_hash=inputs.model_hash,
+        links_hash=inputs.links_hash,
         text_hash=hash_text(sources, references, source=corpus.source, target=corpus.target),
         checksum="",
     )

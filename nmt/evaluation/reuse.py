@@ -6,14 +6,17 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nmt.errors import UserError
 from nmt.evaluation.metrics import Metrics
 from nmt.evaluation.record import Evaluation, compute_checksum, read_evaluation
 from nmt.files import read_bytes, reading
 from nmt.run import RunFolder
-from nmt.run.folder import TOKENIZER_FILES
 from nmt.run.registry import Description
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,10 @@ class EvaluationInputs:
 
     Attributes:
         step: the training step of the weights.
-        model_hash: from `hash_model`.
+        model_hash: from `nmt.run.model_hash`.
         search: description of the search.
         text_hash: from `hash_text`; None if the text cannot be read, so that it is not compared.
+        links_hash: from `hash_links`; not compared either then.
         signatures: sacreBLEU's signature of each metric, by its key; empty if they need not be compared.
     """
 
@@ -32,23 +36,20 @@ class EvaluationInputs:
     model_hash: str
     search: Description
     text_hash: str | None
+    links_hash: str | None
     signatures: dict[str, str]
-
-
-def hash_model(run: RunFolder) -> str:
-    """SHA-256 of the files that determine a translation: weights, model and tokenizer."""
-    digest = hashlib.sha256()
-    for path in (run.best, run.path / "model.json", *(run.path / name for name in TOKENIZER_FILES)):
-        with reading(path):
-            if path.is_file():
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def hash_text(sources: Sequence[str], references: Sequence[str], *, source: str, target: str) -> str:
     """SHA-256 of the sentences of a split and of the codes of their languages."""
     return hashlib.sha256(json.dumps([source, target, list(sources), list(references)]).encode()).hexdigest()
+
+
+def hash_links(pairs: Dataset) -> str | None:
+    """SHA-256 of the gold links of a split; None without such links."""
+    if "alignment" not in pairs.column_names:
+        return None
+    return hashlib.sha256("\n".join(pairs["alignment"]).encode()).hexdigest()
 
 
 def metric_signatures(metrics: Metrics, references: Sequence[str]) -> dict[str, str]:
@@ -88,6 +89,8 @@ def list_changes(stored: Evaluation, inputs: EvaluationInputs) -> list[str]:
     changes += _list_search_changes({"class": stored.search.class_name, "arguments": stored.search.arguments}, inputs)
     if inputs.text_hash is not None and stored.text_hash != inputs.text_hash:
         changes.append("other text")
+    if inputs.text_hash is not None and stored.links_hash != inputs.links_hash:
+        changes.append("other gold links")
     for key, signature in inputs.signatures.items():
         old_signature = getattr(stored.metrics, key).signature
         if old_signature != signature:

@@ -111,7 +111,7 @@ def test_a_batch_without_targets_has_no_links(tokenizer: Tokenizer) -> None:
     ("alignment", "message"),
     [
         (["0-0", "x", "", "", ""], "the alignment of train, pair 2: x is not a link"),
-        (["0-0", "1-0", "", "", ""], "the alignment of train, pair 2: the link 1-0 needs source word 1"),
+        (["0-0", "1-0", "", "", ""], "the alignment of train, pair 2: the link 1-0 needs word 1 on the left"),
         ([""] * 5, "the alignment of train has no links"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from nmt.cli.shell.errors import print_message
@@ -22,10 +23,11 @@ from nmt.errors import Failure, UserError
 from nmt.evaluation import Metrics
 from nmt.evaluation.evaluator import evaluate
 from nmt.evaluation.record import Evaluation, read_evaluation
-from nmt.evaluation.reuse import EvaluationInputs, hash_model, hash_text, list_changes, metric_signatures, read_stored
+from nmt.evaluation.reuse import EvaluationInputs, hash_links, hash_text, list_changes, metric_signatures, read_stored
 from nmt.evaluation.tokenized_text import describe_tokenized_text
 from nmt.files import read_text
 from nmt.run import RunFolder
+from nmt.run.model_hash import hash_model
 from nmt.threads import limit_threads
 
 
@@ -102,6 +104,7 @@ class PlannedEvaluation:
                 metrics=self.metrics,
                 inputs=self.inputs,
                 warn=warnings.add_cut_off,
+                remark=partial(print_message, program),
             )
         warnings.print_totals()
         remark_on_truncated(program, result["truncated"])
@@ -144,6 +147,7 @@ def plan_evaluation(
         model_hash=hash_model(run),
         search=description,
         text_hash=None,
+        links_hash=None,
         signatures={},
     )
     stored: Evaluation | None = None
@@ -165,7 +169,7 @@ def plan_evaluation(
         return PlannedEvaluation(run, None, split, metrics, inputs, stored, [reason], (stored.source, stored.target))
 
     text_hash = hash_text(pairs["source"], pairs["target"], source=corpus.source, target=corpus.target)
-    inputs = replace(inputs, text_hash=text_hash)
+    inputs = replace(inputs, text_hash=text_hash, links_hash=hash_links(pairs))
     if stored is not None:
         inputs = replace(inputs, signatures=metric_signatures(metrics, list(pairs["target"])))
         changes = list_changes(stored, inputs)

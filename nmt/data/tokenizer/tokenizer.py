@@ -237,8 +237,7 @@ class Tokenizer:
 
         Byte pieces can spell line separators; each of them becomes a space.
         """
-        left_out = {self.pad_id, self.bos_id, self.eos_id}
-        text = self._target.decode([id for id in map(int, ids) if id not in left_out])
+        text = self._target.decode([id for id in map(int, ids) if id not in (self.pad_id, self.bos_id, self.eos_id)])
         return text.translate(TO_SPACES)
 
     def source_pieces(self, ids: Sequence[int], *, text: str | None = None) -> list[str]:
@@ -262,10 +261,8 @@ class Tokenizer:
         is_same = processor.encode(text)[: len(ids)] == list(ids)[: len(surfaces)]
         if not is_same:  # the ids are another segmentation of the text
             return pieces
-        return [
-            surface if id == self.unk_id else piece
-            for id, piece, surface in zip_longest(ids, pieces, surfaces[: len(ids)])
-        ]
+        named = zip_longest(ids, pieces, surfaces[: len(ids)])
+        return [surface if id == self.unk_id else piece for id, piece, surface in named]
 
     def target_ids(self, pieces: Sequence[str]) -> list[int]:
         """The ids of pieces as `target_pieces` returns them. Raises UserError for a piece that does not exist."""
