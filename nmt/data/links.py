@@ -44,17 +44,21 @@ def encode_links(
     Sure and possible links count alike. A word that has no pieces, such as a control character, loses its links.
 
     Args:
-        dataset: with the column "alignment", in the Pharaoh format, and the columns of `encode_corpus`.
+        dataset: with the columns of `encode_corpus` and the column "alignment" of `Corpus.split`.
         split_words: how the alignment counts words.
         split_name: the name of the split, for error messages.
         num_workers: as for `encode_corpus`.
 
     Raises:
-        UserError: a line of the alignment is wrong, or no pair has any link.
+        UserError: there is no alignment, a line of it is wrong, or no pair has any link.
     """
+    if "alignment" not in dataset.column_names:
+        raise UserError(
+            f"{split_name} has no word links, which guided alignment needs: put them beside its text, one line per "
+            f"pair in Pharaoh format, such as {split_name}.en-de.align; trainer.alignment_weight=0 trains without"
+        )
     features = datasets.Features({**dataset.features, "link_spans": datasets.Sequence(datasets.Value("int32"))})
     key = f"{dataset_fingerprint(dataset)} {tokenizer.fingerprint} links {VERSION}"
-    lengths = tokenizer.source_piece_lengths(), tokenizer.target_piece_lengths()
     with quiet():
         encoded = dataset.map(
             _encode_batch,
@@ -62,7 +66,7 @@ def encode_links(
                 "tokenizer": tokenizer,
                 "split_words": split_words,
                 "split_name": split_name,
-                "lengths": lengths,
+                "lengths": tokenizer.piece_lengths(),
             },
             batched=True,
             with_indices=True,
@@ -123,8 +127,7 @@ class LinkColumn:
 
     def __init__(self, dataset: datasets.Dataset, tokenizer: Tokenizer) -> None:
         self._spans = IdColumn(dataset, "link_spans")
-        self._source_lengths = tokenizer.source_piece_lengths()
-        self._target_lengths = tokenizer.target_piece_lengths()
+        self._source_lengths, self._target_lengths = tokenizer.piece_lengths()
 
     def add_to(self, batch: Batch, indices: Indices, sources: Sequence[Ids], targets: Sequence[Ids]) -> Batch:
         """The batch with the links of its pairs, as `Batch` describes them.

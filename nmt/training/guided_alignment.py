@@ -85,7 +85,7 @@ def choose_layer(model: Seq2Seq, *, layer: int | None, head: int) -> int:
     weights = model.eval().attention(token, torch.ones_like(token, dtype=torch.bool), token, kinds=["cross"])
     model.train(was_training)
     if "cross" not in weights:
-        raise UserError(f"alignment_weight guides attention, but {type(model).__name__} has none: set it to 0")
+        raise UserError(f"trainer.alignment_weight: {type(model).__name__} has no attention to guide; set it to 0")
     num_layers, num_heads = weights["cross"].shape[1:3]
     if layer is None:
         layer = max(num_layers - 2, 0)

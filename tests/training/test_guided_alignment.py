@@ -169,7 +169,7 @@ def test_only_the_guided_layer_leaves_the_fast_kernel(
 def test_a_model_without_such_a_head_is_refused(description: dict[str, Any]) -> None:
     model: Seq2Seq = build(description, models)
     if description["class"] == "LSTM":
-        with pytest.raises(UserError, match="alignment_weight guides attention, but LSTM has none"):
+        with pytest.raises(UserError, match=r"trainer\.alignment_weight: LSTM has no attention to guide"):
             choose_layer(model, layer=None, head=0)
         return
     assert choose_layer(model, layer=None, head=0) == 0

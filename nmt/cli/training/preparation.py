@@ -116,10 +116,10 @@ def prepare_run(
     torch.manual_seed(settings.seed)
     model = model_component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
     descriptions["model"]["parameters"] = model.num_parameters()
-    is_guided = settings.trainer.alignment_weight > 0
-    if is_guided:
+    trainer = settings.trainer
+    if trainer.alignment_weight > 0:
         with naming_group("trainer"):
-            choose_layer(model, layer=settings.trainer.alignment_layer, head=settings.trainer.alignment_head)
+            choose_layer(model, layer=trainer.alignment_layer, head=trainer.alignment_head)
 
     # 4. Batches and the optimizer, which depend on the model.
     batch_loader = partial(
@@ -127,6 +127,7 @@ def prepare_run(
         tokenizer=tokenizer,
         model=model,
         settings=settings.loader,
+        split_words=None,
         seed=settings.seed,
         processes=processes,
     )
@@ -147,16 +148,12 @@ def prepare_run(
             split_name=settings.train_split,
             cleaning=settings.cleaning.build_as(Cleaning),
             subword_alpha=settings.loader.subword_alpha,
-            split_words=corpus.words if is_guided else None,
+            split_words=corpus.words if trainer.alignment_weight > 0 else None,
         ),
         validation_loader=None
         if validation_split is None or settings.validation_split is None
         else batch_loader(
-            validation_split,
-            split_name=settings.validation_split,
-            cleaning=ONLY_EMPTY,
-            subword_alpha=0.0,
-            split_words=None,
+            validation_split, split_name=settings.validation_split, cleaning=ONLY_EMPTY, subword_alpha=0.0
         ),
         descriptions=descriptions,
         remarks=[
@@ -217,17 +214,13 @@ def make_loader(
         if model.max_length < 2:
             raise UserError(f"model.max_length={model.max_length} must be at least 2: one piece and the end")
         max_length = min(max_length, model.max_length - 1)  # one position is left for bos or eos
-    if split_words is not None and "alignment" not in split.column_names:
-        raise UserError(
-            f"trainer.alignment_weight needs word links for {split_name}: put a file of them in Pharaoh format beside "
-            f"its text, such as {split_name}.en-de.align, or set it to 0"
-        )
+    num_workers = settings.num_workers
 
     def encode() -> Dataset:
-        encoded = encode_corpus(split, tokenizer, num_workers=settings.num_workers)
+        encoded = encode_corpus(split, tokenizer, num_workers=num_workers)
         if split_words is None:
             return encoded
-        return encode_links(encoded, tokenizer, split_words, split_name=split_name, num_workers=settings.num_workers)
+        return encode_links(encoded, tokenizer, split_words, split_name=split_name, num_workers=num_workers)
 
     with naming_split(split_name), naming_group("loader"):
         return BatchLoader(

@@ -1,0 +1,57 @@
+"""Guided alignment by `nmt train`: word links from a file beside the text, and what is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nmt.cli import main
+
+Train = Callable[..., int]
+
+GUIDED = ["trainer.alignment_weight=0.5", "trainer.alignment_head=1"]
+
+
+def write_links(corpus: Path) -> Path:
+    """Links every number to its translation, which has the same index; every third line has no links."""
+    lines = (corpus / "train.en").read_text(encoding="utf-8").splitlines()
+    links = [" ".join(f"{i}-{i}" for i in range(len(line.split()))) if n % 3 else "" for n, line in enumerate(lines)]
+    path = corpus / "train.en-de.align"
+    path.write_text("".join(f"{line}\n" for line in links), encoding="utf-8")
+    return path
+
+
+def test_links_beside_the_text_guide_a_run_which_is_only_resumed_with_the_same_links(
+    train: Train, own_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    links = write_links(own_corpus)
+    words = [f"data.path={own_corpus}", "loader.subword_alpha=0.1", "hold_out=9", "validation_split=held", *GUIDED]
+    assert train(*words, model="transformer") == 0
+    assert train(*words, "trainer.max_steps=2", "resume=true", model="transformer") == 0
+    links.write_text(links.read_text(encoding="utf-8").replace("0-0", ""), encoding="utf-8")
+    capsys.readouterr()
+    assert train(*words, "trainer.max_steps=3", "resume=true", model="transformer") == 2
+    assert "was started with another corpus (the text for alignment is not the same)" in capsys.readouterr().err
+
+
+def test_the_grammar_has_links_of_its_own(
+    tiny_models: dict[str, list[str]], tiny_training: list[str], tmp_path: Path
+) -> None:
+    sizes = ["data.train_size=40", "data.val_size=4", "data.test_size=1", "data.test_long_size=1"]
+    words = ["data=grammar", f"run={tmp_path / 'run'}", *tiny_models["transformer"], *tiny_training, *sizes, *GUIDED]
+    assert main(["train", *words, "tokenizer.vocab_size=90"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "message"),
+    [
+        ("transformer", [], "train has no word links, which guided alignment needs: put them beside its text"),
+        ("lstm", [], "trainer.alignment_weight: LSTM has no attention to guide; set it to 0"),
+        ("transformer", ["trainer.alignment_layer=1"], "trainer.alignment_layer=1 does not exist: the decoder has 1"),
+        ("lstm_luong", ["trainer.alignment_head=1"], "trainer.alignment_head=1 does not exist: the decoder has 1"),
+    ],
+)
+def test_what_cannot_be_guided_is_refused(
+    error_line: Callable[..., str], model: str, words: list[str], message: str
+) -> None:
+    assert error_line("trainer.alignment_weight=0.5", *words, model=model).startswith(message)
