@@ -17,6 +17,7 @@ import datasets
 import huggingface_hub
 
 from nmt.data.gold_links import LinksFile, add_links, find_links
+from nmt.data.pronouns import PronounExample
 from nmt.data.readers import expand_path, find_splits, list_files, read_split
 from nmt.data.text_file import content_key, describe_repairs
 from nmt.data.words import Span, spaced_words
@@ -74,6 +75,10 @@ class Corpus(ABC):
     def repairs(self, name: str) -> list[str]:
         """Describes what reading a split corrects in its files, one line per file; empty without plain files."""
         return []
+
+    def pronoun_examples(self, name: str) -> list[PronounExample] | None:
+        """The ambiguous pronoun of each pair of a split; None if the corpus does not know one in every pair."""
+        return None
 
 
 class FilesCorpus(Corpus):

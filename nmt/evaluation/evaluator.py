@@ -17,8 +17,9 @@ from nmt.data.corpus import Corpus
 from nmt.evaluation.alignment import measure_alignment
 from nmt.evaluation.languages import Unit, length_unit, sentence_length
 from nmt.evaluation.metrics import Metrics
+from nmt.evaluation.pronouns import score_pronouns
 from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample, compute_checksum
-from nmt.evaluation.reuse import EvaluationInputs, hash_text
+from nmt.evaluation.reuse import EvaluationInputs, evaluation_folder, hash_text
 from nmt.files import write_json, write_text, writing
 from nmt.models.attention import Kind
 from nmt.run import RunFolder
@@ -41,6 +42,8 @@ def evaluate(
     remark: Callable[[str], None],
 ) -> dict[str, Any]:
     """Translates a split, scores it against the raw references, and writes evaluation/`split`.json, .hyp.txt, .ref.txt.
+
+    Without some attention heads, the three files go to a folder of their own, see `evaluation_folder`.
 
     Args:
         run: the folder that the translator was loaded from.
@@ -70,10 +73,11 @@ def evaluate(
     for index in sorted(cut_lines):
         warn(index, cut_lines[index])
     alignment = None
-    if inputs.links_hash is not None and has_attention(translator):
+    if inputs.links_hash is not None and not inputs.heads_off and has_attention(translator):
         choice = find_choice(run, translator, corpus, model_hash=inputs.model_hash, remark=remark)
         alignment = measure_alignment(translator, pairs, choice.extraction, split=corpus.words, name=split)
     hypotheses = [translation.text for translation in translations]
+    examples = corpus.pronoun_examples(split)
     evaluation = Evaluation(
         split=split,
         source=corpus.source,
@@ -94,13 +98,15 @@ def evaluate(
             make_sample(index, sources[index], references[index], translations[index]) for index in sample_indices
         ],
         alignment=alignment,
+        pronouns=None if examples is None else score_pronouns(examples, hypotheses, references, corpus.words),
+        heads_off=inputs.heads_off,
         cut_lines=len(cut_lines),
         model_hash=inputs.model_hash,
         links_hash=inputs.links_hash,
         text_hash=hash_text(sources, references, source=corpus.source, target=corpus.target),
         checksum="",
     )
-    return write_evaluation(run.path / "evaluation", evaluation, hypotheses, references)
+    return write_evaluation(evaluation_folder(run, inputs.heads_off), evaluation, hypotheses, references)
 
 
 def choose_samples(sources: Sequence[str], *, unit: Unit) -> list[int]:
@@ -161,7 +167,7 @@ def write_evaluation(
     evaluation.checksum = compute_checksum(evaluation, *(text.encode("utf-8") for text in texts))
     content: dict[str, Any] = msgspec.to_builtins(evaluation)
     with writing(folder):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / f"{split}.hyp.txt", texts[0])
     write_text(folder / f"{split}.ref.txt", texts[1])
     write_json(folder / f"{split}.json", content)

@@ -11,6 +11,7 @@ import msgspec
 from nmt.alignment.extraction import Extraction
 from nmt.evaluation.languages import Unit
 from nmt.evaluation.metrics import LengthBucket, Metric
+from nmt.evaluation.pronouns import PronounScores
 from nmt.run.format import Count, Number, Versioned, read_versioned
 from nmt.run.registry import TypedDescription
 
@@ -84,7 +85,9 @@ class Evaluation(Versioned, kw_only=True):
         seconds: for translating the split.
         threads: of the CPU, as torch counts them.
         truncated: numbers of the lines, from 1, whose translation the search's length limit has cut off.
-        alignment: None for a split without gold links, and for a model without attention.
+        alignment: None for a split without gold links, for a model without attention, and if heads were silenced.
+        pronouns: how pronouns were translated; None for a split without `Corpus.pronoun_examples`.
+        heads_off: names of the attention heads that were silenced, sorted.
         cut_lines: number of source sentences that were too long for the model and were cut off.
         model_hash: identifies weights and tokenizer, see `nmt.run.model_hash`.
         text_hash: identifies source sentences and references.
@@ -109,6 +112,8 @@ class Evaluation(Versioned, kw_only=True):
     truncated: list[Count] = msgspec.field(default_factory=list)
     samples: list[SentenceSample]
     alignment: AlignmentQuality | None = None
+    pronouns: PronounScores | None = None
+    heads_off: list[str] = msgspec.field(default_factory=list)
     cut_lines: Count
     model_hash: str
     text_hash: str

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt.errors import UserError
@@ -17,6 +18,9 @@ from nmt.run.registry import Description
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+MAX_NAMED_HEADS = 8
+"""Maximum number of heads whose names make the name of a folder; a file name has 255 bytes at most."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class EvaluationInputs:
         text_hash: from `hash_text`; None if the text cannot be read, so that it is not compared.
         links_hash: from `hash_links`; not compared either then.
         signatures: sacreBLEU's signature of each metric, by its key; empty if they need not be compared.
+        heads_off: names of the attention heads that are silenced, sorted.
     """
 
     step: int
@@ -38,6 +43,7 @@ class EvaluationInputs:
     text_hash: str | None
     links_hash: str | None
     signatures: dict[str, str]
+    heads_off: list[str]
 
 
 def hash_text(sources: Sequence[str], references: Sequence[str], *, source: str, target: str) -> str:
@@ -57,19 +63,32 @@ def metric_signatures(metrics: Metrics, references: Sequence[str]) -> dict[str, 
     return {key: metric.signature for key, metric in metrics.score(references, references).items()}
 
 
-def read_stored(run: RunFolder, split: str) -> Evaluation | None:
-    """Reads the stored evaluation of a split; None if there is none.
+def evaluation_folder(run: RunFolder, heads_off: Sequence[str]) -> Path:
+    """The folder of evaluations. Without some heads a model is another one, which has a folder of its own inside."""
+    folder = run.path / "evaluation"
+    if not heads_off:
+        return folder
+    name = "+".join(heads_off)
+    if len(heads_off) > MAX_NAMED_HEADS:
+        name = f"{len(heads_off)}-heads-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return folder / "heads_off" / name
+
+
+def read_stored(run: RunFolder, split: str, heads_off: Sequence[str]) -> Evaluation | None:
+    """Reads the stored evaluation of a split, made without some heads; None if there is none.
 
     Raises:
         UserError: the files are damaged, incomplete, of another split, or do not belong together.
     """
-    path = run.path / "evaluation" / f"{split}.json"
+    path = evaluation_folder(run, heads_off) / f"{split}.json"
     with reading(f"split={split}"):  # a split may be no file name, such as one that is too long
         if not path.exists():
             return None
     evaluation = read_evaluation(path)
     if evaluation.split != split:
         raise UserError(f"{path} is an evaluation of {evaluation.split[:80]}")
+    if evaluation.heads_off != heads_off:
+        raise UserError(f"{path} is an evaluation without other heads")
     texts = [path.with_name(f"{split}.{name}.txt") for name in ("hyp", "ref")]
     if missing := [text for text in texts if not text.is_file()]:
         raise UserError(f"{missing[0]} is missing")

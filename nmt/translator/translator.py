@@ -84,16 +84,16 @@ class Translator:
         search: Search | None = None,
         device: str = "auto",
         batch_tokens: int | None = None,
+        heads_off: Sequence[str] = (),
     ) -> Self:
-        """Loads the best model of a run folder, with the search of the run unless another one is given.
+        """Loads the best model of a run folder without the heads in `heads_off`, and the run's search if none is given.
 
         Raises:
-            UserError: the folder is missing, incomplete or damaged, or this machine has no such device.
+            UserError: the folder is missing, incomplete or damaged, this machine lacks the device, or the model a head.
         """
         folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-        if search is None:
-            search = build(folder.description("search"), searches)
-        model = folder.model().to(pick_device(device))
+        search = search or build(folder.description("search"), searches)
+        model = folder.model(heads_off=heads_off).to(pick_device(device))
         model.prepare_for_decoding()
         return cls(model, folder.tokenizer(), search, batch_tokens=batch_tokens)
 
@@ -285,8 +285,8 @@ class Translator:
             target_tokens=tokenizer.target_pieces(hypothesis.tokens, text=target if isinstance(target, str) else None),
             source_truncated=bool(truncated),
         )
-        kinds = check_kinds(attention)
-        return with_attention(model, tokenizer, [source_ids], [translation], kinds)[0] if kinds else translation
+        kinds, targets = check_kinds(attention), [hypothesis.tokens]
+        return with_attention(model, tokenizer, [source_ids], targets, [translation], kinds)[0]
 
     def _find_segmentation(self, source_ids: SourceIds, target: str, search: Search) -> list[int]:
         """The segmentation in which the search finds the target; if it does not, the tokenizer's best one."""

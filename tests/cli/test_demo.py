@@ -18,7 +18,7 @@ from nmt.cli.demo import DemoSettings
 ROOT = Path(__file__).parents[2]
 
 SMALL = [
-    *("data.train_size=400", "data.val_size=8", "data.test_size=20", "data.test_long_size=10"),
+    *("data.train_size=400", "data.val_size=8", "data.test_size=20", "data.test_long_size=10", "data.pronouns_size=10"),
     *("tokenizer.vocab_size=400", "schedule.warmup_steps=0", "trainer.validate_every=2"),
 ]
 """A corpus and a schedule with which a training takes seconds; everything else stays as it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,9 +24,18 @@ from nmt.errors import Failure, UserError
 from nmt.evaluation import Metrics
 from nmt.evaluation.evaluator import evaluate
 from nmt.evaluation.record import Evaluation, read_evaluation
-from nmt.evaluation.reuse import EvaluationInputs, hash_links, hash_text, list_changes, metric_signatures, read_stored
+from nmt.evaluation.reuse import (
+    EvaluationInputs,
+    evaluation_folder,
+    hash_links,
+    hash_text,
+    list_changes,
+    metric_signatures,
+    read_stored,
+)
 from nmt.evaluation.tokenized_text import describe_tokenized_text
 from nmt.files import read_text
+from nmt.models.heads import parse_heads
 from nmt.run import RunFolder
 from nmt.run.model_hash import hash_model
 from nmt.threads import limit_threads
@@ -58,7 +68,7 @@ class PlannedEvaluation:
     @property
     def path(self) -> Path:
         """The JSON file of the evaluation."""
-        return self.run.path / "evaluation" / f"{self.split}.json"
+        return evaluation_folder(self.run, self.inputs.heads_off) / f"{self.split}.json"
 
     @property
     def text_hash(self) -> str | None:
@@ -93,7 +103,13 @@ class PlannedEvaluation:
             UserError: the run folder is damaged, or a setting is wrong.
         """
         assert self.corpus is not None, "a plan without a corpus has a stored evaluation"
-        translator = load_translator(self.run, self.inputs.search, device=device, batch_tokens=batch_tokens)
+        translator = load_translator(
+            self.run,
+            self.inputs.search,
+            device=device,
+            batch_tokens=batch_tokens,
+            heads_off=self.inputs.heads_off,
+        )
         warnings = LineWarnings(program, text=f"{self.split}, ")
         with limit_threads(threads, translator.model.device) as translator.before_batch:
             result = evaluate(
@@ -124,6 +140,7 @@ def plan_evaluation(
     bleu_tokenizer: str | None,
     data: Component | CorpusChanges,
     search: Component | SearchChanges,
+    heads_off: Sequence[str] = (),
     may_lack_text: bool = False,
 ) -> PlannedEvaluation:
     """Finds out whether the stored evaluation of a split still holds.
@@ -134,6 +151,7 @@ def plan_evaluation(
         bleu_tokenizer: another tokenizer for BLEU; None: the run's own.
         data: the corpus, or changes of the run's own.
         search: the search, or changes of the run's own.
+        heads_off: names of attention heads to silence, see `nmt.models.heads`.
         may_lack_text: if the run's own corpus cannot be read, since the folder has been copied to another machine,
             use the stored evaluation without comparing the text.
 
@@ -149,11 +167,12 @@ def plan_evaluation(
         text_hash=None,
         links_hash=None,
         signatures={},
+        heads_off=[str(head) for head in parse_heads(heads_off)],
     )
     stored: Evaluation | None = None
     reasons = []
     try:
-        stored = read_stored(run, split)
+        stored = read_stored(run, split, inputs.heads_off)
     except UserError as error:
         reasons = [str(error)]
     changes = [] if stored is None else list_changes(stored, inputs)
