@@ -27,7 +27,7 @@ from nmt.training.progress import ProgressBar
 from nmt.training.schedule import Plateau, Schedule
 from nmt.training.settings import TrainerSettings
 from nmt.training.trainer import Trainer
-from nmt.training.validation import TranslationScores, ValidationSplit
+from nmt.training.validation import AttentionFigures, TranslationScores, ValidationSplit
 
 SETTINGS: dict[str, Any] = {
     "max_steps": None,
@@ -159,7 +159,12 @@ class Bench:
             return TranslationScores(bleu=bleu, chrf=100 - bleu)
 
         batches = list(self.make_loader().epoch(0, start=0))[:2]
-        return ValidationSplit(batches=batches, compute_scores=compute_scores, num_pairs=16)
+        return ValidationSplit(
+            batches=batches,
+            compute_scores=compute_scores,
+            measure_attention=lambda model: AttentionFigures(),
+            num_pairs=16,
+        )
 
     def weights(self) -> dict[str, torch.Tensor]:
         """A copy of the weights of the model of the last `fit`."""

@@ -1,11 +1,17 @@
 """Guided alignment by `nmt train`: word links from a file beside the text, and what is refused."""
 
+import math
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nmt.cli import main
+from nmt.data.words import spaced_words
+from nmt.run import RunFolder
+from nmt.run.history import read_history
+from nmt.translator import Translator
 
 Train = Callable[..., int]
 
@@ -22,16 +28,42 @@ def write_links(corpus: Path) -> Path:
 
 
 def test_links_beside_the_text_guide_a_run_which_is_only_resumed_with_the_same_links(
-    train: Train, own_corpus: Path, capsys: pytest.CaptureFixture[str]
+    train: Train, own_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     links = write_links(own_corpus)
     words = [f"data.path={own_corpus}", "loader.subword_alpha=0.1", "hold_out=9", "validation_split=held", *GUIDED]
     assert train(*words, model="transformer") == 0
+    check_recorded_attention(tmp_path / "run")
     assert train(*words, "trainer.max_steps=2", "resume=true", model="transformer") == 0
     links.write_text(links.read_text(encoding="utf-8").replace("0-0", ""), encoding="utf-8")
     capsys.readouterr()
     assert train(*words, "trainer.max_steps=3", "resume=true", model="transformer") == 2
     assert "was started with another corpus (the text for alignment is not the same)" in capsys.readouterr().err
+
+
+def check_recorded_attention(path: Path) -> None:
+    """The figures of the validation equal those of the guided head of the saved weights, forced to the references."""
+    run = RunFolder(path)
+    record = read_history(run.history).validation[-1]
+    translator, counts, entropies, eos_weights = Translator.load(run.path), [0, 0, 0], [], []
+    pairs = run.corpus().split("held")
+    for source, target, alignment in zip(pairs["source"], pairs["target"], pairs["alignment"], strict=True):
+        attention = translator.force_decode(source, target, attention="cross").attention
+        assert attention is not None
+        words = attention["cross"].head(0, 1).words(spaced_words).matrix[:-1]  # (target words, source words + eos)
+        entropies += [-sum(weight * math.log(weight) for weight in row) for row in words.tolist()]
+        eos_weights += words[:, -1].tolist()
+        found = {(int(row[:-1].argmax()), target) for target, row in enumerate(words)}
+        gold = {tuple(map(int, link.split("-"))) for link in alignment.split()}
+        counts = [counts[0] + len(found), counts[1] + len(gold), counts[2] + len(found & gold)]
+    assert record.alignment_error == pytest.approx(1 - 2 * counts[2] / (counts[0] + counts[1]))
+    assert record.attention_entropy == pytest.approx(statistics.mean(entropies), rel=1e-4)
+    assert record.attention_eos_weight == pytest.approx(statistics.mean(eos_weights), rel=1e-4)
+
+
+def test_a_model_without_attention_records_none(train: Train, tmp_path: Path) -> None:
+    assert train("trainer.max_steps=1") == 0
+    assert "attention" not in (tmp_path / "run" / "history.jsonl").read_text()
 
 
 def test_the_grammar_has_links_of_its_own(
