@@ -25,10 +25,11 @@ from nmt.cli import translate as translate_command
 from nmt.cli.shell.commands import find_command
 from nmt.cli.shell.configuration import complete_config, hydra_initialized
 from nmt.cli.shell.errors import run_catching_errors
+from nmt.cli.shell.line_streams import MAX_LINE_BYTES
 from nmt.cli.shell.line_warnings import MAX_WARNINGS_PER_KIND
 from nmt.cli.shell.overrides import configure
 from nmt.cli.shell.trained_run import load_translator
-from nmt.cli.translate import MAX_LINE_BYTES, format_json
+from nmt.cli.translate import format_json
 from nmt.data.file_format import HEAD_BYTES, describe_foreign_format
 from nmt.data.tokenizer import Tokenizer
 from nmt.run import RunFolder
