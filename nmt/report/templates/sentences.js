@@ -71,18 +71,17 @@
     return element;
   };
   const ruler = document.createElement("canvas").getContext("2d");
-  const widthOf = (labels) => {
-    ruler.font = `12px ${getComputedStyle(document.body).fontFamily}`;
-    return Math.max(...labels.map((label) => ruler.measureText(label).width));
-  };
+  ruler.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  const widthOf = (label) => ruler.measureText(shorten(label)).width;
   const shorten = (label) => ([...label].length > MAX_LABEL ? [...label].slice(0, MAX_LABEL - 1).join("") + "…" : label);
 
   // The matrix of one translation: a row per target word, a column per source word.
   const drawMatrix = ({ columns, rows, weights }, rightToLeft) => {
     const place = (column) => (rightToLeft ? columns.length - 1 - column : column);
-    const left = widthOf(rows.map(shorten)) + 12;
-    const top = widthOf(columns.map(shorten)) * 0.87 + 16; // the labels rise at 60 degrees
-    const width = left + CELL * columns.length + top * 0.6;
+    const left = Math.max(...rows.map(widthOf)) + 12;
+    const top = Math.max(...columns.map(widthOf)) * 0.87 + 16; // the labels rise at 60 degrees
+    const ends = columns.map((label, column) => (place(column) + 0.65) * CELL + widthOf(label) * 0.5);
+    const width = left + Math.max(CELL * columns.length, ...ends) + 8;
     const height = top + CELL * rows.length + 4;
     const svg = draw("svg", { class: "matrix", role: "img", width, height, viewBox: `0 0 ${width} ${height}` });
     svg.append(draw("rect", { class: "paper", x: left, y: top, width: CELL * columns.length, height: CELL * rows.length }));
