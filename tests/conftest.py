@@ -270,7 +270,7 @@ def run_with_streams(tmp_path: Path) -> Callable[..., tuple[int, bytes, str]]:
             code = 120  # as Python ends if a stream cannot be flushed
             try:
                 opened = [open_stream(number, path) for number, path in enumerate((paths | streams).values())]
-                sys.stdin, sys.stdout, sys.stderr = opened  # type: ignore[assignment]
+                sys.stdin, sys.stdout, sys.stderr = opened
                 ended = main(words)
                 for stream in (sys.stdout, sys.stderr):
                     if stream is not None:

@@ -139,7 +139,7 @@ def run_in_new_python(words: list[str]) -> int:
     ).returncode
 
 
-@pytest.mark.parametrize("model", ["lstm", "lstm_bahdanau", "lstm_luong", "transformer"])
+@pytest.mark.parametrize("model", ["lstm_bahdanau", "transformer"])
 def test_a_run_killed_again_and_again_ends_like_an_undisturbed_run(
     model: str,
     tmp_path: Path,
