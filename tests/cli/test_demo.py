@@ -22,7 +22,7 @@ SMALL = [
     *("tokenizer.vocab_size=400", "schedule.warmup_steps=0", "trainer.validate_every=2", "search.max_length_margin=2"),
 ]
 SMALL_RECURRENT = [*SMALL, "model.embedding_size=32", "model.hidden_size=32"]
-SMALL_SYSTEMS = {system: SMALL_RECURRENT for system in demo.SYSTEMS} | {
+SMALL_SYSTEMS = dict.fromkeys(demo.SYSTEMS, SMALL_RECURRENT) | {
     "transformer": [*SMALL, "model.model_size=32", "model.feedforward_size=64", "model.num_heads=2"]
 }
 """A corpus, a schedule and sizes with which a training takes seconds; everything else stays as it is."""
