@@ -21,7 +21,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from nmt.data.tokenizer import Tokenizer
 
@@ -134,7 +135,7 @@ def find_missing(fragments: Sequence[Fragment], translation: str) -> list[Fragme
 def complete(
     translation: str,
     pieces: Sequence[str],
-    alignment: Tensor | None,
+    alignment: NDArray[np.float32] | None,
     *,
     line: str,
     fragments: Sequence[Fragment],
@@ -158,7 +159,7 @@ def complete(
         if alignment is None:
             return len(translation.rstrip())
         piece = max((index for index, end in enumerate(source_ends) if end <= start), default=0)
-        piece = min(piece, alignment.size(1) - 1)  # a source that was cut off has fewer pieces
+        piece = min(piece, alignment.shape[1] - 1)  # a source that was cut off has fewer pieces
         return len(tokenizer.decode_target(target_ids[: int(alignment[:, piece].argmax()) + 1]))
 
     return copy_missing(translation, missing, source=line, fragments=fragments, find_place=find_place)

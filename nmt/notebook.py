@@ -43,7 +43,7 @@ def render_translation(translation: Translation) -> str:
                 f"nmt plot draws all of them."
             )
     elif source:
-        remarks.append("No attention weights: the model has none, or need_attention=True was not requested.")
+        remarks.append("No attention weights: the model has none, or they were not requested.")
     if source:
         remarks.append(f"Score {translation.score:.3f}, log-probability {translation.log_probability:.3f}")
     if translation.truncated:

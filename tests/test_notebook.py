@@ -6,9 +6,10 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from nmt import RunFolder, Translation, Translator
+from nmt.translator import Attention
 
 
 class Elements(HTMLParser):
@@ -40,8 +41,10 @@ class Elements(HTMLParser):
 
 
 def make_translation(text: str, num_source: int, num_target: int) -> Translation:
-    weights = torch.full((num_target, num_source), 1 / num_source)
-    return Translation(text, -1.25, -2.5, ["▁a"] * num_source, ["▁b"] * num_target, weights)
+    source, target = ["▁a"] * num_source, ["▁b"] * num_target
+    weights = np.full((1, 1, num_target, num_source), 1 / num_source, dtype=np.float32)
+    attention = Attention("cross", weights, target, source, (0,), (0,))
+    return Translation(text, -1.25, -2.5, source, target, {"cross": attention})
 
 
 def test_a_translation_shows_its_text_its_matrix_and_its_score() -> None:
@@ -65,7 +68,9 @@ def test_the_page_needs_nothing_else_and_runs_nothing(trained_run: Path) -> None
 
 
 def test_text_is_escaped_and_has_its_own_direction() -> None:
-    translation = Translation('<b>&"كلب"', -1.0, -1.0, ["▁<i>"], ["</s>"], torch.ones(1, 1))
+    weights = np.ones((1, 1, 1, 1), dtype=np.float32)
+    attention = Attention("cross", weights, ["</s>"], ["▁<i>"], (0,), (0,))
+    translation = Translation('<b>&"كلب"', -1.0, -1.0, ["▁<i>"], ["</s>"], {"cross": attention})
     page = Elements(translation._repr_html_())
     assert page.count("b") == page.count("i") == 0
     assert '<b>&"كلب"' in page.text
@@ -79,12 +84,12 @@ def test_a_long_sentence_is_shown_in_part() -> None:
 
 
 def test_what_is_missing_or_cut_is_said() -> None:
-    translation = Translation("x", -1.0, -1.0, ["▁a"], ["▁x"], None, truncated=True, source_truncated=True)
+    translation = Translation("x", -1.0, -1.0, ["▁a"], ["▁x"], truncated=True, source_truncated=True)
     text = Elements(translation._repr_html_()).text
     assert "No attention weights" in text
     assert "cut at the length limit" in text
     assert "its end was not translated" in text
-    assert "(no words)" in Elements(Translation("", 0.0, 0.0, [], [], None)._repr_html_()).text
+    assert "(no words)" in Elements(Translation("", 0.0, 0.0, [], [])._repr_html_()).text
 
 
 def test_a_run_shows_its_curves(trained_run: Path) -> None:

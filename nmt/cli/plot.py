@@ -43,7 +43,7 @@ def run(config: DictConfig) -> None:
     search = describe_search(folder, settings.search)
     translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
     if settings.target is None:
-        translation = translator.translate(settings.source, need_attention=True, warn=print_warning)
+        translation = translator.translate(settings.source, warn=print_warning)
     else:
         translation = translator.force_decode(settings.source, settings.target, warn=print_warning)
     if not translation.source_tokens:

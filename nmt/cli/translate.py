@@ -60,6 +60,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     search: Component | SearchChanges
     device: str
     threads: str
+    heads_off: list[str]
 
     def __post_init__(self) -> None:
         if self.format not in ("text", "jsonl"):
@@ -79,7 +80,9 @@ def run(config: DictConfig) -> None:
         if settings.output is not None:
             prepare_output_file(settings.output, key="output")
         search = describe_search(folder, settings.search)
-        translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
+        translator = load_translator(
+            folder, search, device=settings.device, batch_tokens=None, heads_off=settings.heads_off
+        )
         as_json = partial(format_json, n_best=settings.n_best, need_attention=settings.attention)
         format_line = format_text if settings.format == "text" else as_json
         name = "standard output" if settings.output is None else f"output={settings.output}"
@@ -91,7 +94,7 @@ def run(config: DictConfig) -> None:
                 lines,
                 n_best=settings.n_best,
                 batch_size=settings.batch_size,
-                need_attention=settings.attention,
+                attention="cross" if settings.attention else (),
                 copy=settings.copy,
                 warn=lambda index, message: warnings.add_cut_off(first + index, message),
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,17 @@ from typing import Any
 import msgspec
 import torch
 
+from nmt.alignment.choice import find_choice
+from nmt.alignment.word_attention import has_attention
 from nmt.data.corpus import Corpus
+from nmt.evaluation.alignment import measure_alignment
 from nmt.evaluation.languages import Unit, length_unit, sentence_length
 from nmt.evaluation.metrics import Metrics
+from nmt.evaluation.pronouns import score_pronouns
 from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample, compute_checksum
-from nmt.evaluation.reuse import EvaluationInputs, hash_text
+from nmt.evaluation.reuse import EvaluationInputs, evaluation_folder, hash_text
 from nmt.files import write_json, write_text, writing
+from nmt.models.attention import Kind
 from nmt.run import RunFolder
 from nmt.run.registry import TypedDescription
 from nmt.translator import LineWarning, Translation, Translator
@@ -34,8 +39,11 @@ def evaluate(
     metrics: Metrics,
     inputs: EvaluationInputs,
     warn: LineWarning,
+    remark: Callable[[str], None],
 ) -> dict[str, Any]:
     """Translates a split, scores it against the raw references, and writes evaluation/`split`.json, .hyp.txt, .ref.txt.
+
+    Without some attention heads, the three files go to a folder of their own, see `evaluation_folder`.
 
     Args:
         run: the folder that the translator was loaded from.
@@ -46,6 +54,7 @@ def evaluate(
         inputs: what the evaluation depends on, which is recorded. Determined before the translator was loaded: if the
             weights are replaced in the meantime, the record does not match the new ones.
         warn: called for each source sentence that is cut off, in order.
+        remark: is told how links were read from the attention, if that had to be chosen; see `find_choice`.
 
     Returns:
         The content of evaluation/`split`.json.
@@ -63,7 +72,12 @@ def evaluate(
     seconds = time.perf_counter() - began
     for index in sorted(cut_lines):
         warn(index, cut_lines[index])
+    alignment = None
+    if inputs.links_hash is not None and not inputs.heads_off and has_attention(translator):
+        choice = find_choice(run, translator, corpus, model_hash=inputs.model_hash, remark=remark)
+        alignment = measure_alignment(translator, pairs, choice.extraction, split=corpus.words, name=split)
     hypotheses = [translation.text for translation in translations]
+    examples = corpus.pronoun_examples(split)
     evaluation = Evaluation(
         split=split,
         source=corpus.source,
@@ -83,12 +97,16 @@ def evaluate(
         samples=[
             make_sample(index, sources[index], references[index], translations[index]) for index in sample_indices
         ],
+        alignment=alignment,
+        pronouns=None if examples is None else score_pronouns(examples, hypotheses, references, corpus.words),
+        heads_off=inputs.heads_off,
         cut_lines=len(cut_lines),
         model_hash=inputs.model_hash,
+        links_hash=inputs.links_hash,
         text_hash=hash_text(sources, references, source=corpus.source, target=corpus.target),
         checksum="",
     )
-    return write_evaluation(run.path / "evaluation", evaluation, hypotheses, references)
+    return write_evaluation(evaluation_folder(run, inputs.heads_off), evaluation, hypotheses, references)
 
 
 def choose_samples(sources: Sequence[str], *, unit: Unit) -> list[int]:
@@ -104,15 +122,16 @@ def translate_split(
 ) -> list[Translation]:
     """The translation of each line, with attention weights for the lines whose indices are in `need_attention`.
 
-    Recording attention makes the search slower, so the other lines are translated without it. `warn` is called for each
+    The weights take a pass of their own, so the other lines are translated without it. `warn` is called for each
     line that is cut off.
     """
     others = sorted(set(range(len(sources))) - set(need_attention))
     translations: dict[int, Translation] = {}
-    for indices, attention in ((need_attention, True), (others, False)):
+    kinds: tuple[list[Kind], list[Kind]] = (["cross"], [])
+    for indices, attention in zip((need_attention, others), kinds, strict=True):
         lines = [sources[index] for index in indices]
         warn_in_group = partial(_warn_at, warn, indices)
-        results = translator.translate(lines, need_attention=attention, warn=warn_in_group)
+        results = translator.translate(lines, attention=attention, warn=warn_in_group)
         translations.update(zip(indices, results, strict=True))
     return [translations[index] for index in range(len(sources))]
 
@@ -148,7 +167,7 @@ def write_evaluation(
     evaluation.checksum = compute_checksum(evaluation, *(text.encode("utf-8") for text in texts))
     content: dict[str, Any] = msgspec.to_builtins(evaluation)
     with writing(folder):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / f"{split}.hyp.txt", texts[0])
     write_text(folder / f"{split}.ref.txt", texts[1])
     write_json(folder / f"{split}.json", content)

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
+from nmt.data.words import UNSPACED_CHARACTERS
+
 Unit = Literal["words", "characters"]
 """What the length of a sentence is counted in."""
 
@@ -38,13 +40,6 @@ UNSPACED_SCRIPTS = {
 
 CHINESE_SCRIPTS = {"hani", "hans", "hant", "hanb"}
 
-_UNSPACED_CHARACTERS = re.compile(
-    "[\u0e00-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u1b00-\u1b7f\u3040-\u312f\u3400-\u4dbf\u4e00-\ua4cf"
-    "\ua980-\ua9df\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-"""Thai, Lao, Tibetan and Burmese; Khmer; Tai Le and New Tai Lue; Tai Tham; Balinese; kana and Bopomofo; Chinese
-characters and Yi; Javanese; further Chinese characters."""
-
 
 def parse_language(code: str) -> tuple[str, str]:
     """Splits a code such as zh-Hans, zh_CN, yue_Hant or JPN into language and script, both in lower case.
@@ -65,7 +60,7 @@ def is_unspaced(code: str) -> bool:
 def is_mostly_unspaced(lines: Iterable[str]) -> bool:
     """Whether most characters of a text belong to scripts without spaces between words."""
     text = "".join("".join(line.split()) for line in lines)
-    return 2 * len(_UNSPACED_CHARACTERS.findall(text)) > len(text)
+    return 2 * len(UNSPACED_CHARACTERS.findall(text)) > len(text)
 
 
 def length_unit(code: str) -> Unit:

@@ -4,7 +4,8 @@
     forward(source, source_mask, target_input)         -> logits     the output layer applied to decoder_outputs
     encode(source, source_mask)                        -> Memory     everything computed once per sentence
     start(memory)                                      -> State      before the first target token
-    step(token, state, memory)                         -> StepOutput one target position further
+    step(token, state, memory)                         -> logits and State, one target position further
+    attention(source, source_mask, target_input)       -> attention weights of every layer and head
     Memory.select(sentences)                           -> Memory     of the sentences that stay in the batch
     State.select(hypotheses, sentences)                -> State      of the hypotheses that continue
     prepare_for_decoding()                                           rearranges the weights, once, for inference
@@ -23,6 +24,7 @@ Masks are boolean, and True means a real token.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Generic, Self
 
@@ -30,6 +32,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypeVar  # typing.TypeVar has defaults from Python 3.13 on
 
+from nmt.models.attention import KINDS, NO_RECORD, AttentionRecord, Kind, MultiHeadAttention
 from nmt.models.embedding import Vocabulary
 from nmt.models.weight_layout import store_by_columns
 
@@ -89,22 +92,6 @@ MemoryT = TypeVar("MemoryT", bound=Memory, default=Any)
 StateT = TypeVar("StateT", bound=State, default=Any)
 
 
-@dataclass(frozen=True)
-class StepOutput(Generic[StateT]):
-    """The result of one decoding step.
-
-    Attributes:
-        logits: (A·K, V), unnormalised scores of the next token. The caller may overwrite them.
-        attention_weights: (A·K, S) for a recurrent decoder, (A·K, layers, H, S) of the Transformer's cross-attention;
-            None for a model without attention, or if they were not requested.
-        state: the state for the next step.
-    """
-
-    logits: Tensor
-    attention_weights: Tensor | None
-    state: StateT
-
-
 class Seq2Seq(nn.Module, ABC, Generic[MemoryT, StateT]):
     """An encoder-decoder. The module holds parameters only; everything about a sentence is passed as an argument."""
 
@@ -115,7 +102,9 @@ class Seq2Seq(nn.Module, ABC, Generic[MemoryT, StateT]):
         return self.vocabulary.output(self.decoder_outputs(source, source_mask, target_input))  # (B, T, V)
 
     @abstractmethod
-    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def decoder_outputs(
+        self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, record: AttentionRecord = NO_RECORD
+    ) -> Tensor:
         """The vectors (B, T, E) from which the output layer predicts each next token (teacher forcing).
 
         Training calls this instead of `forward`: its loss applies the output layer itself, a few positions at a time.
@@ -124,7 +113,24 @@ class Seq2Seq(nn.Module, ABC, Generic[MemoryT, StateT]):
             source: (B, S) piece ids, padded at the end.
             source_mask: (B, S).
             target_input: (B, T) piece ids that begin with `bos`, padded at the end.
+            record: receives the attention weights that it asks for.
         """
+
+    @torch.no_grad()
+    def attention(
+        self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, kinds: Sequence[Kind] = KINDS
+    ) -> dict[Kind, Tensor]:
+        """The attention weights with which the model predicts each next token of a given target; arguments as above.
+
+        Returns:
+            for each kind that the model has, the weights of every layer and head, whose rows sum to one: "cross"
+            (B, L, H, T, S), "encoder" (B, L, H, S, S) and "decoder" (B, L, H, T, T). Row t of the target predicts
+            token t + 1 of `target_input`. Rows of padding are meaningless; no row attends to padding. A recurrent
+            decoder has cross-attention with L = H = 1.
+        """
+        record = AttentionRecord(*kinds)
+        self.decoder_outputs(source, source_mask, target_input, record=record)
+        return {kind: weights for kind in kinds if (weights := record.weights(kind)) is not None}
 
     @abstractmethod
     def encode(self, source: Tensor, source_mask: Tensor) -> MemoryT:
@@ -135,9 +141,7 @@ class Seq2Seq(nn.Module, ABC, Generic[MemoryT, StateT]):
         """The state before the first token, one hypothesis per sentence."""
 
     @abstractmethod
-    def step(
-        self, token: Tensor, state: StateT, memory: MemoryT, *, need_attention: bool = False
-    ) -> StepOutput[StateT]:
+    def step(self, token: Tensor, state: StateT, memory: MemoryT) -> tuple[Tensor, StateT]:
         """Advances every hypothesis by one token (A·K,), the model being in evaluation mode.
 
         Steps are not meant for autocast: to translate in bfloat16, convert the model.
@@ -146,8 +150,15 @@ class Seq2Seq(nn.Module, ABC, Generic[MemoryT, StateT]):
             token: the last token of each hypothesis.
             state: of the same A·K hypotheses.
             memory: of the A sentences.
-            need_attention: also return attention weights; otherwise no time is spent on them.
+
+        Returns:
+            logits (A·K, V), unnormalised scores of the next token, which the caller may overwrite; and the state for
+            the next step.
         """
+
+    def attention_layers(self) -> dict[Kind, list[MultiHeadAttention]]:
+        """The multi-head attention of every layer, by kind; empty for a model whose attention has no heads."""
+        return {}
 
     def prepare_for_decoding(self) -> None:
         """Rearranges the weights for fast decoding on the present device; afterwards use the model for inference only.

@@ -3,7 +3,7 @@
 At each step the search records only the token of each slot, and its parent: the slot of the step before that it
 continues. So a finished hypothesis is read backwards, from its `eos` along the parents to its first token.
 
-Shapes: A active sentences, K hypotheses of each before a step, K' after it, S source positions.
+Shapes: A active sentences, K hypotheses of each before a step, K' after it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ class BeamStep:
     parents: Tensor  # (A, K'), the slot of the step before that each hypothesis continues
     tokens: Tensor  # (A, K'), the token that it adds
     totals: Tensor  # (A, K'), its log-probability; -inf for a slot without a hypothesis
-    attention: Tensor | None  # (A, K, …, S), attention weights of this step, by *parent* slot
     is_cut: Tensor | None  # (A, K), by *parent* slot: its end was forced by the length limit; None if no end was
 
 
@@ -52,20 +51,20 @@ class FinishedSlot(NamedTuple):
 
 
 def backtrace(
-    steps: Sequence[BeamStep], source_lengths: Sequence[int], eos_id: int, n_best: int, length_penalty: LengthPenalty
+    steps: Sequence[BeamStep], num_sentences: int, eos_id: int, n_best: int, length_penalty: LengthPenalty
 ) -> list[list[Hypothesis]]:
     """Returns the `n_best` finished hypotheses of each sentence, best first.
 
     Args:
         steps: every step of the search, from the first.
-        source_lengths: source tokens of each of the B sentences.
+        num_sentences: B.
         eos_id: the token that finishes a hypothesis.
         n_best: maximum number of hypotheses per sentence.
         length_penalty: the penalty that the search ranked by.
     """
     results = []
     is_cut = [None if step.is_cut is None else step.is_cut.tolist() for step in steps]  # few steps force an end
-    for history, source_length in zip(histories_by_sentence(steps, len(source_lengths)), source_lengths, strict=True):
+    for history in histories_by_sentence(steps, num_sentences):
         finished = [
             FinishedSlot(total / length_penalty(float(number + 1)), total, number, slot)
             for number, step in enumerate(history)
@@ -76,10 +75,9 @@ def backtrace(
         hypotheses = []
         for end in finished[:n_best]:
             tokens, parents = follow_parents(history, end)
-            attention = gather_attention(steps, history, parents, source_length)
             cut_slots = is_cut[end.step]
             truncated = cut_slots is not None and cut_slots[history[end.step].row][parents[-1]]
-            hypotheses.append(Hypothesis(tokens, end.log_probability, end.score, attention, truncated))
+            hypotheses.append(Hypothesis(tokens, end.log_probability, end.score, truncated))
         results.append(hypotheses)
     return results
 
@@ -115,19 +113,3 @@ def follow_parents(history: Sequence[SentenceStep], end: FinishedSlot) -> tuple[
         parents.append(step.parents[slot])
         slot = step.parents[slot]  # where the hypothesis was one step earlier
     return tuple(reversed(tokens)), parents[::-1]
-
-
-def gather_attention(
-    steps: Sequence[BeamStep], history: Sequence[SentenceStep], parents: Sequence[int], source_length: int
-) -> Tensor | None:
-    """The attention weights (T, …, S) of a hypothesis on the CPU, without padding; None if they were not recorded.
-
-    The weights of a step were computed for its K parents, before it was known how each of them would continue. So
-    the weights of token t are those of its parent at step t.
-    """
-    weights = []
-    for step, sentence_step, parent in zip(steps, history, parents, strict=False):  # the T first steps
-        if step.attention is None:
-            return None
-        weights.append(step.attention[sentence_step.row, parent, ..., :source_length])  # (…, S)
-    return torch.stack(weights).cpu()  # (T, …, S)

@@ -73,7 +73,6 @@ class Beam:
     def extend(
         self,
         log_probabilities: Tensor,
-        attention: Tensor | None,
         is_cut: Tensor | None,
         *,
         eos_id: int,
@@ -83,13 +82,10 @@ class Beam:
 
         Args:
             log_probabilities: (A·K, V), of the next token.
-            attention: (A·K, …, S), attention weights of this step, or None.
             is_cut: (A·K,), True = this hypothesis must end now although it would not; None if none must.
             eos_id: the token that finishes a hypothesis.
             penalty: the length penalty of hypotheses that finish at this step.
         """
-        if attention is not None:
-            attention = attention.view(*self.totals.shape, *attention.shape[1:])  # (A, K, …, S)
         if is_cut is not None:
             is_cut = is_cut.view(self.totals.shape)  # (A, K)
         # 1. The best continuations, best first.
@@ -104,7 +100,7 @@ class Beam:
         self.free_slots = self.free_slots - (scores > -math.inf).sum(1, keepdim=True)  # (A, 1)
         self.best_scores = torch.cat([self.best_scores, scores], 1).topk(self.best_scores.size(1)).values  # (A, n_best)
         self.totals = totals.masked_fill(is_eos, -math.inf)  # (A, K')
-        return BeamStep(self.sentences, parents, tokens, totals, attention, is_cut)
+        return BeamStep(self.sentences, parents, tokens, totals, is_cut)
 
     def finished(self) -> Tensor:
         """True (A,) for the sentences whose n best hypotheses are final.
@@ -187,7 +183,6 @@ class BeamSearch:
         eos_id: int,
         banned_ids: Sequence[int],
         n_best: int,
-        need_attention: bool,
     ) -> list[list[Hypothesis]]:
         """Translates a batch; see `Search`.
 
@@ -200,8 +195,7 @@ class BeamSearch:
         length_penalty, length_limit = self.penalty(), self.length_limit()
         device = source.device
         memory = model.encode(source, source_mask)
-        source_lengths = source_mask.sum(1).tolist()  # B
-        max_lengths = [length_limit(length, model.max_length) for length in source_lengths]
+        max_lengths = [length_limit(length, model.max_length) for length in source_mask.sum(1).tolist()]  # B
         beam = Beam.start(torch.tensor(max_lengths, device=device), self.beam_size, n_best, length_penalty)
         banned = torch.tensor(banned_ids, dtype=torch.int64, device=device)
         state = model.start(memory)
@@ -210,8 +204,8 @@ class BeamSearch:
         steps: list[BeamStep] = []
         for length in range(1, max(max_lengths) + 1):
             # 1. The probabilities of the next token, and what it may be. A hypothesis at its length limit can only end.
-            output = model.step(tokens, state, memory, need_attention=need_attention)
-            log_probabilities = masked_log_softmax(output.logits, banned)  # (A·K, V)
+            logits, state = model.step(tokens, state, memory)
+            log_probabilities = masked_log_softmax(logits, banned)  # (A·K, V)
             num_active, width = beam.totals.shape
             is_cut = None
             if self.no_repeat_ngram:
@@ -222,8 +216,7 @@ class BeamSearch:
             if length <= self.min_length:
                 ban_early_end(log_probabilities, eos_id)
             # 2. The best continuations of each sentence.
-            penalty = length_penalty(float(length))
-            step = beam.extend(log_probabilities, output.attention_weights, is_cut, eos_id=eos_id, penalty=penalty)
+            step = beam.extend(log_probabilities, is_cut, eos_id=eos_id, penalty=length_penalty(float(length)))
             steps.append(step)
             # 3. The sentences that are finished. The host reads nothing else from the device in a step: while it waits
             # for a value, it cannot queue the next operations, and the GPU becomes idle.
@@ -236,7 +229,7 @@ class BeamSearch:
             if sum(finished) >= MIN_FINISHED_SHARE * len(finished):
                 kept = beam.remove(finished)  # (A',)
                 rows, tokens, memory = rows[kept], tokens[kept], memory.select(kept)  # (A', K'), (A', K')
-            state, tokens = output.state.select(rows, kept), tokens.flatten()  # tokens: (A'·K',)
+            state, tokens = state.select(rows, kept), tokens.flatten()  # tokens: (A'·K',)
             if self.no_repeat_ngram:
                 prefixes = torch.cat([prefixes[rows.flatten()], tokens.unsqueeze(1)], dim=1)  # (A'·K', t + 1)
-        return backtrace(steps, source_lengths, eos_id, n_best, length_penalty)
+        return backtrace(steps, source.size(0), eos_id, n_best, length_penalty)

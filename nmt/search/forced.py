@@ -1,4 +1,4 @@
-"""The score of a given translation (forced decoding), and its attention weights.
+"""The score of a given translation (forced decoding).
 
     tokens, state = bos, model.start(memory)
     for each given token:
@@ -30,7 +30,6 @@ def force_decode(
     *,
     bos_id: int,
     length_penalty: LengthPenalty,
-    need_attention: bool,
 ) -> Hypothesis:
     """Treats the given tokens as the model's own translation of one sentence.
 
@@ -41,24 +40,19 @@ def force_decode(
         target: the T tokens; the last one is `eos`.
         bos_id: id that the decoder reads before the first token.
         length_penalty: of the search whose score is wanted.
-        need_attention: also return the attention weights.
     """
     memory = model.encode(source, source_mask)
     state = model.start(memory)
     tokens = torch.tensor(target, device=source.device)  # (T,)
     inputs = torch.cat([tokens.new_tensor([bos_id]), tokens[:-1]])  # (T,)
-    log_probabilities, attention = [], []
+    log_probabilities = []
     for token, next_token in zip(inputs.unsqueeze(1), tokens, strict=True):  # (1,), ()
-        output = model.step(token, state, memory, need_attention=need_attention)
-        log_probabilities.append(output.logits[0].float().log_softmax(-1)[next_token])  # ()
-        state = output.state
-        if output.attention_weights is not None:
-            attention.append(output.attention_weights[0])  # (S,) or (layers, H, S)
+        logits, state = model.step(token, state, memory)
+        log_probabilities.append(logits[0].float().log_softmax(-1)[next_token])  # ()
     log_probability = float(torch.stack(log_probabilities).sum())
     return Hypothesis(
         tokens=tuple(target),
         log_probability=log_probability,
         score=log_probability / length_penalty(float(len(target))),
-        attention=torch.stack(attention).cpu() if attention else None,  # (T, S) or (T, layers, H, S)
         truncated=False,
     )

@@ -72,7 +72,6 @@ class GreedySearch:
         eos_id: int,
         banned_ids: Sequence[int],
         n_best: int,
-        need_attention: bool,
     ) -> list[list[Hypothesis]]:
         """Translates a batch; see `Search`.
 
@@ -91,5 +90,4 @@ class GreedySearch:
             eos_id=eos_id,
             banned_ids=banned_ids,
             n_best=n_best,
-            need_attention=need_attention,
         )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
 
 @dataclass(frozen=True)
 class Hypothesis:
@@ -15,14 +13,10 @@ class Hypothesis:
         tokens: the T target piece ids; the last one is `eos`.
         log_probability: log p(tokens | source), in nats.
         score: the log-probability divided by the length penalty; the search ranks by it, and higher is better.
-        attention: the attention weights of each token, on the CPU: (T, S) for a recurrent decoder, (T, layers, H, S)
-            for the Transformer, without padding positions. None if the model has no attention, or if the caller did
-            not ask for it.
         truncated: the length limit has cut it off: `eos` was not the most probable token at its end.
     """
 
     tokens: tuple[int, ...]
     log_probability: float
     score: float
-    attention: Tensor | None
     truncated: bool

@@ -54,7 +54,6 @@ class Search(Protocol):
         eos_id: int,
         banned_ids: Sequence[int],
         n_best: int,
-        need_attention: bool,
     ) -> list[list[Hypothesis]]:
         """Returns the `n_best` hypotheses of each sentence, best first; fewer if the length limit allows fewer.
 
@@ -66,7 +65,6 @@ class Search(Protocol):
             eos_id: id that ends a translation.
             banned_ids: ids that are never produced.
             n_best: number of hypotheses per sentence.
-            need_attention: also record the attention weights of every token.
 
         Raises:
             UserError: the search cannot return `n_best` hypotheses.

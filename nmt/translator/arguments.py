@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from nmt.errors import UserError
+from nmt.models.attention import KINDS, Kind
 from nmt.search.protocol import Search, SearchArguments
 
 LineWarning = Callable[[int, str], None]
@@ -21,7 +23,7 @@ Transformer was fastest at 512, recurrent models from 768 on. The value for GPUs
 class TranslateOptions(SearchArguments, total=False):
     """The optional arguments of `Translator.translate`, which describes them."""
 
-    need_attention: bool | None
+    attention: Kind | Iterable[Kind] | None
     copy: bool
     warn: LineWarning | None
 
@@ -34,6 +36,15 @@ def check_lines(lines: Iterable[str]) -> list[str]:
     for index, line in enumerate(checked):
         if not isinstance(line, str):
             raise TypeError(f"translate takes strings, but item {index} is {type(line).__name__}: {line!r:.40}")
+    return checked
+
+
+def check_kinds(kinds: Kind | Iterable[Kind]) -> tuple[Kind, ...]:
+    """Returns kinds of attention, or the only one, as a tuple. Raises UserError if there is no such kind."""
+    checked = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+    for kind in checked:
+        if kind not in KINDS:
+            raise UserError(f"attention={kind} is unknown: it can be {', '.join(KINDS)}")
     return checked
 
 

@@ -20,8 +20,6 @@ def translate_batch(
     sources: Sequence[SourceIds],
     search: Search,
     n_best: int,
-    *,
-    need_attention: bool,
 ) -> list[list[Translation]]:
     """Translates source ids (without `eos`) of a batch: the n best hypotheses of each sentence.
 
@@ -37,7 +35,6 @@ def translate_batch(
         eos_id=tokenizer.eos_id,
         banned_ids=[tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id],
         n_best=n_best,
-        need_attention=need_attention,
     )
     if not all(n_best_lists):  # a list is empty if every score is NaN
         raise UserError("no translation was found, since the model's scores are not finite numbers: train it again")
@@ -55,6 +52,10 @@ def to_translation(tokenizer: Tokenizer, source_ids: SourceIds, hypothesis: Hypo
         log_probability=hypothesis.log_probability,
         source_tokens=tokenizer.source_pieces([*source_ids, tokenizer.eos_id]),
         target_tokens=tokenizer.target_pieces(hypothesis.tokens),
-        attention=hypothesis.attention,
         truncated=hypothesis.truncated,
     )
+
+
+def label_source(tokenizer: Tokenizer, source_ids: SourceIds, line: str) -> list[str]:
+    """The source pieces, with `eos`; an unknown piece is the text of the line that it stands for."""
+    return tokenizer.source_pieces([*source_ids, tokenizer.eos_id], text=line)

@@ -18,6 +18,7 @@ from nmt.data.batch import pad
 from nmt.data.tokenizer import Tokenizer
 from nmt.device import pick_device
 from nmt.errors import UserError
+from nmt.models.attention import Kind
 from nmt.models.seq2seq import Seq2Seq
 from nmt.run import RunFolder
 from nmt.run.registry import build
@@ -30,11 +31,13 @@ from nmt.translator.arguments import (
     LineWarning,
     TranslateOptions,
     change_search,
+    check_kinds,
     check_lines,
     sanitize,
     shift,
 )
-from nmt.translator.batch import to_translation, translate_batch
+from nmt.translator.attending import attend_all, with_attention
+from nmt.translator.batch import label_source, to_translation, translate_batch
 from nmt.translator.completion import complete_translations
 from nmt.translator.n_best import SourceIds, find_distinct, text_key
 from nmt.translator.translation import EMPTY_TRANSLATION, Translation
@@ -81,16 +84,16 @@ class Translator:
         search: Search | None = None,
         device: str = "auto",
         batch_tokens: int | None = None,
+        heads_off: Sequence[str] = (),
     ) -> Self:
-        """Loads the best model of a run folder, with the search of the run unless another one is given.
+        """Loads the best model of a run folder without the heads in `heads_off`, and the run's search if none is given.
 
         Raises:
-            UserError: the folder is missing, incomplete or damaged, or this machine has no such device.
+            UserError: the folder is missing, incomplete or damaged, this machine lacks the device, or the model a head.
         """
         folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-        if search is None:
-            search = build(folder.description("search"), searches)
-        model = folder.model().to(pick_device(device))
+        search = search or build(folder.description("search"), searches)
+        model = folder.model(heads_off=heads_off).to(pick_device(device))
         model.prepare_for_decoding()
         return cls(model, folder.tokenizer(), search, batch_tokens=batch_tokens)
 
@@ -116,7 +119,7 @@ class Translator:
         lines: str | Iterable[str],
         *,
         n_best: int | None = None,
-        need_attention: bool | None = None,
+        attention: Kind | Iterable[Kind] | None = None,
         copy: bool = False,
         warn: LineWarning | None = None,
         **search: Unpack[SearchArguments],
@@ -129,8 +132,9 @@ class Translator:
             lines: a string, or an iterable of strings; each is translated by itself.
             n_best: return a list of this many translations of each line, best first, with distinct texts. It is shorter
                 if the search finds fewer. None: return only the best one, not in a list.
-            need_attention: also return the attention weights. None: yes for a single string, which somebody may want
-                to look at, and no for several, since it makes the search slower.
+            attention: the kinds of attention to return as well: "cross", "encoder", "decoder" or several of them;
+                () returns none. None: cross-attention for a single string, which somebody may want to look at, and none
+                for several, since it takes time.
             copy: copy numbers, URLs, words that the model does not know, and the like, from the source if a translation
                 lacks them; see `nmt.copying`.
             warn: called for each line that is cut off.
@@ -150,7 +154,7 @@ class Translator:
             [lines] if isinstance(lines, str) else check_lines(lines),
             change_search(self.search, search),
             n_best=1 if n_best is None else n_best,
-            need_attention=is_single if need_attention is None else need_attention,
+            kinds=check_kinds(attention if attention is not None else ["cross"] if is_single else []),
             copy=copy,
             warn=warn,
         )
@@ -163,7 +167,7 @@ class Translator:
         search: Search,
         *,
         n_best: int,
-        need_attention: bool,
+        kinds: tuple[Kind, ...],
         copy: bool,
         warn: LineWarning | None,
     ) -> list[list[Translation]]:
@@ -180,18 +184,18 @@ class Translator:
             batch_size = max(1, self.batch_tokens // longest)
             indices, by_length = by_length[:batch_size], by_length[batch_size:]
             batch = [sources[index] for index in indices]
-            attend = need_attention or (copy and any(fragments[index] for index in indices))
-            find = partial(translate_batch, self.model, self.tokenizer, need_attention=attend)
             self.before_batch()
-            for index, translations in zip(indices, find_distinct(find, batch, search, n_best), strict=True):
-                completed = complete_translations(
-                    translations[:n_best], lines[index], fragments[index], self.tokenizer, copy=copy
-                )
-                labels = self._label_source(sources[index], lines[index])
-                results[index] = [
-                    replace(each, source_tokens=labels, attention=each.attention if need_attention else None)
-                    for each in completed
-                ]
+            find = partial(translate_batch, self.model, self.tokenizer)
+            found = dict(zip(indices, find_distinct(find, batch, search, n_best), strict=True))
+            for index in indices:
+                pieces = label_source(self.tokenizer, sources[index], lines[index])
+                found[index] = [replace(each, source_tokens=pieces) for each in found[index][:n_best]]
+            if kinds or (copy and any(fragments[index] for index in indices)):
+                found = attend_all(self.model, self.tokenizer, sources, found, kinds or ("cross",))
+            for index, translations in found.items():
+                line, wanted = lines[index], fragments[index]
+                completed = complete_translations(translations, line, wanted, self.tokenizer, copy=copy)
+                results[index] = completed if kinds else [replace(each, attention={}) for each in completed]
         for index in truncated:
             results[index] = [replace(translation, source_truncated=True) for translation in results[index]]
         return results
@@ -214,7 +218,7 @@ class Translator:
         *,
         n_best: int,
         batch_size: int,
-        need_attention: bool,
+        attention: Kind | Iterable[Kind] | None = (),
         warn: LineWarning,
         copy: bool = False,
     ) -> Iterator[list[Translation]]:
@@ -225,9 +229,7 @@ class Translator:
         """
         iterator, offset = iter(lines), 0
         while batch := list(islice(iterator, batch_size)):
-            yield from self.translate(
-                batch, n_best=n_best, need_attention=need_attention, copy=copy, warn=shift(warn, offset)
-            )
+            yield from self.translate(batch, n_best=n_best, attention=attention, copy=copy, warn=shift(warn, offset))
             offset += len(batch)
 
     def force_decode(
@@ -235,6 +237,7 @@ class Translator:
         source: str,
         target: str | Sequence[str],
         *,
+        attention: Kind | Iterable[Kind] = "cross",
         warn: LineWarning | None = None,
         **search: Unpack[SearchArguments],
     ) -> Translation:
@@ -246,6 +249,7 @@ class Translator:
             source: the line to translate.
             target: its translation. A string is scored in the segmentation in which the search finds it, or else in the
                 tokenizer's best one. A list of pieces, such as `Translation.target_tokens`, is taken as it is.
+            attention: the kinds of attention to return, see `translate`.
             warn: called if the source is cut off.
             search: see `translate`.
 
@@ -274,18 +278,15 @@ class Translator:
             [*target_ids, tokenizer.eos_id],
             bos_id=tokenizer.bos_id,
             length_penalty=searcher.penalty(),
-            need_attention=True,
         )
-        return replace(
+        translation = replace(
             to_translation(tokenizer, source_ids, hypothesis),
-            source_tokens=self._label_source(source_ids, sanitize(source)),
+            source_tokens=label_source(tokenizer, source_ids, sanitize(source)),
             target_tokens=tokenizer.target_pieces(hypothesis.tokens, text=target if isinstance(target, str) else None),
             source_truncated=bool(truncated),
         )
-
-    def _label_source(self, source_ids: SourceIds, line: str) -> list[str]:
-        """The source pieces, with `eos`; an unknown piece is the text of the line that it stands for."""
-        return self.tokenizer.source_pieces([*source_ids, self.tokenizer.eos_id], text=line)
+        kinds, targets = check_kinds(attention), [hypothesis.tokens]
+        return with_attention(model, tokenizer, [source_ids], targets, [translation], kinds)[0]
 
     def _find_segmentation(self, source_ids: SourceIds, target: str, search: Search) -> list[int]:
         """The segmentation in which the search finds the target; if it does not, the tokenizer's best one."""
@@ -293,7 +294,7 @@ class Translator:
         if not target_ids:
             raise UserError("the target has no words")
         key = text_key(self.tokenizer.decode_target(target_ids))
-        find = partial(translate_batch, self.model, self.tokenizer, need_attention=False)
+        find = partial(translate_batch, self.model, self.tokenizer)
         [found] = find_distinct(find, [source_ids], search, search.beam_size)
         pieces = next((each.target_tokens[:-1] for each in found if text_key(each.text) == key), None)
         return target_ids if pieces is None else self.tokenizer.target_ids(pieces)

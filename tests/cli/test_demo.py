@@ -18,7 +18,7 @@ from nmt.cli.demo import DemoSettings
 ROOT = Path(__file__).parents[2]
 
 SMALL = [
-    *("data.train_size=400", "data.val_size=8", "data.test_size=20", "data.test_long_size=10"),
+    *("data.train_size=400", "data.val_size=8", "data.test_size=20", "data.test_long_size=4", "data.pronouns_size=4"),
     *("tokenizer.vocab_size=400", "schedule.warmup_steps=0", "trainer.validate_every=2", "search.max_length_margin=2"),
 ]
 SMALL_RECURRENT = [*SMALL, "model.embedding_size=32", "model.hidden_size=32"]

@@ -153,3 +153,27 @@ def test_translations_that_the_length_limit_cut_are_recorded_and_counted(
     assert remark in capsys.readouterr().err
     assert main(["evaluate", f"run={own_run}", "split=test", "device=cpu"]) == 0
     assert "length limit" not in capsys.readouterr().err
+
+
+def test_pronouns_are_scored_on_a_corpus_that_knows_them(own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """This system does not know the words of the grammar, so no pronoun is correct."""
+    sizes = [f"data.{split}_size=5" for split in ("train", "val", "test", "test_long", "pronouns")]
+    words = ["evaluate", f"run={own_run}", "split=pronouns", "data=grammar", *sizes, "search=greedy", "device=cpu"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    line = "pronouns                         0.00  0 of 5 correct, 0 with another form, 5 without a pronoun"
+    assert line in printed.splitlines()
+    result = json.loads((own_run / "evaluation" / "pronouns.json").read_text(encoding="utf-8"))
+    assert result["pronouns"]["all"] == {"correct": 0, "wrong": 0, "missing": 5}
+    assert result["pronouns"]["with_distractor"]["missing"] == 3
+    assert main(words) == 0  # from the stored evaluation
+    assert capsys.readouterr().out == printed
+
+
+def test_a_recurrent_model_has_no_heads_to_silence(own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", f"run={own_run}", "split=val", "device=cpu", "heads_off=[encoder.0.0]"]) == 2
+    error = capsys.readouterr().err
+    assert error == (
+        "nmt evaluate: heads_off=encoder.0.0: this model has no attention heads, as only a Transformer does\n"
+    )
+    assert not (own_run / "evaluation").exists()

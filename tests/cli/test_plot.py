@@ -61,8 +61,8 @@ def test_a_missing_glyph_is_reported_with_its_package(
         (["source=one", "target= "], "target"),
         ([], "source=… is required: sentence to translate"),
         (["source=one", "layer=first"], "layer: must be a whole number or null, not first"),
-        (["source=one", "layer=0"], "layer=0: only a Transformer attends in several layers; leave layer out"),
-        (["source=one", "layer=-1"], "layer=-1: only a Transformer attends in several layers"),
+        (["source=one", "layer=1"], "layer=1 does not exist: choose only 0"),
+        (["source=one", "layer=-1"], "layer=-1 does not exist: choose only 0"),
         (["source=\u200b"], "contains no words"),
         (["source=\u3000"], "contains no words"),
         (["source=\u200b", "layer=7"], "contains no words"),
@@ -127,7 +127,7 @@ def test_a_layer_that_a_transformer_lacks_is_named(
     assert main([*words, "layer=0"]) == 0
     capsys.readouterr()
     assert main([*words, f"layer={layer}"]) == 2
-    assert capsys.readouterr().err == f"nmt plot: layer={layer} does not exist: the decoder has one layer, 0\n"
+    assert capsys.readouterr().err == f"nmt plot: layer={layer} does not exist: choose only 0\n"
 
 
 def test_a_source_that_is_cut_off_is_named(

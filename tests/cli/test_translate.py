@@ -239,7 +239,7 @@ def test_line_ends_that_a_model_produces_do_not_end_the_line(babbling_run: Path,
 def test_a_json_object_is_one_line_for_every_reader() -> None:
     """The tokenizer of another program may have pieces that contain a line separator."""
     pieces = ["a\n", "\r", "\x0b\x0c", "\x1c\x1d\x1e", "\x85", "\u2028", "\u2029"]
-    line = format_json([Translation("", 0.0, 0.0, pieces, [], None)], n_best=1, need_attention=False)
+    line = format_json([Translation("", 0.0, 0.0, pieces, [])], n_best=1, need_attention=False)
     assert len(line.splitlines()) == 1
     assert json.loads(line)["source_tokens"] == pieces
 

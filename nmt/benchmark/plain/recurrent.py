@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from nmt.models.attention import NO_RECORD, AttentionRecord
 from nmt.models.embedding import Vocabulary
-from nmt.models.seq2seq import Memory, Seq2Seq, State, StepOutput
+from nmt.models.seq2seq import Memory, Seq2Seq, State
 
 
 class DotScore(nn.Module):
@@ -114,12 +115,13 @@ class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
         memory = self.encode(source, source_mask)
         state, logits = self.start(memory), []
         for token in target_input.unbind(1):  # T × (B,)
-            output = self.step(token, state, memory)
-            state = output.state
-            logits.append(output.logits)
+            step_logits, state = self.step(token, state, memory)
+            logits.append(step_logits)
         return torch.stack(logits, 1)  # (B, T, V)
 
-    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def decoder_outputs(
+        self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, record: AttentionRecord = NO_RECORD
+    ) -> Tensor:
         raise NotImplementedError("the output layer is applied in every step: see `forward`")
 
     def encode(self, source: Tensor, source_mask: Tensor) -> EncodedMemory:
@@ -136,9 +138,7 @@ class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
         fed_back = memory.bridged.new_zeros(memory.num_sentences, self.feedback_size)  # (B, feedback_size)
         return LoopState(hidden, states[len(self.cells) :], fed_back)
 
-    def step(
-        self, token: Tensor, state: LoopState, memory: EncodedMemory, *, need_attention: bool = False
-    ) -> StepOutput[LoopState]:
+    def step(self, token: Tensor, state: LoopState, memory: EncodedMemory) -> tuple[Tensor, LoopState]:
         memory = memory.repeated(len(token))
         embedded = self.dropout(self.vocabulary.target(token))  # (B, E)
         feedback = self.feedback(state, memory)  # (B, feedback_size)
@@ -152,7 +152,7 @@ class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
         output = self.decoder_output(hidden[-1], embedded, feedback, memory)  # (B, E)
         logits = self.vocabulary.output(self.dropout(output))  # (B, V)
         fed_back = output if self.feedback_size == output.size(1) else state.fed_back  # used by Luong's input feeding
-        return StepOutput(logits, None, LoopState(tuple(hidden), tuple(cell), fed_back))
+        return logits, LoopState(tuple(hidden), tuple(cell), fed_back)
 
     def attend(self, query: Tensor, memory: EncodedMemory) -> Tensor:
         """The context (B, D) of a query (B, D)."""

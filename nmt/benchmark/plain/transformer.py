@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nmt.models.attention import NO_RECORD, AttentionRecord
 from nmt.models.embedding import SinusoidalPositions, Vocabulary
-from nmt.models.seq2seq import Memory, Seq2Seq, State, StepOutput
+from nmt.models.seq2seq import Memory, Seq2Seq, State
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
     def max_length(self) -> int | None:
         return self.positions.table.size(0)
 
-    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def decoder_outputs(
+        self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, record: AttentionRecord = NO_RECORD
+    ) -> Tensor:
         return self.decode(target_input, self.encode(source, source_mask))
 
     def encode(self, source: Tensor, source_mask: Tensor) -> EncodedMemory:
@@ -101,10 +104,8 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
     def start(self, memory: EncodedMemory) -> PrefixState:
         return PrefixState(memory.source_mask.new_zeros((memory.source_mask.size(0), 0), dtype=torch.int64))
 
-    def step(
-        self, token: Tensor, state: PrefixState, memory: EncodedMemory, *, need_attention: bool = False
-    ) -> StepOutput[PrefixState]:
+    def step(self, token: Tensor, state: PrefixState, memory: EncodedMemory) -> tuple[Tensor, PrefixState]:
         tokens = torch.cat([state.tokens, token.unsqueeze(1)], dim=1)  # (B, t + 1)
         memory = memory.repeated(len(tokens))
         logits = self.vocabulary.output(self.decode(tokens, memory)[:, -1])  # (B, V)
-        return StepOutput(logits, None, PrefixState(tokens))
+        return logits, PrefixState(tokens)

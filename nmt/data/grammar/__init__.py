@@ -14,10 +14,11 @@ nominals.py     subjects, objects and places
 writer.py       clauses
 pronouns.py     sentences with a pronoun and its antecedent
 sentences.py    all kinds of sentences
+ambiguity.py    pronouns whose form depends on their noun
 corpus.py       a corpus with splits
 """
 
-from nmt.data.grammar.corpus import GrammarCorpus, generate_pairs, to_pharaoh
+from nmt.data.grammar.corpus import GrammarCorpus, generate_pairs
 from nmt.data.grammar.phrases import Antecedent, GrammarPair, split_words
 
-__all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate_pairs", "split_words", "to_pharaoh"]
+__all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate_pairs", "split_words"]

@@ -168,6 +168,10 @@ class Tokenizer:
         """The range of characters of `text`, start and end, that each piece of `encode_source` stands for."""
         return piece_spans(self._source, text)
 
+    def target_spans(self, text: str) -> list[tuple[int, int]]:
+        """Like `source_spans`, for the target side."""
+        return piece_spans(self._target, text)
+
     def unknown_spans(self, text: str, ids: Sequence[int]) -> list[tuple[int, int]]:
         """The ranges of a source text that the vocabulary lacks (`unk` or bytes), from its ids or the first of them."""
         unknown = [index for index, id in enumerate(ids) if id == self.unk_id or self._source.is_byte(id)]
@@ -220,8 +224,7 @@ class Tokenizer:
 
         Byte pieces can spell line separators; each of them becomes a space.
         """
-        left_out = {self.pad_id, self.bos_id, self.eos_id}
-        text = self._target.decode([id for id in map(int, ids) if id not in left_out])
+        text = self._target.decode([id for id in map(int, ids) if id not in (self.pad_id, self.bos_id, self.eos_id)])
         return text.translate(TO_SPACES)
 
     def source_pieces(self, ids: Sequence[int], *, text: str | None = None) -> list[str]:
@@ -245,10 +248,8 @@ class Tokenizer:
         is_same = processor.encode(text)[: len(ids)] == list(ids)[: len(surfaces)]
         if not is_same:  # the ids are another segmentation of the text
             return pieces
-        return [
-            surface if id == self.unk_id else piece
-            for id, piece, surface in zip_longest(ids, pieces, surfaces[: len(ids)])
-        ]
+        named = zip_longest(ids, pieces, surfaces[: len(ids)])
+        return [surface if id == self.unk_id else piece for id, piece, surface in named]
 
     def target_ids(self, pieces: Sequence[str]) -> list[int]:
         """The ids of pieces as `target_pieces` returns them. Raises UserError for a piece that does not exist."""

@@ -4,22 +4,28 @@
     weights = softmax_j(score)              how much the model attends to position j
     context = Σ_j weights_j · value_j       the weighted average of the values
 
-`scores` holds the attention of the recurrent models, `multi_head` that of the Transformer, and `kernels` two fast ways
-to compute the Transformer's.
+`scores` holds the attention of the recurrent models, `multi_head` that of the Transformer, and `kernels` the ways to
+compute the Transformer's. `record` collects weights for callers that ask for them.
 """
 
-from nmt.models.attention.kernels import MIN_KEY_POSITIONS, attention_with_weights, fused_attention
+from nmt.models.attention.kernels import MIN_KEY_POSITIONS, attention_with_weights, fused_attention, step_attention
 from nmt.models.attention.multi_head import MultiHeadAttention
+from nmt.models.attention.record import KINDS, NO_RECORD, AttentionRecord, Kind
 from nmt.models.attention.scores import AdditiveScore, DotScore, GeneralScore, Score, attend
 
 __all__ = [
+    "KINDS",
     "MIN_KEY_POSITIONS",
+    "NO_RECORD",
     "AdditiveScore",
+    "AttentionRecord",
     "DotScore",
     "GeneralScore",
+    "Kind",
     "MultiHeadAttention",
     "Score",
     "attend",
     "attention_with_weights",
     "fused_attention",
+    "step_attention",
 ]

@@ -1,4 +1,6 @@
-"""Two fast ways to compute scaled dot-product attention. Both compute Eq. 1 of Vaswani et al. (2017):
+"""Three ways to compute scaled dot-product attention: two fast ones, and one that returns the weights.
+
+All compute Eq. 1 of Vaswani et al. (2017):
 
     weights = softmax(Q Kᵀ / √d + bias)        bias: 0 where a query may attend, -inf elsewhere
     output  = weights V
@@ -10,6 +12,7 @@ Shapes: B batch, T queries, S key positions, H heads, d numbers per head.
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 
 import torch
@@ -18,7 +21,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 MIN_KEY_POSITIONS = 16
-"""Minimum number of key positions for `attention_with_weights`; callers pad shorter inputs with masked positions.
+"""Minimum number of key positions for `step_attention`; callers pad shorter inputs with masked positions.
 With fewer numbers than a vector register holds, a CPU computes the softmax without vector instructions, which takes ten
 times as long."""
 
@@ -50,21 +53,35 @@ def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tens
         return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal)
 
 
-def attention_with_weights(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """The output and the attention weights, by three torch operations: for the few queries of a decoding step.
+def attention_with_weights(
+    queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor | None, causal: bool
+) -> tuple[Tensor, Tensor]:
+    """The output (B, H, T, d) and the attention weights (B, H, T, S) by the formula; arguments as `fused_attention`.
 
-    With so few queries the fused kernel takes twice as long on a CPU, and it does not return the weights. Keys are
-    passed transposed, as the product reads them, so that a cache can store them this way once.
+    The weights are float32 even under autocast, so that their rows sum to one.
+    """
+    scores = queries @ keys.transpose(-2, -1) * queries.size(-1) ** -0.5  # (B, H, T, S)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    if causal:
+        is_later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)  # (T, S)
+        scores = scores.masked_fill(is_later, -math.inf)
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    weights = scores.softmax(dim=-1)  # (B, H, T, S)
+    return weights.to(values.dtype) @ values, weights
+
+
+def step_attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    """The output (N, T, d), by three torch operations: for the few queries of a decoding step.
+
+    With so few queries the fused kernel takes twice as long on a CPU. Keys are passed transposed, as the product reads
+    them, so that a cache can store them this way once.
 
     Args:
         queries: (N, T, d), N the number of heads of all sentences together.
         keys: (N, d, S), S at least MIN_KEY_POSITIONS to be fast.
         values: (N, S, d).
         bias: (N, T, S) or (N, 1, S), 0 where a query may attend and -inf elsewhere.
-
-    Returns:
-        output (N, T, d) and weights (N, T, S).
     """
     scores = torch.baddbmm(bias, queries, keys, alpha=queries.size(-1) ** -0.5)  # (N, T, S)
-    weights = scores.softmax(dim=-1)  # (N, T, S)
-    return torch.bmm(weights, values), weights  # (N, T, d), (N, T, S)
+    return torch.bmm(scores.softmax(dim=-1), values)  # (N, T, d)

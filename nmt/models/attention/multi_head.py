@@ -5,11 +5,12 @@ Shapes: B batch, T queries, S key positions, D model size, H heads, d = D / H.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from nmt.checks import check_sizes
 from nmt.errors import UserError
-from nmt.models.attention.kernels import fused_attention
+from nmt.models.attention.kernels import attention_with_weights, fused_attention
 from nmt.models.dropout import Dropout
 
 
@@ -43,7 +44,13 @@ class MultiHeadAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(
-        self, inputs: Tensor, memory: Tensor | None = None, *, mask: Tensor | None = None, causal: bool = False
+        self,
+        inputs: Tensor,
+        memory: Tensor | None = None,
+        *,
+        mask: Tensor | None = None,
+        causal: bool = False,
+        record: list[Tensor] | None = None,
     ) -> Tensor:
         """Attends from inputs (B, T, D) and returns (B, T, D).
 
@@ -51,10 +58,15 @@ class MultiHeadAttention(nn.Module):
             memory: (B, S, D), the vectors to attend to; None for self-attention.
             mask: broadcastable to (B, H, T, S), True where a query may attend.
             causal: position t attends to 0 … t only.
+            record: receives the attention weights (B, H, T, S); None: they are not computed.
         """
         queries = self.split_heads(self.query_projection(inputs))  # (B, H, T, d)
         keys, values = self.keys_values(inputs if memory is None else memory)  # 2 × (B, H, S, d)
-        heads = fused_attention(queries, keys, values, mask=mask, causal=causal)  # (B, H, T, d)
+        if record is None:
+            heads = fused_attention(queries, keys, values, mask=mask, causal=causal)  # (B, H, T, d)
+        else:
+            heads, weights = attention_with_weights(queries, keys, values, mask=mask, causal=causal)  # (B, H, T, d)
+            record.append(weights)
         joined = heads.transpose(1, 2).flatten(2)  # (B, T, D)
         return self.dropout(self.output_projection(joined))  # (B, T, D)
 
@@ -67,3 +79,12 @@ class MultiHeadAttention(nn.Module):
         """Cuts each vector into H parts: (B, T, D) to (B, H, T, d)."""
         batch_size, num_positions, _ = vectors.shape
         return vectors.view(batch_size, num_positions, self.num_heads, -1).transpose(1, 2)  # (B, H, T, d)
+
+    @torch.no_grad()
+    def silence(self, head: int) -> None:
+        """Sets head_i to zero in the formula above, for good: the columns of W_O by which it is multiplied become zero.
+
+        Fast kernels and decoding steps read the same W_O, so they need no mask.
+        """
+        weight = self.output_projection.weight  # (D, D)
+        weight.view(len(weight), self.num_heads, -1)[:, head] = 0  # of (D, H, d), a view

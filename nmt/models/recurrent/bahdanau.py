@@ -40,23 +40,26 @@ class BahdanauDecoder(AttentionDecoder[LSTMState]):
         )
         self.readout = nn.Linear(hidden_size + embedding_size + hidden_size, embedding_size)  # the layer of g
 
-    def forward(self, embedded: Tensor, memory: AttentionMemory) -> Tensor:
-        state, hidden, contexts = self.start(memory), [], []
+    def forward(self, embedded: Tensor, memory: AttentionMemory, record: list[Tensor] | None) -> Tensor:
+        state, hidden, contexts, weights = self.start(memory), [], [], []
         for projected in self.recurrence.project_inputs(embedded).unbind(1):  # T × (B, 4 D)
-            context, _ = self.attend(state.top, memory)  # c_i, (B, D)
+            context, step_weights = self.attend(state.top, memory)  # c_i, (B, D), and α_i, (B, S)
             state = self.recurrence(projected, context, state)  # s_i
             hidden.append(state.top)
             contexts.append(context)
+            weights.append(step_weights)
+        if record is not None:
+            record.append(torch.stack(weights, 1).unsqueeze(1))  # (B, 1, T, S)
         # The readout layer is outside the loop: one product for all positions is faster.
         return self.output(torch.stack(hidden, 1), embedded, torch.stack(contexts, 1))  # (B, T, E)
 
     def start(self, memory: AttentionMemory) -> LSTMState:
         return memory.initial_state
 
-    def step(self, embedded: Tensor, state: LSTMState, memory: AttentionMemory) -> tuple[Tensor, Tensor, LSTMState]:
-        context, weights = self.attend(state.top, memory)  # (A·K, D), (A·K, S)
+    def step(self, embedded: Tensor, state: LSTMState, memory: AttentionMemory) -> tuple[Tensor, LSTMState]:
+        context, _ = self.attend(state.top, memory)  # (A·K, D)
         state = self.recurrence(self.recurrence.project_inputs(embedded), context, state)
-        return self.output(state.top, embedded, context), weights, state  # (A·K, E), (A·K, S)
+        return self.output(state.top, embedded, context), state  # (A·K, E)
 
     def output(self, hidden: Tensor, embedded: Tensor, context: Tensor) -> Tensor:
         """Decoder outputs (…, E), the tanh layer of g(y_{i-1}, s_i, c_i), from (…, D), (…, E) and (…, D)."""

@@ -17,11 +17,12 @@ from typing import Generic
 import torch
 from torch import Tensor, nn
 
+from nmt.models.attention import NO_RECORD, AttentionRecord
 from nmt.models.dropout import Dropout
 from nmt.models.embedding import Vocabulary
 from nmt.models.recurrent.cells import LSTMState
 from nmt.models.recurrent.encoder import BidirectionalEncoder
-from nmt.models.seq2seq import MemoryT, Seq2Seq, StateT, StepOutput
+from nmt.models.seq2seq import MemoryT, Seq2Seq, StateT
 from nmt.models.weight_layout import store_by_columns
 
 
@@ -29,16 +30,19 @@ class RecurrentDecoder(nn.Module, ABC, Generic[MemoryT, StateT]):
     """The decoder of a recurrent model, between the target embedding and the output layer."""
 
     @abstractmethod
-    def forward(self, embedded: Tensor, memory: MemoryT) -> Tensor:
-        """Decoder outputs (B, T, E) of an embedded target (B, T, E): the same as `step` at each position in turn."""
+    def forward(self, embedded: Tensor, memory: MemoryT, record: list[Tensor] | None) -> Tensor:
+        """Decoder outputs (B, T, E) of an embedded target (B, T, E): the same as `step` at each position in turn.
+
+        A decoder with attention appends its weights (B, 1, T, S) to `record`, unless that is None.
+        """
 
     @abstractmethod
     def start(self, memory: MemoryT) -> StateT:
         """The state before the first position."""
 
     @abstractmethod
-    def step(self, embedded: Tensor, state: StateT, memory: MemoryT) -> tuple[Tensor, Tensor | None, StateT]:
-        """One position (A·K, E): the decoder output (A·K, E), attention weights (A·K, S) or None, and the new state."""
+    def step(self, embedded: Tensor, state: StateT, memory: MemoryT) -> tuple[Tensor, StateT]:
+        """One position (A·K, E): the decoder output (A·K, E) and the new state."""
 
 
 class RecurrentSeq2Seq(Seq2Seq[MemoryT, StateT]):
@@ -99,21 +103,20 @@ class RecurrentSeq2Seq(Seq2Seq[MemoryT, StateT]):
         hidden, cell = self.bridge(summary).unflatten(-1, (2, self.num_layers, -1)).unbind(1)  # 2 × (B, L, D)
         return outputs, LSTMState(torch.tanh(hidden), cell)
 
-    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def decoder_outputs(
+        self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, record: AttentionRecord = NO_RECORD
+    ) -> Tensor:
         memory = self.encode(source, source_mask)
         embedded = self.dropout(self.vocabulary.target(target_input))  # (B, T, E)
-        return self.dropout(self.decoder(embedded, memory))  # (B, T, E)
+        return self.dropout(self.decoder(embedded, memory, record.slot("cross", 0)))  # (B, T, E)
 
     def start(self, memory: MemoryT) -> StateT:
         return self.decoder.start(memory)
 
-    def step(
-        self, token: Tensor, state: StateT, memory: MemoryT, *, need_attention: bool = False
-    ) -> StepOutput[StateT]:
+    def step(self, token: Tensor, state: StateT, memory: MemoryT) -> tuple[Tensor, StateT]:
         embedded = self.dropout(self.vocabulary.target(token))  # (A·K, E)
-        output, weights, state = self.decoder.step(embedded, state, memory)  # (A·K, E), (A·K, S)
-        logits = self.vocabulary.output(self.dropout(output))  # (A·K, V)
-        return StepOutput(logits, weights if need_attention else None, state)
+        output, state = self.decoder.step(embedded, state, memory)  # (A·K, E)
+        return self.vocabulary.output(self.dropout(output)), state  # (A·K, V)
 
     def prepare_for_decoding(self) -> None:
         super().prepare_for_decoding()

@@ -58,18 +58,20 @@ class IndependentAttentionDecoder(LuongDecoder[LSTMState]):
         )
         super().__init__(score=score, recurrence=recurrence, hidden_size=hidden_size, embedding_size=embedding_size)
 
-    def forward(self, embedded: Tensor, memory: AttentionMemory) -> Tensor:
+    def forward(self, embedded: Tensor, memory: AttentionMemory, record: list[Tensor] | None) -> Tensor:
         hidden = self.recurrence(embedded, memory.initial_state)  # h_1 … h_T, (B, T, D)
-        output, _ = self.output(hidden.flatten(0, 1), memory)  # (B·T, E)
+        output, weights = self.output(hidden.flatten(0, 1), memory)  # (B·T, E), (B·T, S)
+        if record is not None:
+            record.append(weights.view(len(embedded), 1, -1, weights.size(-1)))  # (B, 1, T, S)
         return output.view_as(embedded)  # (B, T, E)
 
     def start(self, memory: AttentionMemory) -> LSTMState:
         return memory.initial_state
 
-    def step(self, embedded: Tensor, state: LSTMState, memory: AttentionMemory) -> tuple[Tensor, Tensor, LSTMState]:
+    def step(self, embedded: Tensor, state: LSTMState, memory: AttentionMemory) -> tuple[Tensor, LSTMState]:
         state = self.recurrence.step(embedded, state)  # h_t
-        output, weights = self.output(state.top, memory)  # (A·K, E), (A·K, S)
-        return output, weights, state
+        output, _ = self.output(state.top, memory)  # (A·K, E)
+        return output, state
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,16 @@ class InputFeedingDecoder(LuongDecoder[InputFeedingState]):
         )
         super().__init__(score=score, recurrence=recurrence, hidden_size=hidden_size, embedding_size=embedding_size)
 
-    def forward(self, embedded: Tensor, memory: AttentionMemory) -> Tensor:
-        state, outputs = self.start(memory), []
+    def forward(self, embedded: Tensor, memory: AttentionMemory, record: list[Tensor] | None) -> Tensor:
+        state, outputs, weights = self.start(memory), [], []
         lstm, attentional = state.lstm, state.attentional
         for projected in self.recurrence.project_inputs(embedded).unbind(1):  # T × (B, 4 D)
             lstm = self.recurrence(projected, attentional, lstm)  # h_t
-            attentional, _ = self.output(lstm.top, memory)  # h̃_t, (B, E)
+            attentional, step_weights = self.output(lstm.top, memory)  # h̃_t, (B, E), and a_t, (B, S)
             outputs.append(attentional)
+            weights.append(step_weights)
+        if record is not None:
+            record.append(torch.stack(weights, 1).unsqueeze(1))  # (B, 1, T, S)
         return torch.stack(outputs, 1)  # (B, T, E)
 
     def start(self, memory: AttentionMemory) -> InputFeedingState:
@@ -114,10 +119,10 @@ class InputFeedingDecoder(LuongDecoder[InputFeedingState]):
 
     def step(
         self, embedded: Tensor, state: InputFeedingState, memory: AttentionMemory
-    ) -> tuple[Tensor, Tensor, InputFeedingState]:
+    ) -> tuple[Tensor, InputFeedingState]:
         lstm = self.recurrence(self.recurrence.project_inputs(embedded), state.attentional, state.lstm)  # h_t
-        attentional, weights = self.output(lstm.top, memory)  # (A·K, E), (A·K, S)
-        return attentional, weights, InputFeedingState(lstm, attentional)
+        attentional, _ = self.output(lstm.top, memory)  # (A·K, E)
+        return attentional, InputFeedingState(lstm, attentional)
 
 
 class LuongLSTM(AttentionSeq2Seq[Any]):

@@ -38,16 +38,16 @@ class PlainDecoder(RecurrentDecoder[VectorMemory, LSTMState]):
         )
         self.readout = nn.Linear(hidden_size, embedding_size)  # W, b
 
-    def forward(self, embedded: Tensor, memory: VectorMemory) -> Tensor:
+    def forward(self, embedded: Tensor, memory: VectorMemory, record: list[Tensor] | None) -> Tensor:
         hidden = self.recurrence(embedded, memory.initial_state)  # (B, T, D)
         return torch.tanh(self.readout(hidden))  # (B, T, E)
 
     def start(self, memory: VectorMemory) -> LSTMState:
         return memory.initial_state
 
-    def step(self, embedded: Tensor, state: LSTMState, memory: VectorMemory) -> tuple[Tensor, None, LSTMState]:
+    def step(self, embedded: Tensor, state: LSTMState, memory: VectorMemory) -> tuple[Tensor, LSTMState]:
         state = self.recurrence.step(embedded, state)  # h_t
-        return torch.tanh(self.readout(state.top)), None, state  # (A·K, E)
+        return torch.tanh(self.readout(state.top)), state  # (A·K, E)
 
 
 class LSTM(RecurrentSeq2Seq[VectorMemory, LSTMState]):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nmt.models.attention import MultiHeadAttention
+from nmt.models.attention import NO_RECORD, AttentionRecord, MultiHeadAttention
 from nmt.models.transformer.sublayers import FeedForward, LayerSettings, Residual, final_norm
 
 
@@ -26,10 +26,22 @@ class DecoderLayer(nn.Module):
         self.around_cross_attention = Residual(settings)
         self.around_feedforward = Residual(settings)
 
-    def forward(self, hidden: Tensor, encoded: Tensor, source_mask: Tensor) -> Tensor:
-        """From (B, T, D), the encoder's outputs (B, S, D) and their mask (B, 1, 1, S) to (B, T, D)."""
-        hidden = self.around_self_attention(hidden, self.self_attention, causal=True)
-        hidden = self.around_cross_attention(hidden, self.cross_attention, encoded, mask=source_mask)
+    def forward(
+        self,
+        hidden: Tensor,
+        encoded: Tensor,
+        source_mask: Tensor,
+        self_record: list[Tensor] | None,
+        cross_record: list[Tensor] | None,
+    ) -> Tensor:
+        """From (B, T, D), the encoder's outputs (B, S, D) and their mask (B, 1, 1, S) to (B, T, D).
+
+        The records are as in MultiHeadAttention.
+        """
+        hidden = self.around_self_attention(hidden, self.self_attention, causal=True, record=self_record)
+        hidden = self.around_cross_attention(
+            hidden, self.cross_attention, encoded, mask=source_mask, record=cross_record
+        )
         return self.around_feedforward(hidden, self.feedforward)
 
 
@@ -41,10 +53,12 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(settings) for _ in range(num_layers))
         self.norm = final_norm(settings)
 
-    def forward(self, embedded: Tensor, encoded: Tensor, source_mask: Tensor) -> Tensor:
+    def forward(
+        self, embedded: Tensor, encoded: Tensor, source_mask: Tensor, record: AttentionRecord = NO_RECORD
+    ) -> Tensor:
         """From embedded target pieces (B, T, D), the encoder's outputs (B, S, D) and their mask (B, S) to (B, T, D)."""
         mask = source_mask[:, None, None, :]  # (B, 1, 1, S), the same for every head and query
         hidden = embedded
-        for layer in self.layers:
-            hidden = layer(hidden, encoded, mask)
+        for index, layer in enumerate(self.layers):
+            hidden = layer(hidden, encoded, mask, record.slot("decoder", index), record.slot("cross", index))
         return self.norm(hidden)

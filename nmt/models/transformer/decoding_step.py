@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.models.attention import MIN_KEY_POSITIONS, attention_with_weights
+from nmt.models.attention import MIN_KEY_POSITIONS, step_attention
 from nmt.models.seq2seq import Memory
 from nmt.models.transformer.cache import KeyValueCache, LayerCache
 from nmt.models.transformer.decoder import Decoder, DecoderLayer
@@ -35,7 +35,7 @@ class TransformerMemory(Memory):
     """The source as the decoding step reads it: each decoder layer's keys and values, computed once per sentence.
 
     Attributes:
-        keys: of each layer, (A, H, d, S'), transposed as `attention_with_weights` expects them.
+        keys: of each layer, (A, H, d, S'), transposed as `step_attention` expects them.
         values: of each layer, (A, H, S', d).
         bias: (A, H, 1, S'), 0 at real positions and -inf at padding. S' is S, but at least MIN_KEY_POSITIONS.
     """
@@ -66,7 +66,7 @@ class DecodingStep:
         self.layers = [LayerStep(cast(DecoderLayer, layer)) for layer in decoder.layers]
         self.norm = decoder.norm
 
-    def __call__(self, hidden: Tensor, cache: KeyValueCache, memory: TransformerMemory) -> tuple[Tensor, list[Tensor]]:
+    def __call__(self, hidden: Tensor, cache: KeyValueCache, memory: TransformerMemory) -> Tensor:
         """Computes what `Decoder.forward` does at the newest position.
 
         Args:
@@ -75,17 +75,15 @@ class DecodingStep:
             memory: of the A sentences.
 
         Returns:
-            decoder outputs (N, D), and the weights (A·H, K, S') of each layer's cross-attention.
+            decoder outputs (N, D).
         """
         _, num_heads, _, _ = memory.bias.shape
         past_bias = cache.head_bias(num_heads)  # (A·H, K, P)
         source_bias = memory.bias.flatten(0, 1)  # (A·H, 1, S')
-        all_weights = []
         for layer, past, keys, values in zip(self.layers, cache.layers(), memory.keys, memory.values, strict=True):
             source = keys.flatten(0, 1), values.flatten(0, 1)  # (A·H, d, S'), (A·H, S', d)
-            hidden, weights = layer(hidden, past, past_bias, *source, source_bias)  # (N, D), (A·H, K, S')
-            all_weights.append(weights)
-        return self.norm(hidden), all_weights
+            hidden = layer(hidden, past, past_bias, *source, source_bias)  # (N, D)
+        return self.norm(hidden)
 
 
 class LayerStep:
@@ -117,8 +115,8 @@ class LayerStep:
         source_keys: Tensor,
         source_values: Tensor,
         source_bias: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """The layer's outputs (N, D), and the weights of its cross-attention (A·H, K, S').
+    ) -> Tensor:
+        """The layer's outputs (N, D).
 
         Args:
             hidden: (N, D).
@@ -138,20 +136,19 @@ class LayerStep:
         keys_values = linear(inputs, self.self_key_value).view(*split[:2], 2, *split[2:])  # (A, K, 2, H, d)
         keys, values = keys_values.permute(2, 0, 3, 1, 4)  # 2 × (A, H, K, d)
         past.write(keys, values)
-        heads, _ = attention_with_weights(queries, past.keys, past.values, past_bias)  # (A·H, K, d)
+        heads = step_attention(queries, past.keys, past.values, past_bias)  # (A·H, K, d)
         hidden = self.after(hidden, linear(join(heads, split), self.self_output), self.self_norm)  # (N, D)
 
         # hidden = around_cross_attention(hidden, cross_attention, encoded, mask=source_mask)
         inputs = self.before(hidden, self.cross_norm)  # (N, D)
         queries = linear(inputs, self.cross_query).view(split).transpose(1, 2).flatten(0, 1)  # (A·H, K, d)
-        # (A·H, K, d), (A·H, K, S')
-        heads, weights = attention_with_weights(queries, source_keys, source_values, source_bias)
+        heads = step_attention(queries, source_keys, source_values, source_bias)  # (A·H, K, d)
         hidden = self.after(hidden, linear(join(heads, split), self.cross_output), self.cross_norm)  # (N, D)
 
         # hidden = around_feedforward(hidden, feedforward)
         inputs = self.before(hidden, self.feedforward_norm)  # (N, D)
         outputs = linear(linear(inputs, self.feedforward_inner).relu_(), self.feedforward_outer)  # (N, D)
-        return self.after(hidden, outputs, self.feedforward_norm), weights
+        return self.after(hidden, outputs, self.feedforward_norm)
 
     def before(self, hidden: Tensor, norm: Parameters) -> Tensor:
         """The input of a sublayer, as `Residual` computes it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nmt.models.attention import MultiHeadAttention
+from nmt.models.attention import NO_RECORD, AttentionRecord, MultiHeadAttention
 from nmt.models.transformer.sublayers import FeedForward, LayerSettings, Residual, final_norm
 
 
@@ -23,9 +23,9 @@ class EncoderLayer(nn.Module):
         self.around_attention = Residual(settings)
         self.around_feedforward = Residual(settings)
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """From (B, S, D) and a mask (B, 1, 1, S) to (B, S, D)."""
-        hidden = self.around_attention(hidden, self.self_attention, mask=mask)
+    def forward(self, hidden: Tensor, mask: Tensor, record: list[Tensor] | None) -> Tensor:
+        """From (B, S, D) and a mask (B, 1, 1, S) to (B, S, D); `record` as in MultiHeadAttention."""
+        hidden = self.around_attention(hidden, self.self_attention, mask=mask, record=record)
         return self.around_feedforward(hidden, self.feedforward)
 
 
@@ -37,10 +37,10 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(settings) for _ in range(num_layers))
         self.norm = final_norm(settings)
 
-    def forward(self, embedded: Tensor, source_mask: Tensor) -> Tensor:
+    def forward(self, embedded: Tensor, source_mask: Tensor, record: AttentionRecord = NO_RECORD) -> Tensor:
         """From embedded source pieces (B, S, D) and their mask (B, S) to (B, S, D)."""
         mask = source_mask[:, None, None, :]  # (B, 1, 1, S), the same for every head and query
         hidden = embedded
-        for layer in self.layers:
-            hidden = layer(hidden, mask)
+        for index, layer in enumerate(self.layers):
+            hidden = layer(hidden, mask, record.slot("encoder", index))
         return self.norm(hidden)

@@ -7,19 +7,21 @@ while decoding A sentences and K hypotheses of each.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.checks import check_sizes
+from nmt.models.attention import NO_RECORD, AttentionRecord, Kind, MultiHeadAttention
 from nmt.models.dropout import Dropout
 from nmt.models.embedding import SinusoidalPositions, Vocabulary
-from nmt.models.seq2seq import Seq2Seq, StepOutput
+from nmt.models.seq2seq import Seq2Seq
 from nmt.models.transformer.cache import KeyValueCache
-from nmt.models.transformer.decoder import Decoder
+from nmt.models.transformer.decoder import Decoder, DecoderLayer
 from nmt.models.transformer.decoding_step import DecodingStep, TransformerMemory
-from nmt.models.transformer.encoder import Encoder
+from nmt.models.transformer.encoder import Encoder, EncoderLayer
 from nmt.models.transformer.sublayers import LayerSettings
 
 
@@ -87,18 +89,29 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 
+    def attention_layers(self) -> dict[Kind, list[MultiHeadAttention]]:
+        encoder_layers = cast("Iterable[EncoderLayer]", self.encoder.layers)
+        decoder_layers = cast("Iterable[DecoderLayer]", self.decoder.layers)
+        return {
+            "cross": [layer.cross_attention for layer in decoder_layers],
+            "encoder": [layer.self_attention for layer in encoder_layers],
+            "decoder": [layer.self_attention for layer in decoder_layers],
+        }
+
     @property
     def max_length(self) -> int | None:
         return self.positions.table.size(0)
 
-    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
-        encoded = self.encode_source(source, source_mask)  # (B, S, D)
+    def decoder_outputs(
+        self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, record: AttentionRecord = NO_RECORD
+    ) -> Tensor:
+        encoded = self.encode_source(source, source_mask, record)  # (B, S, D)
         embedded = self.embed(self.vocabulary.target, target_input)  # (B, T, D)
-        return self.decoder(embedded, encoded, source_mask)  # (B, T, D)
+        return self.decoder(embedded, encoded, source_mask, record)  # (B, T, D)
 
-    def encode_source(self, source: Tensor, source_mask: Tensor) -> Tensor:
+    def encode_source(self, source: Tensor, source_mask: Tensor, record: AttentionRecord = NO_RECORD) -> Tensor:
         """The encoder's outputs (B, S, D) for source ids (B, S)."""
-        return self.encoder(self.embed(self.vocabulary.source, source), source_mask)  # (B, S, D)
+        return self.encoder(self.embed(self.vocabulary.source, source), source_mask, record)  # (B, S, D)
 
     def embed(self, table: nn.Module, ids: Tensor) -> Tensor:
         """√D · embedding + position (§3.4, §3.5), (B, T, D), of ids (B, T)."""
@@ -111,22 +124,11 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
     def start(self, memory: TransformerMemory) -> KeyValueCache:
         return KeyValueCache.empty(memory.values[0], num_layers=len(self.decoder.layers))
 
-    def step(
-        self, token: Tensor, state: KeyValueCache, memory: TransformerMemory, *, need_attention: bool = False
-    ) -> StepOutput[KeyValueCache]:
+    def step(self, token: Tensor, state: KeyValueCache, memory: TransformerMemory) -> tuple[Tensor, KeyValueCache]:
         assert not self.training, "steps are for decoding: they apply no dropout"
         num_hypotheses = token.size(0) // memory.num_sentences  # K
         cache = state.advance(num_hypotheses)
         position = self.positions.encodings(state.length, 1)  # (1, D)
         embedded = F.embedding(token, self.vocabulary.target.weight) * self.scale + position  # (A·K, D), as `embed`
-        hidden, layer_weights = self.decoding_step(embedded, cache, memory)  # (A·K, D), L × (A·H, K, S')
-        logits = self.vocabulary.output(hidden)  # (A·K, V)
-        return StepOutput(logits, self.stack_weights(layer_weights, memory) if need_attention else None, cache)
-
-    def stack_weights(self, layer_weights: list[Tensor], memory: TransformerMemory) -> Tensor:
-        """Rearranges the cross-attention weights of L layers, each (A·H, K, S'), to (A·K, L, H, S) without padding."""
-        num_sentences, num_heads, _, _ = memory.bias.shape
-        weights = torch.stack(layer_weights)  # (L, A·H, K, S')
-        weights = weights.view(len(weights), num_sentences, num_heads, *weights.shape[2:])  # (L, A, H, K, S')
-        weights = weights[..., : memory.source_mask.size(1)]  # (L, A, H, K, S)
-        return weights.permute(1, 3, 0, 2, 4).flatten(0, 1)  # (A·K, L, H, S)
+        hidden = self.decoding_step(embedded, cache, memory)  # (A·K, D)
+        return self.vocabulary.output(hidden), cache  # (A·K, V)

@@ -11,12 +11,19 @@ from typing import Any
 import pytest
 import yaml
 
-from nmt.data.grammar import GrammarCorpus, GrammarPair, generate_pairs, split_words, to_pharaoh
+from nmt.data.grammar import GrammarCorpus, GrammarPair, generate_pairs, split_words
 from nmt.data.grammar.corpus import MAX_WORDS
+from nmt.data.pharaoh import format_links
 from nmt.errors import UserError
 
 ROOT = Path(__file__).parents[3]
-SIZES = {"train_size": 2000, "val_size": 100, "test_size": 100, "test_long_size": 50}
+SIZES = {"train_size": 2000, "val_size": 100, "test_size": 100, "test_long_size": 50, "pronouns_size": 40}
+DIGESTS = {  # of the splits before "pronouns" was added, which no later split may change
+    "train": "d660579d3776d645",
+    "val": "465457d6279c1309",
+    "test": "4d599a23e25e92dd",
+    "test_long": "a57943e0a097b480",
+}
 
 
 def corpus(**changes: Any) -> GrammarCorpus:
@@ -38,7 +45,7 @@ def pairs(english: GrammarCorpus) -> list[GrammarPair]:
 
 
 def test_splits_have_the_requested_sizes(english: GrammarCorpus) -> None:
-    assert english.splits() == ["train", "val", "test", "test_long"]
+    assert english.splits() == ["train", "val", "test", "test_long", "pronouns"]
     assert [len(english.pairs(name)) for name in english.splits()] == list(SIZES.values())
 
 
@@ -51,13 +58,20 @@ def test_no_sentence_occurs_twice(pairs: list[GrammarPair]) -> None:
 @pytest.mark.parametrize("count", [split_words, str.split])
 def test_test_long_is_longer_than_all_other_splits(english: GrammarCorpus, side: str, count: type) -> None:
     lengths = {name: [len(count(getattr(pair, side))) for pair in english.pairs(name)] for name in english.splits()}
-    assert min(lengths["test_long"]) > max(lengths["train"] + lengths["val"] + lengths["test"])
-    assert max(lengths["train"]) <= MAX_WORDS
+    long = lengths.pop("test_long")
+    assert min(long) > max(length for split in lengths.values() for length in split)
+    assert max(map(max, lengths.values())) <= MAX_WORDS
 
 
 def test_sentences_have_8_to_12_words_on_average(english: GrammarCorpus) -> None:
     lengths = [len(pair.source.split()) for pair in english.pairs("train")]
     assert 8 <= sum(lengths) / len(lengths) <= 12
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_recorded_results_are_about_the_same_sentences(name: str, english: GrammarCorpus) -> None:
+    text = "".join(f"{pair.source}\n{pair.target}\n" for pair in english.pairs(name))
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == DIGESTS[name]
 
 
 def test_splits_do_not_depend_on_the_size_of_train(english: GrammarCorpus) -> None:
@@ -105,7 +119,7 @@ def test_a_split_contains_alignments_and_antecedents(english: GrammarCorpus) -> 
     assert dataset.column_names == ["source", "target", "alignment", "antecedent"]
     assert list(dataset["source"]) == [pair.source for pair in pairs]
     assert list(dataset["target"]) == [pair.target for pair in pairs]
-    assert list(dataset["alignment"]) == [to_pharaoh(pair.alignment) for pair in pairs]
+    assert list(dataset["alignment"]) == [format_links(pair.alignment) for pair in pairs]
     with_pronoun = next(index for index, pair in enumerate(pairs) if pair.antecedent)
     without = next(index for index, pair in enumerate(pairs) if not pair.antecedent)
     antecedent = pairs[with_pronoun].antecedent
@@ -119,10 +133,6 @@ def test_a_split_contains_alignments_and_antecedents(english: GrammarCorpus) -> 
     assert dataset[without]["antecedent"] is None
 
 
-def test_alignments_are_formatted_as_pharaoh() -> None:
-    assert to_pharaoh(((0, 0), (1, 2), (1, 10))) == "0-0 1-2 1-10"
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -133,6 +143,7 @@ def test_alignments_are_formatted_as_pharaoh() -> None:
         ({"train_size": -5}, "data.train_size=-5 must be"),
         ({"train_size": 1_000_000}, "1000200 pairs together, but the grammar generates at most 1000000"),
         ({"test_long_size": 100_001}, "data.test_long_size=100001 is too large"),
+        ({"pronouns_size": 10_001}, "data.pronouns_size=10001 is too large: the grammar generates at most 10000"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes: dict[str, object], message: str) -> None:
@@ -141,14 +152,14 @@ def test_settings_out_of_range_are_refused(changes: dict[str, object], message: 
 
 
 def test_the_error_for_an_unknown_split_names_the_known_ones(english: GrammarCorpus) -> None:
-    with pytest.raises(UserError, match="no split 'dev': choose one of train, val, test, test_long"):
+    with pytest.raises(UserError, match="no split 'dev': choose one of train, val, test, test_long, pronouns"):
         english.split("dev")
 
 
 def test_the_configuration_fits_the_constructor() -> None:
     configuration = yaml.safe_load((ROOT / "conf/data/grammar.yaml").read_text(encoding="utf-8"))
     assert configuration.pop("_target_") == "nmt.data.grammar.GrammarCorpus"
-    assert GrammarCorpus(**configuration).splits() == ["train", "val", "test", "test_long"]
+    assert GrammarCorpus(**configuration).splits() == ["train", "val", "test", "test_long", "pronouns"]
 
 
 # ---------------------------------------------------------------- alignment

@@ -1,0 +1,173 @@
+"""Attention weights as data: matrices with labels, to select from, to group by words, to store and to show.
+
+Shapes: L layers, H heads, R rows (what attends), C columns (what is attended to).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmt.data.words import Splitter, group_pieces, separate_words
+from nmt.display import Displayed
+from nmt.errors import UserError
+from nmt.models.attention import Kind
+
+EOS = "</s>"
+"""The label of the end-of-sentence piece."""
+
+NAMES: dict[Kind, str] = {
+    "cross": "cross-attention",
+    "encoder": "encoder self-attention",
+    "decoder": "decoder self-attention",
+}
+"""How messages and titles call each kind."""
+
+DECIMALS = 5
+"""Decimals of a weight in JSON."""
+
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Attention(Displayed):
+    """The attention weights of one kind for one sentence, of some layers and heads.
+
+    Attributes:
+        kind: "cross", "encoder" or "decoder".
+        weights: (L, H, R, C) between 0 and 1; every row sums to one.
+        rows: R labels. Of cross-attention and of the decoder's self-attention: the target pieces that are predicted,
+            `eos` included. Of the encoder's: the source pieces.
+        columns: C labels. Of cross-attention and of the encoder's: the source pieces, `eos` included. Of the decoder's:
+            the target pieces that it has read, from `bos` on.
+        layers: the L numbers of the layers, from 0; None for a mean over layers.
+        heads: the H numbers of the heads, from 0; None for a mean over heads.
+    """
+
+    kind: Kind
+    weights: Matrix
+    rows: list[str]
+    columns: list[str]
+    layers: tuple[int, ...] | None
+    heads: tuple[int, ...] | None
+
+    def __post_init__(self) -> None:
+        shape = (*(1 if n is None else len(n) for n in (self.layers, self.heads)), len(self.rows), len(self.columns))
+        if self.weights.shape != shape:
+            raise ValueError(f"the weights are {self.weights.shape}, but layers, heads and labels make {shape}")
+
+    @property
+    def matrix(self) -> Matrix:
+        """The weights (R, C) of the only layer and head that are left.
+
+        Raises:
+            UserError: there are several.
+        """
+        if self.weights.shape[:2] != (1, 1):
+            raise UserError(f"there are several matrices: choose one by .head(layer, head) or .mean() of {self.name}")
+        matrix: Matrix = self.weights[0, 0]
+        return matrix
+
+    @property
+    def name(self) -> str:
+        """What the weights are, for titles, such as "cross-attention, layer 0, mean of its heads"."""
+        layers = None if self.layers is None else _enumerate("layer", self.layers)
+        heads = None if self.heads is None else _enumerate("head", self.heads)
+        if layers is None and heads is None:
+            return f"{NAMES[self.kind]}, mean of all heads"
+        return f"{NAMES[self.kind]}, {layers or 'mean of all layers'}, {heads or 'mean of its heads'}"
+
+    def layer(self, layer: int) -> Self:
+        """One layer with all its heads.
+
+        Raises:
+            UserError: there is no such layer.
+        """
+        index = _find(layer, self.layers, "layer", self.name)
+        return replace(self, weights=self.weights[index : index + 1], layers=(layer,))
+
+    def head(self, layer: int, head: int) -> Self:
+        """One head of one layer.
+
+        Raises:
+            UserError: there is no such layer or head.
+        """
+        one = self.layer(layer)
+        index = _find(head, self.heads, "head", self.name)
+        return replace(one, weights=one.weights[:, index : index + 1], heads=(head,))
+
+    def mean(self) -> Self:
+        """The mean over all layers and heads that are left."""
+        layers = self.layers if self.layers is not None and len(self.layers) == 1 else None
+        heads = self.heads if self.heads is not None and len(self.heads) == 1 else None
+        return replace(self, weights=self.weights.mean((0, 1), keepdims=True), layers=layers, heads=heads)
+
+    def words(self, split: Splitter = separate_words) -> Self:
+        """The attention between words instead of pieces.
+
+        How much a word is attended to is the sum over its pieces; how a word attends is the mean over its pieces, so
+        the rows still sum to one. A piece that spells parts of several words is divided equally among them.
+
+        Args:
+            split: how words are counted.
+        """
+        row_words, column_words = group_pieces(self.rows, split), group_pieces(self.columns, split)
+        rows = _membership(row_words, len(self.rows))  # (words, R)
+        rows /= rows.sum(1, keepdims=True)
+        columns = _membership(column_words, len(self.columns))  # (words, C)
+        columns /= columns.sum(0)
+        return replace(
+            self,
+            weights=(rows @ self.weights @ columns.T).astype(np.float32),
+            rows=[word for word, _ in row_words],
+            columns=[word for word, _ in column_words],
+        )
+
+    def without_eos(self) -> Self:
+        """Without the row and the column of the end-of-sentence piece; the other weights of each row sum to one again.
+
+        A row that attends to nothing else becomes zero.
+        """
+        num_rows = len(self.rows) - (self.rows[-1:] == [EOS])
+        num_columns = len(self.columns) - (self.columns[-1:] == [EOS])
+        weights = self.weights[..., :num_rows, :num_columns]  # (L, H, R', C')
+        sums = weights.sum(-1, keepdims=True)  # (L, H, R', 1)
+        weights = np.divide(weights, sums, out=np.zeros_like(weights), where=sums > 0)
+        return replace(self, weights=weights, rows=self.rows[:num_rows], columns=self.columns[:num_columns])
+
+    def to_json(self) -> dict[str, Any]:
+        """The attributes as JSON values; the weights as lists of layers, heads, rows and columns, rounded."""
+        return {
+            "kind": self.kind,
+            "layers": None if self.layers is None else list(self.layers),
+            "heads": None if self.heads is None else list(self.heads),
+            "rows": self.rows,
+            "columns": self.columns,
+            "weights": np.round(self.weights.astype(np.float64), DECIMALS).tolist(),
+        }
+
+
+def _find(number: int, numbers: Sequence[int] | None, noun: str, name: str) -> int:
+    """The index of a layer or head among those that are left."""
+    if numbers is None:
+        raise UserError(f"{noun}={number} cannot be chosen from {name}: it is a mean over {noun}s already")
+    if number not in numbers:
+        there = f"only {numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+        raise UserError(f"{noun}={number} does not exist: choose {there}")
+    return numbers.index(number)
+
+
+def _enumerate(noun: str, numbers: Sequence[int]) -> str:
+    return f"{noun} {numbers[0]}" if len(numbers) == 1 else f"{noun}s {numbers[0]} to {numbers[-1]}"
+
+
+def _membership(words: Sequence[tuple[str, Sequence[int]]], num_pieces: int) -> Matrix:
+    """(words, pieces): 1 where a piece belongs to a word, else 0."""
+    matrix = np.zeros((len(words), num_pieces), dtype=np.float32)
+    for number, (_, pieces) in enumerate(words):
+        matrix[number, list(pieces)] = 1
+    return matrix
