@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 
 import sentencepiece
 from sentencepiece import SentencePieceProcessor
@@ -117,9 +118,9 @@ def piece_ids(processor: SentencePieceProcessor, pieces: Sequence[str]) -> list[
 
 def piece_spans(processor: SentencePieceProcessor, text: str) -> list[tuple[int, int]]:
     """The range of characters of `text`, start and end, that each of its pieces stands for."""
-    encoded = text.encode("utf-8")
     pieces = processor.encode(text, return_type="proto").pieces  # they count bytes
-    ends = [len(encoded[: piece.end].decode("utf-8", "ignore")) for piece in pieces]
+    character_ends = list(accumulate(len(character.encode("utf-8")) for character in text))  # in bytes
+    ends = [bisect_right(character_ends, piece.end) for piece in pieces]
     return list(pairwise([0, *ends]))
 
 
