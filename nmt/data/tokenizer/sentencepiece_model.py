@@ -6,7 +6,7 @@ import io
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain, pairwise, zip_longest
 
 import sentencepiece
 from sentencepiece import SentencePieceProcessor
@@ -114,6 +114,19 @@ def piece_ids(processor: SentencePieceProcessor, pieces: Sequence[str]) -> list[
         if processor.id_to_piece(id) != piece:
             raise UserError(f"the vocabulary has no piece {piece!r:.80}")
     return ids
+
+
+def name_pieces(processor: SentencePieceProcessor, ids: Sequence[int], text: str | None) -> list[str]:
+    """The pieces as strings, as `Tokenizer.source_pieces` describes them."""
+    unk_id = processor.unk_id()
+    pieces: list[str] = processor.id_to_piece([int(id) for id in ids])
+    if text is None or unk_id not in ids:
+        return pieces
+    surfaces: list[str] = processor.encode(text, out_type=str)
+    is_same = processor.encode(text)[: len(ids)] == list(ids)[: len(surfaces)]
+    if not is_same:  # the ids are another segmentation of the text
+        return pieces
+    return [surface if id == unk_id else piece for id, piece, surface in zip_longest(ids, pieces, surfaces[: len(ids)])]
 
 
 def piece_spans(processor: SentencePieceProcessor, text: str) -> list[tuple[int, int]]:
