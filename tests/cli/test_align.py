@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.alignment import Aligner
+from nmt.alignment.aligner import Aligner
 from nmt.cli import main
 
 SOURCE = ["one two three", "", "  four   five ", "six", "seven eight", "\u200b", "nine\u2028one", "字 two", ""]
@@ -80,6 +80,22 @@ def test_soft_weights(run: Path, files: list[str], tmp_path: Path, capsys: Print
             for source, weight in enumerate(row)
             if weight >= 0.3
         )
+
+
+def test_translate_links_its_own_output(run: Path, tmp_path: Path, capsys: Printed) -> None:
+    """The links are those that `nmt align` prints for the line and its translation."""
+    path = tmp_path / "source"
+    path.write_text("".join(line + "\n" for line in SOURCE), encoding="utf-8")
+    arguments = [f"run={run}", f"input={path}", "format=jsonl", "links=true", "n_best=2", "batch_size=4", "device=cpu"]
+    assert main(["translate", *arguments]) == 0
+    values = [json.loads(line) for line in capsys.readouterr().out.split("\n")[:-1]]
+    assert len(values) == len(SOURCE)
+    pairs = [(line, each["text"]) for line, value in zip(SOURCE, values, strict=True) for each in value["n_best"]]
+    links = [each["links"] for value in values for each in value["n_best"]]
+    assert links == [each.pharaoh for each in Aligner.load(run, device="cpu").align(pairs)]
+    assert [value["links"] for value in values] == [value["n_best"][0]["links"] for value in values]
+    assert main(["translate", f"run={run}", f"input={path}", "links=true", "device=cpu"]) == 2
+    assert "links need format=jsonl" in capsys.readouterr().err
 
 
 def test_two_runs(run: Path, reverse_run: Path, files: list[str], capsys: Printed) -> None:
