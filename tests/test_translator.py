@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,12 +17,13 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.device import pick_device
 from nmt.errors import UserError
 from nmt.models import Seq2Seq
+from nmt.models.attention import KINDS, Kind
 from nmt.run import RunFolder
 from nmt.run.registry import build
 from nmt.search import BeamSearch, GreedySearch
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.protocol import Search
-from nmt.translator import Translation, Translator, sanitize
+from nmt.translator import Attention, Translation, Translator, sanitize
 from nmt.translator.n_best import FindTranslations, find_distinct
 
 MAX_LENGTH = 12  # of the Transformer: 11 pieces and `eos`
@@ -147,9 +149,9 @@ def test_no_batch_exceeds_batch_tokens(tokenizer: Tokenizer, monkeypatch: pytest
 @pytest.mark.parametrize("line", ["", " ", "\t", "\u3000 \u00a0", "\x00", "\x01", "\n"])
 def test_a_line_without_words_has_an_empty_translation(translator: Translator, line: str) -> None:
     first, empty, last = translator.translate(
-        [SENTENCES[0], line, SENTENCES[1]], need_attention=True, warn=fail_on_warning
+        [SENTENCES[0], line, SENTENCES[1]], attention="cross", warn=fail_on_warning
     )
-    assert (empty.text, empty.source_tokens, empty.target_tokens, empty.attention) == ("", [], [], None)
+    assert (empty.text, empty.source_tokens, empty.target_tokens, empty.attention) == ("", [], [], {})
     assert [first.source_tokens, last.source_tokens] == [
         one.source_tokens for one in translator.translate([SENTENCES[0], SENTENCES[1]])
     ]
@@ -243,8 +245,7 @@ def find_scripted(
     def find(sources: Sequence[list[int]], search: Search, n_best: int) -> list[list[Translation]]:
         calls.append((len(sources), n_best))
         return [
-            [Translation(text, score, score, [], [], None) for text, score in hypotheses[name][:n_best]]
-            for [name] in sources
+            [Translation(text, score, score, [], []) for text, score in hypotheses[name][:n_best]] for [name] in sources
         ]
 
     return find, calls
@@ -280,7 +281,7 @@ def test_wider_beams_change_neither_the_best_translation_nor_the_score_of_a_text
         narrow = [("a", -2.0), ("a", -3.0)]
         wide = [("better", -1.0), ("a", -1.5), ("b", -2.5), ("c", -4.0)]
         pairs = narrow if calls == 1 else wide
-        return [[Translation(text, score, score, [], [], None) for text, score in pairs]]
+        return [[Translation(text, score, score, [], []) for text, score in pairs]]
 
     [found] = find_distinct(find, [[1]], scripted_beam(2), 2)
     assert [(one.text, one.score) for one in found] == [("a", -2.0), ("b", -2.5), ("c", -4.0)]
@@ -336,9 +337,12 @@ def test_a_string_gives_a_translation_and_an_iterable_a_list(transformer: Transl
 
 
 def test_a_single_string_has_attention_unless_it_is_switched_off(transformer: Translator) -> None:
-    assert transformer.translate("one").attention is not None
-    assert transformer.translate("one", need_attention=False).attention is None
-    assert transformer.translate(["one"])[0].attention is None
+    assert transformer.translate("one").attention.keys() == {"cross"}
+    assert transformer.translate("one", attention=()).attention == {}
+    assert transformer.translate(["one"])[0].attention == {}
+    assert transformer.translate(["one"], attention=KINDS)[0].attention.keys() == set(KINDS)
+    with pytest.raises(UserError, match="attention=self is unknown: it can be cross, encoder, decoder"):
+        transformer.translate("one", attention=["cross", "self"])  # type: ignore[list-item]
     assert transformer.translate("one") == transformer.translate("one")
 
 
@@ -389,7 +393,7 @@ def test_a_translation_states_what_was_cut(transformer: Translator) -> None:
 
 def test_a_stream_gives_the_same_translations(translator: Translator) -> None:
     lines = [*SENTENCES, "", *ODD_LINES]
-    options: dict[str, Any] = {"n_best": 1, "batch_size": 3, "need_attention": False, "copy": False}
+    options: dict[str, Any] = {"n_best": 1, "batch_size": 3, "copy": False}
     streamed = list(translator.stream(iter(lines), **options, warn=lambda *_: None))
     assert [found[0].text for found in streamed] == [one.text for one in translator.translate(lines)]
 
@@ -403,7 +407,7 @@ def test_a_stream_reads_no_further_than_its_batch(transformer: Translator) -> No
             num_read += 1
             yield "one"
 
-    stream = transformer.stream(lines(), n_best=1, batch_size=4, need_attention=False, copy=False, warn=fail_on_warning)
+    stream = transformer.stream(lines(), n_best=1, batch_size=4, copy=False, warn=fail_on_warning)
     assert num_read == 0
     for number in range(1, 11):
         next(stream)
@@ -414,9 +418,7 @@ def test_warnings_of_a_stream_count_from_its_first_line(transformer: Translator)
     warned: list[int] = []
     lines = ["one"] * 10
     lines[1] = lines[8] = " ".join(["one two"] * 20)
-    stream = transformer.stream(
-        lines, n_best=1, batch_size=3, need_attention=False, copy=False, warn=lambda index, _: warned.append(index)
-    )
+    stream = transformer.stream(lines, n_best=1, batch_size=3, copy=False, warn=lambda index, _: warned.append(index))
     assert len(list(stream)) == 10
     assert warned == [1, 8]
 
@@ -425,48 +427,69 @@ def test_warnings_of_a_stream_count_from_its_first_line(transformer: Translator)
 
 
 def test_attention_has_a_row_for_each_target_piece(translator: Translator) -> None:
-    for found in translator.translate(SENTENCES, need_attention=True):
-        shape = (len(found.target_tokens), len(found.source_tokens))
-        if isinstance(translator.model, models.LSTM):
-            assert found.attention is None and found.alignment() is None
-            continue
-        assert found.attention is not None
-        middle = (3, 2) if isinstance(translator.model, models.Transformer) else ()
-        assert found.attention.shape == (shape[0], *middle, shape[1])
-        matrix = found.alignment()
-        assert matrix is not None and matrix.shape == shape
-        torch.testing.assert_close(matrix.sum(1), torch.ones(shape[0]))
-        assert bool((matrix >= 0).all())
+    is_transformer = isinstance(translator.model, models.Transformer)
+    for best in translator.translate(SENTENCES, n_best=2, attention=KINDS):
+        for found in best:
+            if isinstance(translator.model, models.LSTM):
+                assert found.attention == {}
+                assert found.alignment() is None
+                continue
+            assert found.attention.keys() == (set(KINDS) if is_transformer else {"cross"})
+            for kind, attention in found.attention.items():
+                assert attention.kind == kind
+                assert attention.rows == (found.source_tokens if kind == "encoder" else found.target_tokens)
+                read = ["<s>", *found.target_tokens[:-1]]
+                assert attention.columns == (read if kind == "decoder" else found.source_tokens)
+                assert len(attention.weights) == (1 if kind == "encoder" or not is_transformer else 3)
+                np.testing.assert_allclose(attention.weights.sum(-1), 1, atol=1e-5)
+                assert (attention.weights >= 0).all()
+            matrix = found.alignment()
+            assert matrix is not None
+            assert matrix.shape == (len(found.target_tokens), len(found.source_tokens))
 
 
-def test_attention_is_not_recorded_unless_requested(translator: Translator) -> None:
-    assert all(found.attention is None for found in translator.translate(SENTENCES))
+def test_attention_is_that_of_the_translation_alone(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the batch nor its division into several passes makes a difference."""
+    together = translator.translate(SENTENCES, n_best=2, attention=KINDS)
+    monkeypatch.setattr("nmt.translator.attending.MAX_ATTENTION_CELLS", 30)
+    in_parts = translator.translate(SENTENCES, n_best=2, attention=KINDS)
+    for line, best, divided in zip(SENTENCES, together, in_parts, strict=True):
+        for found, other in zip(best, divided, strict=True):
+            forced = translator.force_decode(line, found.target_tokens, attention=KINDS)
+            for one in (forced, other):
+                assert one.attention.keys() == found.attention.keys()
+                for kind, attention in one.attention.items():
+                    np.testing.assert_allclose(attention.weights, found.attention[kind].weights, atol=1e-5)
 
 
-def test_recording_attention_changes_no_translation(translator: Translator) -> None:
-    recorded = translator.translate(SENTENCES, need_attention=True)
-    assert [one.text for one in recorded] == [one.text for one in translator.translate(SENTENCES)]
+def test_attention_is_not_computed_unless_requested(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(translator.model), "attention", None)
+    assert all(found.attention == {} for found in translator.translate(SENTENCES))
+    assert translator.force_decode("one", "eins", attention=()).attention == {}
+
+
+def test_requesting_attention_changes_no_translation(translator: Translator) -> None:
+    assert translator.translate(SENTENCES, attention=KINDS) == translator.translate(SENTENCES)
+
+
+def cross_attention(weights: list[Any]) -> dict[Kind, Attention]:
+    """Attention (layers, heads, 1, 2) of one target piece to two source pieces."""
+    matrices = np.array(weights, dtype=np.float32)
+    layers, heads = (tuple(range(size)) for size in matrices.shape[:2])
+    return {"cross": Attention("cross", matrices, ["</s>"], ["a", "</s>"], layers, heads)}
 
 
 def test_alignment_averages_the_heads_of_one_layer_or_of_all() -> None:
-    attention = torch.zeros(1, 3, 2, 2)  # (T, layers, H, S)
-    attention[0, 0] = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    attention[0, 1] = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    attention[0, 2] = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
-    found = Translation("", 0.0, 0.0, ["a", "</s>"], ["</s>"], attention)
+    weights = [[[[1, 0]], [[1, 0]]], [[[1, 0]], [[0, 1]]], [[[0, 1]], [[1, 0]]]]
+    found = Translation("", 0.0, 0.0, ["a", "</s>"], ["</s>"], cross_attention(weights))
     expected = {0: [[1.0, 0.0]], 1: [[0.5, 0.5]], 2: [[0.5, 0.5]]}
-    for layer, weights in expected.items():
-        torch.testing.assert_close(found.alignment(layer=layer), torch.tensor(weights))
+    for layer, matrix in expected.items():
+        np.testing.assert_allclose(found.alignment(layer=layer), matrix)  # type: ignore[arg-type]
     # Four of the six heads attend to the first piece.
-    torch.testing.assert_close(found.alignment(), torch.tensor([[4 / 6, 2 / 6]]))
+    np.testing.assert_allclose(found.alignment(), [[4 / 6, 2 / 6]], atol=1e-6)  # type: ignore[arg-type]
     for layer in (-1, 3):
-        with pytest.raises(UserError, match=rf"layer={layer} does not exist: the decoder has 3 layers, 0 to 2"):
+        with pytest.raises(UserError, match=rf"layer={layer} does not exist: choose 0 to 2"):
             found.alignment(layer=layer)
-
-
-def test_alignment_of_one_layer_averages_its_heads() -> None:
-    found = Translation("", 0.0, 0.0, ["</s>"], ["</s>"], torch.ones(1, 1, 2, 1))
-    torch.testing.assert_close(found.alignment(), torch.ones(1, 1))
 
 
 # --- forced decoding ---
@@ -495,7 +518,7 @@ def test_forced_decoding_equals_teacher_forcing(translator: Translator, source: 
     matrix = forced.alignment()
     if matrix is not None:
         assert matrix.shape == (len(forced.target_tokens), len(forced.source_tokens))
-        torch.testing.assert_close(matrix.sum(1), torch.ones(len(matrix)))
+        np.testing.assert_allclose(matrix.sum(1), 1, atol=1e-5)
     else:
         assert isinstance(translator.model, models.LSTM)
 

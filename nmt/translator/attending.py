@@ -29,7 +29,8 @@ def attend_all(
     """`with_attention` for the lists of translations of some lines, by the index of a line in `sources`."""
     translations = [translation for each in lists.values() for translation in each]
     own_sources = [sources[index] for index, each in lists.items() for _ in each]
-    completed = iter(with_attention(model, tokenizer, own_sources, translations, kinds))
+    targets = [tokenizer.target_ids(translation.target_tokens) for translation in translations]  # with `eos`
+    completed = iter(with_attention(model, tokenizer, own_sources, targets, translations, kinds))
     return {index: list(islice(completed, len(each))) for index, each in lists.items()}
 
 
@@ -37,16 +38,19 @@ def with_attention(
     model: Seq2Seq,
     tokenizer: Tokenizer,
     sources: Sequence[SourceIds],
+    targets: Sequence[Sequence[int]],
     translations: Sequence[Translation],
     kinds: Sequence[Kind],
 ) -> list[Translation]:
     """The translations with the attention weights of each of them: those with which the model predicts its pieces.
 
     Args:
-        sources: the source ids (without `eos`) of each translation.
+        sources: the source ids of each translation, without `eos`.
+        targets: the target ids of each translation, with `eos`.
         kinds: of attention; those that the model lacks are left out.
     """
-    targets = [tokenizer.target_ids(translation.target_tokens) for translation in translations]  # with `eos`
+    if not kinds:
+        return list(translations)
     completed = []
     for part in _split_by_cells(sources, targets):
         source, source_mask = pad(sources[part], tokenizer.pad_id, last=tokenizer.eos_id)  # (B, S)

@@ -285,8 +285,8 @@ class Translator:
             target_tokens=tokenizer.target_pieces(hypothesis.tokens, text=target if isinstance(target, str) else None),
             source_truncated=bool(truncated),
         )
-        kinds = check_kinds(attention)
-        return with_attention(model, tokenizer, [source_ids], [translation], kinds)[0] if kinds else translation
+        kinds, targets = check_kinds(attention), [hypothesis.tokens]
+        return with_attention(model, tokenizer, [source_ids], targets, [translation], kinds)[0]
 
     def _find_segmentation(self, source_ids: SourceIds, target: str, search: Search) -> list[int]:
         """The segmentation in which the search finds the target; if it does not, the tokenizer's best one."""

@@ -36,7 +36,6 @@ def test_every_translation_reaches_its_limit(
             eos_id=EOS,
             banned_ids=[0],
             n_best=1,
-            need_attention=False,
         )
         tokens = [hypotheses[0].tokens for hypotheses in results]
         assert all(sentence[-1] == EOS and EOS not in sentence[:-1] for sentence in tokens)

@@ -51,9 +51,9 @@ def test_decoding_steps_of_a_plain_model_equal_teacher_forcing(both: Models, bat
     memory = plain_model.encode(batch.source, batch.source_mask).select(rows)
     state, logits = plain_model.start(memory), []
     for token in batch.target_input[rows].unbind(1):
-        output = plain_model.step(token, state, memory)
-        state = output.state.select(torch.arange(3), None)
-        logits.append(output.logits)
+        step_logits, state = plain_model.step(token, state, memory)
+        state = state.select(torch.arange(3), None)
+        logits.append(step_logits)
     torch.testing.assert_close(torch.stack(logits, 1), expected[rows], rtol=0.0, atol=1e-5)
 
 

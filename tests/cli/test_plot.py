@@ -88,7 +88,7 @@ def test_systems_are_drawn_side_by_side(
     assert captured.out == "lstm\teins zwei\nluong\teins zwei\ntransformer\teins zwei\n"
     assert captured.err == f"nmt plot: lstm has no cross-attention\nnmt plot: wrote {out}\n"
     texts = list(ElementTree.parse(out).getroot().itertext())
-    for title in ("cross-attention", "luong", "transformer, mean of all heads"):
+    for title in ("cross-attention", "luong", "transformer, layer 0, mean of its heads"):
         assert title in texts
     assert texts.count("eins") == 1  # the labels of equal rows are written once
     assert any(

@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
 import pytest
-import torch
 
 from nmt.evaluation.evaluator import NUM_SAMPLES, choose_samples, make_sample, translate_split
-from nmt.translator import LineWarning, Translation, Translator
+from nmt.models.attention import Kind
+from nmt.translator import Attention, LineWarning, Translation, Translator
+
+
+def make_attention(weights: list[float]) -> Attention:
+    """The cross-attention of one target piece."""
+    matrices = np.array(weights, dtype=np.float32)[None, None, None]  # (1, 1, 1, S)
+    return Attention("cross", matrices, ["</s>"], ["</s>"] * len(weights), (0,), (0,))
 
 
 class EchoTranslator:
     """Translates each line by itself, with one attention weight if asked for; says that long lines are cut off."""
 
-    def translate(self, lines: Sequence[str], *, need_attention: bool, warn: LineWarning) -> list[Translation]:
+    def translate(self, lines: Sequence[str], *, attention: Sequence[Kind], warn: LineWarning) -> list[Translation]:
         for index, line in enumerate(lines):
             if len(line) > 1:
                 warn(index, f"{line} is cut off")
-        attention = torch.ones(1, 1) if need_attention else None
-        return [Translation(line, -0.5, -0.5, ["</s>"], ["</s>"], attention) for line in lines]
+        weights: dict[Kind, Attention] = {kind: make_attention([1.0]) for kind in attention}
+        return [Translation(line, -0.5, -0.5, ["</s>"], ["</s>"], weights) for line in lines]
 
 
 def test_samples_are_spread_evenly_from_short_to_long() -> None:
@@ -51,15 +58,15 @@ def test_only_samples_are_translated_with_attention(samples: list[int]) -> None:
     )
     assert cut_lines == {1: "bb is cut off", 3: "dd is cut off"}
     assert [translation.text for translation in translations] == lines
-    assert [index for index in range(4) if translations[index].attention is not None] == samples
+    assert [index for index in range(4) if translations[index].attention] == samples
 
 
 def test_a_sample_holds_its_alignment_matrix_if_there_is_one() -> None:
-    attention = torch.tensor([[0.25, 0.75]])
+    attention: dict[Kind, Attention] = {"cross": make_attention([0.25, 0.75])}
     translation = Translation("ein", -0.5, -1.0, ["one", "</s>"], ["</s>"], attention)
     sample = make_sample(4, "one", "eins", translation)
     assert (sample.index, sample.source, sample.reference, sample.hypothesis) == (4, "one", "eins", "ein")
     assert (sample.score, sample.source_tokens, sample.target_tokens) == (-0.5, ["one", "</s>"], ["</s>"])
     assert sample.attention == [[0.25, 0.75]]
-    without = Translation("ein", -0.5, -1.0, ["one", "</s>"], ["</s>"], None)
+    without = Translation("ein", -0.5, -1.0, ["one", "</s>"], ["</s>"])
     assert make_sample(4, "one", "eins", without).attention is None

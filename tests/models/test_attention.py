@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.models import AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Seq2Seq, Transformer
-from nmt.models.attention import MultiHeadAttention, Score, attend, attention_with_weights
+from nmt.models.attention import MultiHeadAttention, Score, attend, step_attention
 from nmt.search import BeamSearch, GreedySearch
 from nmt.search.protocol import Search
 
@@ -145,17 +145,18 @@ def test_multi_head_attention_over_a_padded_source_equals_formula_and_torch() ->
     fused = attention(query, inputs, mask=mask)
     queries = attention.query_projection(query).view(2, 4, 3, 4).transpose(1, 2)  # (2, 3, 4, 4)
     bias = torch.zeros(2, 3, 1, 5).masked_fill(~mask, -math.inf)
-    heads, weights = attention_with_weights(
-        *(tensor.flatten(0, 1) for tensor in (queries, keys.transpose(2, 3), values, bias)),
-    )
-    output = attention.output_projection(heads.view(2, 3, 4, 4).transpose(1, 2).flatten(2))
-    weights = weights.view(2, 3, 4, 5)
+    heads = step_attention(*(tensor.flatten(0, 1) for tensor in (queries, keys.transpose(2, 3), values, bias)))
+    stepped = attention.output_projection(heads.view(2, 3, 4, 4).transpose(1, 2).flatten(2))
+    record: list[torch.Tensor] = []
+    recorded = attention(query, inputs, mask=mask, record=record)
+    [weights] = record
     for expected, expected_weights in (
         by_head(attention, query, inputs, MASK.unsqueeze(1).expand(2, 4, 5)),
         by_torch(attention, query, inputs, key_padding_mask=~MASK),
     ):
         torch.testing.assert_close(fused, expected, **EXACT)
-        torch.testing.assert_close(output, expected, **EXACT)
+        torch.testing.assert_close(stepped, expected, **EXACT)
+        torch.testing.assert_close(recorded, expected, **EXACT)
         torch.testing.assert_close(weights, expected_weights, **EXACT)
     assert (weights[1, :, :, 2:] == 0).all()
 
@@ -166,8 +167,11 @@ def test_causal_multi_head_attention_equals_formula_and_torch() -> None:
     inputs = torch.randn(2, 5, 12)
     output = attention(inputs, causal=True)
     allowed = torch.tensor([[s <= t for s in range(5)] for t in range(5)])
-    expected, _ = by_head(attention, inputs, inputs, allowed.expand(2, 5, 5))
+    expected, expected_weights = by_head(attention, inputs, inputs, allowed.expand(2, 5, 5))
     torch.testing.assert_close(output, expected, **EXACT)
+    record: list[torch.Tensor] = []
+    torch.testing.assert_close(attention(inputs, causal=True, record=record), expected, **EXACT)
+    torch.testing.assert_close(record[0], expected_weights, **EXACT)
     torch.testing.assert_close(by_torch(attention, inputs, inputs, attn_mask=~allowed)[0], expected, **EXACT)
 
 
@@ -281,7 +285,7 @@ def test_keys_of_the_source_are_projected_once_per_search(
             lambda _, inputs, __, shapes=shapes: shapes.append(inputs[0].shape[:2])
         )
     source = torch.tensor([[4, 5, 2, 0], [6, 7, 8, 2]])
-    search(model_to_search, source, source != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1, need_attention=True)
+    search(model_to_search, source, source != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1)
     for name in projections:
         assert calls[name] == [(2, 4)], name  # once per sentence, not per hypothesis
     width = 3 if isinstance(search, BeamSearch) else 1

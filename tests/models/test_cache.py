@@ -46,13 +46,13 @@ def logits_after(model: Transformer, tokens: list[list[int]]) -> torch.Tensor:
 @torch.no_grad()
 def test_two_steps_from_one_state_do_not_disturb_each_other(model: Transformer) -> None:
     memory = model.encode(SOURCE, SOURCE != 0)
-    first = model.step(torch.tensor([1, 1, 1]), model.start(memory), memory).state
-    left = model.step(torch.tensor([3, 4, 5]), first, memory).state
-    right = model.step(torch.tensor([6, 7, 8]), first, memory).state
+    _, first = model.step(torch.tensor([1, 1, 1]), model.start(memory), memory)
+    _, left = model.step(torch.tensor([3, 4, 5]), first, memory)
+    _, right = model.step(torch.tensor([6, 7, 8]), first, memory)
     for state, before in ((left, [3, 4, 5]), (right, [6, 7, 8])):
-        output = model.step(torch.tensor([4, 4, 4]), state, memory)
+        logits, _ = model.step(torch.tensor([4, 4, 4]), state, memory)
         expected = logits_after(model, [[1, token, 4] for token in before])
-        torch.testing.assert_close(output.logits, expected, **EXACT)
+        torch.testing.assert_close(logits, expected, **EXACT)
 
 
 @torch.no_grad()
@@ -67,7 +67,7 @@ def test_hypotheses_attend_to_their_own_past_only(model: Transformer) -> None:
     prefixes: list[list[list[int]]] = [[[]], [[]], [[]]]
     for step in range(30):
         tokens = torch.randint(3, 9, (len(sentences), len(prefixes[0])))
-        output = model.step(tokens.flatten(), state, memory)
+        logits, state = model.step(tokens.flatten(), state, memory)
         prefixes = [
             [[*prefix, token] for prefix, token in zip(*both, strict=True)]
             for both in zip(prefixes, tokens.tolist(), strict=True)
@@ -77,12 +77,12 @@ def test_hypotheses_attend_to_their_own_past_only(model: Transformer) -> None:
         ):
             source = SOURCE[sentence : sentence + 1]
             expected = model(source, source != 0, torch.tensor([prefix]))[0, -1]
-            torch.testing.assert_close(output.logits[row], expected, **EXACT)
+            torch.testing.assert_close(logits[row], expected, **EXACT)
         rows = {9: [2, 0, 1], 19: [1, 2], 25: [0]}.get(step, list(range(len(sentences))))  # of the sentences that stay
         width, next_width = len(prefixes[0]), 1 + step % 4
         parents = torch.randint(0, width, (len(rows), next_width))
         kept = None if rows == [0, 1, 2][: len(sentences)] else torch.tensor(rows)
-        state = output.state.select(torch.tensor(rows).unsqueeze(1) * width + parents, kept)
+        state = state.select(torch.tensor(rows).unsqueeze(1) * width + parents, kept)
         memory = memory if kept is None else memory.select(kept)
         prefixes = [[prefixes[row][parent] for parent in own] for row, own in zip(rows, parents.tolist(), strict=True)]
         sentences = [sentences[row] for row in rows]
@@ -109,7 +109,7 @@ def test_a_search_writes_each_position_once_and_allocates_the_buffer_twice(
     monkeypatch.setattr(Buffer, "copy", recorded_copy)
     monkeypatch.setattr(Buffer, "select", None)
     search = BeamSearch(beam_size=3, length_penalty=0.0, max_length_factor=0.0, max_length_margin=20)
-    search(model, SOURCE, SOURCE != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1, need_attention=False)
+    search(model, SOURCE, SOURCE != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1)
     assert written == [(3, 2, 1, 4)] * 2 + [(3, 2, 3, 4)] * 38
     assert [num_written for num_written, _ in copies] == [0, 16]
 
@@ -123,9 +123,8 @@ def test_positions_that_were_never_written_have_no_influence(
     memory = model.encode(SOURCE, SOURCE != 0)
     state = model.start(memory)
     for position in range(1, 20):
-        output = model.step(torch.full((3,), 3), state, memory)
-        state = output.state
-        torch.testing.assert_close(output.logits, logits_after(model, [[3] * position] * 3), **EXACT)
+        logits, state = model.step(torch.full((3,), 3), state, memory)
+        torch.testing.assert_close(logits, logits_after(model, [[3] * position] * 3), **EXACT)
 
 
 def test_dropping_a_sentence_without_its_indices_fails(model: Transformer) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nmt.models import Seq2Seq
-from nmt.models.seq2seq import StepOutput
+from nmt.models.attention import KINDS, AttentionRecord
 from nmt.run.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -34,23 +34,25 @@ def padded(sentences: Sequence[list[int]], *, extra: int = 0, filler: int = PAD)
     return ids, mask
 
 
-def step_through(
-    model: Seq2Seq, source: Tensor, mask: Tensor, target: Tensor, *, need_attention: bool = False
-) -> tuple[Tensor, list[Any]]:
-    """Steps through the target; returns the logits (B, T, V) and the list of attention weights."""
+def step_through(model: Seq2Seq, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+    """Steps through the target; returns the logits (B, T, V)."""
     memory = model.encode(source, mask)
     state = model.start(memory)
-    logits, attention = [], []
+    logits = []
     for token in target.unbind(1):
-        output = model.step(token, state, memory, need_attention=need_attention)
-        state = output.state
-        logits.append(output.logits)
-        attention.append(output.attention_weights)
-    return torch.stack(logits, 1), attention
+        step_logits, state = model.step(token, state, memory)
+        logits.append(step_logits)
+    return torch.stack(logits, 1)
 
 
-def has_attention(variant: Variant) -> bool:
-    return variant.architecture != "lstm"
+def attention_shapes(variant: Variant) -> dict[str, tuple[int, int]]:
+    """The number of layers and heads of each kind of attention that an architecture has."""
+    if variant.architecture == "lstm":
+        return {}
+    if not variant.architecture.startswith("transformer"):
+        return {"cross": (1, 1)}
+    decoder = (3 - variant.num_layers, 2)
+    return {"cross": decoder, "encoder": (variant.num_layers, 2), "decoder": decoder}
 
 
 def loss_of(
@@ -68,14 +70,12 @@ def gradients_of(model: Seq2Seq, loss: Tensor) -> dict[str, Tensor]:
     return dict(zip([name for name, _ in model.named_parameters()], gradients, strict=True))
 
 
-@pytest.mark.parametrize("need_attention", [False, True])
-def test_step_equals_teacher_forcing(model: Seq2Seq, need_attention: bool) -> None:
+def test_step_equals_teacher_forcing(model: Seq2Seq) -> None:
     source, mask = padded(SOURCES)
     target, _ = padded(TARGETS)
     logits = model(source, mask, target)
     assert logits.shape == (5, 7, 13)
-    stepped, _ = step_through(model, source, mask, target, need_attention=need_attention)
-    torch.testing.assert_close(stepped, logits, **EXACT)
+    torch.testing.assert_close(step_through(model, source, mask, target), logits, **EXACT)
 
 
 def test_the_output_layer_predicts_from_the_decoder_outputs(model: Seq2Seq) -> None:
@@ -89,16 +89,18 @@ def test_the_output_layer_predicts_from_the_decoder_outputs(model: Seq2Seq) -> N
 
 
 @pytest.mark.parametrize(("extra", "filler"), [(0, 7), (9, PAD)])
-def test_source_padding_changes_nothing(model: Seq2Seq, variant: Variant, extra: int, filler: int) -> None:
+def test_source_padding_changes_nothing(model: Seq2Seq, extra: int, filler: int) -> None:
     target, _ = padded(TARGETS)
-    expected, expected_attention = step_through(model, *padded(SOURCES), target, need_attention=True)
+    expected = step_through(model, *padded(SOURCES), target)
     source, mask = padded(SOURCES, extra=extra, filler=filler)
     torch.testing.assert_close(model(source, mask, target), expected, **EXACT)
-    logits, attention = step_through(model, source, mask, target, need_attention=True)
-    torch.testing.assert_close(logits, expected, **EXACT)
-    if has_attention(variant):
-        for weights, expected_weights in zip(attention, expected_attention, strict=True):
-            torch.testing.assert_close(weights[..., :5], expected_weights, **EXACT)
+    torch.testing.assert_close(step_through(model, source, mask, target), expected, **EXACT)
+    expected_weights = model.attention(*padded(SOURCES), target)
+    for kind, weights in model.attention(source, mask, target).items():
+        rows, columns = expected_weights[kind].shape[-2:]
+        is_real = mask[:, None, None, :rows, None] if kind == "encoder" else torch.tensor(True)  # a row of a real token
+        same = weights[..., :rows, :columns] * is_real
+        torch.testing.assert_close(same, expected_weights[kind] * is_real, **EXACT)
 
 
 def test_a_later_target_token_changes_no_earlier_logits(model: Seq2Seq) -> None:
@@ -127,20 +129,18 @@ def test_logits_depend_on_every_source_token_and_every_earlier_target_token(mode
         assert (model(*padded([[5, 6, 7, EOS]]), changed)[0, -1] - logits).abs().max() > 1e-6
 
 
-def test_a_batch_equals_its_sentences_one_by_one(model: Seq2Seq, variant: Variant) -> None:
+def test_a_batch_equals_its_sentences_one_by_one(model: Seq2Seq) -> None:
     source, mask = padded(SOURCES)
     target, _ = padded(TARGETS)
     together = model(source, mask, target)
-    _, attention = step_through(model, source, mask, target, need_attention=True)
+    attention = model.attention(source, mask, target)
     for row, (sentence, words) in enumerate(zip(SOURCES, TARGETS, strict=True)):
-        alone = padded([sentence])
-        logits, alone_attention = step_through(model, *alone, torch.tensor([words]), need_attention=True)
-        torch.testing.assert_close(model(*alone, torch.tensor([words]))[0], together[row, : len(words)], **EXACT)
-        torch.testing.assert_close(logits[0], together[row, : len(words)], **EXACT)
-        if has_attention(variant):
-            for step in range(len(words)):
-                weights = attention[step][row, ..., : len(sentence)]
-                torch.testing.assert_close(alone_attention[step][0], weights, **EXACT)
+        alone = (*padded([sentence]), torch.tensor([words]))
+        torch.testing.assert_close(model(*alone)[0], together[row, : len(words)], **EXACT)
+        torch.testing.assert_close(step_through(model, *alone)[0], together[row, : len(words)], **EXACT)
+        for kind, weights in model.attention(*alone).items():
+            rows, columns = weights.shape[-2:]
+            torch.testing.assert_close(weights[0], attention[kind][row, :, :, :rows, :columns], **EXACT)
 
 
 def test_gradients_of_a_padded_batch_are_the_sum_of_its_sentences(model: Seq2Seq) -> None:
@@ -165,26 +165,31 @@ def test_every_parameter_receives_a_gradient(model: Seq2Seq) -> None:
 def test_attention_weights_sum_to_one_over_the_real_positions(model: Seq2Seq, variant: Variant) -> None:
     source, mask = padded(SOURCES, extra=2)
     target, _ = padded(TARGETS)
-    assert step_through(model, source, mask, target)[1] == [None] * 7
-    _, attention = step_through(model, source, mask, target, need_attention=True)
-    if not has_attention(variant):
-        assert attention == [None] * 7
-        return
-    middle = (3 - variant.num_layers, 2) if variant.architecture.startswith("transformer") else ()  # layers, heads
-    for weights in attention:
-        assert weights.shape == (5, *middle, 7)
-        ones = torch.ones(5, *middle, dtype=torch.float64)
-        torch.testing.assert_close(weights.sum(-1), ones, **EXACT)
-        real = mask.view(5, *(1 for _ in middle), 7).expand_as(weights)
-        assert (weights[~real] == 0).all()
-        assert (weights[real] > 0).all()
-    assert (attention[0][0] - attention[2][0]).abs().max() > 1e-6  # they differ between steps
+    attention = model.attention(source, mask, target)
+    assert {kind: weights.shape[1:3] for kind, weights in attention.items()} == attention_shapes(variant)
+    sizes = {"cross": (7, 7), "encoder": (7, 7), "decoder": (7, 7)}
+    for kind, weights in attention.items():
+        assert weights.shape[0] == 5
+        assert weights.shape[-2:] == sizes[kind]
+        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1], dtype=torch.float64), **EXACT)
+        is_allowed = mask[:, None, None, None, :].expand_as(weights)  # a source position is real
+        if kind == "decoder":
+            is_allowed = torch.ones(7, 7, dtype=torch.bool).tril().expand_as(weights)  # or was read before
+        assert (weights[~is_allowed] == 0).all()
+        assert (weights[is_allowed] > 0).all()
+    if "cross" in attention:
+        assert (attention["cross"][0, :, :, 0] - attention["cross"][0, :, :, 2]).abs().max() > 1e-6  # rows differ
 
 
-def assert_same_step(left: StepOutput[Any], right: StepOutput[Any]) -> None:
-    torch.testing.assert_close(left.logits, right.logits, **EXACT)
-    if left.attention_weights is not None:
-        torch.testing.assert_close(left.attention_weights, right.attention_weights, **EXACT)
+@pytest.mark.parametrize("kinds", [KINDS, ("cross",), ()])
+def test_recording_attention_changes_no_output(model: Seq2Seq, variant: Variant, kinds: tuple[Any, ...]) -> None:
+    arguments = (*padded(SOURCES, extra=1), padded(TARGETS)[0])
+    record = AttentionRecord(*kinds)
+    outputs = model.decoder_outputs(*arguments, record=record)
+    torch.testing.assert_close(outputs, model.decoder_outputs(*arguments), **EXACT)
+    for kind in kinds:
+        assert (record.weights(kind) is None) == (kind not in attention_shapes(variant))
+    assert model.attention(*arguments, kinds=kinds).keys() == attention_shapes(variant).keys() & set(kinds)
 
 
 @pytest.mark.parametrize(("before", "rows"), [(0, [3]), (1, [0, 0, 3, 3, 3, 1, 2]), (3, [4, 3, 2, 1, 0])])
@@ -194,37 +199,32 @@ def test_selecting_rows_and_stepping_commute(model: Seq2Seq, before: int, rows: 
     indices = torch.tensor(rows)
     state = model.start(memory)
     for token in target[:, :before].unbind(1):
-        state = model.step(token, state, memory).state
+        _, state = model.step(token, state, memory)
     chosen_memory = memory.select(indices)
     assert torch.equal(chosen_memory.source_mask, memory.source_mask[indices])
 
-    first = model.step(target[:, before], state, memory, need_attention=True)
-    chosen_state = state.select(indices, indices)
-    chosen_first = model.step(target[indices, before], chosen_state, chosen_memory, need_attention=True)
-    torch.testing.assert_close(chosen_first.logits, first.logits[indices], **EXACT)
-    if first.attention_weights is not None:
-        torch.testing.assert_close(chosen_first.attention_weights, first.attention_weights[indices], **EXACT)
+    logits, next_state = model.step(target[:, before], state, memory)
+    chosen_logits, chosen_next = model.step(target[indices, before], state.select(indices, indices), chosen_memory)
+    torch.testing.assert_close(chosen_logits, logits[indices], **EXACT)
     # States that were selected before the step and after it give the same next step.
     token = target[indices, before + 1]
-    assert_same_step(
-        model.step(token, chosen_first.state, chosen_memory, need_attention=True),
-        model.step(token, first.state.select(indices, indices), chosen_memory, need_attention=True),
-    )
+    one, _ = model.step(token, chosen_next, chosen_memory)
+    other, _ = model.step(token, next_state.select(indices, indices), chosen_memory)
+    torch.testing.assert_close(one, other, **EXACT)
     # Selecting changed nothing in the old state and memory: the step from them gives the same result as before.
-    again = model.step(target[:, before], state, memory, need_attention=True)
-    assert_same_step(again, first)
+    again, _ = model.step(target[:, before], state, memory)
+    torch.testing.assert_close(again, logits, **EXACT)
 
 
 def test_sentences_can_be_decoded_in_turn_with_one_model(model: Seq2Seq) -> None:
     target = torch.tensor([TARGETS[1]])
-    expected = [step_through(model, *padded([source]), target)[0][0] for source in (SOURCES[0], SOURCES[3])]
+    expected = [step_through(model, *padded([source]), target)[0] for source in (SOURCES[0], SOURCES[3])]
     memories = [model.encode(*padded([source])) for source in (SOURCES[0], SOURCES[3])]
     states = [model.start(memory) for memory in memories]
     for position, token in enumerate(target.unbind(1)):
         for side in (0, 1):
-            output = model.step(token, states[side], memories[side])
-            states[side] = output.state
-            torch.testing.assert_close(output.logits[0], expected[side][position], **EXACT)
+            logits, states[side] = model.step(token, states[side], memories[side])
+            torch.testing.assert_close(logits[0], expected[side][position], **EXACT)
 
 
 def test_tied_weights_are_one_tensor_and_counted_once(model: Seq2Seq, variant: Variant) -> None:

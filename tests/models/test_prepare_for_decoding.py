@@ -25,9 +25,8 @@ def step_logits(model: Seq2Seq) -> torch.Tensor:
     memory = model.encode(SOURCE, SOURCE != 0)
     state, logits = model.start(memory), []
     for token in TARGET.unbind(1):
-        output = model.step(token, state, memory)
-        state = output.state
-        logits.append(output.logits)
+        step_logits, state = model.step(token, state, memory)
+        logits.append(step_logits)
     return torch.stack(logits, 1)
 
 

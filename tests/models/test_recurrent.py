@@ -180,7 +180,7 @@ def test_bahdanau_equals_its_equations_by_hand() -> None:
     annotations, hidden, cell = encoded(model)
     memory = model.encode(SOURCE, MASK)
     state = model.start(memory)
-    expected = []
+    expected, all_weights = [], []
     for token in TARGET:
         embedded = model.vocabulary.target.weight[token]
         query = linear(score.query_projection, hidden[1])  # W_a s_{i-1}
@@ -192,11 +192,12 @@ def test_bahdanau_equals_its_equations_by_hand() -> None:
         cells_by_hand(model.decoder.recurrence, torch.cat([embedded, context]), hidden, cell)
         readout = torch.tanh(linear(model.decoder.readout, torch.cat([hidden[1], embedded, context])))  # Eq. 4
         expected.append(linear(model.vocabulary.output, readout))
-        output = model.step(token[None], state, memory, need_attention=True)
-        state = output.state
-        torch.testing.assert_close(output.logits[0], expected[-1], **EXACT)
-        torch.testing.assert_close(output.attention_weights[0], weights, **EXACT)
+        all_weights.append(weights)
+        logits, state = model.step(token[None], state, memory)
+        torch.testing.assert_close(logits[0], expected[-1], **EXACT)
     torch.testing.assert_close(model(SOURCE, MASK, TARGET[None])[0], torch.stack(expected), **EXACT)
+    attention = model.attention(SOURCE, MASK, TARGET[None])["cross"]  # (1, 1, 1, T, S)
+    torch.testing.assert_close(attention[0, 0, 0], torch.stack(all_weights), **EXACT)
 
 
 @torch.no_grad()
@@ -209,7 +210,7 @@ def test_luong_equals_its_equations_by_hand(input_feeding: bool) -> None:
     memory = model.encode(SOURCE, MASK)
     state = model.start(memory)
     attentional = torch.zeros(6)
-    expected = []
+    expected, all_weights = [], []
     for token in TARGET:
         embedded = model.vocabulary.target.weight[token]
         if input_feeding:
@@ -221,11 +222,12 @@ def test_luong_equals_its_equations_by_hand(input_feeding: bool) -> None:
         context = sum(weight * h for weight, h in zip(weights, annotations, strict=True))
         attentional = torch.tanh(model.decoder.readout.weight @ torch.cat([context, hidden[1]]))  # Eq. 5
         expected.append(linear(model.vocabulary.output, attentional))  # Eq. 6
-        output = model.step(token[None], state, memory, need_attention=True)
-        state = output.state
-        torch.testing.assert_close(output.logits[0], expected[-1], **EXACT)
-        torch.testing.assert_close(output.attention_weights[0], weights, **EXACT)
+        all_weights.append(weights)
+        logits, state = model.step(token[None], state, memory)
+        torch.testing.assert_close(logits[0], expected[-1], **EXACT)
     torch.testing.assert_close(model(SOURCE, MASK, TARGET[None])[0], torch.stack(expected), **EXACT)
+    attention = model.attention(SOURCE, MASK, TARGET[None])["cross"]  # (1, 1, 1, T, S)
+    torch.testing.assert_close(attention[0, 0, 0], torch.stack(all_weights), **EXACT)
 
 
 def count_calls(module: nn.Module) -> list[int]:

@@ -8,7 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from nmt.models import Transformer
-from nmt.models.attention import MIN_KEY_POSITIONS, MultiHeadAttention, attention_with_weights
+from nmt.models.attention import (
+    MIN_KEY_POSITIONS,
+    AttentionRecord,
+    Kind,
+    MultiHeadAttention,
+    attention_with_weights,
+    multi_head,
+    step_attention,
+)
 from nmt.models.embedding import SinusoidalPositions
 from nmt.models.transformer import decoding_step
 from nmt.models.transformer.sublayers import Residual
@@ -131,20 +139,24 @@ def test_positions_are_sines_and_cosines_up_to_the_maximum_length(size: int) -> 
 
 
 @torch.no_grad()
-def test_cross_attention_weights_equal_torchs() -> None:
+def test_attention_weights_equal_torchs() -> None:
     model = transformer(pre_norm=True)
     source = torch.randint(0, 11, (3, 5))
     target = torch.randint(0, 13, (3, 6))
     reference = torchs_own(model, pre_norm=True)
-    all_weights = []
+    expected: dict[Kind, list[Tensor]] = {"encoder": [], "decoder": [], "cross": []}
+    modules: list[tuple[Kind, Any]] = [("encoder", layer.self_attn) for layer in reference.encoder.layers]
     for layer in reference.decoder.layers:
-        attention = layer.multihead_attn
+        modules += [("decoder", layer.self_attn), ("cross", layer.multihead_attn)]
+    for kind, attention in modules:
 
-        def record_weights(*inputs: Any, _forward: Any = attention.forward, **options: Any) -> Any:
-            all_weights.append(_forward(*inputs, **{**options, "need_weights": True}, average_attn_weights=False)[1])
+        def record_weights(*inputs: Any, _kind: Kind = kind, _forward: Any = attention.forward, **options: Any) -> Any:
+            arguments = {**options, "need_weights": True, "average_attn_weights": False}
+            expected[_kind].append(_forward(*inputs, **arguments)[1])
             return _forward(*inputs, **options)
 
         attention.forward = record_weights
+    reference.train()  # torch's encoder has a fast path for inference, which calls no attention module
     reference(
         embedded(model.vocabulary.source, source),
         embedded(model.vocabulary.target, target),
@@ -152,28 +164,36 @@ def test_cross_attention_weights_equal_torchs() -> None:
         src_key_padding_mask=~MASK,
         memory_key_padding_mask=~MASK,
     )
-    expected = torch.stack(all_weights, 1)  # (B, layers, H, T, S)
-    memory = model.encode(source, MASK)
-    state = model.start(memory)
-    for position in range(6):
-        assert state.length == position
-        output = model.step(target[:, position], state, memory, need_attention=True)
-        state = output.state
-        torch.testing.assert_close(output.attention_weights, expected[:, :, :, position], rtol=0.0, atol=2e-5)
+    weights = model.attention(source, MASK, target)
+    assert weights.keys() == expected.keys()
+    for kind, layers in expected.items():
+        torch.testing.assert_close(weights[kind], torch.stack(layers, 1), rtol=0.0, atol=2e-5, msg=kind)
 
 
 def test_attention_weights_cost_nothing_unless_requested(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = transformer(pre_norm=True)
-    arguments = torch.randint(0, 11, (3, 5)), MASK
-    memory = model.encode(*arguments)
-    token = torch.tensor([1, 1, 1])
-    with monkeypatch.context() as patch:
-        patch.setattr("nmt.models.attention.kernels.attention_with_weights", None)  # training uses the fused kernel
-        model(*arguments, token.unsqueeze(1))
-    monkeypatch.setattr(torch, "stack", None)  # a step that collects the weights of all layers would fail
-    model.step(token, model.start(memory), memory)
-    with pytest.raises(TypeError):
-        model.step(token, model.start(memory), memory, need_attention=True)
+    """Only the layer and kind that a record asks for leave the fused kernel."""
+    calls: list[tuple[int, ...]] = []
+
+    def recorded(queries: Tensor, *arguments: Any, **options: Any) -> Any:
+        calls.append(tuple(queries.shape))
+        return attention_with_weights(queries, *arguments, **options)
+
+    monkeypatch.setattr(multi_head, "attention_with_weights", recorded)
+    model = transformer(pre_norm=True).eval()
+    arguments = torch.randint(0, 11, (3, 5)), MASK, torch.randint(0, 13, (3, 6))
+    model(*arguments)
+    memory = model.encode(*arguments[:2])
+    model.step(torch.tensor([1, 1, 1]), model.start(memory), memory)
+    assert calls == []
+    record = AttentionRecord("cross", layer=1)
+    outputs = model.decoder_outputs(*arguments, record=record)
+    assert calls == [(3, 2, 6, outputs.size(-1) // 2)]  # (B, H, T, d)
+    weights = record.weights("cross")
+    assert weights is not None
+    assert weights.shape == (3, 1, 2, 6, 5)
+    query_projection = model.get_parameter("decoder.layers.1.cross_attention.query_projection.weight")
+    [gradient] = torch.autograd.grad(weights.square().sum(), query_projection)
+    assert gradient.abs().max() > 0  # they can be trained
 
 
 def test_a_target_of_the_maximum_length_fits_and_a_longer_one_does_not() -> None:
@@ -182,7 +202,7 @@ def test_a_target_of_the_maximum_length_fits_and_a_longer_one_does_not() -> None
     memory = model.encode(source, source != 0)
     state = model.start(memory)
     for _ in range(16):
-        state = model.step(torch.tensor([3]), state, memory).state
+        _, state = model.step(torch.tensor([3]), state, memory)
     with pytest.raises(AssertionError, match="limit of 16"):
         model.step(torch.tensor([3]), state, memory)
 
@@ -211,9 +231,9 @@ def test_a_step_attends_to_at_least_min_key_positions(monkeypatch: pytest.Monkey
 
     def recorded(queries: Tensor, keys: Tensor, *rest: Tensor) -> Any:
         num_keys.append(keys.size(2))
-        return attention_with_weights(queries, keys, *rest)
+        return step_attention(queries, keys, *rest)
 
-    monkeypatch.setattr(decoding_step, "attention_with_weights", recorded)
+    monkeypatch.setattr(decoding_step, "step_attention", recorded)
     model = transformer(pre_norm=True).eval()
     memory = model.encode(torch.tensor([[5, 6, 2]]), torch.ones(1, 3, dtype=torch.bool))
     model.step(torch.tensor([1]), model.start(memory), memory)
@@ -236,15 +256,15 @@ def test_each_layer_of_a_step_equals_that_layer_of_teacher_forcing(
     call = decoding_step.LayerStep.__call__
 
     def recorded(layer: Any, *arguments: Any) -> Any:
-        hidden, weights = call(layer, *arguments)
+        hidden = call(layer, *arguments)
         outputs.append(hidden)
-        return hidden, weights
+        return hidden
 
     monkeypatch.setattr(decoding_step.LayerStep, "__call__", recorded)
     memory = model.encode(source, MASK)
     state = model.start(memory)
     for token in target.unbind(1):
-        state = model.step(token, state, memory).state
+        _, state = model.step(token, state, memory)
     by_layer = [torch.stack(outputs[layer :: len(expected)], 1) for layer in range(len(expected))]
     assert len(expected) == SIZES["num_decoder_layers"]
     for stepped, hidden in zip(by_layer, expected, strict=True):

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Seq2Seq, Transformer
-from nmt.models.seq2seq import Memory, State, StepOutput
+from nmt.models.attention import NO_RECORD, AttentionRecord
+from nmt.models.seq2seq import Memory, State
 
 PAD, BOS, EOS = 0, 1, 2
 
@@ -101,7 +102,9 @@ class ScriptedModel(Seq2Seq):
     def max_length(self) -> int | None:
         return None
 
-    def decoder_outputs(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+    def decoder_outputs(
+        self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, record: AttentionRecord = NO_RECORD
+    ) -> Tensor:
         raise NotImplementedError
 
     def encode(self, source: Tensor, source_mask: Tensor) -> ScriptedMemory:
@@ -111,9 +114,7 @@ class ScriptedModel(Seq2Seq):
         assert isinstance(memory, ScriptedMemory)
         return ScriptedState(memory.name.new_empty(len(memory.name), 0))
 
-    def step(
-        self, token: Tensor, state: ScriptedState, memory: ScriptedMemory, *, need_attention: bool = False
-    ) -> StepOutput:
+    def step(self, token: Tensor, state: ScriptedState, memory: ScriptedMemory) -> tuple[Tensor, ScriptedState]:
         self.rows_per_step.append(len(token))
         state = replace(state, tokens=torch.cat([state.tokens, token.unsqueeze(1)], dim=1))  # (A·K, t + 1)
         logits = torch.full((len(token), 6), -math.inf)  # (A·K, V)
@@ -122,7 +123,7 @@ class ScriptedModel(Seq2Seq):
             assert bos == BOS
             for piece, probability in self.table.get((name, *prefix), {EOS: 1.0}).items():
                 logits[row, piece] = math.log(probability)
-        return StepOutput(logits, None, state)
+        return logits, state
 
 
 @pytest.fixture

@@ -79,7 +79,6 @@ def run(
     *,
     banned_ids: Sequence[int] = (PAD, BOS),
     n_best: int = 1,
-    need_attention: bool = False,
 ) -> list[list[Hypothesis]]:
     return search(
         model,
@@ -88,7 +87,6 @@ def run(
         eos_id=EOS,
         banned_ids=banned_ids,
         n_best=n_best,
-        need_attention=need_attention,
     )
 
 
@@ -162,12 +160,6 @@ def assert_found(hypotheses: Sequence[Hypothesis], expected: Sequence[Expected])
         assert hypothesis.score == pytest.approx(one.score, abs=1e-5)
 
 
-def assert_same_attention(one: Tensor | None, other: Tensor | None) -> None:
-    assert (one is None) == (other is None)
-    if one is not None:
-        torch.testing.assert_close(one, other, rtol=0.0, atol=1e-5)
-
-
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 2.0])
 def test_a_beam_with_a_slot_for_every_prefix_is_exhaustive(model: Seq2Seq, alpha: float) -> None:
     num_translations = 1 + 3 + 9  # of one, two and three tokens
@@ -209,17 +201,15 @@ def test_beam_search_with_guards_equals_the_plain_one(
             assert len(hypothesis.tokens) > min_length or (size == 1 and len(hypothesis.tokens) == len(WORDS) + 1)
 
 
-@pytest.mark.parametrize("need_attention", [False, True])
-def test_a_beam_of_size_1_is_greedy_search(model: Seq2Seq, need_attention: bool) -> None:
-    greedily = run(greedy(factor=1.5, margin=2), model, need_attention=need_attention)
+def test_a_beam_of_size_1_is_greedy_search(model: Seq2Seq) -> None:
+    greedily = run(greedy(factor=1.5, margin=2), model)
     for alpha in (0.0, 0.6):
-        found = run(beam(1, length_penalty=alpha, factor=1.5, margin=2), model, need_attention=need_attention)
+        found = run(beam(1, length_penalty=alpha, factor=1.5, margin=2), model)
         for [one], [other] in zip(greedily, found, strict=True):
             assert one.tokens == other.tokens
             assert one.score == one.log_probability == pytest.approx(other.log_probability, abs=1e-5)
             expected = gnmt_score(other.log_probability, len(other.tokens), alpha)
             assert other.score == pytest.approx(expected, abs=1e-6)
-            assert_same_attention(one.attention, other.attention)
 
 
 def test_greedy_search_takes_the_best_token_at_each_step(model: Seq2Seq) -> None:
@@ -234,12 +224,10 @@ def test_greedy_search_takes_the_best_token_at_each_step(model: Seq2Seq) -> None
 
 def test_a_batch_equals_its_sentences_one_by_one(model: Seq2Seq, case: SearchCase) -> None:
     search = case.make(factor=1.0, margin=3)
-    together = run(search, model, n_best=case.n_best, need_attention=True)
+    together = run(search, model, n_best=case.n_best)
     for sentence, hypotheses in zip(SOURCES, together, strict=True):
-        [alone] = run(search, model, [sentence], n_best=case.n_best, need_attention=True)
+        [alone] = run(search, model, [sentence], n_best=case.n_best)
         assert_found(alone, [Expected(other.tokens, other.log_probability, other.score) for other in hypotheses])
-        for one, other in zip(alone, hypotheses, strict=True):
-            assert_same_attention(one.attention, other.attention)
 
 
 def test_hypotheses_are_distinct_sorted_and_scored_as_the_model_scores_them(model: Seq2Seq, case: SearchCase) -> None:
@@ -258,34 +246,10 @@ def test_hypotheses_are_distinct_sorted_and_scored_as_the_model_scores_them(mode
             assert set(tokens[:-1]) <= set(WORDS)
 
 
-@torch.no_grad()
-def test_attention_is_that_of_decoding_the_hypothesis_alone(model: Seq2Seq, case: SearchCase) -> None:
-    found = run(case.make(factor=1.0, margin=3), model, n_best=case.n_best, need_attention=True)
-    for sentence, hypotheses in zip(SOURCES, found, strict=True):
-        for hypothesis in hypotheses:
-            memory = model.encode(*make_batch([sentence]))
-            state, weights = model.start(memory), []
-            for token in (BOS, *hypothesis.tokens[:-1]):
-                output = model.step(torch.tensor([token]), state, memory, need_attention=True)
-                state = output.state
-                if output.attention_weights is not None:
-                    weights.append(output.attention_weights)
-            expected = torch.cat(weights) if weights else None
-            assert_same_attention(hypothesis.attention, expected)
-            if expected is not None:
-                assert expected.shape[0] == len(hypothesis.tokens)
-                assert expected.shape[-1] == len(sentence)
-
-
-def test_attention_is_not_recorded_unless_asked_for(model: Seq2Seq, case: SearchCase) -> None:
-    for hypotheses in run(case.make(), model, n_best=case.n_best):
-        assert [hypothesis.attention for hypothesis in hypotheses] == [None] * case.n_best
-
-
 def test_forced_decoding_reports_what_the_search_reports(model: Seq2Seq, case: SearchCase) -> None:
     never_end(model)  # so that some hypotheses end at the limit only
     search = case.make(factor=0.5, margin=3)
-    for sentence, hypotheses in zip(SOURCES, run(search, model, n_best=case.n_best, need_attention=True), strict=True):
+    for sentence, hypotheses in zip(SOURCES, run(search, model, n_best=case.n_best), strict=True):
         for found in hypotheses:
             forced = force_decode(
                 model,
@@ -293,12 +257,10 @@ def test_forced_decoding_reports_what_the_search_reports(model: Seq2Seq, case: S
                 found.tokens,
                 bos_id=BOS,
                 length_penalty=search.penalty(),
-                need_attention=True,
             )
             assert forced.tokens == found.tokens
             assert forced.log_probability == pytest.approx(found.log_probability, abs=1e-5)
             assert forced.score == pytest.approx(found.score, abs=1e-5)
-            assert_same_attention(forced.attention, found.attention)
 
 
 def test_every_translation_ends_at_its_length_limit(model: Seq2Seq, case: SearchCase) -> None:
@@ -341,7 +303,7 @@ def test_fewer_hypotheses_are_found_if_fewer_exist(model: Seq2Seq) -> None:
 
 
 def test_results_are_plain_numbers(model: Seq2Seq, case: SearchCase) -> None:
-    for hypotheses in run(case.make(), model, n_best=case.n_best, need_attention=True):
+    for hypotheses in run(case.make(), model, n_best=case.n_best):
         for hypothesis in hypotheses:
             assert {type(token) for token in hypothesis.tokens} == {int}
             assert type(hypothesis.score) is type(hypothesis.log_probability) is float

@@ -44,7 +44,6 @@ def run(search: Search, model: ScriptedModel, names: list[int], *, n_best: int =
         eos_id=EOS,
         banned_ids=[0, BOS],
         n_best=n_best,
-        need_attention=True,
     )
     return [[(one.tokens, one.log_probability, one.score) for one in hypotheses] for hypotheses in found]
 

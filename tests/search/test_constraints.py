@@ -91,7 +91,6 @@ def run(search: BeamSearch | GreedySearch, model: ScriptedModel, name: int, *, n
         eos_id=EOS,
         banned_ids=[0, BOS],
         n_best=n_best,
-        need_attention=False,
     )
     return found
 

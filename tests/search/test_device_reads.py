@@ -12,7 +12,6 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nmt.models import Seq2Seq
-from nmt.models.seq2seq import StepOutput
 from nmt.search import BeamSearch
 
 PAD, BOS, EOS = 0, 1, 2
@@ -73,7 +72,7 @@ def reads_of_a_search(
     num_rows: set[int] = set()
     step = model.step
 
-    def logged_step(token: Tensor, *rest: Any, **options: Any) -> StepOutput:
+    def logged_step(token: Tensor, *rest: Any, **options: Any) -> Any:
         outside.append(log.copy())
         log.clear()
         output = step(token, *rest, **options)
@@ -90,9 +89,7 @@ def reads_of_a_search(
     with ExitStack() as stack:
         stack.enter_context(ValueReads(log))
         stack.enter_context(Copies(log))
-        search(
-            model, source, source != PAD, bos_id=BOS, eos_id=EOS, banned_ids=[PAD, BOS], n_best=2, need_attention=False
-        )
+        search(model, source, source != PAD, bos_id=BOS, eos_id=EOS, banned_ids=[PAD, BOS], n_best=2)
     before, *after = outside
     assert len(after) > 6
     assert len(num_rows) > 4  # sentences were removed, several times
@@ -130,7 +127,7 @@ def test_a_further_read_is_noticed(
     model.get_parameter("vocabulary.output.bias").data[EOS] = -50.0
     step = model.step
 
-    def reading_step(token: Tensor, *rest: Any, **options: Any) -> StepOutput:
+    def reading_step(token: Tensor, *rest: Any, **options: Any) -> Any:
         read(token)
         return step(token, *rest, **options)
 
@@ -139,8 +136,7 @@ def test_a_further_read_is_noticed(
     assert all(inside)
 
 
-@pytest.mark.parametrize("need_attention", [False, True])
-def test_a_model_decodes_without_reading_a_value(architecture: Callable[[], Seq2Seq], need_attention: bool) -> None:
+def test_a_model_decodes_without_reading_a_value(architecture: Callable[[], Seq2Seq]) -> None:
     """Fake tensors have shapes but no values: an operation that needs a value fails."""
     with FakeTensorMode(), torch.inference_mode():
         model = architecture().eval()
@@ -148,10 +144,10 @@ def test_a_model_decodes_without_reading_a_value(architecture: Callable[[], Seq2
         memory = model.encode(source, source == 0)
         state, num_rows = model.start(memory), 4
         for num_sentences, kept in [(4, None), (4, None), (2, torch.zeros(2, dtype=torch.int64)), (2, None)]:
-            output = model.step(torch.zeros(num_rows, dtype=torch.int64), state, memory, need_attention=need_attention)
-            assert output.logits.shape == (num_rows, 6)
+            logits, state = model.step(torch.zeros(num_rows, dtype=torch.int64), state, memory)
+            assert logits.shape == (num_rows, 6)
             memory = memory if kept is None else memory.select(kept)
-            state = output.state.select(torch.zeros(num_sentences, 3, dtype=torch.int64), kept)
+            state = state.select(torch.zeros(num_sentences, 3, dtype=torch.int64), kept)
             num_rows = num_sentences * 3
         with pytest.raises(DataDependentOutputException):
             torch.equal(source, source)

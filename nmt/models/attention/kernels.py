@@ -58,7 +58,7 @@ def attention_with_weights(
 ) -> tuple[Tensor, Tensor]:
     """The output (B, H, T, d) and the attention weights (B, H, T, S) by the formula; arguments as `fused_attention`.
 
-    The weights are float32 also under autocast, so that their rows sum to one.
+    The weights are float32 even under autocast, so that their rows sum to one.
     """
     scores = queries @ keys.transpose(-2, -1) * queries.size(-1) ** -0.5  # (B, H, T, S)
     if mask is not None:
@@ -66,7 +66,8 @@ def attention_with_weights(
     if causal:
         is_later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)  # (T, S)
         scores = scores.masked_fill(is_later, -math.inf)
-    weights = scores.float().softmax(dim=-1)  # (B, H, T, S)
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    weights = scores.softmax(dim=-1)  # (B, H, T, S)
     return weights.to(values.dtype) @ values, weights
 
 
