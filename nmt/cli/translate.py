@@ -37,7 +37,7 @@ from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_trans
 from nmt.errors import UserError
 from nmt.run import RunFolder
 from nmt.threads import check_threads, limit_threads
-from nmt.translator import Translation
+from nmt.translator import Translation, check_kinds
 
 
 class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,7 +48,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     output: Path | None
     format: str
     n_best: int
-    attention: bool
+    attention: list[str] | str | None
     copy: bool
     batch_size: int
     search: Component | SearchChanges
@@ -59,8 +59,9 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     def __post_init__(self) -> None:
         if self.format not in ("text", "jsonl"):
             raise UserError(f"format={self.format} is unknown: use text or jsonl")
-        if self.format == "text" and (self.n_best != 1 or self.attention):
+        if self.format == "text" and (self.n_best != 1 or self.attention is not None):
             raise UserError("n_best and attention need format=jsonl: text has one translation per line")
+        check_kinds(self.attention or ())
         check_sizes(batch_size=self.batch_size)
         check_threads(self.threads)
 
@@ -77,7 +78,8 @@ def run(config: DictConfig) -> None:
         translator = load_translator(
             folder, search, device=settings.device, batch_tokens=None, heads_off=settings.heads_off
         )
-        as_json = partial(format_json, n_best=settings.n_best, need_attention=settings.attention)
+        kinds = check_kinds(settings.attention or ())
+        as_json = partial(format_json, n_best=settings.n_best, with_attention=bool(kinds))
         format_line = format_text if settings.format == "text" else as_json
         name = "standard output" if settings.output is None else f"output={settings.output}"
 
@@ -88,7 +90,7 @@ def run(config: DictConfig) -> None:
                 lines,
                 n_best=settings.n_best,
                 batch_size=settings.batch_size,
-                attention="cross" if settings.attention else (),
+                attention=kinds,
                 copy=settings.copy,
                 warn=lambda index, message: warnings.add_cut_off(first + index, message),
             )
@@ -145,17 +147,17 @@ def format_text(translations: list[Translation]) -> str:
     return translations[0].text
 
 
-def format_json(translations: list[Translation], *, n_best: int, need_attention: bool) -> str:
+def format_json(translations: list[Translation], *, n_best: int, with_attention: bool) -> str:
     """A JSON object with the best translation of a line; with the list `n_best` if several were requested.
 
     Every line gets the same keys, also one without words, whose only translation is empty.
     """
-    values = [_json_value(translation, need_attention=need_attention) for translation in translations]
+    values = [_json_value(translation, with_attention=with_attention) for translation in translations]
     value = {**values[0], "n_best": values} if n_best > 1 else values[0]
     return json_line(value)
 
 
-def _json_value(translation: Translation, *, need_attention: bool) -> dict[str, Any]:
+def _json_value(translation: Translation, *, with_attention: bool) -> dict[str, Any]:
     value: dict[str, Any] = {
         "text": translation.text,
         "score": translation.score,
@@ -164,8 +166,6 @@ def _json_value(translation: Translation, *, need_attention: bool) -> dict[str, 
         "target_tokens": translation.target_tokens,
         "missing": [fragment.text for fragment in translation.missing],
     }
-    if need_attention:
-        alignment = translation.alignment()
-        is_empty = not translation.target_tokens  # a matrix of 0 rows; null means a model without attention
-        value["attention"] = [] if is_empty else alignment if alignment is None else alignment.tolist()
+    if with_attention:
+        value["attention"] = {kind: attention.to_json() for kind, attention in translation.attention.items()}
     return value
