@@ -212,6 +212,13 @@ class GrammarCorpus(Corpus):
             examples.append(example if self.source == "en" else reverse_example(example, pair))
         return examples
 
+    def further_pronoun_pairs(self, size: int) -> list[GrammarPair]:
+        """Pairs like those of the split `pronouns` that are in no split, to decide what is then tested on the split."""
+        used = {side for name in self.splits() for pair in self.pairs(name) for side in (pair.source, pair.target)}
+        streams = [generate_pronoun_pairs(self.seed + 1, distractor=each) for each in (True, False)]
+        pairs = _take_unused(streams, size, used)
+        return pairs if self.source == "en" else [pair.reversed() for pair in pairs]
+
     def _english_pairs(self, name: str) -> list[GrammarPair]:
         """The pairs of a split from English to German."""
         if name not in self._sizes:
