@@ -35,7 +35,7 @@ ALLOWED: dict[str, Set[str]] = {
     "translator": {"copying", "search", "run", "models", "data", *BOTTOM},
     "alignment": {"translator", "search", "run", "models", "data", *BOTTOM},
     "evaluation": {"alignment", "translator", "search", "run", "models", "data", *BOTTOM},
-    "report": {"evaluation", "run", "data", *BOTTOM},
+    "report": {"evaluation", "translator", "run", "data", *BOTTOM},
     "benchmark": {"translator", "search", "training", "run", "models", "data", *BOTTOM},
     "cli": {
         *("benchmark", "report", "evaluation", "translator", "search", "training", "run", "models", "data", "console"),

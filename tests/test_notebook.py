@@ -40,11 +40,14 @@ class Elements(HTMLParser):
         return sum(name == tag for name, _ in self.started)
 
 
+def make_attention(num_rows: int, num_columns: int, *, heads: int = 1) -> Attention:
+    weights = np.full((1, heads, num_rows, num_columns), 1 / num_columns, dtype=np.float32)
+    return Attention("cross", weights, ["▁b"] * num_rows, ["▁a"] * num_columns, (0,), tuple(range(heads)))
+
+
 def make_translation(text: str, num_source: int, num_target: int) -> Translation:
-    source, target = ["▁a"] * num_source, ["▁b"] * num_target
-    weights = np.full((1, 1, num_target, num_source), 1 / num_source, dtype=np.float32)
-    attention = Attention("cross", weights, target, source, (0,), (0,))
-    return Translation(text, -1.25, -2.5, source, target, {"cross": attention})
+    cross = make_attention(num_target, num_source)
+    return Translation(text, -1.25, -2.5, cross.columns, cross.rows, {"cross": cross})
 
 
 def test_a_translation_shows_its_text_its_matrix_and_its_score() -> None:
@@ -68,9 +71,8 @@ def test_the_page_needs_nothing_else_and_runs_nothing(trained_run: Path) -> None
 
 
 def test_text_is_escaped_and_has_its_own_direction() -> None:
-    weights = np.ones((1, 1, 1, 1), dtype=np.float32)
-    attention = Attention("cross", weights, ["</s>"], ["▁<i>"], (0,), (0,))
-    translation = Translation('<b>&"كلب"', -1.0, -1.0, ["▁<i>"], ["</s>"], {"cross": attention})
+    cross = Attention("cross", np.ones((1, 1, 1, 1), dtype=np.float32), ["</s>"], ["▁<i>"], (0,), (0,))
+    translation = Translation('<b>&"كلب"', -1.0, -1.0, cross.columns, cross.rows, {"cross": cross})
     page = Elements(translation._repr_html_())
     assert page.count("b") == page.count("i") == 0
     assert '<b>&"كلب"' in page.text
@@ -80,7 +82,18 @@ def test_text_is_escaped_and_has_its_own_direction() -> None:
 def test_a_long_sentence_is_shown_in_part() -> None:
     html = make_translation("x", 1023, 1023)._repr_html_()
     assert len(html) < 2**20
-    assert "Only the first 60 of 1023 source and 1023 target pieces are shown" in Elements(html).text
+    assert "Only the first 60 of 1023 columns and 1023 rows are shown" in Elements(html).text
+
+
+def test_heads_are_shown_side_by_side() -> None:
+    page = Elements(make_attention(3, 2, heads=5)._repr_html_())
+    assert page.count("svg") == page.count("figcaption") == 5
+    assert "layer 0, head 4" in page.text
+    html = make_attention(70, 70, heads=30)._repr_html_()
+    assert len(html) < 2**20
+    assert Elements(html).count("svg") == 24
+    assert "Only the first 24 of 30 heads are shown" in html
+    assert "nothing to attend to" in make_attention(0, 3)._repr_html_()
 
 
 def test_what_is_missing_or_cut_is_said() -> None:

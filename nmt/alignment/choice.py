@@ -87,14 +87,19 @@ def read_choice(run: RunFolder, *, model_hash: str) -> AlignmentChoice | None:
 
 
 def find_choice(
-    run: RunFolder, translator: Translator, corpus: Corpus, *, model_hash: str, remark: Callable[[str], None]
+    run: RunFolder,
+    translator: Translator,
+    load_corpus: Callable[[], Corpus],
+    *,
+    model_hash: str,
+    remark: Callable[[str], None],
 ) -> AlignmentChoice:
     """The stored choice, or else a new one, which is stored.
 
     Args:
         run: the folder that the translator was loaded from.
         translator: its model has attention.
-        corpus: has a validation split.
+        load_corpus: loads a corpus with a validation split, if it is needed.
         model_hash: of the run.
         remark: is told of a new choice.
 
@@ -108,7 +113,7 @@ def find_choice(
         stored = None
     if stored is not None:
         return stored
-    choice = choose_for_run(translator, corpus, model_hash=model_hash)
+    choice = choose_for_run(translator, load_corpus(), model_hash=model_hash)
     try:
         write_json(choice_path(run), msgspec.to_builtins(choice))
         remark(f"links are read from {choice.description} ({choice_path(run)})")

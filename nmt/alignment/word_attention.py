@@ -95,7 +95,7 @@ def select_head(weights: Floats, layers: Sequence[int], layer: int | None, head:
     heads = weights[layers.index(layer)]  # (H, I, J)
     if head is None:
         return heads.mean(0)
-    if head >= len(heads):
+    if not 0 <= head < len(heads):
         raise UserError(f"head={head} does not exist: the last head is {len(heads) - 1}")
     return heads[head]
 
@@ -156,7 +156,9 @@ def attend_words(
             model.decoder_outputs(batch.source, batch.source_mask, batch.target_input, record=record)
         recorded = record.weights("cross")
         if recorded is None:
-            raise UserError(f"the model has no {'attention' if layer is None else f'attention in layer {layer}'}")
+            raise UserError(
+                "the model has no attention" if layer is None else f"layer={layer} does not exist: count from 0"
+            )
         weights = recorded.float().cpu().numpy()  # (B, L, H, T, S)
         for row, index in enumerate(indices):
             source, target = sources[index], targets[index]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from omegaconf import DictConfig
@@ -13,58 +17,222 @@ from nmt.cli.shell.length_limit import remark_on_truncated
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
+from nmt.data.pharaoh import Link, check_links, format_links, parse_links
+from nmt.data.words import Splitter, separate_words, spaced_words
 from nmt.errors import UserError
-from nmt.report.alignment_plot import SUFFIXES, write_alignment
+from nmt.files import write_text
+from nmt.models.attention import Kind
+from nmt.report.alignment_plot import SUFFIXES, write_figure
+from nmt.report.exhibits import Exhibit, build_figure, outline_links
+from nmt.report.runs import name_runs
 from nmt.run import RunFolder
+from nmt.translator import Attention, Translation, check_kinds, sanitize
+from nmt.translator.attention import NAMES
+
+if TYPE_CHECKING:  # imports the library `datasets`, which only the grammar needs
+    from nmt.data.grammar import GrammarCorpus
+
+PROGRAM = "nmt plot"
+
+Numbers = list[int] | int | str | None
+"""Layers or heads: one, several, "all", or None."""
 
 
 class PlotSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """conf/plot.yaml, which describes each setting."""
 
-    run: Path
+    run: Path | None
+    runs: list[Path] | str | None
     source: str
     target: str | None
+    kinds: list[str] | str | None
+    layers: Numbers
+    heads: Numbers
+    words: bool
+    eos: bool
+    gold: str | None
     out: Path
-    layer: int | None
     search: Component | SearchChanges
     device: str
 
     def __post_init__(self) -> None:
-        if self.out.suffix.lower() not in SUFFIXES:
-            raise UserError(f"out={self.out}: the suffix selects the format and must be one of {' '.join(SUFFIXES)}")
+        if self.out.suffix.lower() not in (*SUFFIXES, ".json"):
+            allowed = " ".join((*SUFFIXES, ".json"))
+            raise UserError(f"out={self.out}: the suffix selects the format and must be one of {allowed}")
         if not self.source.strip():
             raise UserError('source= contains no words: give a sentence, such as source="A dog runs."')
+        if isinstance(self.runs, str) or self.runs == []:
+            raise UserError(f"runs={self.runs} must be a list of run folders, such as runs=[runs/a,runs/b]")
+        if (self.run is None) == (self.runs is None):
+            raise UserError("name either a run folder, as in run=runs/a, or several, as in runs=[runs/a,runs/b]")
+        if self.gold is not None and self.target is None:
+            raise UserError("gold= needs target=: the links are those of a given pair")
+        if self.kinds == []:
+            raise UserError("kinds=[] names no kind of attention")
+        check_kinds(self.kinds or (), key="kinds")
+        for key, numbers in (("layers", self.layers), ("heads", self.heads)):
+            if numbers == [] or (isinstance(numbers, str) and numbers != "all"):
+                raise UserError(f"{key}={numbers} must be a number from 0, a list such as [0,1], or all")
+
+    @property
+    def all_kinds(self) -> tuple[Kind, ...]:
+        """The kinds of attention to draw."""
+        return check_kinds(self.kinds or "cross")
+
+    @property
+    def folders(self) -> list[Path]:
+        """All run folders."""
+        return list(self.runs) if isinstance(self.runs, list) else [] if self.run is None else [self.run]
+
+
+@dataclass(frozen=True)
+class System:
+    """What one system contributes to a figure.
+
+    Attributes:
+        name: of its run.
+        translation: its own, or the given one with its scores and attention.
+        links: known word links between the source and the translation; None if they are not known.
+        exhibits: the layers and heads that are shown, of each kind of attention that it has.
+    """
+
+    name: str
+    translation: Translation
+    links: frozenset[Link] | None
+    exhibits: dict[Kind, Exhibit]
 
 
 def run(config: DictConfig) -> None:
-    """Draws the attention of a translation, and prints the translation."""
+    """Draws the attention of one system or several, and prints their translations."""
     settings = to_settings(config, PlotSettings)
-    folder = RunFolder.open(settings.run)
+    kinds = settings.all_kinds
+    folders = [RunFolder.open(path) for path in settings.folders]
+    names = name_runs([folder.path for folder in folders])
+    translations = [translate(folder, settings) for folder in folders]
+    grammar = find_grammar(folders)
+    split = spaced_words if settings.gold is not None and grammar is None else separate_words
+    systems = []
+    for name, translation in zip(names, translations, strict=True):
+        links = find_links(translation, settings, grammar, split)
+        exhibits = {
+            kind: make_exhibit(name, translation, kind, links, settings, split) for kind in translation.attention
+        }
+        systems.append(System(name, translation, links, exhibits))
+    lacking = [f"{each.name} has no {NAMES[kind]}" for kind in kinds for each in systems if kind not in each.exhibits]
+    if not any(system.exhibits for system in systems):
+        raise UserError(f"{'; '.join(lacking)}: there is nothing to draw")
+
+    prepare_output_file(settings.out, key="out")
+    if settings.out.suffix.lower() == ".json":
+        write_text(settings.out, json.dumps(to_json(systems, settings), ensure_ascii=False) + "\n")
+    else:
+        shown = [system.exhibits[kind] for kind in kinds for system in systems if kind in system.exhibits]
+        outlined = any(system.links is not None for system in systems) and "cross" in kinds
+        captions = ["Outlined: word links that are known to be right."] if outlined else []
+        captions += [f"{sentence}." for sentence in lacking]
+        figure = build_figure(shown, with_eos=settings.eos, caption=" ".join(captions))
+        write_figure(settings.out, figure, warn=partial(print_message, PROGRAM))
+    for system in systems:
+        print(system.translation.text if len(systems) == 1 else f"{system.name}\t{system.translation.text}")
+    remark_on_truncated(PROGRAM, [1] if any(translation.truncated for translation in translations) else [])
+    for sentence in lacking:
+        print_message(PROGRAM, sentence)
+    print_message(PROGRAM, f"wrote {settings.out}")
+
+
+def translate(folder: RunFolder, settings: PlotSettings) -> Translation:
+    """The system's translation, or the given one, with the wanted kinds of attention."""
+
+    def warn(index: int, message: str) -> None:
+        """Prints a warning about the source, which is the only line."""
+        print_message(PROGRAM, f"source: {message}" if settings.run else f"{folder.path}: source: {message}")
+
     search = describe_search(folder, settings.search)
     translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
+    kinds = settings.all_kinds
     if settings.target is None:
-        translation = translator.translate(settings.source, warn=print_warning)
+        translation = translator.translate(settings.source, attention=kinds, warn=warn)
     else:
-        translation = translator.force_decode(settings.source, settings.target, warn=print_warning)
+        translation = translator.force_decode(settings.source, settings.target, attention=kinds, warn=warn)
     if not translation.source_tokens:
         raise UserError(f"source={settings.source} contains no words: the tokenizer keeps nothing of it")
-    alignment = translation.alignment(layer=settings.layer)
-    if alignment is None:
-        raise UserError(f"run={folder.path} is a model without attention: there is nothing to draw")
-    prepare_output_file(settings.out, key="out")
-    write_alignment(
-        settings.out,
-        source_tokens=translation.source_tokens,
-        target_tokens=translation.target_tokens,
-        weights=alignment,
-        title=folder.name,
-        warn=partial(print_message, "nmt plot"),
-    )
-    print(translation.text)
-    remark_on_truncated("nmt plot", [1] if translation.truncated else [])
-    print_message("nmt plot", f"wrote {settings.out}")
+    return translation
 
 
-def print_warning(index: int, message: str) -> None:
-    """Prints a warning about the source, which is the only line."""
-    print_message("nmt plot", f"source: {message}")
+def find_grammar(folders: Sequence[RunFolder]) -> GrammarCorpus | None:
+    """The built-in corpus of the first run that was trained on it; None if there is none."""
+    for folder in folders:
+        if folder.description("corpus")["class"] == "GrammarCorpus":
+            corpus: Any = folder.corpus()
+            return corpus
+    return None
+
+
+def find_links(
+    translation: Translation, settings: PlotSettings, grammar: GrammarCorpus | None, split: Splitter
+) -> frozenset[Link] | None:
+    """The word links of the source and a translation that are given, or that the grammar knows."""
+    source = sanitize(settings.source)
+    if settings.gold is None:
+        pair = None if grammar is None else grammar.find_pair(source)
+        return frozenset(pair.alignment) if pair is not None and pair.target == translation.text else None
+    links = parse_links(settings.gold, location="gold=")
+    check_links(links, (source, sanitize(settings.target or "")), split=split, location="gold=")
+    return links.possible
+
+
+def make_exhibit(
+    name: str,
+    translation: Translation,
+    kind: Kind,
+    links: frozenset[Link] | None,
+    settings: PlotSettings,
+    split: Splitter,
+) -> Exhibit:
+    """The layers and heads of one kind of attention that are shown, between words or pieces.
+
+    Raises:
+        UserError: the system has no such layer or head.
+    """
+    every = translation.attention[kind]
+    try:
+        shown = select_heads(every, settings.layers, settings.heads)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+    outlines = outline_links(every, links or (), split=split, words=settings.words) if kind == "cross" else []
+    is_only = every.weights.shape[:2] == (1, 1)
+    return Exhibit(name, shown.words(split) if settings.words else shown, is_only=is_only, outlines=outlines)
+
+
+def select_heads(every: Attention, layers: Numbers, heads: Numbers) -> Attention:
+    """The layers and heads that `layers=` and `heads=` name."""
+    if layers is None and heads is None:
+        return every.mean()
+    assert every.layers is not None and every.heads is not None
+
+    def choose(numbers: Numbers, available: tuple[int, ...]) -> Sequence[int]:
+        return available if not isinstance(numbers, list | int) else [numbers] if isinstance(numbers, int) else numbers
+
+    return every.select(choose(layers, every.layers), None if heads is None else choose(heads, every.heads))
+
+
+def to_json(systems: Sequence[System], settings: PlotSettings) -> dict[str, Any]:
+    """What a figure would show, as data."""
+
+    def describe(system: System) -> dict[str, Any]:
+        shown = {kind: exhibit.attention for kind, exhibit in system.exhibits.items()}
+        return {
+            "run": system.name,
+            "text": system.translation.text,
+            "score": system.translation.score,
+            "log_probability": system.translation.log_probability,
+            "source_tokens": system.translation.source_tokens,
+            "target_tokens": system.translation.target_tokens,
+            "gold": None if system.links is None else format_links(system.links),
+            "attention": {
+                kind: (attention if settings.eos else attention.without_eos()).to_json()
+                for kind, attention in shown.items()
+            },
+        }
+
+    return {"source": settings.source, "systems": [describe(system) for system in systems]}

@@ -52,13 +52,16 @@ def separate_words(line: str) -> list[Span]:
 
 def _split(line: str, *, separate: bool) -> list[Span]:
     spans: list[Span] = []
-    for index, character in enumerate(line):
-        if character.isspace():
+    for match in re.finditer(r"\S+", line):
+        # Most words need no look at their characters.
+        if (not separate or match[0].isalnum()) and not UNSPACED_CHARACTERS.search(match[0]):
+            spans.append(match.span())
             continue
-        if spans and spans[-1][1] == index and _continues(line, spans[-1], separate=separate):
-            spans[-1] = (spans[-1][0], index + 1)
-        else:
-            spans.append((index, index + 1))
+        for index in range(*match.span()):
+            if spans and spans[-1][1] == index and _continues(line, spans[-1], separate=separate):
+                spans[-1] = (spans[-1][0], index + 1)
+            else:
+                spans.append((index, index + 1))
     return spans
 
 

@@ -74,7 +74,7 @@ def evaluate(
         warn(index, cut_lines[index])
     alignment = None
     if inputs.links_hash is not None and not inputs.heads_off and has_attention(translator):
-        choice = find_choice(run, translator, corpus, model_hash=inputs.model_hash, remark=remark)
+        choice = find_choice(run, translator, lambda: corpus, model_hash=inputs.model_hash, remark=remark)
         alignment = measure_alignment(translator, pairs, choice.extraction, split=corpus.words, name=split)
     hypotheses = [translation.text for translation in translations]
     examples = corpus.pronoun_examples(split)

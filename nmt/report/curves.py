@@ -7,6 +7,13 @@ from collections.abc import Mapping
 from nmt.report.chart import Chart, Point, layout_chart, thin_out
 from nmt.run.history import HistoryRecord, RunHistory
 
+ATTENTION_QUANTITIES = [
+    ("Alignment error rate", "validation", "alignment_error"),
+    ("Entropy of attention, in nats", "validation", "attention_entropy"),
+    ("Attention to the end of the source", "validation", "attention_eos_weight"),
+]
+"""The title, the kind of record and the field of each curve of the cross-attention."""
+
 MAX_POINTS = 200
 """Maximum number of points of a line; the eye cannot tell more apart."""
 
@@ -14,7 +21,8 @@ MAX_POINTS = 200
 def learning_curves(histories: Mapping[str, RunHistory]) -> list[Chart]:
     """Training loss, validation loss and validation BLEU of all runs (name → history): over steps, then over minutes.
 
-    Validation chrF comes after them if it selected the weights of a run. A quantity that no run recorded has no chart.
+    Validation chrF comes after them if it selected the weights of a run, and after the steps come the figures of the
+    attention. A quantity that no run recorded has no chart.
     """
     quantities = [
         ("Training loss", "train", "loss"),
@@ -25,7 +33,7 @@ def learning_curves(histories: Mapping[str, RunHistory]) -> list[Chart]:
         quantities.append(("Validation chrF", "validation", "chrf"))
     charts = []
     for x_key, x_label in (("step", "training steps"), ("seconds", "minutes of training")):
-        for title, kind, y_key in quantities:
+        for title, kind, y_key in quantities + (ATTENTION_QUANTITIES if x_key == "step" else []):
             lines = [_extract_points(getattr(history, kind), x_key, y_key) for history in histories.values()]
             if any(lines):
                 charts.append(

@@ -1,79 +1,66 @@
-"""Draws the alignment matrix of one sentence as a picture (PNG, SVG or PDF).
+"""Draws a figure of attention matrices as a picture (PNG, SVG or PDF).
 
 matplotlib shapes the text of all scripts: it joins Arabic letters, orders Hindi vowels, and runs Hebrew from right to
-left. The size of a picture is limited: in a large matrix the cells shrink, then the labels, and then labels are left
-out.
+left. The size of a picture is limited: in a large one the cells shrink, then the labels, and then labels are left out.
 """
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
+from nmt.report.figure import Figure, Panel
 from nmt.report.fonts import DEFAULT_FAMILY, choose_fonts
 from nmt.report.formatting import isolate, show_control_characters
-from nmt.report.heat_map import CONTINUATION, is_right_to_left_source, piece_labels, shorten
+from nmt.report.heat_map import INK_COLOR, OUTLINE_COLOR, PAPER_COLOR, check_weights
+from nmt.report.labels import piece_labels, runs_right_to_left, shorten
+from nmt.report.picture_layout import (
+    LABEL_INCHES,
+    MAX_FONT_SIZE,
+    POINTS_PER_INCH,
+    REMARK_INCHES,
+    Labels,
+    Layout,
+    Matrix,
+    PlacedMatrix,
+    arrange,
+    fit_labels,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure as Canvas
 
 DOTS_PER_INCH = {"png": 150, "svg": 100, "pdf": 100}
 """Resolution of a PNG file, and of the image of a large matrix inside the other formats."""
 
-MAX_CELL_INCHES = 0.27
-"""Side of a cell, in inches, unless the matrix would become too large."""
+COLORBAR_INCHES = 1.2
+"""Height of the colour bar, in inches, so that its labels stay legible."""
 
-MAX_MATRIX_INCHES = 24.0
-"""Maximum width and height of the matrix, in inches: memory and time grow with the number of dots."""
+MAX_VECTOR_CELLS = 6000
+"""Maximum number of cells that are drawn one by one, in all matrices together; in larger figures, each is an image."""
 
-MIN_COLORBAR_INCHES = 1.2
-"""Minimum height of the colour bar, in inches, so that its labels stay legible."""
+MIN_GRID_INCHES = 0.1
+"""Minimum side of a cell in an image that has a grid, in inches."""
 
-LABEL_INCHES, TITLE_INCHES = 0.05, 0.15
-"""Distance of the labels from the matrix, and of the title from the labels, in inches."""
-
-MAX_VECTOR_CELLS = 4000
-"""Maximum number of cells that are drawn one by one; those of a larger matrix are one image."""
-
-MAX_FONT_SIZE, MIN_FONT_SIZE = 9.0, 5.0
-"""Size of a label, in points."""
-
-LINE_SPACING = 1.08
-"""Minimum distance of two labels, in font sizes."""
-
-POINTS_PER_INCH = 72
+TITLE_FONT_SIZE, REMARK_FONT_SIZE, CAPTION_FONT_SIZE = 9.0, 7.0, 7.0
+FIGURE_TITLE_FONT_SIZE = 11.0
+"""Sizes of texts, in points."""
 
 DEFAULT_FAMILIES = [DEFAULT_FAMILY, "sans-serif"]
 """Font families of text for which none were chosen; a browser knows the second one."""
 
-GRID_COLOR, FRAME_COLOR, QUIET_COLOR = "#e9edf2", "#b8c2cc", "#5b6670"
+GRID_COLOR, FRAME_COLOR, QUIET_COLOR = "#e4e9ef", "#b8c2cc", "#5b6670"
 
 
-@dataclass(frozen=True)
-class Labels:
-    """Texts of a picture, each with the names of its font families, the first choice first."""
-
-    texts: list[str]
-    families: list[list[str]]
-
-
-def save_picture(
-    file: BinaryIO,
-    *,
-    file_format: str,
-    source_tokens: Sequence[str],
-    target_tokens: Sequence[str],
-    matrix: npt.NDArray[np.float64],
-    title: str,
-) -> list[str]:
-    """Draws the matrix (T, S) into a file of the format "png", "svg" or "pdf".
+def save_picture(file: BinaryIO, figure: Figure, *, file_format: str) -> list[str]:
+    """Draws a figure into a file of the format "png", "svg" or "pdf".
 
     Returns:
         The characters that no font on this machine can draw. An SVG file has none: it contains text, and the reader's
@@ -81,19 +68,6 @@ def save_picture(
     """
     import matplotlib  # only here: it is slow to import, and pages and data do without it
 
-    texts = [
-        [shorten(label) for label in piece_labels(source_tokens)],
-        [shorten(label) for label in piece_labels(target_tokens)],
-        [show_control_characters(title)],
-    ]
-    missing: list[str] = []
-    if file_format == "svg":
-        labels = [Labels([isolate(text) for text in side], [DEFAULT_FAMILIES] * len(side)) for side in texts]
-    else:
-        # Each side has fonts of its own: the same Han character looks different in Chinese and in Japanese.
-        choices = [choose_fonts(side) for side in texts]
-        labels = [Labels(side, choice.families) for side, choice in zip(texts, choices, strict=True)]
-        missing = list(dict.fromkeys(character for choice in choices for character in choice.missing))
     settings: Any = {
         "font.family": DEFAULT_FAMILIES,
         "svg.fonttype": "none",  # keep text as text: it can be searched, and uses the reader's emoji font
@@ -101,130 +75,175 @@ def save_picture(
         "pdf.fonttype": 3,  # type 42 takes ten seconds for a Chinese font
     }
     metadata: Any = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
+    missing: dict[str, None] = {}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the caller says so once, in plain words
-        columns, rows, heading = labels
-        figure = _draw_figure(columns, rows, heading, matrix, right_to_left=is_right_to_left_source(source_tokens))
+
+        @cache
+        def label(texts: tuple[str, ...]) -> Labels:
+            """Chooses fonts for texts that stand together, and measures them.
+
+            Each side of a matrix has fonts of its own: the same Han character looks different in Chinese and Japanese.
+            """
+            if file_format == "svg":
+                texts = tuple(map(isolate, texts))
+                families = [DEFAULT_FAMILIES] * len(texts)
+            else:
+                choice = choose_fonts(texts)
+                missing.update(dict.fromkeys(choice.missing))
+                families = choice.families
+            return Labels(texts, families, [_measure(*each) for each in zip(texts, families, strict=True)])
+
+        lines = [[_prepare(panel, label) for panel in line] for line in figure.lines]
+        layout = arrange(lines)
+        heading = label((show_control_characters(figure.title),))
+        canvas = _draw(layout, heading, figure.explanation)
         dpi = DOTS_PER_INCH[file_format]
-        figure.savefig(file, format=file_format, dpi=dpi, bbox_inches="tight", facecolor="white", metadata=metadata)
-    return missing
+        canvas.savefig(file, format=file_format, dpi=dpi, bbox_inches="tight", facecolor="white", metadata=metadata)
+    return list(missing)
 
 
-def _draw_figure(
-    columns: Labels, rows: Labels, title: Labels, matrix: npt.NDArray[np.float64], *, right_to_left: bool
-) -> Figure:
-    """Draws the matrix (T, S), one row per target piece, with labels, a colour bar and a legend.
+def _prepare(panel: Panel, label: Callable[[tuple[str, ...]], Labels]) -> Matrix:
+    """The panel with the fonts and sizes of its texts."""
+    weights = check_weights(panel.columns, panel.rows, panel.matrix)  # (R, C)
+    title, columns, rows = (
+        label(tuple(texts))
+        for texts in (
+            map(show_control_characters, (panel.title, panel.remark)),
+            map(shorten, piece_labels(panel.columns)),
+            map(shorten, piece_labels(panel.rows)),
+        )
+    )
+    return Matrix(title, columns, rows, weights, panel.outlines, runs_right_to_left(panel.columns))
 
-    Args:
-        columns: the label of each source piece, in the order of the sentence.
-        rows: the label of each target piece.
-        title: one text.
-        right_to_left: draw the first source piece at the right.
-    """
+
+def _measure(text: str, families: list[str]) -> float:
+    """The width of a text at MAX_FONT_SIZE, in inches."""
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.font_manager import FontProperties
+
+    renderer: Any = RendererAgg(1, 1, POINTS_PER_INCH)  # type: ignore[no-untyped-call]
+    font = FontProperties(family=families, size=MAX_FONT_SIZE)
+    width, _, _ = renderer.get_text_width_height_descent(text, font, ismath=False)
+    return float(width) / POINTS_PER_INCH
+
+
+def color_map() -> Colormap:
+    """From the colour of a weight of 0 to that of 1."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("attention", [PAPER_COLOR, INK_COLOR])
+
+
+def _draw(layout: Layout, heading: Labels, caption: str) -> Canvas:
+    """Draws all matrices, with a colour bar at their right, a heading above and a caption below."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
-    from matplotlib.image import PcolorImage
+    from matplotlib.figure import Figure as Canvas
 
-    num_rows, num_columns = matrix.shape
-    cell_width = min(MAX_CELL_INCHES, MAX_MATRIX_INCHES / num_columns)
-    cell_height = min(MAX_CELL_INCHES, MAX_MATRIX_INCHES / num_rows)
-    width, height = num_columns * cell_width, num_rows * cell_height
-    figure = Figure(figsize=(width + 1, height + 1), dpi=POINTS_PER_INCH)
-    FigureCanvasAgg(figure)  # measures text; without it, each measurement would draw the figure
-    axes = figure.add_axes((0, 0, width / (width + 1), height / (height + 1)))
-    colors = ScalarMappable(Normalize(0, 1), "Blues")
-    if matrix.size <= MAX_VECTOR_CELLS:
-        axes.pcolormesh(matrix, cmap="Blues", vmin=0, vmax=1, edgecolors=GRID_COLOR, linewidth=0.4)
-    else:
-        # `imshow` would need several numbers per dot while it scales the image.
-        pixels = colors.to_rgba(matrix, bytes=True)  # (T, S, 4)
-        edges = np.arange(num_columns + 1), np.arange(num_rows + 1)
-        axes.add_image(PcolorImage(axes, *edges, pixels, in_layout=False))
-    # The matrix starts at the top: the first target piece above, the source pieces along the upper edge.
-    axes.set_xlim((num_columns, 0) if right_to_left else (0, num_columns))
-    axes.set_ylim(num_rows, 0)
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_color(FRAME_COLOR)
-    steps = _draw_labels(axes, columns, rows, cell_width=cell_width, cell_height=cell_height)
-    if title.texts[0]:
-        _draw_title(figure, axes, title)
-    # The colour bar stands to the right of the matrix and starts at its top.
-    bar_bottom = min(0.0, height - MIN_COLORBAR_INCHES) / (height + 1)
-    bar_axes = figure.add_axes(
-        ((width + 0.25) / (width + 1), bar_bottom, 0.12 / (width + 1), height / (height + 1) - bar_bottom)
-    )
-    bar = figure.colorbar(colors, cax=bar_axes, ticks=[0, 0.5, 1])
+    width, height = layout.width + 1, max(layout.height, layout.matrices[0].top + COLORBAR_INCHES)
+    canvas = Canvas(figsize=(width, height), dpi=POINTS_PER_INCH)
+    FigureCanvasAgg(canvas)
+    colors = ScalarMappable(Normalize(0, 1), color_map())
+    as_images = sum(each.matrix.weights.size for each in layout.matrices) > MAX_VECTOR_CELLS
+
+    def add_axes(left: float, top: float, across: float, down: float) -> Axes:
+        """Axes at a place that is given in inches from the upper left corner."""
+        return canvas.add_axes((left / width, 1 - (top + down) / height, across / width, down / height))
+
+    def write(left: float, top: float, text: str, families: list[str], size: float, color: str = "black") -> None:
+        canvas.text(
+            left / width, 1 - top / height, text, fontfamily=families, fontsize=size, color=color, va="bottom",
+            parse_math=False,  # a "$" is a piece, not mathematics
+        )  # fmt: skip
+
+    for placed in layout.matrices:
+        matrix = placed.matrix
+        num_rows, num_columns = matrix.weights.shape
+        axes = add_axes(placed.left, placed.top, num_columns * layout.cell_width, num_rows * layout.cell_height)
+        _draw_cells(axes, matrix, colors, as_image=as_images, cell=min(layout.cell_width, layout.cell_height))
+        _draw_labels(axes, placed, layout)
+        (title, remark), families = matrix.title.texts, matrix.title.families
+        bottom = placed.top - placed.title_height
+        write(placed.left, bottom, remark, families[1], REMARK_FONT_SIZE, QUIET_COLOR)
+        write(placed.left, bottom - (REMARK_INCHES if remark else 0), title, families[0], TITLE_FONT_SIZE)
+
+    first = layout.matrices[0]
+    bar_axes = add_axes(layout.width + 0.25, first.top, 0.12, COLORBAR_INCHES)
+    bar = canvas.colorbar(colors, cax=bar_axes, ticks=[0, 0.5, 1])
     bar.set_label("attention weight", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_edgecolor(FRAME_COLOR)
-    legend = (
-        f"across: source pieces{' from right to left' if right_to_left else ''}{_describe_step(steps[0])}; "
-        f"down: target pieces{_describe_step(steps[1])}; each row sums to 1; {CONTINUATION} continues a word"
-    )
-    figure.text(0, bar_bottom - 0.08 / (height + 1), legend, fontsize=7, color=QUIET_COLOR, va="top")
-    return figure
+    write(0, -0.1, heading.texts[0], heading.families[0], FIGURE_TITLE_FONT_SIZE)
+    for name, cell in (("column", layout.cell_width), ("row", layout.cell_height)):
+        _, step = fit_labels(cell)
+        caption += f" One {name} in {step} is labelled." if step > 1 else ""
+    canvas.text(
+        0, -0.1 / height, caption, fontsize=CAPTION_FONT_SIZE, color=QUIET_COLOR, va="top", parse_math=False,
+    )  # fmt: skip
+    return canvas
 
 
-def _describe_step(step: int) -> str:
-    return f" (one label in {step})" if step > 1 else ""
+def _draw_cells(axes: Axes, matrix: Matrix, colors: ScalarMappable, *, as_image: bool, cell: float) -> None:
+    """Draws the cells, the grid between them, and outlines, in coordinates of rows and columns."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.image import PcolorImage
+    from matplotlib.patches import Rectangle
+
+    num_rows, num_columns = matrix.weights.shape
+    if as_image:
+        # `imshow` would need several numbers per dot while it scales the image.
+        pixels = colors.to_rgba(matrix.weights, bytes=True)  # (R, C, 4)
+        axes.add_image(PcolorImage(axes, np.arange(num_columns + 1), np.arange(num_rows + 1), pixels, in_layout=False))
+        if cell >= MIN_GRID_INCHES:
+            lines = [[(x, 0), (x, num_rows)] for x in range(1, num_columns)]
+            lines += [[(0, y), (num_columns, y)] for y in range(1, num_rows)]
+            axes.add_collection(LineCollection(lines, colors=GRID_COLOR, linewidths=0.4))
+    else:
+        axes.pcolormesh(matrix.weights, cmap=colors.cmap, vmin=0, vmax=1, edgecolors=GRID_COLOR, linewidth=0.4)
+    for row, column, height, width in matrix.outlines:
+        line_width = min(1.6, cell * POINTS_PER_INCH / 6)
+        axes.add_patch(
+            Rectangle((column, row), width, height, fill=False, edgecolor=OUTLINE_COLOR, linewidth=line_width, zorder=3)
+        )
+    # The matrix starts at the top: the first row above, the columns along the upper edge.
+    axes.set_xlim((num_columns, 0) if matrix.right_to_left else (0, num_columns))
+    axes.set_ylim(num_rows, 0)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_color(FRAME_COLOR)
 
 
-def _draw_labels(
-    axes: Axes, columns: Labels, rows: Labels, *, cell_width: float, cell_height: float
-) -> tuple[int, int]:
-    """Writes a label at the middle of every n-th column and row; returns n for both. Cell sizes are in inches.
+def _draw_labels(axes: Axes, placed: PlacedMatrix, layout: Layout) -> None:
+    """Writes a label at the middle of every n-th column and row.
 
     The labels are no ticks, for which matplotlib would take ten times as long.
     """
-    font_size, column_step = _fit_labels(cell_width)
-    for i in range(0, len(columns.texts), column_step):
+    matrix = placed.matrix
+    font_size, step = fit_labels(layout.cell_width)
+    for i in range(0, len(matrix.columns.texts) if placed.has_columns else 0, step):
         axes.text(
             i + 0.5,
-            -LABEL_INCHES / cell_height,
-            columns.texts[i],
-            fontfamily=columns.families[i],
+            -LABEL_INCHES / layout.cell_height,
+            matrix.columns.texts[i],
+            fontfamily=matrix.columns.families[i],
             fontsize=font_size,
             rotation=60,
             rotation_mode="anchor",
             ha="left",
             va="bottom",
-            parse_math=False,  # a "$" is a piece, not mathematics
+            parse_math=False,
         )
-    font_size, row_step = _fit_labels(cell_height)
-    right_to_left = axes.xaxis_inverted()
-    left = len(columns.texts) + LABEL_INCHES / cell_width if right_to_left else -LABEL_INCHES / cell_width
-    for i in range(0, len(rows.texts), row_step):
+    font_size, step = fit_labels(layout.cell_height)
+    margin = LABEL_INCHES / layout.cell_width
+    for i in range(0, len(matrix.rows.texts) if placed.has_rows else 0, step):
         axes.text(
-            left,
+            len(matrix.columns.texts) + margin if matrix.right_to_left else -margin,
             i + 0.5,
-            rows.texts[i],
-            fontfamily=rows.families[i],
+            matrix.rows.texts[i],
+            fontfamily=matrix.rows.families[i],
             fontsize=font_size,
             ha="right",
             va="center_baseline",
             parse_math=False,
         )
-    return column_step, row_step
-
-
-def _fit_labels(cell: float) -> tuple[float, int]:
-    """The font size of labels beside cells of this size (in inches), in points; and n if every n-th one has room."""
-    points = cell * POINTS_PER_INCH
-    font_size = min(MAX_FONT_SIZE, max(MIN_FONT_SIZE, points / LINE_SPACING))
-    return font_size, math.ceil(font_size * LINE_SPACING / points - 1e-6)  # without the last digit's rounding
-
-
-def _draw_title(figure: Figure, axes: Axes, title: Labels) -> None:
-    """Writes the title above the matrix and all labels."""
-    top = max(text.get_window_extent().y1 for text in axes.texts) / figure.bbox.height
-    axes.text(
-        0,
-        top + TITLE_INCHES / figure.get_figheight(),
-        title.texts[0],
-        fontfamily=title.families[0],
-        fontsize=10,
-        parse_math=False,
-        transform=figure.transFigure,
-    )

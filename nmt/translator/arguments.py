@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 from nmt.errors import UserError
 from nmt.models.attention import KINDS, Kind
@@ -20,10 +21,14 @@ DEFAULT_BATCH_TOKENS = {"cpu": 768, "cuda": 16384}
 Transformer was fastest at 512, recurrent models from 768 on. The value for GPUs has not been measured."""
 
 
+Kinds = Kind | Literal["all"] | Iterable[Kind]
+"""How a caller names kinds of attention."""
+
+
 class TranslateOptions(SearchArguments, total=False):
     """The optional arguments of `Translator.translate`, which describes them."""
 
-    attention: Kind | Iterable[Kind] | None
+    attention: Kinds | None
     copy: bool
     warn: LineWarning | None
 
@@ -39,13 +44,22 @@ def check_lines(lines: Iterable[str]) -> list[str]:
     return checked
 
 
-def check_kinds(kinds: Kind | Iterable[Kind]) -> tuple[Kind, ...]:
-    """Returns kinds of attention, or the only one, as a tuple. Raises UserError if there is no such kind."""
-    checked = (kinds,) if isinstance(kinds, str) else tuple(kinds)
-    for kind in checked:
+def check_kinds(kinds: Kinds | Iterable[str], *, key: str = "attention") -> tuple[Kind, ...]:
+    """Returns one kind of attention, several, or all, as a tuple in which each occurs once.
+
+    Args:
+        key: names them in messages.
+
+    Raises:
+        UserError: there is no such kind.
+    """
+    if kinds == "all":
+        return KINDS
+    named = dict.fromkeys([kinds] if isinstance(kinds, str) else kinds)
+    for kind in named:
         if kind not in KINDS:
-            raise UserError(f"attention={kind} is unknown: it can be {', '.join(KINDS)}")
-    return checked
+            raise UserError(f"{key}={kind} is unknown: it can be {', '.join(KINDS)}, a list of them, or all")
+    return tuple(kind for kind in KINDS if kind in named)
 
 
 def change_search(search: Search, changes: SearchArguments) -> Search:

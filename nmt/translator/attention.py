@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from nmt.data.words import Splitter, group_pieces, separate_words
@@ -31,6 +33,29 @@ DECIMALS = 5
 """Decimals of a weight in JSON."""
 
 Matrix = NDArray[np.float32]
+
+Index = Annotated[int, Meta(ge=0)]
+Weight = Annotated[float, Meta(ge=0, le=1)]
+
+
+class AttentionJson(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The attention weights of one kind for one sentence, of some layers and heads."""
+
+    kind: Annotated[
+        Kind, Meta(description="Which attention: of the decoder to the source, or the encoder's or decoder's to itself")
+    ]
+    layers: Annotated[
+        list[Index] | None, Meta(description="The number of each layer, from 0; null for a mean over layers")
+    ]
+    heads: Annotated[
+        list[Index] | None, Meta(description="The number of each head, from 0; null for a mean over heads")
+    ]
+    rows: Annotated[list[str], Meta(description="What attends: a label for each row, a piece or a word")]
+    columns: Annotated[list[str], Meta(description="What is attended to: a label for each column")]
+    weights: Annotated[
+        list[list[list[list[Weight]]]],
+        Meta(description="weights[layer][head][row][column], by position in the lists above; each row sums to 1"),
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +125,23 @@ class Attention(Displayed):
         index = _find(head, self.heads, "head", self.name)
         return replace(one, weights=one.weights[:, index : index + 1], heads=(head,))
 
+    def select(self, layers: Sequence[int], heads: Sequence[int] | None) -> Self:
+        """Some layers, each with some heads, in the given order.
+
+        Args:
+            layers: their numbers.
+            heads: their numbers; None: the mean over the heads of each layer.
+
+        Raises:
+            UserError: there is no such layer or head.
+        """
+        rows = [_find(layer, self.layers, "layer", self.name) for layer in layers]
+        weights = self.weights[rows]  # (L', H, R, C)
+        if heads is None:
+            return replace(self, weights=weights.mean(1, keepdims=True), layers=tuple(layers), heads=None)
+        columns = [_find(head, self.heads, "head", self.name) for head in heads]
+        return replace(self, weights=weights[:, columns], layers=tuple(layers), heads=tuple(heads))
+
     def mean(self) -> Self:
         """The mean over all layers and heads that are left."""
         layers = self.layers if self.layers is not None and len(self.layers) == 1 else None
@@ -139,8 +181,16 @@ class Attention(Displayed):
         weights = np.divide(weights, sums, out=np.zeros_like(weights), where=sums > 0)
         return replace(self, weights=weights, rows=self.rows[:num_rows], columns=self.columns[:num_columns])
 
+    @property
+    def eos_weight(self) -> float:
+        """The mean weight on the end-of-sentence piece, over all rows but its own, and over all layers and heads."""
+        if self.columns[-1:] != [EOS]:
+            return 0.0
+        num_rows = len(self.rows) - (self.rows[-1:] == [EOS])
+        return float(self.weights[:, :, :num_rows, -1].mean()) if num_rows else 0.0
+
     def to_json(self) -> dict[str, Any]:
-        """The attributes as JSON values; the weights as lists of layers, heads, rows and columns, rounded."""
+        """The attributes as JSON values, which `AttentionJson` describes; the weights are rounded."""
         return {
             "kind": self.kind,
             "layers": None if self.layers is None else list(self.layers),
@@ -149,6 +199,23 @@ class Attention(Displayed):
             "columns": self.columns,
             "weights": np.round(self.weights.astype(np.float64), DECIMALS).tolist(),
         }
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """The attention that `to_json` described.
+
+        Raises:
+            UserError: the value has another form.
+        """
+        try:
+            read = msgspec.convert(value, AttentionJson)
+            layers, heads = (None if numbers is None else tuple(numbers) for numbers in (read.layers, read.heads))
+            weights = np.asarray(read.weights, dtype=np.float32)  # (L, H, R, C)
+            if not weights.size:  # nested lists do not tell the lengths of what is inside an empty one
+                weights = weights.reshape(*weights.shape[:2], len(read.rows), len(read.columns))
+            return cls(read.kind, weights, read.rows, read.columns, layers, heads)
+        except ValueError as error:  # also of msgspec, and of numpy for rows of different lengths
+            raise UserError(f"this is not the attention of a sentence: {error}") from None
 
 
 def _find(number: int, numbers: Sequence[int] | None, noun: str, name: str) -> int:

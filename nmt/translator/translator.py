@@ -28,6 +28,7 @@ from nmt.threads import keep_threads
 from nmt.translator.arguments import (
     DEFAULT_BATCH_TOKENS,
     DEFAULT_MAX_PIECES,
+    Kinds,
     LineWarning,
     TranslateOptions,
     change_search,
@@ -119,7 +120,7 @@ class Translator:
         lines: str | Iterable[str],
         *,
         n_best: int | None = None,
-        attention: Kind | Iterable[Kind] | None = None,
+        attention: Kinds | None = None,
         copy: bool = False,
         warn: LineWarning | None = None,
         **search: Unpack[SearchArguments],
@@ -132,9 +133,8 @@ class Translator:
             lines: a string, or an iterable of strings; each is translated by itself.
             n_best: return a list of this many translations of each line, best first, with distinct texts. It is shorter
                 if the search finds fewer. None: return only the best one, not in a list.
-            attention: the kinds of attention to return as well: "cross", "encoder", "decoder" or several of them;
-                () returns none. None: cross-attention for a single string, which somebody may want to look at, and none
-                for several, since it takes time.
+            attention: which of "cross", "encoder" and "decoder" to return, or "all". None: "cross" for a single string,
+                which somebody may want to look at, and none for several lines, since it takes time.
             copy: copy numbers, URLs, words that the model does not know, and the like, from the source if a translation
                 lacks them; see `nmt.copying`.
             warn: called for each line that is cut off.
@@ -218,7 +218,7 @@ class Translator:
         *,
         n_best: int,
         batch_size: int,
-        attention: Kind | Iterable[Kind] | None = (),
+        attention: Kinds | None = (),
         warn: LineWarning,
         copy: bool = False,
     ) -> Iterator[list[Translation]]:
@@ -237,7 +237,7 @@ class Translator:
         source: str,
         target: str | Sequence[str],
         *,
-        attention: Kind | Iterable[Kind] = "cross",
+        attention: Kinds = "cross",
         warn: LineWarning | None = None,
         **search: Unpack[SearchArguments],
     ) -> Translation:

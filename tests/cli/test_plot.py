@@ -2,12 +2,20 @@
 
 import io
 import json
+import shutil
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from nmt.cli import main
+from nmt.data.grammar import GrammarCorpus, split_words
+from nmt.data.pharaoh import format_links
+from nmt.report.heat_map import OUTLINE_COLOR
+from nmt.translator import Attention
 
 
 @pytest.mark.parametrize(
@@ -19,25 +27,88 @@ def test_the_suffix_selects_the_format(suffix: str, magic: bytes, trained_run: P
     assert out.read_bytes()[: len(magic)].lower() == magic.lower()
 
 
+def plot(*words: str, out: Path) -> Any:
+    """What `nmt plot` writes as data."""
+    assert main(["plot", *words, f"out={out}", "device=cpu"]) == 0
+    return json.loads(out.read_text(encoding="utf-8"))
+
+
 def test_a_given_target_is_drawn_instead_of_the_system_s_translation(
     trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "matrix.json"
-    arguments = [f"run={trained_run}", "source=one two", "target=neun acht sieben", f"out={out}", "device=cpu"]
-    assert main(["plot", *arguments]) == 0
+    written = plot(f"run={trained_run}", "source=one two", "target=neun acht sieben", out=tmp_path / "matrix.json")
     assert capsys.readouterr().out == "neun acht sieben\n"
-    written = json.loads(out.read_text(encoding="utf-8"))
-    assert "".join(written["target_tokens"]).replace("▁", " ").strip() == "neun acht sieben</s>"
+    assert written["source"] == "one two"
+    [system] = written["systems"]
+    assert (system["run"], system["text"], system["gold"]) == ("luong", "neun acht sieben", None)
+    assert "".join(system["target_tokens"]).replace("▁", " ").strip() == "neun acht sieben</s>"
+    cross = Attention.from_json(system["attention"]["cross"])
+    assert (cross.rows, cross.columns) == (["neun", "acht", "sieben", "</s>"], ["one", "two", "</s>"])
+    assert cross.matrix.sum(1) == pytest.approx(1, abs=1e-4)
 
 
 def test_unknown_pieces_are_the_text_that_they_stand_for(trained_run: Path, tmp_path: Path) -> None:
-    out = tmp_path / "matrix.json"
-    arguments = [f"run={trained_run}", "source=one 狗 two Ω", "target=eins क्षष acht", f"out={out}", "device=cpu"]
-    assert main(["plot", *arguments]) == 0
-    written = json.loads(out.read_text(encoding="utf-8"))
-    assert "".join(written["source_tokens"]).replace("▁", " ").strip() == "one 狗 two Ω</s>"
-    assert "".join(written["target_tokens"]).replace("▁", " ").strip() == "eins क्षष acht</s>"
-    assert "狗" in written["source_tokens"]
+    words = [f"run={trained_run}", "source=one 狗 two Ω", "target=eins क्षष acht", "words=false"]
+    [system] = plot(*words, out=tmp_path / "matrix.json")["systems"]
+    cross = system["attention"]["cross"]
+    assert (cross["rows"], cross["columns"]) == (system["target_tokens"], system["source_tokens"])
+    assert "".join(cross["columns"]).replace("▁", " ").strip() == "one 狗 two Ω</s>"
+    assert "".join(cross["rows"]).replace("▁", " ").strip() == "eins क्षष acht</s>"
+    assert "狗" in cross["columns"]
+
+
+def test_kinds_layers_and_heads_are_chosen(tiny_transformer: Path, tmp_path: Path) -> None:
+    run, out = f"run={tiny_transformer}", tmp_path / "matrix.json"
+    [system] = plot(run, "source=one two", "target=eins zwei", "kinds=all", "heads=all", "eos=false", out=out)[
+        "systems"
+    ]
+    shown = {kind: Attention.from_json(value) for kind, value in system["attention"].items()}
+    assert [(kind, each.weights.shape) for kind, each in shown.items()] == [
+        ("cross", (1, 2, 2, 2)), ("encoder", (1, 2, 2, 2)), ("decoder", (1, 2, 2, 3)),
+    ]  # fmt: skip
+    assert (shown["decoder"].rows, shown["decoder"].columns) == (["eins", "zwei"], ["<s>", "eins", "zwei"])
+    assert all(each.weights.sum(-1) == pytest.approx(1, abs=1e-4) for each in shown.values())
+    assert shown["decoder"].weights[:, :, 0, 1:] == pytest.approx(0)  # no word attends to later ones
+    [system] = plot(run, "source=one two", "kinds=[decoder,encoder]", "layers=[0]", out=out)["systems"]
+    assert [(value["layers"], value["heads"]) for value in system["attention"].values()] == [([0], None)] * 2
+    [system] = plot(run, "source=one two", "heads=[1,0]", out=out)["systems"]
+    assert system["attention"]["cross"]["heads"] == [1, 0]
+    [system] = plot(run, "source=one two", "heads=1", out=out)["systems"]
+    np.testing.assert_allclose(Attention.from_json(system["attention"]["cross"]).matrix.sum(1), 1, atol=1e-4)
+
+
+def test_systems_are_drawn_side_by_side(
+    trained_run: Path, tiny_transformer: Path, lstm_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "systems.svg"
+    runs = f"runs=[{lstm_run},{trained_run},{tiny_transformer}]"
+    words = ["source=one two", "target=eins zwei", "gold=0-0 1p1", f"out={out}", "device=cpu"]
+    assert main(["plot", runs, *words]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "lstm\teins zwei\nluong\teins zwei\ntransformer\teins zwei\n"
+    assert captured.err == f"nmt plot: lstm has no cross-attention\nnmt plot: wrote {out}\n"
+    texts = list(ElementTree.parse(out).getroot().itertext())
+    for title in ("cross-attention", "luong", "transformer, mean of all heads"):
+        assert title in texts
+    assert texts.count("eins") == 1  # the labels of equal rows are written once
+    assert any(
+        text.endswith("Outlined: word links that are known to be right. lstm has no cross-attention.") for text in texts
+    )
+    assert out.read_text(encoding="utf-8").count(f"stroke: {OUTLINE_COLOR}") == 2 * 2
+
+
+def test_the_links_of_a_grammar_sentence_are_known(grammar_run: Path, tmp_path: Path) -> None:
+    pair = GrammarCorpus(
+        source="en", target="de", seed=1, train_size=200, val_size=8, test_size=8, test_long_size=8
+    ).pairs("test")[3]
+    run, out = f"run={grammar_run}", tmp_path / "matrix.json"
+    [system] = plot(run, f"source={pair.source}", f"target={pair.target}", out=out)["systems"]
+    assert system["gold"] == format_links(pair.alignment)
+    cross = system["attention"]["cross"]
+    assert cross["columns"] == [*split_words(pair.source), "</s>"]
+    assert cross["rows"] == [*split_words(pair.target), "</s>"]
+    [system] = plot(run, f"source={pair.source}", f"target={pair.target} Ja.", out=out)["systems"]
+    assert system["gold"] is None  # another translation
 
 
 def test_a_missing_glyph_is_reported_with_its_package(
@@ -60,12 +131,24 @@ def test_a_missing_glyph_is_reported_with_its_package(
         (["source="], "source="),
         (["source=one", "target= "], "target"),
         ([], "source=… is required: sentence to translate"),
-        (["source=one", "layer=first"], "layer: must be a whole number or null, not first"),
-        (["source=one", "layer=1"], "layer=1 does not exist: choose only 0"),
-        (["source=one", "layer=-1"], "layer=-1 does not exist: choose only 0"),
+        (["source=one", "layers=first"], "layers=first must be a number from 0, a list such as [0,1], or all"),
+        (["source=one", "layers=1"], "luong: layer=1 does not exist: choose only 0"),
+        (["source=one", "heads=[0,7]"], "luong: head=7 does not exist: choose only 0"),
+        (["source=one", "layers=-1"], "luong: layer=-1 does not exist: choose only 0"),
+        (["source=one", "layers=[]"], "layers=[] must be a number from 0"),
+        (["source=one", "layers=[a]"], "layers"),
+        (
+            ["source=one", "kinds=self"],
+            "kinds=self is unknown: it can be cross, encoder, decoder, a list of them, or all",
+        ),
+        (["source=one", "kinds=[]"], "kinds=[] names no kind of attention"),
+        (["source=one", "kinds=encoder"], "luong has no encoder self-attention: there is nothing to draw"),
+        (["source=one", "gold=0-0"], "gold= needs target="),
+        (["source=one", "target=eins", "gold=0-1"], "gold=: the link 0-1 needs word 1 on the right, but the line there"),
+        (["source=one", "target=eins", "gold=a"], "gold=: a is not a link"),
+        (["source=one", "runs=[a,b]"], "name either a run folder, as in run=runs/a, or several"),
         (["source=\u200b"], "contains no words"),
         (["source=\u3000"], "contains no words"),
-        (["source=\u200b", "layer=7"], "contains no words"),
         (["source=one", "target=\u200b"], "the target has no words"),
     ],
 )
@@ -100,34 +183,38 @@ def tiny_transformer(
     return folder
 
 
-def test_a_model_without_attention_cannot_be_drawn(
+@pytest.fixture(scope="module")
+def lstm_run(
     corpus_folder: Path,
     tiny_models: dict[str, list[str]],
     tiny_training: list[str],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    run = tmp_path / "lstm"
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The run of an LSTM without attention."""
+    folder = tmp_path_factory.mktemp("runs") / "lstm"
     data = ["data=files", f"data.path={corpus_folder}"]
-    assert main(["train", *data, f"run={run}", *tiny_models["lstm"], *tiny_training]) == 0
-    capsys.readouterr()
-    assert main(["plot", f"run={run}", "source=one", f"out={tmp_path / 'x.png'}", "device=cpu"]) == 2
-    assert "without attention" in capsys.readouterr().err
-    assert not (tmp_path / "x.png").exists()
+    assert main(["train", *data, f"run={folder}", *tiny_models["lstm"], *tiny_training]) == 0
+    return folder
 
 
-@pytest.mark.parametrize("layer", ["1", "-1", "2147483647"])
-def test_a_layer_that_a_transformer_lacks_is_named(
-    layer: str,
-    tiny_transformer: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+@pytest.fixture(scope="module")
+def grammar_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that says that it was trained on the built-in corpus."""
+    folder = tmp_path_factory.mktemp("runs") / "grammar"
+    shutil.copytree(trained_run, folder)
+    sizes = {"train_size": 200, "val_size": 8, "test_size": 8, "test_long_size": 8}
+    corpus = {"class": "GrammarCorpus", "arguments": {"source": "en", "target": "de", "seed": 1, **sizes}}
+    stored = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+    (folder / "corpus.json").write_text(json.dumps(stored | corpus), encoding="utf-8")
+    return folder
+
+
+def test_a_model_without_attention_cannot_be_drawn(
+    lstm_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["plot", f"run={tiny_transformer}", "source=one", f"out={tmp_path / 'x.json'}", "device=cpu"]
-    assert main([*words, "layer=0"]) == 0
-    capsys.readouterr()
-    assert main([*words, f"layer={layer}"]) == 2
-    assert capsys.readouterr().err == f"nmt plot: layer={layer} does not exist: choose only 0\n"
+    assert main(["plot", f"run={lstm_run}", "source=one", f"out={tmp_path / 'x.png'}", "device=cpu"]) == 2
+    assert capsys.readouterr().err == "nmt plot: lstm has no cross-attention: there is nothing to draw\n"
+    assert not (tmp_path / "x.png").exists()
 
 
 def test_a_source_that_is_cut_off_is_named(

@@ -25,16 +25,17 @@ from nmt.cli import translate as translate_command
 from nmt.cli.shell.commands import find_command
 from nmt.cli.shell.configuration import complete_config, hydra_initialized
 from nmt.cli.shell.errors import run_catching_errors
+from nmt.cli.shell.line_streams import MAX_LINE_BYTES
 from nmt.cli.shell.line_warnings import MAX_WARNINGS_PER_KIND
 from nmt.cli.shell.overrides import configure
 from nmt.cli.shell.trained_run import load_translator
-from nmt.cli.translate import MAX_LINE_BYTES, format_json
+from nmt.cli.translate import format_json
 from nmt.data.file_format import HEAD_BYTES, describe_foreign_format
 from nmt.data.tokenizer import Tokenizer
 from nmt.run import RunFolder
 from nmt.run.registry import Description
 from nmt.run.weights import save_weights
-from nmt.translator import Translation, Translator, sanitize
+from nmt.translator import Attention, Translation, Translator, sanitize
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -239,7 +240,7 @@ def test_line_ends_that_a_model_produces_do_not_end_the_line(babbling_run: Path,
 def test_a_json_object_is_one_line_for_every_reader() -> None:
     """The tokenizer of another program may have pieces that contain a line separator."""
     pieces = ["a\n", "\r", "\x0b\x0c", "\x1c\x1d\x1e", "\x85", "\u2028", "\u2029"]
-    line = format_json([Translation("", 0.0, 0.0, pieces, [])], n_best=1, need_attention=False)
+    line = format_json([Translation("", 0.0, 0.0, pieces, [])], n_best=1, with_attention=False)
     assert len(line.splitlines()) == 1
     assert json.loads(line)["source_tokens"] == pieces
 
@@ -338,20 +339,22 @@ def test_a_file_is_translated_to_a_file(trained_run: Path, tmp_path: Path, capsy
 def test_json_lines_have_scores_attention_and_an_n_best_list(
     trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    arguments = [f"run={trained_run}", "format=jsonl", "n_best=3", "attention=true"]
+    arguments = [f"run={trained_run}", "format=jsonl", "n_best=3", "attention=all"]
     code, out, _ = translate(monkeypatch, capfdbinary, b"one two\n\n", *arguments)
     assert code == 0
     first, empty = (json.loads(line) for line in out.decode("utf-8").splitlines())
     assert list(empty) == list(first)
     assert [list(hypothesis) for hypothesis in empty["n_best"]] == [list(first["n_best"][0])]
-    assert (empty["text"], empty["attention"], empty["target_tokens"]) == ("", [], [])
+    assert (empty["text"], empty["attention"], empty["target_tokens"]) == ("", {}, [])
     assert len(first["n_best"]) == 3
     assert first["n_best"][0]["text"] == first["text"]
     scores = [translation["score"] for translation in first["n_best"]]
     assert scores == sorted(scores, reverse=True)
     for translation in first["n_best"]:
-        assert len(translation["attention"]) == len(translation["target_tokens"])
-        assert all(sum(row) == pytest.approx(1.0, abs=1e-4) for row in translation["attention"])
+        assert list(translation["attention"]) == ["cross"]  # a recurrent model has no other
+        cross = Attention.from_json(translation["attention"]["cross"])
+        assert (cross.rows, cross.columns) == (translation["target_tokens"], translation["source_tokens"])
+        assert cross.matrix.sum(1) == pytest.approx(1.0, abs=1e-4)
 
 
 def test_attention_is_written_only_on_request(
@@ -406,6 +409,9 @@ def test_lost_text_is_copied_on_request(
         (["n_best=two"], "n_best: must be a whole number (the default is 1), not two"),
         (["search.beam_size=two"], "search.beam_size: must be a whole number or null, not two"),
         (["format=jsonl", "n_best=9"], "n_best=9"),
+        (["attention=cross"], "format=jsonl"),
+        (["format=jsonl", "attention=true"], "attention=true is unknown: it can be cross, encoder, decoder, a list"),
+        (["format=jsonl", "attention=[cross,self]"], "attention=self is unknown"),
         (["output=/dev/null/x"], "/dev/null"),
         (["output=/tmp"], "output=/tmp is a folder: add the name of a file"),
         (["output=" + "x" * 300], "cannot be written (file name too long): use another name"),

@@ -43,6 +43,17 @@ def test_curves_are_drawn_over_steps_and_over_minutes() -> None:
     assert bleu.lines[0].system == 0
 
 
+def test_the_figures_of_the_attention_are_drawn_over_steps_only() -> None:
+    first = HistoryRecord(kind="validation", step=5, seconds=1.0, attention_entropy=2.0, alignment_error=0.5)
+    second = HistoryRecord(kind="validation", step=9, seconds=2.0, attention_entropy=1.0, alignment_error=0.25)
+    charts = learning_curves({"a": RunHistory(train=[], validation=[first, second], averaged=[], end=None)})
+    assert [(chart.title, chart.x_label) for chart in charts] == [
+        ("Alignment error rate", "training steps"),
+        ("Entropy of attention, in nats", "training steps"),
+    ]
+    assert charts[0].lines[0].points[-1][2] == "a: 0.25 at 9"
+
+
 def test_runs_that_validated_without_bleu_have_no_bleu_chart() -> None:
     history = RunHistory(train=[train(5)], validation=[validation(5, bleu=None)], averaged=[], end=None)
     assert {chart.title for chart in learning_curves({"a": history})} == {"Training loss", "Validation loss"}

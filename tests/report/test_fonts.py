@@ -9,7 +9,8 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 
-from nmt.report.alignment_plot import write_alignment
+from nmt.report.alignment_plot import write_figure
+from nmt.report.figure import Figure, Panel
 from nmt.report.fonts import choose_fonts, choose_package, describe_missing
 
 WriteFont = Callable[..., Path]
@@ -62,7 +63,7 @@ def draw(out: Path, *pieces: str) -> list[str]:
     weights = [[1 / len(pieces)] * len(pieces)] * len(pieces)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        write_alignment(out, source_tokens=pieces, target_tokens=pieces, weights=weights, title="", warn=remarks.append)
+        write_figure(out, Figure("", [[Panel("", pieces, pieces, weights)]]), warn=remarks.append)
     return remarks
 
 

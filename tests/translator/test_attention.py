@@ -1,0 +1,119 @@
+"""Attention as data: selecting, grouping by words, leaving out eos, and the JSON form, by hand-worked examples."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nmt.data.words import spaced_words
+from nmt.errors import UserError
+from nmt.models.attention import Kind
+from nmt.translator import Attention
+
+PIECES = ["▁Ka", "tze", ".", "</s>"]
+SOURCE = ["▁ca", "t", ".", "</s>"]
+ROWS = [[0.5, 0.1, 0.2, 0.2], [0.1, 0.5, 0.0, 0.4], [0.0, 0.0, 0.8, 0.2], [0.0, 0.0, 0.0, 1.0]]
+
+
+def attention(rows: Any = ROWS, *, kind: Kind = "cross") -> Attention:
+    """Two layers with two heads each: (0, 0) has these rows, and each following head moves their weights further."""
+    heads = [[np.roll(rows, layer * 2 + head, axis=1) for head in (0, 1)] for layer in (0, 1)]
+    return Attention(kind, np.array(heads, dtype=np.float32), PIECES, SOURCE, (0, 1), (0, 1))
+
+
+def single(rows: Any = ROWS) -> Attention:
+    return attention(rows).head(0, 0)
+
+
+def test_a_head_a_layer_and_their_mean() -> None:
+    every = attention()
+    np.testing.assert_allclose(every.head(1, 0).matrix, np.roll(ROWS, 2, axis=1), rtol=1e-6)
+    assert (every.head(1, 0).layers, every.head(1, 0).heads) == ((1,), (0,))
+    assert every.layer(1).head(1, 1).name == "cross-attention, layer 1, head 1"
+    layer = every.layer(0).mean()
+    np.testing.assert_allclose(layer.matrix[0], [0.35, 0.3, 0.15, 0.2], rtol=1e-6)  # of 5 1 2 2 and 2 5 1 2
+    assert (layer.layers, layer.heads, layer.name) == ((0,), None, "cross-attention, layer 0, mean of its heads")
+    mean = every.mean()
+    np.testing.assert_allclose(mean.matrix[0], [0.25] * 4, rtol=1e-6)
+    assert (mean.layers, mean.heads, mean.name) == (None, None, "cross-attention, mean of all heads")
+    assert mean.mean().matrix.tolist() == mean.matrix.tolist()
+
+
+@pytest.mark.parametrize(
+    ("choose", "message"),
+    [
+        (lambda: attention().matrix, "there are several matrices: choose one by .head"),
+        (lambda: attention().layer(2), "layer=2 does not exist: choose 0 to 1"),
+        (lambda: attention().head(0, -1), "head=-1 does not exist: choose 0 to 1"),
+        (lambda: attention().layer(1).layer(0), "layer=0 does not exist: choose only 1"),
+        (lambda: attention().mean().head(0, 0), "layer=0 cannot be chosen .* it is a mean over layers already"),
+    ],
+)
+def test_what_cannot_be_chosen_is_named(choose: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        choose()
+
+
+def test_words_sum_over_columns_and_average_over_rows() -> None:
+    words = single().words()
+    assert (words.rows, words.columns) == (["Katze", ".", "</s>"], ["cat", ".", "</s>"])
+    # Katze: the mean of (0.5 + 0.1, 0.2, 0.2) and (0.1 + 0.5, 0, 0.4)
+    np.testing.assert_allclose(words.matrix, [[0.6, 0.1, 0.3], [0.0, 0.8, 0.2], [0.0, 0.0, 1.0]], atol=1e-6)
+    assert words.words().matrix.tolist() == words.matrix.tolist()  # grouping words again changes nothing
+    spaced = single().words(spaced_words)
+    assert (spaced.rows, spaced.columns) == (["Katze.", "</s>"], ["cat.", "</s>"])
+    # Katze.: the mean of three rows; cat.: the sum of three columns
+    np.testing.assert_allclose(spaced.matrix, [[2.2 / 3, 0.8 / 3], [0.0, 1.0]], atol=1e-6)
+
+
+def test_a_piece_of_two_words_is_divided_among_them() -> None:
+    every = Attention("cross", np.array([[[[0.6, 0.4]]]], dtype=np.float32), ["▁x"], ["▁to▁be", "</s>"], (0,), (0,))
+    words = every.words()
+    assert words.columns == ["to", "be", "</s>"]
+    np.testing.assert_allclose(words.matrix, [[0.3, 0.3, 0.4]], atol=1e-6)
+
+
+def test_without_eos_the_other_weights_sum_to_one() -> None:
+    rest = single().without_eos()
+    assert (rest.rows, rest.columns) == (PIECES[:3], SOURCE[:3])
+    np.testing.assert_allclose(rest.matrix, [[5 / 8, 1 / 8, 2 / 8], [1 / 6, 5 / 6, 0.0], [0.0, 0.0, 1.0]], atol=1e-6)
+    assert rest.without_eos().matrix.tolist() == rest.matrix.tolist()
+    assert single([[0, 0, 0, 1]] * 4).without_eos().matrix.tolist() == [[0.0] * 3] * 3  # nothing is left of its rows
+
+
+def test_the_weight_on_eos_leaves_out_its_own_row() -> None:
+    assert single().eos_weight == pytest.approx((0.2 + 0.4 + 0.2) / 3)
+    assert single().without_eos().eos_weight == 0
+    assert attention().eos_weight == pytest.approx((0.8 + 0.2 + 1.0 + 1.0) / 12)  # columns 3, 2, 1 and 0 of ROWS
+
+
+@pytest.mark.parametrize("change", [Attention.mean, Attention.words, Attention.without_eos, lambda same: same])
+def test_the_json_form_comes_back(change: Any) -> None:
+    shown = change(attention())
+    value = json.loads(json.dumps(shown.to_json()))
+    back = Attention.from_json(value)
+    assert value["weights"][0][0][0][0] == pytest.approx(float(shown.weights[0, 0, 0, 0]), abs=5e-6)
+    np.testing.assert_allclose(back.weights, shown.weights, atol=5e-6)
+    for name in ("kind", "rows", "columns", "layers", "heads"):
+        assert getattr(back, name) == getattr(shown, name)
+
+
+def test_an_attention_without_rows_comes_back() -> None:
+    empty = Attention("cross", np.zeros((1, 2, 0, 3), dtype=np.float32), [], ["a", "b", "c"], (0,), (0, 1))
+    assert Attention.from_json(empty.to_json()).weights.shape == (1, 2, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "self"}, "Invalid enum value 'self'"),
+        ({"rows": ["a"]}, "the weights are .* but layers, heads and labels make"),
+        ({"weights": [[[[0.5], [0.5, 0.5]]]]}, "inhomogeneous"),
+        ({"weights": [[[[1.5]]]]}, "<= 1.0"),
+        ({"extra": 1}, "unknown field `extra`"),
+    ],
+)
+def test_another_form_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Attention.from_json(single().to_json() | change)
