@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -24,36 +25,32 @@ from nmt.errors import UserError
 from nmt.evaluation.head_report import HeadReport
 from nmt.evaluation.heads import (
     FURTHER_PRONOUNS,
-    NUM_FURTHER_PRONOUNS,
     PRONOUNS,
     TEST,
-    VALIDATION,
-    Sample,
+    collect_pairs,
     measure_pronouns,
     measure_relations,
+    score_sample,
     score_translations,
-    translate_pairs,
+    translate,
 )
-from nmt.files import atomic_write
-from nmt.models.heads import Head, list_heads
+from nmt.models.heads import list_heads
 from nmt.report.comparison import check_report_folder
-from nmt.report.coreference_picture import ShadedSentence, save_shaded_sentences
-from nmt.report.heads import relation_table, silencing_table, summarize_heads, write_heads
+from nmt.report.heads import (
+    EXAMPLES,
+    draw_heads,
+    pronoun_table,
+    relation_table,
+    silencing_table,
+    summarize_heads,
+    write_heads,
+)
 from nmt.run import RunFolder
 from nmt.run.registry import TypedDescription
 from nmt.threads import check_threads, limit_threads
 from nmt.translator import Translator
 
 PROGRAM = "nmt heads"
-
-EXAMPLES = {
-    "en": [f"The animal did not cross the street because it was too {adjective}." for adjective in ("tired", "wide")],
-    "de": [f"Das Tier überquerte die Straße nicht, weil {rest} war." for rest in ("es zu müde", "sie zu breit")],
-}
-"""The sentences of the picture, by source language: one word decides to which noun the pronoun refers."""
-
-EXAMPLE_PRONOUN = 8
-"""The index of the pronoun in each example."""
 
 
 class HeadsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,54 +83,58 @@ def run(config: DictConfig) -> None:
             f"run={folder.path}: its corpus does not tell how words are related, as the built-in one does; train a "
             "system with data=grammar"
         )
-    metrics = load_metrics(folder, None)
     with limit_threads(settings.threads, translator.model.device) as translator.before_batch:
-        samples = translate_all(translator, corpus)
-        heads = [str(head) for head in list_heads(translator.model, "encoder")]
-        examples = corpus.pronoun_examples(PRONOUNS)
-        assert examples is not None, "the grammar knows the pronouns of this split"
-        relations = measure_relations(samples, heads)
-        without = {}
-        for number, head in enumerate(heads, start=1):
-            print_message(PROGRAM, f"translating without {head}, {number} of {len(heads)}")
-            reduced = load(heads_off=[head])
-            reduced.before_batch = translator.before_batch
-            silenced = {name: translate_pairs(reduced, samples[name].pairs, corpus.words) for name in (TEST, PRONOUNS)}
-            without[head] = score_translations(silenced, corpus, metrics)
-        report = HeadReport(
-            run=folder.name,
-            step=folder.best_step(),
-            source=corpus.source,
-            target=corpus.target,
-            bleu_tokenizer=metrics.bleu_tokenizer,
-            search=TypedDescription(class_name=search["class"], arguments=search["arguments"]),
-            relations=relations,
-            pronouns=measure_pronouns(samples[PRONOUNS], examples, heads),
-            with_all_heads=score_translations(samples, corpus, metrics),
-            without=without,
-        )
-        write_heads(report, settings.out)
-        draw_coreference_head(translator, corpus, report.coreference_head, settings.out / "coreference.png")
-    print_table(relation_table(report))
-    print_table(silencing_table(report))
+        report = measure_heads(folder, translator, corpus, TypedDescription(search["class"], search["arguments"]), load)
+        examples = translator.translate(EXAMPLES[corpus.source], attention="encoder")
+    write_heads(report, settings.out)
+    draw_heads(report, examples, corpus.words, settings.out, warn=partial(print_message, PROGRAM))
+    for table in (relation_table(report), pronoun_table(report), silencing_table(report)):
+        print_table(table)
     print(summarize_heads(report))
     print_message(PROGRAM, f"wrote {settings.out / 'heads.json'}, heads.md and coreference.png")
 
 
-def translate_all(translator: Translator, corpus: GrammarCorpus) -> dict[str, Sample]:
-    """Translates all sentences on which heads are selected and measured, and keeps the attention."""
-    pairs = {name: corpus.pairs(name) for name in (VALIDATION, TEST, PRONOUNS)}
-    pairs[FURTHER_PRONOUNS] = corpus.further_pronoun_pairs(NUM_FURTHER_PRONOUNS)
-    return {name: translate_pairs(translator, some, corpus.words) for name, some in pairs.items()}
+def measure_heads(
+    folder: RunFolder,
+    translator: Translator,
+    corpus: GrammarCorpus,
+    search: TypedDescription,
+    load: Callable[..., Translator],
+) -> HeadReport:
+    """Measures what every head of the encoder attends to, and how the model translates without it.
 
-
-def draw_coreference_head(translator: Translator, corpus: GrammarCorpus, name: str, path: Path) -> None:
-    """Draws what a head attends to from the pronouns of two sentences that differ in the noun that is meant."""
-    head = Head.parse(name)
-    sentences = []
-    for translation in translator.translate(EXAMPLES[corpus.source], attention="encoder"):
-        attention = translation.attention["encoder"].head(head.layer, head.number).without_eos().words(corpus.words)
-        weights = attention.matrix[EXAMPLE_PRONOUN].tolist()
-        sentences.append(ShadedSentence(attention.rows, weights, EXAMPLE_PRONOUN, translation.text))
-    with atomic_write(path) as file:
-        save_shaded_sentences(file, sentences, title=f"What the framed word attends to: {name}")
+    Args:
+        folder: the run.
+        translator: of the run, with all heads.
+        corpus: of the run.
+        search: describes the translator's search.
+        load: loads the translator without the heads of its argument `heads_off`.
+    """
+    metrics = load_metrics(folder, None)
+    heads = [str(head) for head in list_heads(translator.model, "encoder")]
+    samples = {name: translate(sample, translator, corpus.words) for name, sample in collect_pairs(corpus).items()}
+    relations = measure_relations(samples, heads)
+    translations, accuracies = {}, {}
+    for number, head in enumerate(heads, start=1):
+        print_message(PROGRAM, f"translating without {head}, {number} of {len(heads)}")
+        reduced = load(heads_off=[head])
+        reduced.before_batch = translator.before_batch
+        silenced = {
+            name: translate(samples[name], reduced, corpus.words) for name in (TEST, PRONOUNS, FURTHER_PRONOUNS)
+        }
+        translations[head] = score_translations(silenced, metrics, corpus.words)
+        accuracies[head] = score_sample(silenced[FURTHER_PRONOUNS], corpus.words).all.accuracy
+    return HeadReport(
+        run=folder.name,
+        step=folder.best_step(),
+        source=corpus.source,
+        target=corpus.target,
+        bleu_tokenizer=metrics.bleu_tokenizer,
+        search=search,
+        relations=relations,
+        pronouns=measure_pronouns(samples[PRONOUNS], heads),
+        attending_head=next(each.best for each in relations if each.name == "antecedent"),
+        needed_head=min(heads, key=accuracies.__getitem__),
+        with_all_heads=score_translations(samples, metrics, corpus.words),
+        without=translations,
+    )

@@ -39,17 +39,17 @@ class RelationScores(msgspec.Struct, kw_only=True):
 
 
 class PronounAttention(msgspec.Struct, kw_only=True):
-    """What a head attends to from a pronoun, in sentences with a distractor. All figures are percentages.
+    """The mean weight of a head, in percent, from the pronouns of the split `pronouns` to nouns.
 
     Attributes:
-        antecedent: mean weight on the noun to which the pronoun refers.
-        distractor: mean weight on the distractor.
-        preferred: how often the antecedent gets more weight than the distractor.
+        antecedent: on the noun to which the pronoun refers, in sentences with a distractor.
+        distractor: on the distractor, in the same sentences.
+        antecedent_alone: on the noun to which the pronoun refers, in sentences without a distractor.
     """
 
     antecedent: Number
     distractor: Number
-    preferred: Number
+    antecedent_alone: Number
 
 
 class Translations(msgspec.Struct, kw_only=True):
@@ -78,6 +78,9 @@ class HeadReport(Versioned, kw_only=True):
         search: by which the sentences were translated.
         relations: between words, and how well each head follows them.
         pronouns: what each head attends to from a pronoun.
+        attending_head: its highest weight from a pronoun falls most often on the right noun; selected on other
+            sentences than those of the split.
+        needed_head: without it, the fewest pronouns are correct; selected likewise.
         with_all_heads: the translations of the whole model.
         without: the translations without one head.
     """
@@ -90,10 +93,7 @@ class HeadReport(Versioned, kw_only=True):
     search: TypedDescription
     relations: list[RelationScores]
     pronouns: dict[HeadName, PronounAttention]
+    attending_head: HeadName
+    needed_head: HeadName
     with_all_heads: Translations
     without: dict[HeadName, Translations]
-
-    @property
-    def coreference_head(self) -> HeadName:
-        """The head that follows the relation from a pronoun to its noun best, selected on other sentences."""
-        return next(relation.best for relation in self.relations if relation.name == "antecedent")

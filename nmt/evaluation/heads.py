@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +22,15 @@ from nmt.data.words import Splitter
 from nmt.errors import UserError
 from nmt.evaluation.head_report import HeadName, PronounAttention, RelationScores, Translations
 from nmt.evaluation.metrics import Metrics
-from nmt.evaluation.pronouns import score_pronouns
+from nmt.evaluation.pronouns import PronounScores, score_pronouns
 from nmt.translator import Translator
 from nmt.translator.attention import Matrix
 
 VALIDATION, TEST, PRONOUNS, FURTHER_PRONOUNS = "val", "test", "pronouns", "further_pronouns"
-"""The sentences that are needed: three splits of the corpus, and `GrammarCorpus.further_pronoun_pairs`."""
+"""The sentences that are needed: three splits of the corpus, and `GrammarCorpus.further_pronouns`."""
 
 NUM_FURTHER_PRONOUNS = 400
-"""How many further pairs with pronouns decide which head is the coreference head."""
+"""How many further pairs with pronouns decide which head is the best for pronouns."""
 
 SELECTION = {TEST: VALIDATION, PRONOUNS: FURTHER_PRONOUNS}
 """The sentences on which the best head is selected for those on which it is measured."""
@@ -55,24 +55,34 @@ class Sample:
         pairs: the sentences and their references.
         hypotheses: the translations.
         weights: (L, H, W, W) of each sentence, the attention between the words of the source; rows sum to one.
+        examples: the pronoun of each sentence; empty if not every sentence has an ambiguous one.
     """
 
     pairs: list[GrammarPair]
-    hypotheses: list[str]
-    weights: list[Matrix]
+    examples: list[PronounExample]
+    hypotheses: list[str] = field(default_factory=list)
+    weights: list[Matrix] = field(default_factory=list)
 
 
-def translate_pairs(translator: Translator, pairs: list[GrammarPair], words: Splitter) -> Sample:
-    """Translates sentences, and keeps the encoder's attention between words.
+def collect_pairs(corpus: GrammarCorpus) -> dict[str, Sample]:
+    """All sentences that are needed, not yet translated."""
+    splits = (VALIDATION, TEST, PRONOUNS)
+    samples = {split: Sample(corpus.pairs(split), corpus.pronoun_examples(split) or []) for split in splits}
+    samples[FURTHER_PRONOUNS] = Sample(*corpus.further_pronouns(NUM_FURTHER_PRONOUNS))
+    return samples
+
+
+def translate(sample: Sample, translator: Translator, words: Splitter) -> Sample:
+    """The same sentences with their translations and the encoder's attention between words.
 
     Args:
+        sample: the sentences.
         translator: of a model whose encoder has heads.
-        pairs: the sentences.
         words: splits a line as the corpus does.
     """
-    translations = translator.translate([pair.source for pair in pairs], attention="encoder")
-    return Sample(
-        pairs=pairs,
+    translations = translator.translate([pair.source for pair in sample.pairs], attention="encoder")
+    return replace(
+        sample,
         hypotheses=[translation.text for translation in translations],
         weights=[each.attention["encoder"].without_eos().words(words).weights for each in translations],
     )
@@ -171,49 +181,45 @@ def measure_relations(samples: Mapping[str, Sample], heads: Sequence[HeadName]) 
     return relations
 
 
-def measure_pronouns(
-    sample: Sample, examples: Sequence[PronounExample], heads: Sequence[HeadName]
-) -> dict[HeadName, PronounAttention]:
-    """What each head attends to from the pronouns of the split `pronouns`, in its sentences with a distractor.
-
-    Args:
-        sample: of the split.
-        examples: of its pairs.
-        heads: the names of the L · H heads.
-    """
-    on_nouns = np.stack(
-        [
-            weights[:, :, example.pronoun, [example.antecedent, example.distractor]].reshape(len(heads), 2)
-            for example, weights in zip(examples, sample.weights, strict=True)
-            if example.distractor is not None
-        ]
-    )  # (sentences, L·H, 2)
+def measure_pronouns(sample: Sample, heads: Sequence[HeadName]) -> dict[HeadName, PronounAttention]:
+    """What each of the L · H heads attends to from the pronouns of a sample."""
+    examples = list(zip(sample.examples, sample.weights, strict=True))
+    beside = [(weights[:, :, each.pronoun], each) for each, weights in examples if each.distractor is not None]
+    alone = [weights[:, :, each.pronoun, each.antecedent] for each, weights in examples if each.distractor is None]
+    antecedent, distractor, antecedent_alone = (
+        100 * np.stack(some).mean(0).flatten()  # (sentences, L, H) -> (L·H,)
+        for some in (
+            [row[..., each.antecedent] for row, each in beside],
+            [row[..., each.distractor] for row, each in beside],
+            alone,
+        )
+    )
     return {
         head: PronounAttention(
-            antecedent=100 * float(of_head[:, 0].mean()),
-            distractor=100 * float(of_head[:, 1].mean()),
-            preferred=100 * float((of_head[:, 0] > of_head[:, 1]).mean()),
+            antecedent=float(antecedent[index]),
+            distractor=float(distractor[index]),
+            antecedent_alone=float(antecedent_alone[index]),
         )
-        for head, of_head in zip(heads, on_nouns.swapaxes(0, 1), strict=True)  # (sentences, 2) each
+        for index, head in enumerate(heads)
     }
 
 
-def score_translations(samples: Mapping[str, Sample], corpus: GrammarCorpus, metrics: Metrics) -> Translations:
+def score_sample(sample: Sample, words: Splitter) -> PronounScores:
+    """Scores the pronouns in the translations of a sample."""
+    references = [pair.target for pair in sample.pairs]
+    return score_pronouns(sample.examples, sample.hypotheses, references, words)
+
+
+def score_translations(samples: Mapping[str, Sample], metrics: Metrics, words: Splitter) -> Translations:
     """Scores the translations of the splits test and pronouns."""
-    test, pronouns = samples[TEST], samples[PRONOUNS]
-    examples = corpus.pronoun_examples(PRONOUNS)
-    assert examples is not None, "the grammar knows the pronouns of this split"
-    pairs = list(zip(test.pairs, test.hypotheses, strict=True))
+    pairs = list(zip(samples[TEST].pairs, samples[TEST].hypotheses, strict=True))
     others = [(pair, hypothesis) for pair, hypothesis in pairs if pair.antecedent is None]
     bleu, bleu_without_pronouns = (
         metrics.bleu([hypothesis for _, hypothesis in some], [pair.target for pair, _ in some])
         for some in (pairs, others)
     )
-    references = [pair.target for pair in pronouns.pairs]
     return Translations(
-        pronouns=score_pronouns(examples, pronouns.hypotheses, references, corpus.words),
-        bleu=bleu,
-        bleu_without_pronouns=bleu_without_pronouns,
+        pronouns=score_sample(samples[PRONOUNS], words), bleu=bleu, bleu_without_pronouns=bleu_without_pronouns
     )
 
 

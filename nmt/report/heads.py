@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from nmt.evaluation.head_report import HeadReport, Translations
+from nmt.data.words import Splitter
+from nmt.evaluation.head_report import HeadName, HeadReport
 from nmt.evaluation.heads import RELATIONS
 from nmt.files import make_folder, write_json, write_text
+from nmt.report.alignment_plot import write_figure
+from nmt.report.figure import Figure, Panel
 from nmt.report.rendering import render
 from nmt.report.tables import Cell, Table
+from nmt.translator import Translation
 
-ALL_HEADS = "all heads on"
-CHANCE, FIXED_DISTANCE = "chance", "fixed distance"
+ALL_HEADS, CHANCE, DISTANCE, AT_DISTANCE = "all heads", "chance", "distance", "at distance"
 """The first cells of the rows that are not about a head."""
+
+EXAMPLES = {
+    "en": [f"The animal did not cross the street because it was too {adjective}." for adjective in ("tired", "wide")],
+    "de": [f"Das Tier überquerte die Straße nicht, weil {rest} war." for rest in ("es zu müde", "sie zu breit")],
+}
+"""The sentences of the figure, by source language: one word decides to which noun the pronoun refers."""
+
+EXAMPLE_PRONOUN, EXAMPLE_NOUNS = 8, {"en": (1, 6), "de": (1, 4)}
+"""Word indices in these sentences: of the pronoun, and of the noun to which it refers in each."""
 
 
 def write_heads(report: HeadReport, out: Path) -> None:
@@ -27,54 +39,108 @@ def write_heads(report: HeadReport, out: Path) -> None:
         report=report,
         summary=summarize_heads(report),
         relations=relation_table(report),
+        relation_names=RELATIONS,
+        pronouns=pronoun_table(report),
         silenced=silencing_table(report),
     )
     write_text(out / "heads.md", text)
 
 
+def draw_heads(
+    report: HeadReport, translations: Sequence[Translation], words: Splitter, out: Path, *, warn: Callable[[str], None]
+) -> None:
+    """Draws what every head attends to from the pronouns of the examples into out/coreference.png.
+
+    Args:
+        report: names the heads.
+        translations: of the two examples, with the encoder's attention.
+        words: splits a line as the corpus does.
+        out: the folder.
+        warn: called with a remark if a character cannot be drawn.
+    """
+    panels = []
+    for translation, noun in zip(translations, EXAMPLE_NOUNS[report.source], strict=True):
+        attention = translation.attention["encoder"].without_eos().words(words)
+        rows = attention.weights[:, :, EXAMPLE_PRONOUN].reshape(len(report.without), -1)  # (L·H, words)
+        panels.append(
+            Panel(
+                title=" ".join(attention.rows),
+                remark=translation.text,
+                columns=attention.columns,
+                rows=list(report.without),
+                matrix=rows,
+                outlines=[(0, noun, len(rows), 1)],
+            )
+        )
+    pronouns = " and ".join(dict.fromkeys(panel.columns[EXAMPLE_PRONOUN] for panel in panels))
+    figure = Figure(
+        title=f"What each head attends to from the pronoun ({pronouns})",
+        lines=[panels],
+        caption="Each row is a head; its weights sum to 1. Outlined: the noun to which the pronoun refers.",
+    )
+    write_figure(out / "coreference.png", figure, warn=warn)
+
+
 def relation_table(report: HeadReport) -> Table:
     """How often each head follows each relation, in percent; bold: the head that was selected on other sentences."""
+    scores = report.relations
     rows = [
-        [
-            Cell(head),
-            *(Cell(f"{scores.accuracy[head]:.1f}", is_best=head == scores.best) for scores in report.relations),
-        ]
+        [Cell(head), *(Cell(f"{each.accuracy[head]:.1f}", is_best=head == each.best) for each in scores)]
         for head in report.without
     ]
-    rows.append([Cell(CHANCE), *(Cell(f"{scores.chance:.1f}") for scores in report.relations)])
-    distances = (f"{scores.distance_accuracy:.1f} ({scores.distance:+d})" for scores in report.relations)
-    rows.append([Cell(FIXED_DISTANCE), *map(Cell, distances)])
-    return Table(["head", *(RELATIONS[scores.name] for scores in report.relations)], rows)
+    rows += [
+        [Cell(CHANCE), *(Cell(f"{each.chance:.1f}") for each in scores)],
+        [Cell(DISTANCE), *(Cell(f"{each.distance:+d}") for each in scores)],
+        [Cell(AT_DISTANCE), *(Cell(f"{each.distance_accuracy:.1f}") for each in scores)],
+    ]
+    return Table(["head", *(each.name for each in scores)], rows)
+
+
+def pronoun_table(report: HeadReport) -> Table:
+    """What each head attends to from a pronoun, in percent of all words; bold: the head that was selected for it."""
+    rows = []
+    for head, attention in report.pronouns.items():
+        figures = (attention.antecedent, attention.distractor, attention.antecedent_alone)
+        rows.append(_make_row(head, figures, is_best=head == report.attending_head))
+    return Table(["head", "noun, with distractor", "distractor", "noun, without distractor"], rows)
 
 
 def silencing_table(report: HeadReport) -> Table:
-    """What each head attends to from a pronoun, and the translations when it is silenced; bold: the coreference head."""
-    columns: dict[str, Callable[[Translations], float]] = {
-        "pronouns": lambda each: each.pronouns.all.accuracy,
-        "with a distractor": lambda each: each.pronouns.with_distractor.accuracy,
-        "without": lambda each: each.pronouns.without_distractor.accuracy,
-        "BLEU": lambda each: each.bleu,
-        "BLEU, no pronoun": lambda each: each.bleu_without_pronouns,
-    }
-    whole = report.with_all_heads
-    rows = [[Cell(ALL_HEADS), Cell(""), Cell(""), *(Cell(f"{get(whole):.1f}") for get in columns.values())]]
-    for head, translations in report.without.items():
-        attention = report.pronouns[head]
-        texts = [head, f"{attention.antecedent:.1f}", f"{attention.distractor:.1f}"]
-        texts += [f"{get(translations):.1f} ({get(translations) - get(whole):+.1f})" for get in columns.values()]
-        rows.append([Cell(text, is_best=head == report.coreference_head) for text in texts])
-    return Table(["head", "on the noun", "on the distractor", *columns], rows)
+    """The translations when each head is silenced; bold: the head that pronouns need most, selected on others."""
+    rows = []
+    for head, each in [(ALL_HEADS, report.with_all_heads), *report.without.items()]:
+        counts = (each.pronouns.all, each.pronouns.with_distractor, each.pronouns.without_distractor)
+        figures = [*(some.accuracy for some in counts), each.bleu, each.bleu_without_pronouns]
+        rows.append(_make_row(head, figures, is_best=head == report.needed_head))
+    columns = ["head off", "pronouns", "with distractor", "without", "BLEU", "BLEU, no pronoun"]
+    return Table(columns, rows)
 
 
 def summarize_heads(report: HeadReport) -> str:
-    """What silencing the coreference head does, in one sentence."""
-    head = report.coreference_head
+    """What the heads do that matter most for pronouns."""
+    best, needed = report.attending_head, report.needed_head
+    attention = report.pronouns[best]
+    sentences = [
+        f"From a pronoun, {best} attends to its noun most often: its weight there is {attention.antecedent:.0f}% if "
+        f"there is a distractor, which gets {attention.distractor:.0f}%, and {attention.antecedent_alone:.0f}% if not.",
+        _describe_silencing(report, best),
+    ]
+    if needed == best:
+        sentences.append("No other head is needed more.")
+    else:
+        sentences += [f"Pronouns need {needed} most.", _describe_silencing(report, needed)]
+    return " ".join(sentences)
+
+
+def _make_row(name: str, figures: Sequence[float], *, is_best: bool) -> list[Cell]:
+    return [Cell(text, is_best) for text in (name, *(f"{figure:.1f}" for figure in figures))]
+
+
+def _describe_silencing(report: HeadReport, head: HeadName) -> str:
     whole, without = report.with_all_heads, report.without[head]
     return (
-        f"{head} follows pronouns to their nouns best: {report.pronouns[head].antecedent:.0f}% of its weight on the "
-        f"noun, {report.pronouns[head].distractor:.0f}% on a distractor. Without it, correct pronouns fall from "
-        f"{whole.pronouns.all.accuracy:.1f}% to {without.pronouns.all.accuracy:.1f}% (with a distractor from "
-        f"{whole.pronouns.with_distractor.accuracy:.1f}% to {without.pronouns.with_distractor.accuracy:.1f}%), and the "
-        f"BLEU of sentences without such a pronoun goes from {whole.bleu_without_pronouns:.1f} to "
-        f"{without.bleu_without_pronouns:.1f}."
+        f"Without it, {without.pronouns.all.accuracy:.1f}% of the pronouns are correct instead of "
+        f"{whole.pronouns.all.accuracy:.1f}%, {without.pronouns.with_distractor.accuracy:.1f}% instead of "
+        f"{whole.pronouns.with_distractor.accuracy:.1f}% with a distractor, and the BLEU of test sentences without a "
+        f"pronoun is {without.bleu_without_pronouns:.1f} instead of {whole.bleu_without_pronouns:.1f}."
     )
