@@ -260,6 +260,8 @@ def train_for_a_step(model: str, corpus_folder: Path, tmp_path_factory: pytest.T
         == 0
     )
     return folder
+
+
 def open_stream(number: int, path: Path | None) -> TextIO | None:
     """Opens a standard stream of this process as a new Python process does; without a path it is closed."""
     os.close(number)
