@@ -1,17 +1,24 @@
 """Fixtures of all tests: a cache of their own, one thread, a tiny corpus, and one tiny run trained by `nmt train`."""
 
+import os
 import random
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, TextIO
 
 import datasets
+import hydra
 import hypothesis
 import numpy as np
 import pytest
 import torch
+from omegaconf import DictConfig
 
 from nmt.cli import main
+from nmt.cli.shell import configuration
 from nmt.data.batch import Batch, make_batch
 from nmt.data.encoding import encode_corpus
 from nmt.data.tokenizer import Tokenizer
@@ -114,6 +121,35 @@ def datasets_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
         patch.setenv("HF_DATASETS_CACHE", str(folder))
         patch.setenv("HF_HUB_OFFLINE", "1")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_flush_to_disk() -> Iterator[None]:
+    """Files are not flushed to the disk, which takes milliseconds each time: tests need not survive a power failure."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compositions() -> Iterator[None]:
+    """Hydra composes each choice of the project's YAML files once: it takes a tenth of a second for every command."""
+    conf_folder = configuration.conf_folder
+
+    @lru_cache(maxsize=64)
+    def compose_once(command: str, *overrides: str) -> DictConfig:
+        return hydra.compose(command, list(overrides), return_hydra_config=True)
+
+    def compose(command: str, overrides: list[str], *, return_hydra_config: bool) -> DictConfig:
+        if configuration.conf_folder is conf_folder and return_hydra_config:
+            return compose_once(command, *overrides)
+        # A test has YAML files of its own, and may change them.
+        return hydra.compose(command, overrides, return_hydra_config=return_hydra_config)
+
+    with pytest.MonkeyPatch.context() as patch:
+        caching = SimpleNamespace(compose=compose, initialize_config_dir=hydra.initialize_config_dir)
+        patch.setattr(configuration, "hydra", caching)
         yield
 
 
@@ -224,6 +260,52 @@ def train_for_a_step(model: str, corpus_folder: Path, tmp_path_factory: pytest.T
         == 0
     )
     return folder
+
+
+def open_stream(number: int, path: Path | None) -> TextIO | None:
+    """Opens a standard stream of this process as a new Python process does; without a path it is closed."""
+    os.close(number)
+    if path is None:
+        return None
+    descriptor = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY)
+    if descriptor != number:
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    errors = "backslashreplace" if number == 2 else "strict"
+    return open(number, "r" if number == 0 else "w", encoding="utf-8", errors=errors, closefd=False)
+
+
+@pytest.fixture
+def run_with_streams(tmp_path: Path) -> Callable[..., tuple[int, bytes, str]]:
+    """Runs `nmt WORD...` with streams that are closed (None) or lead to a file: `run(words, text, stdout=None)`.
+
+    Returns the exit code, standard output and standard error. The process is forked from the tests' process: a new one
+    would need seconds of processor time to load torch.
+    """
+    folder = tmp_path / "streams"
+    folder.mkdir()
+
+    def run(words: list[str], text: bytes = b"", **streams: Path | None) -> tuple[int, bytes, str]:
+        paths = {name: folder / name for name in ("stdin", "stdout", "stderr")}
+        for name, path in paths.items():
+            path.write_bytes(text if name == "stdin" else b"")
+        pid = os.fork()
+        if pid == 0:
+            code = 120  # as Python ends if a stream cannot be flushed
+            try:
+                opened = [open_stream(number, path) for number, path in enumerate((paths | streams).values())]
+                sys.stdin, sys.stdout, sys.stderr = opened
+                ended = main(words)
+                for stream in (sys.stdout, sys.stderr):
+                    if stream is not None:
+                        stream.flush()
+                code = ended
+            finally:
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return code, paths["stdout"].read_bytes(), paths["stderr"].read_text(encoding="utf-8")
+
+    return run
 
 
 @pytest.fixture(params=DESCRIPTIONS)

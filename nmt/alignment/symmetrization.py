@@ -8,8 +8,12 @@ the other direction links each source word. Links that both find are reliable, a
 from __future__ import annotations
 
 from collections.abc import Callable, Set
+from typing import Literal
 
 from nmt.data.pharaoh import Link
+
+Symmetrization = Literal["intersection", "union", "grow-diag-final-and"]
+"""The ways to combine two directions, by the names that users type."""
 
 NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
 """The eight cells around a link in the matrix of source and target words: beside it first, then across."""
@@ -73,9 +77,8 @@ def _by_target(link: Link) -> Link:
     return link[1], link[0]
 
 
-SYMMETRIZATIONS: dict[str, Callable[[Set[Link], Set[Link]], set[Link]]] = {
+SYMMETRIZATIONS: dict[Symmetrization, Callable[[Set[Link], Set[Link]], set[Link]]] = {
+    "grow-diag-final-and": grow_diag_final_and,
     "intersection": intersect,
     "union": unite,
-    "grow-diag-final-and": grow_diag_final_and,
 }
-"""The ways to combine two directions, by the names that users type."""

@@ -11,7 +11,8 @@ from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.planned_evaluation import plan_evaluation
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges
-from nmt.evaluation.record import Evaluation, MetricScores
+from nmt.evaluation.pronouns import PronounScores, list_counts
+from nmt.evaluation.record import AlignmentQuality, Evaluation, MetricScores
 from nmt.run import RunFolder
 from nmt.threads import check_threads
 
@@ -29,6 +30,7 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     device: str
     threads: str
     batch_tokens: int | None
+    heads_off: list[str]
 
     def __post_init__(self) -> None:
         check_threads(self.threads)
@@ -44,6 +46,7 @@ def run(config: DictConfig) -> None:
         bleu_tokenizer=settings.bleu_tokenizer,
         data=settings.data,
         search=settings.search,
+        heads_off=settings.heads_off,
     )
     if plan.stored is not None:
         print_scores(plan.stored)
@@ -62,7 +65,35 @@ def run(config: DictConfig) -> None:
 
 
 def print_scores(evaluation: Evaluation) -> None:
-    """Prints one line per metric to standard output: name, score, signature."""
+    """Prints one line per metric to standard output: name, score, signature; then those of alignment and pronouns."""
     for key in MetricScores.__struct_fields__:
         metric = getattr(evaluation.metrics, key)
         print(f"{metric.name:<31}{metric.score:6.2f}  {metric.signature}")
+    if evaluation.alignment is not None:
+        print_alignment(evaluation.alignment)
+    if evaluation.pronouns is not None:
+        print_pronouns(evaluation.pronouns)
+
+
+def print_alignment(quality: AlignmentQuality) -> None:
+    """Prints how well the attention aligns the words of source and reference."""
+    figures = (
+        ("alignment error rate", 100 * quality.error_rate, f"%, {quality.extraction.description}"),
+        ("alignment precision", 100 * quality.precision, "%"),
+        ("alignment recall", 100 * quality.recall, "%"),
+        ("attention entropy", quality.entropy, "nats per target word"),
+        ("attention coverage", 100 * quality.coverage, "% of each source word"),
+        ("attention monotonicity", 100 * quality.monotonicity, "% of the steps"),
+        ("attention to end of sentence", 100 * quality.eos_weight, "%"),
+    )
+    for name, value, note in figures:
+        print(f"{name:<31}{value:6.2f}  {note}")
+
+
+def print_pronouns(scores: PronounScores) -> None:
+    """Prints how many pronouns have the form of their noun, one line per group."""
+    for name, counts in list_counts(scores):
+        print(
+            f"{name:<31}{counts.accuracy:6.2f}  {counts.correct:,} of {counts.total:,} correct, "
+            f"{counts.wrong:,} with another form, {counts.missing:,} without a pronoun"
+        )

@@ -177,8 +177,7 @@ def find_links(
         pair = None if grammar is None else grammar.find_pair(source)
         return frozenset(pair.alignment) if pair is not None and pair.target == target else None
     links = parse_links(settings.gold, location="gold=")
-    num_source, num_target = len(split(source)), len(split(target))
-    check_links(links, num_source=num_source, num_target=num_target, location="gold=")
+    check_links(links, (source, target), split=split, location="gold=")
     return links.possible
 
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from nmt.cli.shell.configuration import plain_values
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.settings import to_settings
+from nmt.cli.training.attention import make_attention_measure
 from nmt.cli.training.preparation import PreparedRun, prepare_run
 from nmt.cli.training.resume import Start, check_same_text, find_start
 from nmt.cli.training.settings import TrainSettings
@@ -65,7 +66,7 @@ def run(config: DictConfig) -> None:
                 optimizer=prepared.optimizer,
                 schedule=prepared.schedule,
                 train_loader=prepared.train_loader,
-                validation_split=validation_of(prepared, processes, before_batch=adapt_threads),
+                validation_split=validation_of(settings, prepared, processes, before_batch=adapt_threads),
                 run_folder=folder,
                 history=history,
                 bar=bar,
@@ -92,7 +93,7 @@ def run(config: DictConfig) -> None:
 
 
 def validation_of(
-    prepared: PreparedRun, processes: Processes, *, before_batch: Callable[[], None]
+    settings: TrainSettings, prepared: PreparedRun, processes: Processes, *, before_batch: Callable[[], None]
 ) -> ValidationSplit | None:
     """What the trainer validates on; None without validation. `before_batch` is called before each batch."""
     if prepared.validation_split is None or prepared.validation_loader is None:
@@ -104,6 +105,7 @@ def validation_of(
         prepared.searcher,
         prepared.metrics,
         processes,
+        measure_attention=make_attention_measure(settings, prepared, before_batch=before_batch),
         before_batch=before_batch,
     )
 
@@ -116,6 +118,8 @@ def open_folder(settings: TrainSettings, prepared: PreparedRun, start: Start, co
     """
     splits = {"training": prepared.train_split, "validation": prepared.validation_split}
     digests = {name: text_digest(split) for name, split in splits.items() if split is not None}
+    if settings.trainer.alignment_weight > 0:
+        digests["alignment"] = text_digest(prepared.train_split, ["alignment"])
     descriptions = {**prepared.descriptions, "corpus": {**prepared.descriptions["corpus"], "text": digests}}
     if start.resume:
         check_same_text(RunFolder(settings.run), digests, start.changes)

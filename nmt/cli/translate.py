@@ -7,43 +7,41 @@ lines are printed to standard error. Memory holds only the lines of one batch, e
 
 from __future__ import annotations
 
-import codecs
-import io
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from itertools import count
+from itertools import count, islice, tee
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 from omegaconf import DictConfig
 
+from nmt.alignment.aligner import Aligner
+from nmt.alignment.choice import find_choice
 from nmt.checks import check_sizes
+from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.length_limit import TruncatedLines
+from nmt.cli.shell.line_streams import (
+    MAX_LINE_BYTES,
+    decode_with_warnings,
+    json_line,
+    open_input,
+    open_output,
+    read_lines,
+    refuse_other_formats,
+    write_lines,
+)
 from nmt.cli.shell.line_warnings import LineWarnings
 from nmt.cli.shell.missing_text import MissingText
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
-from nmt.data.file_format import HEAD_BYTES, describe_foreign_format
-from nmt.errors import Failure, UserError
-from nmt.files import atomic_write, describe_os_error, reading
+from nmt.errors import UserError
 from nmt.run import RunFolder
+from nmt.run.model_hash import hash_model
 from nmt.threads import check_threads, limit_threads
-from nmt.translator import Translation, check_kinds
-
-MAX_LINE_BYTES = 2**20
-"""Maximum bytes of a line that are read; the rest is skipped.
-
-No model takes as many pieces. Without the limit a file without line feeds, or an endless stream, would have to fit into
-memory as one line.
-"""
-
-JSON_ESCAPES = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
-"""Line separators that `json.dumps` does not escape."""
+from nmt.translator import Translation, Translator, check_kinds
 
 
 class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,17 +53,21 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     format: str
     n_best: int
     attention: list[str] | str | None
+    links: bool
     copy: bool
     batch_size: int
     search: Component | SearchChanges
     device: str
     threads: str
+    heads_off: list[str]
 
     def __post_init__(self) -> None:
         if self.format not in ("text", "jsonl"):
             raise UserError(f"format={self.format} is unknown: use text or jsonl")
-        if self.format == "text" and (self.n_best != 1 or self.attention is not None):
-            raise UserError("n_best and attention need format=jsonl: text has one translation per line")
+        if self.format == "text" and (self.n_best != 1 or self.attention is not None or self.links):
+            raise UserError("n_best, attention and links need format=jsonl: text has one translation per line")
+        if self.links and self.heads_off:
+            raise UserError("links=true is for the whole model: leave heads_off out")
         check_kinds(self.attention or ())
         check_sizes(batch_size=self.batch_size)
         check_threads(self.threads)
@@ -80,8 +82,11 @@ def run(config: DictConfig) -> None:
         if settings.output is not None:
             prepare_output_file(settings.output, key="output")
         search = describe_search(folder, settings.search)
-        translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
+        translator = load_translator(
+            folder, search, device=settings.device, batch_tokens=None, heads_off=settings.heads_off
+        )
         kinds = check_kinds(settings.attention or ())
+        aligner = load_own_aligner(folder, translator) if settings.links else None
         as_json = partial(format_json, n_best=settings.n_best, with_attention=bool(kinds))
         format_line = format_text if settings.format == "text" else as_json
         name = "standard output" if settings.output is None else f"output={settings.output}"
@@ -89,6 +94,9 @@ def run(config: DictConfig) -> None:
         def translate_lines(lines: Iterable[str], target: BinaryIO, *, first: int = 0) -> None:
             """Translates and writes lines; `first` is the index of the first one in the whole input."""
             truncated, missing = TruncatedLines(), MissingText()
+            sources: Iterable[str] = ()
+            if aligner is not None:
+                lines, sources = tee(lines)  # read twice: to translate, and to link the words
             translations = translator.stream(
                 lines,
                 n_best=settings.n_best,
@@ -99,7 +107,11 @@ def run(config: DictConfig) -> None:
             )
             translations = missing.watch(truncated.watch(translations, first=first), first=first)
             translations = warn_of_missing(translations, settings.n_best, warnings, first=first)
-            write_lines(map(format_line, translations), target, name=name, first=first)
+            formatted: Iterable[str] = map(format_line, translations)
+            if aligner is not None:
+                linked = link_words(translations, sources, aligner, batch_size=settings.batch_size)
+                formatted = (as_json(found, links=links) for found, links in linked)
+            write_lines(formatted, target, name=name, first=first)
             truncated.print_remark("nmt translate")
             missing.print_remark("nmt translate", copied=settings.copy)
 
@@ -111,6 +123,33 @@ def run(config: DictConfig) -> None:
                 with open_output(settings.output) as target:
                     translate_lines(read_lines(source, warnings), target)
     warnings.print_totals()
+
+
+def load_own_aligner(folder: RunFolder, translator: Translator) -> Aligner:
+    """An aligner with the model that translates.
+
+    Raises:
+        UserError: the model has no attention, or a choice is necessary and the run's corpus cannot be read.
+    """
+    remark = partial(print_message, "nmt translate")
+    choice = find_choice(folder, translator, folder.corpus, model_hash=hash_model(folder), remark=remark)
+    return Aligner(translator, choice.extraction)
+
+
+def link_words(
+    translations: Iterable[list[Translation]], lines: Iterable[str], aligner: Aligner, *, batch_size: int
+) -> Iterator[tuple[list[Translation], list[str]]]:
+    """Yields the translations of each line with the links of each of them, in Pharaoh format.
+
+    Args:
+        lines: what was translated.
+        batch_size: number of lines that are aligned together.
+    """
+    pairs = zip(translations, lines, strict=False)  # translating a batch reads its lines ahead
+    while batch := list(islice(pairs, batch_size)):
+        links = iter(aligner.align([(line, each.text) for found, line in batch for each in found]))
+        for found, _ in batch:
+            yield found, [next(links).pharaoh for _ in found]
 
 
 def warn_of_missing(
@@ -145,104 +184,26 @@ def translate_interactively(translate_lines: Callable[..., None], warnings: Line
         converse(answer)
 
 
-def open_input(path: str | None) -> AbstractContextManager[io.BufferedReader]:
-    """Opens the file, or standard input if `path` is None.
-
-    Raises:
-        UserError: the file cannot be read, or the caller has closed standard input.
-    """
-    if path is not None:
-        with reading(f"input={path}"):
-            return Path(path).open("rb")
-    if sys.stdin is None:
-        raise UserError("standard input is closed: name a file with input=FILE")
-    buffer: Any = sys.stdin.buffer
-    # A caller may have replaced standard input by a stream without a buffer, such as a BytesIO.
-    return nullcontext(buffer if isinstance(buffer, io.BufferedReader) else io.BufferedReader(buffer))
-
-
-def refuse_other_formats(source: io.BufferedReader, name: str) -> None:
-    """Reads ahead, and raises UserError if the input is not text in UTF-8, but for example compressed or UTF-16."""
-    with reading(name):
-        head = source.peek(HEAD_BYTES)[:HEAD_BYTES]
-    if description := describe_foreign_format(head):
-        raise UserError(f"{name} is {description}")
-
-
-def open_output(path: Path | None) -> AbstractContextManager[BinaryIO]:
-    """Opens the file, or standard output if `path` is None. The file appears under its name when it is complete.
-
-    Raises:
-        UserError: the caller has closed standard output.
-    """
-    if path is not None:
-        return atomic_write(path)
-    if sys.stdout is None:
-        raise UserError("standard output is closed: name a file with output=FILE")
-    return nullcontext(sys.stdout.buffer)
-
-
-def read_lines(source: BinaryIO, warnings: LineWarnings) -> Iterator[str]:
-    """Yields the lines of a binary file without their ends.
-
-    Only a line feed ends a line, as for `wc -l`; it may be missing after the last line. A carriage return before it is
-    removed. Bytes that are not UTF-8 become U+FFFD, and lines longer than MAX_LINE_BYTES are cut; both with a warning.
-    """
-    number = 0
-    while True:
-        # 1. Read one line, at most MAX_LINE_BYTES of it.
-        with reading("the input"):
-            line = source.readline(MAX_LINE_BYTES)
-            num_skipped = 0 if line.endswith(b"\n") else skip_rest_of_line(source)
-        if not line:
-            return
-        number += 1
-
-        # 2. Remove its end and decode it; warn of what is lost.
-        yield decode_with_warnings(line, number, warnings, num_skipped=num_skipped)
-
-
-def skip_rest_of_line(source: BinaryIO) -> int:
-    """Reads up to the next line feed, and returns the number of bytes before it."""
-    num_bytes = 0
-    while chunk := source.readline(MAX_LINE_BYTES):
-        num_bytes += len(chunk)
-        if chunk.endswith(b"\n"):
-            return num_bytes - 1
-    return num_bytes
-
-
-def decode_with_warnings(line: bytes, number: int, warnings: LineWarnings, *, num_skipped: int) -> str:
-    """Removes the end of a line and decodes it. Warns if bytes behind it were skipped, or are not UTF-8."""
-    if num_skipped:
-        message = f"{len(line) + num_skipped:,} bytes, only the first {len(line):,} are read"
-        warnings.add("were not read completely", number, message)
-    content = line.removesuffix(b"\n").removesuffix(b"\r")
-    try:
-        return decode_line(content, is_cut=num_skipped > 0, errors="strict")
-    except UnicodeDecodeError as error:
-        warnings.add("were not UTF-8", number, f"byte {error.start + 1} is not UTF-8 and was replaced")
-        return decode_line(content, is_cut=num_skipped > 0, errors="replace")
-
-
-def decode_line(line: bytes, *, is_cut: bool, errors: str) -> str:
-    """Decodes UTF-8. A line that was cut in the middle of a character loses that character without an error."""
-    return codecs.getincrementaldecoder("utf-8")(errors).decode(line, final=not is_cut)
-
-
 def format_text(translations: list[Translation]) -> str:
     """The best translation of a line."""
     return translations[0].text
 
 
-def format_json(translations: list[Translation], *, n_best: int, with_attention: bool) -> str:
+def format_json(
+    translations: list[Translation], *, n_best: int, with_attention: bool, links: list[str] | None = None
+) -> str:
     """A JSON object with the best translation of a line; with the list `n_best` if several were requested.
 
     Every line gets the same keys, also one without words, whose only translation is empty.
+
+    Args:
+        links: of each translation, in Pharaoh format; None if they were not requested.
     """
     values = [_json_value(translation, with_attention=with_attention) for translation in translations]
+    if links is not None:
+        values = [value | {"links": each} for value, each in zip(values, links, strict=True)]
     value = {**values[0], "n_best": values} if n_best > 1 else values[0]
-    return json.dumps(value, ensure_ascii=False).translate(JSON_ESCAPES)
+    return json_line(value)
 
 
 def _json_value(translation: Translation, *, with_attention: bool) -> dict[str, Any]:
@@ -257,21 +218,3 @@ def _json_value(translation: Translation, *, with_attention: bool) -> dict[str, 
     if with_attention:
         value["attention"] = {kind: attention.to_json() for kind, attention in translation.attention.items()}
     return value
-
-
-def write_lines(lines: Iterable[str], target: BinaryIO, *, name: str, first: int = 0) -> None:
-    """Writes each line as soon as it is translated; `first` lines have been written before.
-
-    Raises:
-        BrokenPipeError: the reader has closed the pipe, as `head` does.
-        Failure: the system refuses to write for another reason; `name` says where.
-    """
-    for number, line in enumerate(lines, start=first):
-        data = line.encode("utf-8", errors="replace") + b"\n"
-        try:
-            target.write(data)
-            target.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise Failure(f"{name} cannot be written after {number:,} lines: {describe_os_error(error)}") from error

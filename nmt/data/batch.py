@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -32,6 +32,9 @@ class Batch:
             computed on the host, because their number is a shape: computed on a GPU, the host would wait for it.
         num_tokens: number of real target tokens, including `eos`.
         indices: the positions of the B pairs in their split, from 0; empty if the pairs come from no split.
+        link_cells: (cells,) the cells of the flattened attention matrices (B · T · S) that word links mark: each row
+            belongs to a target token that the decoder predicts, each column to a source token. None without links.
+        link_shares: (cells,) the share of each cell in its row's gold distribution, which sums to one.
     """
 
     source: Tensor
@@ -42,16 +45,19 @@ class Batch:
     target_indices: Tensor
     num_tokens: int
     indices: tuple[int, ...] = ()
+    link_cells: Tensor | None = None
+    link_shares: Tensor | None = None
 
     @property
-    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """The arguments of a training loss."""
-        return self.source, self.source_mask, self.target_input, self.target_output, self.target_indices
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The arguments of a training loss: five tensors, and with links seven."""
+        tensors = self.source, self.source_mask, self.target_input, self.target_output, self.target_indices
+        return (*tensors, *(links for links in (self.link_cells, self.link_shares) if links is not None))
 
     def to(self, device: torch.device) -> Self:
         """Copies the batch to `device`; from pinned memory, without waiting for the copy."""
-        names = ("source", "source_mask", "target_input", "target_output", "target_mask", "target_indices")
-        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+        tensors: dict[str, Any] = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
 
 
 def make_batch(
@@ -137,4 +143,5 @@ def mask_all_targets(batch: Batch) -> Batch:
     communication of every update.
     """
     mask = torch.zeros_like(batch.target_mask)  # (B, T)
-    return replace(batch, target_mask=mask, target_indices=find_token_indices(mask), num_tokens=0, indices=())
+    links = {name: links[:0] for name in ("link_cells", "link_shares") if (links := getattr(batch, name)) is not None}
+    return replace(batch, target_mask=mask, target_indices=find_token_indices(mask), num_tokens=0, indices=(), **links)

@@ -16,12 +16,15 @@ from pathlib import Path
 import datasets
 import huggingface_hub
 
+from nmt.data.gold_links import LinksFile, add_links, find_links
+from nmt.data.pronouns import PronounExample
 from nmt.data.readers import expand_path, find_splits, list_files, read_split
 from nmt.data.text_file import content_key, describe_repairs
 from nmt.data.words import Span, spaced_words
 from nmt.errors import Failure, UserError
 
 FEATURES = datasets.Features({"source": datasets.Value("string"), "target": datasets.Value("string")})
+LINK_FEATURES = datasets.Features({**FEATURES, "alignment": datasets.Value("string")})
 
 READER_VERSION = 2
 """The version of the file readers; it is part of the cache key, so increase it when they return something else."""
@@ -58,6 +61,9 @@ class Corpus(ABC):
     def split(self, name: str) -> datasets.Dataset:
         """The pairs of one split: columns "source" and "target", raw text without line ends.
 
+        If gold word links are known, the column "alignment" holds those of each pair in Pharaoh format; `words` counts
+        the words.
+
         Raises:
             UserError: there is no such split, or its text cannot be used; the message says which and why.
         """
@@ -69,6 +75,10 @@ class Corpus(ABC):
     def repairs(self, name: str) -> list[str]:
         """Describes what reading a split corrects in its files, one line per file; empty without plain files."""
         return []
+
+    def pronoun_examples(self, name: str) -> list[PronounExample] | None:
+        """The ambiguous pronoun of each pair of a split; None if the corpus does not know one in every pair."""
+        return None
 
 
 class FilesCorpus(Corpus):
@@ -87,10 +97,12 @@ class FilesCorpus(Corpus):
         return sort_splits(find_splits(self.path, source=self.source, target=self.target))
 
     def split(self, name: str) -> datasets.Dataset:
-        return load_files(self._find_files(name), source=self.source, target=self.target)
+        links = find_links(self.path, name, source=self.source, target=self.target)
+        return load_files(self._find_files(name), source=self.source, target=self.target, links=links)
 
     def repairs(self, name: str) -> list[str]:
-        return describe_all_repairs(self._find_files(name))
+        links = find_links(self.path, name, source=self.source, target=self.target)
+        return describe_all_repairs(self._find_files(name) + (() if links is None else (links.path,)))
 
     def _find_files(self, name: str) -> tuple[Path, ...]:
         splits = find_splits(self.path, source=self.source, target=self.target)
@@ -117,27 +129,31 @@ class FilesCorpus(Corpus):
         )
 
 
-def load_files(paths: tuple[Path, ...], *, source: str, target: str) -> datasets.Dataset:
+def load_files(
+    paths: tuple[Path, ...], *, source: str, target: str, links: LinksFile | None = None
+) -> datasets.Dataset:
     """The pairs of a split, memory-mapped, and cached by the content of its files.
 
     Args:
         paths: as for `read_split`.
+        links: the file with the gold links of the split; None if there is none.
 
     Raises:
-        UserError: as for `read_split`.
+        UserError: as for `read_split` and `add_links`.
     """
     # Always read and hash the files: a cache keyed by name and time could silently return old text.
-    key = content_key(paths)
+    key = content_key(paths if links is None else (*paths, links.path))
     try:
         with quiet():
             return datasets.Dataset.from_generator(
                 _generate,
-                features=FEATURES,
+                features=FEATURES if links is None else LINK_FEATURES,
                 gen_kwargs={
                     # A tuple, because the library would treat a list as shards and pass its items one by one.
                     "paths": tuple(map(str, paths)),
                     "source": source,
                     "target": target,
+                    "links": links,
                     "key": (READER_VERSION, key),
                 },
             )
@@ -176,9 +192,12 @@ def quiet() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-def _generate(paths: tuple[str, ...], source: str, target: str, key: object) -> Iterator[dict[str, str]]:
+def _generate(
+    paths: tuple[str, ...], source: str, target: str, links: LinksFile | None, key: object
+) -> Iterator[dict[str, str]]:
     """`read_split` with arguments that the library can pickle; all of them, `key` included, form its cache key."""
-    return read_split(tuple(map(Path, paths)), source=source, target=target)
+    pairs = read_split(tuple(map(Path, paths)), source=source, target=target)
+    return pairs if links is None else add_links(pairs, links)
 
 
 def _list_names(names: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,10 +13,10 @@ PAIRS_PER_BLOCK = 10_000
 """Number of pairs that are read at a time."""
 
 
-def text_digest(split: Dataset) -> str:
+def text_digest(split: Dataset, columns: Sequence[str] = ("source", "target")) -> str:
     """The SHA-256 of all pairs of a split, in order. A text contains no line end, so line ends separate the texts."""
     digest = hashlib.sha256()
-    for block in split.select_columns(["source", "target"]).iter(PAIRS_PER_BLOCK):
-        for source, target in zip(block["source"], block["target"], strict=True):
-            digest.update(f"{source}\n{target}\n".encode("utf-8", errors="surrogatepass"))
+    for block in split.select_columns(list(columns)).iter(PAIRS_PER_BLOCK):
+        for texts in zip(*(block[column] for column in columns), strict=True):
+            digest.update("".join(f"{text}\n" for text in texts).encode("utf-8", errors="surrogatepass"))
     return digest.hexdigest()

@@ -31,13 +31,8 @@ def encode_corpus(dataset: datasets.Dataset, tokenizer: Tokenizer, *, num_worker
     Raises:
         UserError: num_workers is not positive.
     """
-    if num_workers is None:
-        num_workers = num_cores()
-    if num_workers < 1:
-        raise UserError(f"num_workers={num_workers} must be at least 1")
     ids = datasets.Sequence(datasets.Value("int32"))
     features = datasets.Features({**dataset.features, "source_ids": ids, "target_ids": ids})
-    workers = min(num_workers, 1 + len(dataset) // PAIRS_PER_WORKER)
     # The cache key names the content, so any process with the same text and an equal tokenizer reuses the result.
     key = f"{dataset_fingerprint(dataset)} {tokenizer.fingerprint}"
     with quiet():
@@ -46,19 +41,33 @@ def encode_corpus(dataset: datasets.Dataset, tokenizer: Tokenizer, *, num_worker
             fn_kwargs={"tokenizer": tokenizer},
             batched=True,
             features=features,
-            num_proc=workers if workers > 1 else None,
+            num_proc=count_workers(dataset, num_workers),
             new_fingerprint=hashlib.sha256(key.encode()).hexdigest()[:32],
         )
 
 
+def count_workers(dataset: datasets.Dataset, num_workers: int | None) -> int | None:
+    """How many processes to start for a dataset, at most `num_workers` (None = one per core); None for no extra one.
+
+    Raises:
+        UserError: num_workers is not positive.
+    """
+    if num_workers is None:
+        num_workers = num_cores()
+    if num_workers < 1:
+        raise UserError(f"num_workers={num_workers} must be at least 1")
+    workers = min(num_workers, 1 + len(dataset) // PAIRS_PER_WORKER)
+    return workers if workers > 1 else None
+
+
 class IdColumn:
-    """The piece ids of one side of an encoded split, read as views of the memory-mapped file.
+    """The piece ids of one side of an encoded split, or another column of int32 lists, as views of the mapped file.
 
     The library's own indexing takes about twenty times as long, because it makes a Python list of each row's ids.
 
     Args:
         dataset: with the columns of `encode_corpus`.
-        column: "source_ids" or "target_ids".
+        column: "source_ids", "target_ids" or the other column.
     """
 
     def __init__(self, dataset: datasets.Dataset, column: str) -> None:

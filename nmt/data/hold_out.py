@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nmt.checks import check_sizes
 from nmt.data.corpus import Corpus, sort_splits
+from nmt.data.words import Span
 from nmt.errors import UserError
 
 CHUNK_PAIRS = 50_000
@@ -56,6 +57,9 @@ class HoldOutCorpus(Corpus):
         train = self.corpus.split(self.train_split)
         held_out, kept = self._divided
         return train.select(kept if name == self.train_split else held_out)
+
+    def words(self, line: str) -> list[Span]:
+        return self.corpus.words(line)
 
     def repairs(self, name: str) -> list[str]:
         return self.corpus.repairs(self.train_split if name == self.held_out_split else name)

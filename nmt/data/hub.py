@@ -12,6 +12,7 @@ import pyarrow  # type: ignore[import-untyped]
 import pyarrow.compute  # type: ignore[import-untyped]
 
 from nmt.data.corpus import FEATURES, Corpus, describe_all_repairs, load_files, quiet, sort_splits
+from nmt.data.gold_links import find_links
 from nmt.data.readers import expand_path, find_pairs, find_splits
 from nmt.data.tables import join_lines, table_ending
 from nmt.errors import UserError
@@ -63,7 +64,9 @@ class HubCorpus(Corpus):
         if name not in self.splits():
             raise UserError(f"{self._location} has no split {name}; the splits there are {', '.join(self.splits())}")
         if self._files is not None:
-            return load_files(self._files[name], source=self.source, target=self.target)
+            assert self.path is not None, "only a local copy has files"
+            links = find_links(self.path, name, source=self.source, target=self.target)
+            return load_files(self._files[name], source=self.source, target=self.target, links=links)
         with quiet():
             return self._select_pairs(self._tables[self._hub_names[name]], name)
 

@@ -1,6 +1,7 @@
 """Loads a split as batches; a background thread prepares them in advance.
 
 indices of a batch (sampler) → this process's shard → piece ids (memory-mapped) → resampled segmentation → padding
+→ word links, if training is guided by them
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from nmt.data.batch import Batch, make_batch, mask_all_targets
 from nmt.data.cleaning import Cleaning
 from nmt.data.counter_rng import random_bits
 from nmt.data.encoding import IdColumn
+from nmt.data.links import LinkColumn
 from nmt.data.sampler import TokenBudgetSampler
 from nmt.data.tokenizer import Ids, Tokenizer
 from nmt.errors import UserError
@@ -37,7 +39,8 @@ class BatchLoader:
     """The batches of an encoded split, without the pairs that cleaning drops.
 
     Args:
-        dataset: with the columns of `encode_corpus`; it stays on disk, and each batch reads its own rows.
+        dataset: with the columns of `encode_corpus`; it stays on disk, and each batch reads its own rows. With the
+            column of `encode_links`, too, the batches have word links.
         tokenizer: the tokenizer that encoded it.
         cleaning: the rules that drop pairs; `report` counts what they dropped.
         max_length: maximum number of pieces per side, without `eos`; longer pairs are dropped.
@@ -75,6 +78,7 @@ class BatchLoader:
         self.report = cleaning.apply(dataset, max_length=max_length)
         self.kept = self.report.kept  # (pairs,) indices into the split
         self.sources, self.targets = IdColumn(dataset, "source_ids"), IdColumn(dataset, "target_ids")
+        self.links = LinkColumn(dataset, tokenizer) if "link_spans" in dataset.column_names else None
         self.sampler = TokenBudgetSampler(
             self.sources.lengths()[self.kept] + 1,  # (pairs,), + 1 for eos
             self.targets.lengths()[self.kept] + 1,
@@ -117,7 +121,7 @@ class BatchLoader:
         sources, targets = self.sources[indices], self.targets[indices]
         if self.subword_alpha > 0:
             sources, targets = self._resample(sources, targets, indices, epoch)
-        return make_batch(
+        batch = make_batch(
             sources,
             targets,
             pad_id=self.tokenizer.pad_id,
@@ -126,6 +130,7 @@ class BatchLoader:
             indices=indices.tolist(),
             pin_memory=self.pin_memory,
         )
+        return batch if self.links is None else self.links.add_to(batch, indices, sources, targets)
 
     def _resample(
         self, sources: list[Ids], targets: list[Ids], indices: NDArray[np.int64], epoch: int

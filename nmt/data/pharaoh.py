@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 
+from nmt.data.words import Splitter
 from nmt.errors import UserError
 
 Link = tuple[int, int]
@@ -64,24 +66,27 @@ def parse_links(text: str, *, location: str) -> GoldLinks:
     return GoldLinks(frozenset(sure), frozenset(possible))
 
 
-def check_links(links: GoldLinks, *, num_source: int, num_target: int, location: str) -> None:
-    """Checks that all indices exist.
+def check_links(links: GoldLinks, lines: tuple[str, str], *, split: Splitter, location: str) -> None:
+    """Checks that the words exist.
 
     Args:
-        num_source: number of source words.
-        num_target: number of target words.
+        links: of this sentence pair.
+        lines: source and target.
+        split: how words are counted.
         location: as for `parse_links`.
 
     Raises:
         UserError: an index is too large.
     """
-    for source, target in sorted(links.possible):
-        for side, index, num_words in (("source", source, num_source), ("target", target, num_target)):
-            if index >= num_words:
-                raise UserError(
-                    f"{location}: the link {source}-{target} needs {side} word {index}, but the {side} has {num_words} "
-                    "words: count from 0, and the words between spaces (or the characters of a script without spaces)"
-                )
+    for side, line in enumerate(lines):
+        last = max(links.possible, key=itemgetter(side), default=(-1, -1))
+        # A line has at least as many words as parts between white space, which are faster to count.
+        if last[side] >= len(line.split()) and last[side] >= (num_words := len(split(line))):
+            raise UserError(
+                f"{location}: the link {last[0]}-{last[1]} needs word {last[side]} on the {('left', 'right')[side]}, "
+                f"but the line there has {num_words} words: count from 0, and count what stands between spaces (or the "
+                "characters of a script without spaces)"
+            )
 
 
 def format_links(links: Iterable[Link], possible: Iterable[Link] = ()) -> str:

@@ -52,13 +52,16 @@ def separate_words(line: str) -> list[Span]:
 
 def _split(line: str, *, separate: bool) -> list[Span]:
     spans: list[Span] = []
-    for index, character in enumerate(line):
-        if character.isspace():
+    for match in re.finditer(r"\S+", line):
+        # Most words need no look at their characters.
+        if (not separate or match[0].isalnum()) and not UNSPACED_CHARACTERS.search(match[0]):
+            spans.append(match.span())
             continue
-        if spans and spans[-1][1] == index and _continues(line, spans[-1], separate=separate):
-            spans[-1] = (spans[-1][0], index + 1)
-        else:
-            spans.append((index, index + 1))
+        for index in range(*match.span()):
+            if spans and spans[-1][1] == index and _continues(line, spans[-1], separate=separate):
+                spans[-1] = (spans[-1][0], index + 1)
+            else:
+                spans.append((index, index + 1))
     return spans
 
 
@@ -140,13 +143,23 @@ def _group(pieces: Sequence[str], split: Splitter) -> list[tuple[str, list[int]]
     word_spans = split(text)
     if not word_spans:
         return [(text.replace(" ", WORD_START), list(range(len(pieces))))]
+    groups = assign_pieces(piece_spans, word_spans)
+    return [(text[start:end], group) for (start, end), group in zip(word_spans, groups, strict=True)]
+
+
+def assign_pieces(piece_spans: Sequence[Span], word_spans: Sequence[Span]) -> list[list[int]]:
+    """The indices of the pieces of each word, by the spans of both in the same text.
+
+    A piece belongs to every word that it spells a part of. A piece that spells a part of none, such as a space, belongs
+    to the word behind it, or to the last word if none follows.
+    """
     starts, ends = [start for start, _ in word_spans], [end for _, end in word_spans]
     groups: list[list[int]] = [[] for _ in word_spans]
-    for index, (start, end) in enumerate(piece_spans):
+    for index, (start, end) in enumerate(piece_spans if word_spans else []):
         first, behind_last = bisect_right(ends, start), bisect_left(starts, end)  # the words that overlap the piece
         if first >= behind_last:
             first = min(first, len(word_spans) - 1)
             behind_last = first + 1
         for number in range(first, behind_last):
             groups[number].append(index)
-    return [(text[start:end], group) for (start, end), group in zip(word_spans, groups, strict=True)]
+    return groups

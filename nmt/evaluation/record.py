@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
+from nmt.alignment.extraction import Extraction
 from nmt.evaluation.languages import Unit
 from nmt.evaluation.metrics import LengthBucket, Metric
+from nmt.evaluation.pronouns import PronounScores
 from nmt.run.format import Count, Number, Versioned, read_versioned
 from nmt.run.registry import TypedDescription
+
+SUFFIXES = (".source.txt", ".hyp.txt", ".ref.txt", ".attention.gz")
+"""Ends of the names of the files beside SPLIT.json; the last one is described in `nmt.evaluation.attention_file`."""
 
 
 class MetricScores(msgspec.Struct):
@@ -44,6 +50,32 @@ class SentenceSample(msgspec.Struct, kw_only=True):
     attention: list[list[Number]] | None
 
 
+class AlignmentQuality(msgspec.Struct, kw_only=True):
+    """How well the attention of a model aligns the words of a split with gold links: source and reference.
+
+    The attention comes from forcing the references. See `nmt.alignment.quality` for the formulas.
+
+    Attributes:
+        error_rate: alignment error rate, 0 to 1.
+        precision: fraction of the links that are at least possible, 0 to 1.
+        recall: fraction of the sure gold links that are found, 0 to 1.
+        entropy: mean entropy of a target word's weights, in nats.
+        coverage: mean over source words of the attention that a word gets, counted up to 1.
+        monotonicity: fraction of the steps between target words at which the attention does not move back.
+        eos_weight: mean weight of the end-of-sentence position.
+        extraction: which layer and head was read, and how; all figures refer to these weights.
+    """
+
+    error_rate: Number
+    precision: Number
+    recall: Number
+    entropy: Number
+    coverage: Number
+    monotonicity: Number
+    eos_weight: Number
+    extraction: Extraction
+
+
 class Evaluation(Versioned, kw_only=True):
     """A trained model on one split: scores, speed, and a few translations.
 
@@ -57,10 +89,14 @@ class Evaluation(Versioned, kw_only=True):
         seconds: for translating the split.
         threads: of the CPU, as torch counts them.
         truncated: numbers of the lines, from 1, whose translation the search's length limit has cut off.
+        alignment: None for a split without gold links, for a model without attention, and if heads were silenced.
+        pronouns: how pronouns were translated; None for a split without `Corpus.pronoun_examples`.
+        heads_off: names of the attention heads that were silenced, sorted.
         cut_lines: number of source sentences that were too long for the model and were cut off.
-        model_hash: identifies weights and tokenizer, see `nmt.evaluation.reuse`.
+        model_hash: identifies weights and tokenizer, see `nmt.run.model_hash`.
         text_hash: identifies source sentences and references.
-        checksum: of this record and the two files beside it, see `compute_checksum`.
+        links_hash: identifies the gold links; None without.
+        checksum: of this record and the files beside it, see `compute_checksum`.
     """
 
     split: str
@@ -79,16 +115,25 @@ class Evaluation(Versioned, kw_only=True):
     threads: Count
     truncated: list[Count] = msgspec.field(default_factory=list)
     samples: list[SentenceSample]
+    alignment: AlignmentQuality | None = None
+    pronouns: PronounScores | None = None
+    heads_off: list[str] = msgspec.field(default_factory=list)
     cut_lines: Count
     model_hash: str
     text_hash: str
+    links_hash: str | None = None
     checksum: str
 
 
-def compute_checksum(evaluation: Evaluation, hypotheses: bytes, references: bytes) -> str:
-    """SHA-256 of an evaluation without its checksum, and of the content of SPLIT.hyp.txt and SPLIT.ref.txt."""
+def list_files(folder: Path, split: str) -> list[Path]:
+    """The files beside SPLIT.json: source sentences, translations, references, and attention between words."""
+    return [folder / f"{split}{suffix}" for suffix in SUFFIXES]
+
+
+def compute_checksum(evaluation: Evaluation, contents: Sequence[bytes]) -> str:
+    """SHA-256 of an evaluation without its checksum, and of the contents of the files beside it."""
     record = msgspec.json.encode(msgspec.structs.replace(evaluation, checksum=""))
-    digests = [hashlib.sha256(content).digest() for content in (record, hypotheses, references)]
+    digests = [hashlib.sha256(content).digest() for content in (record, *contents)]
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
 

@@ -6,14 +6,21 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nmt.errors import UserError
 from nmt.evaluation.metrics import Metrics
-from nmt.evaluation.record import Evaluation, compute_checksum, read_evaluation
+from nmt.evaluation.record import Evaluation, compute_checksum, list_files, read_evaluation
 from nmt.files import read_bytes, reading
 from nmt.run import RunFolder
-from nmt.run.folder import TOKENIZER_FILES
 from nmt.run.registry import Description
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+MAX_NAMED_HEADS = 8
+"""Maximum number of heads whose names make the name of a folder; a file name has 255 bytes at most."""
 
 
 @dataclass(frozen=True)
@@ -22,28 +29,21 @@ class EvaluationInputs:
 
     Attributes:
         step: the training step of the weights.
-        model_hash: from `hash_model`.
+        model_hash: from `nmt.run.model_hash`.
         search: description of the search.
         text_hash: from `hash_text`; None if the text cannot be read, so that it is not compared.
+        links_hash: from `hash_links`; not compared either then.
         signatures: sacreBLEU's signature of each metric, by its key; empty if they need not be compared.
+        heads_off: names of the attention heads that are silenced, sorted.
     """
 
     step: int
     model_hash: str
     search: Description
     text_hash: str | None
+    links_hash: str | None
     signatures: dict[str, str]
-
-
-def hash_model(run: RunFolder) -> str:
-    """SHA-256 of the files that determine a translation: weights, model and tokenizer."""
-    digest = hashlib.sha256()
-    for path in (run.best, run.path / "model.json", *(run.path / name for name in TOKENIZER_FILES)):
-        with reading(path):
-            if path.is_file():
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+    heads_off: list[str]
 
 
 def hash_text(sources: Sequence[str], references: Sequence[str], *, source: str, target: str) -> str:
@@ -51,29 +51,48 @@ def hash_text(sources: Sequence[str], references: Sequence[str], *, source: str,
     return hashlib.sha256(json.dumps([source, target, list(sources), list(references)]).encode()).hexdigest()
 
 
+def hash_links(pairs: Dataset) -> str | None:
+    """SHA-256 of the gold links of a split; None without such links."""
+    if "alignment" not in pairs.column_names:
+        return None
+    return hashlib.sha256("\n".join(pairs["alignment"]).encode()).hexdigest()
+
+
 def metric_signatures(metrics: Metrics, references: Sequence[str]) -> dict[str, str]:
     """The signature of each metric on these references, as an evaluation records it."""
     return {key: metric.signature for key, metric in metrics.score(references, references).items()}
 
 
-def read_stored(run: RunFolder, split: str) -> Evaluation | None:
-    """Reads the stored evaluation of a split; None if there is none.
+def evaluation_folder(run: RunFolder, heads_off: Sequence[str]) -> Path:
+    """The folder of evaluations. Without some heads a model is another one, which has a folder of its own inside."""
+    folder = run.path / "evaluation"
+    if not heads_off:
+        return folder
+    name = "+".join(heads_off)
+    if len(heads_off) > MAX_NAMED_HEADS:
+        name = f"{len(heads_off)}-heads-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return folder / "heads_off" / name
+
+
+def read_stored(run: RunFolder, split: str, heads_off: Sequence[str]) -> Evaluation | None:
+    """Reads the stored evaluation of a split, made without some heads; None if there is none.
 
     Raises:
         UserError: the files are damaged, incomplete, of another split, or do not belong together.
     """
-    path = run.path / "evaluation" / f"{split}.json"
+    path = evaluation_folder(run, heads_off) / f"{split}.json"
     with reading(f"split={split}"):  # a split may be no file name, such as one that is too long
         if not path.exists():
             return None
     evaluation = read_evaluation(path)
     if evaluation.split != split:
         raise UserError(f"{path} is an evaluation of {evaluation.split[:80]}")
-    texts = [path.with_name(f"{split}.{name}.txt") for name in ("hyp", "ref")]
-    if missing := [text for text in texts if not text.is_file()]:
+    if evaluation.heads_off != heads_off:
+        raise UserError(f"{path} is an evaluation without other heads")
+    files = list_files(path.parent, split)
+    if missing := [file for file in files if not file.is_file()]:
         raise UserError(f"{missing[0]} is missing")
-    hypotheses, references = map(read_bytes, texts)
-    if evaluation.checksum != compute_checksum(evaluation, hypotheses, references):
+    if evaluation.checksum != compute_checksum(evaluation, [read_bytes(file) for file in files]):
         raise UserError(f"{path} or a file beside it has been changed")
     return evaluation
 
@@ -88,6 +107,8 @@ def list_changes(stored: Evaluation, inputs: EvaluationInputs) -> list[str]:
     changes += _list_search_changes({"class": stored.search.class_name, "arguments": stored.search.arguments}, inputs)
     if inputs.text_hash is not None and stored.text_hash != inputs.text_hash:
         changes.append("other text")
+    if inputs.text_hash is not None and stored.links_hash != inputs.links_hash:
+        changes.append("other gold links")
     for key, signature in inputs.signatures.items():
         old_signature = getattr(stored.metrics, key).signature
         if old_signature != signature:

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypeVar  # typing.TypeVar has defaults from Python 3.13 on
 
-from nmt.models.attention import KINDS, NO_RECORD, AttentionRecord, Kind
+from nmt.models.attention import KINDS, NO_RECORD, AttentionRecord, Kind, MultiHeadAttention
 from nmt.models.embedding import Vocabulary
 from nmt.models.weight_layout import store_by_columns
 
@@ -155,6 +155,10 @@ class Seq2Seq(nn.Module, ABC, Generic[MemoryT, StateT]):
             logits (A·K, V), unnormalised scores of the next token, which the caller may overwrite; and the state for
             the next step.
         """
+
+    def attention_layers(self) -> dict[Kind, list[MultiHeadAttention]]:
+        """The multi-head attention of every layer, by kind; empty for a model whose attention has no heads."""
+        return {}
 
     def prepare_for_decoding(self) -> None:
         """Rearranges the weights for fast decoding on the present device; afterwards use the model for inference only.

@@ -1,7 +1,7 @@
 """The run folder, which `nmt train` writes, and which holds everything that the other commands need to translate.
 
     config.yaml  model.json  search.json  metrics.json  corpus.json  tokenizer.json  tokenizer.model
-    history.jsonl  log.txt
+    history.jsonl  log.txt  alignment.json (how links are read from attention, see `nmt.alignment.choice`)
     checkpoints/  best.safetensors   last.safetensors (exact resume)   step-*.safetensors (for averaging)
     evaluation/   report/   tensorboard/
 
@@ -15,7 +15,7 @@ does not fit the others raises a `UserError`, whose message of one line names it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -211,13 +211,17 @@ class RunFolder(Displayed):
                 )
         return tokenizer
 
-    def model(self) -> Seq2Seq:
+    def model(self, *, heads_off: Sequence[str] = ()) -> Seq2Seq:
         """Loads the run's model with its best weights, on the CPU, in evaluation mode.
 
+        Args:
+            heads_off: names of attention heads to silence, such as "encoder.0.3"; see `nmt.models.heads`.
+
         Raises:
-            UserError: the description or the weights are damaged, or do not fit each other.
+            UserError: the description or the weights are damaged, or do not fit each other, or there is no such head.
         """
         from nmt import models
+        from nmt.models.heads import silence_heads
         from nmt.models.initialization import SkipInit
 
         description = self.description("model")
@@ -226,6 +230,7 @@ class RunFolder(Displayed):
             check_model_size(description, models, shapes)
             model: Seq2Seq = build(description, models)
         load_weights(model, self.best)
+        silence_heads(model, heads_off)
         return model.eval()
 
     def corpus(self, **changes: Any) -> Corpus:

@@ -35,6 +35,10 @@ class HistoryRecord(msgspec.Struct, kw_only=True):
         loss: in nats per target token; None if it is not finite, and in the record of the end.
         bleu: of the validation split; None in a record of training.
         chrf: likewise.
+        attention_entropy: of the cross-attention on validation pairs: mean of a target word's weights, in nats; None if
+            the model has no attention, and in other records than those of validations.
+        attention_eos_weight: likewise, the mean weight of the end of the source, 0 to 1.
+        alignment_error: likewise, the alignment error rate, 0 to 1; None also without gold links.
         selected_by: "bleu", "chrf" or "loss": which figure decides what validation is the best.
         best: whether this validation was the best so far, so that its weights were kept.
         learning_rate: of the last update; None in other records than those of training.
@@ -49,6 +53,9 @@ class HistoryRecord(msgspec.Struct, kw_only=True):
     loss: float | None = None
     bleu: float | None = None
     chrf: float | None = None
+    attention_entropy: float | None = None
+    attention_eos_weight: float | None = None
+    alignment_error: float | None = None
     selected_by: Literal["bleu", "chrf", "loss"] | None = None
     best: bool = False
     learning_rate: float | None = None
@@ -57,7 +64,8 @@ class HistoryRecord(msgspec.Struct, kw_only=True):
     reason: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("loss", "bleu", "chrf", "learning_rate", "tokens_per_second"):
+        quantities = ("attention_entropy", "attention_eos_weight", "alignment_error")
+        for name in ("loss", "bleu", "chrf", "learning_rate", "tokens_per_second", *quantities):
             value = getattr(self, name)
             if value is not None and not abs(value) < MAX_QUANTITY:
                 setattr(self, name, None)

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
+from nmt.models.attention import NO_RECORD, AttentionRecord
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.loss import MAX_CHUNK_LOGITS, Objective, linear_cross_entropy, select_rows
 
@@ -91,16 +92,27 @@ class ConsistentObjective(Objective):
         self.consistency = consistency
 
     def forward(
-        self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_indices: Tensor
+        self,
+        source: Tensor,
+        source_mask: Tensor,
+        target_input: Tensor,
+        target_output: Tensor,
+        target_indices: Tensor,
+        *,
+        record: AttentionRecord = NO_RECORD,
     ) -> tuple[Tensor, Tensor]:
-        """The loss () and the negative log-likelihood (), each the mean of both passes. Without dropout, one pass."""
+        """The loss () and the negative log-likelihood (), each the mean of both passes. Without dropout, one pass.
+
+        Args:
+            record: as in `Objective`; it receives the weights of 2 B sentences, those of the first pass first.
+        """
         if not self.model.training:
-            return super().forward(source, source_mask, target_input, target_output, target_indices)
+            return super().forward(source, source_mask, target_input, target_output, target_indices, record=record)
         # Both passes are one batch of twice as many sentences; dropout draws a mask for each of them.
         twice = [torch.cat([tensor, tensor]) for tensor in (source, source_mask, target_input, target_output)]
         source, source_mask, target_input, target_output = twice  # (2 B, S), (2 B, S), (2 B, T), (2 B, T)
         half = target_output.numel() // 2
-        decoder_outputs = self.model.decoder_outputs(source, source_mask, target_input)  # (2 B, T, E)
+        decoder_outputs = self.model.decoder_outputs(source, source_mask, target_input, record=record)  # (2 B, T, E)
         output = self.model.vocabulary.output
         loss, nll = linear_cross_entropy(
             decoder_outputs,

@@ -257,6 +257,9 @@ def first_pairs(batch: Batch, count: int) -> Batch:
     names = ("source", "source_mask", "target_input", "target_output", "target_mask")
     tensors = {name: getattr(batch, name)[:count] for name in names}
     target_indices = find_token_indices(tensors["target_mask"])
+    if batch.link_cells is not None and batch.link_shares is not None:
+        is_first = batch.link_cells < count * batch.target_input.size(1) * batch.source.size(1)  # (cells,)
+        tensors |= {"link_cells": batch.link_cells[is_first], "link_shares": batch.link_shares[is_first]}
     return replace(
         batch, **tensors, target_indices=target_indices, num_tokens=len(target_indices), indices=batch.indices[:count]
     )

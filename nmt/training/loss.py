@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from nmt.checks import check_probabilities
+from nmt.models.attention import NO_RECORD, AttentionRecord
 from nmt.models.seq2seq import Seq2Seq
 
 MAX_CHUNK_LOGITS = {"cpu": 2**20, "cuda": 2**28}
@@ -161,10 +162,21 @@ class Objective(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(
-        self, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor, target_indices: Tensor
+        self,
+        source: Tensor,
+        source_mask: Tensor,
+        target_input: Tensor,
+        target_output: Tensor,
+        target_indices: Tensor,
+        *,
+        record: AttentionRecord = NO_RECORD,
     ) -> tuple[Tensor, Tensor]:
-        """The loss () and the negative log-likelihood () of `Batch.tensors`; see `linear_cross_entropy`."""
-        decoder_outputs = self.model.decoder_outputs(source, source_mask, target_input)  # (B, T, E)
+        """The loss () and the negative log-likelihood () of `Batch.tensors`; see `linear_cross_entropy`.
+
+        Args:
+            record: receives the attention weights that it asks for.
+        """
+        decoder_outputs = self.model.decoder_outputs(source, source_mask, target_input, record=record)  # (B, T, E)
         return linear_cross_entropy(
             decoder_outputs,
             self.model.vocabulary.output,

@@ -32,6 +32,8 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         loss: negative log-likelihood per target token, in nats, without label smoothing.
         bleu: from 0 to 100.
         chrf: from 0 to 100.
+        attention_entropy, attention_eos_weight, alignment_error: the figures of the attention, see `AttentionFigures`;
+            None for a model without attention, or without gold links.
     """
 
     step: int
@@ -40,6 +42,9 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     loss: float
     bleu: float
     chrf: float
+    attention_entropy: float | None = None
+    attention_eos_weight: float | None = None
+    alignment_error: float | None = None
 
     def rank(self, measure: Measure) -> Rank:
         """The measure, and after it the loss, which breaks ties."""
@@ -65,6 +70,9 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             "selected_by": selected_by,
             "best": is_best,
         }
+        for name in ("attention_entropy", "attention_eos_weight", "alignment_error"):
+            if (value := getattr(self, name)) is not None:
+                record[name] = value
         return record if self.num_averaged == 1 else {**record, "averaged": self.num_averaged}
 
     def line(self, seconds: float, *, is_best: bool) -> str:

@@ -32,6 +32,9 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     accumulate: int
     label_smoothing: float
     consistency: float
+    alignment_weight: float
+    alignment_layer: int | None
+    alignment_head: int
     clip_norm: float | None
     log_every: int
     validate_every: int
@@ -58,8 +61,13 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         if not isinstance(self.skip_nonfinite, int) or self.skip_nonfinite < 0:
             raise UserError(f"skip_nonfinite={self.skip_nonfinite} must be a whole number of at least 0")
         check_probabilities(label_smoothing=self.label_smoothing)
-        if not (isinstance(self.consistency, int | float) and 0 <= self.consistency < math.inf):
-            raise UserError(f"consistency={self.consistency} must be a number of at least 0")
+        for name in ("consistency", "alignment_weight"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and 0 <= value < math.inf):
+                raise UserError(f"{name}={value} must be a number of at least 0")
+        for name in ("alignment_layer", "alignment_head"):
+            if (value := getattr(self, name)) is not None and not (isinstance(value, int) and value >= 0):
+                raise UserError(f"{name}={value} must be a whole number of at least 0")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise UserError(f"precision={self.precision} is unknown: use auto, fp32 or bf16")
 

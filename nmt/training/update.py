@@ -18,6 +18,7 @@ from nmt.data.batch import Batch
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.consistency import make_objective
 from nmt.training.distributed import Processes, no_gradient_sync
+from nmt.training.guided_alignment import GuidedObjective
 from nmt.training.out_of_memory import explain_out_of_memory
 from nmt.training.settings import TrainerSettings
 
@@ -102,13 +103,9 @@ class Updater:
         objective: nn.Module | None = None,
     ) -> Updater:
         """The updater of a training run; `objective` replaces the usual loss. Connects to the other processes."""
-        if objective is None:
-            objective = make_objective(
-                model, label_smoothing=settings.label_smoothing, consistency=settings.consistency
-            )
         return cls(
             model=model,
-            objective=processes.wrap(objective),
+            objective=processes.wrap(make_loss(settings, model) if objective is None else objective),
             optimizer=optimizer,
             autocast=partial(settings.autocast, model.device),
             clip_norm=settings.clip_norm,
@@ -187,3 +184,13 @@ class Updater:
             self.optimizer.step()
         elif not bool(num_nonfinite):
             self.optimizer.step()
+
+
+def make_loss(settings: TrainerSettings, model: Seq2Seq) -> nn.Module:
+    """The loss that training minimises: of the translation and, if the settings ask for it, of one attention head."""
+    objective = make_objective(model, label_smoothing=settings.label_smoothing, consistency=settings.consistency)
+    if settings.alignment_weight == 0:
+        return objective
+    return GuidedObjective(
+        objective, weight=settings.alignment_weight, layer=settings.alignment_layer, head=settings.alignment_head
+    )

@@ -1,4 +1,4 @@
-"""A validation: the loss of a model on the validation split, and the scores of its translations."""
+"""A validation: the loss of a model on the validation split, the scores of its translations, and its attention."""
 
 from __future__ import annotations
 
@@ -24,6 +24,20 @@ class TranslationScores(NamedTuple):
     chrf: float
 
 
+class AttentionFigures(NamedTuple):
+    """What the decoder's attention to the source looks like; all None for a model without attention.
+
+    Attributes:
+        entropy: mean entropy of a target word's weights over the source words and the end, in nats.
+        eos_weight: mean weight that a target word gives to the end of the source, 0 to 1.
+        alignment_error: alignment error rate, 0 to 1; None without gold links.
+    """
+
+    entropy: float | None = None
+    eos_weight: float | None = None
+    alignment_error: float | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ValidationSplit:
     """What a validation works with.
@@ -31,11 +45,13 @@ class ValidationSplit:
     Attributes:
         batches: this process's share of the batches, for the loss.
         compute_scores: returns the scores of a model on the whole split, the same in all processes.
+        measure_attention: returns the figures of a model's attention on part of the split, the same in all processes.
         num_pairs: number of pairs of the whole split.
     """
 
     batches: Sequence[Batch]
     compute_scores: Callable[[Seq2Seq], TranslationScores]
+    measure_attention: Callable[[Seq2Seq], AttentionFigures]
     num_pairs: int
 
 
@@ -52,6 +68,7 @@ def validate_model(updater: Updater, split: ValidationSplit, *, step: int, num_a
     updater.model.eval()
     loss = validation_loss(updater, split.batches, step=step)
     scores = split.compute_scores(updater.model)
+    attention = split.measure_attention(updater.model)
     return Validation(
         step=step,
         num_averaged=num_averaged,
@@ -59,6 +76,9 @@ def validate_model(updater: Updater, split: ValidationSplit, *, step: int, num_a
         loss=loss,
         bleu=scores.bleu,
         chrf=scores.chrf,
+        attention_entropy=attention.entropy,
+        attention_eos_weight=attention.eos_weight,
+        alignment_error=attention.alignment_error,
     )
 
 

@@ -85,16 +85,16 @@ class Translator:
         search: Search | None = None,
         device: str = "auto",
         batch_tokens: int | None = None,
+        heads_off: Sequence[str] = (),
     ) -> Self:
-        """Loads the best model of a run folder, with the search of the run unless another one is given.
+        """Loads the best model of a run folder without the heads in `heads_off`, and the run's search if none is given.
 
         Raises:
-            UserError: the folder is missing, incomplete or damaged, or this machine has no such device.
+            UserError: the folder is missing, incomplete or damaged, this machine lacks the device, or the model a head.
         """
         folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-        if search is None:
-            search = build(folder.description("search"), searches)
-        model = folder.model().to(pick_device(device))
+        search = search or build(folder.description("search"), searches)
+        model = folder.model(heads_off=heads_off).to(pick_device(device))
         model.prepare_for_decoding()
         return cls(model, folder.tokenizer(), search, batch_tokens=batch_tokens)
 

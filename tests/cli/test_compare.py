@@ -135,6 +135,7 @@ def nothing(run: Path) -> None:
         (cut_in_half, [], "test.json is damaged"),
         (take_from_another_split, [], "is an evaluation of val"),
         (lose_the_hypotheses, [], "test.hyp.txt is missing"),
+        (lambda run: (run / "evaluation" / "test.attention.gz").write_bytes(b""), [], "has been changed"),
     ],
 )
 def test_an_evaluation_is_used_again_only_if_nothing_has_changed(
@@ -243,30 +244,45 @@ def test_a_character_that_the_output_cannot_represent_does_not_fail_the_command(
     assert "BLEU ↑" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("redirection", "code", "message"),
+    ("streams", "code", "message"),
     [
-        ("| head -0; exit ${PIPESTATUS[0]}", 0, None),
-        (">&-", 0, None),
-        (">/dev/full", 1, "the output cannot be written: the disk is full: make room there"),
-        ("2>/dev/full", 0, None),
-        ("2>&-", 0, None),
+        ({"stdout": None}, 0, None),
+        ({"stdout": Path("/dev/full")}, 1, "the output cannot be written: the disk is full: make room there"),
+        ({"stderr": Path("/dev/full")}, 0, None),
+        ({"stderr": None}, 0, None),
     ],
-    ids=["head", "stdout closed", "stdout full", "stderr full", "stderr closed"],
+    ids=["stdout closed", "stdout full", "stderr full", "stderr closed"],
 )
 def test_streams_may_be_closed_or_full(
-    redirection: str, code: int, message: str | None, run: Path, tmp_path: Path
+    streams: dict[str, Path | None],
+    code: int,
+    message: str | None,
+    run: Path,
+    tmp_path: Path,
+    run_with_streams: Callable[..., tuple[int, bytes, str]],
 ) -> None:
-    if "/dev/full" in redirection and not Path("/dev/full").exists():
+    if Path("/dev/full") in streams.values() and not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
-    command = f"{sys.executable} -m nmt compare runs=[{run}] split=test out={tmp_path / 'report'} device=cpu"
-    done = subprocess.run(["bash", "-c", f"{command} {redirection}"], capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
+    words = ["compare", f"runs=[{run}]", "split=test", f"out={tmp_path / 'report'}", "device=cpu"]
+    ended, _, error = run_with_streams(words, **streams)
+    assert ended == code, error
+    assert "Traceback" not in error
     assert (tmp_path / "report" / "report.json").is_file()
     if message is not None:
-        assert done.stderr == f"nmt compare: {message}\n"
+        assert error == f"nmt compare: {message}\n"
+
+
+@pytest.mark.slow
+def test_a_reader_that_reads_nothing_is_no_error(run: Path, tmp_path: Path) -> None:
+    """In a new Python process, which must not report its standard output a second time when it exits."""
+    command = f"{sys.executable} -m nmt compare runs=[{run}] split=test out={tmp_path / 'report'} device=cpu"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -0; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "report" / "report.json").is_file()
 
 
 @pytest.mark.parametrize("runs", ["nowhere", "[nowhere]", "[]", "3", "[[a]]"])

@@ -8,6 +8,7 @@ import pytest
 import sacrebleu
 
 from nmt.cli import main
+from nmt.evaluation.attention_file import read_attention
 from nmt.translator import Translator
 
 
@@ -39,6 +40,20 @@ def test_hypotheses_are_those_of_the_translator(own_run: Path, corpus_folder: Pa
     sources = (corpus_folder / "test.en").read_text(encoding="utf-8").splitlines()
     expected = [translation.text for translation in Translator.load(own_run, device="cpu").translate(sources)]
     assert (own_run / "evaluation" / "test.hyp.txt").read_text(encoding="utf-8").splitlines() == expected
+
+
+def test_the_attention_of_every_sentence_is_kept_in_words(own_run: Path, corpus_folder: Path) -> None:
+    assert main(["evaluate", f"run={own_run}", "split=test", "device=cpu"]) == 0
+    folder = own_run / "evaluation"
+    sources = (folder / "test.source.txt").read_text(encoding="utf-8").splitlines()
+    assert sources == (corpus_folder / "test.en").read_text(encoding="utf-8").splitlines()
+    translations = Translator.load(own_run, device="cpu").translate(sources, attention="cross")
+    stored = read_attention(folder / "test.attention.gz")
+    for sentence, translation in zip(stored, translations, strict=True):
+        words = translation.attention["cross"].mean().words()
+        assert sentence is not None
+        assert (sentence.columns, sentence.rows) == (words.columns, words.rows)
+        assert sentence.matrix == pytest.approx(words.matrix, abs=1 / 500)
 
 
 def test_samples_are_translations_of_the_split_with_their_attention(own_run: Path, corpus_folder: Path) -> None:
@@ -153,3 +168,27 @@ def test_translations_that_the_length_limit_cut_are_recorded_and_counted(
     assert remark in capsys.readouterr().err
     assert main(["evaluate", f"run={own_run}", "split=test", "device=cpu"]) == 0
     assert "length limit" not in capsys.readouterr().err
+
+
+def test_pronouns_are_scored_on_a_corpus_that_knows_them(own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """This system does not know the words of the grammar, so no pronoun is correct."""
+    sizes = [f"data.{split}_size=5" for split in ("train", "val", "test", "test_long", "pronouns")]
+    words = ["evaluate", f"run={own_run}", "split=pronouns", "data=grammar", *sizes, "search=greedy", "device=cpu"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    line = "pronouns                         0.00  0 of 5 correct, 0 with another form, 5 without a pronoun"
+    assert line in printed.splitlines()
+    result = json.loads((own_run / "evaluation" / "pronouns.json").read_text(encoding="utf-8"))
+    assert result["pronouns"]["all"] == {"correct": 0, "wrong": 0, "missing": 5}
+    assert result["pronouns"]["with_distractor"]["missing"] == 3
+    assert main(words) == 0  # from the stored evaluation
+    assert capsys.readouterr().out == printed
+
+
+def test_a_recurrent_model_has_no_heads_to_silence(own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", f"run={own_run}", "split=val", "device=cpu", "heads_off=[encoder.0.0]"]) == 2
+    error = capsys.readouterr().err
+    assert error == (
+        "nmt evaluate: heads_off=encoder.0.0: this model has no attention heads, as only a Transformer does\n"
+    )
+    assert not (own_run / "evaluation").exists()

@@ -144,7 +144,7 @@ def test_a_missing_glyph_is_reported_with_its_package(
         (["source=one", "kinds=[]"], "kinds=[] names no kind of attention"),
         (["source=one", "kinds=encoder"], "luong has no encoder self-attention: there is nothing to draw"),
         (["source=one", "gold=0-0"], "gold= needs target="),
-        (["source=one", "target=eins", "gold=0-1"], "gold=: the link 0-1 needs target word 1, but the target has 1"),
+        (["source=one", "target=eins", "gold=0-1"], "gold=: the link 0-1 needs word 1 on the right, but the line"),
         (["source=one", "target=eins", "gold=a"], "gold=: a is not a link"),
         (["source=one", "runs=[a,b]"], "name either a run folder, as in run=runs/a, or several"),
         (["source=\u200b"], "contains no words"),

@@ -3,6 +3,7 @@
 import pytest
 
 from nmt.data.pharaoh import GoldLinks, check_links, format_links, parse_links, reverse_links
+from nmt.data.words import spaced_words
 from nmt.errors import UserError
 
 
@@ -30,9 +31,19 @@ def test_what_is_not_a_link_is_refused(item: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("text", "side"), [("0-0 3-1", "source word 3, but"), ("2p2", "target word 2")])
-def test_an_index_beyond_the_sentence_is_refused(text: str, side: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("0-0 3-1", "3-1 needs word 3 on the left, but the line there has 3 words"),
+        ("0p2", "0-2 needs word 2 on the right, but the line there has 2 words"),
+    ],
+)
+def test_an_index_beyond_the_sentence_is_refused(text: str, problem: str) -> None:
     links = parse_links(text, location="x")
-    check_links(links, num_source=4, num_target=3, location="x")
-    with pytest.raises(UserError, match=f"^gold line 2: the link .* needs {side}"):
-        check_links(links, num_source=3, num_target=2, location="gold line 2")
+    check_links(links, ("a b c d", "x y z"), split=spaced_words, location="x")
+    with pytest.raises(UserError, match=f"^gold line 2: the link {problem}"):
+        check_links(links, ("a b c", "x y"), split=spaced_words, location="gold line 2")
+
+
+def test_the_characters_of_a_script_without_spaces_are_counted() -> None:
+    check_links(parse_links("2-3", location="x"), ("a b c", "狗在跑。"), split=spaced_words, location="x")

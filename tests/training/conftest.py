@@ -27,7 +27,7 @@ from nmt.training.progress import ProgressBar
 from nmt.training.schedule import Plateau, Schedule
 from nmt.training.settings import TrainerSettings
 from nmt.training.trainer import Trainer
-from nmt.training.validation import TranslationScores, ValidationSplit
+from nmt.training.validation import AttentionFigures, TranslationScores, ValidationSplit
 
 SETTINGS: dict[str, Any] = {
     "max_steps": None,
@@ -37,6 +37,9 @@ SETTINGS: dict[str, Any] = {
     "clip_norm": 1.0,
     "label_smoothing": 0.1,
     "consistency": 0.0,
+    "alignment_weight": 0.0,
+    "alignment_layer": None,
+    "alignment_head": 0,
     "precision": "fp32",
     "log_every": 2,
     "validate_every": 3,
@@ -97,16 +100,20 @@ class Bench:
         self.log = folder / "log.txt"
         self.run.best.parent.mkdir(parents=True)
 
-    def make_model(self, name: str, *, dropout: float, seed: int) -> Seq2Seq:
+    def make_model(self, name: str, *, dropout: float, seed: int, **sizes: int) -> Seq2Seq:
         torch.manual_seed(seed)
         size = self.tokenizer.source_size
-        arguments = MODELS[name] | {
-            "source_vocab_size": size,
-            "target_vocab_size": size,
-            "shared_vocab": True,
-            "tie_output": True,
-            "dropout": dropout,
-        }
+        arguments = (
+            MODELS[name]
+            | sizes
+            | {
+                "source_vocab_size": size,
+                "target_vocab_size": size,
+                "shared_vocab": True,
+                "tie_output": True,
+                "dropout": dropout,
+            }
+        )
         model: Seq2Seq = build({"class": name, "arguments": arguments}, models)
         return model
 
@@ -152,7 +159,12 @@ class Bench:
             return TranslationScores(bleu=bleu, chrf=100 - bleu)
 
         batches = list(self.make_loader().epoch(0, start=0))[:2]
-        return ValidationSplit(batches=batches, compute_scores=compute_scores, num_pairs=16)
+        return ValidationSplit(
+            batches=batches,
+            compute_scores=compute_scores,
+            measure_attention=lambda model: AttentionFigures(),
+            num_pairs=16,
+        )
 
     def weights(self) -> dict[str, torch.Tensor]:
         """A copy of the weights of the model of the last `fit`."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from nmt.cli.shell.errors import print_message
@@ -22,10 +24,20 @@ from nmt.errors import Failure, UserError
 from nmt.evaluation import Metrics
 from nmt.evaluation.evaluator import evaluate
 from nmt.evaluation.record import Evaluation, read_evaluation
-from nmt.evaluation.reuse import EvaluationInputs, hash_model, hash_text, list_changes, metric_signatures, read_stored
+from nmt.evaluation.reuse import (
+    EvaluationInputs,
+    evaluation_folder,
+    hash_links,
+    hash_text,
+    list_changes,
+    metric_signatures,
+    read_stored,
+)
 from nmt.evaluation.tokenized_text import describe_tokenized_text
 from nmt.files import read_text
+from nmt.models.heads import parse_heads
 from nmt.run import RunFolder
+from nmt.run.model_hash import hash_model
 from nmt.threads import limit_threads
 
 
@@ -56,7 +68,7 @@ class PlannedEvaluation:
     @property
     def path(self) -> Path:
         """The JSON file of the evaluation."""
-        return self.run.path / "evaluation" / f"{self.split}.json"
+        return evaluation_folder(self.run, self.inputs.heads_off) / f"{self.split}.json"
 
     @property
     def text_hash(self) -> str | None:
@@ -91,7 +103,13 @@ class PlannedEvaluation:
             UserError: the run folder is damaged, or a setting is wrong.
         """
         assert self.corpus is not None, "a plan without a corpus has a stored evaluation"
-        translator = load_translator(self.run, self.inputs.search, device=device, batch_tokens=batch_tokens)
+        translator = load_translator(
+            self.run,
+            self.inputs.search,
+            device=device,
+            batch_tokens=batch_tokens,
+            heads_off=self.inputs.heads_off,
+        )
         warnings = LineWarnings(program, text=f"{self.split}, ")
         with limit_threads(threads, translator.model.device) as translator.before_batch:
             result = evaluate(
@@ -102,6 +120,7 @@ class PlannedEvaluation:
                 metrics=self.metrics,
                 inputs=self.inputs,
                 warn=warnings.add_cut_off,
+                remark=partial(print_message, program),
             )
         warnings.print_totals()
         remark_on_truncated(program, result["truncated"])
@@ -121,6 +140,7 @@ def plan_evaluation(
     bleu_tokenizer: str | None,
     data: Component | CorpusChanges,
     search: Component | SearchChanges,
+    heads_off: Sequence[str] = (),
     may_lack_text: bool = False,
 ) -> PlannedEvaluation:
     """Finds out whether the stored evaluation of a split still holds.
@@ -131,6 +151,7 @@ def plan_evaluation(
         bleu_tokenizer: another tokenizer for BLEU; None: the run's own.
         data: the corpus, or changes of the run's own.
         search: the search, or changes of the run's own.
+        heads_off: names of attention heads to silence, see `nmt.models.heads`.
         may_lack_text: if the run's own corpus cannot be read, since the folder has been copied to another machine,
             use the stored evaluation without comparing the text.
 
@@ -144,12 +165,14 @@ def plan_evaluation(
         model_hash=hash_model(run),
         search=description,
         text_hash=None,
+        links_hash=None,
         signatures={},
+        heads_off=[str(head) for head in parse_heads(heads_off)],
     )
     stored: Evaluation | None = None
     reasons = []
     try:
-        stored = read_stored(run, split)
+        stored = read_stored(run, split, inputs.heads_off)
     except UserError as error:
         reasons = [str(error)]
     changes = [] if stored is None else list_changes(stored, inputs)
@@ -165,7 +188,7 @@ def plan_evaluation(
         return PlannedEvaluation(run, None, split, metrics, inputs, stored, [reason], (stored.source, stored.target))
 
     text_hash = hash_text(pairs["source"], pairs["target"], source=corpus.source, target=corpus.target)
-    inputs = replace(inputs, text_hash=text_hash)
+    inputs = replace(inputs, text_hash=text_hash, links_hash=hash_links(pairs))
     if stored is not None:
         inputs = replace(inputs, signatures=metric_signatures(metrics, list(pairs["target"])))
         changes = list_changes(stored, inputs)

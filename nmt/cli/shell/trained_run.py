@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,9 @@ def describe_search(run: RunFolder, search: Component | SearchChanges) -> Descri
     return {"class": type(changed).__name__, "arguments": asdict(changed)}
 
 
-def load_translator(run: RunFolder, search: Description, *, device: str, batch_tokens: int | None) -> Translator:
+def load_translator(
+    run: RunFolder, search: Description, *, device: str, batch_tokens: int | None, heads_off: Sequence[str] = ()
+) -> Translator:
     """Loads the best model of a run, with the described search.
 
     Args:
@@ -105,10 +108,11 @@ def load_translator(run: RunFolder, search: Description, *, device: str, batch_t
         search: from `describe_search`.
         device: auto, cpu or cuda.
         batch_tokens: maximum padded source tokens per batch; None: a number that suits the device.
+        heads_off: names of attention heads to silence, see `nmt.models.heads`.
 
     Raises:
-        UserError: the search refuses an argument, the folder is damaged, or there is no such device.
+        UserError: the search refuses an argument, the folder is damaged, or there is no such device or head.
     """
     with naming_group("search"):
         searcher = build(search, searches)
-    return Translator.load(run, search=searcher, device=device, batch_tokens=batch_tokens)
+    return Translator.load(run, search=searcher, device=device, batch_tokens=batch_tokens, heads_off=heads_off)

@@ -28,10 +28,12 @@ from nmt.cli.training.validation import (
 from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
+from nmt.data.links import encode_links
 from nmt.data.loader import BatchLoader
 from nmt.data.readers import expand_path
 from nmt.data.tokenizer import Tokenizer
 from nmt.data.tokenizer.training import train_tokenizer
+from nmt.data.words import Splitter
 from nmt.device import pick_device
 from nmt.errors import UserError
 from nmt.evaluation import Metrics
@@ -40,6 +42,7 @@ from nmt.run import RunFolder
 from nmt.run.registry import Description
 from nmt.search.protocol import Search
 from nmt.training.distributed import Processes
+from nmt.training.guided_alignment import choose_layer
 from nmt.training.limits import check_limits
 from nmt.training.progress import spinner
 from nmt.training.schedule import Schedule
@@ -113,6 +116,10 @@ def prepare_run(
     torch.manual_seed(settings.seed)
     model = model_component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
     descriptions["model"]["parameters"] = model.num_parameters()
+    trainer = settings.trainer
+    if trainer.alignment_weight > 0:
+        with naming_group("trainer"):
+            choose_layer(model, layer=trainer.alignment_layer, head=trainer.alignment_head)
 
     # 4. Batches and the optimizer, which depend on the model.
     batch_loader = partial(
@@ -120,6 +127,7 @@ def prepare_run(
         tokenizer=tokenizer,
         model=model,
         settings=settings.loader,
+        split_words=None,
         seed=settings.seed,
         processes=processes,
     )
@@ -140,6 +148,7 @@ def prepare_run(
             split_name=settings.train_split,
             cleaning=settings.cleaning.build_as(Cleaning),
             subword_alpha=settings.loader.subword_alpha,
+            split_words=corpus.words if trainer.alignment_weight > 0 else None,
         ),
         validation_loader=None
         if validation_split is None or settings.validation_split is None
@@ -188,22 +197,34 @@ def make_loader(
     split_name: str,
     cleaning: Cleaning,
     subword_alpha: float,
+    split_words: Splitter | None,
     seed: int,
     processes: Processes,
 ) -> BatchLoader:
     """Encodes a split and returns the loader of its batches for `model`: this process's share of each.
 
+    Args:
+        split_words: how the alignment counts words, for batches with word links; None: batches without links.
+
     Raises:
-        UserError: a setting is wrong, or no pair of the split can be used.
+        UserError: a setting is wrong, no pair of the split can be used, or it has no word links.
     """
     max_length = settings.max_length
     if model.max_length is not None:
         if model.max_length < 2:
             raise UserError(f"model.max_length={model.max_length} must be at least 2: one piece and the end")
         max_length = min(max_length, model.max_length - 1)  # one position is left for bos or eos
+    num_workers = settings.num_workers
+
+    def encode() -> Dataset:
+        encoded = encode_corpus(split, tokenizer, num_workers=num_workers)
+        if split_words is None:
+            return encoded
+        return encode_links(encoded, tokenizer, split_words, split_name=split_name, num_workers=num_workers)
+
     with naming_split(split_name), naming_group("loader"):
         return BatchLoader(
-            processes.main_first(lambda: encode_corpus(split, tokenizer, num_workers=settings.num_workers)),
+            processes.main_first(encode),
             tokenizer,
             cleaning=cleaning,
             max_length=max_length,

@@ -22,7 +22,7 @@ from nmt.run.registry import Description
 from nmt.search.protocol import Search
 from nmt.training.distributed import Processes
 from nmt.training.schedule import Schedule
-from nmt.training.validation import TranslationScores, ValidationSplit
+from nmt.training.validation import AttentionFigures, TranslationScores, ValidationSplit
 from nmt.translator import Translator
 
 AUTO = "auto"
@@ -92,7 +92,7 @@ def load_validation_split(settings: TrainSettings, corpus: Corpus) -> tuple[Data
     limit = settings.max_validation_pairs
     if limit is not None and limit < len(split):
         remarks.append(f"{name}: {limit:,} of its {len(split):,} pairs are used, spread evenly over it")
-        split = split.select([number * len(split) // limit for number in range(limit)])
+        split = spread_evenly(split, limit)
     return split, remarks
 
 
@@ -149,12 +149,13 @@ def make_validation_split(
     metrics: Metrics,
     processes: Processes,
     *,
+    measure_attention: Callable[[Seq2Seq], AttentionFigures],
     before_batch: Callable[[], None],
 ) -> ValidationSplit:
     """The validation of a run: the loss on the batches of `loader`, and scores with the search used for testing.
 
     The processes divide the sentences among them, and each of them receives the scores. `before_batch` is
-    called before each batch of them.
+    called before each batch of them. `measure_attention` is as in ValidationSplit.
     """
     sources, references = split["source"][:], split["target"][:]
 
@@ -166,5 +167,15 @@ def make_validation_split(
         return TranslationScores(bleu=metrics.bleu(hypotheses, references), chrf=metrics.chrf(hypotheses, references))
 
     return ValidationSplit(
-        batches=list(loader.epoch(0, start=0)), compute_scores=compute_scores, num_pairs=len(references)
+        batches=list(loader.epoch(0, start=0)),
+        compute_scores=compute_scores,
+        measure_attention=measure_attention,
+        num_pairs=len(references),
     )
+
+
+def spread_evenly(split: Dataset, limit: int) -> Dataset:
+    """At most `limit` pairs of a split, spread evenly over it."""
+    if len(split) <= limit:
+        return split
+    return split.select([number * len(split) // limit for number in range(limit)])

@@ -14,6 +14,7 @@ nominals.py     subjects, objects and places
 writer.py       clauses
 pronouns.py     sentences with a pronoun and its antecedent
 sentences.py    all kinds of sentences
+ambiguity.py    pronouns whose form depends on their noun
 corpus.py       a corpus with splits
 """
 

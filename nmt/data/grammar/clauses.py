@@ -110,6 +110,8 @@ def _verb_group(clause: Clause, *, inverted: bool) -> _VerbGroup:
         perfect = tense is PERFECT
         operator = finite_source = (Word(HAVE.finite(tense.time, agreement) if perfect else tense.english),)
         main = nonfinite_source = (Word(english.participle if perfect else english.base),)
+    if main:
+        main[-1].related += [("particle", word) for word in particle]
 
     # English: the negation.
     negation: tuple[Word, ...] = ()
@@ -123,6 +125,7 @@ def _verb_group(clause: Clause, *, inverted: bool) -> _VerbGroup:
         form = german.finite(tense.time, agreement)
         separated = Word(form, finite_source if german.prefix else finite_source + particle)
         prefix = (Word(german.prefix, particle or finite_source),) if german.prefix else ()
+        separated.related += [("particle", word) for word in prefix]
         final = (Word(german.prefix + form, finite_source + particle),)
         return _VerbGroup(operator, negation, main, particle, separated, prefix, final)
     # … or a finite auxiliary or modal verb with a participle or infinitive.
@@ -130,6 +133,17 @@ def _verb_group(clause: Clause, *, inverted: bool) -> _VerbGroup:
     german_finite = Word(conjugate_auxiliary(helper, tense.time, agreement), finite_source)
     nonfinite = (Word(german.participle if tense is PERFECT else german.infinitive, nonfinite_source + particle),)
     return _VerbGroup(operator, negation, main, particle, german_finite, nonfinite, (*nonfinite, german_finite))
+
+
+def _relate_subject(verb: _VerbGroup, subject: PhrasePair) -> None:
+    """Records in each language which word is the subject of the finite verb."""
+    english, german = (
+        next((word for word in words if word.phrase), words[0])  # the head of a noun phrase, or the pronoun
+        for words in (subject.english, subject.german)
+    )
+    (verb.operator + verb.main)[0].related.append(("subject", english))
+    for finite in {verb.finite, verb.final[-1]}:  # the order of the clause decides which of them is used
+        finite.related.append(("subject", german))
 
 
 def linearise(
@@ -157,6 +171,7 @@ def linearise(
             parts[case] = EMPTY
         else:
             parts[case] = nominal.realise(case, verb.negation if case == kein_case else ())  # type: ignore[arg-type]
+    _relate_subject(verb, parts["subject"])
     middle = {role: EMPTY if role == clause.gap else part for role, part in parts.items()}
     if clause.gap:
         front = parts[clause.gap]

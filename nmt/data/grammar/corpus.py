@@ -9,17 +9,20 @@ compounds, relative clauses, and pronouns whose form depends on their antecedent
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from random import Random
+from typing import Any
 
 import datasets
 
 from nmt.checks import check_sizes
 from nmt.data.corpus import Corpus
+from nmt.data.grammar.ambiguity import find_ambiguous_pronoun, reverse_example
 from nmt.data.grammar.phrases import Antecedent, GrammarPair, split_words
 from nmt.data.grammar.sentences import SentenceWriter
 from nmt.data.pharaoh import format_links
+from nmt.data.pronouns import PronounExample
 from nmt.data.words import Span, separate_words
 from nmt.errors import UserError
 
@@ -34,7 +37,10 @@ MAX_WORDS_IN_LONG = 40
 MAX_PAIRS, MAX_LONG_PAIRS = 1_000_000, 100_000
 """How many different pairs the grammar was tested to generate: for train, val and test together, and for test_long."""
 
-GENERATION_ORDER = ("test_long", "test", "val", "train")
+MAX_PRONOUN_PAIRS = 10_000
+"""How many different pairs the grammar was tested to generate for pronouns."""
+
+GENERATION_ORDER = ("test_long", "test", "val", "train", "pronouns")
 """The order in which splits are generated, so that each is independent of the sizes of those after it."""
 
 
@@ -57,12 +63,27 @@ def generate_pairs(seed: int, *, long: bool = False) -> Iterator[GrammarPair]:
             yield pair
 
 
+def generate_pronoun_pairs(seed: int, *, distractor: bool) -> Iterator[GrammarPair]:
+    """Yields English-German pairs with an ambiguous pronoun forever, all with a distractor or all without.
+
+    They are of the same kinds and lengths as those of `generate_pairs` that have a pronoun with its antecedent.
+    """
+    writer = SentenceWriter(Random(f"{seed} pronouns {distractor}"))
+    while True:
+        pair = writer.pronoun_pair()
+        if any(len(split_words(side)) > MAX_WORDS for side in (pair.source, pair.target)):
+            continue
+        example = find_ambiguous_pronoun(pair)
+        if example is not None and (example.distractor is not None) == distractor:
+            yield pair
+
+
 class GrammarCorpus(Corpus):
     """The built-in corpus in one direction.
 
     No sentence occurs twice, on either side, in all splits together. A larger split starts with the sentences of a
-    smaller one. The splits are generated in the order test_long, test, val, train, so each one is independent of the
-    sizes of those after it.
+    smaller one. The splits are generated in the order test_long, test, val, train, pronouns, so each one is independent
+    of the sizes of those after it.
 
     Args:
         source: the source language, "en" or "de".
@@ -72,6 +93,8 @@ class GrammarCorpus(Corpus):
         val_size: number of pairs in val.
         test_size: number of pairs in test.
         test_long_size: number of pairs in test_long, whose sentences are longer than all others.
+        pronouns_size: number of pairs in pronouns, with ambiguous pronouns (see `find_ambiguous_pronoun`), every other
+            one with a distractor. Run folders that are older than this split do not name it.
 
     Raises:
         UserError: there is no such direction; or a size is not positive, or larger than the grammar can generate.
@@ -87,6 +110,7 @@ class GrammarCorpus(Corpus):
         val_size: int,
         test_size: int,
         test_long_size: int,
+        pronouns_size: int = 1000,
     ) -> None:
         if {source, target} != {"en", "de"}:
             raise UserError(
@@ -97,7 +121,13 @@ class GrammarCorpus(Corpus):
         self.target = target
         self.seed = seed
         self._generated: dict[str, list[GrammarPair]] = {}
-        self._sizes = {"train": train_size, "val": val_size, "test": test_size, "test_long": test_long_size}
+        self._sizes = {
+            "train": train_size,
+            "val": val_size,
+            "test": test_size,
+            "test_long": test_long_size,
+            "pronouns": pronouns_size,
+        }
         check_sizes(**{f"data.{name}_size": size for name, size in self._sizes.items()})
         num_pairs = train_size + val_size + test_size
         if num_pairs > MAX_PAIRS:
@@ -110,6 +140,11 @@ class GrammarCorpus(Corpus):
                 f"data.test_long_size={test_long_size} is too large: the grammar generates at most {MAX_LONG_PAIRS} "
                 "different long pairs"
             )
+        if pronouns_size > MAX_PRONOUN_PAIRS:
+            raise UserError(
+                f"data.pronouns_size={pronouns_size} is too large: the grammar generates at most {MAX_PRONOUN_PAIRS} "
+                "different pairs with an ambiguous pronoun"
+            )
 
     def splits(self) -> list[str]:
         return list(self._sizes)
@@ -118,21 +153,22 @@ class GrammarCorpus(Corpus):
         """A split with the columns source, target, alignment ("0-0 1-2 …") and antecedent.
 
         The alignment refers to the words of `split_words`. The antecedent maps the fields of `Antecedent` to word
-        indices in sentences that contain a pronoun with its antecedent, and is None in others.
+        indices in sentences that contain a pronoun with its antecedent, and is None in others. The split pronouns has
+        a column more, pronoun, with the fields of `PronounExample`.
 
         Raises:
             UserError: there is no split of that name.
         """
-        index = datasets.Value("int32")
+        index, text = datasets.Value("int32"), datasets.Value("string")
         features = datasets.Features(
             {
-                "source": datasets.Value("string"),
-                "target": datasets.Value("string"),
-                "alignment": datasets.Value("string"),
+                "source": text,
+                "target": text,
+                "alignment": text,
                 "antecedent": dict.fromkeys(Antecedent.__dataclass_fields__, index),
             }
         )
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "source": pair.source,
                 "target": pair.target,
@@ -141,6 +177,16 @@ class GrammarCorpus(Corpus):
             }
             for pair in self.pairs(name)
         ]
+        examples = self.pronoun_examples(name)
+        if examples is not None:
+            indices = ("pronoun", "antecedent", "distractor", "distance", "target_pronoun")
+            features["pronoun"] = {
+                **dict.fromkeys(indices, index),
+                **dict.fromkeys(("gender", "case", "correct"), text),
+                "wrong": datasets.List(text),
+            }
+            for row, example in zip(rows, examples, strict=True):
+                row["pronoun"] = asdict(example)
         return datasets.Dataset.from_list(rows, features=features, split=datasets.NamedSplit(name))
 
     def words(self, line: str) -> list[Span]:
@@ -153,12 +199,38 @@ class GrammarCorpus(Corpus):
         Raises:
             UserError: there is no split of that name.
         """
+        return self._directed(self._english_pairs(name))
+
+    def pronoun_examples(self, name: str) -> list[PronounExample] | None:
+        return self._find_examples(self._english_pairs(name)) if name == "pronouns" else None
+
+    def further_pronouns(self, size: int) -> tuple[list[GrammarPair], list[PronounExample]]:
+        """Pairs like those of the split `pronouns` that are in no split: to choose what is then tested on the split."""
+        used = {side for name in self.splits() for pair in self.pairs(name) for side in (pair.source, pair.target)}
+        streams = [generate_pronoun_pairs(self.seed + 1, distractor=each) for each in (True, False)]
+        pairs = _take_unused(streams, size, used)
+        return self._directed(pairs), self._find_examples(pairs)
+
+    def _find_examples(self, pairs: list[GrammarPair]) -> list[PronounExample]:
+        """The ambiguous pronouns of English-German pairs, in the corpus's direction."""
+        examples = []
+        for pair in pairs:
+            example = find_ambiguous_pronoun(pair)
+            assert example is not None, "every one of these pairs has an ambiguous pronoun"
+            examples.append(example if self.source == "en" else reverse_example(example, pair))
+        return examples
+
+    def _directed(self, pairs: list[GrammarPair]) -> list[GrammarPair]:
+        """English-German pairs in the corpus's direction."""
+        return pairs if self.source == "en" else [pair.reversed() for pair in pairs]
+
+    def _english_pairs(self, name: str) -> list[GrammarPair]:
+        """The pairs of a split from English to German."""
         if name not in self._sizes:
             raise UserError(f"the grammar has no split {name!r}: choose one of {', '.join(self._sizes)}")
         if name not in self._generated:
             self._generate(last=name)
-        pairs = self._generated[name]
-        return pairs if self.source == "en" else [pair.reversed() for pair in pairs]
+        return self._generated[name]
 
     def find_pair(self, source: str) -> GrammarPair | None:
         """The pair with this source; None if there is none outside train, which takes long to generate."""
@@ -169,17 +241,19 @@ class GrammarCorpus(Corpus):
         """Generates the splits up to `last`, English to German; those behind it, such as a large train, take longer."""
         used: set[str] = set()
         pairs, long_pairs = generate_pairs(self.seed), generate_pairs(self.seed, long=True)
+        with_distractor, without = (generate_pronoun_pairs(self.seed, distractor=each) for each in (True, False))
         for name in GENERATION_ORDER:
-            self._generated[name] = _take_unused(long_pairs if name == "test_long" else pairs, self._sizes[name], used)
+            streams = {"test_long": (long_pairs,), "pronouns": (with_distractor, without)}.get(name, (pairs,))
+            self._generated[name] = _take_unused(streams, self._sizes[name], used)
             if name == last:
                 break
 
 
-def _take_unused(pairs: Iterator[GrammarPair], size: int, used: set[str]) -> list[GrammarPair]:
-    """Takes the next `size` pairs with neither side in `used`, and adds their sides to `used`."""
+def _take_unused(streams: Sequence[Iterator[GrammarPair]], size: int, used: set[str]) -> list[GrammarPair]:
+    """Takes `size` pairs, from each stream in turn, with neither side in `used`, and adds their sides to `used`."""
     taken: list[GrammarPair] = []
     while len(taken) < size:
-        pair = next(pairs)
+        pair = next(streams[len(taken) % len(streams)])
         if used.isdisjoint((pair.source, pair.target)):
             used.update((pair.source, pair.target))
             taken.append(pair)

@@ -2,13 +2,14 @@
 
 A German word has references to the English words that it translates, which stay valid wherever the words are moved. So
 each language orders its words by its own rules, and `finish_sentence` reads the exact word alignment from the result.
+Words of one language refer to each other in the same way: an adjective belongs to a noun, a subject to a verb.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from nmt.data.grammar.entries import Adjective, Determiner, Noun, Preposition
@@ -22,6 +23,9 @@ from nmt.data.grammar.inflection import (
     indefinite_article,
 )
 
+RelationName = Literal["subject", "adjective", "article", "particle", "antecedent"]
+"""How a word is related to another word of its sentence; see `SentenceGrammar`."""
+
 
 @dataclass(eq=False, slots=True)
 class Word:
@@ -30,6 +34,8 @@ class Word:
     text: str
     translates: tuple[Word, ...] = ()  # of a German word: the English words that it is aligned with
     role: Literal["antecedent", "pronoun", None] = None
+    phrase: NounPhrase | None = None  # of which it is the head
+    related: list[tuple[RelationName, Word]] = field(default_factory=list)  # other words of the sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +119,10 @@ class NounPhrase:
         noun = self.noun
         english_noun = tuple(Word(text) for text in (noun.english_plural if self.plural else noun.english).split())
         german_noun = Word(self._german_noun(case), english_noun)
-        if self.antecedent:
-            english_noun[-1].role = german_noun.role = "antecedent"  # the head of a compound is its last word
+        heads = english_noun[-1], german_noun  # the head of a compound is its last word
+        for head in heads:
+            head.phrase = self
+            head.role = "antecedent" if self.antecedent else None
         phrase = PhrasePair(english_noun, (german_noun,))
 
         determiner = self.determiner
@@ -123,14 +131,18 @@ class NounPhrase:
         if self.adjective:
             english = Word(self.adjective.english)
             german = decline_adjective(self.adjective.stem, declension, case, self.gender_number)
-            phrase = PhrasePair((english,), (Word(german, (english,)),)) + phrase
+            adjective = PhrasePair((english,), (Word(german, (english,)),))
+            _relate(heads, "adjective", adjective)
+            phrase = adjective + phrase
         articles: tuple[Word, ...] = ()
         if determiner:
             text = determiner.plural if self.plural else determiner.singular
             articles = (Word(indefinite_article(phrase.english[0].text) if text == "a" else text),)
         if german_determiner:
             text = decline_determiner(german_determiner.german, german_determiner.declension, case, self.gender_number)
-            phrase = PhrasePair(articles, (Word(text, articles + negation),)) + phrase
+            article = PhrasePair(articles, (Word(text, articles + negation),))
+            _relate(heads, "article", article)
+            phrase = article + phrase
         return phrase + self.relative
 
     def _german_noun(self, case: Case) -> str:
@@ -138,6 +150,12 @@ class NounPhrase:
             plural = self.noun.german_plural
             return german_dative_plural(plural) if case == "dative" else plural
         return self.noun.german_plural if self.noun.weak and case != "nominative" else self.noun.german
+
+
+def _relate(heads: tuple[Word, Word], name: RelationName, phrase: PhrasePair) -> None:
+    """Records in each language how a word is related to a phrase of one word, which may be missing in English."""
+    for head, words in zip(heads, (phrase.english, phrase.german), strict=True):
+        head.related += [(name, word) for word in words]
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,6 +263,34 @@ class Antecedent:
 
 
 @dataclass(frozen=True, slots=True)
+class NounIndex:
+    """Where the head of a noun phrase is in a sentence, and which pronouns can refer to it."""
+
+    index: int
+    gender_number: str  # in German, see `NounPhrase`
+    is_person: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceGrammar:
+    """What the grammar knows about the words of a sentence, by their indices.
+
+    Relations lead from a word to a word that belongs to it:
+
+        subject      from a finite verb to the head of its subject; of two conjuncts, to the first
+        adjective    from a noun to its attributive adjective
+        article      from a noun to its article or other determiner
+        particle     from a verb to its particle, in German to its separated prefix
+        antecedent   from a pronoun to its noun
+
+    A relation is left out if one of its words is: the subject in "… and reads the letter", the article in "im Park".
+    """
+
+    nouns: tuple[NounIndex, ...]
+    relations: tuple[tuple[RelationName, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GrammarPair:
     """A sentence, its translation, and their word alignment.
 
@@ -256,6 +302,8 @@ class GrammarPair:
     target: str
     alignment: tuple[tuple[int, int], ...]  # (index of the source word, index of the target word)
     antecedent: Antecedent | None  # of a pronoun, if it is in the same sentence
+    source_grammar: SentenceGrammar
+    target_grammar: SentenceGrammar
 
     def reversed(self) -> GrammarPair:
         """The pair in the other direction."""
@@ -265,7 +313,14 @@ class GrammarPair:
             target_noun=self.antecedent.source_noun,
             target_pronoun=self.antecedent.source_pronoun,
         )
-        return GrammarPair(self.target, self.source, tuple(sorted((t, s) for s, t in self.alignment)), antecedent)
+        return GrammarPair(
+            source=self.target,
+            target=self.source,
+            alignment=tuple(sorted((t, s) for s, t in self.alignment)),
+            antecedent=antecedent,
+            source_grammar=self.target_grammar,
+            target_grammar=self.source_grammar,
+        )
 
 
 def split_words(sentence: str) -> list[str]:
@@ -286,7 +341,14 @@ def finish_sentence(sentence: PhrasePair, end: Literal[".", "?"]) -> GrammarPair
         for index, german_word in enumerate(german)
         for word in german_word.translates
     )
-    return GrammarPair(_join_words(english), _join_words(german), tuple(alignment), _find_antecedent(english, german))
+    return GrammarPair(
+        source=_join_words(english),
+        target=_join_words(german),
+        alignment=tuple(alignment),
+        antecedent=_find_antecedent(english, german),
+        source_grammar=_describe_words(english),
+        target_grammar=_describe_words(german),
+    )
 
 
 def _remove_double_commas(sentence: Iterable[Word]) -> list[Word]:
@@ -320,3 +382,23 @@ def _find_antecedent(english: list[Word], german: list[Word]) -> Antecedent | No
         target_noun=indices[1, "antecedent"],
         target_pronoun=indices[1, "pronoun"],
     )
+
+
+def _describe_words(sentence: list[Word]) -> SentenceGrammar:
+    """The nouns and relations of a finished sentence."""
+    indices = {id(word): index for index, word in enumerate(sentence)}
+    relations = [
+        (name, index, indices[id(other)])
+        for index, word in enumerate(sentence)
+        for name, other in word.related
+        if id(other) in indices
+    ]
+    roles = {word.role: index for index, word in enumerate(sentence) if word.role}
+    if roles:
+        relations.append(("antecedent", roles["pronoun"], roles["antecedent"]))
+    nouns = [
+        NounIndex(index, word.phrase.gender_number, is_person="person" in word.phrase.noun.tags)
+        for index, word in enumerate(sentence)
+        if word.phrase
+    ]
+    return SentenceGrammar(tuple(nouns), tuple(relations))

@@ -95,6 +95,11 @@ class PronounWriter:
         self.random = clauses.random
         self.nominals = clauses.nominals
 
+    def any_kind(self) -> PhrasePair:
+        """A sentence of one of the kinds below; most are Winograd schemas, as in the other splits."""
+        kinds = (self.winograd_schema, self.reason_about_subject, self.repeated_object)
+        return self.random.choose(kinds, (3, 1, 1))()
+
     def winograd_schema(self) -> PhrasePair:
         """The animal did not cross the street because it was too tired, or: because it was too wide."""
         schema = self.random.choose(WINOGRAD_SCHEMAS)

@@ -56,7 +56,7 @@ class SentenceWriter:
         self.random = RandomChooser(generator)
         self.clauses = ClauseWriter(self.random)
         self.nominals = self.clauses.nominals
-        pronouns = PronounWriter(self.clauses)
+        pronouns = self.pronouns = PronounWriter(self.clauses)
         kinds: dict[Callable[[], PhrasePair], int] = {  # with their percentages among statements
             self.simple: 32,
             self.place_first: 4,
@@ -89,6 +89,10 @@ class SentenceWriter:
         for other in statements[1:]:
             sentence += self.clauses.conjunction() + other
         return finish_sentence(sentence, ".")
+
+    def pronoun_pair(self) -> GrammarPair:
+        """A sentence of everyday length with a pronoun and its antecedent."""
+        return finish_sentence(self.pronouns.any_kind(), ".")
 
     def _any_statement(self) -> PhrasePair:
         return self.random.choose(self._kinds, self._weights)()

@@ -48,8 +48,8 @@ def normalization_options(normalization: Normalization) -> Iterator[dict[str, An
         return
     with TemporaryDirectory() as folder:
         rules, inverse = Path(folder, "rules.tsv"), Path(folder, "inverse.tsv")
-        _write_rules(rules, _keeping_rules() | (_composition_rules() if normalization == "compose" else {}))
-        _write_rules(inverse, {stand_in: character for character, stand_in in STAND_INS.items()})
+        rules.write_text(_rules_text(normalization), encoding="ascii")
+        inverse.write_text(_format_rules({new: old for old, new in STAND_INS.items()}), encoding="ascii")
         yield {
             "normalization_rule_tsv": str(rules),
             "denormalization_rule_tsv": str(inverse),
@@ -72,10 +72,16 @@ def is_blank(text: str) -> bool:
     return all(unicodedata.category(character) in INVISIBLE for character in text)
 
 
-def _write_rules(path: Path, rules: Mapping[str, str]) -> None:
-    """Writes rules in SentencePiece's format: the code points before and after, in hexadecimal."""
+@cache
+def _rules_text(normalization: Literal["compose", "none"]) -> str:
+    """The rules in SentencePiece's format."""
+    return _format_rules(_keeping_rules() | (_composition_rules() if normalization == "compose" else {}))
+
+
+def _format_rules(rules: Mapping[str, str]) -> str:
+    """Formats rules for SentencePiece: in each line the code points before and after, in hexadecimal."""
     lines = ("\t".join(" ".join(f"{ord(code):X}" for code in side) for side in rule) for rule in rules.items())
-    path.write_text("\n".join(lines) + "\n", encoding="ascii")
+    return "\n".join(lines) + "\n"
 
 
 def _keeping_rules() -> dict[str, str]:
@@ -83,7 +89,6 @@ def _keeping_rules() -> dict[str, str]:
     return STAND_INS | dict.fromkeys(LINE_SEPARATORS, " ")
 
 
-@cache
 def _composition_rules() -> dict[str, str]:
     """Every spelling of a composed character by several ones → the character.
 

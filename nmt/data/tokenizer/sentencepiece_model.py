@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise, zip_longest
 
 import sentencepiece
 from sentencepiece import SentencePieceProcessor
@@ -115,11 +116,24 @@ def piece_ids(processor: SentencePieceProcessor, pieces: Sequence[str]) -> list[
     return ids
 
 
+def name_pieces(processor: SentencePieceProcessor, ids: Sequence[int], text: str | None) -> list[str]:
+    """The pieces as strings, as `Tokenizer.source_pieces` describes them."""
+    unk_id = processor.unk_id()
+    pieces: list[str] = processor.id_to_piece([int(id) for id in ids])
+    if text is None or unk_id not in ids:
+        return pieces
+    surfaces: list[str] = processor.encode(text, out_type=str)
+    is_same = processor.encode(text)[: len(ids)] == list(ids)[: len(surfaces)]
+    if not is_same:  # the ids are another segmentation of the text
+        return pieces
+    return [surface if id == unk_id else piece for id, piece, surface in zip_longest(ids, pieces, surfaces[: len(ids)])]
+
+
 def piece_spans(processor: SentencePieceProcessor, text: str) -> list[tuple[int, int]]:
     """The range of characters of `text`, start and end, that each of its pieces stands for."""
-    encoded = text.encode("utf-8")
     pieces = processor.encode(text, return_type="proto").pieces  # they count bytes
-    ends = [len(encoded[: piece.end].decode("utf-8", "ignore")) for piece in pieces]
+    character_ends = list(accumulate(len(character.encode("utf-8")) for character in text))  # in bytes
+    ends = [bisect_right(character_ends, piece.end) for piece in pieces]
     return list(pairwise([0, *ends]))
 
 

@@ -38,6 +38,19 @@ UNKNOWN, FIRST_BYTE = "\ud800", 0xDC00
 which occur in no real piece."""
 
 
+def spell_pieces(processor: SentencePieceProcessor) -> list[str]:
+    """The characters that each piece spells, by id; one stands for `unk`, and one for each byte."""
+    spellings = []
+    for id in range(processor.get_piece_size()):
+        spelling = processor.id_to_piece(id)
+        if processor.is_byte(id):
+            spelling = chr(FIRST_BYTE + int(spelling[1:-1], 16))  # a byte piece looks like <0x41>
+        elif processor.is_control(id) or processor.is_unknown(id) or processor.is_unused(id):
+            spelling = UNKNOWN
+        spellings.append(spelling)
+    return spellings
+
+
 class SubwordSampler(ABC):
     """Samples segmentations with one SentencePiece model.
 
@@ -48,18 +61,9 @@ class SubwordSampler(ABC):
 
     def __init__(self, processor: SentencePieceProcessor, *, alpha: float) -> None:
         self.alpha = alpha
-        self.spellings: list[str] = []  # by id
-        self.ids: dict[str, int] = {}  # by spelling, like the scores
-        self.scores: dict[str, float] = {}
-        for id in range(processor.get_piece_size()):
-            spelling = processor.id_to_piece(id)
-            if processor.is_byte(id):
-                spelling = chr(FIRST_BYTE + int(spelling[1:-1], 16))  # a byte piece looks like <0x41>
-            elif processor.is_control(id) or processor.is_unknown(id) or processor.is_unused(id):
-                spelling = UNKNOWN
-            self.spellings.append(spelling)
-            self.scores[spelling] = processor.get_score(id)
-            self.ids[spelling] = id
+        self.spellings = spell_pieces(processor)  # by id
+        self.ids = {spelling: id for id, spelling in enumerate(self.spellings)}
+        self.scores = {spelling: processor.get_score(id) for id, spelling in enumerate(self.spellings)}
         self.ids[UNKNOWN] = processor.unk_id()
         self.starts_word = np.array([spelling.startswith("▁") for spelling in self.spellings])  # (vocabulary,)
         self.max_piece_length = max(map(len, self.ids))  # in characters

@@ -17,12 +17,13 @@ BPE-dropout.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain, zip_longest
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
-from sentencepiece import SentencePieceProcessor
+import numpy as np
+from numpy.typing import NDArray
 
 from nmt.checks import check_sizes
 from nmt.data.counter_rng import Bits
@@ -40,12 +41,13 @@ from nmt.data.tokenizer.normalization import LINE_SEPARATORS, Normalization
 from nmt.data.tokenizer.sentencepiece_model import (
     encode_texts,
     load_processor,
+    name_pieces,
     piece_ids,
     piece_spans,
     special_ids,
     train_model,
 )
-from nmt.data.tokenizer.subword_sampling import Ids, SubwordSampler
+from nmt.data.tokenizer.subword_sampling import Ids, SubwordSampler, spell_pieces
 from nmt.data.tokenizer.unigram_sampling import UnigramSampler
 from nmt.errors import UserError
 from nmt.files import atomic_write, write_json
@@ -168,6 +170,18 @@ class Tokenizer:
         """The range of characters of `text`, start and end, that each piece of `encode_source` stands for."""
         return piece_spans(self._source, text)
 
+    def target_spans(self, text: str) -> list[tuple[int, int]]:
+        """Like `source_spans`, for the target side."""
+        return piece_spans(self._target, text)
+
+    def piece_lengths(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The number of characters that each source piece and each target piece spells; `unk` and bytes count as one.
+
+        Their sum over a text is the same for all its segmentations, whether they are the best one or sampled.
+        """
+        source, target = (np.array(list(map(len, spell_pieces(side)))) for side in (self._source, self._target))
+        return source, target
+
     def unknown_spans(self, text: str, ids: Sequence[int]) -> list[tuple[int, int]]:
         """The ranges of a source text that the vocabulary lacks (`unk` or bytes), from its ids or the first of them."""
         unknown = [index for index, id in enumerate(ids) if id == self.unk_id or self._source.is_byte(id)]
@@ -220,8 +234,7 @@ class Tokenizer:
 
         Byte pieces can spell line separators; each of them becomes a space.
         """
-        left_out = {self.pad_id, self.bos_id, self.eos_id}
-        text = self._target.decode([id for id in map(int, ids) if id not in left_out])
+        text = self._target.decode([id for id in map(int, ids) if id not in (self.pad_id, self.bos_id, self.eos_id)])
         return text.translate(TO_SPACES)
 
     def source_pieces(self, ids: Sequence[int], *, text: str | None = None) -> list[str]:
@@ -231,24 +244,11 @@ class Tokenizer:
             text: what the ids, or the first ones of them, were encoded from: an unknown piece is then the part of the
                 text that it stands for. Without a text, it is "<unk>".
         """
-        return self._name_pieces(self._source, ids, text)
+        return name_pieces(self._source, ids, text)
 
     def target_pieces(self, ids: Sequence[int], *, text: str | None = None) -> list[str]:
         """Like `source_pieces`, for the target side."""
-        return self._name_pieces(self._target, ids, text)
-
-    def _name_pieces(self, processor: SentencePieceProcessor, ids: Sequence[int], text: str | None) -> list[str]:
-        pieces: list[str] = processor.id_to_piece([int(id) for id in ids])
-        if text is None or self.unk_id not in ids:
-            return pieces
-        surfaces: list[str] = processor.encode(text, out_type=str)
-        is_same = processor.encode(text)[: len(ids)] == list(ids)[: len(surfaces)]
-        if not is_same:  # the ids are another segmentation of the text
-            return pieces
-        return [
-            surface if id == self.unk_id else piece
-            for id, piece, surface in zip_longest(ids, pieces, surfaces[: len(ids)])
-        ]
+        return name_pieces(self._target, ids, text)
 
     def target_ids(self, pieces: Sequence[str]) -> list[int]:
         """The ids of pieces as `target_pieces` returns them. Raises UserError for a piece that does not exist."""

@@ -5,6 +5,7 @@ Shapes: B batch, T queries, S key positions, D model size, H heads, d = D / H.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from nmt.checks import check_sizes
@@ -78,3 +79,12 @@ class MultiHeadAttention(nn.Module):
         """Cuts each vector into H parts: (B, T, D) to (B, H, T, d)."""
         batch_size, num_positions, _ = vectors.shape
         return vectors.view(batch_size, num_positions, self.num_heads, -1).transpose(1, 2)  # (B, H, T, d)
+
+    @torch.no_grad()
+    def silence(self, head: int) -> None:
+        """Sets head_i to zero in the formula above, for good: the columns of W_O by which it is multiplied become zero.
+
+        Fast kernels and decoding steps read the same W_O, so they need no mask.
+        """
+        weight = self.output_projection.weight  # (D, D)
+        weight.view(len(weight), self.num_heads, -1)[:, head] = 0  # of (D, H, d), a view

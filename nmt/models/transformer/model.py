@@ -7,19 +7,21 @@ while decoding A sentences and K hypotheses of each.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.checks import check_sizes
-from nmt.models.attention import NO_RECORD, AttentionRecord
+from nmt.models.attention import NO_RECORD, AttentionRecord, Kind, MultiHeadAttention
 from nmt.models.dropout import Dropout
 from nmt.models.embedding import SinusoidalPositions, Vocabulary
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.transformer.cache import KeyValueCache
-from nmt.models.transformer.decoder import Decoder
+from nmt.models.transformer.decoder import Decoder, DecoderLayer
 from nmt.models.transformer.decoding_step import DecodingStep, TransformerMemory
-from nmt.models.transformer.encoder import Encoder
+from nmt.models.transformer.encoder import Encoder, EncoderLayer
 from nmt.models.transformer.sublayers import LayerSettings
 
 
@@ -86,6 +88,15 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
+
+    def attention_layers(self) -> dict[Kind, list[MultiHeadAttention]]:
+        encoder_layers = cast("Iterable[EncoderLayer]", self.encoder.layers)
+        decoder_layers = cast("Iterable[DecoderLayer]", self.decoder.layers)
+        return {
+            "cross": [layer.cross_attention for layer in decoder_layers],
+            "encoder": [layer.self_attention for layer in encoder_layers],
+            "decoder": [layer.self_attention for layer in decoder_layers],
+        }
 
     @property
     def max_length(self) -> int | None:

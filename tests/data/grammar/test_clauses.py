@@ -36,6 +36,7 @@ from nmt.data.grammar.phrases import (
     NounPhrase,
     PhrasePair,
     Pronoun,
+    SentenceGrammar,
     align_words,
     finish_sentence,
     prepositional,
@@ -339,9 +340,73 @@ def test_a_pronoun_takes_the_gender_of_its_noun(
     assert pair.source == f"The animal did not cross {crossed[0]} {source}"
     assert pair.target == f"Das Tier überquerte {crossed[1]} nicht, {target}"
     assert pair.antecedent == Antecedent(*word_indices)
+    assert ("antecedent", word_indices[1], word_indices[0]) in pair.source_grammar.relations
+    assert ("antecedent", word_indices[3], word_indices[2]) in pair.target_grammar.relations
     assert pair.reversed().antecedent == Antecedent(*word_indices[2:], *word_indices[:2])
 
 
 def test_a_sentence_is_split_into_words_and_punctuation_marks() -> None:
     assert split_words("Der Hund, der schläft.") == ["Der", "Hund", ",", "der", "schläft", "."]
     assert split_words("Don't! A well-known X-ray?") == ["Don't", "!", "A", "well-known", "X-ray", "?"]
+
+
+def relations(side: SentenceGrammar, sentence: str) -> set[str]:
+    words = split_words(sentence)
+    return {f"{words[word]} {name} {words[other]}" for name, word, other in side.relations}
+
+
+RELATIONS = {
+    "gender and case": (
+        "woman article The, woman adjective young, bought subject woman, apple article a, apple adjective red",
+        "Frau article Die, Frau adjective junge, kaufte subject Frau, Apfel article einen, Apfel adjective roten",
+    ),
+    "a modal verb": (
+        "woman article The, woman adjective young, wants subject woman, apple article a, apple adjective red",
+        "Frau article Die, Frau adjective junge, will subject Frau, Apfel article einen, Apfel adjective roten",
+    ),
+    "kein without an English article": ("do subject I", "trinke subject Ich, Milch article keine"),
+    "a separable verb": (
+        "man article The, called subject man, neighbor article the",
+        "Mann article Der, rief subject Mann, rief particle an, Nachbarn article den",
+    ),
+    "a particle and a compound": (
+        "turns subject She, turns particle on, lamp article the",
+        "schaltet subject Sie, schaltet particle ein, Küchenlampe article die",
+    ),
+    "the perfect with sein": ("have subject I, woken particle up", "bin subject Ich"),
+    "a joined prefix in a subordinate clause": (
+        "laughed subject He, man article the, called subject man, neighbor article the",
+        "lachte subject Er, Mann article der, anrief subject Mann, Nachbarn article den",
+    ),
+    "a contraction": (
+        "boy article The, plays subject boy, park article the",
+        "Junge article Der, spielt subject Junge",
+    ),
+    "a relative clause with the subject": (
+        "man article The, sold subject who, car article the, sleeps subject man",
+        "Mann article Der, verkaufte subject der, Auto article das, schläft subject Mann",
+    ),
+    "coordinated subjects": (
+        "dog article The, cat article the, sleep subject dog",
+        "Hund article Der, Katze article die, schlafen subject Hund",
+    ),
+    "coordinated predicates": (
+        "man article The, closed subject man, box article the, letter article the",
+        "Mann article Der, machte subject Mann, machte particle zu, Kiste article die, Brief article den",
+    ),
+    "a question": (
+        "Did subject man, man article the, neighbor article the",
+        "Rief subject Mann, Rief particle an, Mann article der, Nachbarn article den",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RELATIONS)
+def test_relations_equal_those_written_by_hand(name: str) -> None:
+    phrase = (STATEMENTS | QUESTIONS)[name][0]
+    pair = finish_sentence(phrase, "?" if name in QUESTIONS else ".")
+    english, german = RELATIONS[name]
+    assert relations(pair.source_grammar, pair.source) == set(english.split(", "))
+    assert relations(pair.target_grammar, pair.target) == set(german.split(", "))
+    assert pair.reversed().source_grammar == pair.target_grammar
+    assert pair.reversed().target_grammar == pair.source_grammar

@@ -17,7 +17,13 @@ from nmt.data.pharaoh import format_links
 from nmt.errors import UserError
 
 ROOT = Path(__file__).parents[3]
-SIZES = {"train_size": 2000, "val_size": 100, "test_size": 100, "test_long_size": 50}
+SIZES = {"train_size": 2000, "val_size": 100, "test_size": 100, "test_long_size": 50, "pronouns_size": 40}
+DIGESTS = {  # of the splits before "pronouns" was added, which no later split may change
+    "train": "d660579d3776d645",
+    "val": "465457d6279c1309",
+    "test": "4d599a23e25e92dd",
+    "test_long": "a57943e0a097b480",
+}
 
 
 def corpus(**changes: Any) -> GrammarCorpus:
@@ -39,7 +45,7 @@ def pairs(english: GrammarCorpus) -> list[GrammarPair]:
 
 
 def test_splits_have_the_requested_sizes(english: GrammarCorpus) -> None:
-    assert english.splits() == ["train", "val", "test", "test_long"]
+    assert english.splits() == ["train", "val", "test", "test_long", "pronouns"]
     assert [len(english.pairs(name)) for name in english.splits()] == list(SIZES.values())
 
 
@@ -52,13 +58,20 @@ def test_no_sentence_occurs_twice(pairs: list[GrammarPair]) -> None:
 @pytest.mark.parametrize("count", [split_words, str.split])
 def test_test_long_is_longer_than_all_other_splits(english: GrammarCorpus, side: str, count: type) -> None:
     lengths = {name: [len(count(getattr(pair, side))) for pair in english.pairs(name)] for name in english.splits()}
-    assert min(lengths["test_long"]) > max(lengths["train"] + lengths["val"] + lengths["test"])
-    assert max(lengths["train"]) <= MAX_WORDS
+    long = lengths.pop("test_long")
+    assert min(long) > max(length for split in lengths.values() for length in split)
+    assert max(map(max, lengths.values())) <= MAX_WORDS
 
 
 def test_sentences_have_8_to_12_words_on_average(english: GrammarCorpus) -> None:
     lengths = [len(pair.source.split()) for pair in english.pairs("train")]
     assert 8 <= sum(lengths) / len(lengths) <= 12
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_recorded_results_are_about_the_same_sentences(name: str, english: GrammarCorpus) -> None:
+    text = "".join(f"{pair.source}\n{pair.target}\n" for pair in english.pairs(name))
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == DIGESTS[name]
 
 
 def test_splits_do_not_depend_on_the_size_of_train(english: GrammarCorpus) -> None:
@@ -130,6 +143,7 @@ def test_a_split_contains_alignments_and_antecedents(english: GrammarCorpus) -> 
         ({"train_size": -5}, "data.train_size=-5 must be"),
         ({"train_size": 1_000_000}, "1000200 pairs together, but the grammar generates at most 1000000"),
         ({"test_long_size": 100_001}, "data.test_long_size=100001 is too large"),
+        ({"pronouns_size": 10_001}, "data.pronouns_size=10001 is too large: the grammar generates at most 10000"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes: dict[str, object], message: str) -> None:
@@ -138,14 +152,14 @@ def test_settings_out_of_range_are_refused(changes: dict[str, object], message: 
 
 
 def test_the_error_for_an_unknown_split_names_the_known_ones(english: GrammarCorpus) -> None:
-    with pytest.raises(UserError, match="no split 'dev': choose one of train, val, test, test_long"):
+    with pytest.raises(UserError, match="no split 'dev': choose one of train, val, test, test_long, pronouns"):
         english.split("dev")
 
 
 def test_the_configuration_fits_the_constructor() -> None:
     configuration = yaml.safe_load((ROOT / "conf/data/grammar.yaml").read_text(encoding="utf-8"))
     assert configuration.pop("_target_") == "nmt.data.grammar.GrammarCorpus"
-    assert GrammarCorpus(**configuration).splits() == ["train", "val", "test", "test_long"]
+    assert GrammarCorpus(**configuration).splits() == ["train", "val", "test", "test_long", "pronouns"]
 
 
 # ---------------------------------------------------------------- alignment

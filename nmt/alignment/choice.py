@@ -1,0 +1,183 @@
+"""Chooses which attention aligns best on validation data, and stores the choice in the run folder.
+
+The layer and head that align best differ from run to run, and so does the row that represents a target word. A wrong
+guess can be useless: on a small system, the error was 36 % with the row that predicts a word and 87 % with the row
+after it. Therefore all of them are tried. Gold links decide, or, where nobody has annotated any, a lexical alignment,
+which is rough but was found to prefer the same layer, head and rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+import numpy as np
+
+from nmt.alignment.extraction import ROWS, Extraction, argmax_links, balance, find_both_directions
+from nmt.alignment.lexical import align_lexically
+from nmt.alignment.quality import LinkCounts, count_links
+from nmt.alignment.symmetrization import SYMMETRIZATIONS
+from nmt.alignment.word_attention import WordAttention, attend_words, select_head
+from nmt.data.gold_links import read_gold
+from nmt.data.pharaoh import GoldLinks, Link
+from nmt.errors import Failure, UserError
+from nmt.files import write_json
+from nmt.run import RunFolder
+from nmt.run.format import Count, Number, Versioned, read_versioned
+from nmt.translator import Translator
+
+if TYPE_CHECKING:
+    from nmt.data.corpus import Corpus
+
+MAX_PAIRS = 300
+"""Maximum number of validation pairs by which an extraction is chosen: the first ones of the split."""
+
+VALIDATION_SPLITS = ("val", "held_out")
+"""The names of validation splits; the first one that a corpus has is used."""
+
+Criterion = Literal["gold", "lexical"]
+"""By which links an extraction is chosen: gold links, or a lexical alignment."""
+
+
+class AlignmentChoice(Versioned, kw_only=True):
+    """The content of alignment.json in the run folder.
+
+    Attributes:
+        extraction: what was chosen.
+        criterion: by which links.
+        split: on which split of the run's corpus.
+        pairs: on how many pairs of it.
+        error_rate, precision, recall: of the chosen extraction, against the links of the criterion.
+        model_hash: identifies the model, see `hash_model`.
+    """
+
+    extraction: Extraction
+    criterion: Criterion
+    split: str
+    pairs: Count
+    error_rate: Number
+    precision: Number
+    recall: Number
+    model_hash: str
+
+    @property
+    def description(self) -> str:
+        """The choice and its reason in words."""
+        links = "its gold links" if self.criterion == "gold" else "a lexical alignment, since it has no gold links"
+        return f"{self.extraction.description}; chosen on {self.pairs:,} pairs of {self.split} by {links}"
+
+
+def choice_path(run: RunFolder) -> Path:
+    """The file that holds the choice of a run."""
+    return run.path / "alignment.json"
+
+
+def read_choice(run: RunFolder, *, model_hash: str) -> AlignmentChoice | None:
+    """The stored choice; None if there is none, or the run has another model by now.
+
+    Raises:
+        UserError: the file is damaged, or has another format.
+    """
+    if not choice_path(run).is_file():
+        return None
+    choice = read_versioned(choice_path(run), AlignmentChoice)
+    return choice if choice.model_hash == model_hash else None
+
+
+def find_choice(
+    run: RunFolder,
+    translator: Translator,
+    load_corpus: Callable[[], Corpus],
+    *,
+    model_hash: str,
+    remark: Callable[[str], None],
+) -> AlignmentChoice:
+    """The stored choice, or else a new one, which is stored.
+
+    Args:
+        run: the folder that the translator was loaded from.
+        translator: its model has attention.
+        load_corpus: loads a corpus with a validation split, if it is needed.
+        model_hash: of the run.
+        remark: is told of a new choice.
+
+    Raises:
+        UserError: the corpus has no validation split, or it cannot be read.
+    """
+    try:
+        stored = read_choice(run, model_hash=model_hash)
+    except UserError as error:
+        remark(f"choosing again how to read links: {error}")
+        stored = None
+    if stored is not None:
+        return stored
+    choice = choose_for_run(translator, load_corpus(), model_hash=model_hash)
+    try:
+        write_json(choice_path(run), msgspec.to_builtins(choice))
+        remark(f"links are read from {choice.description} ({choice_path(run)})")
+    except Failure as failure:  # somebody else's folder, for example
+        remark(f"links are read from {choice.description}; not stored: {failure}")
+    return choice
+
+
+def choose_for_run(translator: Translator, corpus: Corpus, *, model_hash: str) -> AlignmentChoice:
+    """Chooses an extraction on the validation split of a corpus; see `find_choice`."""
+    names = [name for name in VALIDATION_SPLITS if name in corpus.splits()]
+    if not names:
+        raise UserError(
+            f"links cannot be chosen: the corpus has no split {' or '.join(VALIDATION_SPLITS)} (only "
+            f"{', '.join(corpus.splits())}); name what to read by layer=, head=, rows= and method="
+        )
+    pairs = corpus.split(names[0])
+    pairs = pairs.select(range(min(len(pairs), MAX_PAIRS)))
+    lines = list(zip(pairs["source"], pairs["target"], strict=True))
+    attention = attend_words(translator, lines, split=corpus.words, layer=None, warn=lambda index, message: None)
+    criterion: Criterion = "gold"
+    links = read_gold(pairs, names[0])
+    if not any(each.sure for each in links):
+        criterion = "lexical"
+        links = align_lexically([(each.source_words, each.target_words) for each in attention])
+    extraction, counts = choose_extraction(attention, links)
+    return AlignmentChoice(
+        extraction=extraction,
+        criterion=criterion,
+        split=names[0],
+        pairs=len(pairs),
+        error_rate=counts.error_rate,
+        precision=counts.precision,
+        recall=counts.recall,
+        model_hash=model_hash,
+    )
+
+
+def choose_extraction(attention: Sequence[WordAttention], gold: Sequence[GoldLinks]) -> tuple[Extraction, LinkCounts]:
+    """The extraction with the lowest alignment error rate, and its counts; of equally good ones, the first."""
+    results = (
+        (extraction, count_links(zip(links, gold, strict=True))) for extraction, links in try_extractions(attention)
+    )
+    return min(results, key=lambda result: result[1].error_rate)
+
+
+def try_extractions(attention: Sequence[WordAttention]) -> Iterator[tuple[Extraction, list[set[Link]]]]:
+    """Yields the links of all pairs by every extraction without a threshold, the simpler ones first."""
+    layers, num_heads = attention[0].layers, attention[0].weights.shape[1]
+    candidates: list[tuple[int | None, int | None]] = []
+    if num_heads > 1:
+        candidates += [(None, None), *((layer, None) for layer in layers)]
+    candidates += [(layer, head) for layer in layers for head in range(num_heads)]
+    for rows in ROWS:
+        # All candidates of a pair at once: (candidates, I, J) for each pair.
+        stacks = []
+        for each in attention:
+            words = each.between_words(rows)[..., :-1]  # (L, H, I, J)
+            stacks.append(np.stack([select_head(words, layers, *candidate) for candidate in candidates]))
+        balanced = list(map(balance, stacks))
+        for number, (layer, head) in enumerate(candidates):
+            extraction = partial(Extraction, layer=layer, head=head, rows=rows)
+            yield extraction(method="argmax"), [argmax_links(stack[number]) for stack in stacks]
+            directions = [find_both_directions(stack[number]) for stack in balanced]
+            for method, combine in SYMMETRIZATIONS.items():
+                yield extraction(method=method), [combine(*each) for each in directions]

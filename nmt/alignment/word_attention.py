@@ -1,0 +1,219 @@
+"""Cross-attention between the words of given sentence pairs: one pass of teacher forcing per batch.
+
+Words are counted in the lines themselves, so the indices of links hold for the text that the user has, whatever the
+tokenizer changes in it.
+
+Shapes: B pairs of a batch, L layers, H heads, T target pieces with `eos`, S source pieces with `eos`; I target words, J
+source words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nmt.alignment.extraction import Extraction, Rows
+from nmt.data.batch import make_batch
+from nmt.data.words import Span, Splitter, assign_pieces
+from nmt.errors import UserError
+from nmt.models.attention import AttentionRecord
+from nmt.translator import LineWarning, Translator, sanitize
+from nmt.translator.attending import MAX_ATTENTION_CELLS
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class WordAttention:
+    """The cross-attention of one sentence pair, and which pieces make up which words.
+
+    Attributes:
+        layers: the L numbers of the layers, from 0.
+        weights: (L, H, T, S); row t predicts target piece t, and the last row `eos`. The last column is `eos`, too.
+        source_words, target_words: the J and I words.
+        source_pieces, target_pieces: the indices of the pieces of each word; none for words that were cut off.
+    """
+
+    layers: tuple[int, ...]
+    weights: Floats
+    source_words: list[str]
+    target_words: list[str]
+    source_pieces: list[list[int]]
+    target_pieces: list[list[int]]
+
+    def between_words(self, rows: Rows) -> Floats:
+        """The attention (L, H, I, J + 1) of target words to source words and, in the last column, to `eos`.
+
+        How much a word is attended to is the sum over its pieces; a source piece that spells parts of several words is
+        divided equally among them. How a word attends is the mean over rows. All rows sum to one, except those of words
+        that were cut off, which are zero.
+
+        Args:
+            rows: which rows represent a target word.
+        """
+        num_rows, num_columns = self.weights.shape[-2:]
+        chosen = [
+            pieces[:1] if rows == "first" else [piece + 1 for piece in pieces] if rows == "shifted" else pieces
+            for pieces in self.target_pieces
+        ]
+        row_members = membership(chosen, num_rows)  # (I, T)
+        row_members /= np.maximum(row_members.sum(1, keepdims=True), 1)
+        column_members = membership([*self.source_pieces, [num_columns - 1]], num_columns)  # (J + 1, S)
+        column_members /= np.maximum(column_members.sum(0, keepdims=True), 1)
+        return (row_members @ self.weights @ column_members.T).astype(np.float32)  # (L, H, I, J + 1)
+
+    def select(self, extraction: Extraction) -> Floats:
+        """The weights (I, J + 1) from which links are extracted, with `eos` in the last column.
+
+        Raises:
+            UserError: the model has no such layer or head.
+        """
+        words = self.between_words(extraction.rows)  # (L, H, I, J + 1)
+        return select_head(words, self.layers, extraction.layer, extraction.head)
+
+
+def select_head(weights: Floats, layers: Sequence[int], layer: int | None, head: int | None) -> Floats:
+    """One matrix (I, J) of several (L, H, I, J), or the mean of some.
+
+    Args:
+        weights: the weights of these `layers`.
+        layers: the numbers of the L layers.
+        layer: None: the mean over layers and heads.
+        head: None: the mean over the heads of the layer.
+
+    Raises:
+        UserError: there is no such layer or head.
+    """
+    if layer is None:
+        return weights.mean((0, 1))
+    if layer not in layers:
+        raise UserError(f"layer={layer} does not exist: the last layer is {layers[-1]}")
+    heads = weights[layers.index(layer)]  # (H, I, J)
+    if head is None:
+        return heads.mean(0)
+    if not 0 <= head < len(heads):
+        raise UserError(f"head={head} does not exist: the last head is {len(heads) - 1}")
+    return heads[head]
+
+
+def membership(words: Sequence[Sequence[int]], num_pieces: int) -> Floats:
+    """(words, pieces): 1 where a piece belongs to a word, else 0."""
+    matrix = np.zeros((len(words), num_pieces), dtype=np.float32)
+    for number, pieces in enumerate(words):
+        matrix[number, list(pieces)] = 1
+    return matrix
+
+
+@dataclass(frozen=True)
+class Side:
+    """One line of a pair: its piece ids without `eos`, its words, and the indices of the pieces of each word."""
+
+    ids: list[int]
+    words: list[str]
+    pieces: list[list[int]]
+
+
+def attend_words(
+    translator: Translator,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    split: Splitter,
+    layer: int | None,
+    warn: LineWarning,
+) -> list[WordAttention]:
+    """The attention of each pair, in their order, computed in batches of similar lengths.
+
+    Args:
+        translator: has a model with attention.
+        pairs: lines and their translations. A line that is too long for the model is cut off.
+        split: how words are counted.
+        layer: compute only this layer; None: all of them.
+        warn: called for each line that is cut off, with the index of its pair.
+
+    Raises:
+        UserError: the model has no attention, or no such layer.
+    """
+    sources = _prepare([source for source, _ in pairs], translator, split, side="source", warn=warn)
+    targets = _prepare([target for _, target in pairs], translator, split, side="target", warn=warn)
+    model, tokenizer = translator.model, translator.tokenizer
+    attention: dict[int, WordAttention] = {}
+    lengths = [max(len(source.ids), len(target.ids)) + 1 for source, target in zip(sources, targets, strict=True)]
+    for indices in _similar_lengths(lengths, batch_tokens=translator.batch_tokens):
+        translator.before_batch()
+        batch = make_batch(
+            [sources[index].ids for index in indices],
+            [targets[index].ids for index in indices],
+            pad_id=tokenizer.pad_id,
+            bos_id=tokenizer.bos_id,
+            eos_id=tokenizer.eos_id,
+        ).to(model.device)
+        record = AttentionRecord("cross", layer=layer)
+        with torch.no_grad():
+            model.decoder_outputs(batch.source, batch.source_mask, batch.target_input, record=record)
+        recorded = record.weights("cross")
+        if recorded is None:
+            raise UserError(
+                "the model has no attention" if layer is None else f"layer={layer} does not exist: count from 0"
+            )
+        weights = recorded.float().cpu().numpy()  # (B, L, H, T, S)
+        for row, index in enumerate(indices):
+            source, target = sources[index], targets[index]
+            attention[index] = WordAttention(
+                layers=tuple(range(weights.shape[1])) if layer is None else (layer,),
+                weights=weights[row, :, :, : len(target.ids) + 1, : len(source.ids) + 1].copy(),  # frees the batch
+                source_words=source.words,
+                target_words=target.words,
+                source_pieces=source.pieces,
+                target_pieces=target.pieces,
+            )
+    return [attention[index] for index in range(len(pairs))]
+
+
+def has_attention(translator: Translator) -> bool:
+    """Whether the decoder of the model attends to the source."""
+    model, tokenizer = translator.model, translator.tokenizer
+    source = torch.tensor([[tokenizer.eos_id]], device=model.device)  # (1, 1)
+    target_input = torch.tensor([[tokenizer.bos_id]], device=model.device)  # (1, 1)
+    return "cross" in model.attention(source, torch.ones_like(source, dtype=torch.bool), target_input, kinds=["cross"])
+
+
+def _prepare(
+    lines: Sequence[str], translator: Translator, split: Splitter, *, side: str, warn: LineWarning
+) -> list[Side]:
+    """Encodes the lines of one side, and finds the pieces of each word."""
+    tokenizer = translator.tokenizer
+    encode, find_spans = {
+        "source": (tokenizer.encode_source, tokenizer.source_spans),
+        "target": (tokenizer.encode_target, tokenizer.target_spans),
+    }[side]
+    clean = [sanitize(line) for line in lines]
+    limit = translator.max_length - 1  # one position is left for `eos`
+    prepared = []
+    for index, (line, text, ids) in enumerate(zip(lines, clean, encode(clean), strict=True)):
+        if len(ids) > limit:
+            warn(index, f"its {side} has {len(ids)} pieces, but the model takes at most {limit}: the rest is cut off")
+        indent = len(line.replace("\0", " ")) - len(line.replace("\0", " ").lstrip(" "))  # what `sanitize` removed
+        spans: list[Span] = [(start + indent, end + indent) for start, end in find_spans(text)[: len(ids)]]
+        words = split(line)
+        prepared.append(
+            Side(
+                ids=ids[:limit],
+                words=[line[start:end] for start, end in words],
+                pieces=assign_pieces(spans[:limit], words),
+            )
+        )
+    return prepared
+
+
+def _similar_lengths(lengths: Sequence[int], *, batch_tokens: int) -> Iterator[list[int]]:
+    """Divides pairs into batches of similar lengths, the longest first: the indices of the pairs of each batch."""
+    by_length = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    while by_length:
+        longest = lengths[by_length[0]]
+        size = max(1, min(batch_tokens // longest, MAX_ATTENTION_CELLS // longest**2))
+        yield by_length[:size]
+        by_length = by_length[size:]

@@ -1,0 +1,23 @@
+"""What a corpus knows about a pronoun whose translation depends on the noun to which it refers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PronounExample:
+    """The pronoun of a pair, the noun to which it refers, and the forms that its translation can have.
+
+    Indices are from 0 and count words and punctuation marks, like the corpus's alignment.
+    """
+
+    pronoun: int  # index of the pronoun in the source
+    antecedent: int  # index of the noun to which it refers, in the source
+    distractor: int | None  # index of another noun that stands between the two and takes another pronoun
+    distance: int  # from the antecedent to the pronoun, in words
+    target_pronoun: int  # index of the pronoun in the reference
+    gender: str  # of the German noun: m, f or n
+    case: str  # of the German pronoun: nominative, accusative or dative
+    correct: str  # the pronoun's form in the reference, in lower case
+    wrong: list[str]  # the other forms of personal pronouns of the third person
