@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nmt.data.words import spaced_words
+from nmt.data.words import Splitter, separate_words, spaced_words
 from nmt.errors import UserError
 from nmt.models.attention import Kind
 from nmt.translator import Attention
@@ -72,6 +74,22 @@ def test_a_piece_of_two_words_is_divided_among_them() -> None:
     words = every.words()
     assert words.columns == ["to", "be", "</s>"]
     np.testing.assert_allclose(words.matrix, [[0.3, 0.3, 0.4]], atol=1e-6)
+
+
+PIECE_LISTS = st.lists(st.sampled_from(["▁a", "b", "▁", "▁c▁d", ".", "'", "<0xC3>", "<0xB6>", "狗", "ำ", "<unk>"]))
+
+
+@given(PIECE_LISTS, PIECE_LISTS, st.sampled_from([separate_words, spaced_words]), st.integers(0, 2**32 - 1))
+def test_no_weight_is_lost_between_pieces_and_words(
+    rows: list[str], columns: list[str], split: Splitter, seed: int
+) -> None:
+    rows, columns = [*rows, "</s>"], [*columns, "</s>"]
+    weights = np.random.default_rng(seed).dirichlet(np.ones(len(columns)), (2, 3, len(rows))).astype(np.float32)
+    words = Attention("cross", weights, rows, columns, (0, 1), (0, 1, 2)).words(split)
+    np.testing.assert_allclose(words.weights.sum(-1), 1, atol=1e-5)
+    assert words.columns[-1] == words.rows[-1] == "</s>"
+    np.testing.assert_allclose(words.weights[..., -1, -1], weights[..., -1, -1], atol=1e-6)
+    assert all(words.rows) and all(words.columns)  # no label is empty
 
 
 def test_without_eos_the_other_weights_sum_to_one() -> None:
