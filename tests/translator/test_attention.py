@@ -42,12 +42,23 @@ def test_a_head_a_layer_and_their_mean() -> None:
     assert mean.mean().matrix.tolist() == mean.matrix.tolist()
 
 
+def test_some_layers_and_heads() -> None:
+    some = attention().select([1, 0], [1])
+    assert (some.layers, some.heads, some.weights.shape) == ((1, 0), (1,), (2, 1, 4, 4))
+    assert some.weights[:, 0].tolist() == [attention().head(layer, 1).matrix.tolist() for layer in (1, 0)]
+    means = attention().select([1], None)
+    assert (means.layers, means.heads, means.name) == ((1,), None, "cross-attention, layer 1, mean of its heads")
+    np.testing.assert_allclose(means.matrix, attention().layer(1).mean().matrix)
+
+
 @pytest.mark.parametrize(
     ("choose", "message"),
     [
         (lambda: attention().matrix, "there are several matrices: choose one by .head"),
         (lambda: attention().layer(2), "layer=2 does not exist: choose 0 to 1"),
         (lambda: attention().head(0, -1), "head=-1 does not exist: choose 0 to 1"),
+        (lambda: attention().select([0, 2], None), "layer=2 does not exist"),
+        (lambda: attention().select([0], [2]), "head=2 does not exist"),
         (lambda: attention().layer(1).layer(0), "layer=0 does not exist: choose only 1"),
         (lambda: attention().mean().head(0, 0), "layer=0 cannot be chosen .* it is a mean over layers already"),
     ],
@@ -62,7 +73,7 @@ def test_words_sum_over_columns_and_average_over_rows() -> None:
     assert (words.rows, words.columns) == (["Katze", ".", "</s>"], ["cat", ".", "</s>"])
     # Katze: the mean of (0.5 + 0.1, 0.2, 0.2) and (0.1 + 0.5, 0, 0.4)
     np.testing.assert_allclose(words.matrix, [[0.6, 0.1, 0.3], [0.0, 0.8, 0.2], [0.0, 0.0, 1.0]], atol=1e-6)
-    assert words.words().matrix.tolist() == words.matrix.tolist()  # grouping words again changes nothing
+    assert words.words() is words  # they are words already
     spaced = single().words(spaced_words)
     assert (spaced.rows, spaced.columns) == (["Katze.", "</s>"], ["cat.", "</s>"])
     # Katze.: the mean of three rows; cat.: the sum of three columns
