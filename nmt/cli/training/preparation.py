@@ -15,6 +15,7 @@ from datasets import Dataset
 
 from nmt import data, models, search
 from nmt.cli.shell.settings import Component, naming_group
+from nmt.cli.training.guidance import make_link_encoder
 from nmt.cli.training.settings import LoaderSettings, TokenizerSettings, TrainSettings
 from nmt.cli.training.validation import (
     check_schedule,
@@ -28,7 +29,6 @@ from nmt.cli.training.validation import (
 from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
-from nmt.data.links import encode_links
 from nmt.data.loader import BatchLoader
 from nmt.data.readers import expand_path
 from nmt.data.tokenizer import Tokenizer
@@ -41,7 +41,6 @@ from nmt.run import RunFolder
 from nmt.run.registry import Description
 from nmt.search.protocol import Search
 from nmt.training.distributed import Processes
-from nmt.training.guided_alignment import choose_layer
 from nmt.training.limits import check_limits
 from nmt.training.progress import spinner
 from nmt.training.schedule import Schedule
@@ -115,20 +114,9 @@ def prepare_run(
     torch.manual_seed(settings.seed)
     model = model_component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
     descriptions["model"]["parameters"] = model.num_parameters()
-    trainer = settings.trainer
-    if trainer.alignment_weight > 0:
-        with naming_group("trainer"):
-            choose_layer(model, layer=trainer.alignment_layer, head=trainer.alignment_head)
+    add_links = make_link_encoder(settings, corpus, tokenizer, model)
 
     # 4. Batches and the optimizer, which depend on the model.
-    add_links = partial(
-        encode_links,
-        tokenizer=tokenizer,
-        split_words=corpus.words,
-        complete=trainer.alignment_complete,
-        split_name=settings.train_split,
-        num_workers=settings.loader.num_workers,
-    )
     batch_loader = partial(
         make_loader,
         tokenizer=tokenizer,
@@ -155,7 +143,7 @@ def prepare_run(
             split_name=settings.train_split,
             cleaning=settings.cleaning.build_as(Cleaning),
             subword_alpha=settings.loader.subword_alpha,
-            add_links=add_links if trainer.alignment_weight > 0 else None,
+            add_links=add_links,
         ),
         validation_loader=None
         if validation_split is None or settings.validation_split is None
@@ -211,7 +199,7 @@ def make_loader(
     """Encodes a split and returns the loader of its batches for `model`: this process's share of each.
 
     Args:
-        add_links: `encode_links` with its arguments, for batches with word links; None: batches without links.
+        add_links: adds the column of `encode_links`, for batches with word links; None: batches without links.
 
     Raises:
         UserError: a setting is wrong, no pair of the split can be used, or it has no word links.
