@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from nmt.errors import UserError
 from nmt.models.attention import KINDS, Kind
@@ -28,6 +29,22 @@ class Head:
     def __str__(self) -> str:
         return f"{self.kind}.{self.layer}.{self.number}"
 
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """The head of a name.
+
+        Raises:
+            UserError: it is no name of a head; the message begins with heads_off, the key of the commands.
+        """
+        match = HEAD_NAME.fullmatch(name)
+        if match is None:
+            raise UserError(
+                f"heads_off={name} is no name of a head: write KIND.LAYER.HEAD, such as encoder.0.3, where KIND is "
+                "encoder, decoder or cross"
+            )
+        kind, layer, number = match.groups()
+        return cls(kind, int(layer), int(number))  # type: ignore[arg-type]  # the expression matches kinds only
+
 
 def list_heads(model: Seq2Seq, *kinds: Kind) -> list[Head]:
     """All heads of a model, of some kinds; none for a recurrent model, whose attention has no heads."""
@@ -44,10 +61,9 @@ def parse_heads(names: Iterable[str]) -> list[Head]:
     """The heads with these names, sorted, each once.
 
     Raises:
-        UserError: something is not a name of a head; the message begins with heads_off, the key of the commands.
+        UserError: as `Head.parse`.
     """
-    heads = {_parse(name) for name in names}
-    return sorted(heads)
+    return sorted({Head.parse(name) for name in names})
 
 
 def silence_heads(model: Seq2Seq, names: Iterable[str]) -> None:
@@ -63,17 +79,6 @@ def silence_heads(model: Seq2Seq, names: Iterable[str]) -> None:
         if head not in existing:
             raise UserError(f"heads_off={head}: {_describe(existing)}")
         model.attention_layers()[head.kind][head.layer].silence(head.number)
-
-
-def _parse(name: str) -> Head:
-    match = HEAD_NAME.fullmatch(name)
-    if match is None:
-        raise UserError(
-            f"heads_off={name} is no name of a head: write KIND.LAYER.HEAD, such as encoder.0.3, where KIND is "
-            "encoder, decoder or cross"
-        )
-    kind, layer, number = match.groups()
-    return Head(kind, int(layer), int(number))  # type: ignore[arg-type]  # the expression matches kinds only
 
 
 def _describe(heads: Sequence[Head]) -> str:

@@ -199,18 +199,30 @@ class GrammarCorpus(Corpus):
         Raises:
             UserError: there is no split of that name.
         """
-        pairs = self._english_pairs(name)
-        return pairs if self.source == "en" else [pair.reversed() for pair in pairs]
+        return self._directed(self._english_pairs(name))
 
     def pronoun_examples(self, name: str) -> list[PronounExample] | None:
-        if name != "pronouns":
-            return None
+        return self._find_examples(self._english_pairs(name)) if name == "pronouns" else None
+
+    def further_pronouns(self, size: int) -> tuple[list[GrammarPair], list[PronounExample]]:
+        """Pairs like those of the split `pronouns` that are in no split: to choose what is then tested on the split."""
+        used = {side for name in self.splits() for pair in self.pairs(name) for side in (pair.source, pair.target)}
+        streams = [generate_pronoun_pairs(self.seed + 1, distractor=each) for each in (True, False)]
+        pairs = _take_unused(streams, size, used)
+        return self._directed(pairs), self._find_examples(pairs)
+
+    def _find_examples(self, pairs: list[GrammarPair]) -> list[PronounExample]:
+        """The ambiguous pronouns of English-German pairs, in the corpus's direction."""
         examples = []
-        for pair in self._english_pairs(name):
+        for pair in pairs:
             example = find_ambiguous_pronoun(pair)
-            assert example is not None, "every pair of this split has an ambiguous pronoun"
+            assert example is not None, "every one of these pairs has an ambiguous pronoun"
             examples.append(example if self.source == "en" else reverse_example(example, pair))
         return examples
+
+    def _directed(self, pairs: list[GrammarPair]) -> list[GrammarPair]:
+        """English-German pairs in the corpus's direction."""
+        return pairs if self.source == "en" else [pair.reversed() for pair in pairs]
 
     def _english_pairs(self, name: str) -> list[GrammarPair]:
         """The pairs of a split from English to German."""
