@@ -238,6 +238,30 @@ def trained_run(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     return folder
 
 
+@pytest.fixture(scope="session")
+def lstm_run(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a tiny LSTM without attention, trained for one step; tests must not change it."""
+    return train_for_a_step("lstm", corpus_folder, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def transformer_run(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a tiny Transformer, with one layer and two heads on either side; tests must not change it."""
+    return train_for_a_step("transformer", corpus_folder, tmp_path_factory)
+
+
+def train_for_a_step(model: str, corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trains a tiny model, and returns its run folder, which has the name of the model."""
+    folder = tmp_path_factory.mktemp("runs") / model
+    assert (
+        main(
+            ["train", "data=files", f"data.path={corpus_folder}", f"run={folder}", *TINY_MODELS[model], *TINY_TRAINING]
+        )
+        == 0
+    )
+    return folder
+
+
 def open_stream(number: int, path: Path | None) -> TextIO | None:
     """Opens a standard stream of this process as a new Python process does; without a path it is closed."""
     os.close(number)

@@ -183,7 +183,7 @@ def test_no_file_is_too_long(sources: Sources) -> None:
         ("nmt.training.trainer", "import nmt.search.beam"),
         ("nmt.training.trainer", "from nmt import evaluation"),
         ("nmt.training.trainer", "from ..evaluation import metrics"),
-        ("nmt.report.curves", "from nmt.translator import Translator"),
+        ("nmt.report.curves", "from nmt.training.trainer import Trainer"),
         ("nmt.report.curves", "from nmt import models"),
         ("nmt.files", "from . import run"),
         ("nmt.run", "import omegaconf"),

@@ -1,10 +1,4 @@
-"""Links the words of given sentence pairs with a trained model, or with two models of opposite directions.
-
-from nmt.alignment import Aligner
-
-aligner = Aligner.load("runs/x")
-aligner.align([("A dog runs .", "Ein Hund rennt .")])[0].pharaoh      # "0-0 1-1 2-2 3-3"
-"""
+"""Links the words of given sentence pairs with a trained model, or with two models of opposite directions."""
 
 from __future__ import annotations
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+import numpy as np
 
-from nmt.alignment.extraction import ROWS, Extraction, argmax_links, find_both_directions
+from nmt.alignment.extraction import ROWS, Extraction, argmax_links, balance, find_both_directions
 from nmt.alignment.lexical import align_lexically
 from nmt.alignment.quality import LinkCounts, count_links
 from nmt.alignment.symmetrization import SYMMETRIZATIONS
@@ -168,11 +169,15 @@ def try_extractions(attention: Sequence[WordAttention]) -> Iterator[tuple[Extrac
         candidates += [(None, None), *((layer, None) for layer in layers)]
     candidates += [(layer, head) for layer in layers for head in range(num_heads)]
     for rows in ROWS:
-        words = [each.between_words(rows)[..., :-1] for each in attention]  # each (L, H, I, J)
-        for layer, head in candidates:
+        # All candidates of a pair at once: (candidates, I, J) for each pair.
+        stacks = []
+        for each in attention:
+            words = each.between_words(rows)[..., :-1]  # (L, H, I, J)
+            stacks.append(np.stack([select_head(words, layers, *candidate) for candidate in candidates]))
+        balanced = list(map(balance, stacks))
+        for number, (layer, head) in enumerate(candidates):
             extraction = partial(Extraction, layer=layer, head=head, rows=rows)
-            weights = [select_head(each, layers, layer, head) for each in words]  # each (I, J)
-            yield extraction(method="argmax"), [argmax_links(each) for each in weights]
-            directions = [find_both_directions(each) for each in weights]
+            yield extraction(method="argmax"), [argmax_links(stack[number]) for stack in stacks]
+            directions = [find_both_directions(stack[number]) for stack in balanced]
             for method, combine in SYMMETRIZATIONS.items():
                 yield extraction(method=method), [combine(*each) for each in directions]

@@ -91,18 +91,18 @@ class Extraction(msgspec.Struct, frozen=True, kw_only=True):
         if self.threshold is not None:
             return threshold_links(weights, self.threshold)
         assert self.method != "threshold", "it has a threshold"
-        return SYMMETRIZATIONS[self.method](*find_both_directions(weights, reverse))
+        balanced_reverse = None if reverse is None else balance(reverse)
+        return SYMMETRIZATIONS[self.method](*find_both_directions(balance(weights), balanced_reverse))
 
 
-def find_both_directions(weights: Weights, reverse: Weights | None = None) -> tuple[Set[Link], Set[Link]]:
+def find_both_directions(balanced: Weights, reverse: Weights | None = None) -> tuple[Set[Link], Set[Link]]:
     """The links of each target word to its best source word, and of each source word to its best target word.
 
     Args:
-        weights, reverse: as for `Extraction.links`.
+        balanced: (I, J) from `balance`.
+        reverse: (J, I) likewise, of a model of the other direction.
     """
-    forward = argmax_links(balance(weights))
-    backward = argmax_links(balance(weights.T if reverse is None else reverse))
-    return forward, reverse_links(backward)
+    return argmax_links(balanced), reverse_links(argmax_links(balanced.T if reverse is None else reverse))
 
 
 def argmax_links(weights: Weights) -> set[Link]:
@@ -134,14 +134,17 @@ def balance(weights: Weights) -> Weights:
     away. If it is repeated for long, all rows and all columns sum to the same (Sinkhorn and Knopp, 1967).
 
     Args:
-        weights: (I, J).
+        weights: (…, I, J), one matrix or several of the same pair.
     """
     # Words that were cut off have no weights: they take no part, and get no links.
-    part = np.ix_(weights.sum(1) > 0, weights.sum(0) > 0)
-    values = np.maximum(weights[part], MIN_WEIGHT)  # (I', J') without words that were cut off
+    leading = tuple(range(weights.ndim - 2))
+    rows = np.flatnonzero(weights.sum(-1).any(leading))  # (I',)
+    columns = np.flatnonzero(weights.sum(-2).any(leading))  # (J',)
+    part = (..., rows[:, None], columns)
+    values = np.maximum(weights[part], MIN_WEIGHT)  # (…, I', J')
     for _ in range(BALANCE_ROUNDS):
-        values = values / values.sum(0, keepdims=True)
-        values = values / values.sum(1, keepdims=True)
-    balanced = np.zeros_like(weights)  # (I, J)
+        values = values / values.sum(-2, keepdims=True)
+        values = values / values.sum(-1, keepdims=True)
+    balanced = np.zeros_like(weights)  # (…, I, J)
     balanced[part] = values
     return balanced

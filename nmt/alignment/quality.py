@@ -11,7 +11,7 @@ AER is the alignment error rate. All counts are summed over the corpus before th
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -42,7 +42,12 @@ class LinkCounts:
         return cls(len(links), len(gold.sure), len(links & gold.sure), len(links & gold.possible))
 
     def __add__(self, other: LinkCounts) -> LinkCounts:
-        return LinkCounts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+        return LinkCounts(
+            self.found + other.found,
+            self.sure + other.sure,
+            self.found_sure + other.found_sure,
+            self.found_possible + other.found_possible,
+        )
 
     @property
     def precision(self) -> float:

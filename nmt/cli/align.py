@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import msgspec
 from omegaconf import DictConfig
@@ -40,6 +40,9 @@ from nmt.translator import Translator
 
 PROGRAM = "nmt align"
 
+MEAN = "mean"
+"""Instead of a number: the mean over all layers and heads, or over the heads of a layer."""
+
 METHOD_OF_TWO_RUNS: Method = "grow-diag-final-and"
 """How two runs are combined if the method that was chosen for the one run reads one direction only."""
 
@@ -55,8 +58,8 @@ class AlignSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     format: str
     method: str | None
     threshold: float | None
-    layer: int | Literal["mean"] | None
-    head: int | Literal["mean"] | None
+    layer: int | str | None
+    head: int | str | None
     rows: str | None
     batch_size: int
     data: Component | CorpusChanges
@@ -72,6 +75,9 @@ class AlignSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             if value not in choices:
                 names = ", ".join(name for name in choices if name is not None)
                 raise UserError(f"{key}={value} is unknown: use one of {names}")
+        for key, number in (("layer", self.layer), ("head", self.head)):
+            if number not in (None, MEAN) and not (isinstance(number, int) and number >= 0):
+                raise UserError(f"{key}={number} must be a whole number from 0, or {MEAN}")
         if self.head is not None and self.layer is None:
             raise UserError(f"head={self.head} needs a layer: add layer=")
         check_sizes(batch_size=self.batch_size)
@@ -86,8 +92,8 @@ class AlignSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         """What was chosen, changed as these settings ask; it is only needed if something is left to it."""
         values = {} if chosen is None else msgspec.structs.asdict(chosen)
         if self.layer is not None:
-            values["layer"] = None if self.layer == "mean" else self.layer
-            values["head"] = None if self.head in (None, "mean") else self.head
+            values["layer"] = None if self.layer == MEAN else self.layer
+            values["head"] = None if self.head == MEAN else self.head
         if self.rows is not None:
             values["rows"] = self.rows
         if self.method is not None:

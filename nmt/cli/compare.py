@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import rich.box
+import rich.cells
 import rich.table
 from omegaconf import DictConfig
 from rich.text import Text
@@ -18,11 +19,14 @@ from nmt.console import ResultConsole
 from nmt.errors import UserError
 from nmt.report.comparison import check_report_folder, compare, summarize
 from nmt.report.runs import name_runs
-from nmt.report.tables import Table, quality_table
+from nmt.report.tables import Table, quality_table, seed_table
 from nmt.run import RunFolder
 from nmt.threads import check_threads
 
 PROGRAM = "nmt compare"
+
+MAX_CELL_WIDTH = 40
+"""Width of a cell that is not broken, in characters."""
 
 
 class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +83,8 @@ def run(config: DictConfig) -> None:
         plan.carry_out(PROGRAM, device=settings.device, threads=settings.threads, batch_tokens=settings.batch_tokens)
     report = compare([folder.path for folder in folders], split=settings.split, out=settings.out)
     print_table(quality_table(report))
+    if (seeds := seed_table(report)) is not None:
+        print_table(seeds.transposed)  # many columns, but few systems
     print(summarize(report))
     for note in report.notes:
         print_message(PROGRAM, note)
@@ -101,10 +107,19 @@ def check_same_text(first: PlannedEvaluation, other: PlannedEvaluation) -> None:
 
 
 def print_table(table: Table) -> None:
-    """Prints a table to standard output; on a terminal the best value of each column is bold."""
-    printed = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    """Prints a table and an empty line to standard output; on a terminal the best value of each column is bold.
+
+    Where the terminal is too narrow, headings are broken between words, and then lines are longer than the terminal.
+    """
+    printed = rich.table.Table(box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    width = 0  # that the table needs, with two spaces between its columns
     for index, column in enumerate(table.columns):
-        printed.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        words = [*column.split(), *(row[index].text for row in table.rows)]
+        min_width = min(max(map(rich.cells.cell_len, words)), MAX_CELL_WIDTH)
+        printed.add_column(column, justify="right" if index else "left", overflow="fold", min_width=min_width)
+        width += min_width + 2
     for row in table.rows:
         printed.add_row(*(Text(cell.text, style="bold" if cell.is_best else "") for cell in row))
-    ResultConsole().print(printed)
+    console = ResultConsole()
+    console.print(printed, width=max(width, console.width), crop=False, no_wrap=True)
+    console.print()

@@ -172,12 +172,12 @@ def find_links(
     translation: Translation, settings: PlotSettings, grammar: GrammarCorpus | None, split: Splitter
 ) -> frozenset[Link] | None:
     """The word links of the source and a translation that are given, or that the grammar knows."""
-    source = sanitize(settings.source)
+    source, target = sanitize(settings.source), sanitize(settings.target or translation.text)
     if settings.gold is None:
         pair = None if grammar is None else grammar.find_pair(source)
-        return frozenset(pair.alignment) if pair is not None and pair.target == translation.text else None
+        return frozenset(pair.alignment) if pair is not None and pair.target == target else None
     links = parse_links(settings.gold, location="gold=")
-    check_links(links, (source, sanitize(settings.target or "")), split=split, location="gold=")
+    check_links(links, (source, target), split=split, location="gold=")
     return links.possible
 
 

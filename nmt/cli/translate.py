@@ -10,14 +10,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import count
+from itertools import count, islice, tee
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 from omegaconf import DictConfig
 
+from nmt.alignment.aligner import Aligner
+from nmt.alignment.choice import find_choice
 from nmt.checks import check_sizes
+from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.length_limit import TruncatedLines
 from nmt.cli.shell.line_streams import (
     MAX_LINE_BYTES,
@@ -36,8 +39,9 @@ from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
 from nmt.errors import UserError
 from nmt.run import RunFolder
+from nmt.run.model_hash import hash_model
 from nmt.threads import check_threads, limit_threads
-from nmt.translator import Translation, check_kinds
+from nmt.translator import Translation, Translator, check_kinds
 
 
 class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +53,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     format: str
     n_best: int
     attention: list[str] | str | None
+    links: bool
     copy: bool
     batch_size: int
     search: Component | SearchChanges
@@ -59,8 +64,10 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     def __post_init__(self) -> None:
         if self.format not in ("text", "jsonl"):
             raise UserError(f"format={self.format} is unknown: use text or jsonl")
-        if self.format == "text" and (self.n_best != 1 or self.attention is not None):
-            raise UserError("n_best and attention need format=jsonl: text has one translation per line")
+        if self.format == "text" and (self.n_best != 1 or self.attention is not None or self.links):
+            raise UserError("n_best, attention and links need format=jsonl: text has one translation per line")
+        if self.links and self.heads_off:
+            raise UserError("links=true is for the whole model: leave heads_off out")
         check_kinds(self.attention or ())
         check_sizes(batch_size=self.batch_size)
         check_threads(self.threads)
@@ -79,6 +86,7 @@ def run(config: DictConfig) -> None:
             folder, search, device=settings.device, batch_tokens=None, heads_off=settings.heads_off
         )
         kinds = check_kinds(settings.attention or ())
+        aligner = load_own_aligner(folder, translator) if settings.links else None
         as_json = partial(format_json, n_best=settings.n_best, with_attention=bool(kinds))
         format_line = format_text if settings.format == "text" else as_json
         name = "standard output" if settings.output is None else f"output={settings.output}"
@@ -86,6 +94,9 @@ def run(config: DictConfig) -> None:
         def translate_lines(lines: Iterable[str], target: BinaryIO, *, first: int = 0) -> None:
             """Translates and writes lines; `first` is the index of the first one in the whole input."""
             truncated, missing = TruncatedLines(), MissingText()
+            sources: Iterable[str] = ()
+            if aligner is not None:
+                lines, sources = tee(lines)  # read twice: to translate, and to link the words
             translations = translator.stream(
                 lines,
                 n_best=settings.n_best,
@@ -96,7 +107,11 @@ def run(config: DictConfig) -> None:
             )
             translations = missing.watch(truncated.watch(translations, first=first), first=first)
             translations = warn_of_missing(translations, settings.n_best, warnings, first=first)
-            write_lines(map(format_line, translations), target, name=name, first=first)
+            formatted: Iterable[str] = map(format_line, translations)
+            if aligner is not None:
+                linked = link_words(translations, sources, aligner, batch_size=settings.batch_size)
+                formatted = (as_json(found, links=links) for found, links in linked)
+            write_lines(formatted, target, name=name, first=first)
             truncated.print_remark("nmt translate")
             missing.print_remark("nmt translate", copied=settings.copy)
 
@@ -108,6 +123,33 @@ def run(config: DictConfig) -> None:
                 with open_output(settings.output) as target:
                     translate_lines(read_lines(source, warnings), target)
     warnings.print_totals()
+
+
+def load_own_aligner(folder: RunFolder, translator: Translator) -> Aligner:
+    """An aligner with the model that translates.
+
+    Raises:
+        UserError: the model has no attention, or a choice is necessary and the run's corpus cannot be read.
+    """
+    remark = partial(print_message, "nmt translate")
+    choice = find_choice(folder, translator, folder.corpus, model_hash=hash_model(folder), remark=remark)
+    return Aligner(translator, choice.extraction)
+
+
+def link_words(
+    translations: Iterable[list[Translation]], lines: Iterable[str], aligner: Aligner, *, batch_size: int
+) -> Iterator[tuple[list[Translation], list[str]]]:
+    """Yields the translations of each line with the links of each of them, in Pharaoh format.
+
+    Args:
+        lines: what was translated.
+        batch_size: number of lines that are aligned together.
+    """
+    pairs = zip(translations, lines, strict=False)  # translating a batch reads its lines ahead
+    while batch := list(islice(pairs, batch_size)):
+        links = iter(aligner.align([(line, each.text) for found, line in batch for each in found]))
+        for found, _ in batch:
+            yield found, [next(links).pharaoh for _ in found]
 
 
 def warn_of_missing(
@@ -147,12 +189,19 @@ def format_text(translations: list[Translation]) -> str:
     return translations[0].text
 
 
-def format_json(translations: list[Translation], *, n_best: int, with_attention: bool) -> str:
+def format_json(
+    translations: list[Translation], *, n_best: int, with_attention: bool, links: list[str] | None = None
+) -> str:
     """A JSON object with the best translation of a line; with the list `n_best` if several were requested.
 
     Every line gets the same keys, also one without words, whose only translation is empty.
+
+    Args:
+        links: of each translation, in Pharaoh format; None if they were not requested.
     """
     values = [_json_value(translation, with_attention=with_attention) for translation in translations]
+    if links is not None:
+        values = [value | {"links": each} for value, each in zip(values, links, strict=True)]
     value = {**values[0], "n_best": values} if n_best > 1 else values[0]
     return json_line(value)
 

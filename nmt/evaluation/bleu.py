@@ -53,6 +53,31 @@ def corpus_bleu(counts: SentenceCounts) -> float:
     return float(score.score)
 
 
+def bleu_of_draws(counts: SentenceCounts, draws: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """BLEU of many draws from the same sentences at once: `corpus_bleu` of each, as arrays.
+
+    Args:
+        counts: (N, 10) of the sentences.
+        draws: (R, N) how often each draw contains each sentence.
+
+    Returns:
+        (R,) the BLEU of each draw.
+    """
+    sums = draws.astype(np.float64) @ counts.astype(np.float64)  # (R, 10), exact up to 2**53
+    correct, total, length, reference_length = sums[:, 0:4], sums[:, 4:8], sums[:, 8], sums[:, 9]
+    # Exponential smoothing: of the orders without a match, the first counts as half a match, the second as a quarter.
+    matches = np.where(correct == 0, 0.5 ** (correct == 0).cumsum(axis=1), correct)  # (R, 4)
+    exists = total > 0  # (R, 4): an order may have no n-gram at all, and then the longer ones have none either
+    logs = np.where(exists, np.log(100 * matches / np.maximum(total, 1)), 0.0)  # (R, 4)
+    is_short = draws @ (counts[:, 9] >= MAX_NGRAM_ORDER) == 0  # (R,) no reference is long enough for 4-grams
+    num_orders = np.where(is_short, np.maximum(exists.sum(axis=1), 1), MAX_NGRAM_ORDER)  # (R,)
+    brevity = np.minimum(1 - reference_length / np.maximum(length, 1e-9), 0)  # (R,) log of the brevity penalty
+    bleu = np.exp(brevity + logs.sum(axis=1) / num_orders)  # (R,)
+    has_score = correct.any(axis=1) & (is_short | exists.all(axis=1))  # (R,)
+    is_empty = (length == 0) & (reference_length == 0)
+    return np.where(is_empty, 100.0, np.where(has_score, bleu, 0.0))
+
+
 def bleu_signature(counts: SentenceCounts, *, tokenizer: str, lowercase: bool) -> str:
     """sacreBLEU's signature of a score that `corpus_bleu` computed from these counts."""
     metric = BLEU(tokenize=tokenizer, lowercase=lowercase, effective_order=uses_effective_order(counts))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,24 @@ from nmt.alignment.choice import find_choice
 from nmt.alignment.word_attention import has_attention
 from nmt.data.corpus import Corpus
 from nmt.evaluation.alignment import measure_alignment
+from nmt.evaluation.attention_file import SentenceAttention, encode_attention, quantize_attention
 from nmt.evaluation.languages import Unit, length_unit, sentence_length
 from nmt.evaluation.metrics import Metrics
 from nmt.evaluation.pronouns import score_pronouns
-from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample, compute_checksum
+from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample, compute_checksum, list_files
 from nmt.evaluation.reuse import EvaluationInputs, evaluation_folder, hash_text
-from nmt.files import write_json, write_text, writing
-from nmt.models.attention import Kind
+from nmt.files import atomic_write, write_json, writing
 from nmt.run import RunFolder
 from nmt.run.registry import TypedDescription
 from nmt.translator import LineWarning, Translation, Translator
+from nmt.translator.arguments import sanitize
+from nmt.translator.attending import attend_all
 
 NUM_SAMPLES = 8
-"""Number of sentences of a split whose alignment matrices are kept for the report."""
+"""Number of sentences of a split whose alignment matrices the record keeps in pieces and in full."""
+
+ATTENTION_BATCH = 128
+"""Number of sentences whose attention weights of all layers and heads are in memory at the same time."""
 
 
 def evaluate(
@@ -41,9 +45,9 @@ def evaluate(
     warn: LineWarning,
     remark: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Translates a split, scores it against the raw references, and writes evaluation/`split`.json, .hyp.txt, .ref.txt.
+    """Translates a split, scores it against the raw references, and writes the result into the folder evaluation/.
 
-    Without some attention heads, the three files go to a folder of their own, see `evaluation_folder`.
+    Without some attention heads, the files go to a folder of their own, see `evaluation_folder`.
 
     Args:
         run: the folder that the translator was loaded from.
@@ -68,7 +72,7 @@ def evaluate(
     sample_indices = choose_samples(sources, unit=unit)
     began = time.perf_counter()
     cut_lines: dict[int, str] = {}
-    translations = translate_split(translator, sources, need_attention=sample_indices, warn=cut_lines.__setitem__)
+    translations = translator.translate(sources, attention=(), warn=cut_lines.__setitem__)
     seconds = time.perf_counter() - began
     for index in sorted(cut_lines):
         warn(index, cut_lines[index])
@@ -77,6 +81,11 @@ def evaluate(
         choice = find_choice(run, translator, lambda: corpus, model_hash=inputs.model_hash, remark=remark)
         alignment = measure_alignment(translator, pairs, choice.extraction, split=corpus.words, name=split)
     hypotheses = [translation.text for translation in translations]
+    attention: list[SentenceAttention | None] = [None] * len(sources)
+    for index, translation in attend(translator, sources, translations):
+        attention[index] = condense(translation)
+        if index in sample_indices:
+            translations[index] = translation
     examples = corpus.pronoun_examples(split)
     evaluation = Evaluation(
         split=split,
@@ -106,7 +115,8 @@ def evaluate(
         text_hash=hash_text(sources, references, source=corpus.source, target=corpus.target),
         checksum="",
     )
-    return write_evaluation(evaluation_folder(run, inputs.heads_off), evaluation, hypotheses, references)
+    folder = evaluation_folder(run, inputs.heads_off)
+    return write_evaluation(folder, evaluation, (sources, hypotheses, references), attention)
 
 
 def choose_samples(sources: Sequence[str], *, unit: Unit) -> list[int]:
@@ -117,27 +127,32 @@ def choose_samples(sources: Sequence[str], *, unit: Unit) -> list[int]:
     return sorted(by_length[(2 * segment + 1) * len(by_length) // (2 * count)][1] for segment in range(count))
 
 
-def translate_split(
-    translator: Translator, sources: Sequence[str], *, need_attention: Sequence[int], warn: LineWarning
-) -> list[Translation]:
-    """The translation of each line, with attention weights for the lines whose indices are in `need_attention`.
+def attend(
+    translator: Translator, lines: Sequence[str], translations: Sequence[Translation]
+) -> Iterator[tuple[int, Translation]]:
+    """Yields (index, translation with its cross-attention) for each line with words; lines of similar length together.
 
-    The weights take a pass of their own, so the other lines are translated without it. `warn` is called for each
-    line that is cut off.
+    It takes a pass of its own, which is no part of translating. The weights of all heads of a whole split may not fit
+    into memory, so nothing is kept.
     """
-    others = sorted(set(range(len(sources))) - set(need_attention))
-    translations: dict[int, Translation] = {}
-    kinds: tuple[list[Kind], list[Kind]] = (["cross"], [])
-    for indices, attention in zip((need_attention, others), kinds, strict=True):
-        lines = [sources[index] for index in indices]
-        warn_in_group = partial(_warn_at, warn, indices)
-        results = translator.translate(lines, attention=attention, warn=warn_in_group)
-        translations.update(zip(indices, results, strict=True))
-    return [translations[index] for index in range(len(sources))]
+    ids = translator.tokenizer.encode_source(list(map(sanitize, lines)))
+    ids = [source[: translator.max_length - 1] for source in ids]  # one position is left for `eos`
+    by_length = sorted((index for index, source in enumerate(ids) if source), key=lambda index: len(ids[index]))
+    for start in range(0, len(by_length), ATTENTION_BATCH):
+        indices = by_length[start : start + ATTENTION_BATCH]
+        translator.before_batch()
+        batch = {index: [translations[index]] for index in indices}
+        attended = attend_all(translator.model, translator.tokenizer, ids, batch, ["cross"])
+        yield from ((index, translation) for index, [translation] in attended.items())
 
 
-def _warn_at(warn: LineWarning, indices: Sequence[int], position: int, message: str) -> None:
-    warn(indices[position], message)
+def condense(translation: Translation) -> SentenceAttention | None:
+    """The attention between words, the mean of all layers and heads; None for a model without attention."""
+    cross = translation.attention.get("cross")
+    if cross is None:
+        return None
+    words = cross.mean().words()
+    return quantize_attention(words.columns, words.rows, words.matrix)
 
 
 def make_sample(index: int, source: str, reference: str, translation: Translation) -> SentenceSample:
@@ -156,19 +171,29 @@ def make_sample(index: int, source: str, reference: str, translation: Translatio
 
 
 def write_evaluation(
-    folder: Path, evaluation: Evaluation, hypotheses: Sequence[str], references: Sequence[str]
+    folder: Path,
+    evaluation: Evaluation,
+    texts: Sequence[Sequence[str]],
+    attention: Sequence[SentenceAttention | None],
 ) -> dict[str, Any]:
-    """Writes the three files of an evaluation, and returns the content of the JSON file.
+    """Writes the files of an evaluation, and returns the content of the JSON file.
 
-    The JSON file is written last, with a checksum of all three: files of two evaluations are never taken for one.
+    The JSON file is written last, with a checksum of all of them: files of two evaluations are never taken for one.
+
+    Args:
+        folder: where to write them.
+        evaluation: the record, without its checksum.
+        texts: the source sentences, the translations and the references.
+        attention: between the words of each sentence.
     """
-    split = evaluation.split
-    texts = ["".join(line + "\n" for line in lines) for lines in (hypotheses, references)]
-    evaluation.checksum = compute_checksum(evaluation, *(text.encode("utf-8") for text in texts))
-    content: dict[str, Any] = msgspec.to_builtins(evaluation)
+    contents = ["".join(line + "\n" for line in lines).encode("utf-8") for lines in texts]
+    contents.append(encode_attention(attention))
+    evaluation.checksum = compute_checksum(evaluation, contents)
+    record: dict[str, Any] = msgspec.to_builtins(evaluation)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / f"{split}.hyp.txt", texts[0])
-    write_text(folder / f"{split}.ref.txt", texts[1])
-    write_json(folder / f"{split}.json", content)
-    return content
+    for path, content in zip(list_files(folder, evaluation.split), contents, strict=True):
+        with atomic_write(path) as file:
+            file.write(content)
+    write_json(folder / f"{evaluation.split}.json", record)
+    return record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,9 @@ from nmt.evaluation.metrics import LengthBucket, Metric
 from nmt.evaluation.pronouns import PronounScores
 from nmt.run.format import Count, Number, Versioned, read_versioned
 from nmt.run.registry import TypedDescription
+
+SUFFIXES = (".source.txt", ".hyp.txt", ".ref.txt", ".attention.gz")
+"""Ends of the names of the files beside SPLIT.json; the last one is described in `nmt.evaluation.attention_file`."""
 
 
 class MetricScores(msgspec.Struct):
@@ -92,7 +96,7 @@ class Evaluation(Versioned, kw_only=True):
         model_hash: identifies weights and tokenizer, see `nmt.run.model_hash`.
         text_hash: identifies source sentences and references.
         links_hash: identifies the gold links; None without.
-        checksum: of this record and the two files beside it, see `compute_checksum`.
+        checksum: of this record and the files beside it, see `compute_checksum`.
     """
 
     split: str
@@ -121,10 +125,15 @@ class Evaluation(Versioned, kw_only=True):
     checksum: str
 
 
-def compute_checksum(evaluation: Evaluation, hypotheses: bytes, references: bytes) -> str:
-    """SHA-256 of an evaluation without its checksum, and of the content of SPLIT.hyp.txt and SPLIT.ref.txt."""
+def list_files(folder: Path, split: str) -> list[Path]:
+    """The files beside SPLIT.json: source sentences, translations, references, and attention between words."""
+    return [folder / f"{split}{suffix}" for suffix in SUFFIXES]
+
+
+def compute_checksum(evaluation: Evaluation, contents: Sequence[bytes]) -> str:
+    """SHA-256 of an evaluation without its checksum, and of the contents of the files beside it."""
     record = msgspec.json.encode(msgspec.structs.replace(evaluation, checksum=""))
-    digests = [hashlib.sha256(content).digest() for content in (record, hypotheses, references)]
+    digests = [hashlib.sha256(content).digest() for content in (record, *contents)]
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
 

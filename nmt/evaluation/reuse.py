@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nmt.errors import UserError
 from nmt.evaluation.metrics import Metrics
-from nmt.evaluation.record import Evaluation, compute_checksum, read_evaluation
+from nmt.evaluation.record import Evaluation, compute_checksum, list_files, read_evaluation
 from nmt.files import read_bytes, reading
 from nmt.run import RunFolder
 from nmt.run.registry import Description
@@ -89,11 +89,10 @@ def read_stored(run: RunFolder, split: str, heads_off: Sequence[str]) -> Evaluat
         raise UserError(f"{path} is an evaluation of {evaluation.split[:80]}")
     if evaluation.heads_off != heads_off:
         raise UserError(f"{path} is an evaluation without other heads")
-    texts = [path.with_name(f"{split}.{name}.txt") for name in ("hyp", "ref")]
-    if missing := [text for text in texts if not text.is_file()]:
+    files = list_files(path.parent, split)
+    if missing := [file for file in files if not file.is_file()]:
         raise UserError(f"{missing[0]} is missing")
-    hypotheses, references = map(read_bytes, texts)
-    if evaluation.checksum != compute_checksum(evaluation, hypotheses, references):
+    if evaluation.checksum != compute_checksum(evaluation, [read_bytes(file) for file in files]):
         raise UserError(f"{path} or a file beside it has been changed")
     return evaluation
 

@@ -17,10 +17,10 @@ LEFT, RIGHT, TOP, BOTTOM = 50, 24, 30, 44
 MAX_DOTS = 30
 """Maximum number of points of a line that are also drawn as dots."""
 
-CATEGORY_PADDING = 0.35
-"""Distance of the first and the last category from the edge of the chart; two categories are 1 apart."""
-
 Point = tuple[float, float]
+Band = tuple[float, float, float]
+"""x, and the lower and upper end of a confidence interval there."""
+
 Tick = tuple[float, str]
 
 
@@ -28,12 +28,14 @@ Tick = tuple[float, str]
 class Line:
     """One system's line, in pixels."""
 
-    system: int
-    """Index of the system in the report; it selects the colour and the dashes in every chart."""
+    style: int
+    """Selects the colour and the dashes: the same for a system in every chart."""
     name: str
     points: list[tuple[float, float, str]]
     """x, y and the text that is shown on hover."""
     with_dots: bool
+    band: list[tuple[float, float]]
+    """The outline of a band of confidence intervals; empty without one."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def layout_chart(
     names: Sequence[str],
     lines: Sequence[Sequence[Point]],
     from_zero: bool,
-    x_names: Sequence[str] = (),
+    bands: Sequence[Sequence[Band]] = (),
+    styles: Sequence[int] = (),
 ) -> Chart:
     """Lays out a line chart with a line for each system; a line without points is left out.
 
@@ -70,38 +73,42 @@ def layout_chart(
         names: of the systems.
         lines: (x, y) of each system, by ascending x; at least one point in total.
         from_zero: start the y axis at zero; otherwise it starts at the lowest y.
-        x_names: names of the categories if the x axis has categories; x is then 0, 1, 2, …
+        bands: the confidence intervals of each system, by ascending x; none if it is empty.
+        styles: of each system's line; 0, 1, 2, … if it is empty.
     """
     assert len(names) == len(lines)
+    bands, styles = bands or [[] for _ in lines], styles or range(len(lines))
     xs = [x for line in lines for x, _ in line]
-    ys = [y for line in lines for _, y in line]
+    ys = [y for line in lines for _, y in line] + [y for band in bands for _, *ends in band for y in ends]
     assert xs, f"{title}: there is no point to draw"
-    x_values = [float(i) for i in range(len(x_names))] if x_names else choose_ticks(min(0, *xs), max(xs))
+    x_values = choose_ticks(min(0, *xs), max(xs))
     y_values = choose_ticks(min(0, *ys) if from_zero else min(ys), max(ys))
-    padding = CATEGORY_PADDING if x_names else 0.0
-    x_low, x_high = min([*x_values, *xs]) - padding, max([*x_values, *xs]) + padding
+    x_low, x_high = x_values[0], x_values[-1]
     y_low, y_high = y_values[0], y_values[-1]
 
-    def x_pixel(x: float) -> float:
-        return round(LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT), 1)
+    def pixel(x: float, y: float) -> tuple[float, float]:
+        return (
+            round(LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT), 1),
+            round(HEIGHT - BOTTOM - (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM), 1),
+        )
 
-    def y_pixel(y: float) -> float:
-        return round(HEIGHT - BOTTOM - (y - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM), 1)
-
-    def layout_line(system: int, line: Sequence[Point]) -> Line:
-        name = isolate(names[system])
-        points = [
-            (x_pixel(x), y_pixel(y), f"{name}: {y:.4g} at {x_names[int(x)] if x_names else f'{x:,.4g}'}")
-            for x, y in line
-        ]
-        return Line(system=system, name=names[system], points=points, with_dots=len(points) <= MAX_DOTS)
+    def layout_line(system: int) -> Line:
+        name, band = isolate(names[system]), bands[system]
+        outline = [pixel(x, high) for x, _, high in band] + [pixel(x, low) for x, low, _ in reversed(band)]
+        return Line(
+            style=styles[system],
+            name=names[system],
+            points=[(*pixel(x, y), f"{name}: {y:.4g} at {x:,.4g}") for x, y in lines[system]],
+            with_dots=len(lines[system]) <= MAX_DOTS,
+            band=outline,
+        )
 
     return Chart(
         title=title,
         x_label=x_label,
-        x_ticks=[(x_pixel(x), x_names[int(x)] if x_names else f"{x:,g}") for x in x_values],
-        y_ticks=[(y_pixel(y), f"{y:,g}") for y in y_values],
-        lines=[layout_line(system, line) for system, line in enumerate(lines) if line],
+        x_ticks=[(pixel(x, y_low)[0], f"{x:,g}") for x in x_values],
+        y_ticks=[(pixel(x_low, y)[1], f"{y:,g}") for y in y_values],
+        lines=[layout_line(system) for system, line in enumerate(lines) if line],
     )
 
 
@@ -110,7 +117,7 @@ def choose_ticks(low: float, high: float) -> list[float]:
     span = high - low or abs(high) or 1.0
     raw_step = span / 5  # about five steps, before it is rounded up to a round number
     power = 10.0 ** math.floor(math.log10(raw_step))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw_step)
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw_step * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     if first == last:
         last += 1

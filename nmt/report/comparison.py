@@ -13,33 +13,35 @@ import msgspec
 
 from nmt.errors import UserError
 from nmt.evaluation import Metrics
-from nmt.evaluation.record import SentenceSample
 from nmt.evaluation.significance import NUM_RESAMPLES, SEED, Significance, paired_bootstrap
 from nmt.files import make_folder, reading, write_json, write_text
-from nmt.report.chart import Chart, layout_chart
 from nmt.report.curves import learning_curves
 from nmt.report.formatting import (
     format_difference,
-    format_length_range,
+    format_mean,
     format_p_value,
     format_score,
     isolate,
     show_control_characters,
 )
-from nmt.report.heat_map import HeatMap, layout_heat_map
+from nmt.report.glossary import GLOSSARY
+from nmt.report.lengths import bleu_by_length, layout_length_chart
 from nmt.report.notes import note_differences
-from nmt.report.record import (
-    Bootstrap,
-    ComparedSentence,
-    Comparison,
-    Decoding,
-    System,
-    SystemTranslation,
-    Training,
-)
+from nmt.report.record import Bootstrap, Comparison, Decoding, System, Training
 from nmt.report.rendering import render
-from nmt.report.runs import METRIC_KEYS, EvaluatedRun, read_runs
-from nmt.report.tables import GLOSSARY, cost_table, length_table, quality_table, significance_table
+from nmt.report.runs import METRIC_KEYS, EvaluatedRun, read_further_splits, read_runs
+from nmt.report.samples import common_samples, layout_heat_maps
+from nmt.report.seeds import group_seeds
+from nmt.report.sentences import compare_sentences, layout_sentences, pack_attention
+from nmt.report.tables import (
+    alignment_table,
+    cost_table,
+    length_table,
+    pronoun_table,
+    quality_table,
+    seed_table,
+    significance_table,
+)
 
 MAX_BLEU_DEVIATION = 0.05
 """How far the BLEU that an evaluation states may be from the BLEU of its hypotheses, in points."""
@@ -68,6 +70,9 @@ def compare(folders: Sequence[Path], *, split: str, out: Path) -> Comparison:
         "comparison": comparison,
         "summary": summarize(comparison),
         "quality": quality_table(comparison),
+        "seeds": seed_table(comparison),
+        "alignment": alignment_table(comparison),
+        "pronouns": pronoun_table(comparison),
         "significance": significance_table(comparison),
         "lengths": length_table(comparison),
         "cost": cost_table(comparison),
@@ -77,9 +82,12 @@ def compare(folders: Sequence[Path], *, split: str, out: Path) -> Comparison:
     page = render(
         "comparison.html.j2",
         **contents,
-        length_chart=_layout_length_chart(comparison),
-        curves=learning_curves({run.name: run.history for run in runs}),
-        heat_maps=_layout_heat_maps(runs, split),
+        styles=comparison.styles,
+        length_chart=layout_length_chart(comparison),
+        curves=learning_curves({run.name: run.history for run in runs}, styles=comparison.styles),
+        heat_maps=layout_heat_maps(runs, split),
+        rows=layout_sentences(comparison),
+        packed_attention=pack_attention(runs),
     )
     make_folder(out)
     write_text(out / "report.html", page)
@@ -117,6 +125,8 @@ def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
                 f"{computed:.2f}: call `nmt evaluate run={run.folder} split={split}` again"
             )
     systems = [_describe_system(run, significance[run.name]) for run in runs]
+    groups = group_seeds(runs)
+    further, remarks = read_further_splits(runs, split)
     return Comparison(
         split=split,
         source=first.source,
@@ -126,13 +136,18 @@ def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
         baseline=baseline,
         bootstrap=Bootstrap(resamples=NUM_RESAMPLES, seed=SEED),
         systems=systems,
-        notes=note_differences(systems),
-        samples=_compared_sentences(runs),
+        groups=groups,
+        bleu_by_length=bleu_by_length({split: runs, **further}, groups, unit=first.length_unit, metrics=metrics),
+        notes=[*note_differences(systems), *remarks],
+        samples=[samples[0].index for samples in common_samples(runs)],
+        translations=compare_sentences(runs, unit=first.length_unit, metrics=metrics),
     )
 
 
 def summarize(comparison: Comparison) -> str:
     """The result in one sentence."""
+    if comparison.has_seeds:
+        return _summarize_groups(comparison)
     best = max(comparison.systems, key=lambda system: system.metrics.bleu.score)
     name, baseline = isolate(best.name), isolate(comparison.baseline)
     bleu = format_score(best.metrics.bleu.score)
@@ -149,6 +164,18 @@ def summarize(comparison: Comparison) -> str:
     return f"{name} has the highest BLEU, {bleu}: {difference} against the baseline {baseline} ({p_text}{doubt})."
 
 
+def _summarize_groups(comparison: Comparison) -> str:
+    """The result in one sentence, by the means over seeds."""
+    best = max(comparison.groups, key=lambda group: group.scores["bleu"].mean)
+    seeds = f"over {len(best.systems)} seeds" if len(best.systems) > 1 else "with one seed"
+    result = f"{isolate(best.name)} has the highest mean BLEU, {format_mean(best.scores['bleu'])} {seeds}"
+    baseline = next(group for group in comparison.groups if comparison.baseline in group.systems)
+    if best is baseline:
+        return f"{result}: no system is above the baseline."
+    difference = format_difference(best.scores["bleu"].mean - baseline.scores["bleu"].mean)
+    return f"{result}: {difference} against the mean of the baseline {isolate(baseline.name)}."
+
+
 def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
     """Collects the figures of one system."""
     evaluation, history = run.evaluation, run.history
@@ -161,7 +188,8 @@ def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
         parameters=run.model.parameters,
         step=evaluation.step,
         metrics=evaluation.metrics,
-        bleu_by_length=evaluation.bleu_by_length,
+        alignment=run.alignment,
+        pronouns=run.pronouns,
         training=Training(
             steps=history.steps,
             seconds=history.seconds,
@@ -198,65 +226,3 @@ def _group_signatures(comparison: Comparison) -> list[tuple[str, list[str], str]
         title = next(iter(metrics.values())).name
         rows += [(title, names if len(by_signature) > 1 else [], text) for text, names in by_signature.items()]
     return rows
-
-
-def _common_samples(runs: Sequence[EvaluatedRun]) -> list[list[SentenceSample]]:
-    """The samples of the sentences that every run has sampled, in the order of the first run: one sample per run."""
-    by_index = [{sample.index: sample for sample in run.evaluation.samples} for run in runs]
-    common = [index for index in by_index[0] if all(index in samples for samples in by_index)]
-    return [[samples[index] for samples in by_index] for index in common]
-
-
-def _compared_sentences(runs: Sequence[EvaluatedRun]) -> list[ComparedSentence]:
-    """The sentences that every run has sampled, each with the translations of all runs."""
-    return [
-        ComparedSentence(
-            index=samples[0].index,
-            source=samples[0].source,
-            reference=samples[0].reference,
-            translations=[
-                SystemTranslation(system=run.name, text=sample.hypothesis, score=sample.score)
-                for run, sample in zip(runs, samples, strict=True)
-            ],
-        )
-        for samples in _common_samples(runs)
-    ]
-
-
-def _layout_heat_maps(runs: Sequence[EvaluatedRun], split: str) -> list[list[HeatMap | None]]:
-    """For each sample sentence, the alignment matrix of each system; None for a system without attention."""
-    return [
-        [_layout_sample(run, sample, split) for run, sample in zip(runs, samples, strict=True)]
-        for samples in _common_samples(runs)
-    ]
-
-
-def _layout_sample(run: EvaluatedRun, sample: SentenceSample, split: str) -> HeatMap | None:
-    """Lays out one alignment matrix; None without attention. Raises UserError if it is damaged, and names the run."""
-    if not sample.attention:
-        return None
-    try:
-        return layout_heat_map(sample.source_tokens, sample.target_tokens, sample.attention)
-    except UserError as error:
-        raise UserError(f"{run.folder}: sentence {sample.index} of {split}: {error}") from None
-
-
-def _layout_length_chart(comparison: Comparison) -> Chart:
-    """Lays out the BLEU of all systems by source length. The categories are the length buckets of the first system."""
-    buckets = comparison.systems[0].bleu_by_length
-    positions = {bucket["from"]: float(position) for position, bucket in enumerate(buckets)}
-    return layout_chart(
-        title="BLEU by source length",
-        x_label=f"{comparison.length_unit} in the source sentence",
-        names=[system.name for system in comparison.systems],
-        lines=[
-            [
-                (positions[bucket["from"]], bucket["bleu"])
-                for bucket in system.bleu_by_length
-                if bucket["from"] in positions
-            ]
-            for system in comparison.systems
-        ],
-        from_zero=True,
-        x_names=[format_length_range(bucket) for bucket in buckets],
-    )

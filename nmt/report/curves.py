@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from nmt.report.chart import Chart, Point, layout_chart, thin_out
 from nmt.run.history import HistoryRecord, RunHistory
@@ -18,11 +18,12 @@ MAX_POINTS = 200
 """Maximum number of points of a line; the eye cannot tell more apart."""
 
 
-def learning_curves(histories: Mapping[str, RunHistory]) -> list[Chart]:
+def learning_curves(histories: Mapping[str, RunHistory], *, styles: Sequence[int] = ()) -> list[Chart]:
     """Training loss, validation loss and validation BLEU of all runs (name → history): over steps, then over minutes.
 
     Validation chrF comes after them if it selected the weights of a run, and after the steps come the figures of the
-    attention. A quantity that no run recorded has no chart.
+    attention. A quantity that no run recorded has no chart. `styles` are the numbers of the line styles of the runs; 0,
+    1, 2, … if it is empty.
     """
     quantities = [
         ("Training loss", "train", "loss"),
@@ -38,7 +39,12 @@ def learning_curves(histories: Mapping[str, RunHistory]) -> list[Chart]:
             if any(lines):
                 charts.append(
                     layout_chart(
-                        title=title, x_label=x_label, names=list(histories), lines=lines, from_zero=y_key != "loss"
+                        title=title,
+                        x_label=x_label,
+                        names=list(histories),
+                        lines=lines,
+                        from_zero=y_key != "loss",
+                        styles=styles,
                     )
                 )
     return charts

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
-from nmt.evaluation.metrics import LengthBucket
+from nmt.report.record import LengthRange, MeanScore
 
 DASH = "–"
 
@@ -23,6 +24,13 @@ FILLERS = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\
 def format_score(value: float | None) -> str:
     """A score in points, to one decimal: on a thousand sentences, finer differences mean nothing."""
     return DASH if value is None else f"{value:.1f}"
+
+
+def format_mean(score: MeanScore | None, format_value: Callable[[float | None], str] = format_score) -> str:
+    """A mean over seeds with its standard deviation; a single seed has no deviation."""
+    if score is None:
+        return DASH
+    return format_value(score.mean) + ("" if score.deviation is None else f" ± {format_value(score.deviation)}")
 
 
 def format_difference(value: float) -> str:
@@ -69,9 +77,9 @@ def format_duration(seconds: float | None) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def format_length_range(bucket: LengthBucket) -> str:
-    """The lengths in a bucket: 1–10, 31+."""
-    return f"{bucket['from']}+" if bucket["to"] is None else f"{bucket['from']}–{bucket['to']}"
+def format_length_range(lengths: LengthRange) -> str:
+    """The lengths in a range: 6–10."""
+    return f"{lengths.first}–{lengths.last}" if lengths.first < lengths.last else str(lengths.first)
 
 
 def format_call(class_name: str, arguments: dict[str, Any]) -> str:

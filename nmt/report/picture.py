@@ -204,9 +204,10 @@ def _draw_cells(axes: Axes, matrix: Matrix, colors: ScalarMappable, *, as_image:
         axes.pcolormesh(matrix.weights, cmap=colors.cmap, vmin=0, vmax=1, edgecolors=GRID_COLOR, linewidth=0.4)
     for row, column, height, width in matrix.outlines:
         line_width = min(1.6, cell * POINTS_PER_INCH / 6)
-        axes.add_patch(
-            Rectangle((column, row), width, height, fill=False, edgecolor=OUTLINE_COLOR, linewidth=line_width, zorder=3)
-        )
+        for color, factor in ((PAPER_COLOR, 2), (OUTLINE_COLOR, 1)):  # a light rim, for cells as dark as the outline
+            axes.add_patch(
+                Rectangle((column, row), width, height, fill=False, ec=color, linewidth=factor * line_width, zorder=3)
+            )
     # The matrix starts at the top: the first row above, the columns along the upper edge.
     axes.set_xlim((num_columns, 0) if matrix.right_to_left else (0, num_columns))
     axes.set_ylim(num_rows, 0)

@@ -14,8 +14,9 @@ from nmt.report.heat_map import Block
 MAX_CELL_INCHES, MAX_SHARED_CELL_INCHES = 0.27, 0.2
 """Side of a cell, unless the picture would become too large; and of one in a picture of several matrices."""
 
-PAGE_INCHES = 17.0
-"""Maximum width of several matrices side by side; further ones continue below."""
+PAGE_INCHES, READABLE_INCHES = 17.0, 0.11
+"""Maximum width of several matrices side by side: further ones continue below. It may be exceeded if cells would be
+smaller than the second number."""
 
 MAX_PICTURE_INCHES = 27.0
 """Maximum width and height of a picture: memory and time grow with the number of dots."""
@@ -113,10 +114,19 @@ def fit_labels(cell: float) -> tuple[float, int]:
 
 def arrange(lines: Sequence[Sequence[Matrix]]) -> Layout:
     """Places matrices in lines, with the largest cells with which the picture is not too large."""
+    layout = _fit(lines, PAGE_INCHES)
+    if layout.cell_width < READABLE_INCHES and len(layout.matrices) > 1:
+        wide = _fit(lines, MAX_PICTURE_INCHES)
+        return wide if wide.cell_width > layout.cell_width else layout
+    return layout
+
+
+def _fit(lines: Sequence[Sequence[Matrix]], page: float) -> Layout:
+    """Shrinks the cells until the picture is small enough. Matrices side by side are at most as wide as the page."""
     is_single = sum(map(len, lines)) == 1
     width = height = MAX_CELL_INCHES if is_single else MAX_SHARED_CELL_INCHES
     while True:
-        layout = _place(lines, width, height)
+        layout = _place(lines, width, height, page)
         if layout.width <= MAX_PICTURE_INCHES and layout.height <= MAX_PICTURE_INCHES:
             return layout
         width *= SHRINKING if layout.width > MAX_PICTURE_INCHES else 1
@@ -125,7 +135,7 @@ def arrange(lines: Sequence[Sequence[Matrix]]) -> Layout:
             width = height = min(width, height)  # matrices side by side are compared: their cells stay square
 
 
-def _place(lines: Sequence[Sequence[Matrix]], cell_width: float, cell_height: float) -> Layout:
+def _place(lines: Sequence[Sequence[Matrix]], cell_width: float, cell_height: float, page: float) -> Layout:
     """Places matrices with cells of a given size."""
     column_size, row_size = fit_labels(cell_width)[0], fit_labels(cell_height)[0]
     placed: list[PlacedMatrix] = []
@@ -146,7 +156,7 @@ def _place(lines: Sequence[Sequence[Matrix]], cell_width: float, cell_height: fl
         return sum(sizes) + GAP_INCHES * (len(matrices) - 1)
 
     for line in lines:
-        for part in _wrap(line, lambda matrices: measure_all(matrices) <= PAGE_INCHES):
+        for part in _wrap(line, lambda matrices: measure_all(matrices) <= page):
             # 1. Find the left edge of each matrix, and whether it needs labels of its own.
             edge, found = -GAP_INCHES, list[PlacedMatrix]()
             for index, matrix in enumerate(part):

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import msgspec
 
 from nmt.evaluation.languages import Unit
-from nmt.evaluation.metrics import LengthBucket
-from nmt.evaluation.record import MetricScores
+from nmt.evaluation.pronouns import PronounScores
+from nmt.evaluation.record import AlignmentQuality, MetricScores
 from nmt.evaluation.significance import Significance
 from nmt.run.format import Versioned
 from nmt.run.registry import TypedDescription
@@ -60,6 +60,8 @@ class System(msgspec.Struct, kw_only=True):
         arguments: of the model.
         parameters: number of trained numbers.
         step: the training step of the weights that were evaluated.
+        alignment: how well attention aligns words; None if the split has no gold links.
+        pronouns: how pronouns were translated, on the split or else on the split "pronouns"; None if not measured.
     """
 
     name: str
@@ -69,7 +71,8 @@ class System(msgspec.Struct, kw_only=True):
     parameters: int
     step: int
     metrics: MetricScores
-    bleu_by_length: list[LengthBucket]
+    alignment: AlignmentQuality | None
+    pronouns: PronounScores | None
     training: Training
     decoding: Decoding
     significance: Significance
@@ -82,18 +85,80 @@ class Bootstrap(msgspec.Struct):
     seed: int
 
 
+class MeanScore(msgspec.Struct):
+    """The mean of a score over seeds, and its sample standard deviation; None for a single seed."""
+
+    mean: float
+    deviation: float | None
+
+
+class SeedGroup(msgspec.Struct, kw_only=True):
+    """Systems that differ in nothing but the seed of their training; most often a single system.
+
+    Attributes:
+        name: what the names of its systems have in common.
+        systems: their names.
+        seeds: their seeds; empty if the seed of a single system is not known.
+        scores: the mean of each score that all of them have, by its key in `nmt.report.scores`.
+    """
+
+    name: str
+    systems: list[str]
+    seeds: list[int]
+    scores: dict[str, MeanScore]
+
+
+class GroupBleu(msgspec.Struct):
+    """BLEU of one group in one range of lengths, the mean over its seeds; `low` to `high` is its 95 % interval."""
+
+    group: str
+    bleu: float
+    low: float
+    high: float
+
+
+class LengthRange(msgspec.Struct, kw_only=True):
+    """The sentences whose source has a length of `first` to `last`.
+
+    Attributes:
+        sentences: their number.
+        mean_length: of their sources.
+        groups: BLEU of each group of systems.
+    """
+
+    first: int = msgspec.field(name="from")
+    last: int = msgspec.field(name="to")
+    sentences: int
+    mean_length: float
+    groups: list[GroupBleu]
+
+
+class BleuByLength(msgspec.Struct):
+    """BLEU by source length, over all test splits on which all systems were evaluated; the compared one comes first."""
+
+    splits: dict[str, int]
+    """Name of the split → number of sentences."""
+    ranges: list[LengthRange]
+
+
 class SystemTranslation(msgspec.Struct):
-    """One system's translation of a sample sentence; `score` is the one that its search ranked by."""
+    """One system's translation of a sentence, with its sentence chrF."""
 
     system: str
     text: str
-    score: float
+    chrf: float
 
 
 class ComparedSentence(msgspec.Struct):
-    """A sample sentence with the translations of all systems; `index` is its index in the split."""
+    """A sentence with the translations of all systems.
+
+    Attributes:
+        index: of the sentence in the split, from 0.
+        length: of the source.
+    """
 
     index: int
+    length: int
     source: str
     reference: str
     translations: list[SystemTranslation]
@@ -108,7 +173,10 @@ class Comparison(Versioned, kw_only=True):
         sentences: number of sentences in the split.
         length_unit: in which the length of a source sentence is counted.
         baseline: name of the system that the others are tested against.
+        groups: the systems by what they have in common but the seed, in the order of their first system.
         notes: differences between the systems that make their figures less comparable than they look.
+        samples: the indices of the sentences whose alignment matrices the page shows.
+        translations: every sentence of the split.
     """
 
     split: str
@@ -119,5 +187,18 @@ class Comparison(Versioned, kw_only=True):
     baseline: str
     bootstrap: Bootstrap
     systems: list[System]
+    groups: list[SeedGroup]
+    bleu_by_length: BleuByLength
     notes: list[str]
-    samples: list[ComparedSentence]
+    samples: list[int]
+    translations: list[ComparedSentence]
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether several seeds of a system were given."""
+        return len(self.groups) < len(self.systems)
+
+    @property
+    def styles(self) -> list[int]:
+        """The number of each system's line style: that of its group, so that the seeds of a system look alike."""
+        return [i for system in self.systems for i, group in enumerate(self.groups) if system.name in group.systems]

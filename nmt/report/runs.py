@@ -1,13 +1,19 @@
-"""Reads and checks the files of a run folder that a comparison needs: model.json, history.jsonl, evaluation/SPLIT.*."""
+"""Reads and checks the files of a run folder that a comparison needs.
+
+They are model.json, config.yaml, history.jsonl and evaluation/SPLIT.*.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from nmt.errors import UserError
-from nmt.evaluation.record import Evaluation, MetricScores, read_evaluation
+from nmt.evaluation.attention_file import SentenceAttention, read_attention
+from nmt.evaluation.pronouns import PronounScores
+from nmt.evaluation.record import AlignmentQuality, Evaluation, MetricScores, list_files, read_evaluation
 from nmt.files import read_text, reading
 from nmt.report.formatting import show_control_characters
 from nmt.run.format import read_versioned
@@ -16,6 +22,13 @@ from nmt.run.registry import StoredModel
 
 METRIC_KEYS = MetricScores.__struct_fields__
 
+TEST_SPLITS = "test*.json"
+"""The evaluations of splits that neither training nor the selection of weights has seen."""
+
+
+PRONOUN_SPLIT = "pronouns"
+"""The split of the built-in corpus whose pairs all have an ambiguous pronoun."""
+
 
 @dataclass(frozen=True)
 class EvaluatedRun:
@@ -23,17 +36,42 @@ class EvaluatedRun:
 
     Attributes:
         name: of the run in the report; unique.
-        hypotheses: the translation of each sentence of the split.
-        references: the reference of each sentence of the split.
+        config: the text of config.yaml; empty if the folder has none.
+        sources: each sentence of the split.
+        hypotheses: its translation.
+        references: its reference.
+        attention: between the words of source and translation; None for a translation without attention.
     """
 
     name: str
     folder: Path
     model: StoredModel
+    config: str
     history: RunHistory
     evaluation: Evaluation
+    sources: list[str]
     hypotheses: list[str]
     references: list[str]
+    attention: list[SentenceAttention | None]
+
+    @property
+    def metrics(self) -> MetricScores:
+        """BLEU, chrF and TER."""
+        return self.evaluation.metrics
+
+    @property
+    def alignment(self) -> AlignmentQuality | None:
+        """How well attention aligns words; None if the split has no gold links."""
+        return self.evaluation.alignment
+
+    @cached_property
+    def pronouns(self) -> PronounScores | None:
+        """How pronouns were translated, on this split or else on PRONOUN_SPLIT by the same system; None if unknown."""
+        path = self.folder / "evaluation" / f"{PRONOUN_SPLIT}.json"
+        if self.evaluation.pronouns is not None or not path.is_file():
+            return self.evaluation.pronouns
+        other = read_evaluation(path)
+        return other.pronouns if _is_same_system(self.evaluation, other) else None
 
 
 def read_runs(folders: Sequence[Path], *, split: str) -> list[EvaluatedRun]:
@@ -50,6 +88,38 @@ def read_runs(folders: Sequence[Path], *, split: str) -> list[EvaluatedRun]:
     for run in runs[1:]:
         _check_same_task(runs[0], run, split)
     return runs
+
+
+def read_further_splits(runs: Sequence[EvaluatedRun], split: str) -> tuple[dict[str, list[EvaluatedRun]], list[str]]:
+    """Reads the other test splits on which all runs were evaluated with the same weights and search as on `split`.
+
+    Returns:
+        The runs by the name of the further split; and a remark for each split that is left out. Both are empty if
+        `split` is no test split itself.
+    """
+    names = [{path.stem for path in (run.folder / "evaluation").glob(TEST_SPLITS)} for run in runs]
+    common = set.intersection(*names)
+    further: dict[str, list[EvaluatedRun]] = {}
+    remarks = []
+    for name in sorted(common - {split}) if split in common else []:
+        try:
+            others = read_runs([run.folder for run in runs], split=name)
+            for run, other in zip(runs, others, strict=True):
+                if not _is_same_system(run.evaluation, other.evaluation):
+                    raise UserError(
+                        f"{run.folder} has changed since: call `nmt evaluate run={run.folder} split={name}`"
+                    )
+        except UserError as error:
+            remarks.append(f"BLEU by source length leaves {name} out: {error}.")
+        else:
+            further[name] = others
+    return further, remarks
+
+
+def _is_same_system(a: Evaluation, b: Evaluation) -> bool:
+    """Whether the same weights were evaluated by the same search and metrics."""
+    keys = ("step", "model_hash", "search", "bleu_tokenizer", "source", "target", "heads_off")
+    return all(getattr(a, key) == getattr(b, key) for key in keys)
 
 
 def name_runs(folders: Sequence[Path]) -> list[str]:
@@ -79,26 +149,33 @@ def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: name run folders that `nmt train` wrote")
     evaluation = folder / "evaluation"
-    files = [evaluation / f"{split}{suffix}" for suffix in (".json", ".hyp.txt", ".ref.txt")]
+    files = [evaluation / f"{split}.json", *list_files(evaluation, split)]
     with reading(f"split={split}"):
         missing = [file for file in files if not file.is_file()]
     if missing:
         raise UserError(f"{missing[0]} is missing: call `nmt evaluate run={folder} split={split}` first")
+    config = folder / "config.yaml"
     run = EvaluatedRun(
         name=name,
         folder=folder,
         model=read_versioned(folder / "model.json", StoredModel),
+        config=read_text(config) if config.is_file() else "",
         history=read_history(folder / "history.jsonl"),
         evaluation=read_evaluation(files[0]),
-        hypotheses=_read_lines(files[1]),
-        references=_read_lines(files[2]),
+        sources=_read_lines(files[1]),
+        hypotheses=_read_lines(files[2]),
+        references=_read_lines(files[3]),
+        attention=read_attention(files[4]),
     )
-    if not len(run.hypotheses) == len(run.references) == run.evaluation.sentences:
-        raise UserError(
-            f"{files[0]} is about {run.evaluation.sentences:,} sentences, but the files beside it have "
-            f"{len(run.hypotheses):,} hypotheses and {len(run.references):,} references: "
-            f"call `nmt evaluate run={folder} split={split}` again"
-        )
+    if any(sample.index >= run.evaluation.sentences for sample in run.evaluation.samples):
+        raise UserError(f"{files[0]} is damaged: a sample is no sentence of {split}")
+    counts = [len(run.sources), len(run.hypotheses), len(run.references), len(run.attention)]
+    for file, count in zip(files[1:], counts, strict=True):
+        if count != run.evaluation.sentences:
+            raise UserError(
+                f"{files[0]} is about {run.evaluation.sentences:,} sentences, but {file.name} has {count:,}: "
+                f"call `nmt evaluate run={folder} split={split}` again"
+            )
     return run
 
 

@@ -1,4 +1,4 @@
-"""The tables of a comparison, the same for HTML and Markdown, and a glossary of their figures."""
+"""The tables of a comparison, the same for HTML, Markdown and the terminal."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nmt.evaluation.pronouns import list_counts
 from nmt.evaluation.significance import Significance
 from nmt.report.formatting import (
     DASH,
     format_difference,
     format_duration,
     format_length_range,
+    format_mean,
     format_measure,
     format_number,
     format_p_value,
@@ -19,7 +21,8 @@ from nmt.report.formatting import (
     format_score,
     isolate,
 )
-from nmt.report.record import Comparison, System
+from nmt.report.record import Comparison, GroupBleu, System
+from nmt.report.scores import SCORES
 
 SIGNIFICANCE_LEVEL = 0.05
 """A p-value below it counts as a significant difference."""
@@ -35,10 +38,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns; the first cell of a row is the system's name."""
+    """Named columns; the first cell of a row is its heading, most often the name of a system."""
 
     columns: list[str]
     rows: list[list[Cell]]
+
+    @property
+    def transposed(self) -> Table:
+        """The same table with a column for each row."""
+        rows = [[Cell(column), *(row[i] for row in self.rows)] for i, column in enumerate(self.columns) if i > 0]
+        return Table([self.columns[0], *(row[0].text for row in self.rows)], rows)
 
 
 @dataclass(frozen=True)
@@ -59,21 +68,10 @@ class Column:
 
 
 def quality_table(comparison: Comparison) -> Table:
-    """BLEU, chrF, TER and lower-cased BLEU."""
-    return _make_table(
-        comparison,
-        [
-            Column("BLEU ↑", lambda system: system.metrics.bleu.score, format_score, max),
-            Column("chrF ↑", lambda system: system.metrics.chrf.score, format_score, max),
-            Column("TER ↓", lambda system: system.metrics.ter.score, format_score, min),
-            Column(
-                "BLEU ↑ (lower-cased, tokenised)",
-                lambda system: system.metrics.bleu_lowercase_tokenized.score,
-                format_score,
-                max,
-            ),
-        ],
-    )
+    """The scores that at least one system has."""
+    columns = [Column(score.title, score.get_value, score.format, score.choose_best) for score in SCORES]
+    known = [column for column in columns if any(column.get_value(system) is not None for system in comparison.systems)]
+    return _make_table(comparison, known)
 
 
 def significance_table(comparison: Comparison) -> Table:
@@ -119,25 +117,82 @@ def describe_verdict(significance: Significance, *, is_fair: bool) -> str:
     return verdict if is_fair else f"{verdict}, perhaps due to training time"
 
 
-def length_table(comparison: Comparison) -> Table:
-    """BLEU by the length of the source, in its unit; the title of a column says how many sentences have this length."""
+def seed_table(comparison: Comparison) -> Table | None:
+    """The mean of each score over the seeds of a system, with its deviation; None if no system has several seeds."""
+    if not comparison.has_seeds:
+        return None
+    groups = comparison.groups
+    table = Table(["System", "seeds"], [[Cell(group.name), Cell(str(len(group.systems)))] for group in groups])
+    for score in SCORES:
+        means = [group.scores.get(score.key) for group in groups]
+        known = [each.mean for each in means if each is not None]
+        if not known:
+            continue
+        table.columns.append(score.title)
+        best = score.format(score.choose_best(known)) if score.choose_best and len(groups) > 1 else None
+        for row, mean in zip(table.rows, means, strict=True):
+            is_best = mean is not None and score.format(mean.mean) == best
+            row.append(Cell(format_mean(mean, score.format), is_best))
+    return table
 
-    def bleu_of_bucket(start: int) -> Callable[[System], float | None]:
-        return lambda system: next((b["bleu"] for b in system.bleu_by_length if b["from"] == start), None)
 
-    buckets = comparison.systems[0].bleu_by_length
+def alignment_table(comparison: Comparison) -> Table | None:
+    """How well attention aligns words; None if no system has been measured against gold links."""
+
+    def figure(name: str, factor: float = 100.0) -> Callable[[System], float | None]:
+        return lambda system: None if system.alignment is None else factor * getattr(system.alignment, name)
+
+    def extraction(system: System) -> str | None:
+        return None if system.alignment is None else system.alignment.extraction.description
+
+    if all(system.alignment is None for system in comparison.systems):
+        return None
     return _make_table(
         comparison,
         [
-            Column(
-                f"{format_length_range(b)} {comparison.length_unit} ({b['sentences']:,})",
-                bleu_of_bucket(b["from"]),
-                format_score,
-                max,
-            )
-            for b in buckets
+            Column("AER ↓", figure("error_rate"), format_score, min),
+            Column("precision ↑", figure("precision"), format_score, max),
+            Column("recall ↑", figure("recall"), format_score, max),
+            Column("entropy", figure("entropy", 1.0), format_number),
+            Column("coverage", figure("coverage"), format_score),
+            Column("monotonicity", figure("monotonicity"), format_score),
+            Column("end of sentence", figure("eos_weight"), format_score),
+            Column("read from", extraction, lambda text: text or DASH),
         ],
     )
+
+
+def pronoun_table(comparison: Comparison) -> Table | None:
+    """How many pronouns have the form of their noun, in percent; None if no system has been measured."""
+    counts = [system.pronouns and dict(list_counts(system.pronouns)) for system in comparison.systems]
+    measured = next((each for each in counts if each), None)
+    if measured is None:
+        return None
+    rows = []
+    for name, count in measured.items():
+        values = [each[name].accuracy if each and name in each else None for each in counts]
+        best = format_score(max(value for value in values if value is not None))
+        figures = [Cell(format_score(value), len(values) > 1 and format_score(value) == best) for value in values]
+        rows.append([Cell(name), Cell(f"{count.total:,}"), *figures])
+    return Table(["", "number", *(isolate(system.name) for system in comparison.systems)], rows)
+
+
+def length_table(comparison: Comparison) -> Table:
+    """BLEU by the length of the source, with half the width of its 95 % interval; one row per range of lengths."""
+    groups = comparison.groups
+    rows = []
+    for lengths in comparison.bleu_by_length.ranges:
+        best = format_score(max(each.bleu for each in lengths.groups))
+        figures = [
+            Cell(_format_interval(each), len(groups) > 1 and format_score(each.bleu) == best) for each in lengths.groups
+        ]
+        rows.append([Cell(format_length_range(lengths)), Cell(f"{lengths.sentences:,}"), *figures])
+    names = [isolate(group.name) for group in groups]
+    return Table([comparison.length_unit, "sentences", *names], rows)
+
+
+def _format_interval(figure: GroupBleu) -> str:
+    return f"{format_score(figure.bleu)} ± {format_score((figure.high - figure.low) / 2)}"
 
 
 def cost_table(comparison: Comparison) -> Table:
@@ -179,65 +234,3 @@ def _make_table(comparison: Comparison, columns: Sequence[Column]) -> Table:
             text = column.format(value)
             row.append(Cell(text, is_best=value is not None and text == best))
     return Table(["System", *(column.title for column in columns)], rows)
-
-
-GLOSSARY = [
-    (
-        "BLEU",
-        "how many of the translation's words, and sequences of two, three and four words, also occur in the reference; "
-        "0 to 100. Translations that are too short lose points. In languages that are written without spaces, the "
-        "tokenizer of the signature (`tok`) decides what counts as a word; with `char` it is a character. Compare it "
-        "only on the same test set and with the same signature.",
-    ),
-    (
-        "chrF",
-        "the same idea with characters instead of words, so that a word with a wrong ending still counts in part; "
-        "0 to 100.",
-    ),
-    (
-        "TER",
-        "how many words would have to be changed, inserted, deleted or moved to turn the translation into the "
-        "reference, per 100 words of the reference; lower is better, and it can exceed 100. A Chinese character counts "
-        "as a word; where neither spaces nor such characters separate words, as in Thai, it says little.",
-    ),
-    (
-        "BLEU (lower-cased, tokenised)",
-        "the figure in older papers on Multi30k, which ignores capital letters. Compare it only with figures of this "
-        "kind; it is close to the output of multi-bleu.perl for text tokenised with Moses, but not equal to it.",
-    ),
-    (
-        "95 % interval",
-        "if a thousand new test sets are drawn from the sentences of this one, the BLEU of 95 % of them lies in this "
-        "interval. It is written as their mean ± half its width. A smaller test set makes it wider.",
-    ),
-    (
-        "p",
-        "how often chance alone would make a difference at least this large between two equally good systems; below "
-        "0.05 the difference is called significant. It does not say how much the difference matters, and it does not "
-        "cover the luck of the seed that a system was trained with.",
-    ),
-    (
-        "BLEU by source length",
-        "a system without attention must compress the whole sentence into one vector, which hurts longer sentences; "
-        "with attention BLEU should fall less.",
-    ),
-    (
-        "parameters",
-        "how many numbers training had to find; a model with more of them can represent more, and needs more time and "
-        "data.",
-    ),
-    (
-        "training tokens/s",
-        "target tokens per second of training, the median; depends on the machine and the batches.",
-    ),
-    (
-        "validation BLEU",
-        "the BLEU, on sentences that are used neither for training nor for testing, of the weights that are tested. "
-        "They were selected as the best of the training by their BLEU, chrF or loss on these sentences.",
-    ),
-    (
-        "decoded sentences/s",
-        "how fast the split was translated; depends on the machine, the batches and the beam.",
-    ),
-]
-"""The name of each figure, with an explanation for a student."""

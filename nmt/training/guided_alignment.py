@@ -70,7 +70,7 @@ class GuidedObjective(nn.Module):
 def link_loss(weights: Tensor, shares: Tensor) -> Tensor:
     """The cross-entropy () between gold shares (cells,) and attention weights (P, cells), the mean of P passes."""
     smallest = torch.finfo(torch.float32).tiny  # below it, a weight may have become 0, whose logarithm is infinite
-    return -(weights.float().clamp_min(smallest).log() @ shares).mean()
+    return -(weights.float().clamp_min(smallest).log() * shares).sum(-1).mean()  # no product of matrices: float32
 
 
 @torch.no_grad()

@@ -31,6 +31,15 @@ def test_balancing_takes_the_advantage_of_a_word_that_gets_attention_from_everyw
     assert balanced[0].argmax() == 0
 
 
+def test_several_matrices_are_balanced_at_once() -> None:
+    weights = np.random.default_rng(1).random((2, 3, 4, 5))
+    weights[..., 3, :] = weights[..., 0] = 0  # words that were cut off
+    balanced = balance(weights)
+    for index in np.ndindex(2, 3):
+        np.testing.assert_allclose(balanced[index], balance(weights[index]))
+    assert balanced[..., 3, :].max() == balanced[..., 0].max() == 0
+
+
 def test_two_directions_of_one_matrix() -> None:
     """A compound: target word 0 translates source words 0 and 1. Forward links it to one of them, backward both."""
     weights = np.array([[0.5, 0.45, 0.05], [0.05, 0.05, 0.9]])

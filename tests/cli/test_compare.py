@@ -135,6 +135,7 @@ def nothing(run: Path) -> None:
         (cut_in_half, [], "test.json is damaged"),
         (take_from_another_split, [], "is an evaluation of val"),
         (lose_the_hypotheses, [], "test.hyp.txt is missing"),
+        (lambda run: (run / "evaluation" / "test.attention.gz").write_bytes(b""), [], "has been changed"),
     ],
 )
 def test_an_evaluation_is_used_again_only_if_nothing_has_changed(

@@ -18,26 +18,34 @@ from nmt.cli.demo import DemoSettings
 ROOT = Path(__file__).parents[2]
 
 SMALL = [
-    *("data.train_size=400", "data.val_size=8", "data.test_size=20", "data.test_long_size=10", "data.pronouns_size=10"),
-    *("tokenizer.vocab_size=400", "schedule.warmup_steps=0", "trainer.validate_every=2"),
+    *("data.train_size=400", "data.val_size=8", "data.test_size=20", "data.test_long_size=4", "data.pronouns_size=4"),
+    *("tokenizer.vocab_size=400", "schedule.warmup_steps=0", "trainer.validate_every=2", "search.max_length_margin=2"),
 ]
-"""A corpus and a schedule with which a training takes seconds; everything else stays as it is."""
+SMALL_RECURRENT = [*SMALL, "model.embedding_size=32", "model.hidden_size=32"]
+SMALL_SYSTEMS = dict.fromkeys(demo.SYSTEMS, SMALL_RECURRENT) | {
+    "transformer": [*SMALL, "model.model_size=32", "model.feedforward_size=64", "model.num_heads=2"]
+}
+"""A corpus, a schedule and sizes with which a training takes seconds; everything else stays as it is."""
 
 SMALL_DEMO = f"""\
 import sys
 from nmt.cli import demo, main
 train_arguments = demo.train_arguments
-demo.train_arguments = lambda model, settings: [*train_arguments(model, settings), *{SMALL}]
+demo.train_arguments = lambda system, settings: [*train_arguments(system, settings), *{SMALL_SYSTEMS}[system]]
 sys.exit(main(["demo", *sys.argv[1:]]))
 """
-"""The program that runs a demo with `SMALL` in a process of its own."""
+"""The program that runs a demo with `SMALL_SYSTEMS` in a process of its own."""
 
 
 @pytest.fixture
 def small_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the demo train with `SMALL`."""
+    """Makes the demo train with `SMALL_SYSTEMS`."""
     train_arguments = demo.train_arguments
-    monkeypatch.setattr(demo, "train_arguments", lambda model, settings: [*train_arguments(model, settings), *SMALL])
+    monkeypatch.setattr(
+        demo,
+        "train_arguments",
+        lambda system, settings: [*train_arguments(system, settings), *SMALL_SYSTEMS[system]],
+    )
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 

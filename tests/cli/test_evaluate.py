@@ -8,6 +8,7 @@ import pytest
 import sacrebleu
 
 from nmt.cli import main
+from nmt.evaluation.attention_file import read_attention
 from nmt.translator import Translator
 
 
@@ -39,6 +40,20 @@ def test_hypotheses_are_those_of_the_translator(own_run: Path, corpus_folder: Pa
     sources = (corpus_folder / "test.en").read_text(encoding="utf-8").splitlines()
     expected = [translation.text for translation in Translator.load(own_run, device="cpu").translate(sources)]
     assert (own_run / "evaluation" / "test.hyp.txt").read_text(encoding="utf-8").splitlines() == expected
+
+
+def test_the_attention_of_every_sentence_is_kept_in_words(own_run: Path, corpus_folder: Path) -> None:
+    assert main(["evaluate", f"run={own_run}", "split=test", "device=cpu"]) == 0
+    folder = own_run / "evaluation"
+    sources = (folder / "test.source.txt").read_text(encoding="utf-8").splitlines()
+    assert sources == (corpus_folder / "test.en").read_text(encoding="utf-8").splitlines()
+    translations = Translator.load(own_run, device="cpu").translate(sources, attention="cross")
+    stored = read_attention(folder / "test.attention.gz")
+    for sentence, translation in zip(stored, translations, strict=True):
+        words = translation.attention["cross"].mean().words()
+        assert sentence is not None
+        assert (sentence.columns, sentence.rows) == (words.columns, words.rows)
+        assert sentence.matrix == pytest.approx(words.matrix, abs=1 / 500)
 
 
 def test_samples_are_translations_of_the_split_with_their_attention(own_run: Path, corpus_folder: Path) -> None:

@@ -26,10 +26,18 @@ TIMEOUT = 60.0
 """Seconds to wait for output; a test that fails takes this long, any other a fraction."""
 
 
+SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP)
+"""The signals of a terminal. A program that runs the tests in the background may ignore some of them."""
+
+ENVIRONMENT = {"TERM": "xterm", "LC_ALL": "C.UTF-8", "INPUTRC": os.devnull, "PROMPT_COMMAND": ""}
+"""What readline and bash depend on, whatever the user has set."""
+
+
 def prepare_process() -> None:
-    """Makes the terminal the one that controls the process, and lets Ctrl-C reach it although tests may ignore it."""
+    """Makes the terminal the one that controls the process, and lets its signals reach the process."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Terminal:
@@ -42,7 +50,7 @@ class Terminal:
             stdin=self.slave,
             stdout=subprocess.PIPE if piped else self.slave,
             stderr=self.slave,
-            env={**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **env},
+            env={**os.environ, **ENVIRONMENT, **env},
             start_new_session=True,
             preexec_fn=prepare_process,
         )

@@ -57,8 +57,8 @@ def test_unknown_pieces_are_the_text_that_they_stand_for(trained_run: Path, tmp_
     assert "狗" in cross["columns"]
 
 
-def test_kinds_layers_and_heads_are_chosen(tiny_transformer: Path, tmp_path: Path) -> None:
-    run, out = f"run={tiny_transformer}", tmp_path / "matrix.json"
+def test_kinds_layers_and_heads_are_chosen(transformer_run: Path, tmp_path: Path) -> None:
+    run, out = f"run={transformer_run}", tmp_path / "matrix.json"
     [system] = plot(run, "source=one two", "target=eins zwei", "kinds=all", "heads=all", "eos=false", out=out)[
         "systems"
     ]
@@ -78,17 +78,17 @@ def test_kinds_layers_and_heads_are_chosen(tiny_transformer: Path, tmp_path: Pat
 
 
 def test_systems_are_drawn_side_by_side(
-    trained_run: Path, tiny_transformer: Path, lstm_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained_run: Path, transformer_run: Path, lstm_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "systems.svg"
-    runs = f"runs=[{lstm_run},{trained_run},{tiny_transformer}]"
+    runs = f"runs=[{lstm_run},{trained_run},{transformer_run}]"
     words = ["source=one two", "target=eins zwei", "gold=0-0 1p1", f"out={out}", "device=cpu"]
     assert main(["plot", runs, *words]) == 0
     captured = capsys.readouterr()
     assert captured.out == "lstm\teins zwei\nluong\teins zwei\ntransformer\teins zwei\n"
     assert captured.err == f"nmt plot: lstm has no cross-attention\nnmt plot: wrote {out}\n"
     texts = list(ElementTree.parse(out).getroot().itertext())
-    for title in ("cross-attention", "luong", "transformer, mean of all heads"):
+    for title in ("cross-attention", "luong", "transformer, layer 0, mean of its heads"):
         assert title in texts
     assert texts.count("eins") == 1  # the labels of equal rows are written once
     assert any(
@@ -144,7 +144,7 @@ def test_a_missing_glyph_is_reported_with_its_package(
         (["source=one", "kinds=[]"], "kinds=[] names no kind of attention"),
         (["source=one", "kinds=encoder"], "luong has no encoder self-attention: there is nothing to draw"),
         (["source=one", "gold=0-0"], "gold= needs target="),
-        (["source=one", "target=eins", "gold=0-1"], "gold=: the link 0-1 needs word 1 on the right, but the line there"),
+        (["source=one", "target=eins", "gold=0-1"], "gold=: the link 0-1 needs word 1 on the right, but the line"),
         (["source=one", "target=eins", "gold=a"], "gold=: a is not a link"),
         (["source=one", "runs=[a,b]"], "name either a run folder, as in run=runs/a, or several"),
         (["source=\u200b"], "contains no words"),
@@ -167,34 +167,6 @@ def test_mistakes_end_in_one_line(
     assert expected in captured.err
     assert captured.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.fixture(scope="module")
-def tiny_transformer(
-    corpus_folder: Path,
-    tiny_models: dict[str, list[str]],
-    tiny_training: list[str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """The run of a Transformer with one decoder layer."""
-    folder = tmp_path_factory.mktemp("runs") / "transformer"
-    data = ["data=files", f"data.path={corpus_folder}"]
-    assert main(["train", *data, f"run={folder}", *tiny_models["transformer"], *tiny_training]) == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def lstm_run(
-    corpus_folder: Path,
-    tiny_models: dict[str, list[str]],
-    tiny_training: list[str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """The run of an LSTM without attention."""
-    folder = tmp_path_factory.mktemp("runs") / "lstm"
-    data = ["data=files", f"data.path={corpus_folder}"]
-    assert main(["train", *data, f"run={folder}", *tiny_models["lstm"], *tiny_training]) == 0
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,15 @@ def encode(tokenizer: Tokenizer, alignment: Sequence[str] = ALIGNMENT) -> datase
     return encode_links(encoded, tokenizer, spaced_words, split_name="train", num_workers=1)
 
 
-def make_loader(dataset: datasets.Dataset, tokenizer: Tokenizer, *, alpha: float, max_length: int = 40) -> BatchLoader:
+def make_loader(
+    dataset: datasets.Dataset,
+    tokenizer: Tokenizer,
+    *,
+    alpha: float,
+    max_length: int = 40,
+    rank: int = 0,
+    ranks: int = 1,
+) -> BatchLoader:
     return BatchLoader(
         dataset,
         tokenizer,
@@ -36,8 +44,8 @@ def make_loader(dataset: datasets.Dataset, tokenizer: Tokenizer, *, alpha: float
         batch_tokens=200,
         subword_alpha=alpha,
         seed=1,
-        rank=0,
-        num_ranks=1,
+        rank=rank,
+        num_ranks=ranks,
         pin_memory=False,
     )
 
@@ -100,6 +108,15 @@ def test_links_of_pieces_that_were_cut_off_are_left_out(tokenizer: Tokenizer) ->
         np.testing.assert_allclose(gold(short)[:, :rows, :columns], expected, atol=1e-6)
         num_cut += short.source.size(1) < long.source.size(1)
     assert num_cut > 0
+
+
+def test_several_processes_get_the_links_of_their_pairs(tokenizer: Tokenizer) -> None:
+    dataset, sampled = encode(tokenizer), np.arange(5)
+    whole = make_loader(dataset, tokenizer, alpha=0.1).load_shard(sampled, 3)
+    for rank in range(2):
+        shard = make_loader(dataset, tokenizer, alpha=0.1, rank=rank, ranks=2).load_shard(sampled, 3)
+        _, num_rows, num_columns = gold(shard).shape
+        np.testing.assert_array_equal(gold(shard), gold(whole)[rank::2, :num_rows, :num_columns])
 
 
 def test_a_batch_without_targets_has_no_links(tokenizer: Tokenizer) -> None:

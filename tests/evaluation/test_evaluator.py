@@ -1,33 +1,19 @@
-"""The evaluation of a system: which sentences are sampled, and which are translated with attention."""
+"""The evaluation of a system: which sentences are sampled, and what is kept of their attention."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import pytest
 
-from nmt.evaluation.evaluator import NUM_SAMPLES, choose_samples, make_sample, translate_split
+from nmt.evaluation.evaluator import NUM_SAMPLES, choose_samples, condense, make_sample
 from nmt.models.attention import Kind
-from nmt.translator import Attention, LineWarning, Translation, Translator
+from nmt.translator import Attention, Translation
 
 
 def make_attention(weights: list[float]) -> Attention:
     """The cross-attention of one target piece."""
     matrices = np.array(weights, dtype=np.float32)[None, None, None]  # (1, 1, 1, S)
     return Attention("cross", matrices, ["</s>"], ["</s>"] * len(weights), (0,), (0,))
-
-
-class EchoTranslator:
-    """Translates each line by itself, with one attention weight if asked for; says that long lines are cut off."""
-
-    def translate(self, lines: Sequence[str], *, attention: Sequence[Kind], warn: LineWarning) -> list[Translation]:
-        for index, line in enumerate(lines):
-            if len(line) > 1:
-                warn(index, f"{line} is cut off")
-        weights: dict[Kind, Attention] = {kind: make_attention([1.0]) for kind in attention}
-        return [Translation(line, -0.5, -0.5, ["</s>"], ["</s>"], weights) for line in lines]
 
 
 def test_samples_are_spread_evenly_from_short_to_long() -> None:
@@ -49,16 +35,14 @@ def test_samples_of_a_language_without_spaces_are_spread_by_characters() -> None
     assert sorted(lengths[index] for index in samples) == [2, 4, 6, 8, 10, 12, 14, 16]
 
 
-@pytest.mark.parametrize("samples", [[], [0], [1, 3], [0, 1, 2, 3]])
-def test_only_samples_are_translated_with_attention(samples: list[int]) -> None:
-    lines = ["a", "bb", "c", "dd"]
-    cut_lines: dict[int, str] = {}
-    translations = translate_split(
-        cast(Translator, EchoTranslator()), lines, need_attention=samples, warn=cut_lines.__setitem__
-    )
-    assert cut_lines == {1: "bb is cut off", 3: "dd is cut off"}
-    assert [translation.text for translation in translations] == lines
-    assert [index for index in range(4) if translations[index].attention] == samples
+def test_attention_between_words_is_the_mean_of_all_heads() -> None:
+    heads = np.array([[[0.5, 0.25, 0.25], [1.0, 0.0, 0.0]], [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]], dtype=np.float32)
+    attention = Attention("cross", heads[None], ["▁Hund", "</s>"], ["▁do", "g", "</s>"], (0,), (0, 1))
+    condensed = condense(Translation("Hund", -0.5, -1.0, attention.columns, attention.rows, {"cross": attention}))
+    assert condensed is not None
+    assert (condensed.columns, condensed.rows) == (["dog", "</s>"], ["Hund", "</s>"])
+    assert condensed.matrix == pytest.approx(np.array([[0.875, 0.125], [0.5, 0.5]]), abs=1 / 510)
+    assert condense(Translation("Hund", -0.5, -1.0, attention.columns, attention.rows)) is None
 
 
 def test_a_sample_holds_its_alignment_matrix_if_there_is_one() -> None:

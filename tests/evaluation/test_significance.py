@@ -3,12 +3,14 @@
 import random
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest, Result
 
 from nmt.errors import UserError
 from nmt.evaluation import Metrics
+from nmt.evaluation.bleu import bleu_of_draws, corpus_bleu
 from nmt.evaluation.significance import Significance, paired_bootstrap
 
 METRICS = Metrics(language="de", bleu_tokenizer="13a")
@@ -122,3 +124,18 @@ def test_chinese_systems_differ_by_their_characters() -> None:
     assert result.bleu == pytest.approx(100 * (12 / 13 * 10 / 12 * 9 / 11 * 8 / 10) ** (1 / 4))
     assert result.p_value is not None and result.p_value < 0.002
     assert paired_bootstrap(systems, references, baseline="worse", metrics=METRICS)["better"].difference == 0
+
+
+@pytest.mark.parametrize(("shortest", "longest"), [(0, 0), (0, 3), (0, 5), (5, 12)])
+def test_the_bleu_of_many_draws_is_that_of_each(shortest: int, longest: int) -> None:
+    """Also where n-grams do not match or do not exist, where the effective order counts, and of empty lines."""
+    generator = random.Random(shortest + 10 * longest)
+    for _ in range(20):
+        sides = [
+            [" ".join(generator.choices("abcde", k=generator.randint(shortest, longest))) for _ in range(4)]
+            for _ in ("hypotheses", "references")
+        ]
+        counts = METRICS.count_sentences(*sides)
+        drawn = [generator.choices(range(4), k=4) for _ in range(10)]
+        draws = np.array([np.bincount(indices, minlength=4) for indices in drawn])  # (10, 4)
+        assert bleu_of_draws(counts, draws) == pytest.approx([corpus_bleu(counts[indices]) for indices in drawn])

@@ -5,17 +5,22 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 
 import nmt
 import nmt.training.history
+from nmt.cli import main
 from nmt.run import RunFolder
+from nmt.run.history import read_history
 from nmt.run.weights import read_weights
 from nmt.translator import Translator
 
@@ -139,7 +144,7 @@ def run_in_new_python(words: list[str]) -> int:
     ).returncode
 
 
-@pytest.mark.parametrize("model", ["lstm", "lstm_bahdanau", "lstm_luong", "transformer"])
+@pytest.mark.parametrize("model", ["lstm_bahdanau", "transformer"])
 def test_a_run_killed_again_and_again_ends_like_an_undisturbed_run(
     model: str,
     tmp_path: Path,
@@ -171,3 +176,45 @@ def test_a_run_killed_again_and_again_ends_like_an_undisturbed_run(
     losses = [record["loss"] for record in undisturbed["history"] if record["kind"] != "end"]
     assert len(set(losses)) == len(losses) > 8
     assert any(record.get("averaged") for record in undisturbed["history"])
+
+
+def handle_signals_as_a_new_process() -> None:
+    """The tests' process, of which this one is a copy, may ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_with_a_checkpoint(
+    number: int,
+    tmp_path: Path,
+    corpus_folder: Path,
+    tiny_models: dict[str, list[str]],
+    tiny_training: list[str],
+    fork_command: Callable[..., int],
+) -> None:
+    folder, stderr = tmp_path / "run", tmp_path / "stderr"
+    words = ["data=files", f"data.path={corpus_folder}", f"run={folder}", *tiny_models["lstm"], *tiny_training]
+    words += ["trainer.max_steps=1000000", "trainer.log_every=1", "trainer.validate_every=1000000"]
+    pid = fork_command(["train", *words], stderr=stderr, setup=handle_signals_as_a_new_process)
+    deadline = time.monotonic() + 120
+    history = folder / "history.jsonl"
+    try:
+        while not (history.is_file() and history.stat().st_size):
+            assert time.monotonic() < deadline, stderr.read_text(encoding="utf-8")
+            assert os.waitpid(pid, os.WNOHANG) == (0, 0), stderr.read_text(encoding="utf-8")
+            time.sleep(0.05)
+    except AssertionError:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        raise
+    os.kill(pid, number)
+    code, error = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), stderr.read_text(encoding="utf-8")
+    assert code == 130, error
+    assert "interrupted; continue with resume=true" in error and "Traceback" not in error
+    assert len(Translator.load(folder, device="cpu").translate(["one"])) == 1
+    with safe_open(folder / "checkpoints" / "last.safetensors", framework="pt") as checkpoint:
+        step = json.loads(checkpoint.metadata()["progress"])["step"]
+    assert main(["train", *words, "resume=true", f"trainer.max_steps={step + 2}"]) == 0
+    steps = [record.step for record in read_history(folder / "history.jsonl").train]
+    assert steps == list(range(1, step + 3))

@@ -184,3 +184,11 @@ def test_a_users_mistake_is_reported_and_ends_all_processes(train: Train, tmp_pa
     assert failed.code != 0
     assert "tokenizer.vocab_size=100000 is more than this corpus allows" in failed.error
     assert not (tmp_path / "run").exists()
+
+
+def test_a_sweep_starts_its_runs_and_leaves_finished_ones_alone(train: Train, tmp_path: Path) -> None:
+    sweep = ["resume=auto", "trainer.max_steps=1", "-m", f"run={tmp_path}/${{seed}}", "seed=1,2"]
+    for expected in ("ended after step 1", "is finished after step 1"):
+        result = train("sweep", *sweep, processes=2)
+        assert result.code == 0, result.error
+        assert result.error.count(expected) == 2

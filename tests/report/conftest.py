@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nmt.evaluation import Metrics
+from nmt.evaluation.attention_file import SentenceAttention, encode_attention, quantize_attention
 from nmt.run.format import FORMAT
 
 NOUNS = {"dog": "Hund", "man": "Mann", "boy": "Junge", "bird": "Vogel", "baker": "Bäcker", "giant": "Riese"}
@@ -67,18 +69,26 @@ def attention(num_rows: int, num_columns: int, sharpness: float) -> list[list[fl
     return rows
 
 
-def write_run(folder: Path, *, system: str, split: str = "test", seed: int = 1) -> Path:
-    """Writes a run folder like `nmt train` and `nmt evaluate`, as far as the report reads it."""
+def write_run(folder: Path, *, system: str, split: str = "test", seed: int = 1, draw_seed: str = "") -> Path:
+    """Writes a run folder like `nmt train` and `nmt evaluate`, as far as the report reads it.
+
+    Args:
+        folder: of the run; it may hold evaluations of other splits.
+        system: one of SYSTEMS.
+        split: that was evaluated.
+        seed: of the test set.
+        draw_seed: of the errors.
+    """
     model, parameters, error_rate, sharpness = SYSTEMS[system]
     data = random.Random(seed)  # every system has the same test set
     pairs = [sentence_pair(data) for _ in range(NUM_SENTENCES)]
     pairs[SAMPLE_INDICES[1]] = (f"{HOSTILE} 🚀", f"{HOSTILE} 🚀")
     sources, references = [s for s, _ in pairs], [t for _, t in pairs]
-    draw = random.Random(system)
+    draw = random.Random(system + draw_seed)
     hypotheses = [damage(reference, error_rate, draw) for reference in references]
     hypotheses[SAMPLE_INDICES[1]] = f"{system}: {HOSTILE}"
 
-    (folder / "evaluation").mkdir(parents=True)
+    (folder / "evaluation").mkdir(parents=True, exist_ok=True)
     write_json(
         folder / "model.json", {"format": FORMAT, "class": model, "arguments": {"size": 256}, "parameters": parameters}
     )
@@ -109,9 +119,15 @@ def write_run(folder: Path, *, system: str, split: str = "test", seed: int = 1) 
             "samples": samples, "cut_lines": 0, "model_hash": "", "text_hash": "", "checksum": "",
         },
     )  # fmt: skip
-    for name, lines in (("hyp", hypotheses), ("ref", references)):
+    for name, lines in (("source", sources), ("hyp", hypotheses), ("ref", references)):
         path = folder / "evaluation" / f"{split}.{name}.txt"
         path.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
+    weights: list[SentenceAttention | None] = []
+    for texts in zip(sources, hypotheses, strict=True):
+        columns, rows = ([*text.split(), "</s>"] for text in texts)
+        matrix = np.array(attention(len(rows), len(columns), sharpness or 0.0))
+        weights.append(quantize_attention(columns, rows, matrix) if sharpness else None)
+    (folder / "evaluation" / f"{split}.attention.gz").write_bytes(encode_attention(weights))
     return folder
 
 
@@ -140,6 +156,12 @@ def write_json(path: Path, value: object) -> None:
 @pytest.fixture
 def make_run() -> Callable[..., Path]:
     """`write_run`, for tests that need a run of their own."""
+    return write_run
+
+
+@pytest.fixture(scope="session")
+def make_run_once() -> Callable[..., Path]:
+    """`write_run`, for runs that several tests share."""
     return write_run
 
 

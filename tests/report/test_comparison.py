@@ -42,7 +42,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: Attributes) -> None:
         attributes = dict(attrs)
         self.tags.append(tag)
-        if tag != "meta":
+        if tag not in ("meta", "input"):
             self.open_tags.append("cells" if attributes.get("class") == "cells" else tag)
         if tag == "table":
             self.tables.append([])
@@ -67,7 +67,7 @@ class Page(HTMLParser):
         assert expected == tag or (expected, tag) == ("cells", "g"), f"</{tag}> closes <{expected}>"
 
     def handle_data(self, data: str) -> None:
-        if "style" in self.open_tags:
+        if "style" in self.open_tags or "script" in self.open_tags:
             return
         self.text += data
         if self.tables and "tr" in self.open_tags and self.tables[-1][-1]:
@@ -105,9 +105,22 @@ def rewrite(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**read_json(path), **changes}), encoding="utf-8")
 
 
+def replace_line(path: Path, index: int, line: str) -> None:
+    lines = path.read_text(encoding="utf-8").split("\n")
+    lines[index] = line
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def score_again(run: Path) -> None:
+    """Writes the scores of the translations into the evaluation, after a change of its lines."""
+    texts = [(run / "evaluation" / f"test.{name}.txt").read_text("utf-8").split("\n")[:-1] for name in ("hyp", "ref")]
+    scores = METRICS.score(*texts)
+    rewrite(run / "evaluation" / "test.json", metrics={key: vars(metric) for key, metric in scores.items()})
+
+
 def test_the_page_shows_the_figures_of_every_system(unchanged_runs: list[Path], page: Page) -> None:
     runs = unchanged_runs
-    quality, significance, lengths, cost, folders = page.tables
+    quality, significance, lengths, cost, folders, sentences = page.tables
     assert [row[0] for row in quality[1:]] == NAMES
     for row, run in zip(quality[1:], runs, strict=True):
         scores = read_evaluation(run)["metrics"]
@@ -117,21 +130,20 @@ def test_the_page_shows_the_figures_of_every_system(unchanged_runs: list[Path], 
             assert scores[key]["signature"] in page.text
     assert significance[1][1:] == [significance[1][1], "–", "–", "–", "the baseline"]
     assert [row[-1] for row in significance[2:]] == ["better"] * 3
-    buckets = read_evaluation(runs[0])["bleu_by_length"]
-    assert len(buckets) > 2
-    assert lengths[0][1:] == [
-        f"{b['from']}" + ("+" if b["to"] is None else f"–{b['to']}") + f" words ({b['sentences']})" for b in buckets
-    ]
-    assert lengths[1][1:] == [f"{b['bleu']:.1f}" for b in buckets]
+    assert lengths[0] == ["words", "sentences", *NAMES]
+    assert len(lengths) == 3
+    assert sum(int(row[1]) for row in lengths[1:]) == 60
+    assert [row[0] for row in sentences[1:]] == [str(index) for index in range(60)]
     assert cost[1][:4] == ["lstm", "LSTM", "5.12 M", "4,000"]
     assert folders[1][1] == str(runs[0])
     assert folders[1][3] == "BeamSearch(beam_size=5, length_penalty=0.6)"
 
 
 def test_the_best_figures_are_marked(page: Page) -> None:
-    # The Transformer is best in the four columns of quality, in every bucket, and on validation.
-    buckets = len(page.tables[2][0]) - 1
-    assert page.best.count("transformer") == 4 + buckets + 1
+    # The Transformer is best in the four columns of quality, and on validation; in the table of lengths the first cell
+    # of a row is no name.
+    assert page.best.count("transformer") == 4 + 1
+    assert [name for name in page.best if name not in NAMES] == [row[0] for row in page.tables[2][1:]]
     assert page.best.count("lstm_bahdanau") == 1  # the fastest decoding
     assert page.best.count("lstm") == 1  # the fastest training
 
@@ -146,9 +158,9 @@ def test_the_rows_of_every_alignment_matrix_sum_to_one(page: Page) -> None:
 
 
 def test_text_is_escaped(out: Path, page: Page) -> None:
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 2  # the attention weights, and what draws them
     for name in NAMES:
-        assert f"{name}: {HOSTILE}" in page.text
+        assert page.text.count(f"{name}: {HOSTILE}") == 2  # as a sample, and in the table of all sentences
     markdown = (out / "report.md").read_text(encoding="utf-8")
     assert "<script" not in markdown.replace("\\<", "")
     assert "\\| \\*stars\\*" in markdown
@@ -156,7 +168,7 @@ def test_text_is_escaped(out: Path, page: Page) -> None:
 
 def test_the_page_needs_no_network(out: Path) -> None:
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert not re.search(r"\b(src|href)=|url\(|@import|https?:", page)
+    assert not re.search(r"\bsrc=|\bhref=\"(?!#)|url\(|@import|https?:", page)
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
 
@@ -177,7 +189,6 @@ def test_the_json_equals_the_inputs(unchanged_runs: list[Path], out: Path) -> No
     for system, run in zip(report["systems"], unchanged_runs, strict=True):
         given = read_evaluation(run)
         assert system["metrics"] == given["metrics"]
-        assert system["bleu_by_length"] == given["bleu_by_length"]
         assert system["decoding"] == {key: given[key] for key in system["decoding"]}
         assert system["parameters"] == read_json(run / "model.json")["parameters"]
         assert system["significance"]["bleu"] == pytest.approx(given["metrics"]["bleu"]["score"])
@@ -185,8 +196,9 @@ def test_the_json_equals_the_inputs(unchanged_runs: list[Path], out: Path) -> No
         best = max((r for r in records if r["kind"] == "validation"), key=lambda r: r["bleu"])
         assert system["training"]["best_validation_bleu"] == best["bleu"]
         assert system["training"]["seconds"] == records[-1]["seconds"]
-    assert [sample["index"] for sample in report["samples"]] == [4, 17, 33]
-    texts = [t["text"] for t in report["samples"][0]["translations"]]
+    assert report["samples"] == [4, 17, 33]
+    assert [sentence["index"] for sentence in report["translations"]] == list(range(60))
+    texts = [t["text"] for t in report["translations"][4]["translations"]]
     assert texts == [read_evaluation(run)["samples"][0]["hypothesis"] for run in unchanged_runs]
     assert report["notes"] == []
 
@@ -198,7 +210,8 @@ def test_the_markdown_tables_have_all_cells(out: Path) -> None:
     for table in tables:
         rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]
         assert {len(row) for row in rows} == {len(rows[0])}
-        assert [row[0].strip().replace("\\", "") for row in rows[2:]] == NAMES
+        names = rows[0][2:] if "words" in rows[0][0] else [row[0] for row in rows[2:]]
+        assert [name.strip().replace("\\", "") for name in names] == NAMES
         assert all(re.fullmatch(r" :?---:? ", cell) for cell in rows[1])
     scores = read_json(out / "report.json")["systems"][3]["metrics"]
     assert f"| transformer | **{scores['bleu']['score']:.1f}** |" in tables[0]
@@ -219,6 +232,7 @@ def test_one_run_can_be_reported_alone(runs: list[Path], tmp_path: Path) -> None
     assert page.text.lstrip().startswith("Comparison on test")
     assert "1 system on test" in page.text
     assert page.best == []
+    assert "± over seeds" in page.text
 
 
 def test_runs_of_the_same_name_are_named_with_their_folders(make_run: Callable[..., Path], tmp_path: Path) -> None:
@@ -313,10 +327,10 @@ def test_a_run_that_continued_after_its_end_has_not_ended(runs: list[Path], tmp_
 
 def test_only_samples_of_all_runs_are_shown(runs: list[Path], tmp_path: Path) -> None:
     rewrite(runs[2] / "evaluation" / "test.json", samples=read_evaluation(runs[2])["samples"][1:])
-    assert [s.index for s in compare(runs, split="test", out=tmp_path / "report").samples] == [17, 33]
+    assert compare(runs, split="test", out=tmp_path / "report").samples == [17, 33]
     rewrite(runs[1] / "evaluation" / "test.json", samples=[])
     assert compare(runs, split="test", out=tmp_path / "report").samples == []
-    assert "no sentence in common" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "no sample in common" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
 
 
 def test_empty_hypotheses_and_odd_line_ends_stay_lines(make_run: Callable[..., Path], tmp_path: Path) -> None:
@@ -337,8 +351,10 @@ def test_right_to_left_text_and_names_leave_scores_and_full_stops_in_place(
     source, target = "הכלב רץ (מהר).", "الكلب يركض 3."
     for folder in folders:
         sample = read_evaluation(folder)["samples"][0]
-        sample |= {"source": source, "reference": target, "hypothesis": target}
         rewrite(folder / "evaluation" / "test.json", samples=[sample], source="he", target="ar")
+        for name, line in (("source", source), ("ref", target), ("hyp", target)):
+            replace_line(folder / "evaluation" / f"test.{name}.txt", sample["index"], line)
+        score_again(folder)
     report = compare(folders, split="test", out=tmp_path / "report")
     name = "\u2068نظام 2\u2069"  # first strong isolate … pop directional isolate
     assert summarize(report).startswith(f"{name} has the highest BLEU, ")
@@ -346,14 +362,14 @@ def test_right_to_left_text_and_names_leave_scores_and_full_stops_in_place(
     Page(page)
     assert f'<dd><bdi lang="he">{source}</bdi></dd>' in page
     assert f'<dd><bdi lang="ar">{target}</bdi></dd>' in page
-    assert f'<dd><bdi lang="ar">{target}</bdi>\n<span class="quiet">(−0.41)</span></dd>' in page
-    assert page.count('<th scope="row"><bdi>نظام 2</bdi></th>') == 5  # in every table
+    assert f'<dd><bdi lang="ar">{target}</bdi>\n<span class="quiet">(100.0)</span></dd>' in page
+    assert page.count('<th scope="row"><bdi>نظام 2</bdi></th>') == 4  # in every table with a row per system
     assert f"<title>{name}: " in page  # on the dots of a chart
     assert f'aria-label="alignment matrix of {name}, sentence 4"' in page
     markdown = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     assert f"- source: \u2068{source}\u2069\n" in markdown
-    assert f"\n- {name}: \u2068{target}\u2069\n" in markdown
-    assert markdown.count(f"\n| {name} | ") == 4
+    assert f"\n- {name}: \u2068{target}\u2069 (100.0)\n" in markdown
+    assert markdown.count(f"\n| {name} | ") == 3
 
 
 def test_names_with_strange_characters_are_shown(make_run: Callable[..., Path], tmp_path: Path) -> None:
@@ -408,7 +424,7 @@ def spoil_attention(runs: list[Path]) -> None:
         (spoil_evaluation, r"test\.json is missing: call `nmt evaluate run=\S*runs/lstm_luong split=test` first"),
         (spoil_score, r"lstm_luong: evaluation/test\.json says BLEU .* but test\.hyp\.txt scores"),
         (spoil_metric, r"test\.json is damaged: Object missing required field `ter` - at `\$\.metrics`"),
-        (spoil_lines, r"is about 60 sentences, but the files beside it have 1 hypotheses and 60 references"),
+        (spoil_lines, r"is about 60 sentences, but test\.hyp\.txt has 1: call `nmt evaluate"),
         (spoil_attention, r"lstm_luong: sentence 4 of test: the attention weights are"),
         (lambda runs: rewrite(runs[2] / "model.json", format=FORMAT + 1), r"model\.json has format \d, this program"),
         (lambda runs: (runs[2] / "model.json").write_text("{}"), r"model\.json is damaged: Object missing"),

@@ -40,7 +40,7 @@ def test_curves_are_drawn_over_steps_and_over_minutes() -> None:
     (x, y, text) = bleu.lines[0].points[-1]
     assert (x, y) == (bleu.right, bleu.top)  # the highest BLEU at the last step
     assert text == "long: 40 at 1,000"
-    assert bleu.lines[0].system == 0
+    assert bleu.lines[0].style == 0
 
 
 def test_the_figures_of_the_attention_are_drawn_over_steps_only() -> None:
@@ -80,15 +80,22 @@ def test_thinning_out_keeps_the_shape_of_a_line() -> None:
     assert thin_out([], max_points=200) == []
 
 
-def test_categories_are_drawn_apart_from_the_edges() -> None:
+def test_a_band_goes_along_its_upper_and_back_along_its_lower_ends() -> None:
     chart = layout_chart(
         title="t",
         x_label="x",
-        names=["a"],
-        lines=[[(0, 1.0), (2, 3.0)]],
+        names=["a", "b"],
+        lines=[[(0, 1.0), (10, 3.0)], [(5, 2.0)]],
+        bands=[[(0, 0.0, 2.0), (10, 2.0, 4.0)], []],
+        styles=[3, 3],
         from_zero=True,
-        x_names=["1–10", "11+", "21+"],
     )
-    assert [name for _, name in chart.x_ticks] == ["1–10", "11+", "21+"]
-    assert chart.left < chart.x_ticks[0][0] < chart.x_ticks[1][0] < chart.x_ticks[2][0] < chart.right
-    assert [x for x, _, _ in chart.lines[0].points] == [chart.x_ticks[0][0], chart.x_ticks[2][0]]
+    middle = (chart.top + chart.bottom) / 2
+    right, left = chart.right, chart.left
+    assert chart.lines[0].band == [(left, middle), (right, chart.top), (right, middle), (left, chart.bottom)]
+    assert chart.lines[1].band == []
+    assert [line.style for line in chart.lines] == [3, 3]
+
+
+def test_scores_up_to_a_hundred_get_ticks_at_every_twenty() -> None:
+    assert choose_ticks(0, 100 + 1e-12) == [0, 20, 40, 60, 80, 100]

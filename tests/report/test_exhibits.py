@@ -25,7 +25,7 @@ STYLES = Path(__file__).parents[2] / "nmt" / "report" / "templates"
 
 def attention(*, layers: int = 1, heads: int = 1, kind: Kind = "cross") -> Attention:
     """Every row has 0.5 on the first column, 0.25 on the last one, which is eos."""
-    weights = np.broadcast_to(np.array([0.5, 0.25, 0.25], dtype=np.float32), (layers, heads, 2, 3))
+    weights = np.full((layers, heads, 2, 3), [0.5, 0.25, 0.25], dtype=np.float32)
     return Attention(kind, weights, ["Katze", "</s>"], ["a", "cat", "</s>"], tuple(range(layers)), tuple(range(heads)))
 
 

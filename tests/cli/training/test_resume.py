@@ -1,27 +1,14 @@
 """Resuming a run, and folders that are in use."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 
-import nmt
-import nmt.cli.training.preparation
-from nmt.cli import main
 from nmt.run import RunFolder
 from nmt.run.history import read_history
 from nmt.training.checkpoint import read_progress
-from nmt.translator import Translator
-
-ROOT = Path(nmt.__file__).parents[1]
 
 Train = Callable[..., int]
 Files = Callable[[Path], dict[str, bytes]]
@@ -185,36 +172,6 @@ def test_another_corpus_is_refused_and_the_same_text_elsewhere_is_not(
 
 def test_resume_without_a_run_is_refused(error_line: Callable[..., str]) -> None:
     assert "holds no run to continue: leave resume=true out" in error_line("resume=true")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_run_with_a_checkpoint(
-    tmp_path: Path, corpus_folder: Path, tiny_models: dict[str, list[str]], tiny_training: list[str], number: int
-) -> None:
-    folder = tmp_path / "run"
-    words = ["data=files", f"data.path={corpus_folder}", f"run={folder}", *tiny_models["lstm"], *tiny_training]
-    words += ["trainer.max_steps=1000000", "trainer.log_every=1", "trainer.validate_every=1000000"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "nmt", "train", *words], env=environment, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        history = folder / "history.jsonl"
-        while process.poll() is None and not (history.is_file() and history.stat().st_size):
-            time.sleep(0.05)
-        process.send_signal(number)
-        _, error = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130, error
-    assert "interrupted; continue with resume=true" in error and "Traceback" not in error
-    assert len(Translator.load(folder, device="cpu").translate(["one"])) == 1
-    with safe_open(folder / "checkpoints" / "last.safetensors", framework="pt") as checkpoint:
-        step = json.loads(checkpoint.metadata()["progress"])["step"]
-    assert main(["train", *words, "resume=true", f"trainer.max_steps={step + 2}"]) == 0
-    steps = [record.step for record in read_history(folder / "history.jsonl").train]
-    assert steps == list(range(1, step + 3))
 
 
 @pytest.mark.parametrize(("started_with_amx", "number_format"), [(True, "bf16"), (False, "fp32")])

@@ -1,20 +1,14 @@
 """`resume=auto` starts a run, continues it, or leaves it alone if it is finished."""
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import nmt
 from nmt.run import RunFolder
 from nmt.run.history import read_history
 from nmt.training.checkpoint import read_progress
-
-ROOT = Path(nmt.__file__).parents[1]
 
 Train = Callable[..., int]
 Files = Callable[[Path], dict[str, bytes]]
@@ -110,26 +104,3 @@ def test_a_folder_with_other_files_is_refused(
 
 def test_another_value_of_resume_is_refused(error_line: Callable[..., str]) -> None:
     assert error_line("resume=maybe") == "resume=maybe must be true, false or auto"
-
-
-@pytest.mark.slow
-def test_auto_under_torchrun(
-    tmp_path: Path, corpus_folder: Path, tiny_models: dict[str, list[str]], tiny_training: list[str]
-) -> None:
-    words = ["data=files", f"data.path={corpus_folder}", *tiny_models["lstm"], *tiny_training, "resume=auto"]
-    words += ["-m", f"run={tmp_path}/${{seed}}", "seed=1,2"]
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node=2",
-        "--standalone",
-        "-m",
-        "nmt",
-        "train",
-    ]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    for expected in ("ended after step 1", "is finished after step 1"):
-        process = subprocess.run([*command, *words], env=environment, capture_output=True, text=True, timeout=240)
-        assert process.returncode == 0, process.stderr
-        assert process.stderr.count(expected) == 2

@@ -1,0 +1,80 @@
+"""Groups runs that differ in nothing but their seed, with the mean and deviation of their scores."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Sequence
+from itertools import takewhile
+
+import msgspec
+
+from nmt.report.record import MeanScore, SeedGroup
+from nmt.report.runs import EvaluatedRun
+from nmt.report.scores import SCORES
+
+IGNORED_SETTINGS = {"seed", "run", "name", "resume", "device", "threads", "tensorboard"}
+"""Settings of config.yaml in which the runs of a group may differ: the seed, and what does not change the result."""
+
+SEED_SUFFIX = re.compile(r"[\W_]*(?:seed\d*)?[\W_]*$")
+"""What names such as transformer-seed1 and transformer-seed2 have in common and does not name the system."""
+
+
+def group_seeds(runs: Sequence[EvaluatedRun]) -> list[SeedGroup]:
+    """Groups the runs, in the order of their first run. A run whose settings are not known is a group by itself."""
+    members: dict[str, list[EvaluatedRun]] = {}
+    for run in runs:
+        setup = [run.name] if find_seed(run.config) is None else _describe_setup(run)
+        members.setdefault("\n".join(setup), []).append(run)
+    names = [name_group([run.name for run in group]) for group in members.values()]
+    return [
+        SeedGroup(
+            name=name if names.count(name) == 1 else ", ".join(run.name for run in group),
+            systems=[run.name for run in group],
+            seeds=[seed for run in group if (seed := find_seed(run.config)) is not None],
+            scores=_mean_scores(group),
+        )
+        for name, group in zip(names, members.values(), strict=True)
+    ]
+
+
+def _describe_setup(run: EvaluatedRun) -> list[str]:
+    """Everything that the runs of a group must have in common, as lines."""
+    settings = [line for line in run.config.splitlines() if line.split(":")[0] not in IGNORED_SETTINGS]
+    return [*settings, msgspec.json.encode([run.model, run.evaluation.search]).decode()]
+
+
+def find_seed(config: str) -> int | None:
+    """The seed in the text of config.yaml, which `nmt train` writes with one setting per line; None without one."""
+    match = re.search(r"^seed: (\d{1,18})$", config, flags=re.MULTILINE)
+    return int(match[1]) if match else None
+
+
+def name_group(names: Sequence[str]) -> str:
+    """The name of a group: what all names start with, or else what they end with, or else all names."""
+    if len(names) == 1:
+        return names[0]
+    start = SEED_SUFFIX.sub("", _common_start(names))
+    end = _common_start([name[::-1] for name in names])[::-1].lstrip("0123456789/_-. ")
+    return start or end or ", ".join(names)
+
+
+def _common_start(names: Sequence[str]) -> str:
+    """The characters with which all names start."""
+    equal = takewhile(lambda characters: len(set(characters)) == 1, zip(*names, strict=False))
+    return "".join(characters[0] for characters in equal)
+
+
+def mean_score(scores: Sequence[float]) -> MeanScore:
+    """The mean of some scores and their sample standard deviation, which divides by n - 1."""
+    return MeanScore(statistics.fmean(scores), statistics.stdev(scores) if len(scores) > 1 else None)
+
+
+def _mean_scores(group: Sequence[EvaluatedRun]) -> dict[str, MeanScore]:
+    """The mean of each score that all runs of a group have, by its key."""
+    means = {}
+    for score in SCORES:
+        values = [value for run in group if (value := score.get_value(run)) is not None]
+        if len(values) == len(group):
+            means[score.key] = mean_score(values)
+    return means
