@@ -46,18 +46,23 @@ def render_translation(translation: Translation) -> str:
     if translation.source_truncated:
         remarks.append("The source was too long for the model: its end was not translated.")
     if "cross" in translation.attention:
-        return render_attention(translation.attention["cross"].mean().words(), text=translation.text, remarks=remarks)
+        cross = translation.attention["cross"]
+        is_only = cross.weights.shape[:2] == (1, 1)
+        return render_attention(cross.mean().words(), text=translation.text, is_only=is_only, remarks=remarks)
     if translation.source_tokens:
         remarks.insert(0, "No attention weights: the model has none, or they were not requested.")
     return render("notebook_translation.html.j2", text=translation.text, figure=None, remarks=remarks)
 
 
-def render_attention(attention: Attention, *, text: str | None = None, remarks: Sequence[str] = ()) -> str:
+def render_attention(
+    attention: Attention, *, text: str | None = None, is_only: bool = False, remarks: Sequence[str] = ()
+) -> str:
     """A matrix for each layer and head.
 
     Args:
         attention: between pieces or words.
         text: written above.
+        is_only: see `Exhibit`.
         remarks: written below.
     """
     template = "notebook_translation.html.j2"
@@ -74,7 +79,7 @@ def render_attention(attention: Attention, *, text: str | None = None, remarks: 
         layers=attention.layers and attention.layers[layers],
         heads=attention.heads and attention.heads[heads],
     )
-    figure = build_figure([Exhibit("", part)])
+    figure = build_figure([Exhibit("", part, is_only=is_only)])
     remarks = [f"{figure.explanation} Point at a cell to see its weight.", *remarks]
     if max(num_rows, num_columns) > MAX_SHOWN_LABELS:
         remarks.append(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import numpy as np
 
-from nmt.alignment.extraction import ROWS, Extraction, argmax_links, balance, find_both_directions
+from nmt.alignment.extraction import ROWS, Extraction, argmax_links, balance, find_both_directions, threshold_links
 from nmt.alignment.lexical import align_lexically
 from nmt.alignment.quality import LinkCounts, count_links
 from nmt.alignment.symmetrization import SYMMETRIZATIONS
@@ -39,6 +39,8 @@ MAX_PAIRS = 300
 SPLITS_TO_CHOOSE_ON = ("val", "held_out", "train")
 """The first one of these splits that a corpus has is used. Without any, its first split is, but not its gold links: a
 choice by the gold links of a test split would make its errors look better than they are."""
+THRESHOLDS = (0.2, 0.3, 0.4)
+"""The thresholds that are tried; a word with three equal links gives a weight of 1/3 to each."""
 
 Criterion = Literal["gold", "lexical"]
 """By which links an extraction is chosen: gold links, or a lexical alignment."""
@@ -160,7 +162,7 @@ def choose_extraction(attention: Sequence[WordAttention], gold: Sequence[GoldLin
 
 
 def try_extractions(attention: Sequence[WordAttention]) -> Iterator[tuple[Extraction, list[set[Link]]]]:
-    """Yields the links of all pairs by every extraction without a threshold, the simpler ones first."""
+    """Yields the links of all pairs by every extraction, the simpler ones first; the thresholds are THRESHOLDS."""
     layers, num_heads = attention[0].layers, attention[0].weights.shape[1]
     candidates: list[tuple[int | None, int | None]] = []
     if num_heads > 1:
@@ -176,6 +178,9 @@ def try_extractions(attention: Sequence[WordAttention]) -> Iterator[tuple[Extrac
         for number, (layer, head) in enumerate(candidates):
             extraction = partial(Extraction, layer=layer, head=head, rows=rows)
             yield extraction(method="argmax"), [argmax_links(stack[number]) for stack in stacks]
+            for threshold in THRESHOLDS:
+                links = [threshold_links(stack[number], threshold) for stack in stacks]
+                yield extraction(method="threshold", threshold=threshold), links
             directions = [find_both_directions(stack[number]) for stack in balanced]
             for method, combine in SYMMETRIZATIONS.items():
                 yield extraction(method=method), [combine(*each) for each in directions]

@@ -17,7 +17,7 @@ from nmt.cli.shell.length_limit import remark_on_truncated
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
-from nmt.data.pharaoh import Link, check_links, format_links, parse_links
+from nmt.data.pharaoh import GoldLinks, check_links, format_links, parse_links
 from nmt.data.words import Splitter, separate_words, spaced_words
 from nmt.errors import UserError
 from nmt.files import write_text
@@ -92,13 +92,13 @@ class System:
     Attributes:
         name: of its run.
         translation: its own, or the given one with its scores and attention.
-        links: known word links between the source and the translation; None if they are not known.
+        gold: the word links between the source and the translation; None if they are not known.
         exhibits: the layers and heads that are shown, of each kind of attention that it has.
     """
 
     name: str
     translation: Translation
-    links: frozenset[Link] | None
+    gold: GoldLinks | None
     exhibits: dict[Kind, Exhibit]
 
 
@@ -113,11 +113,11 @@ def run(config: DictConfig) -> None:
     split = spaced_words if settings.gold is not None and grammar is None else separate_words
     systems = []
     for name, translation in zip(names, translations, strict=True):
-        links = find_links(translation, settings, grammar, split)
+        gold = find_links(translation, settings, grammar, split)
         exhibits = {
-            kind: make_exhibit(name, translation, kind, links, settings, split) for kind in translation.attention
+            kind: make_exhibit(name, translation, kind, gold, settings, split) for kind in translation.attention
         }
-        systems.append(System(name, translation, links, exhibits))
+        systems.append(System(name, translation, gold, exhibits))
     lacking = [f"{each.name} has no {NAMES[kind]}" for kind in kinds for each in systems if kind not in each.exhibits]
     if not any(system.exhibits for system in systems):
         raise UserError(f"{'; '.join(lacking)}: there is nothing to draw")
@@ -127,7 +127,7 @@ def run(config: DictConfig) -> None:
         write_text(settings.out, json.dumps(to_json(systems, settings), ensure_ascii=False) + "\n")
     else:
         shown = [system.exhibits[kind] for kind in kinds for system in systems if kind in system.exhibits]
-        outlined = any(system.links is not None for system in systems) and "cross" in kinds
+        outlined = any(system.gold is not None for system in systems) and "cross" in kinds
         captions = ["Outlined: word links that are known to be right."] if outlined else []
         captions += [f"{sentence}." for sentence in lacking]
         figure = build_figure(shown, with_eos=settings.eos, caption=" ".join(captions))
@@ -170,22 +170,24 @@ def find_grammar(folders: Sequence[RunFolder]) -> GrammarCorpus | None:
 
 def find_links(
     translation: Translation, settings: PlotSettings, grammar: GrammarCorpus | None, split: Splitter
-) -> frozenset[Link] | None:
+) -> GoldLinks | None:
     """The word links of the source and a translation that are given, or that the grammar knows."""
     source, target = sanitize(settings.source), sanitize(settings.target or translation.text)
     if settings.gold is None:
         pair = None if grammar is None else grammar.find_pair(source)
-        return frozenset(pair.alignment) if pair is not None and pair.target == target else None
+        if pair is None or pair.target != target:
+            return None
+        return GoldLinks(sure=frozenset(pair.alignment), possible=frozenset(pair.alignment))
     links = parse_links(settings.gold, location="gold=")
     check_links(links, (source, target), split=split, location="gold=")
-    return links.possible
+    return links
 
 
 def make_exhibit(
     name: str,
     translation: Translation,
     kind: Kind,
-    links: frozenset[Link] | None,
+    gold: GoldLinks | None,
     settings: PlotSettings,
     split: Splitter,
 ) -> Exhibit:
@@ -199,7 +201,8 @@ def make_exhibit(
         shown = select_heads(every, settings.layers, settings.heads)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
-    outlines = outline_links(every, links or (), split=split, words=settings.words) if kind == "cross" else []
+    links = gold.possible if gold is not None and kind == "cross" else frozenset()
+    outlines = outline_links(every, links, split=split, words=settings.words)
     is_only = every.weights.shape[:2] == (1, 1)
     return Exhibit(name, shown.words(split) if settings.words else shown, is_only=is_only, outlines=outlines)
 
@@ -228,7 +231,7 @@ def to_json(systems: Sequence[System], settings: PlotSettings) -> dict[str, Any]
             "log_probability": system.translation.log_probability,
             "source_tokens": system.translation.source_tokens,
             "target_tokens": system.translation.target_tokens,
-            "gold": None if system.links is None else format_links(system.links),
+            "gold": None if system.gold is None else format_links(system.gold.sure, system.gold.possible),
             "attention": {
                 kind: (attention if settings.eos else attention.without_eos()).to_json()
                 for kind, attention in shown.items()

@@ -107,11 +107,12 @@ def layout_heat_map(
     longest_column = max(text_width(label) for label, _ in column_labels)
     left = max(text_width(label) for label, _ in row_labels) + 12
     top = longest_column * 0.87 + 16  # the column labels rise at 60 degrees: sin 60° = 0.87, cos 60° = 0.5
+    ends = [(i + 0.65) * cell + text_width(label) * 0.5 + 10 for i, (label, _) in enumerate(column_labels)]
     return HeatMap(
         cell=cell,
         left=left,
         top=top,
-        width=left + cell * len(column_labels) + max(8, longest_column * 0.5) + 6,
+        width=left + max(cell * len(column_labels) + 4, *ends),
         height=top + cell * len(row_labels) + 4,
         columns=[(isolate(short), isolate(full)) for short, full in column_labels],
         rows=[(isolate(short), isolate(full)) for short, full in row_labels],

@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from nmt.data.words import Splitter, group_pieces, separate_words
+from nmt.data.words import WORD_START, Splitter, group_pieces, separate_words
 from nmt.display import Displayed
 from nmt.errors import UserError
 from nmt.models.attention import Kind
@@ -152,11 +152,14 @@ class Attention(Displayed):
         """The attention between words instead of pieces.
 
         How much a word is attended to is the sum over its pieces; how a word attends is the mean over its pieces, so
-        the rows still sum to one. A piece that spells parts of several words is divided equally among them.
+        the rows still sum to one. A piece that spells parts of several words is divided equally among them. If no label
+        has the mark of a piece, "▁", they are words already.
 
         Args:
             split: how words are counted.
         """
+        if not any(WORD_START in label for label in (*self.rows, *self.columns)):
+            return self
         row_words, column_words = group_pieces(self.rows, split), group_pieces(self.columns, split)
         rows = _membership(row_words, len(self.rows))  # (words, R)
         rows /= rows.sum(1, keepdims=True)

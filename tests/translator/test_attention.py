@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nmt.data.words import spaced_words
+from nmt.data.words import Splitter, separate_words, spaced_words
 from nmt.errors import UserError
 from nmt.models.attention import Kind
 from nmt.translator import Attention
@@ -40,12 +42,23 @@ def test_a_head_a_layer_and_their_mean() -> None:
     assert mean.mean().matrix.tolist() == mean.matrix.tolist()
 
 
+def test_some_layers_and_heads() -> None:
+    some = attention().select([1, 0], [1])
+    assert (some.layers, some.heads, some.weights.shape) == ((1, 0), (1,), (2, 1, 4, 4))
+    assert some.weights[:, 0].tolist() == [attention().head(layer, 1).matrix.tolist() for layer in (1, 0)]
+    means = attention().select([1], None)
+    assert (means.layers, means.heads, means.name) == ((1,), None, "cross-attention, layer 1, mean of its heads")
+    np.testing.assert_allclose(means.matrix, attention().layer(1).mean().matrix)
+
+
 @pytest.mark.parametrize(
     ("choose", "message"),
     [
         (lambda: attention().matrix, "there are several matrices: choose one by .head"),
         (lambda: attention().layer(2), "layer=2 does not exist: choose 0 to 1"),
         (lambda: attention().head(0, -1), "head=-1 does not exist: choose 0 to 1"),
+        (lambda: attention().select([0, 2], None), "layer=2 does not exist"),
+        (lambda: attention().select([0], [2]), "head=2 does not exist"),
         (lambda: attention().layer(1).layer(0), "layer=0 does not exist: choose only 1"),
         (lambda: attention().mean().head(0, 0), "layer=0 cannot be chosen .* it is a mean over layers already"),
     ],
@@ -60,7 +73,7 @@ def test_words_sum_over_columns_and_average_over_rows() -> None:
     assert (words.rows, words.columns) == (["Katze", ".", "</s>"], ["cat", ".", "</s>"])
     # Katze: the mean of (0.5 + 0.1, 0.2, 0.2) and (0.1 + 0.5, 0, 0.4)
     np.testing.assert_allclose(words.matrix, [[0.6, 0.1, 0.3], [0.0, 0.8, 0.2], [0.0, 0.0, 1.0]], atol=1e-6)
-    assert words.words().matrix.tolist() == words.matrix.tolist()  # grouping words again changes nothing
+    assert words.words() is words  # they are words already
     spaced = single().words(spaced_words)
     assert (spaced.rows, spaced.columns) == (["Katze.", "</s>"], ["cat.", "</s>"])
     # Katze.: the mean of three rows; cat.: the sum of three columns
@@ -72,6 +85,22 @@ def test_a_piece_of_two_words_is_divided_among_them() -> None:
     words = every.words()
     assert words.columns == ["to", "be", "</s>"]
     np.testing.assert_allclose(words.matrix, [[0.3, 0.3, 0.4]], atol=1e-6)
+
+
+PIECE_LISTS = st.lists(st.sampled_from(["▁a", "b", "▁", "▁c▁d", ".", "'", "<0xC3>", "<0xB6>", "狗", "ำ", "<unk>"]))
+
+
+@given(PIECE_LISTS, PIECE_LISTS, st.sampled_from([separate_words, spaced_words]), st.integers(0, 2**32 - 1))
+def test_no_weight_is_lost_between_pieces_and_words(
+    rows: list[str], columns: list[str], split: Splitter, seed: int
+) -> None:
+    rows, columns = [*rows, "</s>"], [*columns, "</s>"]
+    weights = np.random.default_rng(seed).dirichlet(np.ones(len(columns)), (2, 3, len(rows))).astype(np.float32)
+    words = Attention("cross", weights, rows, columns, (0, 1), (0, 1, 2)).words(split)
+    np.testing.assert_allclose(words.weights.sum(-1), 1, atol=1e-5)
+    assert words.columns[-1] == words.rows[-1] == "</s>"
+    np.testing.assert_allclose(words.weights[..., -1, -1], weights[..., -1, -1], atol=1e-6)
+    assert all(words.rows) and all(words.columns)  # no label is empty
 
 
 def test_without_eos_the_other_weights_sum_to_one() -> None:
