@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import numpy as np
 
-from nmt.alignment.extraction import ROWS, Extraction, argmax_links, balance, find_both_directions
+from nmt.alignment.extraction import ROWS, Extraction, argmax_links, balance, find_both_directions, threshold_links
 from nmt.alignment.lexical import align_lexically
 from nmt.alignment.quality import LinkCounts, count_links
 from nmt.alignment.symmetrization import SYMMETRIZATIONS
@@ -35,8 +35,11 @@ if TYPE_CHECKING:
 MAX_PAIRS = 300
 """Maximum number of validation pairs by which an extraction is chosen: the first ones of the split."""
 
-VALIDATION_SPLITS = ("val", "held_out")
-"""The names of validation splits; the first one that a corpus has is used."""
+SPLITS_TO_CHOOSE_ON = ("val", "held_out", "train")
+"""The first one of these splits that a corpus has is used. Without any, its first split is, but not its gold links: a
+choice by the gold links of a test split would make its errors look better than they are."""
+THRESHOLDS = (0.2, 0.3, 0.4)
+"""The thresholds that are tried; a word with three equal links gives a weight of 1/3 to each."""
 
 Criterion = Literal["gold", "lexical"]
 """By which links an extraction is chosen: gold links, or a lexical alignment."""
@@ -100,12 +103,12 @@ def find_choice(
     Args:
         run: the folder that the translator was loaded from.
         translator: its model has attention.
-        load_corpus: loads a corpus with a validation split, if it is needed.
+        load_corpus: loads the corpus to choose on, if it is needed.
         model_hash: of the run.
         remark: is told of a new choice.
 
     Raises:
-        UserError: the corpus has no validation split, or it cannot be read.
+        UserError: the corpus cannot be read.
     """
     try:
         stored = read_choice(run, model_hash=model_hash)
@@ -124,19 +127,15 @@ def find_choice(
 
 
 def choose_for_run(translator: Translator, corpus: Corpus, *, model_hash: str) -> AlignmentChoice:
-    """Chooses an extraction on the validation split of a corpus; see `find_choice`."""
-    names = [name for name in VALIDATION_SPLITS if name in corpus.splits()]
-    if not names:
-        raise UserError(
-            f"links cannot be chosen: the corpus has no split {' or '.join(VALIDATION_SPLITS)} (only "
-            f"{', '.join(corpus.splits())}); name what to read by layer=, head=, rows= and method="
-        )
-    pairs = corpus.split(names[0])
+    """Chooses an extraction on a corpus, if possible on its validation split; see `find_choice`."""
+    split = next((name for name in SPLITS_TO_CHOOSE_ON if name in corpus.splits()), None)
+    name = corpus.splits()[0] if split is None else split
+    pairs = corpus.split(name)
     pairs = pairs.select(range(min(len(pairs), MAX_PAIRS)))
     lines = list(zip(pairs["source"], pairs["target"], strict=True))
     attention = attend_words(translator, lines, split=corpus.words, layer=None, warn=lambda index, message: None)
     criterion: Criterion = "gold"
-    links = read_gold(pairs, names[0])
+    links = [] if split is None else read_gold(pairs, name)
     if not any(each.sure for each in links):
         criterion = "lexical"
         links = align_lexically([(each.source_words, each.target_words) for each in attention])
@@ -144,7 +143,7 @@ def choose_for_run(translator: Translator, corpus: Corpus, *, model_hash: str) -
     return AlignmentChoice(
         extraction=extraction,
         criterion=criterion,
-        split=names[0],
+        split=name,
         pairs=len(pairs),
         error_rate=counts.error_rate,
         precision=counts.precision,
@@ -162,7 +161,7 @@ def choose_extraction(attention: Sequence[WordAttention], gold: Sequence[GoldLin
 
 
 def try_extractions(attention: Sequence[WordAttention]) -> Iterator[tuple[Extraction, list[set[Link]]]]:
-    """Yields the links of all pairs by every extraction without a threshold, the simpler ones first."""
+    """Yields the links of all pairs by every extraction, the simpler ones first; the thresholds are THRESHOLDS."""
     layers, num_heads = attention[0].layers, attention[0].weights.shape[1]
     candidates: list[tuple[int | None, int | None]] = []
     if num_heads > 1:
@@ -178,6 +177,9 @@ def try_extractions(attention: Sequence[WordAttention]) -> Iterator[tuple[Extrac
         for number, (layer, head) in enumerate(candidates):
             extraction = partial(Extraction, layer=layer, head=head, rows=rows)
             yield extraction(method="argmax"), [argmax_links(stack[number]) for stack in stacks]
+            for threshold in THRESHOLDS:
+                links = [threshold_links(stack[number], threshold) for stack in stacks]
+                yield extraction(method="threshold", threshold=threshold), links
             directions = [find_both_directions(stack[number]) for stack in balanced]
             for method, combine in SYMMETRIZATIONS.items():
                 yield extraction(method=method), [combine(*each) for each in directions]

@@ -100,8 +100,8 @@ class AlignSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             values |= {"method": self.method, "threshold": self.threshold}
         elif self.threshold is not None:
             raise UserError(f"threshold={self.threshold} needs method=threshold")
-        elif self.reverse is not None and values["method"] == "argmax":
-            values["method"] = METHOD_OF_TWO_RUNS
+        elif self.reverse is not None and values["method"] in ("argmax", "threshold"):
+            values |= {"method": METHOD_OF_TWO_RUNS, "threshold": None}
         return Extraction(**values)
 
 

@@ -116,7 +116,7 @@ def run(config: DictConfig) -> None:
         split_name=settings.train_split,
         cleaning=settings.cleaning.build(),
         subword_alpha=settings.loader.subword_alpha,
-        split_words=None,
+        add_links=None,
         seed=settings.seed,
         processes=Processes(),
     )

@@ -33,14 +33,15 @@ from nmt.evaluation.heads import (
     score_sample,
     score_translations,
     translate,
+    translate_with_attention,
 )
 from nmt.models.heads import list_heads
 from nmt.report.comparison import check_report_folder
 from nmt.report.heads import (
     EXAMPLES,
+    best_table,
     draw_heads,
     pronoun_table,
-    relation_table,
     silencing_table,
     summarize_heads,
     write_heads,
@@ -88,7 +89,7 @@ def run(config: DictConfig) -> None:
         examples = translator.translate(EXAMPLES[corpus.source], attention="encoder")
     write_heads(report, settings.out)
     draw_heads(report, examples, corpus.words, settings.out, warn=partial(print_message, PROGRAM))
-    for table in (relation_table(report), pronoun_table(report), silencing_table(report)):
+    for table in (best_table(report), pronoun_table(report), silencing_table(report)):
         print_table(table)
     print(summarize_heads(report))
     print_message(PROGRAM, f"wrote {settings.out / 'heads.json'}, heads.md and coreference.png")
@@ -112,16 +113,17 @@ def measure_heads(
     """
     metrics = load_metrics(folder, None)
     heads = [str(head) for head in list_heads(translator.model, "encoder")]
-    samples = {name: translate(sample, translator, corpus.words) for name, sample in collect_pairs(corpus).items()}
+    samples = {
+        name: translate_with_attention(sample, translator, corpus.words)
+        for name, sample in collect_pairs(corpus).items()
+    }
     relations = measure_relations(samples, heads)
     translations, accuracies = {}, {}
     for number, head in enumerate(heads, start=1):
         print_message(PROGRAM, f"translating without {head}, {number} of {len(heads)}")
         reduced = load(heads_off=[head])
         reduced.before_batch = translator.before_batch
-        silenced = {
-            name: translate(samples[name], reduced, corpus.words) for name in (TEST, PRONOUNS, FURTHER_PRONOUNS)
-        }
+        silenced = {name: translate(samples[name], reduced) for name in (TEST, PRONOUNS, FURTHER_PRONOUNS)}
         translations[head] = score_translations(silenced, metrics, corpus.words)
         accuracies[head] = score_sample(silenced[FURTHER_PRONOUNS], corpus.words).all.accuracy
     return HeadReport(

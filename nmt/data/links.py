@@ -33,11 +33,20 @@ from nmt.errors import UserError
 VERSION = 1
 """The version of `encode_links`; it is part of the cache key, so increase it with every change."""
 
+END = (-1, -1)
+"""Stands for the end of the source in the place of a word's span."""
+
 Indices = NDArray[np.int64]
 
 
 def encode_links(
-    dataset: datasets.Dataset, tokenizer: Tokenizer, split_words: Splitter, *, split_name: str, num_workers: int | None
+    dataset: datasets.Dataset,
+    tokenizer: Tokenizer,
+    split_words: Splitter,
+    *,
+    complete: bool,
+    split_name: str,
+    num_workers: int | None,
 ) -> datasets.Dataset:
     """Adds the column `link_spans` (int32): four numbers per link, the spans of its source and its target word.
 
@@ -46,6 +55,8 @@ def encode_links(
     Args:
         dataset: with the columns of `encode_corpus` and the column "alignment" of `Corpus.split`.
         split_words: how the alignment counts words.
+        complete: a target word without links translates no source word, so it is linked to the end of the source;
+            otherwise nothing is known about it. A pair without any links says nothing in either case.
         split_name: the name of the split, for error messages.
         num_workers: as for `encode_corpus`.
 
@@ -58,13 +69,14 @@ def encode_links(
             f"pair in Pharaoh format, such as {split_name}.en-de.align; trainer.alignment_weight=0 trains without"
         )
     features = datasets.Features({**dataset.features, "link_spans": datasets.Sequence(datasets.Value("int32"))})
-    key = f"{dataset_fingerprint(dataset)} {tokenizer.fingerprint} links {VERSION}"
+    key = f"{dataset_fingerprint(dataset)} {tokenizer.fingerprint} links {VERSION} {complete}"
     with quiet():
         encoded = dataset.map(
             _encode_batch,
             fn_kwargs={
                 "tokenizer": tokenizer,
                 "split_words": split_words,
+                "complete": complete,
                 "split_name": split_name,
                 "lengths": tokenizer.piece_lengths(),
             },
@@ -85,6 +97,7 @@ def _encode_batch(
     *,
     tokenizer: Tokenizer,
     split_words: Splitter,
+    complete: bool,
     split_name: str,
     lengths: tuple[Indices, Indices],
 ) -> dict[str, list[list[int]]]:
@@ -97,6 +110,9 @@ def _encode_batch(
         targets = _find_words(target, target_ids, tokenizer.target_spans, split_words, lengths[1])
         check_links(links, (source, target), split=split_words, location=location)
         spans = [(sources[source_word], targets[target_word]) for source_word, target_word in sorted(links.possible)]
+        if complete and links.possible:
+            linked = {target_word for _, target_word in links.possible}
+            spans += [(END, span) for target_word, span in enumerate(targets) if target_word not in linked]
         link_spans.append([number for pair in spans if None not in pair for span in pair for number in span or ()])
     return {"link_spans": link_spans}
 
@@ -143,6 +159,8 @@ class LinkColumn:
         pair = np.repeat(np.arange(len(spans)), [len(numbers) // 4 for numbers in spans])  # (N,)
         source_starts, source_ends, target_starts, target_ends = np.concatenate(spans).reshape(-1, 4).T  # 4 × (N,)
         source, num_source = _find_pieces(sources, self._source_lengths, pair, source_starts, source_ends)
+        is_end = source_starts == END[0]  # (N,)
+        source[is_end], num_source[is_end] = batch.source_mask.sum(1).numpy()[pair[is_end]] - 1, 1
         target, num_target = _find_pieces(targets, self._target_lengths, pair, target_starts, target_ends)
 
         # 2. A link between words is a rectangle of cells. Number the cells of each rectangle, row by row.

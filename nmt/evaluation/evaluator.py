@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
 
-from nmt.alignment.choice import find_choice
+from nmt.alignment.choice import SPLITS_TO_CHOOSE_ON, find_choice
 from nmt.alignment.word_attention import has_attention
 from nmt.data.corpus import Corpus
+from nmt.errors import Failure, UserError
 from nmt.evaluation.alignment import measure_alignment
 from nmt.evaluation.attention_file import SentenceAttention, encode_attention, quantize_attention
 from nmt.evaluation.languages import Unit, length_unit, sentence_length
@@ -78,7 +80,8 @@ def evaluate(
         warn(index, cut_lines[index])
     alignment = None
     if inputs.links_hash is not None and not inputs.heads_off and has_attention(translator):
-        choice = find_choice(run, translator, lambda: corpus, model_hash=inputs.model_hash, remark=remark)
+        find_corpus = partial(corpus_to_choose_on, run, corpus)
+        choice = find_choice(run, translator, find_corpus, model_hash=inputs.model_hash, remark=remark)
         alignment = measure_alignment(translator, pairs, choice.extraction, split=corpus.words, name=split)
     hypotheses = [translation.text for translation in translations]
     attention: list[SentenceAttention | None] = [None] * len(sources)
@@ -117,6 +120,22 @@ def evaluate(
     )
     folder = evaluation_folder(run, inputs.heads_off)
     return write_evaluation(folder, evaluation, (sources, hypotheses, references), attention)
+
+
+def corpus_to_choose_on(run: RunFolder, corpus: Corpus) -> Corpus:
+    """The corpus on which to choose how links are read: the one to evaluate on, or the run's own if it has only tests.
+
+    Args:
+        corpus: contains the split to evaluate on.
+    """
+    if any(name in corpus.splits() for name in SPLITS_TO_CHOOSE_ON):
+        return corpus
+    try:
+        own = run.corpus()
+        own.splits()  # it may have been moved
+    except (UserError, Failure):
+        return corpus
+    return own
 
 
 def choose_samples(sources: Sequence[str], *, unit: Unit) -> list[int]:

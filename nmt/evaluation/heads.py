@@ -72,7 +72,13 @@ def collect_pairs(corpus: GrammarCorpus) -> dict[str, Sample]:
     return samples
 
 
-def translate(sample: Sample, translator: Translator, words: Splitter) -> Sample:
+def translate(sample: Sample, translator: Translator) -> Sample:
+    """The same sentences with their translations."""
+    translations = translator.translate([pair.source for pair in sample.pairs])
+    return replace(sample, hypotheses=[translation.text for translation in translations])
+
+
+def translate_with_attention(sample: Sample, translator: Translator, words: Splitter) -> Sample:
     """The same sentences with their translations and the encoder's attention between words.
 
     Args:

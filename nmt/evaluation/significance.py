@@ -33,7 +33,7 @@ SEED = 12345
 """Seed of the draws: sacreBLEU's own default."""
 
 BLOCK_SIZE = 100
-"""Number of draws that are scored at once; it divides NUM_RESAMPLES."""
+"""Number of draws that are scored at once."""
 
 TAIL_FRACTION = 0.025
 """Fraction of the sorted scores that is cut off at either end; the rest is the 95 % interval."""
@@ -151,9 +151,10 @@ def _resampled_bleu(counts: Mapping[Key, SentenceCounts], num_sentences: int) ->
     """Each system's BLEU on NUM_RESAMPLES draws of `num_sentences` sentences, the same draws for all of them."""
     generator = np.random.default_rng(SEED)
     scores: dict[Key, list[npt.NDArray[np.float64]]] = {key: [] for key in counts}
-    for _ in range(NUM_RESAMPLES // BLOCK_SIZE):
-        drawn = [generator.choice(num_sentences, size=num_sentences, replace=True) for _ in range(BLOCK_SIZE)]
-        draws = np.stack([np.bincount(indices, minlength=num_sentences) for indices in drawn])  # (BLOCK_SIZE, N)
+    for start in range(0, NUM_RESAMPLES, BLOCK_SIZE):
+        count = min(BLOCK_SIZE, NUM_RESAMPLES - start)
+        drawn = [generator.choice(num_sentences, size=num_sentences, replace=True) for _ in range(count)]
+        draws = np.stack([np.bincount(indices, minlength=num_sentences) for indices in drawn])  # (count, N)
         for key, rows in counts.items():
             scores[key].append(bleu_of_draws(rows, draws))
     return {key: np.concatenate(blocks) for key, blocks in scores.items()}  # each (NUM_RESAMPLES,)

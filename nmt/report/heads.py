@@ -38,6 +38,7 @@ def write_heads(report: HeadReport, out: Path) -> None:
         "heads.md.j2",
         report=report,
         summary=summarize_heads(report),
+        best=best_table(report),
         relations=relation_table(report),
         relation_names=RELATIONS,
         pronouns=pronoun_table(report),
@@ -94,6 +95,23 @@ def relation_table(report: HeadReport) -> Table:
         [Cell(AT_DISTANCE), *(Cell(f"{each.distance_accuracy:.1f}") for each in scores)],
     ]
     return Table(["head", *(each.name for each in scores)], rows)
+
+
+def best_table(report: HeadReport) -> Table:
+    """The head that was selected for each relation, beside chance and the most frequent distance."""
+    rows = [
+        [
+            RELATIONS[each.name],
+            each.best,
+            f"{each.accuracy[each.best]:.1f}",
+            f"{each.weight[each.best]:.1f}",
+            f"{each.chance:.1f}",
+            f"{each.distance_accuracy:.1f} at {each.distance:+d}",
+        ]
+        for each in report.relations
+    ]
+    columns = ["relation", "best head", "accuracy", "weight", CHANCE, "fixed distance"]
+    return Table(columns, [[Cell(text) for text in row] for row in rows])
 
 
 def pronoun_table(report: HeadReport) -> Table:

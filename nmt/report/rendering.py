@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -25,6 +26,12 @@ def render(template: str, **values: Any) -> str:
     Raises:
         jinja2.UndefinedError: the template uses a name that `values` lacks.
     """
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    """The templates, which are compiled once."""
     environment = Environment(
         loader=PackageLoader("nmt.report"),
         autoescape=lambda name: name is not None and name.endswith(".html.j2"),
@@ -34,4 +41,4 @@ def render(template: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters.update({function.__name__: function for function in FILTERS})
-    return environment.get_template(template).render(**values)
+    return environment

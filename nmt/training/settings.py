@@ -35,6 +35,7 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     alignment_weight: float
     alignment_layer: int | None
     alignment_head: int
+    alignment_complete: bool
     clip_norm: float | None
     log_every: int
     validate_every: int

@@ -53,6 +53,22 @@ def test_the_head_and_the_shifted_rows_are_found(layer: int, head: int, criterio
     assert counts.error_rate == 0
 
 
+def test_a_threshold_is_found_where_words_have_two_links_or_none() -> None:
+    """The first target word translates both source words; the second translates none, and attends to the end."""
+    weights = np.array([[0.5, 0.4, 0.1], [0.1, 0.05, 0.85], [0.05, 0.05, 0.9]], dtype=np.float32)
+    attention = WordAttention(
+        layers=(0,),
+        weights=weights[None, None],  # (1, 1, T, S)
+        source_words=["a", "b"],
+        target_words=["x", "y"],
+        source_pieces=[[0], [1]],
+        target_pieces=[[0], [1]],
+    )
+    links = frozenset({(0, 0), (1, 0)})
+    extraction, counts = choose_extraction([attention], [GoldLinks(links, links)])
+    assert (extraction.method, extraction.threshold, counts.error_rate) == ("threshold", 0.2, 0)
+
+
 def test_a_lexical_alignment_finds_words_that_occur_together() -> None:
     pairs = [(source.split(), target.split()) for source, target in SENTENCES]
     assert align_lexically(pairs) == [gold_links(*pair) for pair in pairs]

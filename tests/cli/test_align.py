@@ -189,6 +189,28 @@ def test_evaluate_reports_alignment_quality(own_run: tuple[Path, Path], capsys: 
     assert "again: other gold links" in capsys.readouterr().err
 
 
+def test_gold_links_of_a_test_split_choose_nothing(own_run: tuple[Path, Path], tmp_path: Path) -> None:
+    """Other text has a test split alone: the choice is made on the run's own corpus, or without gold links."""
+    run, corpus = own_run
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("test.en", "test.de", "test.en-de.align"):
+        shutil.copy(corpus / name, other / name)
+    evaluate = ["evaluate", f"run={run}", "split=test", "data=files", f"data.path={other}", "device=cpu"]
+    assert main(evaluate) == 0
+    choice = json.loads((run / "alignment.json").read_text(encoding="utf-8"))
+    assert (choice["criterion"], choice["split"]) == ("lexical", "val")
+    # Now the run's own corpus is gone.
+    (run / "alignment.json").unlink()
+    (run / "evaluation" / "test.json").unlink()
+    description = json.loads((run / "corpus.json").read_text(encoding="utf-8"))
+    description["arguments"]["path"] = str(tmp_path / "moved")
+    (run / "corpus.json").write_text(json.dumps(description))
+    assert main(evaluate) == 0
+    choice = json.loads((run / "alignment.json").read_text(encoding="utf-8"))
+    assert (choice["criterion"], choice["split"]) == ("lexical", "test")
+
+
 def test_a_choice_for_another_model_is_made_again(own_run: tuple[Path, Path], capsys: Printed) -> None:
     run, _ = own_run
     aligner = Aligner.load(run, device="cpu")

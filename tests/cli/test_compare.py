@@ -49,6 +49,28 @@ def test_runs_without_an_evaluation_are_evaluated_and_all_are_compared(
         assert score in captured.out
         assert folder.name in captured.out
     assert (out / "report.md").is_file()
+    for index, sentence in enumerate(report["translations"]):
+        assert page.count(f'<tr><th scope="row">{index}</th>') == 1
+        for folder, translation in zip(two_runs, sentence["translations"], strict=True):
+            lines = (folder / "evaluation" / "test.hyp.txt").read_text(encoding="utf-8").splitlines()
+            assert (translation["system"], translation["text"]) == (folder.name, lines[index])
+
+
+def test_seeds_are_also_compared_by_their_means(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [Path(shutil.copytree(trained_run, tmp_path / f"luong-seed{seed}")) for seed in (1, 2)]
+    edit("config.yaml", "\nseed: 1\n", "\nseed: 2\n")(runs[1])
+    words = [f"runs=[{runs[0]},{runs[1]}]", "split=test", f"out={tmp_path / 'report'}", "device=cpu"]
+    assert main(["compare", *words]) == 0
+    printed = capsys.readouterr().out
+    report = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    [group] = report["groups"]
+    assert (group["name"], group["systems"], group["seeds"]) == ("luong", ["luong-seed1", "luong-seed2"], [1, 2])
+    mean = f"{report['systems'][0]['metrics']['bleu']['score']:.1f} ± 0.0"  # two copies of the same weights
+    assert mean in printed
+    assert mean in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert f"luong has the highest mean BLEU, {mean} over 2 seeds" in printed
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ ALIGNMENT = ["0-1 1-2 2-0", "0-0", "", "", "0-2 1p1 2-0"]
 def encode(tokenizer: Tokenizer, alignment: Sequence[str] = ALIGNMENT) -> datasets.Dataset:
     text = {"source": SOURCES, "target": TARGETS, "alignment": list(alignment)}
     encoded = encode_corpus(datasets.Dataset.from_dict(text), tokenizer, num_workers=1)
-    return encode_links(encoded, tokenizer, spaced_words, split_name="train", num_workers=1)
+    return encode_links(encoded, tokenizer, spaced_words, complete=False, split_name="train", num_workers=1)
 
 
 def make_loader(
@@ -87,12 +87,24 @@ def test_cells_by_hand(tokenizer: Tokenizer) -> None:
     source, target = "one ☃ twos", "eins zwei drei"
     text = {"source": [source], "target": [target], "alignment": ["0-0 1-0 2-2"]}
     encoded = encode_corpus(datasets.Dataset.from_dict(text), tokenizer, num_workers=1)
-    linked = encode_links(encoded, tokenizer, separate_words, split_name="train", num_workers=1)
+    linked = encode_links(encoded, tokenizer, separate_words, complete=False, split_name="train", num_workers=1)
     batch = make_loader(linked, tokenizer, alpha=0.0).load_batch(np.array([0]), 0)
     assert tokenizer.source_pieces(batch.source[0].tolist()) == ["▁one", "▁", "<unk>", "▁two", "s", "</s>"]
     assert tokenizer.target_pieces(batch.target_output[0].tolist()) == ["▁eins", "▁zwei", "▁drei", "</s>"]
     expected = [[1 / 3, 1 / 3, 1 / 3, 0.0, 0.0, 0.0], [0.0] * 6, [0.0, 0.0, 0.0, 0.5, 0.5, 0.0], [0.0] * 6]
     np.testing.assert_allclose(gold(batch)[0], expected, atol=1e-7)
+
+
+def test_with_complete_links_the_other_words_are_linked_to_the_end(tokenizer: Tokenizer) -> None:
+    """Neither the end of the target nor a pair without any links is a word without links."""
+    text = {"source": ["one two six", "one"], "target": ["eins zwei drei", "eins"], "alignment": ["2-0", ""]}
+    encoded = encode_corpus(datasets.Dataset.from_dict(text), tokenizer, num_workers=1)
+    linked = encode_links(encoded, tokenizer, spaced_words, complete=True, split_name="train", num_workers=1)
+    batch = make_loader(linked, tokenizer, alpha=0.0).load_batch(np.array([1, 0]), 0)
+    assert tokenizer.source_pieces(batch.source[1].tolist()) == ["▁one", "▁two", "▁six", "</s>"]
+    expected = np.zeros((2, 4, 4))
+    expected[1, 0, 2] = expected[1, 1, 3] = expected[1, 2, 3] = 1
+    np.testing.assert_array_equal(gold(batch), expected)
 
 
 def test_links_of_pieces_that_were_cut_off_are_left_out(tokenizer: Tokenizer) -> None:

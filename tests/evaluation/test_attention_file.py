@@ -38,11 +38,11 @@ def test_sentences_come_back_in_their_order(tmp_path: Path) -> None:
         b"",
         b"no gzip",
         encode_attention([None] * 9)[:-4],
-        gzip.compress(b"{\n"),
-        gzip.compress(b'{"columns": ["a"], "rows": ["b"], "weights": "ffff"}\n'),
-        gzip.compress(b'{"columns": ["a"], "rows": ["b"], "weights": "xx"}\n'),
-        gzip.compress(b'{"columns": "a", "rows": ["b"], "weights": "ff"}\n'),
-        gzip.compress(b"[" * 100_000 + b"\n"),
+        gzip.compress(b"{\n", mtime=0),
+        gzip.compress(b'{"columns": ["a"], "rows": ["b"], "weights": "ffff"}\n', mtime=0),
+        gzip.compress(b'{"columns": ["a"], "rows": ["b"], "weights": "xx"}\n', mtime=0),
+        gzip.compress(b'{"columns": "a", "rows": ["b"], "weights": "ff"}\n', mtime=0),
+        gzip.compress(b"[" * 100_000 + b"\n", mtime=0),
     ],
 )
 def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:

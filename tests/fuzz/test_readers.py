@@ -434,14 +434,18 @@ def test_evaluation_json(runs: list[RunFolder], tmp_path: Path, outcome: Outcome
         "bleu_by_length": [{"from": 1, "to": 10, "sentences": 2, "bleu": 100.0}],
         "search": {"class": "GreedySearch", "arguments": {}},
         "seconds": 1.0, "sentences_per_second": 2.0, "device": "cpu", "threads": 1, "samples": [sample],
+        "cut_lines": 0, "model_hash": "", "text_hash": "", "checksum": "",
     }  # fmt: skip
+    attention = b'{"columns":["one","</s>"],"rows":["</s>"],"weights":"ff00"}\nnull\n'
     lines = "eins zwei drei vier fünf\nzwei drei vier fünf sechs\n".encode()
     (run / "history.jsonl").write_bytes(b"".join(as_json(record) + b"\n" for record in RECORDS))
 
     @fuzz
-    @given(structure, damages, damages, damages)
-    def check(changes: Any, damage: Any, hypotheses: Any, references: Any) -> None:
+    @given(structure, damages, damages, damages, damages)
+    def check(changes: Any, damage: Any, hypotheses: Any, references: Any, weights: Any) -> None:
         (run / "evaluation" / "test.json").write_bytes(damage_bytes(as_json(change_structure(valid, changes)), damage))
+        (run / "evaluation" / "test.source.txt").write_bytes(lines)
+        (run / "evaluation" / "test.attention.gz").write_bytes(gzip.compress(damage_bytes(attention, weights[1:])))
         (run / "evaluation" / "test.hyp.txt").write_bytes(damage_bytes(lines, hypotheses[1:]))
         (run / "evaluation" / "test.ref.txt").write_bytes(damage_bytes(lines, references[1:]))
         outcome(lambda: compare([run], split="test", out=tmp_path / "out"), str(run))

@@ -107,3 +107,21 @@ def test_attention_that_would_make_the_page_too_large_is_left_out(
     monkeypatch.setattr(sentences, "MAX_ATTENTION_CHARACTERS", len(complete) - 1)
     half = json.loads(zlib.decompress(base64.b64decode(pack_attention(runs))))
     assert half == json.loads(zlib.decompress(base64.b64decode(complete)))[:30]
+
+
+def test_four_systems_and_a_thousand_sentences_stay_below_five_megabytes(page: str) -> None:
+    """These sentences have up to 40 words. The attention has a limit of its own."""
+    attention = re.search(r'id="attention">([^<]*)<', page)
+    table = re.search(r'<table class="sentences.*?</table>', page, flags=re.DOTALL)
+    assert attention is not None
+    assert table is not None
+    others = len(page.encode()) - len(attention[1]) - len(table[0].encode())
+    assert others + len(table[0].encode()) * 1000 / 60 + sentences.MAX_ATTENTION_CHARACTERS < 5e6
+
+
+def test_the_script_knows_the_columns_of_the_table(page: str) -> None:
+    head = page[page.index('<table class="sentences') :].split("</thead>")[0]
+    headings = re.findall(r"<th [^>]*>(.*?)</th>", head)
+    assert "const FIRST_SYSTEM = 4;" in page
+    assert [re.sub("<.*?>", "", heading) for heading in headings[4:]] == NAMES
+    assert headings[2:4] == ["spread", "source, reference"]

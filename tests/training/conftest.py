@@ -40,6 +40,7 @@ SETTINGS: dict[str, Any] = {
     "alignment_weight": 0.0,
     "alignment_layer": None,
     "alignment_head": 0,
+    "alignment_complete": False,
     "precision": "fp32",
     "log_every": 2,
     "validate_every": 3,

@@ -185,7 +185,14 @@ def test_a_model_without_such_a_head_is_refused(description: dict[str, Any]) -> 
 def make_settings(**changes: Any) -> TrainerSettings:
     arguments: dict[str, Any] = dict.fromkeys(TrainerSettings.__struct_fields__)
     numbers = dict.fromkeys(("accumulate", "log_every", "validate_every", "average_checkpoints", "max_steps"), 1)
-    others = {"select": "bleu", "skip_nonfinite": 0, "consistency": 0.0, "alignment_head": 0, "clip_norm": 1.0}
+    others = {
+        "select": "bleu",
+        "skip_nonfinite": 0,
+        "consistency": 0.0,
+        "alignment_head": 0,
+        "alignment_complete": False,
+        "clip_norm": 1.0,
+    }
     return TrainerSettings(**arguments | numbers | others | changes)
 
 
@@ -194,7 +201,12 @@ def linked_bench(new_bench: Callable[[str], Bench], encoded: datasets.Dataset, t
     """Benches whose corpus has links, from word to word, since it translates numbers one by one."""
     alignment = [" ".join(f"{i}-{i}" for i in range(len(line.split()))) for line in encoded["source"]]
     dataset = encode_links(
-        encoded.add_column("alignment", alignment), tokenizer, spaced_words, split_name="train", num_workers=1
+        encoded.add_column("alignment", alignment),
+        tokenizer,
+        spaced_words,
+        complete=False,
+        split_name="train",
+        num_workers=1,
     )
 
     def make(name: str) -> Bench:

@@ -21,6 +21,7 @@ VALID: dict[str, Any] = {
     "alignment_weight": 0.0,
     "alignment_layer": None,
     "alignment_head": 0,
+    "alignment_complete": False,
     "precision": "auto",
     "log_every": 1,
     "validate_every": 1,

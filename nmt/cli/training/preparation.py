@@ -15,6 +15,7 @@ from datasets import Dataset
 
 from nmt import data, models, search
 from nmt.cli.shell.settings import Component, naming_group
+from nmt.cli.training.guidance import make_link_encoder
 from nmt.cli.training.settings import LoaderSettings, TokenizerSettings, TrainSettings
 from nmt.cli.training.validation import (
     check_schedule,
@@ -28,12 +29,10 @@ from nmt.cli.training.validation import (
 from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
-from nmt.data.links import encode_links
 from nmt.data.loader import BatchLoader
 from nmt.data.readers import expand_path
 from nmt.data.tokenizer import Tokenizer
 from nmt.data.tokenizer.training import train_tokenizer
-from nmt.data.words import Splitter
 from nmt.device import pick_device
 from nmt.errors import UserError
 from nmt.evaluation import Metrics
@@ -42,7 +41,6 @@ from nmt.run import RunFolder
 from nmt.run.registry import Description
 from nmt.search.protocol import Search
 from nmt.training.distributed import Processes
-from nmt.training.guided_alignment import choose_layer
 from nmt.training.limits import check_limits
 from nmt.training.progress import spinner
 from nmt.training.schedule import Schedule
@@ -116,10 +114,7 @@ def prepare_run(
     torch.manual_seed(settings.seed)
     model = model_component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
     descriptions["model"]["parameters"] = model.num_parameters()
-    trainer = settings.trainer
-    if trainer.alignment_weight > 0:
-        with naming_group("trainer"):
-            choose_layer(model, layer=trainer.alignment_layer, head=trainer.alignment_head)
+    add_links = make_link_encoder(settings, corpus, tokenizer, model)
 
     # 4. Batches and the optimizer, which depend on the model.
     batch_loader = partial(
@@ -127,7 +122,7 @@ def prepare_run(
         tokenizer=tokenizer,
         model=model,
         settings=settings.loader,
-        split_words=None,
+        add_links=None,
         seed=settings.seed,
         processes=processes,
     )
@@ -148,7 +143,7 @@ def prepare_run(
             split_name=settings.train_split,
             cleaning=settings.cleaning.build_as(Cleaning),
             subword_alpha=settings.loader.subword_alpha,
-            split_words=corpus.words if trainer.alignment_weight > 0 else None,
+            add_links=add_links,
         ),
         validation_loader=None
         if validation_split is None or settings.validation_split is None
@@ -197,14 +192,14 @@ def make_loader(
     split_name: str,
     cleaning: Cleaning,
     subword_alpha: float,
-    split_words: Splitter | None,
+    add_links: Callable[[Dataset], Dataset] | None,
     seed: int,
     processes: Processes,
 ) -> BatchLoader:
     """Encodes a split and returns the loader of its batches for `model`: this process's share of each.
 
     Args:
-        split_words: how the alignment counts words, for batches with word links; None: batches without links.
+        add_links: adds the column of `encode_links`, for batches with word links; None: batches without links.
 
     Raises:
         UserError: a setting is wrong, no pair of the split can be used, or it has no word links.
@@ -214,13 +209,10 @@ def make_loader(
         if model.max_length < 2:
             raise UserError(f"model.max_length={model.max_length} must be at least 2: one piece and the end")
         max_length = min(max_length, model.max_length - 1)  # one position is left for bos or eos
-    num_workers = settings.num_workers
 
     def encode() -> Dataset:
-        encoded = encode_corpus(split, tokenizer, num_workers=num_workers)
-        if split_words is None:
-            return encoded
-        return encode_links(encoded, tokenizer, split_words, split_name=split_name, num_workers=num_workers)
+        encoded = encode_corpus(split, tokenizer, num_workers=settings.num_workers)
+        return encoded if add_links is None else add_links(encoded)
 
     with naming_split(split_name), naming_group("loader"):
         return BatchLoader(

@@ -7,7 +7,8 @@
   const rows = [...body.rows]; // in the order of the split
   const form = document.querySelector("form.tools");
   const FIRST_SYSTEM = 4; // the column of the first system
-  const CELL = 18; // side of a cell of a matrix, in CSS pixels
+  const CELL = 18, SMALL_CELL = 13; // side of a cell of a matrix, in CSS pixels
+  const MAX_LARGE_CELLS = 14; // columns of a matrix with cells of the first size
   const MAX_LABEL = 24; // characters of a label
 
   // Sorting: by the number of a cell, which for a translation is its chrF.
@@ -71,35 +72,35 @@
     return element;
   };
   const ruler = document.createElement("canvas").getContext("2d");
-  const widthOf = (labels) => {
-    ruler.font = `12px ${getComputedStyle(document.body).fontFamily}`;
-    return Math.max(...labels.map((label) => ruler.measureText(label).width));
-  };
+  ruler.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  const widthOf = (label) => ruler.measureText(shorten(label)).width;
   const shorten = (label) => ([...label].length > MAX_LABEL ? [...label].slice(0, MAX_LABEL - 1).join("") + "…" : label);
 
   // The matrix of one translation: a row per target word, a column per source word.
   const drawMatrix = ({ columns, rows, weights }, rightToLeft) => {
     const place = (column) => (rightToLeft ? columns.length - 1 - column : column);
-    const left = widthOf(rows.map(shorten)) + 12;
-    const top = widthOf(columns.map(shorten)) * 0.87 + 16; // the labels rise at 60 degrees
-    const width = left + CELL * columns.length + top * 0.6;
-    const height = top + CELL * rows.length + 4;
+    const size = columns.length > MAX_LARGE_CELLS ? SMALL_CELL : CELL;
+    const left = Math.max(...rows.map(widthOf)) + 12;
+    const top = Math.max(...columns.map(widthOf)) * 0.87 + 16; // the labels rise at 60 degrees
+    const ends = columns.map((label, column) => (place(column) + 0.65) * size + widthOf(label) * 0.5);
+    const width = left + Math.max(size * columns.length, ...ends) + 8;
+    const height = top + size * rows.length + 4;
     const svg = draw("svg", { class: "matrix", role: "img", width, height, viewBox: `0 0 ${width} ${height}` });
-    svg.append(draw("rect", { class: "paper", x: left, y: top, width: CELL * columns.length, height: CELL * rows.length }));
+    svg.append(draw("rect", { class: "paper", x: left, y: top, width: size * columns.length, height: size * rows.length }));
     const cells = draw("g", { class: "cells" });
     rows.forEach((row, y) => {
       columns.forEach((column, x) => {
         const start = 2 * (y * columns.length + x);
         const weight = parseInt(weights.slice(start, start + 2), 16) / 255;
         if (weight === 0) return;
-        const cell = draw("rect", { x: left + place(x) * CELL, y: top + y * CELL, width: CELL, height: CELL, "fill-opacity": weight.toFixed(3) });
+        const cell = draw("rect", { x: left + place(x) * size, y: top + y * size, width: size, height: size, "fill-opacity": weight.toFixed(3) });
         cell.append(draw("title", {}, `${row} ← ${column}: ${weight.toFixed(2)}`));
         cells.append(cell);
       });
     });
     let grid = "";
-    for (let x = 0; x <= columns.length; x++) grid += `M${left + x * CELL} ${top}v${CELL * rows.length}`;
-    for (let y = 0; y <= rows.length; y++) grid += `M${left} ${top + y * CELL}h${CELL * columns.length}`;
+    for (let x = 0; x <= columns.length; x++) grid += `M${left + x * size} ${top}v${size * rows.length}`;
+    for (let y = 0; y <= rows.length; y++) grid += `M${left} ${top + y * size}h${size * columns.length}`;
     const labels = draw("g", { class: "labels" });
     const addLabel = (label, attributes) => {
       const text = draw("text", attributes, shorten(label));
@@ -107,10 +108,10 @@
       labels.append(text);
     };
     columns.forEach((label, column) => {
-      const x = left + (place(column) + 0.65) * CELL;
+      const x = left + (place(column) + 0.65) * size;
       addLabel(label, { x, y: top - 5, transform: `rotate(-60 ${x} ${top - 5})` });
     });
-    rows.forEach((label, y) => addLabel(label, { x: left - 5, y: top + (y + 0.5) * CELL + 4, "text-anchor": "end" }));
+    rows.forEach((label, y) => addLabel(label, { x: left - 5, y: top + (y + 0.5) * size + 4, "text-anchor": "end" }));
     svg.append(cells, draw("path", { class: "grid", d: grid }), labels);
     return svg;
   };
