@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
 
@@ -21,11 +22,15 @@ SEED_SUFFIX = re.compile(r"[\W_]*(?:seed\d*)?[\W_]*$")
 
 
 def group_seeds(runs: Sequence[EvaluatedRun]) -> list[SeedGroup]:
-    """Groups the runs, in the order of their first run. A run whose settings are not known is a group by itself."""
-    members: dict[str, list[EvaluatedRun]] = {}
+    """Groups the runs, in the order of their first run. A run whose seed is not known is a group by itself."""
+    members: dict[tuple[str, int], list[EvaluatedRun]] = {}
+    earlier: Counter[tuple[str, int | None]] = Counter()
     for run in runs:
-        setup = [run.name] if find_seed(run.config) is None else _describe_setup(run)
-        members.setdefault("\n".join(setup), []).append(run)
+        seed = find_seed(run.config)
+        setup = run.name if seed is None else _describe_setup(run)
+        copy = earlier[setup, seed]  # how many runs had the same seed, too: each of them is in another group
+        earlier[setup, seed] += 1
+        members.setdefault((setup, copy), []).append(run)
     names = [name_group([run.name for run in group]) for group in members.values()]
     return [
         SeedGroup(
@@ -38,10 +43,10 @@ def group_seeds(runs: Sequence[EvaluatedRun]) -> list[SeedGroup]:
     ]
 
 
-def _describe_setup(run: EvaluatedRun) -> list[str]:
-    """Everything that the runs of a group must have in common, as lines."""
+def _describe_setup(run: EvaluatedRun) -> str:
+    """Everything that the runs of a group must have in common."""
     settings = [line for line in run.config.splitlines() if line.split(":")[0] not in IGNORED_SETTINGS]
-    return [*settings, msgspec.json.encode([run.model, run.evaluation.search]).decode()]
+    return "\n".join([*settings, msgspec.json.encode([run.model, run.evaluation.search]).decode()])
 
 
 def find_seed(config: str) -> int | None:

@@ -1,13 +1,15 @@
 """Several seeds of a system: which runs belong together, and the means and deviations of their scores."""
 
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nmt.report.comparison import compare, summarize
-from nmt.report.seeds import find_seed, mean_score, name_group
+from nmt.report.runs import read_runs
+from nmt.report.seeds import find_seed, group_seeds, mean_score, name_group
 from nmt.report.tables import seed_table
 
 CONFIG = "model:\n  _target_: nmt.models.LSTM\n  dropout: {dropout}\nrun: {run}\nseed: {seed}\ndevice: cpu\n"
@@ -57,6 +59,12 @@ def test_runs_that_differ_in_the_seed_alone_are_one_system(seeds: list[Path], tm
         assert text.count("transformer-seed2") > 3  # each seed is still there
     # A line for each system: BLEU by length is a mean over the seeds.
     assert [group.group for group in report.bleu_by_length.ranges[0].groups] == ["lstm", "lstm-seed3", "transformer"]
+
+
+def test_copies_of_a_run_are_no_further_seeds(seeds: list[Path]) -> None:
+    copy = Path(shutil.copytree(seeds[0], seeds[0].with_name("copy")))
+    groups = group_seeds(read_runs([seeds[0], copy, seeds[1]], split="test"))
+    assert [group.systems for group in groups] == [["lstm-seed1", "lstm-seed2"], ["copy"]]
 
 
 def test_runs_whose_settings_are_not_known_stay_apart(runs: list[Path], tmp_path: Path) -> None:

@@ -77,7 +77,7 @@
   const shorten = (label) => ([...label].length > MAX_LABEL ? [...label].slice(0, MAX_LABEL - 1).join("") + "…" : label);
 
   // The matrix of one translation: a row per target word, a column per source word.
-  const drawMatrix = ({ columns, rows, weights }, rightToLeft) => {
+  const drawMatrix = ({ columns, rows, weights }, name, rightToLeft) => {
     const place = (column) => (rightToLeft ? columns.length - 1 - column : column);
     const size = columns.length > MAX_LARGE_CELLS ? SMALL_CELL : CELL;
     const left = Math.max(...rows.map(widthOf)) + 12;
@@ -85,7 +85,7 @@
     const ends = columns.map((label, column) => (place(column) + 0.65) * size + widthOf(label) * 0.5);
     const width = left + Math.max(size * columns.length, ...ends) + 8;
     const height = top + size * rows.length + 4;
-    const svg = draw("svg", { class: "matrix", role: "img", width, height, viewBox: `0 0 ${width} ${height}` });
+    const svg = draw("svg", { class: "matrix", role: "img", "aria-label": `alignment matrix of ${name}`, width, height, viewBox: `0 0 ${width} ${height}` });
     svg.append(draw("rect", { class: "paper", x: left, y: top, width: size * columns.length, height: size * rows.length }));
     const cells = draw("g", { class: "cells" });
     rows.forEach((row, y) => {
@@ -129,7 +129,7 @@
       caption.append(...[...heading.querySelectorAll("svg, bdi")].map((part) => part.cloneNode(true)));
       const scroll = document.createElement("div");
       scroll.className = "wide";
-      scroll.append(drawMatrix(matrix, isRightToLeft));
+      scroll.append(drawMatrix(matrix, heading.textContent.trim(), isRightToLeft));
       figure.append(caption, scroll);
       matrices.append(figure);
     });
