@@ -110,7 +110,7 @@ class Aligner:
 
         Args:
             pairs: lines and their translations. If a side has no words, the pair has no links.
-            warn: called for each line that is too long for the model and cut off; its last words have no links.
+            warn: called for each line that is too long for the model and cut off; its last words are left out.
         """
         attention = self._attend(pairs, warn)
         if self.reverse is None:

@@ -3,7 +3,8 @@
 The layer and head that align best differ from run to run, and so does the row that represents a target word. A wrong
 guess can be useless: on a small system, the error was 36 % with the row that predicts a word and 87 % with the row
 after it. Therefore all of them are tried. Gold links decide, or, where nobody has annotated any, a lexical alignment,
-which is rough but was found to prefer the same layer, head and rows.
+which is rough, but preferred the same layer and head in all runs where both could be compared
+(docs/results/alignment.md).
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def argmax_links(weights: Weights) -> set[Link]:
     """Links each target word to the source word with its highest weight; the first one if several are equal.
 
     Args:
-        weights: (I, J); a row of zeros, which belongs to a word that was cut off, gets no link.
+        weights: (I, J); a row of zeros, which belongs to a word without pieces, gets no link.
     """
     if not weights.size:
         return set()
@@ -136,7 +136,7 @@ def balance(weights: Weights) -> Weights:
     Args:
         weights: (…, I, J), one matrix or several of the same pair.
     """
-    # Words that were cut off have no weights: they take no part, and get no links.
+    # Words without pieces, such as invisible characters, have no weights: they take no part, and get no links.
     leading = tuple(range(weights.ndim - 2))
     rows = np.flatnonzero(weights.sum(-1).any(leading))  # (I',)
     columns = np.flatnonzero(weights.sum(-2).any(leading))  # (J',)

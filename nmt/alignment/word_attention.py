@@ -35,7 +35,7 @@ class WordAttention:
         layers: the L numbers of the layers, from 0.
         weights: (L, H, T, S); row t predicts target piece t, and the last row `eos`. The last column is `eos`, too.
         source_words, target_words: the J and I words.
-        source_pieces, target_pieces: the indices of the pieces of each word; none for words that were cut off.
+        source_pieces, target_pieces: the indices of the pieces of each word; seldom none.
     """
 
     layers: tuple[int, ...]
@@ -50,7 +50,7 @@ class WordAttention:
 
         How much a word is attended to is the sum over its pieces; a source piece that spells parts of several words is
         divided equally among them. How a word attends is the mean over rows. All rows sum to one, except those of words
-        that were cut off, which are zero.
+        without pieces, which are zero.
 
         Args:
             rows: which rows represent a target word.
@@ -129,7 +129,8 @@ def attend_words(
 
     Args:
         translator: has a model with attention.
-        pairs: lines and their translations. A line that is too long for the model is cut off.
+        pairs: lines and their translations. A line that is too long for the model is cut off, and its last words are
+            left out.
         split: how words are counted.
         layer: compute only this layer; None: all of them.
         warn: called for each line that is cut off, with the index of its pair.
@@ -197,13 +198,16 @@ def _prepare(
         if len(ids) > limit:
             warn(index, f"its {side} has {len(ids)} pieces, but the model takes at most {limit}: the rest is cut off")
         indent = len(line.replace("\0", " ")) - len(line.replace("\0", " ").lstrip(" "))  # what `sanitize` removed
-        spans: list[Span] = [(start + indent, end + indent) for start, end in find_spans(text)[: len(ids)]]
+        found = find_spans(text)[: min(limit, len(ids))]  # a text that prints nothing has spans, but no ids
+        spans: list[Span] = [(start + indent, end + indent) for start, end in found]
         words = split(line)
+        if len(ids) > limit:
+            words = [(start, end) for start, end in words if start < spans[-1][1]]
         prepared.append(
             Side(
                 ids=ids[:limit],
                 words=[line[start:end] for start, end in words],
-                pieces=assign_pieces(spans[:limit], words),
+                pieces=assign_pieces(spans, words),
             )
         )
     return prepared

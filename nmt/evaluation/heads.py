@@ -53,9 +53,10 @@ class Sample:
 
     Attributes:
         pairs: the sentences and their references.
-        hypotheses: the translations.
-        weights: (L, H, W, W) of each sentence, the attention between the words of the source; rows sum to one.
         examples: the pronoun of each sentence; empty if not every sentence has an ambiguous one.
+        hypotheses: the translations; empty until they are made.
+        weights: (L, H, W, W) of each sentence, the attention between the words of the source, whose rows sum to one;
+            empty until they are computed.
     """
 
     pairs: list[GrammarPair]

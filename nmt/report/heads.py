@@ -60,12 +60,13 @@ def draw_heads(
         warn: called with a remark if a character cannot be drawn.
     """
     panels = []
-    for translation, noun in zip(translations, EXAMPLE_NOUNS[report.source], strict=True):
+    examples = zip(EXAMPLES[report.source], EXAMPLE_NOUNS[report.source], translations, strict=True)
+    for sentence, noun, translation in examples:
         attention = translation.attention["encoder"].without_eos().words(words)
         rows = attention.weights[:, :, EXAMPLE_PRONOUN].reshape(len(report.without), -1)  # (L·H, words)
         panels.append(
             Panel(
-                title=" ".join(attention.rows),
+                title=sentence,
                 remark=translation.text,
                 columns=attention.columns,
                 rows=list(report.without),
@@ -75,7 +76,7 @@ def draw_heads(
         )
     pronouns = " and ".join(dict.fromkeys(panel.columns[EXAMPLE_PRONOUN] for panel in panels))
     figure = Figure(
-        title=f"What each head attends to from the pronoun ({pronouns})",
+        title=f"What each head of the encoder attends to from the pronoun: {pronouns}",
         lines=[panels],
         caption="Each row is a head; its weights sum to 1. Outlined: the noun to which the pronoun refers.",
     )

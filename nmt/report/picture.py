@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import cache
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -53,6 +54,9 @@ TITLE_FONT_SIZE, REMARK_FONT_SIZE, CAPTION_FONT_SIZE = 9.0, 7.0, 7.0
 FIGURE_TITLE_FONT_SIZE = 11.0
 """Sizes of texts, in points."""
 
+CAPTION_LETTERS_PER_INCH, MIN_CAPTION_LENGTH = 18, 60
+"""About how many letters of the caption fit into an inch, and into a line of it at least."""
+
 DEFAULT_FAMILIES = [DEFAULT_FAMILY, "sans-serif"]
 """Font families of text for which none were chosen; a browser knows the second one."""
 
@@ -96,8 +100,8 @@ def save_picture(file: BinaryIO, figure: Figure, *, file_format: str) -> list[st
 
         lines = [[_prepare(panel, label) for panel in line] for line in figure.lines]
         layout = arrange(lines)
-        heading = label((show_control_characters(figure.title),))
-        canvas = _draw(layout, heading, figure.explanation)
+        heading, caption = (label((show_control_characters(text),)) for text in (figure.title, figure.explanation))
+        canvas = _draw(layout, heading, caption)
         dpi = DOTS_PER_INCH[file_format]
         canvas.savefig(file, format=file_format, dpi=dpi, bbox_inches="tight", facecolor="white", metadata=metadata)
     return list(missing)
@@ -135,7 +139,7 @@ def color_map() -> Colormap:
     return LinearSegmentedColormap.from_list("attention", [PAPER_COLOR, INK_COLOR])
 
 
-def _draw(layout: Layout, heading: Labels, caption: str) -> Canvas:
+def _draw(layout: Layout, heading: Labels, caption: Labels) -> Canvas:
     """Draws all matrices, with a colour bar at their right, a heading above and a caption below."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.cm import ScalarMappable
@@ -152,9 +156,17 @@ def _draw(layout: Layout, heading: Labels, caption: str) -> Canvas:
         """Axes at a place that is given in inches from the upper left corner."""
         return canvas.add_axes((left / width, 1 - (top + down) / height, across / width, down / height))
 
-    def write(left: float, top: float, text: str, families: list[str], size: float, color: str = "black") -> None:
+    def write(
+        left: float,
+        top: float,
+        text: str,
+        families: list[str],
+        size: float,
+        color: str = "black",
+        align: str = "bottom",
+    ) -> None:
         canvas.text(
-            left / width, 1 - top / height, text, fontfamily=families, fontsize=size, color=color, va="bottom",
+            left / width, 1 - top / height, text, fontfamily=families, fontsize=size, color=color, va=align,
             parse_math=False,  # a "$" is a piece, not mathematics
         )  # fmt: skip
 
@@ -176,12 +188,12 @@ def _draw(layout: Layout, heading: Labels, caption: str) -> Canvas:
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_edgecolor(FRAME_COLOR)
     write(0, -0.1, heading.texts[0], heading.families[0], FIGURE_TITLE_FONT_SIZE)
+    text = caption.texts[0]
     for name, cell in (("column", layout.cell_width), ("row", layout.cell_height)):
         _, step = fit_labels(cell)
-        caption += f" One {name} in {step} is labelled." if step > 1 else ""
-    canvas.text(
-        0, -0.1 / height, caption, fontsize=CAPTION_FONT_SIZE, color=QUIET_COLOR, va="top", parse_math=False,
-    )  # fmt: skip
+        text += f" One {name} in {step} is labelled." if step > 1 else ""
+    text = fill(text, max(MIN_CAPTION_LENGTH, int(width * CAPTION_LETTERS_PER_INCH)))
+    write(0, height + 0.1, text, caption.families[0], CAPTION_FONT_SIZE, QUIET_COLOR, align="top")
     return canvas
 
 

@@ -33,7 +33,7 @@ def test_balancing_takes_the_advantage_of_a_word_that_gets_attention_from_everyw
 
 def test_several_matrices_are_balanced_at_once() -> None:
     weights = np.random.default_rng(1).random((2, 3, 4, 5))
-    weights[..., 3, :] = weights[..., 0] = 0  # words that were cut off
+    weights[..., 3, :] = weights[..., 0] = 0  # words without pieces
     balanced = balance(weights)
     for index in np.ndindex(2, 3):
         np.testing.assert_allclose(balanced[index], balance(weights[index]))
@@ -58,7 +58,7 @@ def test_the_backward_links_come_from_the_reverse_model_if_there_is_one() -> Non
 
 
 @pytest.mark.parametrize("method", ["argmax", "intersection", "union", "grow-diag-final-and"])
-def test_words_that_were_cut_off_get_no_links(method: Method) -> None:
+def test_words_without_pieces_get_no_links(method: Method) -> None:
     weights = np.zeros((3, 4))
     weights[:2, :2] = [[0.8, 0.2], [0.3, 0.7]]
     assert extraction(method).links(weights) == {(0, 0), (1, 1)}

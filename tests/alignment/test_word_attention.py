@@ -105,7 +105,7 @@ def test_words_are_counted_in_the_line_itself(translator: Translator) -> None:
     np.testing.assert_allclose(weights.sum(1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("pair", [("", ""), ("one", ""), ("", "eins"), ("\u200b", "eins")])
+@pytest.mark.parametrize("pair", [("", ""), ("one", ""), ("", "eins"), ("\u200b \u200b", "eins")])
 def test_a_side_without_words_has_no_weights(translator: Translator, pair: tuple[str, str]) -> None:
     [attention] = attend_words(translator, [pair], split=spaced_words, layer=0, warn=no_warning)
     weights = attention.between_words("all")[0, 0]  # (I, J + 1)
@@ -116,13 +116,17 @@ def test_a_side_without_words_has_no_weights(translator: Translator, pair: tuple
 def test_a_line_that_is_too_long_is_cut_off_with_a_warning(translator: Translator) -> None:
     warnings: dict[int, str] = {}
     long = " ".join(["one"] * 1200)
+    pieces_per_word = len(translator.tokenizer.encode_source([long])[0]) / 1200
     pairs = [("one", "eins"), (long, "eins zwei"), ("two", "zwei")]
     attention = attend_words(translator, pairs, split=spaced_words, layer=None, warn=warnings.__setitem__)
     assert list(warnings) == [1]
     assert "the model takes at most 1023: the rest is cut off" in warnings[1]
-    weights = attention[1].between_words("all")[0, 0]  # (2, 1201)
+    weights = attention[1].between_words("all")[0, 0]  # (2, J + 1)
     np.testing.assert_allclose(weights.sum(1), 1, atol=1e-4)
-    assert weights[:, 1100:-1].max() == 0
+    num_words = len(attention[1].source_words)
+    assert attention[1].source_words == ["one"] * num_words
+    assert num_words == -(-1023 // pieces_per_word)
+    assert weights.shape == (2, num_words + 1)
 
 
 def test_a_layer_that_does_not_exist_is_refused(translator: Translator) -> None:
