@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from nmt.errors import UserError
-from nmt.report.alignment_plot import layout_heat_maps
 from nmt.report.curves import learning_curves
 from nmt.report.exhibits import Exhibit, build_figure
+from nmt.report.figure import layout_lines
 from nmt.report.formatting import format_duration, format_number, format_score
 from nmt.report.rendering import render
 from nmt.run import RunFolder
@@ -88,7 +88,7 @@ def render_attention(
         )
     if len(figure.panels) < num_layers * num_heads:
         remarks.append(f"Only the first {len(figure.panels)} of {num_layers * num_heads} heads are shown.")
-    return render(template, text=text, figure=figure, heat_maps=layout_heat_maps(figure), remarks=remarks)
+    return render(template, text=text, figure=figure, heat_maps=layout_lines(figure.lines), remarks=remarks)
 
 
 def render_run(run: RunFolder) -> str:

@@ -488,7 +488,7 @@ def test_alignment_averages_the_heads_of_one_layer_or_of_all() -> None:
     # Four of the six heads attend to the first piece.
     np.testing.assert_allclose(found.alignment(), [[4 / 6, 2 / 6]], atol=1e-6)  # type: ignore[arg-type]
     for layer in (-1, 3):
-        with pytest.raises(UserError, match=rf"layer={layer} does not exist: choose 0 to 2"):
+        with pytest.raises(UserError, match=rf"there is no layer {layer}: choose 0 to 2"):
             found.alignment(layer=layer)
 
 

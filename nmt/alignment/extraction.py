@@ -70,8 +70,13 @@ class Extraction(msgspec.Struct, frozen=True, kw_only=True):
         """The parts in words, such as "layer 1, head 3, rows first, intersection"."""
         layer = "mean of all heads" if self.layer is None else f"layer {self.layer}"
         head = f", head {self.head}" if self.head is not None else "" if self.layer is None else ", mean of its heads"
+        return f"{layer}{head}, {self.rule}"
+
+    @property
+    def rule(self) -> str:
+        """How links are read, whatever the layer and head: all that matters for a model with a single one."""
         threshold = "" if self.threshold is None else f" {self.threshold}"
-        return f"{layer}{head}, rows {self.rows}, {self.method}{threshold}"
+        return f"rows {self.rows}, {self.method}{threshold}"
 
     def links(self, weights: Weights, *, reverse: Weights | None = None) -> set[Link]:
         """The links that the weights show.

@@ -157,9 +157,10 @@ def attend_words(
             model.decoder_outputs(batch.source, batch.source_mask, batch.target_input, record=record)
         recorded = record.weights("cross")
         if recorded is None:
-            raise UserError(
-                "the model has no attention" if layer is None else f"layer={layer} does not exist: count from 0"
-            )
+            every = model.attention(batch.source, batch.source_mask, batch.target_input, kinds=["cross"]).get("cross")
+            if every is None:
+                raise UserError("the model has no attention: use one with attention")
+            raise UserError(f"layer={layer} does not exist: the last layer is {every.shape[1] - 1}")
         weights = recorded.float().cpu().numpy()  # (B, L, H, T, S)
         for row, index in enumerate(indices):
             source, target = sources[index], targets[index]

@@ -79,6 +79,8 @@ class AlignSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         for key, number in (("layer", self.layer), ("head", self.head)):
             if number not in (None, MEAN) and not (isinstance(number, int) and number >= 0):
                 raise UserError(f"{key}={number} must be a whole number from 0, or {MEAN}")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise UserError(f"threshold={self.threshold:g} must be a weight from 0 to 1")
         if self.head is not None and self.layer is None:
             raise UserError(f"head={self.head} needs a layer: add layer=")
         check_sizes(batch_size=self.batch_size)
@@ -110,7 +112,7 @@ def run(config: DictConfig) -> None:
     """Prints the links of each pair."""
     settings = to_settings(config, AlignSettings)
     folder = RunFolder.open(settings.run)
-    reverse_folder = None if settings.reverse is None else RunFolder.open(settings.reverse)
+    reverse_folder = None if settings.reverse is None else RunFolder.open(settings.reverse, key="reverse")
     if reverse_folder is not None:
         check_direction(folder, reverse_folder)
     warnings = LineWarnings(PROGRAM)

@@ -49,7 +49,7 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 def run(config: DictConfig) -> None:
     """Evaluates the runs whose stored evaluation is missing or outdated, writes the report, and prints the scores."""
     settings = to_settings(config, CompareSettings)
-    folders = [RunFolder.open(path) for path in settings.runs]
+    folders = [RunFolder.open(path, key="runs") for path in settings.runs]
     check_report_folder(settings.out)
     name_runs([folder.path for folder in folders])  # refuses a run that is listed twice
     # All systems are scored with the same tokenizer: the one that was asked for, or else the baseline's.

@@ -68,7 +68,7 @@ class PlotSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         if self.gold is not None and self.target is None:
             raise UserError("gold= needs target=: the links are those of a given pair")
         if self.kinds == []:
-            raise UserError("kinds=[] names no kind of attention")
+            raise UserError("kinds=[] names no kind of attention: choose cross, encoder, decoder or all")
         check_kinds(self.kinds or (), key="kinds")
         for key, numbers in (("layers", self.layers), ("heads", self.heads)):
             if numbers == [] or (isinstance(numbers, str) and numbers != "all"):
@@ -106,7 +106,7 @@ def run(config: DictConfig) -> None:
     """Draws the attention of one system or several, and prints their translations."""
     settings = to_settings(config, PlotSettings)
     kinds = settings.all_kinds
-    folders = [RunFolder.open(path) for path in settings.folders]
+    folders = [RunFolder.open(path, key="run" if settings.run else "runs") for path in settings.folders]
     names = name_runs([folder.path for folder in folders])
     translations = [translate(folder, settings) for folder in folders]
     grammar = find_grammar(folders)
@@ -120,7 +120,7 @@ def run(config: DictConfig) -> None:
         systems.append(System(name, translation, gold, exhibits))
     lacking = [f"{each.name} has no {NAMES[kind]}" for kind in kinds for each in systems if kind not in each.exhibits]
     if not any(system.exhibits for system in systems):
-        raise UserError(f"{'; '.join(lacking)}: there is nothing to draw")
+        raise UserError(f"{'; '.join(lacking)}, so there is nothing to draw: choose another run or other kinds")
 
     prepare_output_file(settings.out, key="out")
     if settings.out.suffix.lower() == ".json":

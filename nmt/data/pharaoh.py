@@ -81,11 +81,11 @@ def check_links(links: GoldLinks, lines: tuple[str, str], *, split: Splitter, lo
     for side, line in enumerate(lines):
         last = max(links.possible, key=itemgetter(side), default=(-1, -1))
         # A line has at least as many words as parts between white space, which are faster to count.
-        if last[side] >= len(line.split()) and last[side] >= (num_words := len(split(line))):
+        if last[side] >= len(line.split()) and last[side] >= len(spans := split(line)):
+            numbers = "".join(f", and word {len(spans) - 1} is {line[start:end]!r}" for start, end in spans[-1:])
             raise UserError(
                 f"{location}: the link {last[0]}-{last[1]} needs word {last[side]} on the {('left', 'right')[side]}, "
-                f"but the line there has {num_words} words: count from 0, and count what stands between spaces (or the "
-                "characters of a script without spaces)"
+                f"but the line there has {len(spans)} words: count them from 0{numbers}"
             )
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from nmt.errors import UserError
 from nmt.files import atomic_write, make_folder
-from nmt.report.figure import Figure
+from nmt.report.figure import Figure, layout_lines
 from nmt.report.fonts import describe_missing
-from nmt.report.heat_map import HeatMap, layout_heat_map
 from nmt.report.picture import save_picture
 from nmt.report.rendering import render
 
@@ -35,21 +34,9 @@ def write_figure(out: Path, figure: Figure, *, warn: Callable[[str], None]) -> N
     make_folder(out.parent)
     with atomic_write(out) as file:
         if suffix == ".html":
-            heat_maps = layout_heat_maps(figure)
+            heat_maps = layout_lines(figure.lines)
             has_images = any(heat_map.image for line in heat_maps for heat_map in line)
             page = render("alignment.html.j2", figure=figure, heat_maps=heat_maps, has_images=has_images)
             file.write(page.encode("utf-8"))
         elif missing := save_picture(file, figure, file_format=suffix.removeprefix(".")):
             warn(describe_missing(missing))
-
-
-def layout_heat_maps(figure: Figure) -> list[list[HeatMap]]:
-    """Lays out the matrices of each line of a figure for a page."""
-    num_matrices = len(figure.panels)
-    return [
-        [
-            layout_heat_map(panel.columns, panel.rows, panel.matrix, outlines=panel.outlines, num_matrices=num_matrices)
-            for panel in line
-        ]
-        for line in figure.lines
-    ]

@@ -30,7 +30,7 @@ from nmt.report.notes import note_differences
 from nmt.report.record import Bootstrap, Comparison, Decoding, System, Training
 from nmt.report.rendering import render
 from nmt.report.runs import METRIC_KEYS, EvaluatedRun, read_further_splits, read_runs
-from nmt.report.samples import common_samples, layout_heat_maps
+from nmt.report.samples import common_samples, layout_samples
 from nmt.report.seeds import group_seeds
 from nmt.report.sentences import compare_sentences, layout_sentences, pack_attention
 from nmt.report.tables import (
@@ -85,7 +85,7 @@ def compare(folders: Sequence[Path], *, split: str, out: Path) -> Comparison:
         styles=comparison.styles,
         length_chart=layout_length_chart(comparison),
         curves=learning_curves({run.name: run.history for run in runs}, styles=comparison.styles),
-        heat_maps=layout_heat_maps(runs, split),
+        heat_maps=layout_samples(runs, split),
         rows=layout_sentences(comparison),
         packed_attention=pack_attention(runs),
     )

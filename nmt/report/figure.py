@@ -1,4 +1,4 @@
-"""A figure of attention: matrices in lines, which pages and pictures draw alike."""
+"""A figure of attention: matrices in lines, which pages and pictures draw alike; and its layout for a page."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from dataclasses import dataclass
 import numpy.typing as npt
 
 from nmt.errors import UserError
-from nmt.report.heat_map import Block, check_weights
+from nmt.report.heat_map import CELL_SIZE, SMALL_CELL_SIZE, Block, HeatMap, check_weights, layout_heat_map
 from nmt.report.labels import CONTINUATION, piece_labels, runs_right_to_left
 
 MAX_PANELS, MAX_FIGURE_CELLS = 100, 2**21
 """Maximum number of matrices in a figure, and of cells in all of them together: more would neither be readable nor fit
 into memory."""
+
+PAGE_WIDTH = 1220
+"""Width of the content of a page in a window of 1,280 pixels, in CSS pixels."""
+
+PANEL_MARGIN = 26
+"""Width that a matrix takes in a line beyond its own: the padding around it and the gap beside it, as in style.css."""
 
 
 @dataclass(frozen=True)
@@ -78,3 +84,32 @@ class Figure:
         if any(runs_right_to_left(panel.columns) for panel in self.panels):
             sentences.append("The columns run from right to left, as their text is read.")
         return " ".join(sentences)
+
+
+def layout_lines(lines: Sequence[Sequence[Panel]]) -> list[list[HeatMap]]:
+    """Lays out matrices for a page. Their cells are small if a line would be wider than PAGE_WIDTH otherwise.
+
+    Raises:
+        UserError: see `check_weights`.
+    """
+    num_matrices = sum(map(len, lines))
+
+    def layout(cell: int) -> list[list[HeatMap]]:
+        return [
+            [
+                layout_heat_map(
+                    panel.columns,
+                    panel.rows,
+                    panel.matrix,
+                    outlines=panel.outlines,
+                    cell=cell,
+                    num_matrices=num_matrices,
+                )
+                for panel in line
+            ]
+            for line in lines
+        ]
+
+    heat_maps = layout(CELL_SIZE)
+    widest = max(sum(heat_map.width + PANEL_MARGIN for heat_map in line) for line in heat_maps)
+    return heat_maps if widest <= PAGE_WIDTH else layout(SMALL_CELL_SIZE)

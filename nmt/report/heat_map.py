@@ -29,10 +29,7 @@ hue and grows steadily darker, so it survives greyscale printing and colour blin
 the middle of it, so it stands out from both ends in grey, too. style.css has the same colours."""
 
 CELL_SIZE, SMALL_CELL_SIZE = 18, 13
-"""Side of a cell, in CSS pixels, and of a cell in a large matrix or in one of many."""
-
-MAX_LARGE_CELLS, MAX_LARGE_MATRICES = 120, 4
-"""Maximum number of rows or columns, and of matrices that are shown together, with cells of CELL_SIZE."""
+"""Side of a cell, in CSS pixels, and of one where the matrices of a line would not fit side by side otherwise."""
 
 MAX_CELLS = 4000
 """Maximum number of cells that are elements of the page, of all matrices of a figure; larger matrices are images."""
@@ -77,6 +74,7 @@ def layout_heat_map(
     weights: npt.ArrayLike,
     *,
     outlines: Sequence[Block] = (),
+    cell: int = CELL_SIZE,
     num_matrices: int = 1,
 ) -> HeatMap:
     """Lays out a matrix for a page.
@@ -86,7 +84,8 @@ def layout_heat_map(
         rows: those that attend.
         weights: (R, C), see `check_weights`.
         outlines: rectangles of cells to outline, such as known word links.
-        num_matrices: how many matrices are shown together; many get smaller cells.
+        cell: side of a cell, in CSS pixels.
+        num_matrices: how many matrices are shown together; of many, even smaller ones become images.
 
     Raises:
         UserError: see `check_weights`.
@@ -102,8 +101,6 @@ def layout_heat_map(
     is_large = len(visible) > MAX_CELLS // num_matrices
     if is_large:
         visible = list(enumerate(matrix.argmax(1).tolist()))
-    is_small = num_matrices > MAX_LARGE_MATRICES or max(matrix.shape) > MAX_LARGE_CELLS
-    cell = SMALL_CELL_SIZE if is_small else CELL_SIZE
     longest_column = max(text_width(label) for label, _ in column_labels)
     left = max(text_width(label) for label, _ in row_labels) + 12
     top = longest_column * 0.87 + 16  # the column labels rise at 60 degrees: sin 60° = 0.87, cos 60° = 0.5

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from nmt.errors import UserError
 from nmt.evaluation.record import SentenceSample
-from nmt.report.heat_map import HeatMap, layout_heat_map
+from nmt.report.figure import Panel, layout_lines
+from nmt.report.heat_map import HeatMap, check_weights
 from nmt.report.runs import EvaluatedRun
 
 
@@ -17,19 +18,27 @@ def common_samples(runs: Sequence[EvaluatedRun]) -> list[list[SentenceSample]]:
     return [[samples[index] for samples in by_index] for index in common]
 
 
-def layout_heat_maps(runs: Sequence[EvaluatedRun], split: str) -> list[list[HeatMap | None]]:
-    """For each sample sentence, the alignment matrix of each system; None for a system without attention."""
-    return [
-        [_layout_sample(run, sample, split) for run, sample in zip(runs, samples, strict=True)]
-        for samples in common_samples(runs)
-    ]
+def layout_samples(runs: Sequence[EvaluatedRun], split: str) -> list[list[HeatMap | None]]:
+    """For each sample sentence, the alignment matrix of each system; None for a system without attention.
+
+    Raises:
+        UserError: the attention of a sample is damaged.
+    """
+    return [_layout_sentence(runs, samples, split) for samples in common_samples(runs)]
 
 
-def _layout_sample(run: EvaluatedRun, sample: SentenceSample, split: str) -> HeatMap | None:
-    """Lays out one alignment matrix; None without attention. Raises UserError if it is damaged, and names the run."""
-    if not sample.attention:
-        return None
-    try:
-        return layout_heat_map(sample.source_tokens, sample.target_tokens, sample.attention)
-    except UserError as error:
-        raise UserError(f"{run.folder}: sentence {sample.index} of {split}: {error}") from None
+def _layout_sentence(
+    runs: Sequence[EvaluatedRun], samples: Sequence[SentenceSample], split: str
+) -> list[HeatMap | None]:
+    """Lays out the matrices of one sentence, which stand side by side."""
+    panels: dict[str, Panel] = {}
+    for run, sample in zip(runs, samples, strict=True):
+        if not sample.attention:
+            continue
+        try:
+            weights = check_weights(sample.source_tokens, sample.target_tokens, sample.attention)  # (T, S)
+        except UserError as error:
+            raise UserError(f"{run.folder}: sentence {sample.index} of {split}: {error}") from None
+        panels[run.name] = Panel(run.name, sample.source_tokens, sample.target_tokens, weights)
+    heat_maps = dict(zip(panels, layout_lines([list(panels.values())])[0], strict=True))
+    return [heat_maps.get(run.name) for run in runs]

@@ -57,7 +57,7 @@ SCORES = [
     Score("bleu", "BLEU ↑", lambda system: system.metrics.bleu.score, max),
     Score("chrf", "chrF ↑", lambda system: system.metrics.chrf.score, max),
     Score("ter", "TER ↓", lambda system: system.metrics.ter.score, min),
-    Score("bleu_lowercase_tokenized", "BLEU ↑ lc", lambda system: system.metrics.bleu_lowercase_tokenized.score, max),
+    Score("bleu_lowercase_tokenized", "BLEU lc ↑", lambda system: system.metrics.bleu_lowercase_tokenized.score, max),
     Score("alignment_error_rate", "AER ↓", _error_rate, min),
     Score("attention_entropy", "entropy", _entropy, None, format_number),
     Score("pronoun_accuracy", "pronouns ↑", _pronouns, max),

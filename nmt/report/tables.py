@@ -143,7 +143,10 @@ def alignment_table(comparison: Comparison) -> Table | None:
         return lambda system: None if system.alignment is None else factor * getattr(system.alignment, name)
 
     def extraction(system: System) -> str | None:
-        return None if system.alignment is None else system.alignment.extraction.description
+        if system.alignment is None:
+            return None
+        has_heads = "num_heads" in system.arguments  # the attention of a recurrent decoder has one layer and head
+        return system.alignment.extraction.description if has_heads else system.alignment.extraction.rule
 
     if all(system.alignment is None for system in comparison.systems):
         return None

@@ -67,20 +67,24 @@ class RunFolder(Displayed):
         return self.path.resolve().name
 
     @classmethod
-    def open(cls, path: str | Path) -> RunFolder:
+    def open(cls, path: str | Path, *, key: str = "run") -> RunFolder:
         """Opens a folder that holds a trained model.
+
+        Args:
+            path: the folder.
+            key: what the user names it by, for error messages.
 
         Raises:
             UserError: the folder does not exist, is not a run folder, or has no checkpoint yet.
         """
         run = cls(path)
-        with reading(f"run={path}"):
+        with reading(f"{key}={path}"):
             if not run.path.is_dir():
-                raise UserError(f"run={path} is not a folder: name one that nmt train wrote")
+                raise UserError(f"{key}={path} is not a folder: name one that nmt train wrote")
             if not (run.path / "model.json").is_file():
-                raise UserError(f"run={path} is not a run folder: it has no model.json")
+                raise UserError(f"{key}={path} is not a run folder: it has no model.json")
             if not run.best.is_file():
-                raise UserError(f"run={path} has no checkpoint yet (checkpoints/best.safetensors): train it further")
+                raise UserError(f"{key}={path} has no checkpoint yet (checkpoints/best.safetensors): train it further")
         return run
 
     @classmethod

@@ -226,8 +226,8 @@ def _find(number: int, numbers: Sequence[int] | None, noun: str, name: str) -> i
     if numbers is None:
         raise UserError(f"{noun}={number} cannot be chosen from {name}: it is a mean over {noun}s already")
     if number not in numbers:
-        there = f"only {numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
-        raise UserError(f"{noun}={number} does not exist: choose {there}")
+        there = f"the only one is {numbers[0]}" if len(numbers) == 1 else f"choose {numbers[0]} to {numbers[-1]}"
+        raise UserError(f"there is no {noun} {number}: {there}")
     return numbers.index(number)
 
 

@@ -130,7 +130,7 @@ def test_a_line_that_is_too_long_is_cut_off_with_a_warning(translator: Translato
 
 
 def test_a_layer_that_does_not_exist_is_refused(translator: Translator) -> None:
-    with pytest.raises(UserError, match=r"^layer=1 does not exist: count from 0$"):
+    with pytest.raises(UserError, match=r"^layer=1 does not exist: the last layer is 0$"):
         attend_words(translator, [("one", "eins")], split=spaced_words, layer=1, warn=no_warning)
 
 

@@ -131,17 +131,17 @@ def test_a_missing_glyph_is_reported_with_its_package(
         (["source=one", "target= "], "target"),
         ([], "source=… is required: sentence to translate"),
         (["source=one", "layers=first"], "layers=first must be a number from 0, a list such as [0,1], or all"),
-        (["source=one", "layers=1"], "luong: layer=1 does not exist: choose only 0"),
-        (["source=one", "heads=[0,7]"], "luong: head=7 does not exist: choose only 0"),
-        (["source=one", "layers=-1"], "luong: layer=-1 does not exist: choose only 0"),
+        (["source=one", "layers=1"], "luong: there is no layer 1: the only one is 0"),
+        (["source=one", "heads=[0,7]"], "luong: there is no head 7: the only one is 0"),
+        (["source=one", "layers=-1"], "luong: there is no layer -1: the only one is 0"),
         (["source=one", "layers=[]"], "layers=[] must be a number from 0"),
         (["source=one", "layers=[a]"], "layers"),
         (
             ["source=one", "kinds=self"],
             "kinds=self is unknown: it can be cross, encoder, decoder, a list of them, or all",
         ),
-        (["source=one", "kinds=[]"], "kinds=[] names no kind of attention"),
-        (["source=one", "kinds=encoder"], "luong has no encoder self-attention: there is nothing to draw"),
+        (["source=one", "kinds=[]"], "kinds=[] names no kind of attention: choose cross, encoder, decoder or all"),
+        (["source=one", "kinds=encoder"], "luong has no encoder self-attention, so there is nothing to draw: choose"),
         (["source=one", "gold=0-0"], "gold= needs target="),
         (["source=one", "target=eins", "gold=0-1"], "gold=: the link 0-1 needs word 1 on the right, but the line"),
         (["source=one", "target=eins", "gold=a"], "gold=: a is not a link"),
@@ -184,7 +184,10 @@ def test_a_model_without_attention_cannot_be_drawn(
     lstm_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["plot", f"run={lstm_run}", "source=one", f"out={tmp_path / 'x.png'}", "device=cpu"]) == 2
-    assert capsys.readouterr().err == "nmt plot: lstm has no cross-attention: there is nothing to draw\n"
+    assert (
+        capsys.readouterr().err
+        == "nmt plot: lstm has no cross-attention, so there is nothing to draw: choose another run or other kinds\n"
+    )
     assert not (tmp_path / "x.png").exists()
 
 

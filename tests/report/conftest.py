@@ -89,8 +89,9 @@ def write_run(folder: Path, *, system: str, split: str = "test", seed: int = 1, 
     hypotheses[SAMPLE_INDICES[1]] = f"{system}: {HOSTILE}"
 
     (folder / "evaluation").mkdir(parents=True, exist_ok=True)
+    arguments = {"num_heads": 4} if model == "Transformer" else {"hidden_size": 256}
     write_json(
-        folder / "model.json", {"format": FORMAT, "class": model, "arguments": {"size": 256}, "parameters": parameters}
+        folder / "model.json", {"format": FORMAT, "class": model, "arguments": arguments, "parameters": parameters}
     )
     (folder / "history.jsonl").write_text(
         "".join(json.dumps(r) + "\n" for r in history(error_rate, draw)), encoding="utf-8"

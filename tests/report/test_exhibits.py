@@ -15,7 +15,7 @@ from nmt.errors import UserError
 from nmt.models.attention import Kind
 from nmt.report.alignment_plot import write_figure
 from nmt.report.exhibits import Exhibit, build_figure, outline_links
-from nmt.report.figure import MAX_PANELS, Figure, Panel
+from nmt.report.figure import MAX_PANELS, Figure, Panel, layout_lines
 from nmt.report.heat_map import INK_COLOR, OUTLINE_COLOR, PAPER_COLOR, layout_heat_map
 from nmt.report.picture import color_map
 from nmt.translator import Attention
@@ -151,3 +151,14 @@ def test_too_many_matrices_are_refused() -> None:
     assert Figure("", [[panel] * MAX_PANELS]).panels
     with pytest.raises(UserError, match=r"101 matrices with 101 weights are too many .* choose fewer runs"):
         Figure("", [[panel] * (MAX_PANELS + 1)])
+
+
+def test_cells_are_small_where_the_systems_would_not_fit_side_by_side() -> None:
+    words = [f"word{number:02}" for number in range(14)]  # the labels are 6 · 7 = 42 pixels wide
+    panel = Panel("", words, words, np.full((14, 14), 1 / 14))
+    assert [each.cell for each in layout_lines([[panel] * 3])[0]] == [18] * 3
+    [four] = layout_lines([[panel] * 4])
+    assert [each.cell for each in four] == [13] * 4
+    # Padding of 16 and gaps of 9.6 pixels, on a page of 1,280 pixels with a margin of 20 and a scroll bar of 15.
+    assert sum(each.width + 16 for each in four) + 3 * 9.6 < 1280 - 2 * 20 - 15
+    assert [each.cell for line in layout_lines([[panel], [panel] * 4]) for each in line] == [13] * 5

@@ -8,7 +8,7 @@
   const form = document.querySelector("form.tools");
   const FIRST_SYSTEM = 4; // the column of the first system
   const CELL = 18, SMALL_CELL = 13; // side of a cell of a matrix, in CSS pixels
-  const MAX_LARGE_CELLS = 14; // columns of a matrix with cells of the first size
+  const PANEL_MARGIN = 26; // width that a matrix takes beyond its own: the padding around it and the gap beside it
   const MAX_LABEL = 24; // characters of a label
 
   // Sorting: by the number of a cell, which for a translation is its chrF.
@@ -77,9 +77,8 @@
   const shorten = (label) => ([...label].length > MAX_LABEL ? [...label].slice(0, MAX_LABEL - 1).join("") + "…" : label);
 
   // The matrix of one translation: a row per target word, a column per source word.
-  const drawMatrix = ({ columns, rows, weights }, name, rightToLeft) => {
+  const drawMatrix = ({ columns, rows, weights }, name, rightToLeft, size) => {
     const place = (column) => (rightToLeft ? columns.length - 1 - column : column);
-    const size = columns.length > MAX_LARGE_CELLS ? SMALL_CELL : CELL;
     const left = Math.max(...rows.map(widthOf)) + 12;
     const top = Math.max(...columns.map(widthOf)) * 0.87 + 16; // the labels rise at 60 degrees
     const ends = columns.map((label, column) => (place(column) + 0.65) * size + widthOf(label) * 0.5);
@@ -121,15 +120,20 @@
     const matrices = document.createElement("div");
     matrices.className = "matrices";
     const isRightToLeft = getComputedStyle(row.cells[3].querySelector("bdi")).direction === "rtl";
-    attention.forEach((matrix, system) => {
-      if (matrix === null) return;
+    const drawAll = (size) =>
+      attention.map((matrix, system) => matrix && drawMatrix(matrix, headings[FIRST_SYSTEM + system].textContent.trim(), isRightToLeft, size));
+    const widthOfAll = (drawn) => drawn.reduce((sum, svg) => sum + (svg ? Number(svg.getAttribute("width")) + PANEL_MARGIN : 0), 0);
+    let drawn = drawAll(CELL);
+    if (widthOfAll(drawn) > table.clientWidth) drawn = drawAll(SMALL_CELL); // the cells are small if this makes room
+    drawn.forEach((svg, system) => {
+      if (svg === null) return;
       const figure = document.createElement("figure");
       const caption = document.createElement("figcaption");
       const heading = headings[FIRST_SYSTEM + system];
       caption.append(...[...heading.querySelectorAll("svg, bdi")].map((part) => part.cloneNode(true)));
       const scroll = document.createElement("div");
       scroll.className = "wide";
-      scroll.append(drawMatrix(matrix, heading.textContent.trim(), isRightToLeft));
+      scroll.append(svg);
       figure.append(caption, scroll);
       matrices.append(figure);
     });
