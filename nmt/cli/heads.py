@@ -77,7 +77,7 @@ def run(config: DictConfig) -> None:
     load = partial(load_translator, folder, search, device=settings.device, batch_tokens=None)
     translator = load()
     if not list_heads(translator.model, "encoder"):
-        raise UserError(f"run={folder.path}: its encoder has no attention heads, as only a Transformer's has")
+        raise UserError(f"run={folder.path}: its encoder has no attention heads: name a run of a Transformer")
     corpus = load_corpus(folder, settings.data)
     if not isinstance(corpus, GrammarCorpus):
         raise UserError(

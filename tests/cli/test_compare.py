@@ -320,11 +320,20 @@ def test_a_narrow_terminal_breaks_headings_and_cuts_nothing_off(
     assert len(printed) == lines + 2  # and an empty line, and the end of the output
 
 
-@pytest.mark.parametrize("runs", ["nowhere", "[nowhere]", "[]", "3", "[[a]]"])
-def test_mistakes_end_in_one_line(runs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        ("nowhere", "runs=nowhere must be a list of run folders, such as runs=[runs/a,runs/b]"),
+        ("[nowhere]", "runs=nowhere is not a folder: name one that nmt train wrote"),
+        ("[]", "runs=[] must be a list of run folders"),
+        ("3", "runs=3 must be a list of run folders"),
+        ("[[a]]", "runs=[a] is not a folder"),
+    ],
+)
+def test_mistakes_end_in_one_line(runs: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", f"runs={runs}", "split=val", f"out={tmp_path / 'report'}"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "runs=[" in captured.err or "run=nowhere" in captured.err or "run=[a] is not a folder" in captured.err
+    assert message in captured.err
     assert captured.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

@@ -67,7 +67,7 @@ def test_heads_writes_tables_data_and_a_figure(
 
 def test_a_recurrent_model_has_no_heads(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["heads", f"run={trained_run}", f"out={tmp_path / 'heads'}", "device=cpu"]) == 2
-    expected = f"nmt heads: run={trained_run}: its encoder has no attention heads, as only a Transformer's has\n"
+    expected = f"nmt heads: run={trained_run}: its encoder has no attention heads: name a run of a Transformer\n"
     assert capsys.readouterr().err == expected
     assert not (tmp_path / "heads").exists()
 
