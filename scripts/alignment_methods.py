@@ -77,27 +77,33 @@ def measure_eflomal(corpus: Corpus, split: str) -> None:
 
     names = ["train", "val", "test"]
     splits = {name: corpus.split(name) for name in names}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    before = sum(len(splits[name]) for name in names[: names.index(split)])  # pairs before those of the split
+    with tempfile.TemporaryDirectory() as temporary:
+        # 1. Write the words of all splits into one file per side.
+        folder = Path(temporary)
         for side in ("source", "target"):
             lines = (line for name in names for line in splits[name][side])
             words = (" ".join(line[start:end] for start, end in corpus.words(line)) for line in lines)
             (folder / side).write_text("".join(line + "\n" for line in words), encoding="utf-8")
-        with (folder / "source").open() as source, (folder / "target").open() as target:
+
+        # 2. Align them in both directions, and read the links of the split.
+        with (folder / "source").open(encoding="utf-8") as source, (folder / "target").open(encoding="utf-8") as target:
             eflomal.Aligner().align(
                 source, target, links_filename_fwd=str(folder / "fwd"), links_filename_rev=str(folder / "rev")
             )
-        start = sum(len(splits[name]) for name in names[: names.index(split)])
         forward, backward = (
-            [parse_links(line, location=name).sure for line in (folder / name).read_text().splitlines()][start:][
-                : len(splits[split])
+            [
+                set(parse_links(line, location=direction).sure)
+                for line in (folder / direction).read_text().splitlines()[before : before + len(splits[split])]
             ]
-            for name in ("fwd", "rev")
+            for direction in ("fwd", "rev")
         )
+
+    # 3. Combine the two directions, and count the errors.
     gold = read_gold(splits[split], split)
     links: dict[str, list[set[Link]]] = {
-        "forward": list(map(set, forward)),
-        "backward": list(map(set, backward)),
+        "forward": forward,
+        "backward": backward,
         **{name: list(map(combine, forward, backward)) for name, combine in SYMMETRIZATIONS.items()},
     }
     print(f"\neflomal\n\n| method | AER, {split} | precision | recall |\n| --- | ---: | ---: | ---: |")

@@ -44,8 +44,8 @@ MEAN = "mean"
 """Instead of a number: the mean over all layers and heads, or over the heads of a layer."""
 
 METHOD_OF_TWO_RUNS: Method = "grow-diag-final-and"
-"""How two runs are combined: best on the built-in corpus (docs/results/alignment.md). What was chosen on validation
-data is the best method for one run."""
+"""How two runs are combined: the best method on the built-in corpus (docs/results/alignment.md). The choice on
+validation data is not used, because it is the best method for a single run."""
 
 
 class AlignSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,11 +88,15 @@ class AlignSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     @property
     def leaves_choice(self) -> bool:
-        """Whether something of the extraction is left to what was chosen on validation data."""
+        """Whether these settings leave a part of the extraction to the choice on validation data."""
         return self.layer is None or self.rows is None or self.method is None
 
     def extraction(self, chosen: Extraction | None) -> Extraction:
-        """What was chosen, changed as these settings ask; it is only needed if something is left to it."""
+        """The extraction that these settings ask for.
+
+        Args:
+            chosen: on validation data, for what the settings leave open; None if they leave nothing open.
+        """
         values = {} if chosen is None else msgspec.structs.asdict(chosen)
         if self.layer is not None:
             values["layer"] = None if self.layer == MEAN else self.layer
@@ -152,7 +156,7 @@ def language_pair(run: RunFolder) -> tuple[str, str]:
 
 
 def load_aligner(folder: RunFolder, settings: AlignSettings, reverse: RunFolder | None) -> Aligner:
-    """Loads the models, and chooses how links are read as far as the settings leave it open."""
+    """Loads the models, and finds out how links are read; see `find_choice` for what the settings leave open."""
     translator = Translator.load(folder, device=settings.device)
     chosen = None
     if settings.leaves_choice:

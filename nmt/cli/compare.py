@@ -69,16 +69,7 @@ def run(config: DictConfig) -> None:
     for plan in plans[1:]:
         check_same_text(plans[0], plan)
     for plan in plans:
-        if plan.stored is not None:
-            plan.print_cut_lines(PROGRAM)
-            for reason in plan.reasons:
-                print_message(PROGRAM, f"{plan.run.path}: {reason}")
-            continue
-        if plan.reasons:
-            plan.print_reasons(PROGRAM)
-        else:
-            print_message(PROGRAM, f"evaluating {plan.run.path} on {settings.split}")
-        plan.carry_out(PROGRAM, device=settings.device, threads=settings.threads, batch_tokens=settings.batch_tokens)
+        complete(plan, settings)
     report = compare([folder.path for folder in folders], split=settings.split, out=settings.out)
     print_table(quality_table(report))
     if (seeds := seed_table(report)) is not None:
@@ -87,6 +78,20 @@ def run(config: DictConfig) -> None:
     for note in report.notes:
         print_message(PROGRAM, note)
     print_message(PROGRAM, f"wrote {settings.out / 'report.html'}, report.md and report.json")
+
+
+def complete(plan: PlannedEvaluation, settings: CompareSettings) -> None:
+    """Evaluates a run, unless its stored evaluation still holds, and prints what is noteworthy about it."""
+    if plan.stored is not None:
+        plan.print_cut_lines(PROGRAM)
+        for reason in plan.reasons:
+            print_message(PROGRAM, f"{plan.run.path}: {reason}")
+        return
+    if plan.reasons:
+        plan.print_reasons(PROGRAM)
+    else:
+        print_message(PROGRAM, f"evaluating {plan.run.path} on {settings.split}")
+    plan.carry_out(PROGRAM, device=settings.device, threads=settings.threads, batch_tokens=settings.batch_tokens)
 
 
 def check_same_text(first: PlannedEvaluation, other: PlannedEvaluation) -> None:

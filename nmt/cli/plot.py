@@ -105,10 +105,13 @@ class System:
 def run(config: DictConfig) -> None:
     """Draws the attention of one system or several, and prints their translations."""
     settings = to_settings(config, PlotSettings)
+    # 1. Translate with every system.
     kinds = settings.all_kinds
     folders = [RunFolder.open(path, key="run" if settings.run else "runs") for path in settings.folders]
     names = name_runs([folder.path for folder in folders])
     translations = [translate(folder, settings) for folder in folders]
+
+    # 2. Collect what is shown: the chosen layers and heads, and the gold links.
     grammar = find_grammar(folders)
     split = spaced_words if settings.gold is not None and grammar is None else separate_words
     systems = []
@@ -122,16 +125,12 @@ def run(config: DictConfig) -> None:
     if not any(system.exhibits for system in systems):
         raise UserError(f"{'; '.join(lacking)}, so there is nothing to draw: choose another run or other kinds")
 
+    # 3. Write it.
     prepare_output_file(settings.out, key="out")
     if settings.out.suffix.lower() == ".json":
         write_text(settings.out, json.dumps(to_json(systems, settings), ensure_ascii=False) + "\n")
     else:
-        shown = [system.exhibits[kind] for kind in kinds for system in systems if kind in system.exhibits]
-        outlined = any(system.gold is not None for system in systems) and "cross" in kinds
-        captions = ["Outlined: word links that are known to be right."] if outlined else []
-        captions += [f"{sentence}." for sentence in lacking]
-        figure = build_figure(shown, with_eos=settings.eos, caption=" ".join(captions))
-        write_figure(settings.out, figure, warn=partial(print_message, PROGRAM))
+        draw(systems, lacking, settings)
     for system in systems:
         print(system.translation.text if len(systems) == 1 else f"{system.name}\t{system.translation.text}")
     remark_on_truncated(PROGRAM, [1] if any(translation.truncated for translation in translations) else [])
@@ -157,6 +156,17 @@ def translate(folder: RunFolder, settings: PlotSettings) -> Translation:
     if not translation.source_tokens:
         raise UserError(f"source={settings.source} contains no words: the tokenizer keeps nothing of it")
     return translation
+
+
+def draw(systems: Sequence[System], lacking: Sequence[str], settings: PlotSettings) -> None:
+    """Writes a picture or a page; its caption also says which attention is `lacking`."""
+    kinds = settings.all_kinds
+    shown = [system.exhibits[kind] for kind in kinds for system in systems if kind in system.exhibits]
+    is_outlined = any(exhibit.outlines for exhibit in shown)
+    captions = ["Outlined: word links that are known to be right."] if is_outlined else []
+    captions += [f"{sentence}." for sentence in lacking]
+    figure = build_figure(shown, with_eos=settings.eos, caption=" ".join(captions))
+    write_figure(settings.out, figure, warn=partial(print_message, PROGRAM))
 
 
 def find_grammar(folders: Sequence[RunFolder]) -> GrammarCorpus | None:

@@ -20,7 +20,14 @@ from nmt.evaluation.attention_file import SentenceAttention, encode_attention, q
 from nmt.evaluation.languages import Unit, length_unit, sentence_length
 from nmt.evaluation.metrics import Metrics
 from nmt.evaluation.pronouns import score_pronouns
-from nmt.evaluation.record import Evaluation, MetricScores, SentenceSample, compute_checksum, list_files
+from nmt.evaluation.record import (
+    AlignmentQuality,
+    Evaluation,
+    MetricScores,
+    SentenceSample,
+    compute_checksum,
+    list_files,
+)
 from nmt.evaluation.reuse import EvaluationInputs, evaluation_folder, hash_text
 from nmt.files import atomic_write, write_json, writing
 from nmt.run import RunFolder
@@ -68,27 +75,27 @@ def evaluate(
     Raises:
         UserError: the corpus has no such split.
     """
+    # 1. Translate. Only this is timed.
     pairs = corpus.split(split)
     sources, references = list(pairs["source"]), list(pairs["target"])
-    unit = length_unit(corpus.source)
-    sample_indices = choose_samples(sources, unit=unit)
-    began = time.perf_counter()
     cut_lines: dict[int, str] = {}
+    began = time.perf_counter()
     translations = translator.translate(sources, attention=(), warn=cut_lines.__setitem__)
     seconds = time.perf_counter() - began
     for index in sorted(cut_lines):
         warn(index, cut_lines[index])
-    alignment = None
-    if inputs.links_hash is not None and not inputs.heads_off and has_attention(translator):
-        find_corpus = partial(corpus_to_choose_on, run, corpus)
-        choice = find_choice(run, translator, find_corpus, model_hash=inputs.model_hash, remark=remark)
-        alignment = measure_alignment(translator, pairs, choice.extraction, split=corpus.words, name=split)
-    hypotheses = [translation.text for translation in translations]
+
+    # 2. Compute the attention, which is kept between words, and in full for the samples only.
+    unit = length_unit(corpus.source)
+    sample_indices = choose_samples(sources, unit=unit)
     attention: list[SentenceAttention | None] = [None] * len(sources)
     for index, translation in attend(translator, sources, translations):
         attention[index] = condense(translation)
         if index in sample_indices:
             translations[index] = translation
+
+    # 3. Score the translations, and the links that the attention shows.
+    hypotheses = [translation.text for translation in translations]
     examples = corpus.pronoun_examples(split)
     evaluation = Evaluation(
         split=split,
@@ -109,7 +116,7 @@ def evaluate(
         samples=[
             make_sample(index, sources[index], references[index], translations[index]) for index in sample_indices
         ],
-        alignment=alignment,
+        alignment=align_references(run, translator, corpus, split=split, inputs=inputs, remark=remark),
         pronouns=None if examples is None else score_pronouns(examples, hypotheses, references, corpus.words),
         heads_off=inputs.heads_off,
         cut_lines=len(cut_lines),
@@ -120,6 +127,27 @@ def evaluate(
     )
     folder = evaluation_folder(run, inputs.heads_off)
     return write_evaluation(folder, evaluation, (sources, hypotheses, references), attention)
+
+
+def align_references(
+    run: RunFolder,
+    translator: Translator,
+    corpus: Corpus,
+    *,
+    split: str,
+    inputs: EvaluationInputs,
+    remark: Callable[[str], None],
+) -> AlignmentQuality | None:
+    """How well the attention aligns the sources and references of a split; arguments as for `evaluate`.
+
+    Returns:
+        None for a split without gold links, for a model without attention, and if heads are silenced.
+    """
+    if inputs.links_hash is None or inputs.heads_off or not has_attention(translator):
+        return None
+    find_corpus = partial(corpus_to_choose_on, run, corpus)
+    choice = find_choice(run, translator, find_corpus, model_hash=inputs.model_hash, remark=remark)
+    return measure_alignment(translator, corpus.split(split), choice.extraction, split=corpus.words, name=split)
 
 
 def corpus_to_choose_on(run: RunFolder, corpus: Corpus) -> Corpus:

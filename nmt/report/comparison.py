@@ -110,6 +110,7 @@ def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
         UserError: the BLEU that an evaluation states is not the BLEU of the hypotheses beside it, or its tokenizer
             cannot be used here.
     """
+    # 1. Score all systems again, on the same resampled test sets.
     baseline, first = runs[0].name, runs[0].evaluation
     try:
         metrics = Metrics(language=first.target, bleu_tokenizer=first.bleu_tokenizer)
@@ -117,6 +118,8 @@ def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
         raise UserError(f"{runs[0].folder}: {error}") from None
     hypotheses = {run.name: run.hypotheses for run in runs}
     significance = paired_bootstrap(hypotheses, runs[0].references, baseline=baseline, metrics=metrics)
+
+    # 2. Check that each evaluation belongs to its translations.
     for run in runs:
         stated, computed = run.evaluation.metrics.bleu.score, significance[run.name].bleu
         if abs(stated - computed) > MAX_BLEU_DEVIATION:
@@ -124,9 +127,11 @@ def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
                 f"{run.folder}: evaluation/{split}.json says BLEU {stated:.2f}, but {split}.hyp.txt scores "
                 f"{computed:.2f}: call `nmt evaluate run={run.folder} split={split}` again"
             )
+
+    # 3. Collect the figures.
     systems = [_describe_system(run, significance[run.name]) for run in runs]
     groups = group_seeds(runs)
-    further, remarks = read_further_splits(runs, split)
+    further_splits, remarks = read_further_splits(runs, split)
     return Comparison(
         split=split,
         source=first.source,
@@ -137,7 +142,7 @@ def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
         bootstrap=Bootstrap(resamples=NUM_RESAMPLES, seed=SEED),
         systems=systems,
         groups=groups,
-        bleu_by_length=bleu_by_length({split: runs, **further}, groups, unit=first.length_unit, metrics=metrics),
+        bleu_by_length=bleu_by_length({split: runs, **further_splits}, groups, unit=first.length_unit, metrics=metrics),
         notes=[*note_differences(systems), *remarks],
         samples=[samples[0].index for samples in common_samples(runs)],
         translations=compare_sentences(runs, unit=first.length_unit, metrics=metrics),

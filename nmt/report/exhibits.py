@@ -19,7 +19,7 @@ from nmt.translator.attention import EOS, NAMES
 
 @dataclass(frozen=True)
 class Exhibit:
-    """The attention of one kind of one system, as a figure shall show it: a matrix for each of its layers and heads.
+    """The attention of one kind of one system, to be drawn as a matrix for each of its layers and heads.
 
     Attributes:
         system: name of the system; may be empty.
@@ -35,7 +35,7 @@ class Exhibit:
 
 
 def build_figure(exhibits: Sequence[Exhibit], *, with_eos: bool = True, caption: str = "") -> Figure:
-    """Arranges the attention of systems. What all matrices have in common is said once, in the title of the figure.
+    """Arranges the attention of systems. The title of the figure says once what all matrices have in common.
 
     Args:
         exhibits: at least one, in the order of the figure.
@@ -46,10 +46,13 @@ def build_figure(exhibits: Sequence[Exhibit], *, with_eos: bool = True, caption:
     Raises:
         UserError: see `Figure`.
     """
+    # 1. Divide the title parts of the matrices into those that are common to all, and the others.
     singles = [list(_single_heads(exhibit.attention)) for exhibit in exhibits]
     titles = [[_title_parts(exhibit, single) for single in own] for exhibit, own in zip(exhibits, singles, strict=True)]
-    common = [len({parts[index] for own in titles for parts in own}) == 1 for index in range(3)]
+    common = [len(set(parts)) == 1 for parts in zip(*(parts for own in titles for parts in own), strict=True)]
     different = [not is_common for is_common in common]
+
+    # 2. Arrange the matrices in lines.
     lines: list[list[Panel]] = []
     for index, exhibit in enumerate(exhibits):
         panels = [

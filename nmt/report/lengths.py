@@ -61,7 +61,7 @@ def bleu_by_length(
 
 
 def choose_ranges(lengths: Sequence[int], width: int) -> list[tuple[int, int]]:
-    """Ranges (first, last) of `width` lengths, joined until each has MIN_SENTENCES sentences, if there are so many.
+    """Ranges (first, last) of `width` lengths, joined until each has at least MIN_SENTENCES sentences, if possible.
 
     An empty line, of length 0, counts with the shortest.
     """

@@ -173,7 +173,7 @@ class Comparison(Versioned, kw_only=True):
         sentences: number of sentences in the split.
         length_unit: in which the length of a source sentence is counted.
         baseline: name of the system that the others are tested against.
-        groups: the systems by what they have in common but the seed, in the order of their first system.
+        groups: the systems, grouped if they differ in the seed only, in the order of the first system of each group.
         notes: differences between the systems that make their figures less comparable than they look.
         samples: the indices of the sentences whose alignment matrices the page shows.
         translations: every sentence of the split.

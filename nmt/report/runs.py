@@ -25,7 +25,6 @@ METRIC_KEYS = MetricScores.__struct_fields__
 TEST_SPLITS = "test*.json"
 """The evaluations of splits that neither training nor the selection of weights has seen."""
 
-
 PRONOUN_SPLIT = "pronouns"
 """The split of the built-in corpus whose pairs all have an ambiguous pronoun."""
 
@@ -94,8 +93,8 @@ def read_further_splits(runs: Sequence[EvaluatedRun], split: str) -> tuple[dict[
     """Reads the other test splits on which all runs were evaluated with the same weights and search as on `split`.
 
     Returns:
-        The runs by the name of the further split; and a remark for each split that is left out. Both are empty if
-        `split` is no test split itself.
+        The runs by the name of the further split, and a remark for each split that is left out. Both are empty if
+        `split` is not a test split itself.
     """
     names = [{path.stem for path in (run.folder / "evaluation").glob(TEST_SPLITS)} for run in runs]
     common = set.intersection(*names)
@@ -133,7 +132,7 @@ def name_runs(folders: Sequence[Path]) -> list[str]:
         for j, earlier in enumerate(folders[:i]):
             if paths[i] == paths[j]:
                 name = str(folder) if folder == earlier else f"{earlier}, also called {folder},"
-                raise UserError(f"{name} is listed twice: a comparison needs different runs")
+                raise UserError(f"{name} is listed twice: name different runs")
 
     def shortest_unique_end(i: int) -> str:
         length = 1

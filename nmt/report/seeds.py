@@ -18,7 +18,7 @@ IGNORED_SETTINGS = {"seed", "run", "name", "resume", "device", "threads", "tenso
 """Settings of config.yaml in which the runs of a group may differ: the seed, and what does not change the result."""
 
 SEED_SUFFIX = re.compile(r"[\W_]*(?:seed\d*)?[\W_]*$")
-"""What names such as transformer-seed1 and transformer-seed2 have in common and does not name the system."""
+"""The end of what names have in common that does not name the system: the "-seed" of transformer-seed1 and -seed2."""
 
 
 def group_seeds(runs: Sequence[EvaluatedRun]) -> list[SeedGroup]:
@@ -28,9 +28,9 @@ def group_seeds(runs: Sequence[EvaluatedRun]) -> list[SeedGroup]:
     for run in runs:
         seed = find_seed(run.config)
         setup = run.name if seed is None else _describe_setup(run)
-        copy = earlier[setup, seed]  # how many runs had the same seed, too: each of them is in another group
+        repetition = earlier[setup, seed]  # runs with the same setup and seed go to different groups
         earlier[setup, seed] += 1
-        members.setdefault((setup, copy), []).append(run)
+        members.setdefault((setup, repetition), []).append(run)
     names = [name_group([run.name for run in group]) for group in members.values()]
     return [
         SeedGroup(

@@ -223,7 +223,7 @@ def test_a_run_that_is_listed_twice_is_refused_before_anything_is_evaluated(
     other = second.format(run=run, link=tmp_path / "link", relative="luong")
     assert main(["compare", f"runs=[{run},{other}]", "split=val", f"out={tmp_path / 'report'}"]) == 2
     error = capsys.readouterr().err
-    assert "is listed twice: a comparison needs different runs" in error
+    assert "is listed twice: name different runs" in error
     assert error.count("\n") == 1
     assert not (run / "evaluation").exists()
 

@@ -96,6 +96,14 @@ def test_systems_are_drawn_side_by_side(
     assert out.read_text(encoding="utf-8").count(f"stroke: {OUTLINE_COLOR}") == 2 * 2
 
 
+def test_the_caption_explains_outlines_only_where_there_are_some(trained_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "links.html"
+    for gold, is_outlined in (("0-0", True), ("", False)):
+        words = ["source=one two", "target=eins zwei", f"gold={gold}", f"out={out}", "device=cpu"]
+        assert main(["plot", f"run={trained_run}", *words]) == 0
+        assert ("Outlined" in out.read_text(encoding="utf-8")) == is_outlined
+
+
 def test_the_links_of_a_grammar_sentence_are_known(grammar_run: Path, tmp_path: Path) -> None:
     pair = GrammarCorpus(
         source="en", target="de", seed=1, train_size=200, val_size=8, test_size=8, test_long_size=8

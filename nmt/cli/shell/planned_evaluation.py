@@ -43,7 +43,7 @@ from nmt.threads import limit_threads
 
 @dataclass(frozen=True)
 class PlannedEvaluation:
-    """What a command knows of an evaluation before any model is loaded.
+    """What a command knows about an evaluation before it loads any model.
 
     Attributes:
         run: the run folder.
@@ -52,7 +52,7 @@ class PlannedEvaluation:
         metrics: of the target language.
         inputs: what the evaluation depends on.
         stored: the evaluation in the run folder; None if there is none that can be used.
-        reasons: why the one that is there cannot be used, or why its text was not compared; may be empty.
+        reasons: why a stored evaluation cannot be used; or, if it is used, why its text was not compared. May be empty.
         language_pair: the codes of the source and the target language.
     """
 
@@ -88,7 +88,7 @@ class PlannedEvaluation:
         self.print_cut_lines(program)
 
     def print_cut_lines(self, program: str) -> None:
-        """Prints how many lines were cut off when the stored evaluation was made, if there were any."""
+        """Prints how many source lines the stored evaluation cut off, if any."""
         if self.stored is not None and self.stored.cut_lines:
             print_message(
                 program,
@@ -145,6 +145,8 @@ def plan_evaluation(
 ) -> PlannedEvaluation:
     """Finds out whether the stored evaluation of a split still holds.
 
+    It first compares what is cheap to know, and then the text, which may not be available.
+
     Args:
         run: the run folder.
         split: a split of the corpus.
@@ -158,12 +160,12 @@ def plan_evaluation(
     Raises:
         UserError: the run folder is damaged, the corpus has no such split, or a setting is wrong.
     """
-    description = describe_search(run, search)
+    # 1. Compare weights and search with those of the stored evaluation.
     metrics = load_metrics(run, bleu_tokenizer)
     inputs = EvaluationInputs(
         step=run.best_step(),
         model_hash=hash_model(run),
-        search=description,
+        search=describe_search(run, search),
         text_hash=None,
         links_hash=None,
         signatures={},
@@ -177,6 +179,7 @@ def plan_evaluation(
         reasons = [str(error)]
     changes = [] if stored is None else list_changes(stored, inputs)
 
+    # 2. Read the text. Without it, a stored evaluation may be used as it is.
     try:
         corpus = load_corpus(run, data)
         pairs = corpus.split(split)
@@ -187,6 +190,7 @@ def plan_evaluation(
         reason = f"the text of its evaluation on {split} was not compared, since the corpus cannot be read: {error}"
         return PlannedEvaluation(run, None, split, metrics, inputs, stored, [reason], (stored.source, stored.target))
 
+    # 3. Compare text, gold links and metrics.
     text_hash = hash_text(pairs["source"], pairs["target"], source=corpus.source, target=corpus.target)
     inputs = replace(inputs, text_hash=text_hash, links_hash=hash_links(pairs))
     if stored is not None:
