@@ -35,6 +35,14 @@ GLOSSARY = [
         "same text. Layer, head and rule were chosen on validation data.",
     ),
     (
+        "read from",
+        "the layer and the head whose attention shows the links, unless the decoder has only one, as a recurrent one; "
+        "which rows stand for a target word (all: those that predict its pieces; first: only the first of them; "
+        "shifted: each one row later); and the method that turns weights into links. With argmax a target word is "
+        "linked to the source word that it attends to most, with threshold to all words above a weight; the other "
+        "methods combine this with the links from each source word to its best target word.",
+    ),
+    (
         "entropy",
         "how widely a target word spreads its attention, in nats, the mean over words: 0 is a single source word, 1.1 "
         "are three words that get a third each. A low entropy is no merit by itself.",

@@ -77,6 +77,7 @@ def test_scores_stand_beside_bleu_and_missing_ones_are_dashes(measured: list[Pat
     for text in (page, markdown):
         assert "Does attention align words?" in text
         assert "layer 1, head 3, rows first, argmax" in text
+        assert "except those of pronouns, which are for the split pronouns" in text
     assert "| pronouns with a distractor | 10 | – | – | 20.0 | **90.0** |" in markdown
     system = json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))["systems"][3]
     assert (system["alignment"]["error_rate"], system["pronouns"]["all"]["correct"]) == (0.02, 19)
@@ -87,7 +88,9 @@ def test_pronouns_of_other_weights_are_not_shown(measured: list[Path], tmp_path:
     report: Comparison = compare(measured[3:], split="test", out=tmp_path / "report")
     assert report.systems[0].pronouns is None
     assert pronoun_table(report) is None
-    assert "#pronouns" not in (tmp_path / "report" / "report.html").read_text("utf-8")
+    page = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert "#pronouns" not in page
+    assert "All scores are for the same 60 sentences, against the raw reference text." in page
 
 
 def test_a_group_has_the_scores_that_all_its_seeds_have(measured: list[Path]) -> None:
