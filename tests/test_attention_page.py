@@ -17,7 +17,7 @@ from nmt.translator.attention import AttentionJson
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "attention.md").read_text(encoding="utf-8")
-SCHEMA = json.loads((ROOT / "docs" / "attention.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((ROOT / "docs" / "attention_schema.json").read_text(encoding="utf-8"))
 
 
 def code_blocks(language: str) -> list[str]:

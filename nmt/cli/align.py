@@ -44,7 +44,8 @@ MEAN = "mean"
 """Instead of a number: the mean over all layers and heads, or over the heads of a layer."""
 
 METHOD_OF_TWO_RUNS: Method = "grow-diag-final-and"
-"""How two runs are combined if the method that was chosen for the one run reads one direction only."""
+"""How two runs are combined: best on the built-in corpus (docs/results/alignment.md). What was chosen on validation
+data is the best method for one run."""
 
 
 class AlignSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,7 +101,7 @@ class AlignSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             values |= {"method": self.method, "threshold": self.threshold}
         elif self.threshold is not None:
             raise UserError(f"threshold={self.threshold} needs method=threshold")
-        elif self.reverse is not None and values["method"] in ("argmax", "threshold"):
+        elif self.reverse is not None:
             values |= {"method": METHOD_OF_TWO_RUNS, "threshold": None}
         return Extraction(**values)
 

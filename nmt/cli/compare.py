@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,9 +25,6 @@ from nmt.run import RunFolder
 from nmt.threads import check_threads
 
 PROGRAM = "nmt compare"
-
-MAX_CELL_WIDTH = 40
-"""Width of a cell that is not broken, in characters."""
 
 
 class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,17 +107,23 @@ def check_same_text(first: PlannedEvaluation, other: PlannedEvaluation) -> None:
 def print_table(table: Table) -> None:
     """Prints a table and an empty line to standard output; on a terminal the best value of each column is bold.
 
-    Where the terminal is too narrow, headings are broken between words, and then lines are longer than the terminal.
+    Where the terminal is too narrow, headings are broken between words; lines may still be longer than the terminal.
     """
+    console = ResultConsole()
+    headings = table.columns
+    if _width(headings, table) > console.width:
+        headings = [heading.replace(" ", "\n") for heading in headings]
     printed = rich.table.Table(box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    width = 0  # that the table needs, with two spaces between its columns
-    for index, column in enumerate(table.columns):
-        words = [*column.split(), *(row[index].text for row in table.rows)]
-        min_width = min(max(map(rich.cells.cell_len, words)), MAX_CELL_WIDTH)
-        printed.add_column(column, justify="right" if index else "left", overflow="fold", min_width=min_width)
-        width += min_width + 2
+    for index, heading in enumerate(headings):
+        printed.add_column(heading, justify="right" if index else "left", no_wrap=True)
     for row in table.rows:
         printed.add_row(*(Text(cell.text, style="bold" if cell.is_best else "") for cell in row))
-    console = ResultConsole()
-    console.print(printed, width=max(width, console.width), crop=False, no_wrap=True)
+    console.width = max(_width(headings, table), console.width)
+    console.print(printed)
     console.print()
+
+
+def _width(headings: Sequence[str], table: Table) -> int:
+    """The width of a table in characters, with two spaces between its columns."""
+    columns = [[*heading.split("\n"), *(row[i].text for row in table.rows)] for i, heading in enumerate(headings)]
+    return sum(max(map(rich.cells.cell_len, lines)) + 2 for lines in columns)

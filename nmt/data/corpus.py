@@ -97,12 +97,14 @@ class FilesCorpus(Corpus):
         return sort_splits(find_splits(self.path, source=self.source, target=self.target))
 
     def split(self, name: str) -> datasets.Dataset:
+        files = self._find_files(name)  # first, since it checks the names
         links = find_links(self.path, name, source=self.source, target=self.target)
-        return load_files(self._find_files(name), source=self.source, target=self.target, links=links)
+        return load_files(files, source=self.source, target=self.target, links=links)
 
     def repairs(self, name: str) -> list[str]:
+        files = self._find_files(name)
         links = find_links(self.path, name, source=self.source, target=self.target)
-        return describe_all_repairs(self._find_files(name) + (() if links is None else (links.path,)))
+        return describe_all_repairs(files if links is None else (*files, links.path))
 
     def _find_files(self, name: str) -> tuple[Path, ...]:
         splits = find_splits(self.path, source=self.source, target=self.target)

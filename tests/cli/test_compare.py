@@ -12,6 +12,8 @@ import pytest
 from safetensors.torch import load_file
 
 from nmt.cli import main
+from nmt.cli.compare import print_table
+from nmt.report.tables import Cell, Table
 from nmt.run import RunFolder
 from nmt.run.weights import save_weights
 
@@ -305,6 +307,17 @@ def test_a_reader_that_reads_nothing_is_no_error(run: Path, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "report" / "report.json").is_file()
+
+
+@pytest.mark.parametrize(("columns", "lines"), [("40", 3), ("20", 4)])
+def test_a_narrow_terminal_breaks_headings_and_cuts_nothing_off(
+    columns: str, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    print_table(Table(["System", "chrF ↑", "TER ↓"], [[Cell("transformer-seed1"), Cell("98.7"), Cell("1.4")]]))
+    printed = capsys.readouterr().out.split("\n")
+    assert printed[-3].split() == ["transformer-seed1", "98.7", "1.4"]
+    assert len(printed) == lines + 2  # and an empty line, and the end of the output
 
 
 @pytest.mark.parametrize("runs", ["nowhere", "[nowhere]", "[]", "3", "[[a]]"])

@@ -84,7 +84,11 @@ def test_relations_need_the_built_in_corpus(
 
 def test_an_evaluation_without_heads_is_kept_apart(own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["evaluate", f"run={own_run}", "split=val", "device=cpu"]
+    assert main([*command, "heads_off=[encoder.0.0]"]) == 0
+    assert not (own_run / "evaluation" / "val.json").exists()
+    assert not (own_run / "alignment.json").exists()  # how links are read is chosen with all heads
     assert main(command) == 0
+    assert (own_run / "alignment.json").exists()
     stored = (own_run / "evaluation" / "val.json").read_bytes()
     capsys.readouterr()
 

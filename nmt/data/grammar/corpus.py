@@ -233,9 +233,10 @@ class GrammarCorpus(Corpus):
         return self._generated[name]
 
     def find_pair(self, source: str) -> GrammarPair | None:
-        """The pair with this source; None if there is none outside train, which takes long to generate."""
-        splits = (name for name in self.splits() if name != "train")
-        return next((pair for name in splits for pair in self.pairs(name) if pair.source == source), None)
+        """The pair with this source in test_long, test or val, which are generated fast; None if there is none."""
+        splits = GENERATION_ORDER[: GENERATION_ORDER.index("train")]
+        # The last one first, with which the others are generated.
+        return next((pair for name in reversed(splits) for pair in self.pairs(name) if pair.source == source), None)
 
     def _generate(self, *, last: str) -> None:
         """Generates the splits up to `last`, English to German; those behind it, such as a large train, take longer."""

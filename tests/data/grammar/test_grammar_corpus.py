@@ -80,6 +80,15 @@ def test_splits_do_not_depend_on_the_size_of_train(english: GrammarCorpus) -> No
     assert all(smaller.pairs(name) == english.pairs(name) for name in ("val", "test", "test_long"))
 
 
+def test_a_pair_is_found_by_its_source(english: GrammarCorpus) -> None:
+    huge = corpus(train_size=900_000)  # would take minutes to generate
+    for name in ("val", "test", "test_long"):
+        assert huge.find_pair(english.pairs(name)[7].source) == english.pairs(name)[7]
+    assert huge.find_pair("The mouse sang, danced and flew.") is None
+    german = corpus(source="de", target="en")
+    assert german.find_pair(english.pairs("val")[0].target) == english.pairs("val")[0].reversed()
+
+
 def test_another_seed_gives_other_sentences(english: GrammarCorpus) -> None:
     other = corpus(seed=2, train_size=1, test_long_size=1)
     assert {pair.source for pair in other.pairs("test")} != {pair.source for pair in english.pairs("test")}
