@@ -198,8 +198,7 @@ def _prepare(
         if len(ids) > limit:
             warn(index, f"its {side} has {len(ids)} pieces, but the model takes at most {limit}: the rest is cut off")
         indent = len(line.replace("\0", " ")) - len(line.replace("\0", " ").lstrip(" "))  # what `sanitize` removed
-        found = find_spans(text)[: min(limit, len(ids))]  # a text that prints nothing has spans, but no ids
-        spans: list[Span] = [(start + indent, end + indent) for start, end in found]
+        spans: list[Span] = [(start + indent, end + indent) for start, end in find_spans(text)[:limit]]
         words = split(line)
         if len(ids) > limit:
             words = [(start, end) for start, end in words if start < spans[-1][1]]

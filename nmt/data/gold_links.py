@@ -57,15 +57,16 @@ def add_links(pairs: Iterator[dict[str, str]], links: LinksFile) -> Iterator[dic
     Raises:
         UserError: the file does not have one line per pair, or a line is wrong; the message names the line.
     """
-    number = 0
+    num_pairs = 0
     for number, (pair, line) in enumerate(zip_longest(pairs, read_lines(links.path)), start=1):
         if pair is None:
             if line.strip():
                 raise UserError(
-                    f"{links.path} has more than the {number - 1:,} lines of the text: each line holds the links of "
-                    "the pair in the same line"
+                    f"{links.path} has more than the {num_pairs:,} lines of the text: each line holds the links of the "
+                    "pair in the same line"
                 )
             continue
+        num_pairs = number
         if line is None:
             raise UserError(
                 f"{links.path} has {number - 1:,} lines, but the text has more: add one line per pair, which is empty "

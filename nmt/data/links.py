@@ -30,7 +30,7 @@ from nmt.data.tokenizer import Ids, Tokenizer
 from nmt.data.words import Span, Splitter, assign_pieces
 from nmt.errors import UserError
 
-VERSION = 1
+VERSION = 2
 """The version of `encode_links`; it is part of the cache key, so increase it with every change."""
 
 END = (-1, -1)
@@ -125,9 +125,9 @@ def _find_words(
     piece_lengths: Indices,
 ) -> list[Span | None]:
     """The span of each word in the characters that the pieces `ids` of a text spell; None for a word without pieces."""
-    text = text.strip(" ").replace("\0", " ")  # as the tokenizer sees it
+    text = text.strip(" ")  # as `encode_corpus` does
     ends = [0, *accumulate(piece_lengths[list(ids)].tolist())]  # (pieces + 1,)
-    piece_spans = find_pieces(text) if len(ids) else []
+    piece_spans = find_pieces(text)
     assert len(piece_spans) == len(ids)
     groups = assign_pieces(piece_spans, split_words(text))
     return [(ends[group[0]], ends[group[-1] + 1]) if group else None for group in groups]

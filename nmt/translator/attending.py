@@ -57,7 +57,8 @@ def with_attention(
         inputs = [ids[:-1] for ids in targets[part]]
         target_input, _ = pad(inputs, tokenizer.pad_id, first=tokenizer.bos_id)  # (B, T)
         on_device = (tensor.to(model.device) for tensor in (source, source_mask, target_input))
-        weights = {kind: tensor.cpu().numpy() for kind, tensor in model.attention(*on_device, kinds=kinds).items()}
+        tensors = model.attention(*on_device, kinds=kinds)  # (B, L, H, rows, columns) each
+        weights = {kind: tensor.float().cpu().numpy() for kind, tensor in tensors.items()}  # numpy has no bfloat16
         for row, translation in enumerate(translations[part]):
             read = [tokenizer.target_pieces([tokenizer.bos_id])[0], *translation.target_tokens[:-1]]
             labels: dict[Kind, tuple[list[str], list[str]]] = {
