@@ -39,6 +39,7 @@ MAX_PAIRS = 300
 SPLITS_TO_CHOOSE_ON = ("val", "held_out", "train")
 """The first one of these splits that a corpus has is used. Without any, its first split is, but not its gold links: a
 choice by the gold links of a test split would make its errors look better than they are."""
+
 THRESHOLDS = (0.2, 0.3, 0.4)
 """The thresholds that are tried; a word with three equal links gives a weight of 1/3 to each."""
 
@@ -134,7 +135,7 @@ def choose_for_run(translator: Translator, corpus: Corpus, *, model_hash: str) -
     pairs = corpus.split(name)
     pairs = pairs.select(range(min(len(pairs), MAX_PAIRS)))
     lines = list(zip(pairs["source"], pairs["target"], strict=True))
-    attention = attend_words(translator, lines, split=corpus.words, layer=None, warn=lambda index, message: None)
+    attention = attend_words(translator, lines, split=corpus.words, layer=None, warn=None)
     criterion: Criterion = "gold"
     links = [] if split is None else read_gold(pairs, name)
     if not any(each.sure for each in links):

@@ -12,7 +12,6 @@ import msgspec
 import torch
 
 from nmt.alignment.choice import SPLITS_TO_CHOOSE_ON, find_choice
-from nmt.alignment.word_attention import has_attention
 from nmt.data.corpus import Corpus
 from nmt.errors import Failure, UserError
 from nmt.evaluation.alignment import measure_alignment
@@ -79,7 +78,8 @@ def evaluate(
     for index in sorted(cut_lines):
         warn(index, cut_lines[index])
     alignment = None
-    if inputs.links_hash is not None and not inputs.heads_off and has_attention(translator):
+    has_attention = translator.model.cross_attention_shape() is not None
+    if inputs.links_hash is not None and not inputs.heads_off and has_attention:
         find_corpus = partial(corpus_to_choose_on, run, corpus)
         choice = find_choice(run, translator, find_corpus, model_hash=inputs.model_hash, remark=remark)
         alignment = measure_alignment(translator, pairs, choice.extraction, split=corpus.words, name=split)

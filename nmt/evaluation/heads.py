@@ -206,7 +206,9 @@ def measure_pronouns(sample: Sample, heads: Sequence[HeadName]) -> dict[HeadName
             distractor.append(row[..., example.distractor])
     if not antecedent or not antecedent_alone:
         raise UserError(f"{PRONOUNS} is too small: it needs a sentence with a distractor, and one without")
-    means = [100 * np.stack(each).mean(0).flatten() for each in (antecedent, distractor, antecedent_alone)]  # 3 × (L·H,)
+    means = [
+        100 * np.stack(each).mean(0).flatten() for each in (antecedent, distractor, antecedent_alone)
+    ]  # 3 × (L·H,)
     return {
         head: PronounAttention(
             antecedent=float(means[0][index]),

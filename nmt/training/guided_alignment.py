@@ -31,7 +31,7 @@ class GuidedObjective(nn.Module):
     Args:
         objective: the loss of the translation.
         weight: λ.
-        layer: of the guided head, from 0; None as in `choose_layer`.
+        layer: of the guided head, from 0; None as in `choose_guided_layer`.
         head: the guided head, from 0.
 
     Raises:
@@ -42,7 +42,7 @@ class GuidedObjective(nn.Module):
         super().__init__()
         self.objective = objective
         self.weight = weight
-        self.layer = choose_layer(objective.model, layer=layer, head=head)
+        self.layer = choose_guided_layer(objective.model, layer=layer, head=head)
         self.head = head
 
     def forward(
@@ -73,20 +73,16 @@ def link_loss(weights: Tensor, shares: Tensor) -> Tensor:
     return -(weights.float().clamp_min(smallest).log() * shares).sum(-1).mean()  # no product of matrices: float32
 
 
-@torch.no_grad()
-def choose_layer(model: Seq2Seq, *, layer: int | None, head: int) -> int:
+def choose_guided_layer(model: Seq2Seq, *, layer: int | None, head: int) -> int:
     """The decoder layer whose head is guided: `layer`, or for None the last but one, as in the paper, or the only one.
 
     Raises:
         UserError: the model has no attention, or no such layer or head.
     """
-    was_training = model.training
-    token = torch.zeros(1, 1, dtype=torch.int64, device=model.device)  # (1, 1), any token
-    weights = model.eval().attention(token, torch.ones_like(token, dtype=torch.bool), token, kinds=["cross"])
-    model.train(was_training)
-    if "cross" not in weights:
+    shape = model.cross_attention_shape()
+    if shape is None:
         raise UserError(f"trainer.alignment_weight: {type(model).__name__} has no attention to guide; set it to 0")
-    num_layers, num_heads = weights["cross"].shape[1:3]
+    num_layers, num_heads = shape
     if layer is None:
         layer = max(num_layers - 2, 0)
     for name, number, count in (("layer", layer, num_layers), ("head", head, num_heads)):

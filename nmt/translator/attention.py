@@ -135,12 +135,12 @@ class Attention(Displayed):
         Raises:
             UserError: there is no such layer or head.
         """
-        rows = [_find(layer, self.layers, "layer", self.name) for layer in layers]
-        weights = self.weights[rows]  # (L', H, R, C)
+        layer_indices = [_find(layer, self.layers, "layer", self.name) for layer in layers]
+        weights = self.weights[layer_indices]  # (L', H, R, C)
         if heads is None:
             return replace(self, weights=weights.mean(1, keepdims=True), layers=tuple(layers), heads=None)
-        columns = [_find(head, self.heads, "head", self.name) for head in heads]
-        return replace(self, weights=weights[:, columns], layers=tuple(layers), heads=tuple(heads))
+        head_indices = [_find(head, self.heads, "head", self.name) for head in heads]
+        return replace(self, weights=weights[:, head_indices], layers=tuple(layers), heads=tuple(heads))
 
     def mean(self) -> Self:
         """The mean over all layers and heads that are left."""
@@ -151,9 +151,9 @@ class Attention(Displayed):
     def words(self, split: Splitter = separate_words) -> Self:
         """The attention between words instead of pieces.
 
-        How much a word is attended to is the sum over its pieces; how a word attends is the mean over its pieces, so
-        the rows still sum to one. A piece that spells parts of several words is divided equally among them. If no label
-        has the mark of a piece, "▁", they are words already.
+        The columns of a word's pieces are added and its rows are averaged, so the rows still sum to one. The column of
+        a piece that spells parts of several words is divided equally among them. If no label has the mark "▁" of a
+        piece, the labels are words already, and nothing changes.
 
         Args:
             split: how words are counted.
@@ -161,9 +161,9 @@ class Attention(Displayed):
         if not any(WORD_START in label for label in (*self.rows, *self.columns)):
             return self
         row_words, column_words = group_pieces(self.rows, split), group_pieces(self.columns, split)
-        rows = _membership(row_words, len(self.rows))  # (words, R)
+        rows = membership([pieces for _, pieces in row_words], len(self.rows))  # (words, R)
         rows /= rows.sum(1, keepdims=True)
-        columns = _membership(column_words, len(self.columns))  # (words, C)
+        columns = membership([pieces for _, pieces in column_words], len(self.columns))  # (words, C)
         columns /= columns.sum(0)
         return replace(
             self,
@@ -211,12 +211,12 @@ class Attention(Displayed):
             UserError: the value has another form.
         """
         try:
-            read = msgspec.convert(value, AttentionJson)
-            layers, heads = (None if numbers is None else tuple(numbers) for numbers in (read.layers, read.heads))
-            weights = np.asarray(read.weights, dtype=np.float32)  # (L, H, R, C)
-            if not weights.size:  # nested lists do not tell the lengths of what is inside an empty one
-                weights = weights.reshape(*weights.shape[:2], len(read.rows), len(read.columns))
-            return cls(read.kind, weights, read.rows, read.columns, layers, heads)
+            parsed = msgspec.convert(value, AttentionJson)
+            layers, heads = (None if numbers is None else tuple(numbers) for numbers in (parsed.layers, parsed.heads))
+            weights = np.asarray(parsed.weights, dtype=np.float32)  # (L, H, R, C)
+            if not weights.size:  # an empty list does not tell how long the lists inside it would be
+                weights = weights.reshape(*weights.shape[:2], len(parsed.rows), len(parsed.columns))
+            return cls(parsed.kind, weights, parsed.rows, parsed.columns, layers, heads)
         except ValueError as error:  # also of msgspec, and of numpy for rows of different lengths
             raise UserError(f"this is not the attention of a sentence: {error}") from None
 
@@ -235,9 +235,14 @@ def _enumerate(noun: str, numbers: Sequence[int]) -> str:
     return f"{noun} {numbers[0]}" if len(numbers) == 1 else f"{noun}s {numbers[0]} to {numbers[-1]}"
 
 
-def _membership(words: Sequence[tuple[str, Sequence[int]]], num_pieces: int) -> Matrix:
-    """(words, pieces): 1 where a piece belongs to a word, else 0."""
+def membership(words: Sequence[Sequence[int]], num_pieces: int) -> Matrix:
+    """A matrix (words, pieces) with 1 where a piece belongs to a word, and 0 elsewhere.
+
+    Args:
+        words: the indices of the pieces of each word.
+        num_pieces: number of all pieces.
+    """
     matrix = np.zeros((len(words), num_pieces), dtype=np.float32)
-    for number, (_, pieces) in enumerate(words):
+    for number, pieces in enumerate(words):
         matrix[number, list(pieces)] = 1
     return matrix
