@@ -1,4 +1,4 @@
-"""Attention weights as data: matrices with labels, to select from, to group by words, to store and to show.
+"""Attention weights as labelled matrices: choose layers and heads, group pieces into words, store and show them.
 
 Shapes: L layers, H heads, R rows (what attends), C columns (what is attended to).
 """
@@ -27,7 +27,7 @@ NAMES: dict[Kind, str] = {
     "encoder": "encoder self-attention",
     "decoder": "decoder self-attention",
 }
-"""How messages and titles call each kind."""
+"""The name of each kind in messages and titles."""
 
 DECIMALS = 5
 """Decimals of a weight in JSON."""
@@ -90,7 +90,7 @@ class Attention(Displayed):
         """The weights (R, C) of the only layer and head that are left.
 
         Raises:
-            UserError: there are several.
+            UserError: several layers or heads are left.
         """
         if self.weights.shape[:2] != (1, 1):
             raise UserError(f"there are several matrices: choose one by .head(layer, head) or .mean() of {self.name}")
@@ -99,7 +99,7 @@ class Attention(Displayed):
 
     @property
     def name(self) -> str:
-        """What the weights are, for titles, such as "cross-attention, layer 0, mean of its heads"."""
+        """A title for the weights, such as "cross-attention, layer 0, mean of its heads"."""
         layers = None if self.layers is None else _enumerate("layer", self.layers)
         heads = None if self.heads is None else _enumerate("head", self.heads)
         if layers is None and heads is None:
@@ -126,11 +126,11 @@ class Attention(Displayed):
         return replace(one, weights=one.weights[:, index : index + 1], heads=(head,))
 
     def select(self, layers: Sequence[int], heads: Sequence[int] | None) -> Self:
-        """Some layers, each with some heads, in the given order.
+        """Several layers, with the same heads of each, in the given order.
 
         Args:
-            layers: their numbers.
-            heads: their numbers; None: the mean over the heads of each layer.
+            layers: the numbers of the layers.
+            heads: the numbers of the heads; None: the mean over the heads of each layer.
 
         Raises:
             UserError: there is no such layer or head.
@@ -173,9 +173,9 @@ class Attention(Displayed):
         )
 
     def without_eos(self) -> Self:
-        """Without the row and the column of the end-of-sentence piece; the other weights of each row sum to one again.
+        """The attention without the row and the column of `eos`; each row is scaled so that it sums to one again.
 
-        A row that attends to nothing else becomes zero.
+        A row that attends to `eos` alone becomes zero.
         """
         num_rows = len(self.rows) - (self.rows[-1:] == [EOS])
         num_columns = len(self.columns) - (self.columns[-1:] == [EOS])
@@ -186,14 +186,14 @@ class Attention(Displayed):
 
     @property
     def eos_weight(self) -> float:
-        """The mean weight on the end-of-sentence piece, over all rows but its own, and over all layers and heads."""
+        """The mean weight of the column `eos` over all layers, heads, and rows but its own; 0 without such a column."""
         if self.columns[-1:] != [EOS]:
             return 0.0
         num_rows = len(self.rows) - (self.rows[-1:] == [EOS])
         return float(self.weights[:, :, :num_rows, -1].mean()) if num_rows else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """The attributes as JSON values, which `AttentionJson` describes; the weights are rounded."""
+        """The attributes as JSON values in the form of `AttentionJson`, with rounded weights."""
         return {
             "kind": self.kind,
             "layers": None if self.layers is None else list(self.layers),
@@ -205,10 +205,10 @@ class Attention(Displayed):
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
-        """The attention that `to_json` described.
+        """The attention of a value from `to_json`.
 
         Raises:
-            UserError: the value has another form.
+            UserError: the value does not have the form of `AttentionJson`.
         """
         try:
             parsed = msgspec.convert(value, AttentionJson)
@@ -226,8 +226,8 @@ def _find(number: int, numbers: Sequence[int] | None, noun: str, name: str) -> i
     if numbers is None:
         raise UserError(f"{noun}={number} cannot be chosen from {name}: it is a mean over {noun}s already")
     if number not in numbers:
-        there = f"only {numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
-        raise UserError(f"{noun}={number} does not exist: choose {there}")
+        choices = f"only {numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+        raise UserError(f"{noun}={number} does not exist: choose {choices}")
     return numbers.index(number)
 
 
