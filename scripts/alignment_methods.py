@@ -45,9 +45,7 @@ def measure_run(path: Path, splits: tuple[str, str]) -> None:
     for split in splits:
         pairs = corpus.split(split)
         lines = list(zip(pairs["source"], pairs["target"], strict=True))
-        attention.append(
-            attend_words(translator, lines, split=corpus.words, layer=None, warn=lambda index, message: None)
-        )
+        attention.append(attend_words(translator, lines, split=corpus.words, layer=None, warn=None))
         gold.append(read_gold(pairs, split))
     results = [
         {extraction: count_links(zip(links, gold[number], strict=True)) for extraction, links in found}

@@ -346,6 +346,15 @@ def test_a_single_string_has_attention_unless_it_is_switched_off(transformer: Tr
     assert transformer.translate("one") == transformer.translate("one")
 
 
+@pytest.mark.parametrize("model_class", ["LuongLSTM", "BahdanauLSTM", "Transformer"])
+def test_a_model_in_bfloat16_has_attention_in_float32(tokenizer: Tokenizer, model_class: str) -> None:
+    translator = make_translator(tokenizer, model_class)
+    translator.model.bfloat16()
+    weights = translator.translate("one two").attention["cross"].weights
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose(weights.sum(-1), 1, atol=2**-7)  # bfloat16 has 8 bits of precision
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from nmt.alignment.choice import find_choice
 from nmt.alignment.extraction import Extraction, Weights
-from nmt.alignment.word_attention import WordAttention, attend_words, has_attention
+from nmt.alignment.word_attention import WordAttention, attend_words
 from nmt.data.pharaoh import Link, format_links
 from nmt.data.words import Splitter, spaced_words
 from nmt.errors import UserError
@@ -77,7 +77,7 @@ class Aligner:
     reverse: Aligner | None = None
 
     def __post_init__(self) -> None:
-        if not has_attention(self.translator):
+        if self.translator.model.cross_attention_shape() is None:
             raise UserError("the model has no attention, so it cannot align: use one with attention")
         if self.reverse is not None and self.extraction.method in ("argmax", "threshold"):
             raise UserError(
@@ -105,19 +105,29 @@ class Aligner:
         choice = find_choice(folder, translator, folder.corpus, model_hash=hash_model(folder), remark=remark)
         return cls(translator, choice.extraction, split)
 
-    def align(self, pairs: Sequence[Pair], *, warn: LineWarning = lambda index, message: None) -> list[WordAlignment]:
+    def align(self, pairs: Sequence[Pair], *, warn: LineWarning | None = None) -> list[WordAlignment]:
         """Aligns each pair.
 
         Args:
             pairs: lines and their translations. If a side has no words, the pair has no links.
             warn: called for each line that is too long for the model and cut off; its last words are left out.
         """
-        attention = self._attend(pairs, warn)
+        forward = self._attend(pairs, warn)
         if self.reverse is None:
-            return [self._extract(each, None) for each in attention]
+            return [self._extract(each, None) for each in forward]
+
+        def warn_of_reverse(index: int, message: str) -> None:
+            if warn is not None:
+                warn(index, f"in the reverse direction, {message}")
+
         swapped = [(target, source) for source, target in pairs]
-        backward = [each.select(self.reverse.extraction)[:, :-1] for each in self.reverse._attend(swapped, warn)]
-        return [self._extract(each, weights) for each, weights in zip(attention, backward, strict=True)]
+        backward = [each.select(self.reverse.extraction) for each in self.reverse._attend(swapped, warn_of_reverse)]
+        # The model of one direction may take longer lines: without `eos`, and without words that the other lacks.
+        cut = [
+            weights[: len(each.source_words), :-1][:, : len(each.target_words)]  # (J, I)
+            for each, weights in zip(forward, backward, strict=True)
+        ]
+        return [self._extract(each, weights) for each, weights in zip(forward, cut, strict=True)]
 
     def stream(self, pairs: Iterable[Pair], *, batch_size: int, warn: LineWarning) -> Iterator[WordAlignment]:
         """Aligns pairs as they arrive, `batch_size` at a time, and keeps only these in memory.
@@ -129,10 +139,11 @@ class Aligner:
             yield from self.align(batch, warn=shift(warn, offset))
             offset += len(batch)
 
-    def _attend(self, pairs: Sequence[Pair], warn: LineWarning) -> list[WordAttention]:
+    def _attend(self, pairs: Sequence[Pair], warn: LineWarning | None) -> list[WordAttention]:
         return attend_words(self.translator, pairs, split=self.split, layer=self.extraction.layer, warn=warn)
 
     def _extract(self, attention: WordAttention, reverse: Weights | None) -> WordAlignment:
+        """The alignment of a pair by its attention and, if given, the weights (J, I) of the other direction."""
         weights = attention.select(self.extraction)  # (I, J + 1)
         return WordAlignment(
             source_words=attention.source_words,

@@ -135,7 +135,7 @@ def choose_for_run(translator: Translator, corpus: Corpus, *, model_hash: str) -
     pairs = corpus.split(name)
     pairs = pairs.select(range(min(len(pairs), MAX_PAIRS)))
     lines = list(zip(pairs["source"], pairs["target"], strict=True))
-    attention = attend_words(translator, lines, split=corpus.words, layer=None, warn=lambda index, message: None)
+    attention = attend_words(translator, lines, split=corpus.words, layer=None, warn=None)
     criterion: Criterion = "gold"
     links = [] if split is None else read_gold(pairs, name)
     if not any(each.sure for each in links):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from nmt.errors import UserError
 from nmt.models.attention import AttentionRecord
 from nmt.translator import LineWarning, Translator, sanitize
 from nmt.translator.attending import MAX_ATTENTION_CELLS
+from nmt.translator.attention import membership
 
 Floats = NDArray[np.float32]
 
@@ -30,6 +32,9 @@ Floats = NDArray[np.float32]
 @dataclass(frozen=True, eq=False)
 class WordAttention:
     """The cross-attention of one sentence pair, and which pieces make up which words.
+
+    `Attention.words` serves readers: it groups pieces by the text that they spell. Links need what it cannot know: the
+    words of the line itself, which the tokenizer may have changed, and other rows than those of a word's own pieces.
 
     Attributes:
         layers: the L numbers of the layers, from 0.
@@ -48,18 +53,20 @@ class WordAttention:
     def between_words(self, rows: Rows) -> Floats:
         """The attention (L, H, I, J + 1) of target words to source words and, in the last column, to `eos`.
 
-        How much a word is attended to is the sum over its pieces; a source piece that spells parts of several words is
-        divided equally among them. How a word attends is the mean over rows. All rows sum to one, except those of words
-        without pieces, which are zero.
+        The columns of a source word's pieces are added; the column of a piece that spells parts of several words is
+        divided equally among them. The rows that represent a target word are averaged. All rows sum to one, except
+        those of words without pieces, which are zero.
 
         Args:
             rows: which rows represent a target word.
         """
         num_rows, num_columns = self.weights.shape[-2:]
-        chosen = [
-            pieces[:1] if rows == "first" else [piece + 1 for piece in pieces] if rows == "shifted" else pieces
-            for pieces in self.target_pieces
-        ]
+        if rows == "first":
+            chosen = [pieces[:1] for pieces in self.target_pieces]
+        elif rows == "shifted":  # the last row, of `eos`, follows that of the last piece
+            chosen = [[piece + 1 for piece in pieces] for pieces in self.target_pieces]
+        else:
+            chosen = self.target_pieces
         row_members = membership(chosen, num_rows)  # (I, T)
         row_members /= np.maximum(row_members.sum(1, keepdims=True), 1)
         column_members = membership([*self.source_pieces, [num_columns - 1]], num_columns)  # (J + 1, S)
@@ -77,7 +84,7 @@ class WordAttention:
 
 
 def select_head(weights: Floats, layers: Sequence[int], layer: int | None, head: int | None) -> Floats:
-    """One matrix (I, J) of several (L, H, I, J), or the mean of some.
+    """One matrix (I, J) of all (L, H, I, J), or the mean of several.
 
     Args:
         weights: the weights of these `layers`.
@@ -100,14 +107,6 @@ def select_head(weights: Floats, layers: Sequence[int], layer: int | None, head:
     return heads[head]
 
 
-def membership(words: Sequence[Sequence[int]], num_pieces: int) -> Floats:
-    """(words, pieces): 1 where a piece belongs to a word, else 0."""
-    matrix = np.zeros((len(words), num_pieces), dtype=np.float32)
-    for number, pieces in enumerate(words):
-        matrix[number, list(pieces)] = 1
-    return matrix
-
-
 @dataclass(frozen=True)
 class Side:
     """One line of a pair: its piece ids without `eos`, its words, and the indices of the pieces of each word."""
@@ -123,7 +122,7 @@ def attend_words(
     *,
     split: Splitter,
     layer: int | None,
-    warn: LineWarning,
+    warn: LineWarning | None,
 ) -> list[WordAttention]:
     """The attention of each pair, in their order, computed in batches of similar lengths.
 
@@ -140,28 +139,12 @@ def attend_words(
     """
     sources = _prepare([source for source, _ in pairs], translator, split, side="source", warn=warn)
     targets = _prepare([target for _, target in pairs], translator, split, side="target", warn=warn)
-    model, tokenizer = translator.model, translator.tokenizer
     attention: dict[int, WordAttention] = {}
     lengths = [max(len(source.ids), len(target.ids)) + 1 for source, target in zip(sources, targets, strict=True)]
     for indices in _similar_lengths(lengths, batch_tokens=translator.batch_tokens):
         translator.before_batch()
-        batch = make_batch(
-            [sources[index].ids for index in indices],
-            [targets[index].ids for index in indices],
-            pad_id=tokenizer.pad_id,
-            bos_id=tokenizer.bos_id,
-            eos_id=tokenizer.eos_id,
-        ).to(model.device)
-        record = AttentionRecord("cross", layer=layer)
-        with torch.no_grad():
-            model.decoder_outputs(batch.source, batch.source_mask, batch.target_input, record=record)
-        recorded = record.weights("cross")
-        if recorded is None:
-            every = model.attention(batch.source, batch.source_mask, batch.target_input, kinds=["cross"]).get("cross")
-            if every is None:
-                raise UserError("the model has no attention: use one with attention")
-            raise UserError(f"layer={layer} does not exist: the last layer is {every.shape[1] - 1}")
-        weights = recorded.float().cpu().numpy()  # (B, L, H, T, S)
+        batch_sources, batch_targets = ([side[index].ids for index in indices] for side in (sources, targets))
+        weights = _attend_batch(translator, batch_sources, batch_targets, layer)  # (B, L, H, T, S)
         for row, index in enumerate(indices):
             source, target = sources[index], targets[index]
             attention[index] = WordAttention(
@@ -175,16 +158,13 @@ def attend_words(
     return [attention[index] for index in range(len(pairs))]
 
 
-def has_attention(translator: Translator) -> bool:
-    """Whether the decoder of the model attends to the source."""
-    model, tokenizer = translator.model, translator.tokenizer
-    source = torch.tensor([[tokenizer.eos_id]], device=model.device)  # (1, 1)
-    target_input = torch.tensor([[tokenizer.bos_id]], device=model.device)  # (1, 1)
-    return "cross" in model.attention(source, torch.ones_like(source, dtype=torch.bool), target_input, kinds=["cross"])
-
-
 def _prepare(
-    lines: Sequence[str], translator: Translator, split: Splitter, *, side: str, warn: LineWarning
+    lines: Sequence[str],
+    translator: Translator,
+    split: Splitter,
+    *,
+    side: Literal["source", "target"],
+    warn: LineWarning | None,
 ) -> list[Side]:
     """Encodes the lines of one side, and finds the pieces of each word."""
     tokenizer = translator.tokenizer
@@ -196,13 +176,14 @@ def _prepare(
     limit = translator.max_length - 1  # one position is left for `eos`
     prepared = []
     for index, (line, text, ids) in enumerate(zip(lines, clean, encode(clean), strict=True)):
-        if len(ids) > limit:
+        is_cut_off = len(ids) > limit
+        if is_cut_off and warn is not None:
             warn(index, f"its {side} has {len(ids)} pieces, but the model takes at most {limit}: the rest is cut off")
-        indent = len(line.replace("\0", " ")) - len(line.replace("\0", " ").lstrip(" "))  # what `sanitize` removed
-        found = find_spans(text)[: min(limit, len(ids))]  # a text that prints nothing has spans, but no ids
-        spans: list[Span] = [(start + indent, end + indent) for start, end in found]
+        # `sanitize` removed the spaces (and NULs) before the text; the spans of words and pieces count them.
+        indent = len(line) - len(line.lstrip(" \0"))
+        spans: list[Span] = [(start + indent, end + indent) for start, end in find_spans(text)[:limit]]
         words = split(line)
-        if len(ids) > limit:
+        if is_cut_off:
             words = [(start, end) for start, end in words if start < spans[-1][1]]
         prepared.append(
             Side(
@@ -212,6 +193,26 @@ def _prepare(
             )
         )
     return prepared
+
+
+def _attend_batch(
+    translator: Translator, sources: Sequence[list[int]], targets: Sequence[list[int]], layer: int | None
+) -> Floats:
+    """The cross-attention (B, L, H, T, S) of B pairs of piece ids without `eos`; `layer` as for `attend_words`."""
+    model, tokenizer = translator.model, translator.tokenizer
+    batch = make_batch(sources, targets, pad_id=tokenizer.pad_id, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id).to(
+        model.device
+    )
+    record = AttentionRecord("cross", layer=layer)
+    with torch.no_grad():
+        model.decoder_outputs(batch.source, batch.source_mask, batch.target_input, record=record)
+    weights = record.weights("cross")
+    if weights is None:
+        shape = model.cross_attention_shape()
+        if shape is None:
+            raise UserError("the model has no attention: use one with attention")
+        raise UserError(f"layer={layer} does not exist: the last layer is {shape[0] - 1}")
+    return weights.float().cpu().numpy()
 
 
 def _similar_lengths(lengths: Sequence[int], *, batch_tokens: int) -> Iterator[list[int]]:

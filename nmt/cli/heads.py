@@ -118,6 +118,7 @@ def measure_heads(
         for name, sample in collect_pairs(corpus).items()
     }
     relations = measure_relations(samples, heads)
+    pronouns = measure_pronouns(samples[PRONOUNS], heads)
     translations, accuracies = {}, {}
     for number, head in enumerate(heads, start=1):
         print_message(PROGRAM, f"translating without {head}, {number} of {len(heads)}")
@@ -134,7 +135,7 @@ def measure_heads(
         bleu_tokenizer=metrics.bleu_tokenizer,
         search=search,
         relations=relations,
-        pronouns=measure_pronouns(samples[PRONOUNS], heads),
+        pronouns=pronouns,
         attending_head=next(each.best for each in relations if each.name == "antecedent"),
         needed_head=min(heads, key=accuracies.__getitem__),
         with_all_heads=score_translations(samples, metrics, corpus.words),

@@ -34,7 +34,7 @@ class LinksFile:
 
 
 def find_links(folder: Path, split: str, *, source: str, target: str) -> LinksFile | None:
-    """The file with the links of a split; the one of the other direction only if there is no other.
+    """Finds the file with the links of a split; takes the one of the other direction only if there is no other.
 
     Raises:
         UserError: the folder contains the file both plain and compressed.
@@ -52,20 +52,21 @@ def find_links(folder: Path, split: str, *, source: str, target: str) -> LinksFi
 def add_links(pairs: Iterator[dict[str, str]], links: LinksFile) -> Iterator[dict[str, str]]:
     """Adds the column "alignment" to each pair: its links from source to target, in Pharaoh format.
 
-    Blank lines at the end of the file, behind the last pair, do not count.
+    Blank lines after that of the last pair are ignored.
 
     Raises:
         UserError: the file does not have one line per pair, or a line is wrong; the message names the line.
     """
-    number = 0
+    num_pairs = 0
     for number, (pair, line) in enumerate(zip_longest(pairs, read_lines(links.path)), start=1):
         if pair is None:
             if line.strip():
                 raise UserError(
-                    f"{links.path} has more than the {number - 1:,} lines of the text: each line holds the links of "
-                    "the pair in the same line"
+                    f"{links.path} has more than the {num_pairs:,} lines of the text: each line holds the links of the "
+                    "pair in the same line"
                 )
             continue
+        num_pairs = number
         if line is None:
             raise UserError(
                 f"{links.path} has {number - 1:,} lines, but the text has more: add one line per pair, which is empty "
@@ -81,7 +82,7 @@ def add_links(pairs: Iterator[dict[str, str]], links: LinksFile) -> Iterator[dic
 
 
 def read_gold(pairs: Dataset, split: str) -> list[GoldLinks]:
-    """The gold links of each pair of a split; none without such links.
+    """The gold links of each pair of a split; an empty list if the split has no gold links.
 
     Raises:
         UserError: a line is not in Pharaoh format.

@@ -2,8 +2,8 @@
 
     alignment "0-0 1-2"  →  spans of characters, once per split  →  cells (target piece, source piece), for each batch
 
-A span counts the characters that the pieces of a sentence spell. All segmentations of a sentence spell the same ones,
-so the spans also hold when segmentations are sampled.
+A span counts characters as the pieces of a sentence spell them. All segmentations of a sentence spell the same
+characters, so the spans also hold when segmentations are sampled.
 
 Shapes: B sentence pairs, S source positions, T target positions, N links.
 """
@@ -30,11 +30,11 @@ from nmt.data.tokenizer import Ids, Tokenizer
 from nmt.data.words import Span, Splitter, assign_pieces
 from nmt.errors import UserError
 
-VERSION = 1
+VERSION = 2
 """The version of `encode_links`; it is part of the cache key, so increase it with every change."""
 
 END = (-1, -1)
-"""Stands for the end of the source in the place of a word's span."""
+"""The span that stands for the end of the source."""
 
 Indices = NDArray[np.int64]
 
@@ -50,13 +50,14 @@ def encode_links(
 ) -> datasets.Dataset:
     """Adds the column `link_spans` (int32): four numbers per link, the spans of its source and its target word.
 
-    Sure and possible links count alike. A word that has no pieces, such as a control character, loses its links.
+    Sure and possible links count alike. Links of a word without pieces, such as a control character, are left out.
 
     Args:
         dataset: with the columns of `encode_corpus` and the column "alignment" of `Corpus.split`.
         split_words: how the alignment counts words.
-        complete: a target word without links translates no source word, so it is linked to the end of the source;
-            otherwise nothing is known about it. A pair without any links says nothing in either case.
+        complete: whether the links are complete. If they are, a target word without links translates no source word, so
+            it is linked to the end of the source. Otherwise nothing is known about it, and it gets no link. A pair
+            without any links gets none in either case.
         split_name: the name of the split, for error messages.
         num_workers: as for `encode_corpus`.
 
@@ -125,9 +126,9 @@ def _find_words(
     piece_lengths: Indices,
 ) -> list[Span | None]:
     """The span of each word in the characters that the pieces `ids` of a text spell; None for a word without pieces."""
-    text = text.strip(" ").replace("\0", " ")  # as the tokenizer sees it
+    text = text.strip(" ")  # as `encode_corpus` does
     ends = [0, *accumulate(piece_lengths[list(ids)].tolist())]  # (pieces + 1,)
-    piece_spans = find_pieces(text) if len(ids) else []
+    piece_spans = find_pieces(text)
     assert len(piece_spans) == len(ids)
     groups = assign_pieces(piece_spans, split_words(text))
     return [(ends[group[0]], ends[group[-1] + 1]) if group else None for group in groups]
@@ -159,20 +160,22 @@ class LinkColumn:
         pair = np.repeat(np.arange(len(spans)), [len(numbers) // 4 for numbers in spans])  # (N,)
         source_starts, source_ends, target_starts, target_ends = np.concatenate(spans).reshape(-1, 4).T  # 4 × (N,)
         source, num_source = _find_pieces(sources, self._source_lengths, pair, source_starts, source_ends)
-        is_end = source_starts == END[0]  # (N,)
+        is_end = source_starts == END[0]  # (N,) these links lead to the last source position, `eos`
         source[is_end], num_source[is_end] = batch.source_mask.sum(1).numpy()[pair[is_end]] - 1, 1
         target, num_target = _find_pieces(targets, self._target_lengths, pair, target_starts, target_ends)
 
-        # 2. A link between words is a rectangle of cells. Number the cells of each rectangle, row by row.
+        # 2. A link between words is a rectangle of cells: its target pieces × its source pieces. Number the cells of
+        #    each rectangle row by row. A link of words that were cut off has none.
         sizes = num_source * num_target  # (N,)
         link = np.repeat(np.arange(len(sizes)), sizes)  # (cells,) the link of each cell
         number = np.arange(len(link)) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # (cells,)
 
-        # 3. The cells' indices in the flattened (B, T, S) matrices; rectangles that overlap have cells in common.
+        # 3. Find the cells' indices in the flattened (B, T, S) matrices. Where rectangles overlap, a cell counts once.
         num_rows, num_columns = batch.target_input.size(1), batch.source.size(1)  # T, S
         row = pair[link] * num_rows + target[link] + number // num_source[link]
         cells = np.unique(row * num_columns + source[link] + number % num_source[link])
-        # The cells of a target piece share its probability equally.
+
+        # 4. The cells of a target piece divide its probability equally.
         _, piece, counts = np.unique(cells // num_columns, return_inverse=True, return_counts=True)
         shares = (1 / counts[piece]).astype(np.float32)
 
@@ -185,7 +188,7 @@ class LinkColumn:
 def _find_pieces(
     sentences: Sequence[Ids], piece_lengths: Indices, pair: Indices, starts: NDArray[np.int32], ends: NDArray[np.int32]
 ) -> tuple[Indices, Indices]:
-    """The first piece of each of N words, and the number of its pieces; 0 if they were cut off.
+    """The index of the first piece of each of N words, and the number of its pieces; 0 if they were cut off.
 
     Args:
         sentences: the ids of B sentences.
@@ -193,11 +196,14 @@ def _find_pieces(
         pair: (N,) the index of each word's sentence.
         starts, ends: (N,) each word's span in its sentence.
     """
+    # The sentences are joined, so that one search finds the pieces of all words.
     num_pieces = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))  # (B,)
-    last = np.cumsum(num_pieces)  # (B,) behind each sentence's last piece, the sentences being laid end to end
+    sentence_ends = np.cumsum(num_pieces)  # (B,) in pieces
+    sentence_starts = sentence_ends - num_pieces  # (B,)
     ids = np.concatenate(sentences).astype(np.int64)  # (all pieces,)
     piece_ends = np.cumsum(piece_lengths[ids])  # (all pieces,) in characters
-    offsets = np.append(0, piece_ends)[last - num_pieces][pair]  # (N,) the characters before each word's sentence
+    offsets = np.append(0, piece_ends)[sentence_starts][pair]  # (N,) the characters before each word's sentence
     first = np.searchsorted(piece_ends, starts + offsets, side="right")  # (N,)
-    behind = np.minimum(np.searchsorted(piece_ends, ends + offsets, side="left") + 1, last[pair])  # (N,)
-    return first - (last - num_pieces)[pair], np.maximum(behind - first, 0)
+    stop = np.searchsorted(piece_ends, ends + offsets, side="left") + 1  # (N,) one after the last piece
+    stop = np.minimum(stop, sentence_ends[pair])  # (N,) the pieces after this were cut off
+    return first - sentence_starts[pair], np.maximum(stop - first, 0)

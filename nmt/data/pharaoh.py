@@ -1,8 +1,8 @@
 """Word links of a sentence pair, and the Pharaoh format in which files store them.
 
 One line per pair: "0-0 1-2 2p1" links source word 0 to target word 0, and so on. Words are counted from 0. A "p"
-instead of the hyphen marks a link that is only possible: annotators disagreed, or either choice is right (Och and Ney,
-2003). All others are sure. A line may be empty.
+instead of the hyphen marks a link that is only possible: annotators disagreed, or the pair is right with it and without
+it (Och and Ney, 2003). All other links are sure. A line may be empty.
 """
 
 from __future__ import annotations
@@ -67,16 +67,16 @@ def parse_links(text: str, *, location: str) -> GoldLinks:
 
 
 def check_links(links: GoldLinks, lines: tuple[str, str], *, split: Splitter, location: str) -> None:
-    """Checks that the words exist.
+    """Checks that the words which links name exist.
 
     Args:
-        links: of this sentence pair.
-        lines: source and target.
+        links: the links of a sentence pair.
+        lines: its source and its target.
         split: how words are counted.
         location: as for `parse_links`.
 
     Raises:
-        UserError: an index is too large.
+        UserError: a line has fewer words than a link needs.
     """
     for side, line in enumerate(lines):
         last = max(links.possible, key=itemgetter(side), default=(-1, -1))

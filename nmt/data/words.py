@@ -1,8 +1,8 @@
 """Splits a line into words, and groups subword pieces by the words that they spell.
 
-Two ways to count words, because alignments are counted in both:
+There are two ways to count words, and alignments use both:
 
-    spaced_words      what stands between white space, as in the Pharaoh format: "Tier, das" is Tier, · das
+    spaced_words      words stand between white space, as in the Pharaoh format: "Tier, das" is Tier, · das
     separate_words    punctuation marks are words of their own, as a reader sees them: Tier · , · das
 
 In scripts without spaces between words, such as Chinese or Thai, every character is a word, with the marks that belong
@@ -53,7 +53,7 @@ def separate_words(line: str) -> list[Span]:
 def _split(line: str, *, separate: bool) -> list[Span]:
     spans: list[Span] = []
     for match in re.finditer(r"\S+", line):
-        # Most words need no look at their characters.
+        # The fast path for most words. Only the others are split character by character.
         if (not separate or match[0].isalnum()) and not UNSPACED_CHARACTERS.search(match[0]):
             spans.append(match.span())
             continue
@@ -66,21 +66,23 @@ def _split(line: str, *, separate: bool) -> list[Span]:
 
 
 def _continues(line: str, word: Span, *, separate: bool) -> bool:
-    """Whether the character behind a word belongs to it."""
+    """Whether the character after a word belongs to it."""
     start, end = word
-    if _is_mark(line[end]):
+    character, after = line[end], line[end + 1 : end + 2]
+    if _is_mark(character):
         return True
-    index = end - 1  # of the last character that is no mark
-    while index > start and _is_mark(line[index]):
-        index -= 1
-    last = line[index]
-    if UNSPACED_CHARACTERS.match(line[end]) or UNSPACED_CHARACTERS.match(last):
+    last_index = end - 1  # of the word's last character, its marks left out
+    while last_index > start and _is_mark(line[last_index]):
+        last_index -= 1
+    last = line[last_index]
+    if UNSPACED_CHARACTERS.match(character) or UNSPACED_CHARACTERS.match(last):
         return False
     if not separate:
         return True
-    if line[end] in INNER_SIGNS:
-        return _is_letter(last) and _is_letter(line[end + 1 : end + 2])
-    return _is_letter(line[end]) and (_is_letter(last) or (last in INNER_SIGNS and index > start))
+    if character in INNER_SIGNS:
+        return _is_letter(last) and _is_letter(after)
+    # A letter continues a word of letters, and a sign that such a word has continued with.
+    return _is_letter(character) and (_is_letter(last) or (last in INNER_SIGNS and last_index > start))
 
 
 def _is_letter(character: str) -> bool:
@@ -100,29 +102,29 @@ def is_special(piece: str) -> bool:
 def join_pieces(pieces: Sequence[str]) -> tuple[str, list[Span]]:
     """The text that pieces spell, and the span of each piece in it; special pieces spell nothing.
 
-    Pieces for the bytes of characters have all these characters together as their span.
+    A run of byte pieces is decoded together: each piece of it has the characters of the whole run as its span.
     """
     text, spans = "", []
-    position = 0
-    while position < len(pieces):
-        count, part = 1, pieces[position].replace(WORD_START, " ")
-        if BYTE_PIECE.fullmatch(pieces[position]):
-            run = takewhile(bool, map(BYTE_PIECE.fullmatch, pieces[position:]))
+    index = 0
+    while index < len(pieces):
+        num_pieces, part = 1, pieces[index].replace(WORD_START, " ")
+        if BYTE_PIECE.fullmatch(pieces[index]):
+            run = takewhile(bool, map(BYTE_PIECE.fullmatch, pieces[index:]))
             codes = bytes(int(match[1], 16) for match in run if match)
-            count, part = len(codes), codes.decode("utf-8", "replace")
-        elif is_special(pieces[position]):
+            num_pieces, part = len(codes), codes.decode("utf-8", "replace")
+        elif is_special(pieces[index]):
             part = ""
-        spans += [(len(text), len(text) + len(part))] * count
+        spans += [(len(text), len(text) + len(part))] * num_pieces
         text += part
-        position += count
+        index += num_pieces
     return text, spans
 
 
 def group_pieces(pieces: Sequence[str], split: Splitter = separate_words) -> list[tuple[str, list[int]]]:
     """The words that pieces spell, in order, each with the indices of its pieces.
 
-    A piece belongs to every word that it spells a part of. A piece of spaces alone belongs to the word behind it, or to
-    the last word if none follows. A special piece, such as "</s>", is a word of its own.
+    A piece belongs to every word that it spells a part of. A piece of spaces alone belongs to the next word, or to the
+    last one at the end. A special piece, such as "</s>", is a word of its own.
     """
     words: list[tuple[str, list[int]]] = []
     start = 0
@@ -138,7 +140,7 @@ def group_pieces(pieces: Sequence[str], split: Splitter = separate_words) -> lis
 
 
 def _group(pieces: Sequence[str], split: Splitter) -> list[tuple[str, list[int]]]:
-    """`group_pieces` for pieces of which none is special."""
+    """Does the work of `group_pieces` for pieces that are not special."""
     text, piece_spans = join_pieces(pieces)
     word_spans = split(text)
     if not word_spans:
@@ -150,16 +152,16 @@ def _group(pieces: Sequence[str], split: Splitter) -> list[tuple[str, list[int]]
 def assign_pieces(piece_spans: Sequence[Span], word_spans: Sequence[Span]) -> list[list[int]]:
     """The indices of the pieces of each word, by the spans of both in the same text.
 
-    A piece belongs to every word that it spells a part of. A piece that spells a part of none, such as a space, belongs
-    to the word behind it, or to the last word if none follows.
+    A piece belongs to every word that it overlaps. A piece that overlaps none, such as a space, belongs to the next
+    word, or to the last one at the end. A word without pieces gets an empty list.
     """
     starts, ends = [start for start, _ in word_spans], [end for _, end in word_spans]
     groups: list[list[int]] = [[] for _ in word_spans]
     for index, (start, end) in enumerate(piece_spans if word_spans else []):
-        first, behind_last = bisect_right(ends, start), bisect_left(starts, end)  # the words that overlap the piece
-        if first >= behind_last:
+        first, stop = bisect_right(ends, start), bisect_left(starts, end)  # the piece overlaps words first … stop - 1
+        if first >= stop:  # it overlaps none
             first = min(first, len(word_spans) - 1)
-            behind_last = first + 1
-        for number in range(first, behind_last):
-            groups[number].append(index)
+            stop = first + 1
+        for group in groups[first:stop]:
+            group.append(index)
     return groups

@@ -66,14 +66,10 @@ def measure_attention(
     counts, meter = LinkCounts(), WeightMeter()
     for start in range(0, len(lines), CHUNK_PAIRS):
         chunk = slice(start, start + CHUNK_PAIRS)
-        attention = attend_words(translator, lines[chunk], split=split, layer=extraction.layer, warn=ignore)
+        attention = attend_words(translator, lines[chunk], split=split, layer=extraction.layer, warn=None)
         for one, links in zip_longest(attention, gold[chunk]):
             weights = one.select(extraction)  # (I, J + 1)
             meter.add(weights[:, :-1], weights[:, -1])
             if links is not None:
                 counts += LinkCounts.of(extraction.links(weights[:, :-1]), links)
     return counts, meter.statistics()
-
-
-def ignore(index: int, message: str) -> None:
-    """Ignores that a line is cut off: the evaluation reports it already."""

@@ -12,7 +12,6 @@ import msgspec
 import torch
 
 from nmt.alignment.choice import SPLITS_TO_CHOOSE_ON, find_choice
-from nmt.alignment.word_attention import has_attention
 from nmt.data.corpus import Corpus
 from nmt.errors import Failure, UserError
 from nmt.evaluation.alignment import measure_alignment
@@ -143,7 +142,7 @@ def align_references(
     Returns:
         None for a split without gold links, for a model without attention, and if heads are silenced.
     """
-    if inputs.links_hash is None or inputs.heads_off or not has_attention(translator):
+    if inputs.links_hash is None or inputs.heads_off or translator.model.cross_attention_shape() is None:
         return None
     find_corpus = partial(corpus_to_choose_on, run, corpus)
     choice = find_choice(run, translator, find_corpus, model_hash=inputs.model_hash, remark=remark)

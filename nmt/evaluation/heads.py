@@ -189,23 +189,31 @@ def measure_relations(samples: Mapping[str, Sample], heads: Sequence[HeadName]) 
 
 
 def measure_pronouns(sample: Sample, heads: Sequence[HeadName]) -> dict[HeadName, PronounAttention]:
-    """What each of the L · H heads attends to from the pronouns of a sample."""
-    examples = list(zip(sample.examples, sample.weights, strict=True))
-    beside = [(weights[:, :, each.pronoun], each) for each, weights in examples if each.distractor is not None]
-    alone = [weights[:, :, each.pronoun, each.antecedent] for each, weights in examples if each.distractor is None]
-    antecedent, distractor, antecedent_alone = (
-        100 * np.stack(some).mean(0).flatten()  # (sentences, L, H) -> (L·H,)
-        for some in (
-            [row[..., each.antecedent] for row, each in beside],
-            [row[..., each.distractor] for row, each in beside],
-            alone,
-        )
-    )
+    """What each of the L · H heads attends to from the pronouns of a sample.
+
+    Raises:
+        UserError: the sample is too small to have pronouns with a distractor and pronouns without.
+    """
+    antecedent: list[Matrix] = []  # (L, H) for each sentence with a distractor: the weight on the noun,
+    distractor: list[Matrix] = []  # and on the distractor
+    antecedent_alone: list[Matrix] = []  # (L, H) for each sentence without
+    for example, weights in zip(sample.examples, sample.weights, strict=True):
+        row = weights[:, :, example.pronoun]  # (L, H, W)
+        if example.distractor is None:
+            antecedent_alone.append(row[..., example.antecedent])
+        else:
+            antecedent.append(row[..., example.antecedent])
+            distractor.append(row[..., example.distractor])
+    if not antecedent or not antecedent_alone:
+        raise UserError(f"{PRONOUNS} is too small: it needs a sentence with a distractor, and one without")
+    means = [
+        100 * np.stack(each).mean(0).flatten() for each in (antecedent, distractor, antecedent_alone)
+    ]  # 3 × (L·H,)
     return {
         head: PronounAttention(
-            antecedent=float(antecedent[index]),
-            distractor=float(distractor[index]),
-            antecedent_alone=float(antecedent_alone[index]),
+            antecedent=float(means[0][index]),
+            distractor=float(means[1][index]),
+            antecedent_alone=float(means[2][index]),
         )
         for index, head in enumerate(heads)
     }

@@ -1,4 +1,4 @@
-"""Attention heads by name, and a model without some of them (Michel et al., 2019; Voita et al., 2019).
+"""Names attention heads, and silences heads of a model (Michel et al., 2019; Voita et al., 2019).
 
 A head is named by kind, layer and number, both from 0: encoder.0.3 is the last of the four heads of the encoder's first
 layer, cross.1.2 a head of the decoder's cross-attention, decoder.0.1 one of its self-attention.
@@ -31,10 +31,10 @@ class Head:
 
     @classmethod
     def parse(cls, name: str) -> Self:
-        """The head of a name.
+        """The head with this name.
 
         Raises:
-            UserError: it is no name of a head; the message begins with heads_off, the key of the commands.
+            UserError: no head can have this name. The message begins with the commands' key, heads_off.
         """
         match = HEAD_NAME.fullmatch(name)
         if match is None:
@@ -47,7 +47,7 @@ class Head:
 
 
 def list_heads(model: Seq2Seq, *kinds: Kind) -> list[Head]:
-    """All heads of a model, of some kinds; none for a recurrent model, whose attention has no heads."""
+    """All heads of a model of the given kinds; none for a recurrent model, whose attention has no heads."""
     return [
         Head(kind, layer, number)
         for kind, layers in model.attention_layers().items()
@@ -58,16 +58,16 @@ def list_heads(model: Seq2Seq, *kinds: Kind) -> list[Head]:
 
 
 def parse_heads(names: Iterable[str]) -> list[Head]:
-    """The heads with these names, sorted, each once.
+    """The heads with these names, sorted and without duplicates.
 
     Raises:
-        UserError: as `Head.parse`.
+        UserError: no head can have one of these names.
     """
     return sorted({Head.parse(name) for name in names})
 
 
 def silence_heads(model: Seq2Seq, names: Iterable[str]) -> None:
-    """Removes what the heads with these names add to the outputs of their layers, for good.
+    """Permanently removes what the heads with these names add to the outputs of their layers.
 
     Call it before `prepare_for_decoding`, which copies weights.
 
@@ -77,13 +77,13 @@ def silence_heads(model: Seq2Seq, names: Iterable[str]) -> None:
     existing = list_heads(model, *KINDS)
     for head in parse_heads(names):
         if head not in existing:
-            raise UserError(f"heads_off={head}: {_describe(existing)}")
+            raise UserError(f"heads_off={head}: {_describe_heads(existing)}")
         model.attention_layers()[head.kind][head.layer].silence(head.number)
 
 
-def _describe(heads: Sequence[Head]) -> str:
-    """What heads a model has."""
+def _describe_heads(heads: Sequence[Head]) -> str:
+    """Says which heads a model has, for an error message."""
     if not heads:
         return "this model has no attention heads, as only a Transformer does"
-    ends = [[head for head in heads if head.kind == kind] for kind in KINDS]
-    return "the model has no such head, only " + ", ".join(f"{some[0]} to {some[-1]}" for some in ends)
+    groups = [[head for head in heads if head.kind == kind] for kind in KINDS]
+    return "the model has no such head, only " + ", ".join(f"{group[0]} to {group[-1]}" for group in groups)

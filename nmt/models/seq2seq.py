@@ -132,6 +132,17 @@ class Seq2Seq(nn.Module, ABC, Generic[MemoryT, StateT]):
         self.decoder_outputs(source, source_mask, target_input, record=record)
         return {kind: weights for kind in kinds if (weights := record.weights(kind)) is not None}
 
+    def cross_attention_shape(self) -> tuple[int, int] | None:
+        """The number of decoder layers that attend to the source, and of the heads of each; None without attention."""
+        was_training = self.training
+        token = torch.zeros(1, 1, dtype=torch.int64, device=self.device)  # (1, 1), any token
+        weights = self.eval().attention(token, torch.ones_like(token, dtype=torch.bool), token, kinds=["cross"])
+        self.train(was_training)
+        if "cross" not in weights:
+            return None
+        _, num_layers, num_heads, _, _ = weights["cross"].shape  # (1, L, H, 1, 1)
+        return num_layers, num_heads
+
     @abstractmethod
     def encode(self, source: Tensor, source_mask: Tensor) -> MemoryT:
         """Encodes source ids (A, S) and computes everything that is needed once per sentence."""

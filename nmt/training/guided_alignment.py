@@ -5,8 +5,8 @@ row of a target piece divides 1 equally among the source pieces that it is linke
 
     loss = translation loss  +  λ · Σ_t Σ_s -G_ts log A_ts
 
-Both parts are summed over the batch, and divided by its number of target tokens later, as in the paper. A piece without
-links has an empty row in G and adds nothing.
+Both parts are summed over the batch. The caller divides by the batch's number of target tokens, as in the paper. A
+piece without links has a row of zeros in G and adds nothing.
 
 Row t of A is the row from which the decoder predicts piece t, so the head must find the source word before it knows its
 translation. The paper supervises a head in a second pass that also reads the target words from t on (§4.3). Here it is
@@ -26,12 +26,12 @@ from nmt.training.loss import Objective
 
 
 class GuidedObjective(nn.Module):
-    """The loss of `objective`, and that of one head's cross-attention against the word links of the batch.
+    """The loss of `objective` plus that of one head's cross-attention against the word links of the batch.
 
     Args:
         objective: the loss of the translation.
         weight: λ.
-        layer: of the guided head, from 0; None as in `choose_layer`.
+        layer: of the guided head, from 0; None as in `choose_guided_layer`.
         head: the guided head, from 0.
 
     Raises:
@@ -42,7 +42,7 @@ class GuidedObjective(nn.Module):
         super().__init__()
         self.objective = objective
         self.weight = weight
-        self.layer = choose_layer(objective.model, layer=layer, head=head)
+        self.layer = choose_guided_layer(objective.model, layer=layer, head=head)
         self.head = head
 
     def forward(
@@ -69,24 +69,21 @@ class GuidedObjective(nn.Module):
 
 def link_loss(weights: Tensor, shares: Tensor) -> Tensor:
     """The cross-entropy () between gold shares (cells,) and attention weights (P, cells), the mean of P passes."""
-    smallest = torch.finfo(torch.float32).tiny  # below it, a weight may have become 0, whose logarithm is infinite
-    return -(weights.float().clamp_min(smallest).log() * shares).sum(-1).mean()  # no product of matrices: float32
+    smallest = torch.finfo(torch.float32).tiny  # a weight that underflowed to 0 has no finite logarithm
+    # Not a matrix product, which would run in bfloat16 under autocast.
+    return -(weights.float().clamp_min(smallest).log() * shares).sum(-1).mean()
 
 
-@torch.no_grad()
-def choose_layer(model: Seq2Seq, *, layer: int | None, head: int) -> int:
-    """The decoder layer whose head is guided: `layer`, or for None the last but one, as in the paper, or the only one.
+def choose_guided_layer(model: Seq2Seq, *, layer: int | None, head: int) -> int:
+    """The decoder layer with the guided head: `layer`; for None the last but one, as in the paper, or the only one.
 
     Raises:
         UserError: the model has no attention, or no such layer or head.
     """
-    was_training = model.training
-    token = torch.zeros(1, 1, dtype=torch.int64, device=model.device)  # (1, 1), any token
-    weights = model.eval().attention(token, torch.ones_like(token, dtype=torch.bool), token, kinds=["cross"])
-    model.train(was_training)
-    if "cross" not in weights:
+    shape = model.cross_attention_shape()
+    if shape is None:
         raise UserError(f"trainer.alignment_weight: {type(model).__name__} has no attention to guide; set it to 0")
-    num_layers, num_heads = weights["cross"].shape[1:3]
+    num_layers, num_heads = shape
     if layer is None:
         layer = max(num_layers - 2, 0)
     for name, number, count in (("layer", layer, num_layers), ("head", head, num_heads)):

@@ -1,4 +1,4 @@
-"""Adds attention weights to translations: one pass of teacher forcing over the pieces that the search found."""
+"""Adds attention weights to translations, by one pass of teacher forcing over the pieces that the search found."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from nmt.translator.n_best import SourceIds
 from nmt.translator.translation import Translation
 
 MAX_ATTENTION_CELLS = 2**18
-"""Maximum size of the attention matrices of a pass, in sentences × rows × columns; every layer and head has its own. A
-longer sentence is a pass of its own."""
+"""Maximum size of the attention matrices of one pass for each layer and head, in sentences × rows × columns. A sentence
+that is larger by itself gets a pass of its own."""
 
 
 def attend_all(
@@ -26,7 +26,7 @@ def attend_all(
     lists: Mapping[int, Sequence[Translation]],
     kinds: Sequence[Kind],
 ) -> dict[int, list[Translation]]:
-    """`with_attention` for the lists of translations of some lines, by the index of a line in `sources`."""
+    """Applies `with_attention` to lists of translations, each under the index of its line in `sources`."""
     translations = [translation for each in lists.values() for translation in each]
     own_sources = [sources[index] for index, each in lists.items() for _ in each]
     targets = [tokenizer.target_ids(translation.target_tokens) for translation in translations]  # with `eos`
@@ -42,12 +42,15 @@ def with_attention(
     translations: Sequence[Translation],
     kinds: Sequence[Kind],
 ) -> list[Translation]:
-    """The translations with the attention weights of each of them: those with which the model predicts its pieces.
+    """The translations with the attention weights with which the model predicts their pieces.
 
     Args:
+        model: computes the weights.
+        tokenizer: of the model.
         sources: the source ids of each translation, without `eos`.
         targets: the target ids of each translation, with `eos`.
-        kinds: of attention; those that the model lacks are left out.
+        translations: their pieces become the labels.
+        kinds: the kinds of attention; those that the model lacks are left out.
     """
     if not kinds:
         return list(translations)
@@ -57,8 +60,10 @@ def with_attention(
         inputs = [ids[:-1] for ids in targets[part]]
         target_input, _ = pad(inputs, tokenizer.pad_id, first=tokenizer.bos_id)  # (B, T)
         on_device = (tensor.to(model.device) for tensor in (source, source_mask, target_input))
-        weights = {kind: tensor.cpu().numpy() for kind, tensor in model.attention(*on_device, kinds=kinds).items()}
+        tensors = model.attention(*on_device, kinds=kinds)  # (B, L, H, rows, columns) each
+        weights = {kind: tensor.float().cpu().numpy() for kind, tensor in tensors.items()}  # numpy has no bfloat16
         for row, translation in enumerate(translations[part]):
+            # The decoder attends from the pieces that it predicts to those that it has read.
             read = [tokenizer.target_pieces([tokenizer.bos_id])[0], *translation.target_tokens[:-1]]
             labels: dict[Kind, tuple[list[str], list[str]]] = {
                 "cross": (translation.target_tokens, translation.source_tokens),
@@ -76,7 +81,7 @@ def with_attention(
 
 
 def _split_by_cells(sources: Sequence[SourceIds], targets: Sequence[Sequence[int]]) -> Iterator[slice]:
-    """Cuts a batch into parts with at most MAX_ATTENTION_CELLS cells each."""
+    """Cuts a batch into parts of at most MAX_ATTENTION_CELLS cells, or of one sentence."""
     start = longest = 0
     for index, ids in enumerate(zip(sources, targets, strict=True)):
         longest = max(longest, *(len(side) + 1 for side in ids))

@@ -1,4 +1,4 @@
-"""Attention weights as data: matrices with labels, to select from, to group by words, to store and to show.
+"""Attention weights as labelled matrices: choose layers and heads, group pieces into words, store and show them.
 
 Shapes: L layers, H heads, R rows (what attends), C columns (what is attended to).
 """
@@ -27,7 +27,7 @@ NAMES: dict[Kind, str] = {
     "encoder": "encoder self-attention",
     "decoder": "decoder self-attention",
 }
-"""How messages and titles call each kind."""
+"""The name of each kind in messages and titles."""
 
 DECIMALS = 5
 """Decimals of a weight in JSON."""
@@ -90,7 +90,7 @@ class Attention(Displayed):
         """The weights (R, C) of the only layer and head that are left.
 
         Raises:
-            UserError: there are several.
+            UserError: several layers or heads are left.
         """
         if self.weights.shape[:2] != (1, 1):
             raise UserError(f"there are several matrices: choose one by .head(layer, head) or .mean() of {self.name}")
@@ -99,7 +99,7 @@ class Attention(Displayed):
 
     @property
     def name(self) -> str:
-        """What the weights are, for titles, such as "cross-attention, layer 0, mean of its heads"."""
+        """A title for the weights, such as "cross-attention, layer 0, mean of its heads"."""
         layers = None if self.layers is None else _enumerate("layer", self.layers)
         heads = None if self.heads is None else _enumerate("head", self.heads)
         if layers is None and heads is None:
@@ -126,21 +126,21 @@ class Attention(Displayed):
         return replace(one, weights=one.weights[:, index : index + 1], heads=(head,))
 
     def select(self, layers: Sequence[int], heads: Sequence[int] | None) -> Self:
-        """Some layers, each with some heads, in the given order.
+        """Several layers, with the same heads of each, in the given order.
 
         Args:
-            layers: their numbers.
-            heads: their numbers; None: the mean over the heads of each layer.
+            layers: the numbers of the layers.
+            heads: the numbers of the heads; None: the mean over the heads of each layer.
 
         Raises:
             UserError: there is no such layer or head.
         """
-        rows = [_find(layer, self.layers, "layer", self.name) for layer in layers]
-        weights = self.weights[rows]  # (L', H, R, C)
+        layer_indices = [_find(layer, self.layers, "layer", self.name) for layer in layers]
+        weights = self.weights[layer_indices]  # (L', H, R, C)
         if heads is None:
             return replace(self, weights=weights.mean(1, keepdims=True), layers=tuple(layers), heads=None)
-        columns = [_find(head, self.heads, "head", self.name) for head in heads]
-        return replace(self, weights=weights[:, columns], layers=tuple(layers), heads=tuple(heads))
+        head_indices = [_find(head, self.heads, "head", self.name) for head in heads]
+        return replace(self, weights=weights[:, head_indices], layers=tuple(layers), heads=tuple(heads))
 
     def mean(self) -> Self:
         """The mean over all layers and heads that are left."""
@@ -151,9 +151,9 @@ class Attention(Displayed):
     def words(self, split: Splitter = separate_words) -> Self:
         """The attention between words instead of pieces.
 
-        How much a word is attended to is the sum over its pieces; how a word attends is the mean over its pieces, so
-        the rows still sum to one. A piece that spells parts of several words is divided equally among them. If no label
-        has the mark of a piece, "▁", they are words already.
+        The columns of a word's pieces are added and its rows are averaged, so the rows still sum to one. The column of
+        a piece that spells parts of several words is divided equally among them. If no label has the mark "▁" of a
+        piece, the labels are words already, and nothing changes.
 
         Args:
             split: how words are counted.
@@ -161,9 +161,9 @@ class Attention(Displayed):
         if not any(WORD_START in label for label in (*self.rows, *self.columns)):
             return self
         row_words, column_words = group_pieces(self.rows, split), group_pieces(self.columns, split)
-        rows = _membership(row_words, len(self.rows))  # (words, R)
+        rows = membership([pieces for _, pieces in row_words], len(self.rows))  # (words, R)
         rows /= rows.sum(1, keepdims=True)
-        columns = _membership(column_words, len(self.columns))  # (words, C)
+        columns = membership([pieces for _, pieces in column_words], len(self.columns))  # (words, C)
         columns /= columns.sum(0)
         return replace(
             self,
@@ -173,9 +173,9 @@ class Attention(Displayed):
         )
 
     def without_eos(self) -> Self:
-        """Without the row and the column of the end-of-sentence piece; the other weights of each row sum to one again.
+        """The attention without the row and the column of `eos`; each row is scaled so that it sums to one again.
 
-        A row that attends to nothing else becomes zero.
+        A row that attends to `eos` alone becomes zero.
         """
         num_rows = len(self.rows) - (self.rows[-1:] == [EOS])
         num_columns = len(self.columns) - (self.columns[-1:] == [EOS])
@@ -186,14 +186,14 @@ class Attention(Displayed):
 
     @property
     def eos_weight(self) -> float:
-        """The mean weight on the end-of-sentence piece, over all rows but its own, and over all layers and heads."""
+        """The mean weight of the column `eos` over all layers, heads, and rows but its own; 0 without such a column."""
         if self.columns[-1:] != [EOS]:
             return 0.0
         num_rows = len(self.rows) - (self.rows[-1:] == [EOS])
         return float(self.weights[:, :, :num_rows, -1].mean()) if num_rows else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """The attributes as JSON values, which `AttentionJson` describes; the weights are rounded."""
+        """The attributes as JSON values in the form of `AttentionJson`, with rounded weights."""
         return {
             "kind": self.kind,
             "layers": None if self.layers is None else list(self.layers),
@@ -205,18 +205,18 @@ class Attention(Displayed):
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
-        """The attention that `to_json` described.
+        """The attention of a value from `to_json`.
 
         Raises:
-            UserError: the value has another form.
+            UserError: the value does not have the form of `AttentionJson`.
         """
         try:
-            read = msgspec.convert(value, AttentionJson)
-            layers, heads = (None if numbers is None else tuple(numbers) for numbers in (read.layers, read.heads))
-            weights = np.asarray(read.weights, dtype=np.float32)  # (L, H, R, C)
-            if not weights.size:  # nested lists do not tell the lengths of what is inside an empty one
-                weights = weights.reshape(*weights.shape[:2], len(read.rows), len(read.columns))
-            return cls(read.kind, weights, read.rows, read.columns, layers, heads)
+            parsed = msgspec.convert(value, AttentionJson)
+            layers, heads = (None if numbers is None else tuple(numbers) for numbers in (parsed.layers, parsed.heads))
+            weights = np.asarray(parsed.weights, dtype=np.float32)  # (L, H, R, C)
+            if not weights.size:  # an empty list does not tell how long the lists inside it would be
+                weights = weights.reshape(*weights.shape[:2], len(parsed.rows), len(parsed.columns))
+            return cls(parsed.kind, weights, parsed.rows, parsed.columns, layers, heads)
         except ValueError as error:  # also of msgspec, and of numpy for rows of different lengths
             raise UserError(f"this is not the attention of a sentence: {error}") from None
 
@@ -235,9 +235,14 @@ def _enumerate(noun: str, numbers: Sequence[int]) -> str:
     return f"{noun} {numbers[0]}" if len(numbers) == 1 else f"{noun}s {numbers[0]} to {numbers[-1]}"
 
 
-def _membership(words: Sequence[tuple[str, Sequence[int]]], num_pieces: int) -> Matrix:
-    """(words, pieces): 1 where a piece belongs to a word, else 0."""
+def membership(words: Sequence[Sequence[int]], num_pieces: int) -> Matrix:
+    """A matrix (words, pieces) with 1 where a piece belongs to a word, and 0 elsewhere.
+
+    Args:
+        words: the indices of the pieces of each word.
+        num_pieces: number of all pieces.
+    """
     matrix = np.zeros((len(words), num_pieces), dtype=np.float32)
-    for number, (_, pieces) in enumerate(words):
+    for number, pieces in enumerate(words):
         matrix[number, list(pieces)] = 1
     return matrix

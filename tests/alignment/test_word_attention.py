@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nmt.alignment.extraction import Extraction, Rows
-from nmt.alignment.word_attention import WordAttention, attend_words, has_attention
+from nmt.alignment.word_attention import WordAttention, attend_words
 from nmt.data.words import spaced_words
 from nmt.errors import UserError
 from nmt.translator import Translator
@@ -132,7 +132,3 @@ def test_a_line_that_is_too_long_is_cut_off_with_a_warning(translator: Translato
 def test_a_layer_that_does_not_exist_is_refused(translator: Translator) -> None:
     with pytest.raises(UserError, match=r"^layer=1 does not exist: the last layer is 0$"):
         attend_words(translator, [("one", "eins")], split=spaced_words, layer=1, warn=no_warning)
-
-
-def test_attention_is_recognised(translator: Translator) -> None:
-    assert has_attention(translator)

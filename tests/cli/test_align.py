@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from nmt.alignment.aligner import Aligner
+from nmt.alignment.extraction import Extraction
 from nmt.cli import main
+from nmt.translator import Translator
 
 SOURCE = ["one two three", "", "  four   five ", "six", "seven eight", "\u200b", "nine\u2028one", "字 two", ""]
 TARGET = ["eins zwei drei", "eins", "vier fünf", "", "sieben acht", "x", "neun eins", "字字 zwei", ""]
@@ -106,6 +108,31 @@ def test_two_runs(run: Path, reverse_run: Path, files: list[str], capsys: Printe
         links.append([set(line.split()) for line in capsys.readouterr().out.split("\n")])
     assert all(a <= b <= c for a, b, c in zip(*links, strict=True))
     assert links[0] != links[2]
+
+
+def test_links_of_two_runs_end_where_the_first_one_cuts_the_line_off(run: Path, reverse_run: Path) -> None:
+    class ShortTranslator(Translator):
+        max_length = 3  # with `eos`
+
+    forward = ShortTranslator.load(run, device="cpu")
+    extraction = Extraction(layer=None, head=None, rows="all", method="union")
+    backward = Aligner(Translator.load(reverse_run, device="cpu"), extraction)
+    warnings: list[tuple[int, str]] = []
+    pair = ("one two three four", "eins zwei drei vier")
+    [alignment] = Aligner(forward, extraction, reverse=backward).align([pair], warn=lambda *each: warnings.append(each))
+    num_source, num_target = len(alignment.source_words), len(alignment.target_words)
+    assert 0 < num_source < 4
+    assert {source < num_source and target < num_target for source, target in alignment.links} == {True}
+    assert [message[: message.index(" has")] for _, message in warnings] == ["its source", "its target"]
+
+    # If the other model cuts the line off, the warning says that its sides are swapped.
+    warnings.clear()
+    Aligner(backward.translator, extraction, reverse=Aligner(forward, extraction)).align(
+        [pair], warn=lambda *each: warnings.append(each)
+    )
+    assert [message[: message.index(" has")] for _, message in warnings] == [
+        f"in the reverse direction, its {side}" for side in ("source", "target")
+    ]
 
 
 @pytest.mark.parametrize(

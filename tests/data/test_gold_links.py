@@ -70,6 +70,7 @@ def test_held_out_pairs_keep_their_links(tmp_path: Path) -> None:
     [
         ("0-0\n\n", "test.en-de.align has 2 lines, but the text has more: add one line per pair"),
         ("0-0\n\n\n0-0\n", "test.en-de.align has more than the 3 lines of the text"),
+        ("0-0\n\n\n\n0-0\n", "test.en-de.align has more than the 3 lines of the text"),
         ("0-0\nx\n\n", "test.en-de.align line 2: x is not a link"),
         ("0-0\n0-0\n\n", "test.en-de.align line 2: the link 0-0 needs word 0 on the left, but the line there has 0"),
         ("0-0\n\n1-2\n", "test.en-de.align line 3: the link 1-2 needs word 2 on the right, but the line there has 2"),

@@ -107,6 +107,17 @@ def test_with_complete_links_the_other_words_are_linked_to_the_end(tokenizer: To
     np.testing.assert_array_equal(gold(batch), expected)
 
 
+def test_a_nul_belongs_to_its_word(tokenizer: Tokenizer) -> None:
+    """The tokenizer reads NUL as a space, but links count the words of the line, where a NUL is no white space."""
+    text = {"source": ["one \0 two\0", "\0"], "target": ["\0 eins", "eins"], "alignment": ["2-1 0-0", "0-0"]}
+    encoded = encode_corpus(datasets.Dataset.from_dict(text), tokenizer, num_workers=1)
+    linked = encode_links(encoded, tokenizer, spaced_words, complete=False, split_name="train", num_workers=1)
+    batch = make_loader(linked, tokenizer, alpha=0.0).load_batch(np.array([0]), 0)
+    assert tokenizer.source_pieces(batch.source[0].tolist()) == ["▁one", "▁", "▁", "▁two", "▁", "</s>"]
+    assert tokenizer.target_pieces(batch.target_output[0].tolist()) == ["▁", "▁", "▁eins", "</s>"]
+    assert gold(batch)[0, 2].tolist() == pytest.approx([0, 0, 0, 0.5, 0.5, 0])
+
+
 def test_links_of_pieces_that_were_cut_off_are_left_out(tokenizer: Tokenizer) -> None:
     """A sampled segmentation can be longer than allowed; the first pieces keep their links."""
     dataset, length = encode(tokenizer), len(tokenizer.encode_source(SOURCES[:1])[0])

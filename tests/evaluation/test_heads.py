@@ -102,6 +102,13 @@ def test_attention_from_pronouns_is_averaged_with_and_without_a_distractor() -> 
     assert measure_pronouns(sample, ["encoder.0.0"]) == {"encoder.0.0": expected}
 
 
+@pytest.mark.parametrize("distractor", [1, None])
+def test_a_split_without_one_kind_of_pronoun_is_too_small(distractor: int | None) -> None:
+    sample = Sample([the_dog_sleeps()], [example(2, 0, distractor)], weights=[weights([[0.5, 0.5, 0]] * 3)])
+    with pytest.raises(UserError, match="pronouns is too small: it needs a sentence with a distractor, and one"):
+        measure_pronouns(sample, ["encoder.0.0"])
+
+
 def test_bleu_is_also_measured_without_the_sentences_that_have_a_pronoun() -> None:
     pair = the_dog_sleeps()
     with_pronoun = replace(pair, target="Weil er müde war, schlief er ein.", antecedent=Antecedent(1, 5, 1, 5))

@@ -167,6 +167,7 @@ def test_attention_weights_sum_to_one_over_the_real_positions(model: Seq2Seq, va
     target, _ = padded(TARGETS)
     attention = model.attention(source, mask, target)
     assert {kind: weights.shape[1:3] for kind, weights in attention.items()} == attention_shapes(variant)
+    assert model.cross_attention_shape() == attention_shapes(variant).get("cross")
     sizes = {"cross": (7, 7), "encoder": (7, 7), "decoder": (7, 7)}
     for kind, weights in attention.items():
         assert weights.shape[0] == 5

@@ -26,7 +26,7 @@ from nmt.run.weights import read_weights
 from nmt.training.consistency import ConsistentObjective
 from nmt.training.distributed import Processes
 from nmt.training.dry_run import first_pairs
-from nmt.training.guided_alignment import GuidedObjective, choose_layer, link_loss
+from nmt.training.guided_alignment import GuidedObjective, choose_guided_layer, link_loss
 from nmt.training.loss import Objective
 from nmt.training.schedule import Plateau
 from nmt.training.settings import TrainerSettings
@@ -118,7 +118,7 @@ def test_the_gradient_equals_the_one_derived_by_hand() -> None:
 
 @WITH_ATTENTION
 def test_the_loss_is_that_of_the_translation_plus_that_of_the_head(model: Seq2Seq, linked: Batch) -> None:
-    layer, head = choose_layer(model, layer=None, head=0), 0
+    layer, head = choose_guided_layer(model, layer=None, head=0), 0
     expected, expected_nll = Objective(model, label_smoothing=0.1)(*linked.tensors[:5])
     attention = model.attention(linked.source, linked.source_mask, linked.target_input)["cross"]  # (B, L, H, T, S)
     for sentence, row, column, share in LINKS:
@@ -170,15 +170,15 @@ def test_a_model_without_such_a_head_is_refused(description: dict[str, Any]) -> 
     model: Seq2Seq = build(description, models)
     if description["class"] == "LSTM":
         with pytest.raises(UserError, match=r"trainer\.alignment_weight: LSTM has no attention to guide"):
-            choose_layer(model, layer=None, head=0)
+            choose_guided_layer(model, layer=None, head=0)
         return
-    assert choose_layer(model, layer=None, head=0) == 0
+    assert choose_guided_layer(model, layer=None, head=0) == 0
     num_layers, num_heads = (2, 2) if description["class"] == "Transformer" else (1, 1)
-    assert choose_layer(model, layer=num_layers - 1, head=num_heads - 1) == num_layers - 1
+    assert choose_guided_layer(model, layer=num_layers - 1, head=num_heads - 1) == num_layers - 1
     with pytest.raises(UserError, match=f"alignment_layer={num_layers} does not exist: the decoder has {num_layers}"):
-        choose_layer(model, layer=num_layers, head=0)
+        choose_guided_layer(model, layer=num_layers, head=0)
     with pytest.raises(UserError, match=f"alignment_head={num_heads} does not exist"):
-        choose_layer(model, layer=0, head=num_heads)
+        choose_guided_layer(model, layer=0, head=num_heads)
     assert model.training
 
 

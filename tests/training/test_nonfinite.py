@@ -161,8 +161,8 @@ def test_a_nonfinite_validation_loss_ends_the_run(bench: Bench, monkeypatch: pyt
     model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
     decoder_outputs = model.decoder_outputs
 
-    def nan_in_validation(*tensors: torch.Tensor) -> torch.Tensor:
-        return decoder_outputs(*tensors) * (1.0 if model.training else NAN)
+    def nan_in_validation(*tensors: torch.Tensor, **options: Any) -> torch.Tensor:
+        return decoder_outputs(*tensors, **options) * (1.0 if model.training else NAN)
 
     monkeypatch.setattr(model, "decoder_outputs", nan_in_validation)
     with pytest.raises(Failure, match="step 3: the validation loss is nan"):

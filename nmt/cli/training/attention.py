@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from nmt.alignment.extraction import Extraction
-from nmt.alignment.word_attention import has_attention
 from nmt.cli.training.preparation import PreparedRun
 from nmt.cli.training.settings import TrainSettings
 from nmt.cli.training.validation import spread_evenly
 from nmt.data.gold_links import read_gold
 from nmt.evaluation.alignment import measure_attention
 from nmt.models import Seq2Seq
-from nmt.training.guided_alignment import choose_layer
+from nmt.training.guided_alignment import choose_guided_layer
 from nmt.training.settings import TrainerSettings
 from nmt.training.validation import AttentionFigures
 from nmt.translator import Translator
@@ -37,11 +35,11 @@ def make_attention_measure(
     gold = read_gold(split, settings.validation_split)
 
     def measure(model: Seq2Seq) -> AttentionFigures:
+        if model.cross_attention_shape() is None:
+            return AttentionFigures()
         translator = Translator(model, prepared.tokenizer, prepared.searcher, batch_tokens=None)
         translator.before_batch = before_batch
-        if not has_attention(translator):
-            return AttentionFigures()
-        extraction = choose_extraction(settings.trainer, model)
+        extraction = make_extraction(settings.trainer, model)
         counts, statistics = measure_attention(translator, lines, gold, extraction, split=prepared.corpus.words)
         error = counts.error_rate if counts.sure else None
         return AttentionFigures(statistics.entropy, statistics.eos_weight, error)
@@ -49,10 +47,10 @@ def make_attention_measure(
     return measure
 
 
-def choose_extraction(settings: TrainerSettings, model: Seq2Seq) -> Extraction:
-    """Reads links from the guided head, or without one from the mean of all heads."""
-    extraction = partial(Extraction, rows="all", method="argmax")
-    if settings.alignment_weight == 0:
-        return extraction(layer=None, head=None)
-    head = settings.alignment_head
-    return extraction(layer=choose_layer(model, layer=settings.alignment_layer, head=head), head=head)
+def make_extraction(settings: TrainerSettings, model: Seq2Seq) -> Extraction:
+    """How validations read links: from the guided head, or without one from the mean of all heads."""
+    layer = head = None
+    if settings.alignment_weight > 0:
+        head = settings.alignment_head
+        layer = choose_guided_layer(model, layer=settings.alignment_layer, head=head)
+    return Extraction(layer=layer, head=head, rows="all", method="argmax")

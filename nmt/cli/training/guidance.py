@@ -13,7 +13,7 @@ from nmt.data.corpus import Corpus
 from nmt.data.links import encode_links
 from nmt.data.tokenizer import Tokenizer
 from nmt.models import Seq2Seq
-from nmt.training.guided_alignment import choose_layer
+from nmt.training.guided_alignment import choose_guided_layer
 
 
 def make_link_encoder(
@@ -28,7 +28,7 @@ def make_link_encoder(
     if trainer.alignment_weight == 0:
         return None
     with naming_group("trainer"):
-        choose_layer(model, layer=trainer.alignment_layer, head=trainer.alignment_head)
+        choose_guided_layer(model, layer=trainer.alignment_layer, head=trainer.alignment_head)
     return partial(
         encode_links,
         tokenizer=tokenizer,

@@ -130,8 +130,10 @@ def name_pieces(processor: SentencePieceProcessor, ids: Sequence[int], text: str
 
 
 def piece_spans(processor: SentencePieceProcessor, text: str) -> list[tuple[int, int]]:
-    """The range of characters of `text`, start and end, that each of its pieces stands for."""
-    pieces = processor.encode(text, return_type="proto").pieces  # they count bytes
+    """The range of characters of `text`, start and end, of each piece of `encode_texts`."""
+    if is_blank(text):
+        return []
+    pieces = processor.encode(text.replace("\0", " "), return_type="proto").pieces  # they count bytes
     character_ends = list(accumulate(len(character.encode("utf-8")) for character in text))  # in bytes
     ends = [bisect_right(character_ends, piece.end) for piece in pieces]
     return list(pairwise([0, *ends]))

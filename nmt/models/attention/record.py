@@ -24,8 +24,8 @@ class AttentionRecord:
     """Collects attention weights while a model computes its outputs.
 
     Args:
-        kinds: what to collect.
-        layer: collect from this layer only, from 0; None: from all.
+        kinds: the kinds of attention to collect.
+        layer: the only layer to collect from, counted from 0; None: all layers.
     """
 
     def __init__(self, *kinds: Kind, layer: int | None = None) -> None:
@@ -33,20 +33,14 @@ class AttentionRecord:
         self._weights: dict[Kind, list[Tensor]] = {kind: [] for kind in kinds}
 
     def slot(self, kind: Kind, layer: int) -> list[Tensor] | None:
-        """The list to which a layer appends its weights (B, H, T, S); None if nobody asked for them."""
+        """The list to which a layer appends its weights (B, H, T, S); None if they are not wanted."""
         return self._weights.get(kind) if self.layer in (None, layer) else None
 
-    def add(self, kind: Kind, layer: int, weights: Tensor) -> None:
-        """Adds the weights (B, H, T, S) of a layer, if somebody asked for them."""
-        slot = self.slot(kind, layer)
-        if slot is not None:
-            slot.append(weights)
-
     def weights(self, kind: Kind) -> Tensor | None:
-        """The collected weights (B, L, H, T, S); None if there are none, since the model has no such attention."""
+        """The collected weights (B, L, H, T, S); None if the model has no such attention, or not this layer."""
         layers = self._weights[kind]
         return torch.stack(layers, dim=1) if layers else None
 
 
 NO_RECORD = AttentionRecord()
-"""Asks for nothing: the default of everything that takes a record."""
+"""Collects nothing: the default of everything that takes a record."""
