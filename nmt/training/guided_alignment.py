@@ -5,8 +5,8 @@ row of a target piece divides 1 equally among the source pieces that it is linke
 
     loss = translation loss  +  λ · Σ_t Σ_s -G_ts log A_ts
 
-Both parts are summed over the batch. The caller divides by the batch's number of target tokens, as in the paper. A piece
-without links has a row of zeros in G and adds nothing.
+Both parts are summed over the batch. The caller divides by the batch's number of target tokens, as in the paper. A
+piece without links has a row of zeros in G and adds nothing.
 
 Row t of A is the row from which the decoder predicts piece t, so the head must find the source word before it knows its
 translation. The paper supervises a head in a second pass that also reads the target words from t on (§4.3). Here it is
