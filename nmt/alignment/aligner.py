@@ -32,9 +32,9 @@ class WordAlignment:
 
     Attributes:
         source_words, target_words: the J and I words.
-        links: which of them belong together, as (source, target).
-        weights: (I, J) how much each target word attends to each source word, in the row that the links were read from.
-        eos_weights: (I,) how much it attends to the end of the source.
+        links: the pairs of words that belong together, as (source, target).
+        weights: (I, J) how much each target word attends to each source word, as the links were read from it.
+        eos_weights: (I,) how much each target word attends to the end of the source.
     """
 
     source_words: list[str]
@@ -64,7 +64,7 @@ class Aligner:
     """Aligns sentence pairs.
 
     Attributes:
-        translator: of the model from source to target, which has attention.
+        translator: holds the model from source to target, which must have attention.
         extraction: how links are read from its attention.
         split: how words are counted.
         reverse: the aligner of a model from target to source. Links are then combined from both, so the method of the

@@ -2,8 +2,8 @@
 
 The layer and head that align best differ from run to run, and so does the row that represents a target word. A wrong
 guess can be useless: on a small system, the error was 36 % with the row that predicts a word and 87 % with the row
-after it. Therefore all of them are tried. Gold links decide, or, where nobody has annotated any, a lexical alignment,
-which is rough, but preferred the same layer and head in all runs where both could be compared
+after it. Therefore all of them are tried. Gold links decide which is the best. Without gold links, a lexical alignment
+decides: it is rough, but it preferred the same layer and head in all runs where both could be compared
 (docs/results/alignment.md).
 """
 
@@ -37,24 +37,24 @@ MAX_PAIRS = 300
 """Maximum number of validation pairs by which an extraction is chosen: the first ones of the split."""
 
 SPLITS_TO_CHOOSE_ON = ("val", "held_out", "train")
-"""The first one of these splits that a corpus has is used. Without any, its first split is, but not its gold links: a
-choice by the gold links of a test split would make its errors look better than they are."""
+"""The first of these splits that the corpus has is used. A corpus without any of them, such as a lone test split, uses
+its first split, but without its gold links: a choice by them would make the errors on this split look too good."""
 
 THRESHOLDS = (0.2, 0.3, 0.4)
 """The thresholds that are tried; a word with three equal links gives a weight of 1/3 to each."""
 
 Criterion = Literal["gold", "lexical"]
-"""By which links an extraction is chosen: gold links, or a lexical alignment."""
+"""The links by which an extraction is chosen."""
 
 
 class AlignmentChoice(Versioned, kw_only=True):
     """The content of alignment.json in the run folder.
 
     Attributes:
-        extraction: what was chosen.
-        criterion: by which links.
-        split: on which split of the run's corpus.
-        pairs: on how many pairs of it.
+        extraction: the chosen extraction.
+        criterion: the links by which it was chosen.
+        split: the split of the run's corpus on which it was chosen.
+        pairs: the number of pairs of this split that were used.
         error_rate, precision, recall: of the chosen extraction, against the links of the criterion.
         model_hash: identifies the model, see `hash_model`.
     """
@@ -107,7 +107,7 @@ def find_choice(
         translator: its model has attention.
         load_corpus: loads the corpus to choose on, if it is needed.
         model_hash: of the run.
-        remark: is told of a new choice.
+        remark: prints a message about a new choice.
 
     Raises:
         UserError: the corpus cannot be read.
@@ -163,15 +163,14 @@ def choose_extraction(attention: Sequence[WordAttention], gold: Sequence[GoldLin
 
 
 def try_extractions(attention: Sequence[WordAttention]) -> Iterator[tuple[Extraction, list[set[Link]]]]:
-    """Yields the links of all pairs by every extraction, the simpler ones first; the thresholds are THRESHOLDS."""
+    """Yields every extraction, simpler ones first, and the links that it finds in each pair."""
     layers, num_heads = attention[0].layers, attention[0].weights.shape[1]
     candidates: list[tuple[int | None, int | None]] = []
     if num_heads > 1:
         candidates += [(None, None), *((layer, None) for layer in layers)]
     candidates += [(layer, head) for layer in layers for head in range(num_heads)]
     for rows in ROWS:
-        # All candidates of a pair at once: (candidates, I, J) for each pair.
-        stacks = []
+        stacks = []  # for each pair the weights of all candidates, (candidates, I, J)
         for each in attention:
             words = each.between_words(rows)[..., :-1]  # (L, H, I, J)
             stacks.append(np.stack([select_head(words, layers, *candidate) for candidate in candidates]))

@@ -20,10 +20,13 @@ from nmt.run.format import Count, Number
 Weights = NDArray[np.floating]
 
 Rows = Literal["all", "first", "shifted"]
-"""Which rows of the attention represent a target word: "all" in which the decoder predicts its pieces; only the "first"
-of them, since later pieces often follow from the first without a look at the source; or "shifted", the rows after all
-of them, in which the decoder has read a piece and predicts the next one (Chen et al., 2020, "Accurate Word Alignment
-Induction from Neural Machine Translation", Section 3)."""
+"""Which rows of the attention represent a target word:
+
+- all: the rows in which the decoder predicts its pieces.
+- first: only the first of them. Later pieces often follow from the first, without attention to the source.
+- shifted: the row after each of them, in which the decoder has read the piece and predicts the next one (Chen et al.,
+  2020, "Accurate Word Alignment Induction from Neural Machine Translation", Section 3).
+"""
 
 ROWS: tuple[Rows, ...] = get_args(Rows)
 
@@ -36,11 +39,11 @@ BALANCE_ROUNDS = 3
 """How often rows and columns are normalised in turn; on the built-in corpus, more rounds change the errors little."""
 
 MIN_WEIGHT = 1e-9
-"""Replaces weights that are zero in float32, so that balancing divides by no zero."""
+"""The smallest weight that `balance` uses, so that it never divides by zero."""
 
 
 class Extraction(msgspec.Struct, frozen=True, kw_only=True):
-    """Which attention links are read from, and how.
+    """How links are read from attention: from which layer, head and rows, and by which method.
 
     Attributes:
         layer: of the decoder, from 0; None: the mean over layers and heads.
@@ -79,17 +82,16 @@ class Extraction(msgspec.Struct, frozen=True, kw_only=True):
         return f"rows {self.rows}, {self.method}{threshold}"
 
     def links(self, weights: Weights, *, reverse: Weights | None = None) -> set[Link]:
-        """The links that the weights show.
+        """Reads links from weights.
 
         - argmax: each target word is linked to the source word with its highest weight.
         - threshold: each target word is linked to all source words with at least the threshold.
-        - The others combine two directions. Forward, each target word is linked to its best source word; backward, each
-          source word to its best target word; both after `balance`.
+        - The other methods combine two directions, both after `balance`. Forward, each target word is linked to its
+          best source word; backward, each source word to its best target word.
 
         Args:
             weights: (I, J) without `eos`.
-            reverse: (J, I) the weights of a model of the other direction, from which the backward links are read
-                instead.
+            reverse: (J, I) the weights of a model of the other direction. If given, the backward links come from them.
         """
         if self.method == "argmax":
             return argmax_links(weights)
@@ -135,13 +137,14 @@ def threshold_links(weights: Weights, threshold: float) -> set[Link]:
 def balance(weights: Weights) -> Weights:
     """Divides the columns and the rows by their sums in turn, so that all words compete for links equally.
 
-    Some source words, often the last one, get a part of the attention of all target words. This takes their advantage
-    away. If it is repeated for long, all rows and all columns sum to the same (Sinkhorn and Knopp, 1967).
+    Some source words, often the last one, attract attention from all target words. Dividing by the columns' sums takes
+    this advantage away. With many rounds, the sums of all rows would be equal, and those of all columns (Sinkhorn and
+    Knopp, 1967).
 
     Args:
         weights: (…, I, J), one matrix or several of the same pair.
     """
-    # Words without pieces, such as invisible characters, have no weights: they take no part, and get no links.
+    # Words without pieces, such as invisible characters, have no weights. They are left out, and stay zero.
     leading = tuple(range(weights.ndim - 2))
     rows = np.flatnonzero(weights.sum(-1).any(leading))  # (I',)
     columns = np.flatnonzero(weights.sum(-2).any(leading))  # (J',)

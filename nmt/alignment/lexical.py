@@ -1,8 +1,8 @@
 """Word links from co-occurrence alone: IBM Model 1 (Brown et al., 1993, "The Mathematics of Statistical Machine
 Translation"), trained on the given pairs in both directions.
 
-They are too few and too rough to be a good alignment, but good enough to tell attention that aligns from attention that
-does not, where nobody has annotated links.
+A few hundred pairs are too few for a good alignment. But where there are no gold links, it is good enough to tell
+attention that aligns from attention that does not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ITERATIONS = 5
 
 
 def align_lexically(pairs: Sequence[tuple[Words, Words]]) -> list[GoldLinks]:
-    """Links of each pair of word sequences: those that both directions find are sure, those of one are possible."""
+    """Links each pair of word sequences: links of both directions are sure, links of only one are possible."""
     forward = _link_targets(pairs)
     backward = _link_targets([(target, source) for source, target in pairs])
     found = ((links, reverse_links(other)) for links, other in zip(forward, backward, strict=True))

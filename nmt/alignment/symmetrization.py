@@ -1,8 +1,8 @@
 """Combines the word links of two directions into one alignment.
 
-A model that translates from source to target links each target word to the source words that it attends to; a model of
-the other direction links each source word. Links that both find are reliable, and the others fill gaps (Och and Ney,
-2003, Section 4; Koehn et al., 2003, "Statistical Phrase-Based Translation", Section 4.2).
+Forward links give each target word its source words; backward links give each source word its target words. Links that
+both directions find are reliable, and the others fill gaps (Och and Ney, 2003, Section 4; Koehn et al., 2003,
+"Statistical Phrase-Based Translation", Section 4.2).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def grow_diag_final_and(forward: Set[Link], backward: Set[Link]) -> set[Link]:
        those of `backward`.
 
     Args:
-        forward: links of the model that translates from source to target, as (source, target).
-        backward: links of the model of the other direction, also as (source, target).
+        forward: links of each target word to source words, as (source, target).
+        backward: links of each source word to target words, also as (source, target).
     """
     links = intersect(forward, backward)
     union = unite(forward, backward)

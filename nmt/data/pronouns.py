@@ -1,4 +1,4 @@
-"""What a corpus knows about a pronoun whose translation depends on the noun to which it refers."""
+"""A pronoun whose translation depends on the noun to which it refers, as a corpus describes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class PronounExample:
     """The pronoun of a pair, the noun to which it refers, and the forms that its translation can have.
 
-    Indices are from 0 and count words and punctuation marks, like the corpus's alignment.
+    Indices count words and punctuation marks from 0, like the corpus's alignment.
     """
 
     pronoun: int  # index of the pronoun in the source

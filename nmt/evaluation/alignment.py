@@ -33,7 +33,7 @@ def measure_alignment(
         pairs: with the columns "source", "target" and "alignment".
         extraction: how links are read.
         split: how words are counted.
-        name: of the split, for error messages.
+        name: the name of the split, for error messages.
     """
     lines = list(zip(pairs["source"], pairs["target"], strict=True))
     counts, statistics = measure_attention(translator, lines, read_gold(pairs, name), extraction, split=split)
@@ -54,12 +54,12 @@ def measure_attention(
     *,
     split: Splitter,
 ) -> tuple[LinkCounts, WeightStatistics]:
-    """The counts of links that are read from the attention, and the properties of its weights.
+    """Reads links from the attention to given references; returns their counts and the properties of the weights.
 
     Args:
         translator: its model has attention.
         lines: sources and references.
-        gold: the gold links of each pair; without any, there are no counts.
+        gold: the gold links of each pair; if empty, all counts are zero.
         extraction: how links are read.
         split: how words are counted.
     """

@@ -1,7 +1,7 @@
 """evaluation/SPLIT.attention.gz: which source words each translation of a split attends to, word by word.
 
-The file is small, so that all sentences of a split fit into a report: one JSON value per line and sentence, compressed
-by gzip, with two hexadecimal digits for each weight. `zcat` shows it.
+The file is small, so that all sentences of a split fit into a report. Each line is the JSON value of a sentence, with
+two hexadecimal digits for each weight. The file is compressed by gzip; `zcat` shows it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class SentenceAttention(msgspec.Struct, frozen=True):
     """The attention between the words of one sentence.
 
     Attributes:
-        columns: the S source words, with the end-of-sentence piece.
-        rows: the T words of the translation, likewise.
+        columns: the S source words, the end-of-sentence piece included.
+        rows: the T words of the translation, the end-of-sentence piece included.
         weights: row by row, each weight as two hexadecimal digits; "ff" is a weight of one.
     """
 

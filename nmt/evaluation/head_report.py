@@ -19,12 +19,12 @@ class RelationScores(msgspec.Struct, kw_only=True):
         name: a key of `nmt.evaluation.heads.RELATIONS`.
         split: on which the figures below are measured.
         words: number of words that have a related word.
-        best: the head with the highest accuracy on other sentences, see `nmt.evaluation.heads.SELECTION`.
-        accuracy: of each head: how often its highest weight falls on the related word.
-        weight: of each head: its mean weight on the related word.
+        best: the head with the highest accuracy on the sentences of `nmt.evaluation.heads.SELECTION`.
+        accuracy: how often the highest weight of each head falls on the related word.
+        weight: the mean weight of each head on the related word.
         chance: the accuracy of a random word of the sentence.
-        distance: from a word to the related word, in words, that is most frequent on those other sentences.
-        distance_accuracy: of a head that always attends to this distance.
+        distance: the most frequent distance from a word to its related word in the sentences of SELECTION, in words.
+        distance_accuracy: the accuracy of a head that always attends to the word at this distance.
     """
 
     name: str
@@ -78,9 +78,9 @@ class HeadReport(Versioned, kw_only=True):
         search: by which the sentences were translated.
         relations: between words, and how well each head follows them.
         pronouns: what each head attends to from a pronoun.
-        attending_head: its highest weight from a pronoun falls most often on the right noun; selected on other
-            sentences than those of the split.
-        needed_head: without it, the fewest pronouns are correct; selected likewise.
+        attending_head: the head whose highest weight from a pronoun falls most often on the right noun, selected on
+            other sentences than those of the split.
+        needed_head: the head without which the fewest pronouns are correct, selected on the same sentences.
         with_all_heads: the translations of the whole model.
         without: the translations without one head.
     """

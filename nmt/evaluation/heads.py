@@ -1,8 +1,8 @@
 """Measures what the heads of a Transformer's encoder have learned, on a corpus that knows how words are related.
 
 A head follows a relation if its highest weight from a word falls on the related word, such as from a verb on its
-subject (Voita et al., 2019, §5.2; Clark et al., 2019, §4). Which head follows it best is decided on the validation
-split, and how well it does on another. What a head is needed for shows when it is silenced (Michel et al., 2019, §3).
+subject (Voita et al., 2019, §5.2; Clark et al., 2019, §4). The best head is selected on the validation split, and
+measured on another. What a head is needed for shows when it is silenced (Michel et al., 2019, §3).
 
 Shapes: L layers, H heads, W words of a sentence, without the end of the sentence.
 """
@@ -27,13 +27,13 @@ from nmt.translator import Translator
 from nmt.translator.attention import Matrix
 
 VALIDATION, TEST, PRONOUNS, FURTHER_PRONOUNS = "val", "test", "pronouns", "further_pronouns"
-"""The sentences that are needed: three splits of the corpus, and `GrammarCorpus.further_pronouns`."""
+"""The names of the four samples: three splits of the corpus, and `GrammarCorpus.further_pronouns`."""
 
 NUM_FURTHER_PRONOUNS = 400
-"""How many further pairs with pronouns decide which head is the best for pronouns."""
+"""Number of further pairs with pronouns, by which the best head for pronouns is selected."""
 
 SELECTION = {TEST: VALIDATION, PRONOUNS: FURTHER_PRONOUNS}
-"""The sentences on which the best head is selected for those on which it is measured."""
+"""From the sample on which the best head is measured to the one on which it is selected."""
 
 RELATIONS = {
     "previous": "previous word",
@@ -66,7 +66,7 @@ class Sample:
 
 
 def collect_pairs(corpus: GrammarCorpus) -> dict[str, Sample]:
-    """All sentences that are needed, not yet translated."""
+    """The sentences of the four samples, by their names, not yet translated."""
     splits = (VALIDATION, TEST, PRONOUNS)
     samples = {split: Sample(corpus.pairs(split), corpus.pronoun_examples(split) or []) for split in splits}
     samples[FURTHER_PRONOUNS] = Sample(*corpus.further_pronouns(NUM_FURTHER_PRONOUNS))
@@ -74,7 +74,7 @@ def collect_pairs(corpus: GrammarCorpus) -> dict[str, Sample]:
 
 
 def translate(sample: Sample, translator: Translator) -> Sample:
-    """The same sentences with their translations."""
+    """The same sentences with their translations, but without attention."""
     translations = translator.translate([pair.source for pair in sample.pairs])
     return replace(sample, hypotheses=[translation.text for translation in translations])
 
@@ -84,7 +84,7 @@ def translate_with_attention(sample: Sample, translator: Translator, words: Spli
 
     Args:
         sample: the sentences.
-        translator: of a model whose encoder has heads.
+        translator: its model has an encoder with heads.
         words: splits a line as the corpus does.
     """
     translations = translator.translate([pair.source for pair in sample.pairs], attention="encoder")
@@ -100,11 +100,11 @@ class RelationCounts:
     """Sums over all words of a split that have a related word.
 
     Attributes:
-        words: their number.
-        hits: (L, H) how often the highest weight falls on the related word.
+        words: the number of these words.
+        hits: (L, H) the number of words whose highest weight falls on the related word.
         weight: (L, H) sum of the weights on the related word.
         chance: sum of 1 / W.
-        distances: how often the related word is how many words away; negative: in front of the word.
+        distances: number of words by their distance to the related word, which is negative if that comes first.
     """
 
     words: int = 0
@@ -132,7 +132,7 @@ def list_relations(pair: GrammarPair) -> list[tuple[str, int, int]]:
 
 
 def count_relations(sample: Sample) -> dict[str, RelationCounts]:
-    """Counts for each relation how often each head follows it."""
+    """Counts how often each head follows each relation; the keys are names of `RELATIONS`."""
     counts: dict[str, RelationCounts] = {}
     for pair, weights in zip(sample.pairs, sample.weights, strict=True):
         for name, word, related in list_relations(pair):

@@ -19,12 +19,12 @@ PLACEHOLDER = "\0"
 
 
 class PronounCounts(msgspec.Struct):
-    """How some pronouns were translated.
+    """Numbers of pronouns by their translation.
 
     Attributes:
-        correct: the form of the reference.
-        wrong: another personal pronoun of the third person.
-        missing: no such pronoun where the reference has one.
+        correct: translated by the form of the reference.
+        wrong: translated by another personal pronoun of the third person.
+        missing: the translation has no such pronoun where the reference has one.
     """
 
     correct: Count = 0
@@ -53,10 +53,10 @@ class PronounScores(msgspec.Struct, kw_only=True):
     """How the pronouns of a split were translated.
 
     Attributes:
-        all: of them.
+        all: all pronouns.
         with_distractor: those with another noun, which takes another form, between the antecedent and the pronoun.
         without_distractor: the others.
-        by_distance: from the antecedent to the pronoun; buckets without pronouns are left out.
+        by_distance: by the distance from the antecedent to the pronoun; buckets without pronouns are left out.
         by_form: by the correct form, such as "er".
     """
 
@@ -73,7 +73,7 @@ def score_pronouns(
     """Counts the correct pronouns in the translations of a split.
 
     Args:
-        examples: of the split's pairs.
+        examples: the pronoun of each pair.
         hypotheses: the translations.
         references: the reference translations.
         words: splits a line as the corpus does.
@@ -102,13 +102,13 @@ def score_pronouns(
 
 
 def find_form(example: PronounExample, hypothesis: str, reference: str, words: Splitter) -> str | None:
-    """The pronoun in a translation that stands where the reference has its pronoun, in lower case.
+    """Finds the pronoun of a translation that corresponds to the pronoun of the reference, in lower case.
 
-    The words of both are matched in order, where any pronoun matches any other. So the translation may differ
-    elsewhere: the words around the pronoun show which one is meant.
+    The words of both are matched in order, and any pronoun matches any other. So the words around the pronoun show
+    which one is meant, and the translation may differ elsewhere.
 
     Returns:
-        None if the translation has no pronoun there, such as one that repeats the noun.
+        The form; None if the translation has no pronoun there, for example because it repeats the noun.
     """
     pronouns = {example.correct, *example.wrong}
     lines = [[line[start:end].lower() for start, end in words(line)] for line in (reference, hypothesis)]
@@ -122,7 +122,7 @@ def find_form(example: PronounExample, hypothesis: str, reference: str, words: S
 
 
 def list_counts(scores: PronounScores) -> list[tuple[str, PronounCounts]]:
-    """All counts with what they are about, for a table: "pronouns", "… with a distractor", "… 3 to 4 words away"."""
+    """All counts with their labels for a table: "pronouns", "… with a distractor", "… 3 to 4 words away"."""
     return [
         ("pronouns", scores.all),
         ("pronouns with a distractor", scores.with_distractor),

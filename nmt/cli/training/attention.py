@@ -1,4 +1,4 @@
-"""What the validations of a run record about attention, so that users see when a system learns to align."""
+"""The figures about attention that a run's validations record: they show when a system learns to align."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from nmt.training.validation import AttentionFigures
 from nmt.translator import Translator
 
 MAX_PAIRS = 200
-"""Maximum number of validation pairs whose attention is measured. They are forced, not translated, so the measurement
-takes a small part of a validation."""
+"""Maximum number of validation pairs whose attention is measured. Their references are forced and nothing is
+translated, so the measurement takes a small part of a validation."""
 
 
 def make_attention_measure(
     settings: TrainSettings, prepared: PreparedRun, *, before_batch: Callable[[], None]
 ) -> Callable[[Seq2Seq], AttentionFigures]:
-    """A function that measures the cross-attention of a model on up to MAX_PAIRS pairs of the validation split.
+    """Makes a function that measures the cross-attention of a model on up to MAX_PAIRS pairs of the validation split.
 
     The model is forced to write the references. Each target word is linked to the source word with the highest weight,
     in the mean of all layers and heads or, if a head is guided by word links, in this head alone.

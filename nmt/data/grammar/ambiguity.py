@@ -1,7 +1,7 @@
-"""Finds pronouns whose form in German depends on the gender of their noun, which English does not tell.
+"""Finds pronouns whose form in German depends on the gender of their noun, which English does not show.
 
-English "it" is er, sie or es, by the gender of the noun, and ihn, ihm or ihr in other cases. No other pronoun of the
-grammar is ambiguous: he, she and they, and the possessives his and her, already tell gender and number.
+English "it" is er, sie or es in German, depending on the gender of the noun, and ihn, ihm or ihr in other cases. No
+other pronoun of the grammar is ambiguous: he, she, they, his and her already show gender and number.
 
 From German to English, er, sie and es are all "it" in these pairs. In that direction the form does not depend on the
 noun; it only tells whether the system has understood that the noun is not a person.
@@ -28,12 +28,13 @@ ENGLISH_FORMS = ("he", "her", "him", "it", "she", "them", "they")
 def find_ambiguous_pronoun(pair: GrammarPair) -> PronounExample | None:
     """Finds the pronoun of an English-German pair if its German form alone shows which noun it refers to.
 
-    It does if all these conditions hold:
+    All these conditions must hold:
 
-    - the pronoun is "it", and neither sentence has another pronoun of the third person;
-    - no other noun of the sentence takes the same form in German;
-    - in both languages, either other nouns stand between the antecedent and the pronoun, and "it" could refer to each
-      of them, so the nearest is the distractor; or the antecedent is the noun nearest to the pronoun.
+    - The pronoun is "it", and neither sentence has another pronoun of the third person.
+    - No other noun of the sentence takes the same form in German.
+    - Both languages have equally many other nouns between the antecedent and the pronoun. If there are some, "it" could
+      refer to each of them, and the nearest is the distractor. If there are none, the antecedent is the noun nearest to
+      the pronoun.
 
     Returns:
         The example, from English to German; None if a condition does not hold.
@@ -97,13 +98,13 @@ def _nouns_between(sentence: SentenceGrammar, noun: int, pronoun: int) -> list[N
 
 
 def _is_nearest(sentence: SentenceGrammar, noun: int, pronoun: int) -> bool:
-    """Whether the antecedent is nearer to the pronoun than every other noun, before or behind it."""
+    """Whether the antecedent is nearer to the pronoun than every other noun, on either side of it."""
     others = [other.index for other in sentence.nouns if other.index != noun]
     return all(abs(other - pronoun) > pronoun - noun for other in others)
 
 
 def _find_case(german: SentenceGrammar, pronoun: int, form: str) -> Case:
-    """The case of a German pronoun: its form tells the dative, and the relations of the sentence the nominative."""
+    """The case of a German pronoun: the dative by its form, the nominative by the relations of the sentence."""
     if form in ("ihm", "ihr"):
         return "dative"
     is_subject = any(name == "subject" and word == pronoun for name, _, word in german.relations)

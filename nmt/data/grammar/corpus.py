@@ -64,9 +64,9 @@ def generate_pairs(seed: int, *, long: bool = False) -> Iterator[GrammarPair]:
 
 
 def generate_pronoun_pairs(seed: int, *, distractor: bool) -> Iterator[GrammarPair]:
-    """Yields English-German pairs with an ambiguous pronoun forever, all with a distractor or all without.
+    """Yields English-German pairs with an ambiguous pronoun without end, all with a distractor or all without.
 
-    They are of the same kinds and lengths as those of `generate_pairs` that have a pronoun with its antecedent.
+    They have the same kinds and lengths as those pairs of `generate_pairs` that have a pronoun with its antecedent.
     """
     writer = SentenceWriter(Random(f"{seed} pronouns {distractor}"))
     while True:
@@ -93,8 +93,8 @@ class GrammarCorpus(Corpus):
         val_size: number of pairs in val.
         test_size: number of pairs in test.
         test_long_size: number of pairs in test_long, whose sentences are longer than all others.
-        pronouns_size: number of pairs in pronouns, with ambiguous pronouns (see `find_ambiguous_pronoun`), every other
-            one with a distractor. Run folders that are older than this split do not name it.
+        pronouns_size: number of pairs in pronouns. All have an ambiguous pronoun (see `find_ambiguous_pronoun`), and
+            every other one has a distractor. Run folders that are older than this split do not name it.
 
     Raises:
         UserError: there is no such direction; or a size is not positive, or larger than the grammar can generate.
@@ -153,8 +153,8 @@ class GrammarCorpus(Corpus):
         """A split with the columns source, target, alignment ("0-0 1-2 …") and antecedent.
 
         The alignment refers to the words of `split_words`. The antecedent maps the fields of `Antecedent` to word
-        indices in sentences that contain a pronoun with its antecedent, and is None in others. The split pronouns has
-        a column more, pronoun, with the fields of `PronounExample`.
+        indices in sentences that contain a pronoun with its antecedent, and is None in others. The split pronouns also
+        has the column pronoun, with the fields of `PronounExample`.
 
         Raises:
             UserError: there is no split of that name.
@@ -205,11 +205,20 @@ class GrammarCorpus(Corpus):
         return self._find_examples(self._english_pairs(name)) if name == "pronouns" else None
 
     def further_pronouns(self, size: int) -> tuple[list[GrammarPair], list[PronounExample]]:
-        """Pairs like those of the split `pronouns` that are in no split: to choose what is then tested on the split."""
+        """Pairs like those of the split pronouns that are in no split, and their pronouns.
+
+        They serve to choose something, such as a head, which is then tested on the split.
+        """
         used = {side for name in self.splits() for pair in self.pairs(name) for side in (pair.source, pair.target)}
         streams = [generate_pronoun_pairs(self.seed + 1, distractor=each) for each in (True, False)]
         pairs = _take_unused(streams, size, used)
         return self._directed(pairs), self._find_examples(pairs)
+
+    def find_pair(self, source: str) -> GrammarPair | None:
+        """The pair with this source in test_long, test or val, which are generated fast; None if there is none."""
+        splits = GENERATION_ORDER[: GENERATION_ORDER.index("train")]
+        # Generating a split generates all before it, so start with the last one.
+        return next((pair for name in reversed(splits) for pair in self.pairs(name) if pair.source == source), None)
 
     def _find_examples(self, pairs: list[GrammarPair]) -> list[PronounExample]:
         """The ambiguous pronouns of English-German pairs, in the corpus's direction."""
@@ -231,12 +240,6 @@ class GrammarCorpus(Corpus):
         if name not in self._generated:
             self._generate(last=name)
         return self._generated[name]
-
-    def find_pair(self, source: str) -> GrammarPair | None:
-        """The pair with this source in test_long, test or val, which are generated fast; None if there is none."""
-        splits = GENERATION_ORDER[: GENERATION_ORDER.index("train")]
-        # The last one first, with which the others are generated.
-        return next((pair for name in reversed(splits) for pair in self.pairs(name) if pair.source == source), None)
 
     def _generate(self, *, last: str) -> None:
         """Generates the splits up to `last`, English to German; those behind it, such as a large train, take longer."""

@@ -153,7 +153,13 @@ class NounPhrase:
 
 
 def _relate(heads: tuple[Word, Word], name: RelationName, phrase: PhrasePair) -> None:
-    """Records in each language how a word is related to a phrase of one word, which may be missing in English."""
+    """Relates the head of a noun, in each language, to a phrase of one word, which English may lack.
+
+    Args:
+        heads: the English and the German head.
+        name: of the relation.
+        phrase: the related word in both languages.
+    """
     for head, words in zip(heads, (phrase.english, phrase.german), strict=True):
         head.related += [(name, word) for word in words]
 
@@ -264,7 +270,7 @@ class Antecedent:
 
 @dataclass(frozen=True, slots=True)
 class NounIndex:
-    """Where the head of a noun phrase is in a sentence, and which pronouns can refer to it."""
+    """The index of the head of a noun phrase in its sentence, and which pronouns can refer to it."""
 
     index: int
     gender_number: str  # in German, see `NounPhrase`
@@ -273,9 +279,9 @@ class NounIndex:
 
 @dataclass(frozen=True, slots=True)
 class SentenceGrammar:
-    """What the grammar knows about the words of a sentence, by their indices.
+    """The nouns and the relations between words of a sentence, by the indices of the words.
 
-    Relations lead from a word to a word that belongs to it:
+    A relation leads from a word to a related word:
 
         subject      from a finite verb to the head of its subject; of two conjuncts, to the first
         adjective    from a noun to its attributive adjective
@@ -283,7 +289,8 @@ class SentenceGrammar:
         particle     from a verb to its particle, in German to its separated prefix
         antecedent   from a pronoun to its noun
 
-    A relation is left out if one of its words is: the subject in "… and reads the letter", the article in "im Park".
+    A relation is missing if the sentence lacks one of its words: the subject in "… and reads the letter", the article
+    in "im Park".
     """
 
     nouns: tuple[NounIndex, ...]
