@@ -36,12 +36,6 @@ class AttentionRecord:
         """The list to which a layer appends its weights (B, H, T, S); None if they are not wanted."""
         return self._weights.get(kind) if self.layer in (None, layer) else None
 
-    def add(self, kind: Kind, layer: int, weights: Tensor) -> None:
-        """Adds the weights (B, H, T, S) of a layer, if they are wanted, for a model that computes them anyway."""
-        slot = self.slot(kind, layer)
-        if slot is not None:
-            slot.append(weights)
-
     def weights(self, kind: Kind) -> Tensor | None:
         """The collected weights (B, L, H, T, S); None if the model has no such attention, or not this layer."""
         layers = self._weights[kind]
