@@ -91,7 +91,8 @@ class ScoresAsWeights(Seq2Seq):
     def decoder_outputs(
         self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, record: AttentionRecord = NO_RECORD
     ) -> Tensor:
-        record.add("cross", 0, self.scores.softmax(-1))
+        if (slot := record.slot("cross", 0)) is not None:
+            slot.append(self.scores.softmax(-1))
         return torch.zeros(*target_input.shape, 4)  # (B, T, E)
 
     encode = start = step = max_length = None  # type: ignore[assignment]
