@@ -32,6 +32,7 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     accumulate: int
     label_smoothing: float
     consistency: float
+    ema_decay: float
     alignment_weight: float
     alignment_layer: int | None
     alignment_head: int
@@ -61,7 +62,7 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise UserError(f"select={self.select} is unknown: use {', '.join(MEASURES)}")
         if not isinstance(self.skip_nonfinite, int) or self.skip_nonfinite < 0:
             raise UserError(f"skip_nonfinite={self.skip_nonfinite} must be a whole number of at least 0")
-        check_probabilities(label_smoothing=self.label_smoothing)
+        check_probabilities(label_smoothing=self.label_smoothing, ema_decay=self.ema_decay)
         for name in ("consistency", "alignment_weight"):
             value = getattr(self, name)
             if not (isinstance(value, int | float) and 0 <= value < math.inf):

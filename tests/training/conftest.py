@@ -37,6 +37,7 @@ SETTINGS: dict[str, Any] = {
     "clip_norm": 1.0,
     "label_smoothing": 0.1,
     "consistency": 0.0,
+    "ema_decay": 0.0,
     "alignment_weight": 0.0,
     "alignment_layer": None,
     "alignment_head": 0,

@@ -188,6 +188,7 @@ def make_settings(**changes: Any) -> TrainerSettings:
         "select": "bleu",
         "skip_nonfinite": 0,
         "consistency": 0.0,
+        "ema_decay": 0.0,
         "alignment_head": 0,
         "alignment_complete": False,
         "clip_norm": 1.0,

@@ -18,6 +18,7 @@ VALID: dict[str, Any] = {
     "clip_norm": None,
     "label_smoothing": 0.0,
     "consistency": 0.0,
+    "ema_decay": 0.0,
     "alignment_weight": 0.0,
     "alignment_layer": None,
     "alignment_head": 0,
