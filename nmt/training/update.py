@@ -193,7 +193,13 @@ class Updater:
 
 def make_loss(settings: TrainerSettings, model: Seq2Seq) -> nn.Module:
     """The loss that training minimises: of the translation and, if the settings ask for it, of one attention head."""
-    objective = make_objective(model, label_smoothing=settings.label_smoothing, consistency=settings.consistency)
+    objective = make_objective(
+        model,
+        label_smoothing=settings.label_smoothing,
+        consistency=settings.consistency,
+        simcut=settings.simcut,
+        simcut_cutoff=settings.simcut_cutoff,
+    )
     if settings.alignment_weight == 0:
         return objective
     return GuidedObjective(

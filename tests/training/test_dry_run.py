@@ -29,6 +29,8 @@ SETTINGS: dict[str, Any] = {
     "clip_norm": 1.0,
     "label_smoothing": 0.1,
     "consistency": 0.0,
+    "simcut": 0.0,
+    "simcut_cutoff": 0.05,
     "ema_decay": 0.0,
     "alignment_weight": 0.0,
     "alignment_layer": None,
