@@ -59,6 +59,8 @@ MODELS: dict[str, dict[str, Any]] = {
         "embedding_size": 8,
         "hidden_size": 8,
         "num_layers": 1,
+        "variational_dropout": False,
+        "recurrent_dropout": 0.0,
         "encoder_dropout": 0.0,
         "attention_size": 8,
     },
@@ -66,6 +68,8 @@ MODELS: dict[str, dict[str, Any]] = {
         "embedding_size": 8,
         "hidden_size": 8,
         "num_layers": 1,
+        "variational_dropout": False,
+        "recurrent_dropout": 0.0,
         "encoder_dropout": 0.0,
         "input_feeding": True,
         "score": {"class": "GeneralScore", "arguments": {"query_size": 8, "value_size": 8}},
@@ -77,6 +81,8 @@ MODELS: dict[str, dict[str, Any]] = {
         "num_encoder_layers": 1,
         "num_decoder_layers": 1,
         "activation_dropout": 0.0,
+        "attention_dropout": 0.0,
+        "layer_dropout": 0.0,
         "pre_norm": True,
         "max_length": 64,
     },
@@ -116,6 +122,8 @@ class Bench:
                 "shared_vocab": True,
                 "tie_output": True,
                 "dropout": dropout,
+                "embedding_dropout": dropout,
+                "word_dropout": 0.0,
             }
         )
         model: Seq2Seq = build({"class": name, "arguments": arguments}, models)
