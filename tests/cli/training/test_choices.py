@@ -132,6 +132,8 @@ def test_every_experiment_trains(
     """Runs the command in the file's first lines, with every size reduced."""
     text = (conf_folder() / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8")
     command = next(line for line in text.splitlines() if "nmt train" in line)
+    if base := re.search(r"^  - (\w+)$", text, flags=re.MULTILINE):  # a file that this one builds upon
+        text += "" if base[1] == "_self_" else (conf_folder() / "experiment" / f"{base[1]}.yaml").read_text()
     own_model = re.search(r"^  - override /model: (\w+)$", text, flags=re.MULTILINE)
     typed_models = re.search(r" model=([\w,]+)", command)
     selected = own_model or typed_models
@@ -142,7 +144,7 @@ def test_every_experiment_trains(
         if "/data: grammar" in text:
             data = [*GRAMMAR, "tokenizer.vocab_size=120"]
         training = [word for word in tiny_training if word != "search=greedy"]  # a recipe may change the beam search
-        words = [f"experiment={experiment}", *sizes, *training, *data, "trainer.max_minutes=null"]
+        words = [f"experiment={experiment}", *sizes, *training, *data, "validation_split=val"]
         assert main(["train", *words, f"run={tmp_path / name}"]) == 0
         assert RunFolder.open(tmp_path / name).description("model")["class"] == CLASSES[name]
 
