@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
 import sys
 from collections.abc import Iterator
@@ -73,6 +74,15 @@ def computes_bf16_fast(device: torch.device) -> bool:
         return False
     flags = next((line for line in CPUINFO.read_text().splitlines() if line.startswith("flags")), "")
     return "amx_bf16" in flags.split()
+
+
+def device_name(device: torch.device) -> str:
+    """The name of the GPU, or of the processor, such as "AMD EPYC 9354"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    lines = CPUINFO.read_text().splitlines() if CPUINFO.is_file() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
 
 
 def free_memory(device: torch.device) -> int:

@@ -23,6 +23,7 @@ from nmt.device import subnormals_as_zero
 from nmt.files import write_json, write_text
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
+from nmt.run.environment import Environment, describe_environment, record_environment
 from nmt.threads import limit_threads
 from nmt.training.distributed import Processes
 from nmt.training.history import History
@@ -83,6 +84,7 @@ def run(config: DictConfig) -> None:
             print_introduction(prepared.model, trainer.settings, remarks, processes, start.changes, bar)
             if processes.is_main:
                 write_json(folder.path / "cleaning.json", {**report.record(), "repaired": repairs})
+                record_environment(folder.path, environment_of(trainer, processes))
             progress = trainer.fit()
             best = progress.best
             result = f"best validation {best.describe(settings.trainer.measure)}; " if best is not None else ""
@@ -90,6 +92,17 @@ def run(config: DictConfig) -> None:
             history.close()
         if interrupt.requested:
             raise KeyboardInterrupt
+
+
+def environment_of(trainer: Trainer, processes: Processes) -> Environment:
+    """The program and the machine that train from here on."""
+    device = trainer.parts.model.device
+    return describe_environment(
+        device,
+        step=trainer.progress.step,
+        processes=processes.size,
+        number_format=trainer.settings.number_format(device),
+    )
 
 
 def validation_of(

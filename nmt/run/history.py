@@ -32,6 +32,7 @@ class HistoryRecord(msgspec.Struct, kw_only=True):
         kind: "train", "validation", or "end".
         step: the number of updates so far.
         seconds: of training so far, validation included.
+        epoch: the number of complete epochs so far; None in a record of a validation.
         loss: in nats per target token; None if it is not finite, and in the record of the end.
         bleu: of the validation split; None in a record of training.
         chrf: likewise.
@@ -50,6 +51,7 @@ class HistoryRecord(msgspec.Struct, kw_only=True):
     kind: str
     step: Count
     seconds: Seconds
+    epoch: Count | None = None
     loss: float | None = None
     bleu: float | None = None
     chrf: float | None = None
@@ -92,6 +94,12 @@ class RunHistory:
     def steps(self) -> int | None:
         """The last recorded step."""
         return max((record.step for record in self.train + self.validation), default=None)
+
+    @property
+    def epochs(self) -> int | None:
+        """The last recorded number of complete epochs."""
+        records = self.train + ([self.end] if self.end is not None else [])
+        return max((record.epoch for record in records if record.epoch is not None), default=None)
 
     @property
     def seconds(self) -> float | None:

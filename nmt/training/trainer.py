@@ -275,7 +275,8 @@ class Trainer:
                 with averaged_weights(self.average):
                     save_weights(parts.model.state_dict(), parts.run_folder.best, step=progress.step)
         else:
-            parts.history.record({"kind": "end", "step": progress.step, "seconds": progress.seconds, "reason": reason})
+            record = {"kind": "end", "step": progress.step, "epoch": progress.epoch, "seconds": progress.seconds}
+            parts.history.record({**record, "reason": reason})
             if progress.validated_step < progress.step:
                 self.validate()
                 self.save()

@@ -40,6 +40,15 @@ def test_the_summary_has_the_last_step_the_median_speed_and_the_best_validation(
     assert history.best_validation is not None and history.best_validation.step == 30
 
 
+def test_the_epochs_are_those_that_were_completed(path: Path) -> None:
+    """The training record of a run's last steps may be older than its last complete epoch, which the end counts."""
+    records = [train(10, epoch=0), train(20, epoch=1), validation(20)]
+    assert write_and_read(path, records).epochs == 1
+    end = {"kind": "end", "step": 24, "seconds": 12.0, "epoch": 2, "reason": "max_epochs=2"}
+    assert write_and_read(path, [*records, end]).epochs == 2
+    assert write_and_read(path, [train(10)]).epochs is None
+
+
 def test_an_empty_history_has_no_summary(path: Path) -> None:
     path.touch()
     history = read_history(path)

@@ -1,10 +1,12 @@
 """Every YAML file composes and trains one step."""
 
 import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from nmt.cli import main
 from nmt.cli.shell.configuration import conf_folder
@@ -130,12 +132,30 @@ def test_every_experiment_trains(
     """Runs the command in the file's first lines, with every size reduced."""
     text = (conf_folder() / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8")
     command = next(line for line in text.splitlines() if "nmt train" in line)
-    (models,) = [word for word in command.split() if word.startswith("model=")] or ["model=transformer"]
-    for name in models.removeprefix("model=").split(","):
-        sizes = [word for word in tiny_models[name] if not (name == "transformer" and word.startswith("model="))]
+    if base := re.search(r"^  - (\w+)$", text, flags=re.MULTILINE):  # a file that this one builds upon
+        text += "" if base[1] == "_self_" else (conf_folder() / "experiment" / f"{base[1]}.yaml").read_text()
+    own_model = re.search(r"^  - override /model: (\w+)$", text, flags=re.MULTILINE)
+    typed_models = re.search(r" model=([\w,]+)", command)
+    selected = own_model or typed_models
+    assert selected is not None, "neither the file nor its command selects a model"
+    for name in selected[1].split(","):
+        sizes = [word for word in tiny_models[name] if not (own_model and word.startswith("model="))]
         data = [f"data.path={corpus_folder}"]
         if "/data: grammar" in text:
             data = [*GRAMMAR, "tokenizer.vocab_size=120"]
-        words = [f"experiment={experiment}", *sizes, *tiny_training, *data, "trainer.max_minutes=null"]
+        training = [word for word in tiny_training if word != "search=greedy"]  # a recipe may change the beam search
+        words = [f"experiment={experiment}", *sizes, *training, *data, "validation_split=val"]
         assert main(["train", *words, f"run={tmp_path / name}"]) == 0
         assert RunFolder.open(tmp_path / name).description("model")["class"] == CLASSES[name]
+
+
+def test_the_recipes_for_multi30k_differ_only_where_the_systems_do(capsys: pytest.CaptureFixture[str]) -> None:
+    recipes = [name for name in choices("experiment") if name.startswith("multi30k_")]
+    assert len(recipes) == len(CLASSES)
+    settings = []
+    for recipe in recipes:
+        assert main(["train", f"experiment={recipe}", "--cfg", "job"]) == 0
+        composed = yaml.safe_load(capsys.readouterr().out)
+        del composed["model"], composed["schedule"]["learning_rate"], composed["trainer"]["consistency"]
+        settings.append(composed)
+    assert settings[1:] == settings[:-1]

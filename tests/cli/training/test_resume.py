@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nmt.run import RunFolder
+from nmt.run.environment import read_environments
 from nmt.run.history import read_history
 from nmt.training.checkpoint import read_progress
 
@@ -185,12 +186,15 @@ def test_a_run_that_resumes_on_another_machine_keeps_its_number_format(
 ) -> None:
     """With precision=auto a CPU with AMX trains in bf16. The machine is simulated by what Linux says about its CPU."""
     monkeypatch.setattr("nmt.device.CPUINFO", tmp_path / "cpuinfo")
-    flags = {True: "flags\t\t: fpu avx512_bf16 amx_bf16 amx_tile\n", False: "flags\t\t: fpu avx512_bf16\n"}
-    (tmp_path / "cpuinfo").write_text(flags[started_with_amx])
+    cores = {
+        True: "model name\t: Intel Xeon\nflags\t\t: fpu avx512_bf16 amx_bf16 amx_tile\n",
+        False: "model name\t: AMD EPYC\nflags\t\t: fpu avx512_bf16\n",
+    }
+    (tmp_path / "cpuinfo").write_text(cores[started_with_amx])
     assert train("trainer.max_steps=1") == 0
     assert f" on cpu in {number_format} (" in capsys.readouterr().err
 
-    (tmp_path / "cpuinfo").write_text(flags[not started_with_amx])
+    (tmp_path / "cpuinfo").write_text(cores[not started_with_amx])
     assert train("trainer.max_steps=2", "resume=true") == 0
     error = capsys.readouterr().err
     assert f"training continues in {number_format}, as it was started" in error
@@ -201,6 +205,16 @@ def test_a_run_that_resumes_on_another_machine_keeps_its_number_format(
     error = capsys.readouterr().err
     assert f" on cpu in {chosen} (" in error
     assert f"trainer.precision=auto, not {chosen}" in error
+
+    # environment.json says which machine made which steps, and in what format.
+    names = ["Intel Xeon", "AMD EPYC"] if started_with_amx else ["AMD EPYC", "Intel Xeon"]
+    environments = read_environments(tmp_path / "run")
+    assert [(each.step, each.device, each.number_format) for each in environments] == [
+        (0, names[0], number_format),
+        (1, names[1], number_format),
+        (2, names[1], chosen),
+    ]
+    assert {(each.torch, each.threads, each.processes) for each in environments} == {(torch.__version__, 1, 1)}
 
 
 def test_the_history_says_why_training_ended(train: Train, tmp_path: Path) -> None:

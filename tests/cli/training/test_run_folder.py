@@ -35,6 +35,7 @@ def test_a_run_folder_holds_everything(
         "metrics.json",
         "corpus.json",
         "cleaning.json",
+        "environment.json",
         "tokenizer.json",
         "tokenizer.model",
         "history.jsonl",
