@@ -133,7 +133,8 @@ def _refusal(folder: RunFolder, difference: str) -> str:
 
 def _is_corpus_key(key: str) -> bool:
     """Whether a key says where the text is. Such a key may change as long as the text stays."""
-    return (key.startswith("data.") and key not in LANGUAGE_KEYS) or key in ("train_split", "validation_split")
+    names = ("train_split", "validation_split", "extra_data")
+    return (key.startswith("data.") and key not in LANGUAGE_KEYS) or key in names
 
 
 def _describe_change(key: str, old: dict[str, object], new: dict[str, object]) -> str:
