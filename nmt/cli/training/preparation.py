@@ -16,6 +16,7 @@ from nmt.cli.shell.settings import Component, naming_group
 from nmt.cli.training.corpus import build_corpus, describe_corpus, describe_parts, list_tags
 from nmt.cli.training.descriptions import describe
 from nmt.cli.training.guidance import make_link_encoder
+from nmt.cli.training.initial_run import load_initial_tokenizer, load_initial_weights, remark_on_unknown_pieces
 from nmt.cli.training.settings import LoaderSettings, TokenizerSettings, TrainSettings
 from nmt.cli.training.validation import (
     check_schedule,
@@ -102,7 +103,7 @@ def prepare_run(
     validation_split, remarks = processes.main_first(lambda: load_validation_split(settings, corpus))
     if sample is not None:
         train_split = sample(train_split)
-    tokenizer = processes.broadcast(_tokenizer(settings, train_split) if processes.is_main else None)
+    tokenizer = processes.broadcast(_tokenizer(settings, corpus, train_split) if processes.is_main else None)
     assert tokenizer is not None
 
     # 3. The model, whose vocabulary sizes only the tokenizer knows.
@@ -111,6 +112,13 @@ def prepare_run(
     torch.manual_seed(settings.seed)
     model = model_component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
     descriptions["model"]["parameters"] = model.num_parameters()
+    if settings.init is not None and settings.resume != "true":
+        if processes.is_main:
+            origin = load_initial_weights(settings, model)
+            descriptions["model"]["init"] = origin
+            remarks.append(f"the weights are those of step {origin['step']} of {settings.init}")
+            remarks.append(remark_on_unknown_pieces(train_split, tokenizer, settings))
+        processes.broadcast_weights(model)
     add_links = make_link_encoder(settings, corpus, tokenizer, model)
 
     # 4. Batches and the optimizer, which depend on the model.
@@ -150,7 +158,7 @@ def prepare_run(
         descriptions=descriptions,
         remarks=[
             *describe_parts(corpus),
-            *remark_on_vocabulary(settings.tokenizer, tokenizer),
+            *([] if settings.init is not None else remark_on_vocabulary(settings.tokenizer, tokenizer)),
             *remarks,
             *remark_on_tokenizer(metrics, settings, train_split),
         ],
@@ -251,8 +259,10 @@ def with_vocabulary(model: Component, tokenizer: Tokenizer) -> Component:
     return msgspec.structs.replace(model, arguments={**vocabulary, **model.arguments})
 
 
-def _tokenizer(settings: TrainSettings, split: Dataset) -> Tokenizer:
-    """The tokenizer of the run that is resumed, or a new one."""
+def _tokenizer(settings: TrainSettings, corpus: Corpus, split: Dataset) -> Tokenizer:
+    """The tokenizer of the run that is resumed, or of the run with which training starts, or a new one."""
     if settings.resume == "true":
         return RunFolder(settings.run).tokenizer()
+    if settings.init is not None:
+        return load_initial_tokenizer(settings, corpus)
     return build_tokenizer(settings.tokenizer, split, tags=list_tags(settings)).with_source_tag(settings.tag)

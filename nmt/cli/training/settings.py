@@ -45,6 +45,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     name: str
     run: Path
+    init: Path | None
     resume: str
     seed: int
     device: str

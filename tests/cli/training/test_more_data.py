@@ -14,22 +14,6 @@ from nmt.run import RunFolder
 Train = Callable[..., int]
 RunWithStreams = Callable[..., tuple[int, bytes, str]]
 
-BOTH_WAYS = ["tag=2de", "extra_data=[{source: de, target: en, tag: 2en}]"]
-
-
-@pytest.fixture(scope="module")
-def two_way_run(
-    corpus_folder: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    tiny_models: dict[str, list[str]],
-    tiny_training: list[str],
-) -> Path:
-    """The run folder of a tiny LSTM, trained for one step in both directions; tests must not change it."""
-    folder = tmp_path_factory.mktemp("runs") / "both"
-    words = [*tiny_models["lstm"], *tiny_training, "tokenizer.vocab_size=60"]
-    assert main(["train", "data=files", f"data.path={corpus_folder}", f"run={folder}", *BOTH_WAYS, *words]) == 0
-    return folder
-
 
 def test_translate_adds_the_tag_and_text_does_not_select_one(
     two_way_run: Path, run_with_streams: RunWithStreams
