@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nmt.alignment.extraction import Extraction, Rows
 from nmt.data.batch import make_batch
-from nmt.data.words import Span, Splitter, assign_pieces
+from nmt.data.words import NO_TEXT, Span, Splitter, assign_pieces
 from nmt.errors import UserError
 from nmt.models.attention import AttentionRecord
 from nmt.translator import LineWarning, Translator, sanitize
@@ -51,7 +51,7 @@ class WordAttention:
     target_pieces: list[list[int]]
 
     def between_words(self, rows: Rows) -> Floats:
-        """The attention (L, H, I, J + 1) of target words to source words and, in the last column, to `eos`.
+        """The attention (L, H, I, J + 1) of target words to source words and, in the last column, to `eos` and a tag.
 
         The columns of a source word's pieces are added; the column of a piece that spells parts of several words is
         divided equally among them. The rows that represent a target word are averaged. All rows sum to one, except
@@ -69,7 +69,8 @@ class WordAttention:
             chosen = self.target_pieces
         row_members = membership(chosen, num_rows)  # (I, T)
         row_members /= np.maximum(row_members.sum(1, keepdims=True), 1)
-        column_members = membership([*self.source_pieces, [num_columns - 1]], num_columns)  # (J + 1, S)
+        others = set(range(num_columns)).difference(*self.source_pieces)  # `eos`, and a tag if there is one
+        column_members = membership([*self.source_pieces, sorted(others)], num_columns)  # (J + 1, S)
         column_members /= np.maximum(column_members.sum(0, keepdims=True), 1)
         return (row_members @ self.weights @ column_members.T).astype(np.float32)  # (L, H, I, J + 1)
 
@@ -181,7 +182,9 @@ def _prepare(
             warn(index, f"its {side} has {len(ids)} pieces, but the model takes at most {limit}: the rest is cut off")
         # `sanitize` removed the spaces (and NULs) before the text; the spans of words and pieces count them.
         indent = len(line) - len(line.lstrip(" \0"))
-        spans: list[Span] = [(start + indent, end + indent) for start, end in find_spans(text)[:limit]]
+        spans: list[Span] = [
+            span if span == NO_TEXT else (span[0] + indent, span[1] + indent) for span in find_spans(text)[:limit]
+        ]
         words = split(line)
         if is_cut_off:
             words = [(start, end) for start, end in words if start < spans[-1][1]]

@@ -78,7 +78,7 @@ def run(config: DictConfig) -> None:
     translator = load()
     if not list_heads(translator.model, "encoder"):
         raise UserError(f"run={folder.path}: its encoder has no attention heads: name a run of a Transformer")
-    corpus = load_corpus(folder, settings.data)
+    corpus = load_corpus(folder, settings.data).main
     if not isinstance(corpus, GrammarCorpus):
         raise UserError(
             f"run={folder.path}: its corpus does not tell how words are related, as the built-in one does; train a "

@@ -26,6 +26,7 @@ from nmt.report.alignment_plot import SUFFIXES, write_figure
 from nmt.report.exhibits import Exhibit, build_figure, outline_links
 from nmt.report.runs import name_runs
 from nmt.run import RunFolder
+from nmt.run.registry import main_corpus
 from nmt.translator import Attention, Translation, check_kinds, sanitize
 from nmt.translator.attention import NAMES
 
@@ -172,8 +173,8 @@ def draw(systems: Sequence[System], lacking: Sequence[str], settings: PlotSettin
 def find_grammar(folders: Sequence[RunFolder]) -> GrammarCorpus | None:
     """The built-in corpus of the first run that was trained on it; None if there is none."""
     for folder in folders:
-        if folder.description("corpus")["class"] == "GrammarCorpus":
-            corpus: Any = folder.corpus()
+        if main_corpus(folder.description("corpus")).get("class") == "GrammarCorpus":
+            corpus: Any = folder.corpus().main
             return corpus
     return None
 

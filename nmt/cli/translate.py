@@ -60,6 +60,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     device: str
     threads: str
     heads_off: list[str]
+    tag: str | None
 
     def __post_init__(self) -> None:
         if self.format not in ("text", "jsonl"):
@@ -83,7 +84,7 @@ def run(config: DictConfig) -> None:
             prepare_output_file(settings.output, key="output")
         search = describe_search(folder, settings.search)
         translator = load_translator(
-            folder, search, device=settings.device, batch_tokens=None, heads_off=settings.heads_off
+            folder, search, device=settings.device, batch_tokens=None, heads_off=settings.heads_off, tag=settings.tag
         )
         kinds = check_kinds(settings.attention or ())
         aligner = load_own_aligner(folder, translator) if settings.links else None

@@ -5,6 +5,7 @@
 corpus.py, hub.py     parallel text from files and from the Hugging Face hub
 readers.py            which files form a split; tables.py, text_file.py and file_format.py read them
 hold_out.py           validation pairs taken from the training split
+mixed.py              a training split with the pairs of several corpora
 grammar/              the built-in corpus, written by a grammar
 tokenizer/            text to piece ids and back, and random segmentations
 encoding.py           a split as piece ids, on disk
@@ -23,6 +24,7 @@ _MODULES = {
     "GrammarCorpus": "nmt.data.grammar",
     "HoldOutCorpus": "nmt.data.hold_out",
     "HubCorpus": "nmt.data.hub",
+    "MixedCorpus": "nmt.data.mixed",
 }
 __all__ = list(_MODULES)
 

@@ -9,7 +9,7 @@ control characters) is empty.
 3. target empty
 4. too long: a side has more pieces than the loader's `max_length`; this rule is always on
 5. length ratio: one side has more than `max_ratio` times the pieces of the other, as in Moses' clean-corpus-n.perl
-6. duplicate: both texts equal those of an earlier kept pair, character for character
+6. duplicate: both texts equal those of an earlier kept pair, character for character, and so do their tags, if any
 
 Kept pairs are not changed. Those with control characters are counted, because text with many of them is often damaged
 in other ways too; U+0080 to U+009F indicate a wrongly converted file.
@@ -267,12 +267,13 @@ def measure_pairs(dataset: Dataset, *, with_digests: bool) -> PairMeasurements:
 
 
 def digest_pairs(table: pyarrow.Table) -> NDArray[np.void]:
-    """A 128-bit BLAKE2b digest of both texts of each row: (rows,)."""
+    """A 128-bit BLAKE2b digest of both texts, and of the tag, of each row: (rows,)."""
     sources, targets = (table.column(side).cast(pyarrow.binary()).to_pylist() for side in ("source", "target"))
+    tags = table.column("tag").to_pylist() if "tag" in table.column_names else [""] * len(sources)
     digests = b"".join(
         # The length says where the source ends: ("a", "bc") and ("ab", "c") are different pairs.
-        blake2b(b"%d %b%b" % (len(source), source, target), digest_size=DIGEST_BYTES).digest()
-        for source, target in zip(sources, targets, strict=True)
+        blake2b(b"%b%d %b%b" % (tag.encode(), len(source), source, target), digest_size=DIGEST_BYTES).digest()
+        for source, target, tag in zip(sources, targets, tags, strict=True)
     )
     return np.frombuffer(digests, dtype=f"V{DIGEST_BYTES}")
 

@@ -68,6 +68,11 @@ class Corpus(ABC):
             UserError: there is no such split, or its text cannot be used; the message says which and why.
         """
 
+    @property
+    def main(self) -> Corpus:
+        """The corpus itself; of a mixed one, the part that decides on everything but the training pairs."""
+        return self
+
     def words(self, line: str) -> list[Span]:
         """The words of a line, as the alignments of this corpus count them."""
         return spaced_words(line)

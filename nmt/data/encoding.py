@@ -25,7 +25,8 @@ def encode_corpus(dataset: datasets.Dataset, tokenizer: Tokenizer, *, num_worker
     columns stay as they are. The result is memory-mapped and cached.
 
     Args:
-        dataset: with the columns "source" and "target", as `Corpus.split` returns it.
+        dataset: with the columns "source" and "target", as `Corpus.split` returns it. Without a column "tag", all
+            sources get the tokenizer's `source_tag`.
         num_workers: maximum number of processes; a small corpus uses fewer. None = one per core.
 
     Raises:
@@ -101,6 +102,6 @@ def num_cores() -> int:
 
 def _encode_batch(batch: dict[str, list[str]], *, tokenizer: Tokenizer) -> dict[str, list[list[int]]]:
     return {
-        "source_ids": tokenizer.encode_source([text.strip(" ") for text in batch["source"]]),
+        "source_ids": tokenizer.encode_source([text.strip(" ") for text in batch["source"]], tags=batch.get("tag")),
         "target_ids": tokenizer.encode_target([text.strip(" ") for text in batch["target"]]),
     }

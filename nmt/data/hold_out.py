@@ -23,7 +23,8 @@ class HoldOutCorpus(Corpus):
 
     Which pairs are held out depends on their text alone: those whose sources have the smallest digests. So every run
     and every command finds the same ones, whatever the seed. Training loses every pair that has one of these sources,
-    since a model would otherwise be validated on sentences that it has seen.
+    since a model would otherwise be validated on sentences that it has seen. Of a mixed corpus, the pairs come from its
+    main part, and training also loses every pair of the other parts that has one of these sources as its target.
 
     Args:
         corpus: has the training split.
@@ -58,6 +59,10 @@ class HoldOutCorpus(Corpus):
         held_out, kept = self._divided
         return train.select(kept if name == self.train_split else held_out)
 
+    @property
+    def main(self) -> Corpus:
+        return self.corpus.main
+
     def words(self, line: str) -> list[Span]:
         return self.corpus.words(line)
 
@@ -68,8 +73,10 @@ class HoldOutCorpus(Corpus):
     def _divided(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The indices of the pairs that are held out, and of those that are left for training, both ascending."""
         train = self.corpus.split(self.train_split)
-        digests, has_text = measure_sources(train)  # (pairs,), (pairs,)
-        usable = np.flatnonzero(has_text)  # (usable pairs,)
+        digests, has_text = measure_lines(train, "source")  # (pairs,), (pairs,)
+        is_mixed = self.corpus.main is not self.corpus
+        num_main = len(self.corpus.main.split(self.train_split)) if is_mixed else len(train)
+        usable = np.flatnonzero(has_text[:num_main])  # (usable pairs,)
         # The first pair of each source that has any text, by ascending digest.
         _, first = np.unique(digests[usable], return_index=True)  # (different sources,)
         if len(first) <= self.num_pairs:
@@ -78,22 +85,23 @@ class HoldOutCorpus(Corpus):
                 f"different sources with a translation"
             )
         held_out = np.sort(usable[first[: self.num_pairs]])  # (num_pairs,)
-        kept = np.flatnonzero(~np.isin(digests, digests[held_out]))  # (kept pairs,)
-        return held_out, kept
+        lost = np.isin(digests, digests[held_out])  # (pairs,)
+        if is_mixed:
+            lost[num_main:] |= np.isin(measure_lines(train, "target")[0], digests[held_out])[num_main:]
+        return held_out, np.flatnonzero(~lost)
 
 
-def measure_sources(split: datasets.Dataset) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """A digest of each source, equal for sources that differ in white space only, and whether both sides have text.
+def measure_lines(split: datasets.Dataset, side: str) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """A digest of each line of a side, equal for lines that differ in white space only; whether both sides have text.
 
-    Two of 10 million different sources have equal 64-bit digests with a probability of 10^14 / 2^65 ≈ 3 · 10^-6; then
+    Two of 10 million different lines have equal 64-bit digests with a probability of 10^14 / 2^65 ≈ 3 · 10^-6; then
     one pair too many leaves the training split.
     """
     digests, has_text = np.zeros(len(split), dtype=np.uint64), np.zeros(len(split), dtype=np.bool_)  # (pairs,) each
     row = 0
     for batch in split.select_columns(["source", "target"]).iter(batch_size=CHUNK_PAIRS):
-        for source, target in zip(batch["source"], batch["target"], strict=True):
-            words = source.split()
-            digest = blake2b(" ".join(words).encode(), digest_size=8).digest()
-            digests[row], has_text[row] = int.from_bytes(digest), bool(words) and bool(target.split())
+        for line, source, target in zip(batch[side], batch["source"], batch["target"], strict=True):
+            digest = blake2b(" ".join(line.split()).encode(), digest_size=8).digest()
+            digests[row], has_text[row] = int.from_bytes(digest), bool(source.split()) and bool(target.split())
             row += 1
     return digests, has_text

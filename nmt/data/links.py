@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -104,10 +105,12 @@ def _encode_batch(
 ) -> dict[str, list[list[int]]]:
     columns = [batch[name] for name in ("alignment", "source", "source_ids", "target", "target_ids")]
     link_spans = []
-    for index, alignment, source, source_ids, target, target_ids in zip(indices, *columns, strict=True):
+    columns.append(batch.get("tag", [None] * len(indices)))
+    for index, alignment, source, source_ids, target, target_ids, tag in zip(indices, *columns, strict=True):
         location = f"the alignment of {split_name}, pair {index + 1}"
         links = parse_links(alignment, location=location)
-        sources = _find_words(source, source_ids, tokenizer.source_spans, split_words, lengths[0])
+        find_sources = partial(tokenizer.source_spans, tag=tag)
+        sources = _find_words(source, source_ids, find_sources, split_words, lengths[0])
         targets = _find_words(target, target_ids, tokenizer.target_spans, split_words, lengths[1])
         check_links(links, (source, target), split=split_words, location=location)
         spans = [(sources[source_word], targets[target_word]) for source_word, target_word in sorted(links.possible)]

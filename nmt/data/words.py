@@ -23,6 +23,9 @@ Span = tuple[int, int]
 Splitter = Callable[[str], list[Span]]
 """Finds the words of a line."""
 
+NO_TEXT: Span = (-1, -1)
+"""The span of a piece that stands for no character of the line, such as a tag."""
+
 WORD_START = "▁"
 """SentencePiece's mark for a space before a piece."""
 
@@ -153,11 +156,14 @@ def assign_pieces(piece_spans: Sequence[Span], word_spans: Sequence[Span]) -> li
     """The indices of the pieces of each word, by the spans of both in the same text.
 
     A piece belongs to every word that it overlaps. A piece that overlaps none, such as a space, belongs to the next
-    word, or to the last one at the end. A word without pieces gets an empty list.
+    word, or to the last one at the end. A piece that stands for `NO_TEXT` belongs to no word. A word without pieces
+    gets an empty list.
     """
     starts, ends = [start for start, _ in word_spans], [end for _, end in word_spans]
     groups: list[list[int]] = [[] for _ in word_spans]
     for index, (start, end) in enumerate(piece_spans if word_spans else []):
+        if (start, end) == NO_TEXT:
+            continue
         first, stop = bisect_right(ends, start), bisect_left(starts, end)  # the piece overlaps words first … stop - 1
         if first >= stop:  # it overlaps none
             first = min(first, len(word_spans) - 1)

@@ -262,13 +262,19 @@ class RunFolder(Displayed):
 
 
 def _with_changes(corpus: Description, changes: dict[str, Any]) -> Description:
-    """The description of a corpus with other arguments: of the inner one, if validation pairs are held out of it."""
+    """The description of a corpus with other arguments.
+
+    They are those of the inner corpus if validation pairs are held out of it, and of the first part of a mixed one.
+    """
     arguments = corpus["arguments"]
-    inner = arguments.get("corpus")
+    inner, parts = arguments.get("corpus"), arguments.get("parts")
     if isinstance(inner, dict) and isinstance(inner.get("arguments"), dict):
-        changed = {**inner, "arguments": {**inner["arguments"], **changes}}
-        return {**corpus, "arguments": {**arguments, "corpus": changed}}
-    return {**corpus, "arguments": {**arguments, **changes}}
+        changed: dict[str, Any] = {"corpus": _with_changes(inner, changes)}
+    elif isinstance(parts, list) and parts and isinstance(parts[0], dict) and "arguments" in parts[0]:
+        changed = {"parts": [_with_changes(parts[0], changes), *parts[1:]]}
+    else:
+        changed = changes
+    return {**corpus, "arguments": {**arguments, **changed}}
 
 
 @contextmanager

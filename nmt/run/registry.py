@@ -69,6 +69,15 @@ def read_description(path: Path) -> Description:
     return {"class": stored.class_name, "arguments": stored.arguments}
 
 
+def main_corpus(corpus: Description) -> Description:
+    """The description of the corpus that decides on the languages: without hold-outs, the first part of a mixed one."""
+    arguments = corpus.get("arguments", {})
+    inner, parts = arguments.get("corpus"), arguments.get("parts")
+    if isinstance(parts, list) and parts:
+        inner = parts[0]
+    return main_corpus(inner) if isinstance(inner, dict) and isinstance(inner.get("arguments"), dict) else corpus
+
+
 def build(description: Any, package: ModuleType) -> Any:
     """Builds an object from its `Description`.
 
@@ -93,9 +102,11 @@ def build(description: Any, package: ModuleType) -> Any:
     if name not in classes:
         shown = repr(name[:MAX_SHOWN_CHARACTERS])
         raise UserError(f"{package.__name__} has no class {shown}; it has {', '.join(classes)}")
-    # 3. Build the arguments that are descriptions themselves, and check all of them.
+    # 3. Build the arguments that are descriptions themselves, or lists with descriptions, and check all of them.
     arguments = {
-        key: build(value, package) if isinstance(value, Mapping) and "class" in value else value
+        key: [_build_nested(item, package) for item in value]
+        if isinstance(value, list)
+        else _build_nested(value, package)
         for key, value in checked.arguments.items()
     }
     _check_arguments(classes[name], arguments)
@@ -106,6 +117,11 @@ def build(description: Any, package: ModuleType) -> Any:
     except (RuntimeError, MemoryError, OverflowError) as error:
         reason = str(error).split("\n")[0]
         raise UserError(f"{name} cannot be built from these arguments: {reason}") from None
+
+
+def _build_nested(value: Any, package: ModuleType) -> Any:
+    """Builds an argument if it is a description."""
+    return build(value, package) if isinstance(value, Mapping) and "class" in value else value
 
 
 def _public_classes(package: ModuleType) -> dict[str, type[Any]]:

@@ -88,7 +88,7 @@ def read_step(path: Path) -> int | None:
 
 
 def load_weights(model: Seq2Seq, path: Path) -> None:
-    """Copies the weights of a file of `save_weights` into `model`.
+    """Copies the weights of a file of `save_weights` into `model`, whatever the device of the model.
 
     Raises:
         UserError: the file is missing or damaged, or its tensors are not those of the model.

@@ -118,6 +118,26 @@ def test_two_processes_train_like_one(train: Train, tmp_path: Path, model: str, 
     assert two.error.count("best validation BLEU") == 1  # only the first process prints
 
 
+def test_two_processes_start_with_the_weights_of_another_run(
+    lstm_run: Path,
+    corpus_folder: Path,
+    tiny_training: list[str],
+    tmp_path: Path,
+    fork_command: Callable[..., int],
+    fork_workers: Callable[..., int],
+) -> None:
+    settings = [word for word in tiny_training if not word.startswith("tokenizer.")]
+    settings += ["trainer.max_steps=3", "trainer.log_every=1", "loader.batch_tokens=64", "model.dropout=0.0"]
+    common = ["train", "data=files", f"data.path={corpus_folder}", f"init={lstm_run}", *settings]
+    one, two = ([*common, f"run={tmp_path / name}"] for name in ("one", "two"))
+    stderr = tmp_path / "stderr"
+    pids = [fork_command(one, stderr=stderr), fork_workers(two, num_workers=2, stderr=stderr)]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    assert codes == [0, 0], stderr.read_text(encoding="utf-8")
+    losses = [values(tmp_path / name, "train", "loss") for name in ("one", "two")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
 def test_a_run_resumes_with_another_number_of_processes(train: Train, tmp_path: Path) -> None:
     assert train("uninterrupted", processes=1).code == 0
     for processes, steps, resume in ((2, 3, []), (1, 5, ["resume=true"]), (3, 8, ["resume=true"])):

@@ -182,7 +182,7 @@ def complete_config(composed: ComposedConfig) -> DictConfig:
         if OmegaConf.is_missing(composed.value(parent) if parent else composed.config, name):
             comment = comment_on_mandatory_key(composed, key)
             raise UserError(f"{key}=… is required" + (f": {comment}" if comment else ""))
-    config = OmegaConf.create(_escape_all(composed.resolve()))
+    config = OmegaConf.create(escape_all(composed.resolve()))
     assert isinstance(config, DictConfig)
     OmegaConf.set_struct(config, True)  # reading a key that does not exist is an error
     return config
@@ -231,12 +231,12 @@ def _without_marks(value: Any) -> Any:
     return value.replace(f"???{TEXT_MARK}", "???") if isinstance(value, str) else value
 
 
-def _escape_all(value: Any) -> Any:
+def escape_all(value: Any) -> Any:
     """Escapes every text inside a value."""
     if isinstance(value, dict):
-        return {key: _escape_all(item) for key, item in value.items()}
+        return {key: escape_all(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_escape_all(item) for item in value]
+        return [escape_all(item) for item in value]
     return escape(value) if isinstance(value, str) else value
 
 

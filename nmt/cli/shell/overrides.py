@@ -7,7 +7,8 @@ A value that Hydra's grammar does not accept is text, so that the type of the ke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from nmt.cli.shell.commands import Command
 from nmt.cli.shell.configuration import ComposedConfig, compose, escape
 from nmt.cli.shell.errors import nearest, shorten
+from nmt.cli.shell.initial_run import INHERITED_GROUPS, inherit, is_inherited, may_inherit
 from nmt.cli.shell.settings import yaml_text
 from nmt.cli.shell.text_values import is_text_key, quote, quote_text
 from nmt.errors import UserError
@@ -59,14 +61,14 @@ def configure(command: Command, folder: Path, arguments: Sequence[str]) -> Compo
     groups = [override for override in overrides if selects_choice(folder, override)]
     values = {override.key_or_group: override for override in overrides if not selects_choice(folder, override)}
 
-    # The selected choices determine which keys exist, and which type each value has.
+    # The selected choices, or the run from which training starts, determine which keys exist, and which type each value
+    # has.
     defaults = _compose_choices(command, folder, groups)
-    for key, override in values.items():  # the last override of each key, which is the one that counts
-        is_new = override.is_add() or override.is_force_add() or override.is_delete()
-        if not is_new or override.is_hydra_override():
-            _check_key(defaults, key)
-    # Composing takes 0.1 s, so it is not repeated without need.
-    composed = compose(command.name, folder, [_input_line(override) for override in overrides]) if values else defaults
+    composed = _inherit(command, folder, defaults, overrides, values) if may_inherit(defaults, values) else None
+    if composed is None:
+        _check_keys(defaults, values)
+        # Composing takes 0.1 s, so it is not repeated without need.
+        composed = compose(command.name, folder, list(map(_input_line, overrides))) if values else defaults
     for key, override in values.items():
         if override.is_delete():
             continue
@@ -77,6 +79,46 @@ def configure(command: Command, folder: Path, arguments: Sequence[str]) -> Compo
     for key, text in verbatim.items():
         OmegaConf.update(composed.config, key, escape(text))
     return composed
+
+
+def _inherit(
+    command: Command,
+    folder: Path,
+    defaults: ComposedConfig,
+    overrides: Sequence[Override],
+    values: Mapping[str, Override],
+) -> ComposedConfig | None:
+    """Composes with the settings that training takes over from another run; None if it takes over none.
+
+    Args:
+        defaults: the configuration without values; it gets these settings, too.
+        overrides: all overrides.
+        values: those that are no choices.
+
+    Raises:
+        UserError: as `inherit`, or the key of a value does not exist.
+    """
+    changes = {key: override for key, override in values.items() if is_inherited(key)}
+    _check_keys(defaults, {key: override for key, override in values.items() if key not in changes})
+    own_lines = [_input_line(override) for override in overrides if not is_inherited(override.key_or_group)]
+    typed = [_input_line(override).partition("=")[0] for override in overrides if is_inherited(override.key_or_group)]
+    composed = inherit(compose(command.name, folder, own_lines), typed)
+    if composed is None:
+        return None
+    for group in INHERITED_GROUPS:
+        OmegaConf.update(defaults.config, group, copy.deepcopy(composed.config[group]), merge=False)
+    _check_keys(defaults, changes)
+    for key, override in changes.items():
+        OmegaConf.update(composed.config, key, override.value())
+    return composed
+
+
+def _check_keys(composed: ComposedConfig, values: Mapping[str, Override]) -> None:
+    """Raises UserError if the key of a value does not exist, and the override does not add or delete it."""
+    for key, override in values.items():  # the last override of each key, which is the one that counts
+        is_new = override.is_add() or override.is_force_add() or override.is_delete()
+        if not is_new or override.is_hydra_override():
+            _check_key(composed, key)
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[Override]:

@@ -16,13 +16,19 @@ from omegaconf.errors import GrammarParseError
 
 from nmt.cli.shell.configuration import escape
 
-TEXT_KEYS = frozenset({"run", "runs", "name", "out", "split", "data.path", "data.id", "data.subset"})
+TEXT_KEYS = frozenset(
+    {"run", "runs", "name", "out", "split", "data.path", "data.id", "data.subset", "extra_data", "init"}
+)
 """The keys of all commands whose values are paths or names."""
 
-LIST_KEYS = frozenset({"runs"})
+LIST_KEYS = frozenset({"runs", "extra_data"})
 """Those of them that take a list, `[a,b]`; each of its items is taken as typed."""
 
+GROUP_KEYS = frozenset({"extra_data"})
+"""Those of them whose items may also be groups of keys, `{a:b}`."""
+
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+_GROUP = re.compile(r"\{.*:.*\}", re.DOTALL)
 _FUNCTION = re.compile(r"(choice|range|glob|sort|shuffle|interval)\(.*\)", re.DOTALL)
 
 
@@ -41,7 +47,9 @@ def quote_text(argument: str) -> str:
         return argument
     if key.lstrip("+") in LIST_KEYS and value.startswith("[") and value.endswith("]"):
         items = [item.strip() for item in split_at_commas(value[1:-1])] if value[1:-1].strip() else []
-        return f"{key}=[{','.join(map(quote, items))}]"
+        may_group = key.lstrip("+") in GROUP_KEYS
+        quoted = [item if may_group and _GROUP.fullmatch(item) else quote(item) for item in items]
+        return f"{key}=[{','.join(quoted)}]"
     return f"{key}={quote(value)}"
 
 

@@ -10,7 +10,7 @@ from nmt import search as searches
 from nmt.cli.shell.settings import Component, RunChanges, naming_group
 from nmt.errors import UserError
 from nmt.run import RunFolder
-from nmt.run.registry import Description, build
+from nmt.run.registry import Description, build, main_corpus
 from nmt.translator import Translator
 
 if TYPE_CHECKING:  # imports the library `datasets`, which `nmt translate` does not need
@@ -47,10 +47,7 @@ def load_corpus(run: RunFolder, data: Component | CorpusChanges) -> Corpus:
         corpus: Corpus = data.build()
         return corpus
     changes = data.changed()
-    description = run.description("corpus")
-    inner = description["arguments"].get("corpus")  # a hold-out names the corpus from which it takes pairs
-    classes = [each.get("class") for each in (description, inner) if isinstance(each, dict)]
-    if "path" in changes and "GrammarCorpus" in classes:
+    if "path" in changes and main_corpus(run.description("corpus")).get("class") == "GrammarCorpus":
         raise UserError(
             f"data.path={data.path}: the corpus of run={run.path} has no files, because a grammar generates it; select "
             f"other text by data=files data.path={data.path}"
@@ -99,7 +96,13 @@ def describe_search(run: RunFolder, search: Component | SearchChanges) -> Descri
 
 
 def load_translator(
-    run: RunFolder, search: Description, *, device: str, batch_tokens: int | None, heads_off: Sequence[str] = ()
+    run: RunFolder,
+    search: Description,
+    *,
+    device: str,
+    batch_tokens: int | None,
+    heads_off: Sequence[str] = (),
+    tag: str | None = None,
 ) -> Translator:
     """Loads the best model of a run, with the described search.
 
@@ -109,10 +112,14 @@ def load_translator(
         device: auto, cpu or cuda.
         batch_tokens: maximum padded source tokens per batch; None: a number that suits the device.
         heads_off: names of attention heads to silence, see `nmt.models.heads`.
+        tag: the tag of source lines; None: the run's own, if it has any.
 
     Raises:
-        UserError: the search refuses an argument, the folder is damaged, or there is no such device or head.
+        UserError: the search refuses an argument, the folder is damaged, or there is no such device, head or tag.
     """
     with naming_group("search"):
         searcher = build(search, searches)
-    return Translator.load(run, search=searcher, device=device, batch_tokens=batch_tokens, heads_off=heads_off)
+    translator = Translator.load(run, search=searcher, device=device, batch_tokens=batch_tokens, heads_off=heads_off)
+    if tag is not None:
+        translator.tokenizer = translator.tokenizer.with_source_tag(tag)
+    return translator

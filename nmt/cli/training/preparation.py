@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from types import ModuleType
-from typing import Any
 
 import msgspec
 import torch
 from datasets import Dataset
 
-from nmt import data, models, search
+from nmt import models, search
 from nmt.cli.shell.settings import Component, naming_group
+from nmt.cli.training.corpus import build_corpus, describe_corpus, describe_parts, list_tags
+from nmt.cli.training.descriptions import describe
 from nmt.cli.training.guidance import make_link_encoder
+from nmt.cli.training.initial_run import load_initial_tokenizer, load_initial_weights, remark_on_unknown_pieces
 from nmt.cli.training.settings import LoaderSettings, TokenizerSettings, TrainSettings
 from nmt.cli.training.validation import (
     check_schedule,
     choose_metrics,
-    describe_hold_out,
     describe_metrics,
     load_validation_split,
     remark_on_tokenizer,
-    with_hold_out,
 )
 from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
-from nmt.data.readers import expand_path
 from nmt.data.tokenizer import Tokenizer
 from nmt.data.tokenizer.training import train_tokenizer
 from nmt.device import pick_device
@@ -93,19 +91,19 @@ def prepare_run(
     check_schedule(schedule, settings)
     descriptions = {
         "search": describe(settings.search, search),
-        "corpus": describe_hold_out(with_absolute_path(describe(settings.data, data)), settings),
+        "corpus": describe_corpus(settings),
     }
     searcher = settings.search.build()
 
     # 2. Text, then the tokenizer. With several processes the main one does the work and the others receive the result.
-    corpus = with_hold_out(settings.data.build_as(Corpus), settings)  # type: ignore[type-abstract]
+    corpus = build_corpus(settings)
     metrics = choose_metrics(settings, corpus.target)
     descriptions["metrics"] = describe_metrics(metrics)
     train_split = processes.main_first(lambda: corpus.split(settings.train_split))
     validation_split, remarks = processes.main_first(lambda: load_validation_split(settings, corpus))
     if sample is not None:
         train_split = sample(train_split)
-    tokenizer = processes.broadcast(_tokenizer(settings, train_split) if processes.is_main else None)
+    tokenizer = processes.broadcast(_tokenizer(settings, corpus, train_split) if processes.is_main else None)
     assert tokenizer is not None
 
     # 3. The model, whose vocabulary sizes only the tokenizer knows.
@@ -114,6 +112,13 @@ def prepare_run(
     torch.manual_seed(settings.seed)
     model = model_component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
     descriptions["model"]["parameters"] = model.num_parameters()
+    if settings.init is not None and settings.resume != "true":
+        if processes.is_main:
+            origin = load_initial_weights(settings, model)
+            descriptions["model"]["init"] = origin
+            remarks.append(f"the weights are those of step {origin['step']} of {settings.init}")
+            remarks.append(remark_on_unknown_pieces(train_split, tokenizer, settings))
+        processes.broadcast_weights(model)
     add_links = make_link_encoder(settings, corpus, tokenizer, model)
 
     # 4. Batches and the optimizer, which depend on the model.
@@ -152,21 +157,25 @@ def prepare_run(
         ),
         descriptions=descriptions,
         remarks=[
-            *remark_on_vocabulary(settings.tokenizer, tokenizer),
+            *describe_parts(corpus),
+            *([] if settings.init is not None else remark_on_vocabulary(settings.tokenizer, tokenizer)),
             *remarks,
             *remark_on_tokenizer(metrics, settings, train_split),
         ],
     )
 
 
-def build_tokenizer(settings: TokenizerSettings, split: Dataset) -> Tokenizer:
+def build_tokenizer(settings: TokenizerSettings, split: Dataset, *, tags: Sequence[str] = ()) -> Tokenizer:
     """Trains the tokenizer on the training split, or on `max_pairs` of its pairs.
+
+    Args:
+        tags: names of the tags that source lines may have.
 
     Raises:
         UserError: a setting is wrong, or the split does not allow the vocabulary size.
     """
     with spinner(f"learning up to {settings.vocab_size:,} pieces from {len(split):,} pairs"):
-        return train_tokenizer(split, **msgspec.structs.asdict(settings))
+        return train_tokenizer(split, tags=tuple(tags), **msgspec.structs.asdict(settings))
 
 
 def remark_on_vocabulary(settings: TokenizerSettings, tokenizer: Tokenizer) -> list[str]:
@@ -250,42 +259,10 @@ def with_vocabulary(model: Component, tokenizer: Tokenizer) -> Component:
     return msgspec.structs.replace(model, arguments={**vocabulary, **model.arguments})
 
 
-def describe(component: Component, package: ModuleType) -> Description:
-    """The component as the run folder stores it.
-
-    Raises:
-        UserError: its class, or that of a nested component, is not a public name of `package`, where commands that read
-            the run folder look it up.
-    """
-    description = component.description()
-    for name in _class_names(description):
-        if name not in package.__all__:
-            raise UserError(
-                f"{component.key}: {package.__name__} has no class {name}, so the run folder could not be read again; "
-                f"it has {', '.join(package.__all__)}"
-            )
-    return description
-
-
-def with_absolute_path(corpus: Description) -> Description:
-    """The description of a corpus with an absolute path, so that other commands find it from any folder."""
-    arguments: dict[str, Any] = dict(corpus["arguments"])
-    if arguments.get("path") is not None:
-        arguments["path"] = str(expand_path(arguments["path"]).absolute())
-    return {**corpus, "arguments": arguments}
-
-
-def _tokenizer(settings: TrainSettings, split: Dataset) -> Tokenizer:
-    """The tokenizer of the run that is resumed, or a new one."""
+def _tokenizer(settings: TrainSettings, corpus: Corpus, split: Dataset) -> Tokenizer:
+    """The tokenizer of the run that is resumed, or of the run with which training starts, or a new one."""
     if settings.resume == "true":
         return RunFolder(settings.run).tokenizer()
-    return build_tokenizer(settings.tokenizer, split)
-
-
-def _class_names(description: Any) -> Iterator[str]:
-    """The class names in a description, the outer one first."""
-    if isinstance(description, dict):
-        if "class" in description:
-            yield description["class"]
-        for value in description.values():
-            yield from _class_names(value)
+    if settings.init is not None:
+        return load_initial_tokenizer(settings, corpus)
+    return build_tokenizer(settings.tokenizer, split, tags=list_tags(settings)).with_source_tag(settings.tag)

@@ -10,13 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from nmt.cli.shell.errors import one_line
 from nmt.cli.training.settings import TrainSettings
 from nmt.errors import UserError
-from nmt.files import read_text
 from nmt.run import RunFolder
+from nmt.run.config import read_config
 from nmt.training.checkpoint import read_progress
 from nmt.training.limits import reached_limit
 
@@ -88,12 +86,7 @@ def compare_settings(folder: RunFolder, config: dict[str, Any]) -> dict[str, str
     Raises:
         UserError: another setting has changed, or config.yaml in the folder is missing or damaged.
     """
-    path = folder.path / "config.yaml"
-    text = read_text(path)
-    try:
-        old = _flatten(_PlainLoader(text).get_single_data())
-    except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
-        raise UserError(f"{path} is damaged: it is not plain YAML") from None
+    old = _flatten(read_config(folder.path / "config.yaml"))
     new = _flatten(config)
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     changed = [key for key in changed if key not in ("run", "resume")]
@@ -133,7 +126,8 @@ def _refusal(folder: RunFolder, difference: str) -> str:
 
 def _is_corpus_key(key: str) -> bool:
     """Whether a key says where the text is. Such a key may change as long as the text stays."""
-    return (key.startswith("data.") and key not in LANGUAGE_KEYS) or key in ("train_split", "validation_split")
+    names = ("train_split", "validation_split", "extra_data")
+    return (key.startswith("data.") and key not in LANGUAGE_KEYS) or key in names
 
 
 def _describe_change(key: str, old: dict[str, object], new: dict[str, object]) -> str:
@@ -142,15 +136,6 @@ def _describe_change(key: str, old: dict[str, object], new: dict[str, object]) -
     if key.endswith("._target_"):
         key, values = key.removesuffix("._target_"), [value.rpartition(".")[2] for value in values]
     return one_line(f"{key}={values[0]}, not {values[1]}")
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """Reads YAML without aliases, a few lines of which can expand to more than any memory holds."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("an alias")
-        return super().compose_node(parent, index)
 
 
 def _flatten(value: object, prefix: str = "") -> dict[str, object]:

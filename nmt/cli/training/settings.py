@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -44,6 +45,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     name: str
     run: Path
+    init: Path | None
     resume: str
     seed: int
     device: str
@@ -53,6 +55,8 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     validation_split: str | None
     max_validation_pairs: int | None
     hold_out: int | None
+    tag: str | None
+    extra_data: list[str | dict[str, Any]]
     bleu_tokenizer: str
     data: Component
     cleaning: Component

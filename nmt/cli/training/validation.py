@@ -8,7 +8,6 @@ from datasets import Dataset
 
 from nmt.cli.shell.trained_run import load_metrics
 from nmt.cli.training.settings import TrainSettings
-from nmt.data import HoldOutCorpus
 from nmt.data.corpus import Corpus
 from nmt.data.loader import BatchLoader
 from nmt.data.tokenizer import Tokenizer
@@ -39,31 +38,6 @@ def check_schedule(schedule: Schedule, settings: TrainSettings) -> None:
             "the schedule lowers the learning rate by the validations, which validation_split=null leaves out: choose "
             "another one, such as schedule=cosine"
         )
-
-
-def with_hold_out(corpus: Corpus, settings: TrainSettings) -> Corpus:
-    """The corpus with the pairs that `hold_out` asks for as its validation split."""
-    if settings.hold_out is None or settings.validation_split is None:
-        return corpus
-    return HoldOutCorpus(
-        corpus=corpus,
-        train_split=settings.train_split,
-        split=settings.validation_split,
-        num_pairs=settings.hold_out,
-    )
-
-
-def describe_hold_out(corpus: Description, settings: TrainSettings) -> Description:
-    """The description of `with_hold_out`, from that of the corpus."""
-    if settings.hold_out is None:
-        return corpus
-    arguments = {
-        "corpus": corpus,
-        "train_split": settings.train_split,
-        "split": settings.validation_split,
-        "num_pairs": settings.hold_out,
-    }
-    return {"class": HoldOutCorpus.__name__, "arguments": arguments}
 
 
 def load_validation_split(settings: TrainSettings, corpus: Corpus) -> tuple[Dataset | None, list[str]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 import msgspec
 
 from nmt.errors import UserError
-from nmt.files import read_bytes, read_record
+from nmt.files import atomic_write, read_bytes, read_record, write_json
 
 FORMAT = 1
 """The version of tokenizer.json; newer versions are refused."""
@@ -34,6 +35,7 @@ class TokenizerDescription(msgspec.Struct, frozen=True, kw_only=True):
         files: names of the model files, in the same folder.
         sizes: vocabulary sizes.
         sha256: checksums of the model files.
+        source_tag: the tag that is put before source lines, see `nmt.data.tokenizer.tokenizer`; None for no tag.
     """
 
     format: int
@@ -42,6 +44,7 @@ class TokenizerDescription(msgspec.Struct, frozen=True, kw_only=True):
     files: PerSide[str]
     sizes: PerSide[int]
     sha256: PerSide[str]
+    source_tag: str | None = None
 
 
 class _Version(msgspec.Struct):
@@ -66,7 +69,47 @@ def read_tokenizer_description(path: Path) -> TokenizerDescription:
     return description
 
 
-def read_model(path: Path, *, sha256: str) -> bytes:
+def write_models(
+    folder: Path, models: Sequence[bytes], *, model_type: ModelType, sizes: PerSide[int], source_tag: str | None
+) -> None:
+    """Writes tokenizer.json and the models it names: tokenizer.model, or source.model and target.model.
+
+    Args:
+        models: the model that both sides share, or one for each side.
+
+    Raises:
+        Failure: the system refuses to write.
+    """
+    names = ["tokenizer.model"] if len(models) == 1 else ["source.model", "target.model"]
+    for name, model in zip(names, models, strict=True):
+        with atomic_write(folder / name) as file:
+            file.write(model)
+    description = TokenizerDescription(
+        format=FORMAT,
+        shared=len(models) == 1,
+        model_type=model_type,
+        files=PerSide(names[0], names[-1]),
+        sizes=sizes,
+        sha256=PerSide(checksum(models[0]), checksum(models[-1])),
+        source_tag=source_tag,
+    )
+    write_json(folder / "tokenizer.json", msgspec.to_builtins(description))  # last: it marks the models as complete
+
+
+def read_models(path: Path) -> tuple[TokenizerDescription, bytes, bytes | None]:
+    """Reads tokenizer.json, the source model that it names, and the target's own model; None if they share one.
+
+    Raises:
+        UserError: a file is missing, damaged or of a newer format, or does not belong to the others.
+    """
+    description = read_tokenizer_description(path)
+    files, sha256 = description.files, description.sha256
+    source = _read_model(path.with_name(files.source), sha256=sha256.source)
+    target = None if description.shared else _read_model(path.with_name(files.target), sha256=sha256.target)
+    return description, source, target
+
+
+def _read_model(path: Path, *, sha256: str) -> bytes:
     """Reads a serialized model.
 
     Raises:

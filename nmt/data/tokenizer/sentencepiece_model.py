@@ -7,10 +7,13 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, pairwise, zip_longest
+from typing import Any, get_args
 
 import sentencepiece
 from sentencepiece import SentencePieceProcessor
 
+from nmt.checks import check_sizes
+from nmt.data.tokenizer.description import ModelType
 from nmt.data.tokenizer.normalization import Normalization, is_blank, normalization_options, replace_reserved
 from nmt.errors import UserError
 
@@ -31,6 +34,24 @@ NORMALIZER_FIELDS, FILE_NAME, LENGTH_DELIMITED = (3, 5), 6, 2
 them that names a file, and the kind of a field with a length."""
 
 
+def train_models(
+    source_lines: Iterable[str], target_lines: Iterable[str], *, shared: bool, tags: Sequence[str], **settings: Any
+) -> tuple[bytes, bytes | None]:
+    """Trains the source model, which has the tags, and the target's own model; None if they share one.
+
+    Args:
+        settings: the other arguments of `train_model`.
+    """
+    if shared:
+        return train_model(chain(source_lines, target_lines), text_name="this corpus", tags=tags, **settings), None
+    sides = (("source", source_lines, tags), ("target", target_lines, ()))
+    source, target = (
+        train_model(lines, text_name=f"the {side} side of this corpus", tags=own_tags, **settings)
+        for side, lines, own_tags in sides
+    )
+    return source, target
+
+
 def train_model(
     lines: Iterable[str],
     *,
@@ -40,6 +61,7 @@ def train_model(
     character_coverage: float,
     byte_fallback: bool,
     normalization: Normalization,
+    tags: Sequence[str],
 ) -> bytes:
     """Trains a model on raw lines and returns it serialized; the arguments are those of `Tokenizer.train`.
 
@@ -47,8 +69,18 @@ def train_model(
         text_name: what error messages call the text, such as "the source side of this corpus".
 
     Raises:
-        UserError: there is no text, or it has more different characters than `vocab_size` allows.
+        UserError: an argument is out of range, there is no text, or it has more different characters than `vocab_size`
+            allows.
     """
+    for key, value, choices in (
+        ("model_type", model_type, get_args(ModelType)),
+        ("normalization", normalization, get_args(Normalization)),
+    ):
+        if value not in choices:
+            raise UserError(f"tokenizer.{key}={value} is unknown; choose one of {', '.join(choices)}")
+    check_sizes(**{"tokenizer.vocab_size": vocab_size})
+    if not isinstance(character_coverage, int | float) or not 0.98 <= character_coverage <= 1:
+        raise UserError(f"tokenizer.character_coverage={character_coverage} must lie between 0.98 and 1")
     model = io.BytesIO()
     try:
         with normalization_options(normalization) as options:
@@ -64,6 +96,7 @@ def train_model(
                 unk_id=1,
                 bos_id=2,
                 eos_id=3,
+                control_symbols=list(map(tag_piece, tags)),
                 unk_surface=UNK_SURFACE,
                 max_sentence_length=MAX_LINE_BYTES,
                 num_threads=NUM_TRAINING_THREADS,
@@ -97,6 +130,21 @@ def special_ids(processor: SentencePieceProcessor) -> tuple[int, int, int, int]:
     return processor.pad_id(), processor.bos_id(), processor.eos_id(), processor.unk_id()
 
 
+def common_special_ids(source: SentencePieceProcessor, target: SentencePieceProcessor) -> tuple[int, int, int, int]:
+    """The ids of pad, bos, eos and unk, which both models have.
+
+    Raises:
+        UserError: a model lacks one of them, or the models disagree about one.
+    """
+    ids = special_ids(source)
+    if ids != special_ids(target) or min(ids) < 0 or len(set(ids)) < len(ids):
+        raise UserError(
+            f"the SentencePiece models need pad, bos, eos and unk, with the same ids on both sides; "
+            f"source has {ids}, target {special_ids(target)}"
+        )
+    return ids
+
+
 def encode_texts(processor: SentencePieceProcessor, texts: Sequence[str]) -> list[list[int]]:
     """The piece ids of each text, without bos and eos; none for a text that prints nothing. NUL becomes a space."""
     texts = ["" if is_blank(text) else text.replace("\0", " ") for text in texts]
@@ -105,6 +153,17 @@ def encode_texts(processor: SentencePieceProcessor, texts: Sequence[str]) -> lis
         return list(processor.encode(texts, num_threads=1))
     except (TypeError, UnicodeEncodeError):  # a lone surrogate, which UTF-8 cannot represent
         return list(processor.encode(list(map(_replace_surrogates, texts)), num_threads=1))
+
+
+def tag_piece(tag: str) -> str:
+    """The piece of a tag: <2de> for 2de."""
+    return f"<{tag}>"
+
+
+def list_tags(processor: SentencePieceProcessor) -> dict[str, int]:
+    """The tags of a model and the ids of their pieces: all control pieces that are not special."""
+    controls = [id for id in range(processor.get_piece_size()) if processor.is_control(id)]
+    return {processor.id_to_piece(id)[1:-1]: id for id in controls if id not in special_ids(processor)}
 
 
 def piece_ids(processor: SentencePieceProcessor, pieces: Sequence[str]) -> list[int]:

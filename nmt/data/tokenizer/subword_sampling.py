@@ -18,13 +18,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from itertools import pairwise, repeat
+from itertools import count, pairwise, repeat
 
 import numpy as np
 from numpy.typing import NDArray
 from sentencepiece import SentencePieceProcessor
 
 from nmt.data.counter_rng import Bits, random_bits
+from nmt.data.tokenizer.description import ModelType
+from nmt.errors import UserError
 
 Ids = NDArray[np.int32]
 """Piece ids, (pieces,)."""
@@ -33,19 +35,33 @@ MAX_CACHED_NUMBERS = 2**24
 """Limit for the prepared words, in stored numbers: 100 to 160 MB including the words themselves. When it is reached,
 the cache starts again from empty. No sample depends on it."""
 
-UNKNOWN, FIRST_BYTE = "\ud800", 0xDC00
-"""Characters that spell `unk`, and the first of 256 that spell the byte pieces. They are halves of surrogate pairs,
-which occur in no real piece."""
+MAX_UNIGRAM_ALPHA = 1000
+"""Maximum of subword_alpha for unigram models: such a value already samples nothing but the best segmentation."""
+
+UNKNOWN, FIRST_CONTROL, FIRST_BYTE = "\ud800", 0xD801, 0xDC00
+"""Characters that spell `unk`, the first of those that spell control pieces, such as tags, and the first of 256 that
+spell the byte pieces. They are halves of surrogate pairs, which occur in no real piece."""
+
+
+def check_alpha(alpha: float, model_type: ModelType) -> None:
+    """Raises UserError if this kind of model cannot sample with `alpha`."""
+    maximum = 1 if model_type == "bpe" else MAX_UNIGRAM_ALPHA
+    if not isinstance(alpha, int | float) or not 0 <= alpha <= maximum:
+        number = "a probability" if model_type == "bpe" else "a number"
+        raise UserError(f"subword_alpha={alpha} must be {number} from 0 to {maximum} for model_type={model_type}")
 
 
 def spell_pieces(processor: SentencePieceProcessor) -> list[str]:
-    """The characters that each piece spells, by id; one stands for `unk`, and one for each byte."""
-    spellings = []
+    """The characters that each piece spells, by id; one stands for `unk`, one for each byte, one for each tag."""
+    spellings: list[str] = []
+    controls = count(FIRST_CONTROL)
     for id in range(processor.get_piece_size()):
         spelling = processor.id_to_piece(id)
         if processor.is_byte(id):
             spelling = chr(FIRST_BYTE + int(spelling[1:-1], 16))  # a byte piece looks like <0x41>
-        elif processor.is_control(id) or processor.is_unknown(id) or processor.is_unused(id):
+        elif processor.is_control(id):
+            spelling = chr(min(next(controls), FIRST_BYTE - 1))
+        elif processor.is_unknown(id) or processor.is_unused(id):
             spelling = UNKNOWN
         spellings.append(spelling)
     return spellings

@@ -10,6 +10,9 @@ against the untouched reference. Encoding and decoding change text in three ways
 - A character that training did not see becomes one `unk` piece, which decodes to "⁇". With `byte_fallback` it becomes
   its UTF-8 bytes instead, and decodes to itself.
 
+A tag such as 2de is a piece `<2de>` before the pieces of a source line, which tells a model of several languages into
+which one to translate (Johnson et al., 2017). It is a control piece: no text contains it, not even the text "<2de>".
+
 References: Kudo & Richardson (2018), SentencePiece; Kudo (2018), subword regularization; Provilkov et al. (2020),
 BPE-dropout.
 """
@@ -17,45 +20,33 @@ BPE-dropout.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import repeat
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Self
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.checks import check_sizes
 from nmt.data.counter_rng import Bits
 from nmt.data.tokenizer.bpe_dropout import BpeDropout
-from nmt.data.tokenizer.description import (
-    FORMAT,
-    ModelType,
-    PerSide,
-    TokenizerDescription,
-    checksum,
-    read_model,
-    read_tokenizer_description,
-)
+from nmt.data.tokenizer.description import ModelType, PerSide, checksum, read_models, write_models
 from nmt.data.tokenizer.normalization import LINE_SEPARATORS, Normalization
 from nmt.data.tokenizer.sentencepiece_model import (
+    common_special_ids,
     encode_texts,
+    list_tags,
     load_processor,
     name_pieces,
     piece_ids,
     piece_spans,
-    special_ids,
-    train_model,
+    train_models,
 )
-from nmt.data.tokenizer.subword_sampling import Ids, SubwordSampler, spell_pieces
+from nmt.data.tokenizer.subword_sampling import Ids, SubwordSampler, check_alpha, spell_pieces
 from nmt.data.tokenizer.unigram_sampling import UnigramSampler
+from nmt.data.words import NO_TEXT, Span
 from nmt.errors import UserError
-from nmt.files import atomic_write, write_json
 
 TO_SPACES = str.maketrans(dict.fromkeys(LINE_SEPARATORS, " "))
-
-MAX_UNIGRAM_ALPHA = 1000
-"""Maximum of subword_alpha for unigram models: such a value already samples nothing but the best segmentation."""
 
 
 class Tokenizer:
@@ -67,27 +58,31 @@ class Tokenizer:
         source_model: a serialized SentencePiece model.
         target_model: the target's own model, or None if both sides share `source_model`.
         model_type: "unigram" or "bpe".
+        source_tag: the tag of source lines that are encoded without naming one; None for no tag.
+
+    Attributes:
+        tags: the ids of all tags that the source model knows, by name.
 
     Raises:
-        UserError: the bytes are not a SentencePiece model, or the models lack a special piece or disagree about one.
+        UserError: the bytes are not a SentencePiece model, the models lack a special piece or disagree about one, or
+            there is no such tag.
     """
 
-    def __init__(self, *, source_model: bytes, target_model: bytes | None, model_type: ModelType) -> None:
+    def __init__(
+        self, *, source_model: bytes, target_model: bytes | None, model_type: ModelType, source_tag: str | None = None
+    ) -> None:
         self.shared = target_model is None
         self.model_type: ModelType = model_type
         self._source = load_processor(source_model)
         self._target = self._source if target_model is None else load_processor(target_model)
-        ids = special_ids(self._source)
-        if ids != special_ids(self._target) or min(ids) < 0 or len(set(ids)) < len(ids):
-            raise UserError(
-                f"the SentencePiece models need pad, bos, eos and unk, with the same ids on both sides; "
-                f"source has {ids}, target {special_ids(self._target)}"
-            )
-        self.pad_id, self.bos_id, self.eos_id, self.unk_id = ids
+        self.pad_id, self.bos_id, self.eos_id, self.unk_id = common_special_ids(self._source, self._target)
+        self.tags = list_tags(self._source)
+        self.source_tag = source_tag
+        self._tag_id(source_tag)  # checks it
         # Kept to be saved unchanged: another version of the library might serialize a loaded model differently.
         self._models = [source_model] if target_model is None else [source_model, target_model]
         self._samplers: dict[tuple[str, float], SubwordSampler] = {}  # by (side, alpha)
-        self.fingerprint = checksum("".join(map(checksum, self._models)).encode())
+        self.fingerprint = checksum("".join([*map(checksum, self._models), source_tag or ""]).encode())
         """Identifies the content: equal for equal models, whether trained or loaded."""
 
     @classmethod
@@ -102,6 +97,7 @@ class Tokenizer:
         character_coverage: float,
         byte_fallback: bool,
         normalization: Normalization,
+        tags: Sequence[str] = (),
     ) -> Tokenizer:
         """Trains a tokenizer on raw lines. The same lines give the same model, byte for byte.
 
@@ -114,36 +110,22 @@ class Tokenizer:
                 characters, which make up the rest, become `unk`.
             byte_fallback: encode unknown characters as UTF-8 bytes; takes 256 pieces of the vocabulary.
             normalization: "compose", "none" or "nmt_nfkc".
+            tags: names of the tags that source lines may have.
 
         Raises:
             UserError: an argument is out of range, there is no text, or the vocabulary is too small for its characters.
         """
-        for key, value, choices in (
-            ("model_type", model_type, get_args(ModelType)),
-            ("normalization", normalization, get_args(Normalization)),
-        ):
-            if value not in choices:
-                raise UserError(f"tokenizer.{key}={value} is unknown; choose one of {', '.join(choices)}")
-        check_sizes(**{"tokenizer.vocab_size": vocab_size})
-        if not isinstance(character_coverage, int | float) or not 0.98 <= character_coverage <= 1:
-            raise UserError(f"tokenizer.character_coverage={character_coverage} must lie between 0.98 and 1")
-
-        def train_on(lines: Iterable[str], text_name: str) -> bytes:
-            return train_model(
-                lines,
-                text_name=text_name,
-                vocab_size=vocab_size,
-                model_type=model_type,
-                character_coverage=character_coverage,
-                byte_fallback=byte_fallback,
-                normalization=normalization,
-            )
-
-        if shared:
-            model = train_on(chain(source_lines, target_lines), "this corpus")
-            return cls(source_model=model, target_model=None, model_type=model_type)
-        source_model = train_on(source_lines, "the source side of this corpus")
-        target_model = train_on(target_lines, "the target side of this corpus")
+        source_model, target_model = train_models(
+            source_lines,
+            target_lines,
+            shared=shared,
+            tags=tags,
+            vocab_size=vocab_size,
+            model_type=model_type,
+            character_coverage=character_coverage,
+            byte_fallback=byte_fallback,
+            normalization=normalization,
+        )
         return cls(source_model=source_model, target_model=target_model, model_type=model_type)
 
     @property
@@ -156,21 +138,53 @@ class Tokenizer:
         """Size of the target vocabulary, including the special pieces."""
         return self._target.get_piece_size()
 
+    # Tags
+
+    def with_source_tag(self, tag: str | None) -> Self:
+        """A tokenizer with the same pieces that puts another tag before source lines.
+
+        Raises:
+            UserError: there is no such tag.
+        """
+        source, target = self._models[0], None if self.shared else self._models[1]
+        return type(self)(source_model=source, target_model=target, model_type=self.model_type, source_tag=tag)
+
+    def _tag_id(self, tag: str | None) -> list[int]:
+        """The id of the piece of a tag, in a list; an empty list for no tag (None or "")."""
+        if not tag:
+            return []
+        if tag not in self.tags:
+            known = f"choose one of {', '.join(self.tags)}" if self.tags else "there are none"
+            raise UserError(f"tag={tag}: the tokenizer has no such tag; {known}")
+        return [self.tags[tag]]
+
     # Encoding
 
-    def encode_source(self, texts: Sequence[str]) -> list[list[int]]:
-        """The piece ids of each text in its best segmentation, without bos and eos; none for empty text."""
-        return encode_texts(self._source, texts)
+    def encode_source(self, texts: Sequence[str], *, tags: Sequence[str] | None = None) -> list[list[int]]:
+        """The piece ids of each text in its best segmentation, without bos and eos; none for empty text.
+
+        Args:
+            tags: the tag of each text, "" for none; None: `source_tag` for all of them.
+        """
+        prefixes = map(self._tag_id, repeat(self.source_tag, len(texts)) if tags is None else tags)
+        encoded = encode_texts(self._source, texts)
+        return [prefix + ids if ids else ids for prefix, ids in zip(prefixes, encoded, strict=True)]
 
     def encode_target(self, texts: Sequence[str]) -> list[list[int]]:
         """Like `encode_source`, for the target side."""
         return encode_texts(self._target, texts)
 
-    def source_spans(self, text: str) -> list[tuple[int, int]]:
-        """The range of characters of `text`, start and end, that each piece of `encode_source` stands for."""
-        return piece_spans(self._source, text)
+    def source_spans(self, text: str, *, tag: str | None = None) -> list[Span]:
+        """The range of characters of `text`, start and end, that each piece of `encode_source` stands for.
 
-    def target_spans(self, text: str) -> list[tuple[int, int]]:
+        Args:
+            tag: the tag of the text, "" for none; None: `source_tag`. It stands for `NO_TEXT`.
+        """
+        spans = piece_spans(self._source, text)
+        has_tag = self.source_tag if tag is None else tag
+        return [NO_TEXT, *spans] if spans and has_tag else spans
+
+    def target_spans(self, text: str) -> list[Span]:
         """Like `source_spans`, for the target side."""
         return piece_spans(self._target, text)
 
@@ -211,12 +225,7 @@ class Tokenizer:
 
     def check_alpha(self, alpha: float) -> None:
         """Raises UserError if this kind of model cannot sample with `alpha`."""
-        maximum = 1 if self.model_type == "bpe" else MAX_UNIGRAM_ALPHA
-        if not isinstance(alpha, int | float) or not 0 <= alpha <= maximum:
-            number = "a probability" if self.model_type == "bpe" else "a number"
-            raise UserError(
-                f"subword_alpha={alpha} must be {number} from 0 to {maximum} for model_type={self.model_type}"
-            )
+        check_alpha(alpha, self.model_type)
 
     def _sampler(self, side: str, alpha: float) -> SubwordSampler:
         """Returns the sampler of one side, created at its first use."""
@@ -244,7 +253,8 @@ class Tokenizer:
             text: what the ids, or the first ones of them, were encoded from: an unknown piece is then the part of the
                 text that it stands for. Without a text, it is "<unk>".
         """
-        return name_pieces(self._source, ids, text)
+        num_tags = int(bool(len(ids)) and int(ids[0]) in self.tags.values())
+        return [*name_pieces(self._source, ids[:num_tags], None), *name_pieces(self._source, ids[num_tags:], text)]
 
     def target_pieces(self, ids: Sequence[int], *, text: str | None = None) -> list[str]:
         """Like `source_pieces`, for the target side."""
@@ -258,19 +268,8 @@ class Tokenizer:
 
     def save(self, folder: Path) -> None:
         """Writes tokenizer.json and the models it names: tokenizer.model, or source.model and target.model."""
-        names = ["tokenizer.model"] if self.shared else ["source.model", "target.model"]
-        for name, model in zip(names, self._models, strict=True):
-            with atomic_write(folder / name) as file:
-                file.write(model)
-        description = TokenizerDescription(
-            format=FORMAT,
-            shared=self.shared,
-            model_type=self.model_type,
-            files=PerSide(names[0], names[-1]),
-            sizes=PerSide(self.source_size, self.target_size),
-            sha256=PerSide(checksum(self._models[0]), checksum(self._models[-1])),
-        )
-        write_json(folder / "tokenizer.json", msgspec.to_builtins(description))  # last: it marks the models as complete
+        sizes = PerSide(self.source_size, self.target_size)
+        write_models(folder, self._models, model_type=self.model_type, sizes=sizes, source_tag=self.source_tag)
 
     @classmethod
     def load(cls, folder: Path) -> Tokenizer:
@@ -280,12 +279,10 @@ class Tokenizer:
             UserError: a file is missing, damaged or of a newer format, or does not belong to the others.
         """
         path = folder / "tokenizer.json"
-        description = read_tokenizer_description(path)
-        files, sha256 = description.files, description.sha256
-        source_model = read_model(folder / files.source, sha256=sha256.source)
-        target_model = None if description.shared else read_model(folder / files.target, sha256=sha256.target)
+        description, source, target = read_models(path)
+        kind, tag = description.model_type, description.source_tag
         try:
-            tokenizer = cls(source_model=source_model, target_model=target_model, model_type=description.model_type)
+            tokenizer = cls(source_model=source, target_model=target, model_type=kind, source_tag=tag)
         except UserError as error:
             raise UserError(f"{path} names models that cannot be used: {error}") from None
         if PerSide(tokenizer.source_size, tokenizer.target_size) != description.sizes:

@@ -28,6 +28,21 @@ def train(
     return run
 
 
+@pytest.fixture(scope="session")
+def two_way_run(
+    corpus_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_models: dict[str, list[str]],
+    tiny_training: list[str],
+) -> Path:
+    """The run folder of a tiny LSTM, trained for one step in both directions; tests must not change it."""
+    folder = tmp_path_factory.mktemp("runs") / "both"
+    words = [*tiny_models["lstm"], *tiny_training, "tokenizer.vocab_size=60"]
+    words += ["tag=2de", "extra_data=[{source: de, target: en, tag: 2en}]"]
+    assert main(["train", "data=files", f"data.path={corpus_folder}", f"run={folder}", *words]) == 0
+    return folder
+
+
 @pytest.fixture
 def error_line(train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Calls `nmt train` with a mistake, checks exit code 2, one line and no folder, and returns the line."""

@@ -1,0 +1,115 @@
+"""The settings that a training command takes over from the run with which it starts, `init=RUN`: model and tokenizer.
+
+The weights of RUN fit its own model only, and its vocabulary is part of them. So these settings replace those that the
+YAML files select, before the values on the command line are checked: `model.dropout=0.1` changes the dropout of RUN's
+model. A resumed run takes them from its own folder, and no longer needs RUN.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf, open_dict, read_write
+
+from nmt.cli.shell.configuration import ComposedConfig, escape_all
+from nmt.cli.shell.errors import shorten
+from nmt.cli.shell.settings import expand_home
+from nmt.errors import UserError
+from nmt.files import reading
+
+if TYPE_CHECKING:  # most command lines need no run folder
+    from nmt.run import RunFolder
+    from nmt.run.registry import Description
+
+INHERITED_GROUPS = ("model", "tokenizer")
+"""The groups of settings that are taken over."""
+
+VOCABULARY_ARGUMENTS = ("source_vocab_size", "target_vocab_size", "shared_vocab")
+"""Arguments of every model that the tokenizer determines."""
+
+
+def is_inherited(key: str) -> bool:
+    """Whether a key belongs to the settings that are taken over."""
+    return key.lstrip("+~").replace("/", ".").partition(".")[0] in INHERITED_GROUPS
+
+
+def may_inherit(composed: ComposedConfig, typed: Iterable[str]) -> bool:
+    """Whether a command could take settings over, judged by the keys that were typed and those of an experiment."""
+    return "init" in composed.config and (not {"init", "resume"}.isdisjoint(typed) or not composed.is_null("init"))
+
+
+def inherit(composed: ComposedConfig, typed: Iterable[str]) -> ComposedConfig | None:
+    """The configuration with the model and the tokenizer of the run from which training starts; None without one.
+
+    Args:
+        composed: with all values except those of the model and the tokenizer.
+        typed: the keys of these two that were typed.
+
+    Raises:
+        UserError: the other run does not exist or is damaged, or a key must not be typed together with init.
+    """
+    init = composed.resolve()["init"]
+    if init is not None:
+        # The default name of the run folder names the model.
+        hydra_config = copy.deepcopy(composed.config_with_hydra)
+        choices = hydra_config.hydra.runtime.choices
+        with read_write(choices), open_dict(choices):
+            choices["model"] = f"init-{expand_home(str(init)).resolve().name}"
+        composed = replace(composed, config_with_hydra=hydra_config)
+    origin, recorded = _find_origin(composed, init)
+    if origin is None:
+        return None
+    for key in typed:
+        if key.startswith(("tokenizer", "model/", "+", "~")) or key in INHERITED_GROUPS:
+            group = key.lstrip("+~").replace("/", ".").partition(".")[0]
+            remedy = "single settings such as model.dropout may change" if group == "model" else "its pieces are fixed"
+            raise UserError(f"{shorten(key)}: init={recorded} brings its own {group}, so leave this out; {remedy}")
+    from nmt.run.config import read_config
+
+    tokenizer = read_config(origin.path / "config.yaml").get("tokenizer")
+    with open_dict(composed.config):
+        composed.config["model"] = OmegaConf.create(escape_all(_to_component(_without_vocabulary(origin))))
+        composed.config["tokenizer"] = OmegaConf.create(escape_all(tokenizer))
+        composed.config["init"] = escape_all(recorded)
+    return composed
+
+
+def _find_origin(composed: ComposedConfig, init: Any) -> tuple[RunFolder | None, str]:
+    """The folder from which the settings come, and the recorded value of init; None if no settings are taken over."""
+    from nmt.run import RunFolder
+    from nmt.run.config import read_config
+
+    values = composed.resolve()
+    if str(values["resume"]).lower() in ("true", "auto"):
+        resumed = RunFolder(expand_home(str(values["run"])))
+        with reading(f"run={resumed.path}"):
+            if (resumed.path / "model.json").is_file() and (resumed.path / "config.yaml").is_file():
+                recorded = read_config(resumed.path / "config.yaml").get("init")
+                return (None, "") if recorded is None else (resumed, str(recorded))
+    if init is None:
+        return None, ""
+    return RunFolder.open(expand_home(str(init)), key="init"), str(init)
+
+
+def _without_vocabulary(run: RunFolder) -> Description:
+    """The description of a run's model without the arguments that its tokenizer determines."""
+    model = run.description("model")
+    arguments = {name: value for name, value in model["arguments"].items() if name not in VOCABULARY_ARGUMENTS}
+    return {**model, "arguments": arguments}
+
+
+def _to_component(value: Any) -> Any:
+    """A description as the YAML files write it: the class as `_target_`, beside its arguments.
+
+    Raises:
+        UserError: a class has no plain name. Whether `nmt.models` has it is checked before it is built.
+    """
+    if not isinstance(value, dict) or "class" not in value:
+        return value
+    if not str(value["class"]).isidentifier():
+        raise UserError(f"model.json of init names a class {shorten(str(value['class']))!r}, which is not a plain name")
+    arguments = {name: _to_component(inner) for name, inner in value.get("arguments", {}).items()}
+    return {"_target_": f"nmt.models.{value['class']}", **arguments}
