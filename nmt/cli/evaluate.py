@@ -10,10 +10,10 @@ from omegaconf import DictConfig
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.planned_evaluation import plan_evaluation
 from nmt.cli.shell.settings import Component, to_settings
-from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges
+from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, open_system
 from nmt.evaluation.pronouns import PronounScores, list_counts
 from nmt.evaluation.record import AlignmentQuality, Evaluation, MetricScores
-from nmt.run import RunFolder
+from nmt.run.ensemble import EnsembleFolder
 from nmt.threads import check_threads
 
 PROGRAM = "nmt evaluate"
@@ -22,7 +22,8 @@ PROGRAM = "nmt evaluate"
 class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """conf/evaluate.yaml, which describes each setting."""
 
-    run: Path
+    run: list[Path] | str
+    out: Path | None
     split: str
     bleu_tokenizer: str | None
     data: Component | CorpusChanges
@@ -39,7 +40,7 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 def run(config: DictConfig) -> None:
     """Evaluates a run, unless its stored evaluation still holds, and prints the scores."""
     settings = to_settings(config, EvaluateSettings)
-    folder = RunFolder.open(settings.run)
+    folder = open_system(settings.run, out=settings.out)
     plan = plan_evaluation(
         folder,
         split=settings.split,
@@ -53,6 +54,8 @@ def run(config: DictConfig) -> None:
         plan.print_reused(PROGRAM)
         return
     plan.print_reasons(PROGRAM)
+    if isinstance(folder, EnsembleFolder):
+        folder.save()
     result = plan.carry_out(
         PROGRAM, device=settings.device, threads=settings.threads, batch_tokens=settings.batch_tokens
     )

@@ -188,6 +188,7 @@ def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
     return System(
         name=run.name,
         run=show_control_characters(str(run.folder)),
+        num_runs=run.num_runs,
         class_name=run.model.class_name,
         arguments=run.model.arguments,
         parameters=run.model.parameters,
@@ -202,7 +203,7 @@ def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
             best_validation_bleu=best.bleu if best else None,
             best_validation_step=best.step if best else None,
             selected_by=best.selected_by if best else None,
-            has_ended=history.has_ended,
+            has_ended=history.has_ended or run.num_runs > 1,
             stopped_by_time=history.stopped_by_time,
             was_improving=history.was_improving,
         ),

@@ -19,8 +19,8 @@ from nmt.cli.shell.configuration import escape
 TEXT_KEYS = frozenset({"run", "runs", "name", "out", "split", "data.path", "data.id", "data.subset"})
 """The keys of all commands whose values are paths or names."""
 
-LIST_KEYS = frozenset({"runs"})
-"""Those of them that take a list, `[a,b]`; each of its items is taken as typed."""
+LIST_KEYS = frozenset({"run", "runs"})
+"""Those of them that can take a list, `[a,b]`; each of its items is taken as typed."""
 
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 _FUNCTION = re.compile(r"(choice|range|glob|sort|shuffle|interval)\(.*\)", re.DOTALL)
