@@ -12,7 +12,7 @@ from nmt.cli.shell.planned_evaluation import plan_evaluation
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, open_system
 from nmt.evaluation.pronouns import PronounScores, list_counts
-from nmt.evaluation.record import AlignmentQuality, Evaluation, MetricScores
+from nmt.evaluation.record import AlignmentQuality, Evaluation
 from nmt.run.ensemble import EnsembleFolder
 from nmt.threads import check_threads
 
@@ -69,8 +69,7 @@ def run(config: DictConfig) -> None:
 
 def print_scores(evaluation: Evaluation) -> None:
     """Prints one line per metric to standard output: name, score, signature; then those of alignment and pronouns."""
-    for key in MetricScores.__struct_fields__:
-        metric = getattr(evaluation.metrics, key)
+    for metric in evaluation.metrics.known().values():
         print(f"{metric.name:<31}{metric.score:6.2f}  {metric.signature}")
     if evaluation.alignment is not None:
         print_alignment(evaluation.alignment)

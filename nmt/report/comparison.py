@@ -225,10 +225,9 @@ def _group_signatures(comparison: Comparison) -> list[tuple[str, list[str], str]
     """
     rows = []
     for key in METRIC_KEYS:
-        metrics = {system.name: getattr(system.metrics, key) for system in comparison.systems}
-        by_signature: dict[str, list[str]] = {}
-        for name, metric in metrics.items():
-            by_signature.setdefault(metric.signature, []).append(name)
-        title = next(iter(metrics.values())).name
-        rows += [(title, names if len(by_signature) > 1 else [], text) for text, names in by_signature.items()]
+        by_signature: dict[tuple[str, str], list[str]] = {}
+        for system in comparison.systems:
+            if (metric := system.metrics.known().get(key)) is not None:
+                by_signature.setdefault((metric.name, metric.signature), []).append(system.name)
+        rows += [(title, names if len(by_signature) > 1 else [], text) for (title, text), names in by_signature.items()]
     return rows

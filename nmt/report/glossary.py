@@ -28,6 +28,11 @@ GLOSSARY = [
         "but not equal to it.",
     ),
     (
+        "BLEU lc Moses",
+        "the same figure with the tokens of Moses itself, for French, Italian and English, whose apostrophes it "
+        "splits: l' arbre. In these languages compare figures of older papers with this one.",
+    ),
+    (
         "AER, precision, recall",
         "alignment error rate (Och and Ney, 2003), in percent: how far the links between source and target words that "
         "are read from the attention are from the gold links; 0 is perfect. A link is precise if it is at least a "

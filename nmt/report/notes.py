@@ -10,7 +10,6 @@ import msgspec
 
 from nmt.report.formatting import format_call, isolate
 from nmt.report.record import System, Training
-from nmt.report.runs import METRIC_KEYS
 
 
 def note_differences(systems: Sequence[System]) -> list[str]:
@@ -25,7 +24,7 @@ def note_differences(systems: Sequence[System]) -> list[str]:
         if system.num_runs > 1
     ]
     notes += _note_training(systems)
-    if differ_in(lambda system: [getattr(system.metrics, key).signature for key in METRIC_KEYS]):
+    if differ_in(lambda system: [metric.signature for metric in system.metrics.known().values()]):
         notes.append(
             "The systems were scored with different signatures (see below): evaluate them again before comparing."
         )
