@@ -11,8 +11,7 @@ The library sacremoses does the same in Python. Its version is part of the signa
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-import sacremoses
+from importlib.metadata import version
 
 from nmt.evaluation.languages import parse_language
 
@@ -29,6 +28,8 @@ def moses_language(code: str) -> str | None:
 
 def tokenize_by_moses(lines: Iterable[str], language: str) -> list[str]:
     """Lower-cases, normalises and tokenises lines: tokens with spaces between them. `language` is en, fr or it."""
+    import sacremoses  # only now: importing it takes half a second
+
     normalizer = sacremoses.MosesPunctNormalizer(lang=language, perl_parity=True)
     tokenizer = sacremoses.MosesTokenizer(lang=language)
     return [
@@ -40,5 +41,5 @@ def tokenize_by_moses(lines: Iterable[str], language: str) -> list[str]:
 def moses_signature(signature: str, language: str) -> str:
     """sacreBLEU's signature of text that it did not tokenise itself, with what was done to the text."""
     return signature.replace("|tok:none|", f"|tok:moses-{language}|norm:moses-{language}|") + (
-        f"|sacremoses:{sacremoses.__version__}"
+        f"|sacremoses:{version('sacremoses')}"
     )

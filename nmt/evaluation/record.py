@@ -21,13 +21,17 @@ SUFFIXES = (".source.txt", ".hyp.txt", ".ref.txt", ".attention.gz")
 
 
 class MetricScores(msgspec.Struct, omit_defaults=True):
-    """The scores of `nmt.evaluation.Metrics.score`; None for one that the target language does not have."""
+    """The scores of `nmt.evaluation.Metrics.score`; None for one that the target language does not have.
+
+    `comet` is added on request, see `nmt.evaluation.comet`.
+    """
 
     bleu: Metric
     chrf: Metric
     ter: Metric
     bleu_lowercase_tokenized: Metric
     bleu_lowercase_moses: Metric | None = None
+    comet: Metric | None = None
 
     def known(self) -> dict[str, Metric]:
         """The scores that there are, by their keys."""

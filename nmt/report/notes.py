@@ -24,7 +24,8 @@ def note_differences(systems: Sequence[System]) -> list[str]:
         if system.num_runs > 1
     ]
     notes += _note_training(systems)
-    if differ_in(lambda system: [metric.signature for metric in system.metrics.known().values()]):
+    signatures = [(key, metric.signature) for each in systems for key, metric in each.metrics.known().items()]
+    if len(set(signatures)) > len({key for key, _ in signatures}):
         notes.append(
             "The systems were scored with different signatures (see below): evaluate them again before comparing."
         )

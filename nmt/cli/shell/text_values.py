@@ -16,7 +16,7 @@ from omegaconf.errors import GrammarParseError
 
 from nmt.cli.shell.configuration import escape
 
-TEXT_KEYS = frozenset({"run", "runs", "name", "out", "split", "data.path", "data.id", "data.subset"})
+TEXT_KEYS = frozenset({"run", "runs", "name", "out", "split", "comet", "data.path", "data.id", "data.subset"})
 """The keys of all commands whose values are paths or names."""
 
 LIST_KEYS = frozenset({"run", "runs"})
