@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from nmt.alignment.extraction import Extraction, Rows
 from nmt.data.batch import make_batch
 from nmt.data.words import NO_TEXT, Span, Splitter, assign_pieces
 from nmt.errors import UserError
-from nmt.models.attention import AttentionRecord
 from nmt.translator import LineWarning, Translator, sanitize
 from nmt.translator.attending import MAX_ATTENTION_CELLS
 from nmt.translator.attention import membership
@@ -206,10 +204,8 @@ def _attend_batch(
     batch = make_batch(sources, targets, pad_id=tokenizer.pad_id, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id).to(
         model.device
     )
-    record = AttentionRecord("cross", layer=layer)
-    with torch.no_grad():
-        model.decoder_outputs(batch.source, batch.source_mask, batch.target_input, record=record)
-    weights = record.weights("cross")
+    inputs = (batch.source, batch.source_mask, batch.target_input)
+    weights = model.attention(*inputs, kinds=["cross"], layer=layer).get("cross")
     if weights is None:
         shape = model.cross_attention_shape()
         if shape is None:

@@ -138,21 +138,12 @@ def run(config: DictConfig) -> None:
 
 def check_direction(run: RunFolder, reverse: RunFolder) -> None:
     """Raises UserError unless `reverse` translates between the languages of `run` in the other direction."""
-    pair, other = language_pair(run), language_pair(reverse)
+    pair, other = run.language_pair(), reverse.language_pair()
     if other != pair[::-1]:
         raise UserError(
             f"reverse={reverse.path} translates from {other[0]} to {other[1]}, and run={run.path} from {pair[0]} to "
             f"{pair[1]}: name a run from {pair[1]} to {pair[0]}"
         )
-
-
-def language_pair(run: RunFolder) -> tuple[str, str]:
-    """The codes of the source and the target language of the corpus that a run was trained on."""
-    arguments = run.description("corpus")["arguments"]
-    inner = arguments.get("corpus")  # a hold-out names the corpus from which it takes pairs
-    if isinstance(inner, dict):
-        arguments = inner["arguments"]
-    return str(arguments.get("source")), str(arguments.get("target"))
 
 
 def load_aligner(folder: RunFolder, settings: AlignSettings, reverse: RunFolder | None) -> Aligner:

@@ -21,7 +21,7 @@ from nmt.errors import UserError
 from nmt.report.comparison import check_report_folder, compare, summarize
 from nmt.report.runs import name_runs
 from nmt.report.tables import Table, quality_table, seed_table
-from nmt.run import RunFolder
+from nmt.run import open_run
 from nmt.threads import check_threads
 
 PROGRAM = "nmt compare"
@@ -49,7 +49,7 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 def run(config: DictConfig) -> None:
     """Evaluates the runs whose stored evaluation is missing or outdated, writes the report, and prints the scores."""
     settings = to_settings(config, CompareSettings)
-    folders = [RunFolder.open(path, key="runs") for path in settings.runs]
+    folders = [open_run(path, key="runs") for path in settings.runs]
     check_report_folder(settings.out)
     name_runs([folder.path for folder in folders])  # refuses a run that is listed twice
     # All systems are scored with the same tokenizer: the one that was asked for, or else the baseline's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -10,10 +11,12 @@ from omegaconf import DictConfig
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.planned_evaluation import plan_evaluation
 from nmt.cli.shell.settings import Component, to_settings
-from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges
+from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, open_system
+from nmt.device import pick_device
+from nmt.evaluation.comet import add_comet
 from nmt.evaluation.pronouns import PronounScores, list_counts
-from nmt.evaluation.record import AlignmentQuality, Evaluation, MetricScores
-from nmt.run import RunFolder
+from nmt.evaluation.record import AlignmentQuality, Evaluation
+from nmt.run.ensemble import EnsembleFolder
 from nmt.threads import check_threads
 
 PROGRAM = "nmt evaluate"
@@ -22,9 +25,11 @@ PROGRAM = "nmt evaluate"
 class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """conf/evaluate.yaml, which describes each setting."""
 
-    run: Path
+    run: list[Path] | str
+    out: Path | None
     split: str
     bleu_tokenizer: str | None
+    comet: str | None
     data: Component | CorpusChanges
     search: Component | SearchChanges
     device: str
@@ -39,7 +44,7 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 def run(config: DictConfig) -> None:
     """Evaluates a run, unless its stored evaluation still holds, and prints the scores."""
     settings = to_settings(config, EvaluateSettings)
-    folder = RunFolder.open(settings.run)
+    folder = open_system(settings.run, out=settings.out)
     plan = plan_evaluation(
         folder,
         split=settings.split,
@@ -48,15 +53,22 @@ def run(config: DictConfig) -> None:
         search=settings.search,
         heads_off=settings.heads_off,
     )
+    result = plan.stored
+    if result is None:
+        plan.print_reasons(PROGRAM)
+        if isinstance(folder, EnsembleFolder):
+            folder.save()
+        result = plan.carry_out(
+            PROGRAM, device=settings.device, threads=settings.threads, batch_tokens=settings.batch_tokens
+        )
+    if settings.comet is not None:
+        on_gpu = pick_device(settings.device).type == "cuda"
+        remark = partial(print_message, PROGRAM)
+        result = add_comet(plan.path, result, model=settings.comet, on_gpu=on_gpu, remark=remark)
+    print_scores(result)
     if plan.stored is not None:
-        print_scores(plan.stored)
         plan.print_reused(PROGRAM)
         return
-    plan.print_reasons(PROGRAM)
-    result = plan.carry_out(
-        PROGRAM, device=settings.device, threads=settings.threads, batch_tokens=settings.batch_tokens
-    )
-    print_scores(result)
     print_message(
         PROGRAM,
         f"translated {result.sentences:,} sentences in {result.seconds:.1f} s "
@@ -66,8 +78,7 @@ def run(config: DictConfig) -> None:
 
 def print_scores(evaluation: Evaluation) -> None:
     """Prints one line per metric to standard output: name, score, signature; then those of alignment and pronouns."""
-    for key in MetricScores.__struct_fields__:
-        metric = getattr(evaluation.metrics, key)
+    for metric in evaluation.metrics.known().values():
         print(f"{metric.name:<31}{metric.score:6.2f}  {metric.signature}")
     if evaluation.alignment is not None:
         print_alignment(evaluation.alignment)

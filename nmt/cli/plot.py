@@ -25,7 +25,7 @@ from nmt.models.attention import Kind
 from nmt.report.alignment_plot import SUFFIXES, write_figure
 from nmt.report.exhibits import Exhibit, build_figure, outline_links
 from nmt.report.runs import name_runs
-from nmt.run import RunFolder
+from nmt.run import RunFolder, open_run
 from nmt.run.registry import main_corpus
 from nmt.translator import Attention, Translation, check_kinds, sanitize
 from nmt.translator.attention import NAMES
@@ -108,7 +108,7 @@ def run(config: DictConfig) -> None:
     settings = to_settings(config, PlotSettings)
     # 1. Translate with every system.
     kinds = settings.all_kinds
-    folders = [RunFolder.open(path, key="run" if settings.run else "runs") for path in settings.folders]
+    folders = [open_run(path, key="run" if settings.run else "runs") for path in settings.folders]
     names = name_runs([folder.path for folder in folders])
     translations = [translate(folder, settings) for folder in folders]
 

@@ -36,7 +36,7 @@ from nmt.cli.shell.line_warnings import LineWarnings
 from nmt.cli.shell.missing_text import MissingText
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
-from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
+from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator, open_system
 from nmt.errors import UserError
 from nmt.run import RunFolder
 from nmt.run.model_hash import hash_model
@@ -47,7 +47,7 @@ from nmt.translator import Translation, Translator, check_kinds
 class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """conf/translate.yaml, which describes each setting."""
 
-    run: Path
+    run: list[Path] | str
     input: str | None
     output: Path | None
     format: str
@@ -77,7 +77,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 def run(config: DictConfig) -> None:
     """Translates the input line by line."""
     settings = to_settings(config, TranslateSettings)
-    folder = RunFolder.open(settings.run)
+    folder = open_system(settings.run)
     warnings = LineWarnings("nmt translate")
     with open_input(settings.input) as source:
         if settings.output is not None:

@@ -20,13 +20,22 @@ SUFFIXES = (".source.txt", ".hyp.txt", ".ref.txt", ".attention.gz")
 """Ends of the names of the files beside SPLIT.json; the last one is described in `nmt.evaluation.attention_file`."""
 
 
-class MetricScores(msgspec.Struct):
-    """The scores of `nmt.evaluation.Metrics.score`."""
+class MetricScores(msgspec.Struct, omit_defaults=True):
+    """The scores of `nmt.evaluation.Metrics.score`; None for one that the target language does not have.
+
+    `comet` is added on request, see `nmt.evaluation.comet`.
+    """
 
     bleu: Metric
     chrf: Metric
     ter: Metric
     bleu_lowercase_tokenized: Metric
+    bleu_lowercase_moses: Metric | None = None
+    comet: Metric | None = None
+
+    def known(self) -> dict[str, Metric]:
+        """The scores that there are, by their keys."""
+        return {key: metric for key, metric in msgspec.structs.asdict(self).items() if metric is not None}
 
 
 class SentenceSample(msgspec.Struct, kw_only=True):

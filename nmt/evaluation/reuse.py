@@ -110,9 +110,11 @@ def list_changes(stored: Evaluation, inputs: EvaluationInputs) -> list[str]:
     if inputs.text_hash is not None and stored.links_hash != inputs.links_hash:
         changes.append("other gold links")
     for key, signature in inputs.signatures.items():
-        old_signature = getattr(stored.metrics, key).signature
-        if old_signature != signature:
-            changes.append(f"{key} with {_first_difference(old_signature, signature)}")
+        old = stored.metrics.known().get(key)
+        if old is None:
+            changes.append(f"{key}, which is missing")
+        elif old.signature != signature:
+            changes.append(f"{key} with {_first_difference(old.signature, signature)}")
     return changes
 
 

@@ -7,6 +7,7 @@ In reading order:
     attention/       scores of the recurrent models, multi-head attention of the Transformer
     recurrent/       LSTM encoder-decoders: without attention, with Bahdanau's and with Luong's
     transformer/     the Transformer, its decoding step and its key/value cache
+    ensemble.py      several models that translate together
 """
 
 from nmt.models.attention import AdditiveScore, DotScore, GeneralScore

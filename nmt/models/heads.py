@@ -13,7 +13,7 @@ from typing import Self
 
 from nmt.errors import UserError
 from nmt.models.attention import KINDS, Kind
-from nmt.models.seq2seq import Seq2Seq
+from nmt.models.seq2seq import TranslationModel
 
 HEAD_NAME = re.compile(rf"({'|'.join(KINDS)})\.([0-9]{{1,4}})\.([0-9]{{1,4}})")
 
@@ -46,7 +46,7 @@ class Head:
         return cls(kind, int(layer), int(number))  # type: ignore[arg-type]  # the expression matches kinds only
 
 
-def list_heads(model: Seq2Seq, *kinds: Kind) -> list[Head]:
+def list_heads(model: TranslationModel, *kinds: Kind) -> list[Head]:
     """All heads of a model of the given kinds; none for a recurrent model, whose attention has no heads."""
     return [
         Head(kind, layer, number)
@@ -66,7 +66,7 @@ def parse_heads(names: Iterable[str]) -> list[Head]:
     return sorted({Head.parse(name) for name in names})
 
 
-def silence_heads(model: Seq2Seq, names: Iterable[str]) -> None:
+def silence_heads(model: TranslationModel, names: Iterable[str]) -> None:
     """Permanently removes what the heads with these names add to the outputs of their layers.
 
     Call it before `prepare_for_decoding`, which copies weights.

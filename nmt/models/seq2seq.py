@@ -10,6 +10,9 @@
     State.select(hypotheses, sentences)                -> State      of the hypotheses that continue
     prepare_for_decoding()                                           rearranges the weights, once, for inference
 
+All calls but the first are those of a `TranslationModel`: search and translator use no others, so they also take an
+`Ensemble` of several models. A `Seq2Seq` is one architecture, and adds the first for training.
+
 A search keeps K hypotheses of each sentence but encodes the sentence once. So tokens and states have A·K rows and a
 memory has A rows: row a·K + k is hypothesis k of sentence a. K may change from step to step.
 
@@ -92,35 +95,37 @@ MemoryT = TypeVar("MemoryT", bound=Memory, default=Any)
 StateT = TypeVar("StateT", bound=State, default=Any)
 
 
-class Seq2Seq(nn.Module, ABC, Generic[MemoryT, StateT]):
-    """An encoder-decoder. The module holds parameters only; everything about a sentence is passed as an argument."""
+class TranslationModel(nn.Module, ABC, Generic[MemoryT, StateT]):
+    """What translating needs of a model: one architecture (`Seq2Seq`), or an `Ensemble` of several.
 
-    vocabulary: Vocabulary
-
-    def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
-        """Logits (B, T, V) of each next token given the correct tokens before it; arguments as `decoder_outputs`."""
-        return self.vocabulary.output(self.decoder_outputs(source, source_mask, target_input))  # (B, T, V)
+    The module holds parameters only; everything about a sentence is passed as an argument.
+    """
 
     @abstractmethod
-    def decoder_outputs(
-        self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, record: AttentionRecord = NO_RECORD
-    ) -> Tensor:
-        """The vectors (B, T, E) from which the output layer predicts each next token (teacher forcing).
-
-        Training calls this instead of `forward`: its loss applies the output layer itself, a few positions at a time.
+    def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        """Logits (B, T, V) of each next token given the correct tokens before it (teacher forcing).
 
         Args:
             source: (B, S) piece ids, padded at the end.
             source_mask: (B, S).
             target_input: (B, T) piece ids that begin with `bos`, padded at the end.
-            record: receives the attention weights that it asks for.
         """
 
-    @torch.no_grad()
+    @abstractmethod
     def attention(
-        self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, kinds: Sequence[Kind] = KINDS
+        self,
+        source: Tensor,
+        source_mask: Tensor,
+        target_input: Tensor,
+        *,
+        kinds: Sequence[Kind] = KINDS,
+        layer: int | None = None,
     ) -> dict[Kind, Tensor]:
         """The attention weights with which the model predicts each next token of a given target; arguments as above.
+
+        Args:
+            kinds: the kinds of attention to return.
+            layer: the only layer to return, counted from 0; None: all of them, L.
 
         Returns:
             for each kind that the model has, the weights of every layer and head, whose rows sum to one: "cross"
@@ -128,9 +133,6 @@ class Seq2Seq(nn.Module, ABC, Generic[MemoryT, StateT]):
             token t + 1 of `target_input`. Rows of padding are meaningless; no row attends to padding. A recurrent
             decoder has cross-attention with L = H = 1.
         """
-        record = AttentionRecord(*kinds)
-        self.decoder_outputs(source, source_mask, target_input, record=record)
-        return {kind: weights for kind in kinds if (weights := record.weights(kind)) is not None}
 
     def cross_attention_shape(self) -> tuple[int, int] | None:
         """The number of decoder layers that attend to the source, and of the heads of each; None without attention."""
@@ -171,19 +173,12 @@ class Seq2Seq(nn.Module, ABC, Generic[MemoryT, StateT]):
         """The multi-head attention of every layer, by kind; empty for a model whose attention has no heads."""
         return {}
 
+    @abstractmethod
     def prepare_for_decoding(self) -> None:
         """Rearranges the weights for fast decoding on the present device; afterwards use the model for inference only.
 
-        Call it once, after loading and moving the model. On a CPU the weights of all layers that run position by
-        position are stored by columns (`store_by_columns` explains why). The values stay the same, but an output layer
-        tied to the embedding gets its own copy, so training would pull the two apart; therefore all parameters are
-        frozen. Classes with further such weights extend this method.
+        Call it once, after loading and moving the model.
         """
-        self.eval().requires_grad_(False)
-        if self.device.type == "cpu":
-            for layer in self.modules():
-                if isinstance(layer, nn.Linear | nn.LSTMCell):
-                    store_by_columns(layer)
 
     @property
     @abstractmethod
@@ -198,3 +193,57 @@ class Seq2Seq(nn.Module, ABC, Generic[MemoryT, StateT]):
     def device(self) -> torch.device:
         """The device of the parameters."""
         return next(self.parameters()).device
+
+
+class Seq2Seq(TranslationModel[MemoryT, StateT]):
+    """An encoder-decoder, which can be trained."""
+
+    vocabulary: Vocabulary
+
+    def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
+        """The output layer applied to the decoder outputs; see `TranslationModel.forward`."""
+        return self.vocabulary.output(self.decoder_outputs(source, source_mask, target_input))  # (B, T, V)
+
+    @abstractmethod
+    def decoder_outputs(
+        self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, record: AttentionRecord = NO_RECORD
+    ) -> Tensor:
+        """The vectors (B, T, E) from which the output layer predicts each next token (teacher forcing).
+
+        Training calls this instead of `forward`: its loss applies the output layer itself, a few positions at a time.
+
+        Args:
+            source: (B, S) piece ids, padded at the end.
+            source_mask: (B, S).
+            target_input: (B, T) piece ids that begin with `bos`, padded at the end.
+            record: receives the attention weights that it asks for.
+        """
+
+    @torch.no_grad()
+    def attention(
+        self,
+        source: Tensor,
+        source_mask: Tensor,
+        target_input: Tensor,
+        *,
+        kinds: Sequence[Kind] = KINDS,
+        layer: int | None = None,
+    ) -> dict[Kind, Tensor]:
+        """See `TranslationModel.attention`; a forward pass records the weights."""
+        record = AttentionRecord(*kinds, layer=layer)
+        self.decoder_outputs(source, source_mask, target_input, record=record)
+        return {kind: weights for kind in kinds if (weights := record.weights(kind)) is not None}
+
+    def prepare_for_decoding(self) -> None:
+        """See `TranslationModel.prepare_for_decoding`.
+
+        On a CPU the weights of all layers that run position by position are stored by columns (`store_by_columns`
+        explains why). The values stay the same, but an output layer tied to the embedding gets its own copy, so
+        training would pull the two apart; therefore all parameters are frozen. Classes with further such weights
+        extend this method.
+        """
+        self.eval().requires_grad_(False)
+        if self.device.type == "cpu":
+            for layer in self.modules():
+                if isinstance(layer, nn.Linear | nn.LSTMCell):
+                    store_by_columns(layer)

@@ -188,6 +188,7 @@ def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
     return System(
         name=run.name,
         run=show_control_characters(str(run.folder)),
+        num_runs=run.num_runs,
         class_name=run.model.class_name,
         arguments=run.model.arguments,
         parameters=run.model.parameters,
@@ -202,7 +203,7 @@ def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
             best_validation_bleu=best.bleu if best else None,
             best_validation_step=best.step if best else None,
             selected_by=best.selected_by if best else None,
-            has_ended=history.has_ended,
+            has_ended=history.has_ended or run.num_runs > 1,
             stopped_by_time=history.stopped_by_time,
             was_improving=history.was_improving,
         ),
@@ -224,10 +225,9 @@ def _group_signatures(comparison: Comparison) -> list[tuple[str, list[str], str]
     """
     rows = []
     for key in METRIC_KEYS:
-        metrics = {system.name: getattr(system.metrics, key) for system in comparison.systems}
-        by_signature: dict[str, list[str]] = {}
-        for name, metric in metrics.items():
-            by_signature.setdefault(metric.signature, []).append(name)
-        title = next(iter(metrics.values())).name
-        rows += [(title, names if len(by_signature) > 1 else [], text) for text, names in by_signature.items()]
+        by_signature: dict[tuple[str, str], list[str]] = {}
+        for system in comparison.systems:
+            if (metric := system.metrics.known().get(key)) is not None:
+                by_signature.setdefault((metric.name, metric.signature), []).append(system.name)
+        rows += [(title, names if len(by_signature) > 1 else [], text) for (title, text), names in by_signature.items()]
     return rows

@@ -28,6 +28,16 @@ GLOSSARY = [
         "but not equal to it.",
     ),
     (
+        "BLEU lc Moses",
+        "the same figure with the tokens of Moses itself, for French, Italian and English, whose apostrophes it "
+        "splits: l' arbre. In these languages compare figures of older papers with this one.",
+    ),
+    (
+        "COMET",
+        "how good a neural network, trained on the judgements of people, finds a translation, given its source and its "
+        "reference; times 100. Compare it only for the same model (see the signature), language pair and text.",
+    ),
+    (
         "AER, precision, recall",
         "alignment error rate (Och and Ney, 2003), in percent: how far the links between source and target words that "
         "are read from the attention are from the gold links; 0 is perfect. A link is precise if it is at least a "

@@ -10,7 +10,6 @@ import msgspec
 
 from nmt.report.formatting import format_call, isolate
 from nmt.report.record import System, Training
-from nmt.report.runs import METRIC_KEYS
 
 
 def note_differences(systems: Sequence[System]) -> list[str]:
@@ -19,8 +18,14 @@ def note_differences(systems: Sequence[System]) -> list[str]:
     def differ_in(value: Callable[[System], Any]) -> bool:
         return len({json.dumps(msgspec.to_builtins(value(system)), sort_keys=True) for system in systems}) > 1
 
-    notes = _note_training(systems)
-    if differ_in(lambda system: [getattr(system.metrics, key).signature for key in METRIC_KEYS]):
+    notes = [
+        f"{isolate(system.name)} is an ensemble of {system.num_runs} runs: compare it with other ensembles."
+        for system in systems
+        if system.num_runs > 1
+    ]
+    notes += _note_training(systems)
+    signatures = [(key, metric.signature) for each in systems for key, metric in each.metrics.known().items()]
+    if len(set(signatures)) > len({key for key, _ in signatures}):
         notes.append(
             "The systems were scored with different signatures (see below): evaluate them again before comparing."
         )

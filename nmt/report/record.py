@@ -56,6 +56,7 @@ class System(msgspec.Struct, kw_only=True):
     Attributes:
         name: in the report; unique.
         run: its run folder.
+        num_runs: number of runs whose models translated together: 1, or the members of an ensemble.
         class_name: of the model.
         arguments: of the model.
         parameters: number of trained numbers.
@@ -66,6 +67,7 @@ class System(msgspec.Struct, kw_only=True):
 
     name: str
     run: str
+    num_runs: int
     class_name: str = msgspec.field(name="class")
     arguments: dict[str, Any]
     parameters: int

@@ -1,6 +1,7 @@
 """Reads and checks the files of a run folder that a comparison needs.
 
-They are model.json, config.yaml, history.jsonl and evaluation/SPLIT.*.
+They are model.json, config.yaml, history.jsonl and evaluation/SPLIT.*. An ensemble has ensemble.json in place of the
+first three.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from nmt.evaluation.pronouns import PronounScores
 from nmt.evaluation.record import AlignmentQuality, Evaluation, MetricScores, list_files, read_evaluation
 from nmt.files import read_text, reading
 from nmt.report.formatting import show_control_characters
+from nmt.run.ensemble import StoredEnsemble
+from nmt.run.folder import ENSEMBLE_FILE
 from nmt.run.format import read_versioned
-from nmt.run.history import RunHistory, read_history
+from nmt.run.history import NO_HISTORY, RunHistory, read_history
 from nmt.run.registry import StoredModel
 
 METRIC_KEYS = MetricScores.__struct_fields__
@@ -35,6 +38,7 @@ class EvaluatedRun:
 
     Attributes:
         name: of the run in the report; unique.
+        num_runs: number of runs whose models translated together: 1, or the members of an ensemble.
         config: the text of config.yaml; empty if the folder has none.
         sources: each sentence of the split.
         hypotheses: its translation.
@@ -45,6 +49,7 @@ class EvaluatedRun:
     name: str
     folder: Path
     model: StoredModel
+    num_runs: int
     config: str
     history: RunHistory
     evaluation: Evaluation
@@ -153,13 +158,16 @@ def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
         missing = [file for file in files if not file.is_file()]
     if missing:
         raise UserError(f"{missing[0]} is missing: call `nmt evaluate run={folder} split={split}` first")
+    is_ensemble = (folder / ENSEMBLE_FILE).is_file()
+    ensemble = read_versioned(folder / ENSEMBLE_FILE, StoredEnsemble) if is_ensemble else None
     config = folder / "config.yaml"
     run = EvaluatedRun(
         name=name,
         folder=folder,
-        model=read_versioned(folder / "model.json", StoredModel),
+        model=read_versioned(folder / "model.json", StoredModel) if ensemble is None else describe_ensemble(ensemble),
+        num_runs=1 if ensemble is None else len(ensemble.runs),
         config=read_text(config) if config.is_file() else "",
-        history=read_history(folder / "history.jsonl"),
+        history=read_history(folder / "history.jsonl") if ensemble is None else NO_HISTORY,
         evaluation=read_evaluation(files[0]),
         sources=_read_lines(files[1]),
         hypotheses=_read_lines(files[2]),
@@ -176,6 +184,11 @@ def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
                 f"call `nmt evaluate run={folder} split={split}` again"
             )
     return run
+
+
+def describe_ensemble(ensemble: StoredEnsemble) -> StoredModel:
+    """An ensemble as if it were a model of one run."""
+    return StoredModel(class_name="Ensemble", arguments={"runs": ensemble.runs}, parameters=ensemble.parameters)
 
 
 def _check_same_task(first: EvaluatedRun, other: EvaluatedRun, split: str) -> None:

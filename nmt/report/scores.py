@@ -41,6 +41,16 @@ class Score:
     format: Callable[[float | None], str] = format_score
 
 
+def _metric(key: str) -> Callable[[Scored], float | None]:
+    """Gets the score of a metric that some systems have."""
+
+    def get_value(system: Scored) -> float | None:
+        metric = system.metrics.known().get(key)
+        return None if metric is None else metric.score
+
+    return get_value
+
+
 def _error_rate(system: Scored) -> float | None:
     return None if system.alignment is None else 100 * system.alignment.error_rate
 
@@ -58,6 +68,8 @@ SCORES = [
     Score("chrf", "chrF ↑", lambda system: system.metrics.chrf.score, max),
     Score("ter", "TER ↓", lambda system: system.metrics.ter.score, min),
     Score("bleu_lowercase_tokenized", "BLEU lc ↑", lambda system: system.metrics.bleu_lowercase_tokenized.score, max),
+    Score("bleu_lowercase_moses", "BLEU lc Moses ↑", _metric("bleu_lowercase_moses"), max),
+    Score("comet", "COMET ↑", _metric("comet"), max),
     Score("alignment_error_rate", "AER ↓", _error_rate, min),
     Score("attention_entropy", "entropy", _entropy, None, format_number),
     Score("pronoun_accuracy", "pronouns ↑", _pronouns, max),

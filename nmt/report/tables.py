@@ -203,7 +203,7 @@ def cost_table(comparison: Comparison) -> Table:
     return _make_table(
         comparison,
         [
-            Column("model", lambda system: system.class_name, str),
+            Column("model", _describe_model, str),
             Column("parameters", lambda system: system.parameters, format_parameters),
             Column("steps", lambda system: system.training.steps, format_number),
             Column("training time", lambda system: system.training.seconds, format_duration),
@@ -215,6 +215,10 @@ def cost_table(comparison: Comparison) -> Table:
             Column("on", _describe_device, str),
         ],
     )
+
+
+def _describe_model(system: System) -> str:
+    return system.class_name if system.num_runs == 1 else f"ensemble of {system.num_runs} runs"
 
 
 def _describe_device(system: System) -> str:

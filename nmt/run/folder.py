@@ -33,10 +33,13 @@ from nmt.run.weights import load_weights, read_shapes, read_step
 
 if TYPE_CHECKING:  # importing torch takes a second, and half of the commands never need it
     from nmt.data.corpus import Corpus
-    from nmt.models import Seq2Seq
+    from nmt.models.seq2seq import TranslationModel
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "source.model", "target.model")
 DESCRIPTIONS_BEFORE_MODEL = {"corpus.json", "metrics.json", "search.json"}
+ENSEMBLE_FILE = "ensemble.json"
+"""What the folder of an ensemble has in place of a model, see `nmt.run.ensemble`."""
+
 FILES_BEFORE_MODEL = {".lock", "checkpoints", "config.yaml", *DESCRIPTIONS_BEFORE_MODEL, *TOKENIZER_FILES}
 """What training writes before model.json. A folder with only these files holds no run yet."""
 
@@ -67,6 +70,11 @@ class RunFolder(Displayed):
         """The name of the folder, without its parents."""
         return self.path.resolve().name
 
+    @property
+    def members(self) -> list[RunFolder]:
+        """The runs whose models translate together: this one by itself, unless it is an ensemble."""
+        return [self]
+
     @classmethod
     def open(cls, path: str | Path, *, key: str = "run") -> RunFolder:
         """Opens a folder that holds a trained model.
@@ -82,6 +90,8 @@ class RunFolder(Displayed):
         with reading(f"{key}={path}"):
             if not run.path.is_dir():
                 raise UserError(f"{key}={path} is not a folder: name one that nmt train wrote")
+            if (run.path / ENSEMBLE_FILE).is_file():
+                raise UserError(f"{key}={path} is the folder of an ensemble: name one of its runs here")
             if not (run.path / "model.json").is_file():
                 raise UserError(f"{key}={path} is not a run folder: it has no model.json")
             if not run.best.is_file():
@@ -216,7 +226,7 @@ class RunFolder(Displayed):
                 )
         return tokenizer
 
-    def model(self, *, heads_off: Sequence[str] = ()) -> Seq2Seq:
+    def model(self, *, heads_off: Sequence[str] = ()) -> TranslationModel:
         """Loads the run's model with its best weights, on the CPU, in evaluation mode.
 
         Args:
@@ -233,10 +243,18 @@ class RunFolder(Displayed):
         shapes = read_shapes(self.best)
         with _naming(self.path / "model.json"), SkipInit():
             check_model_size(description, models, shapes)
-            model: Seq2Seq = build(description, models)
+            model: models.Seq2Seq = build(description, models)
         load_weights(model, self.best)
         silence_heads(model, heads_off)
         return model.eval()
+
+    def language_pair(self) -> tuple[str, str]:
+        """The codes of the source and the target language. Raises UserError if corpus.json is missing or damaged."""
+        arguments = self.description("corpus")["arguments"]
+        inner = arguments.get("corpus")  # a hold-out names the corpus from which it takes pairs
+        if isinstance(inner, dict):
+            arguments = inner["arguments"]
+        return str(arguments.get("source")), str(arguments.get("target"))
 
     def corpus(self, **changes: Any) -> Corpus:
         """Builds the corpus that the run was trained on.

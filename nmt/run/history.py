@@ -140,6 +140,10 @@ class RunHistory:
         return is_last and not (rates and rates[-1] <= MAX_FINAL_RATE * max(rates))
 
 
+NO_HISTORY = RunHistory(train=[], validation=[], averaged=[], end=None)
+"""Of what was not trained itself: an ensemble."""
+
+
 def read_history(path: Path) -> RunHistory:
     """Reads a run's history.jsonl.
 

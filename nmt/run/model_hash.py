@@ -11,9 +11,10 @@ from nmt.run.folder import TOKENIZER_FILES, RunFolder
 def hash_model(run: RunFolder) -> str:
     """SHA-256 of the files that determine a translation: weights, model and tokenizer."""
     digest = hashlib.sha256()
-    for path in (run.best, run.path / "model.json", *(run.path / name for name in TOKENIZER_FILES)):
-        with reading(path):
-            if path.is_file():
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
+    for member in run.members:
+        for path in (member.best, *(member.path / name for name in ("model.json", *TOKENIZER_FILES))):
+            with reading(path):
+                if path.is_file():
+                    with path.open("rb") as file:
+                        digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

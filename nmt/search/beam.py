@@ -29,7 +29,7 @@ from typing_extensions import Unpack
 
 from nmt.checks import check_counts, check_sizes
 from nmt.errors import UserError
-from nmt.models.seq2seq import Seq2Seq
+from nmt.models.seq2seq import TranslationModel
 from nmt.search.backtrace import BeamStep, backtrace
 from nmt.search.candidates import best_continuations, masked_log_softmax
 from nmt.search.constraints import ban_early_end, ban_repeated_ngrams, force_end
@@ -175,7 +175,7 @@ class BeamSearch:
     @torch.inference_mode()
     def __call__(
         self,
-        model: Seq2Seq,
+        model: TranslationModel,
         source: Tensor,
         source_mask: Tensor,
         *,

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nmt.models.seq2seq import Seq2Seq
+from nmt.models.seq2seq import TranslationModel
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.scoring import LengthPenalty
 
 
 @torch.inference_mode()
 def force_decode(
-    model: Seq2Seq,
+    model: TranslationModel,
     source: Tensor,
     source_mask: Tensor,
     target: Sequence[int],

@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from nmt.errors import UserError
-from nmt.models.seq2seq import Seq2Seq
+from nmt.models.seq2seq import TranslationModel
 from nmt.search.beam import BeamSearch
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.protocol import SearchArguments
@@ -64,7 +64,7 @@ class GreedySearch:
 
     def __call__(
         self,
-        model: Seq2Seq,
+        model: TranslationModel,
         source: Tensor,
         source_mask: Tensor,
         *,

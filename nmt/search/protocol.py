@@ -8,7 +8,7 @@ from typing import Protocol, TypedDict
 from torch import Tensor
 from typing_extensions import Unpack
 
-from nmt.models.seq2seq import Seq2Seq
+from nmt.models.seq2seq import TranslationModel
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.scoring import LengthPenalty
 
@@ -46,7 +46,7 @@ class Search(Protocol):
 
     def __call__(
         self,
-        model: Seq2Seq,
+        model: TranslationModel,
         source: Tensor,
         source_mask: Tensor,
         *,

@@ -9,7 +9,7 @@ from itertools import islice
 from nmt.data.batch import pad
 from nmt.data.tokenizer import Tokenizer
 from nmt.models.attention import Kind
-from nmt.models.seq2seq import Seq2Seq
+from nmt.models.seq2seq import TranslationModel
 from nmt.translator.attention import Attention
 from nmt.translator.n_best import SourceIds
 from nmt.translator.translation import Translation
@@ -20,7 +20,7 @@ that is larger by itself gets a pass of its own."""
 
 
 def attend_all(
-    model: Seq2Seq,
+    model: TranslationModel,
     tokenizer: Tokenizer,
     sources: Sequence[SourceIds],
     lists: Mapping[int, Sequence[Translation]],
@@ -35,7 +35,7 @@ def attend_all(
 
 
 def with_attention(
-    model: Seq2Seq,
+    model: TranslationModel,
     tokenizer: Tokenizer,
     sources: Sequence[SourceIds],
     targets: Sequence[Sequence[int]],

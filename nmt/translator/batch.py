@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from nmt.data.batch import pad
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
-from nmt.models.seq2seq import Seq2Seq
+from nmt.models.seq2seq import TranslationModel
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.protocol import Search
 from nmt.translator.n_best import SourceIds
@@ -15,7 +15,7 @@ from nmt.translator.translation import Translation
 
 
 def translate_batch(
-    model: Seq2Seq,
+    model: TranslationModel,
     tokenizer: Tokenizer,
     sources: Sequence[SourceIds],
     search: Search,

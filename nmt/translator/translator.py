@@ -19,8 +19,8 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.device import pick_device
 from nmt.errors import UserError
 from nmt.models.attention import Kind
-from nmt.models.seq2seq import Seq2Seq
-from nmt.run import RunFolder
+from nmt.models.seq2seq import TranslationModel
+from nmt.run import RunFolder, open_run
 from nmt.run.registry import build
 from nmt.search.forced import force_decode
 from nmt.search.protocol import Search, SearchArguments
@@ -61,7 +61,9 @@ class Translator:
         UserError: `batch_tokens` is not positive.
     """
 
-    def __init__(self, model: Seq2Seq, tokenizer: Tokenizer, search: Search, *, batch_tokens: int | None) -> None:
+    def __init__(
+        self, model: TranslationModel, tokenizer: Tokenizer, search: Search, *, batch_tokens: int | None
+    ) -> None:
         if batch_tokens is None:
             batch_tokens = DEFAULT_BATCH_TOKENS[model.device.type]
         if batch_tokens < 1:
@@ -80,7 +82,7 @@ class Translator:
     @classmethod
     def load(
         cls,
-        run: RunFolder | str | Path,
+        run: RunFolder | str | Path | Sequence[str | Path],
         *,
         search: Search | None = None,
         device: str = "auto",
@@ -89,10 +91,12 @@ class Translator:
     ) -> Self:
         """Loads the best model of a run folder without the heads in `heads_off`, and the run's search if none is given.
 
+        Several folders become an ensemble, with the search of the first one.
+
         Raises:
-            UserError: the folder is missing, incomplete or damaged, this machine lacks the device, or the model a head.
+            UserError: a folder is missing or damaged or does not fit the others, or there is no such device or head.
         """
-        folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
+        folder = run if isinstance(run, RunFolder) else open_run(run)
         search = search or build(folder.description("search"), searches)
         model = folder.model(heads_off=heads_off).to(pick_device(device))
         model.prepare_for_decoding()
@@ -270,15 +274,10 @@ class Translator:
             raise UserError(
                 f"the target has {len(target_ids)} pieces, but the model takes at most {model.max_length - 1}"
             )
-        batch, mask = pad([source_ids], tokenizer.pad_id, last=tokenizer.eos_id)  # (1, S)
-        hypothesis = force_decode(
-            model,
-            batch.to(model.device),
-            mask.to(model.device),
-            [*target_ids, tokenizer.eos_id],
-            bos_id=tokenizer.bos_id,
-            length_penalty=searcher.penalty(),
-        )
+        tensors = pad([source_ids], tokenizer.pad_id, last=tokenizer.eos_id)
+        batch, mask = (tensor.to(model.device) for tensor in tensors)  # (1, S)
+        ids = [*target_ids, tokenizer.eos_id]
+        hypothesis = force_decode(model, batch, mask, ids, bos_id=tokenizer.bos_id, length_penalty=searcher.penalty())
         translation = replace(
             to_translation(tokenizer, source_ids, hypothesis),
             source_tokens=label_source(tokenizer, source_ids, sanitize(source)),

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Seq2Seq, Transformer
 from nmt.models.attention import NO_RECORD, AttentionRecord
-from nmt.models.seq2seq import Memory, State
+from nmt.models.ensemble import Ensemble
+from nmt.models.seq2seq import Memory, State, TranslationModel
 
 PAD, BOS, EOS = 0, 1, 2
 
@@ -45,7 +46,7 @@ TRANSFORMER: dict[str, Any] = {
     "max_length": 12,
 }
 
-ARCHITECTURES: dict[str, Callable[[], Seq2Seq]] = {
+ARCHITECTURES: dict[str, Callable[[], TranslationModel]] = {
     "lstm": lambda: LSTM(**RECURRENT, num_layers=2),
     "lstm_bahdanau": lambda: BahdanauLSTM(**RECURRENT, encoder_dropout=0.0, num_layers=1, attention_size=5),
     "lstm_luong-dot": lambda: LuongLSTM(
@@ -63,17 +64,18 @@ ARCHITECTURES: dict[str, Callable[[], Seq2Seq]] = {
     ),
     "transformer-pre_norm": lambda: Transformer(**TRANSFORMER, pre_norm=True),
     "transformer-post_norm": lambda: Transformer(**TRANSFORMER, pre_norm=False),
+    "ensemble": lambda: Ensemble([LSTM(**RECURRENT, num_layers=2), Transformer(**TRANSFORMER, pre_norm=True)]),
 }
 
 
 @pytest.fixture(params=ARCHITECTURES)
-def architecture(request: pytest.FixtureRequest) -> Callable[[], Seq2Seq]:
+def architecture(request: pytest.FixtureRequest) -> Callable[[], TranslationModel]:
     """A function that builds a tiny model."""
     return ARCHITECTURES[request.param]
 
 
 @pytest.fixture
-def model(architecture: Callable[[], Seq2Seq]) -> Seq2Seq:
+def model(architecture: Callable[[], TranslationModel]) -> TranslationModel:
     """A model in float64 with large random weights, so that no two hypotheses have the same score."""
     torch.manual_seed(4)
     model = architecture()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nmt.errors import UserError
-from nmt.models import Seq2Seq
+from nmt.models.seq2seq import TranslationModel
 from nmt.search import BeamSearch, GreedySearch
 from nmt.search.forced import force_decode
 from nmt.search.hypothesis import Hypothesis
@@ -74,7 +74,7 @@ def case(request: pytest.FixtureRequest) -> SearchCase:
 
 def run(
     search: Search,
-    model: Seq2Seq,
+    model: TranslationModel,
     sentences: Sequence[list[int]] = SOURCES,
     *,
     banned_ids: Sequence[int] = (PAD, BOS),
@@ -91,7 +91,7 @@ def run(
 
 
 @torch.no_grad()
-def log_probabilities(model: Seq2Seq, sentence: list[int], translations: Sequence[Tokens]) -> list[float]:
+def log_probabilities(model: TranslationModel, sentence: list[int], translations: Sequence[Tokens]) -> list[float]:
     """log p(tokens | source) of each translation, by teacher forcing, in one batch for each length."""
     results: dict[Tokens, float] = {}
     for length in {len(tokens) for tokens in translations}:
@@ -103,9 +103,15 @@ def log_probabilities(model: Seq2Seq, sentence: list[int], translations: Sequenc
     return [results[tokens] for tokens in translations]
 
 
-def never_end(model: Seq2Seq) -> None:
+def output_biases(model: TranslationModel) -> list[Tensor]:
+    """The bias of the output layer; an ensemble has several."""
+    return [bias.data for name, bias in model.named_parameters() if name.endswith("vocabulary.output.bias")]
+
+
+def never_end(model: TranslationModel) -> None:
     """Makes `eos` so improbable that it is produced only at the length limit."""
-    model.get_parameter("vocabulary.output.bias").data[EOS] = -50.0
+    for bias in output_biases(model):
+        bias[EOS] = -50.0
 
 
 def gnmt_score(log_probability: float, length: int, alpha: float) -> float:
@@ -117,14 +123,21 @@ def best_first(found: Iterable[tuple[Tokens, float]], alpha: float) -> list[Expe
     return sorted(scored, key=lambda item: -item.score)
 
 
-def exhaustive_search(model: Seq2Seq, sentence: list[int], *, limit: int, alpha: float) -> list[Expected]:
+def exhaustive_search(model: TranslationModel, sentence: list[int], *, limit: int, alpha: float) -> list[Expected]:
     """Every translation within the length limit, best first."""
     every = [(*words, EOS) for length in range(limit) for words in itertools.product(WORDS, repeat=length)]
     return best_first(zip(every, log_probabilities(model, sentence, every), strict=True), alpha)
 
 
 def plain_beam_search(
-    model: Seq2Seq, sentence: list[int], *, beam_size: int, limit: int, alpha: float, min_length: int = 0, size: int = 0
+    model: TranslationModel,
+    sentence: list[int],
+    *,
+    beam_size: int,
+    limit: int,
+    alpha: float,
+    min_length: int = 0,
+    size: int = 0,
 ) -> list[Expected]:
     """Beam search for one sentence with lists instead of tensors, every prefix scored anew, and no early stop.
 
@@ -161,7 +174,7 @@ def assert_found(hypotheses: Sequence[Hypothesis], expected: Sequence[Expected])
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 2.0])
-def test_a_beam_with_a_slot_for_every_prefix_is_exhaustive(model: Seq2Seq, alpha: float) -> None:
+def test_a_beam_with_a_slot_for_every_prefix_is_exhaustive(model: TranslationModel, alpha: float) -> None:
     num_translations = 1 + 3 + 9  # of one, two and three tokens
     expected = [exhaustive_search(model, sentence, limit=3, alpha=alpha) for sentence in SOURCES]
     for n_best in (1, 4, num_translations):
@@ -175,7 +188,7 @@ def test_a_beam_with_a_slot_for_every_prefix_is_exhaustive(model: Seq2Seq, alpha
 
 
 @pytest.mark.parametrize(("beam_size", "n_best", "alpha"), [(2, 1, 0.0), (3, 3, 0.0), (3, 2, 1.0), (5, 1, 0.6)])
-def test_beam_search_equals_the_plain_one(model: Seq2Seq, beam_size: int, n_best: int, alpha: float) -> None:
+def test_beam_search_equals_the_plain_one(model: TranslationModel, beam_size: int, n_best: int, alpha: float) -> None:
     found = run(beam(beam_size, length_penalty=alpha, factor=0.5, margin=4), model, n_best=n_best)
     for sentence, hypotheses in zip(SOURCES, found, strict=True):
         limit = len(sentence) // 2 + 4
@@ -186,7 +199,7 @@ def test_beam_search_equals_the_plain_one(model: Seq2Seq, beam_size: int, n_best
 @pytest.mark.parametrize(("min_length", "size"), [(3, 0), (0, 2), (2, 2), (5, 1)])
 @pytest.mark.parametrize(("beam_size", "n_best"), [(1, 1), (4, 3)])
 def test_beam_search_with_guards_equals_the_plain_one(
-    model: Seq2Seq, beam_size: int, n_best: int, min_length: int, size: int
+    model: TranslationModel, beam_size: int, n_best: int, min_length: int, size: int
 ) -> None:
     search = beam(beam_size, length_penalty=0.6, factor=0.5, margin=4, min_length=min_length, no_repeat_ngram=size)
     together = run(search, model, n_best=n_best)
@@ -201,7 +214,7 @@ def test_beam_search_with_guards_equals_the_plain_one(
             assert len(hypothesis.tokens) > min_length or (size == 1 and len(hypothesis.tokens) == len(WORDS) + 1)
 
 
-def test_a_beam_of_size_1_is_greedy_search(model: Seq2Seq) -> None:
+def test_a_beam_of_size_1_is_greedy_search(model: TranslationModel) -> None:
     greedily = run(greedy(factor=1.5, margin=2), model)
     for alpha in (0.0, 0.6):
         found = run(beam(1, length_penalty=alpha, factor=1.5, margin=2), model)
@@ -212,7 +225,7 @@ def test_a_beam_of_size_1_is_greedy_search(model: Seq2Seq) -> None:
             assert other.score == pytest.approx(expected, abs=1e-6)
 
 
-def test_greedy_search_takes_the_best_token_at_each_step(model: Seq2Seq) -> None:
+def test_greedy_search_takes_the_best_token_at_each_step(model: TranslationModel) -> None:
     for sentence, [hypothesis] in zip(SOURCES, run(greedy(margin=6), model), strict=True):
         words: Tokens = ()
         while not words or words[-1] != EOS:
@@ -222,7 +235,7 @@ def test_greedy_search_takes_the_best_token_at_each_step(model: Seq2Seq) -> None
         assert hypothesis.tokens == words
 
 
-def test_a_batch_equals_its_sentences_one_by_one(model: Seq2Seq, case: SearchCase) -> None:
+def test_a_batch_equals_its_sentences_one_by_one(model: TranslationModel, case: SearchCase) -> None:
     search = case.make(factor=1.0, margin=3)
     together = run(search, model, n_best=case.n_best)
     for sentence, hypotheses in zip(SOURCES, together, strict=True):
@@ -230,7 +243,9 @@ def test_a_batch_equals_its_sentences_one_by_one(model: Seq2Seq, case: SearchCas
         assert_found(alone, [Expected(other.tokens, other.log_probability, other.score) for other in hypotheses])
 
 
-def test_hypotheses_are_distinct_sorted_and_scored_as_the_model_scores_them(model: Seq2Seq, case: SearchCase) -> None:
+def test_hypotheses_are_distinct_sorted_and_scored_as_the_model_scores_them(
+    model: TranslationModel, case: SearchCase
+) -> None:
     found = run(case.make(factor=1.0, margin=3), model, n_best=case.n_best)
     for sentence, hypotheses in zip(SOURCES, found, strict=True):
         assert len({hypothesis.tokens for hypothesis in hypotheses}) == case.n_best
@@ -246,7 +261,7 @@ def test_hypotheses_are_distinct_sorted_and_scored_as_the_model_scores_them(mode
             assert set(tokens[:-1]) <= set(WORDS)
 
 
-def test_forced_decoding_reports_what_the_search_reports(model: Seq2Seq, case: SearchCase) -> None:
+def test_forced_decoding_reports_what_the_search_reports(model: TranslationModel, case: SearchCase) -> None:
     never_end(model)  # so that some hypotheses end at the limit only
     search = case.make(factor=0.5, margin=3)
     for sentence, hypotheses in zip(SOURCES, run(search, model, n_best=case.n_best), strict=True):
@@ -263,7 +278,7 @@ def test_forced_decoding_reports_what_the_search_reports(model: Seq2Seq, case: S
             assert forced.score == pytest.approx(found.score, abs=1e-5)
 
 
-def test_every_translation_ends_at_its_length_limit(model: Seq2Seq, case: SearchCase) -> None:
+def test_every_translation_ends_at_its_length_limit(model: TranslationModel, case: SearchCase) -> None:
     never_end(model)
     found = run(case.make(factor=0.5, margin=3), model, n_best=case.n_best)
     for sentence, hypotheses in zip(SOURCES, found, strict=True):
@@ -276,7 +291,7 @@ def test_every_translation_ends_at_its_length_limit(model: Seq2Seq, case: Search
             assert hypothesis.truncated
 
 
-def test_no_translation_exceeds_the_limit_of_the_model(model: Seq2Seq, case: SearchCase) -> None:
+def test_no_translation_exceeds_the_limit_of_the_model(model: TranslationModel, case: SearchCase) -> None:
     never_end(model)
     limit = 15 if model.max_length is None else model.max_length
     assert limit in (12, 15)
@@ -284,8 +299,9 @@ def test_no_translation_exceeds_the_limit_of_the_model(model: Seq2Seq, case: Sea
         assert {len(hypothesis.tokens) for hypothesis in hypotheses} == {limit}
 
 
-def test_banned_ids_are_never_produced(model: Seq2Seq, case: SearchCase) -> None:
-    model.get_parameter("vocabulary.output.bias").data[[PAD, BOS, 3]] = 5.0
+def test_banned_ids_are_never_produced(model: TranslationModel, case: SearchCase) -> None:
+    for bias in output_biases(model):
+        bias[[PAD, BOS, 3]] = 5.0
     unrestricted = run(case.make(), model, banned_ids=[], n_best=case.n_best)
     produced = {token for hypotheses in unrestricted for hypothesis in hypotheses for token in hypothesis.tokens}
     assert produced & {PAD, BOS, 3}
@@ -295,14 +311,14 @@ def test_banned_ids_are_never_produced(model: Seq2Seq, case: SearchCase) -> None
             assert set(hypothesis.tokens) <= {EOS, 4, 5}
 
 
-def test_fewer_hypotheses_are_found_if_fewer_exist(model: Seq2Seq) -> None:
+def test_fewer_hypotheses_are_found_if_fewer_exist(model: TranslationModel) -> None:
     for hypotheses in run(beam(6, margin=1), model, n_best=6):
         assert [hypothesis.tokens for hypothesis in hypotheses] == [(EOS,)]
     for hypotheses in run(beam(6, margin=2), model, n_best=6):
         assert {hypothesis.tokens for hypothesis in hypotheses} == {(EOS,), *((word, EOS) for word in WORDS)}
 
 
-def test_results_are_plain_numbers(model: Seq2Seq, case: SearchCase) -> None:
+def test_results_are_plain_numbers(model: TranslationModel, case: SearchCase) -> None:
     for hypotheses in run(case.make(), model, n_best=case.n_best):
         for hypothesis in hypotheses:
             assert {type(token) for token in hypothesis.tokens} == {int}

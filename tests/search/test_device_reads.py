@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nmt.models import Seq2Seq
+from nmt.models.seq2seq import TranslationModel
 from nmt.search import BeamSearch
 
 PAD, BOS, EOS = 0, 1, 2
@@ -31,6 +31,13 @@ VALUE_READS = {
 
 COPIES = {"tolist", "numpy", "cpu", "__array__"}
 """Functions that copy a tensor to the host."""
+
+
+def never_end(model: TranslationModel) -> None:
+    """Makes `eos` so improbable that it is produced only at the length limit."""
+    for name, bias in model.named_parameters():
+        if name.endswith("vocabulary.output.bias"):
+            bias.data[EOS] = -50.0
 
 
 class ValueReads(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -63,7 +70,7 @@ class Copies(TorchFunctionMode):
 
 
 def reads_of_a_search(
-    model: Seq2Seq, monkeypatch: pytest.MonkeyPatch
+    model: TranslationModel, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[list[str], list[list[str]], list[list[str]]]:
     """What a search reads: before the first decoder step, after each decoder step, and inside each decoder step."""
     log: list[str] = []
@@ -96,8 +103,8 @@ def reads_of_a_search(
     return before, after, inside
 
 
-def test_the_host_reads_once_per_step(model: Seq2Seq, monkeypatch: pytest.MonkeyPatch) -> None:
-    model.get_parameter("vocabulary.output.bias").data[EOS] = -50.0  # each sentence ends at its limit
+def test_the_host_reads_once_per_step(model: TranslationModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    never_end(model)  # each sentence ends at its limit
     before, after, inside = reads_of_a_search(model, monkeypatch)
     assert before == ["tolist"]  # the source lengths
     assert all(names == ["tolist"] for names in after), after  # which sentences are finished
@@ -122,9 +129,9 @@ def test_the_host_reads_once_per_step(model: Seq2Seq, monkeypatch: pytest.Monkey
 )
 @pytest.mark.parametrize("architecture", ["lstm"], indirect=True)
 def test_a_further_read_is_noticed(
-    model: Seq2Seq, monkeypatch: pytest.MonkeyPatch, read: Callable[[Tensor], object]
+    model: TranslationModel, monkeypatch: pytest.MonkeyPatch, read: Callable[[Tensor], object]
 ) -> None:
-    model.get_parameter("vocabulary.output.bias").data[EOS] = -50.0
+    never_end(model)
     step = model.step
 
     def reading_step(token: Tensor, *rest: Any, **options: Any) -> Any:
@@ -136,7 +143,7 @@ def test_a_further_read_is_noticed(
     assert all(inside)
 
 
-def test_a_model_decodes_without_reading_a_value(architecture: Callable[[], Seq2Seq]) -> None:
+def test_a_model_decodes_without_reading_a_value(architecture: Callable[[], TranslationModel]) -> None:
     """Fake tensors have shapes but no values: an operation that needs a value fails."""
     with FakeTensorMode(), torch.inference_mode():
         model = architecture().eval()

@@ -17,12 +17,12 @@ from omegaconf.errors import GrammarParseError
 from nmt.cli.shell.configuration import escape
 
 TEXT_KEYS = frozenset(
-    {"run", "runs", "name", "out", "split", "data.path", "data.id", "data.subset", "extra_data", "init"}
+    {"run", "runs", "name", "out", "split", "comet", "data.path", "data.id", "data.subset", "extra_data", "init"}
 )
 """The keys of all commands whose values are paths or names."""
 
-LIST_KEYS = frozenset({"runs", "extra_data"})
-"""Those of them that take a list, `[a,b]`; each of its items is taken as typed."""
+LIST_KEYS = frozenset({"run", "runs", "extra_data"})
+"""Those of them that can take a list, `[a,b]`; each of its items is taken as typed."""
 
 GROUP_KEYS = frozenset({"extra_data"})
 """Those of them whose items may also be groups of keys, `{a:b}`."""

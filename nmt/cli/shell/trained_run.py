@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt import search as searches
-from nmt.cli.shell.settings import Component, RunChanges, naming_group
+from nmt.cli.shell.settings import Component, RunChanges, expand_home, naming_group
 from nmt.errors import UserError
-from nmt.run import RunFolder
+from nmt.run import RunFolder, open_run
 from nmt.run.registry import Description, build, main_corpus
 from nmt.translator import Translator
 
@@ -35,6 +36,19 @@ class SearchChanges(RunChanges, frozen=True, kw_only=True):
     max_length_margin: int | None = None
     min_length: int | None = None
     no_repeat_ngram: int | None = None
+
+
+def open_system(run: list[Path] | str, *, out: Path | None = None) -> RunFolder:
+    """Opens the run that `run=` names, or several as an ensemble.
+
+    Args:
+        run: the setting: a folder, or a list of folders.
+        out: the folder of the ensemble, see `nmt.run.ensemble`.
+
+    Raises:
+        UserError: a folder is missing, damaged, or no run folder; or the runs do not fit each other.
+    """
+    return open_run(expand_home(run) if isinstance(run, str) else run, out=out)
 
 
 def load_corpus(run: RunFolder, data: Component | CorpusChanges) -> Corpus:

@@ -163,7 +163,8 @@ def test_a_path_or_a_name_is_taken_as_typed(calls: list[DictConfig]) -> None:
     for index, text in enumerate(PATHS):
         if index % 4 == 0:  # as a single value; composing takes a tenth of a second
             calls.clear()
-            assert main(["greet", f"run={text}", f"name={text}"]) == 0
+            run = f"'{text}'" if text in ("[a]", "[a,b]") else text  # without quotes, a list of runs
+            assert main(["greet", f"run={run}", f"name={text}"]) == 0
             received = plain_values(calls[0])
             assert (received["run"], received["name"]) == (text, text)
             assert received["folder"] == f"runs/{text}/calm-seed1"  # also through a reference
@@ -203,5 +204,6 @@ def test_quotes_and_references_keep_their_meaning_in_a_path(text: str, expected:
     ],
 )
 def test_a_list_of_paths_is_taken_as_typed(text: str, expected: object, calls: list[DictConfig]) -> None:
-    assert main(["greet", "run=x", f"runs={text}"]) == 0
-    assert plain_values(calls[0])["runs"] == expected
+    assert main(["greet", f"run={text}", f"runs={text}"]) == 0
+    received = plain_values(calls[0])
+    assert received["runs"] == received["run"] == expected
