@@ -29,11 +29,16 @@ from torch.autograd import Function
 
 from nmt.checks import check_probabilities
 from nmt.models.attention import NO_RECORD, AttentionRecord
+from nmt.models.autocast import to_autocast_format
 from nmt.models.seq2seq import Seq2Seq
 
 MAX_CHUNK_LOGITS = {"cpu": 2**20, "cuda": 2**28}
 """Maximum number of logits that exist at a time, by device type. On a CPU they fit into its cache; on a GPU a batch is
 usually one chunk."""
+
+MAX_BLOCK_LOGITS = {"cpu": 2**23, "cuda": 2**28}
+"""Maximum number of bf16 logits that one matrix product computes. Products run faster with more rows, and each adds its
+gradient of all weights to their float32 sum."""
 
 
 class _LinearCrossEntropy(Function):
@@ -65,36 +70,44 @@ class _LinearCrossEntropy(Function):
         bias_gradient = torch.zeros_like(bias, dtype=sum_dtype)  # (V,)
         nll, log_z_sum = hidden.new_zeros((), dtype=sum_dtype), hidden.new_zeros((), dtype=sum_dtype)
 
-        # All chunks of n rows use the same buffers, which therefore stay in the cache.
+        # One product computes the logits of a block of b rows. Chunks of n rows are turned into gradients, all in the
+        # same buffer, which therefore stays in the cache. In fp32 a block is one chunk.
         chunk_size = max(1, min(num_rows, MAX_CHUNK_LOGITS[hidden.device.type] // vocab_size))
-        logits_buffer = hidden.new_empty(chunk_size, vocab_size)
+        block_size = chunk_size
+        if sum_dtype != hidden.dtype:
+            block_size = max(chunk_size, min(num_rows, MAX_BLOCK_LOGITS[hidden.device.type] // vocab_size))
+        logits_buffer = hidden.new_empty(block_size, vocab_size)
         probabilities_buffer = hidden.new_empty(chunk_size, vocab_size, dtype=sum_dtype)
         ones = hidden.new_ones(chunk_size, dtype=sum_dtype)
 
-        for start in range(0, num_rows, chunk_size):
-            chunk = slice(start, start + chunk_size)
-            rows, targets = hidden[chunk], target[chunk].unsqueeze(1)  # (n, E), (n, 1)
-            n = len(rows)
+        for start in range(0, num_rows, block_size):
+            block = slice(start, start + block_size)
+            rows = hidden[block]  # (b, E)
+            block_logits = torch.mm(rows, cast_weight.t(), out=logits_buffer[: len(rows)]).add_(cast_bias)  # (b, V)
+            chunks = zip(torch.split(block_logits, chunk_size), torch.split(target[block], chunk_size), strict=True)
+            for logits, chunk_target in chunks:  # (n, V), (n,)
+                n, targets = len(chunk_target), chunk_target.unsqueeze(1)  # (n, 1)
 
-            # 1. Logits and probabilities.
-            logits = torch.mm(rows, cast_weight.t(), out=logits_buffer[:n]).add_(cast_bias)  # (n, V)
-            p = torch.softmax(logits, -1, dtype=sum_dtype, out=probabilities_buffer[:n])  # (n, V)
+                # 1. The probabilities.
+                p = torch.softmax(logits, -1, dtype=sum_dtype, out=probabilities_buffer[:n])  # (n, V)
 
-            # 2. The loss. As log p = z - log Z holds for the largest logit too, log Z needs no exponentials of its own.
-            log_z = logits.amax(-1, keepdim=True).to(sum_dtype) - p.amax(-1, keepdim=True).log()  # (n, 1)
-            nll += (log_z - logits.gather(1, targets)).sum()
-            log_z_sum += log_z.sum()
+                # 2. The loss. As log p = z - log Z holds for the largest logit too, log Z needs no exponentials.
+                log_z = logits.amax(-1, keepdim=True).to(sum_dtype) - p.amax(-1, keepdim=True).log()  # (n, 1)
+                nll += (log_z - logits.gather(1, targets)).sum()
+                log_z_sum += log_z.sum()
 
-            # 3. The gradients of the first term, p - (1 - ε) onehot(y), which overwrites p.
+                # 3. The gradients of the first term, p - (1 - ε) onehot(y), which overwrite the logits.
+                if need_gradient:
+                    gradient = p.scatter_add_(1, targets, p.new_full(targets.shape, label_smoothing - 1))  # (n, V)
+                    bias_gradient.addmv_(gradient.t(), ones[:n])  # the sum over rows, as a product: faster than sum(0)
+                    logits.copy_(gradient)
+
             if need_gradient:
-                gradient = p.scatter_add_(1, targets, p.new_full(targets.shape, label_smoothing - 1))  # (n, V)
-                bias_gradient.addmv_(gradient.t(), ones[:n])  # the sum over rows, as a product: faster than sum(0)
-                gradient = gradient.to(hidden.dtype)
-                torch.mm(gradient, cast_weight, out=hidden_gradient[chunk])  # (n, E)
+                torch.mm(block_logits, cast_weight, out=hidden_gradient[block])  # (b, E)
                 if sum_dtype == hidden.dtype:
-                    weight_gradient.addmm_(gradient.t(), rows)  # (V, E)
+                    weight_gradient.addmm_(block_logits.t(), rows)  # (V, E)
                 else:
-                    weight_gradient += gradient.t() @ rows  # (V, E), accumulated in sum_dtype
+                    weight_gradient += block_logits.t() @ rows  # (V, E), accumulated in sum_dtype
 
         # 4. The smoothed part of the loss, and the gradients of the second term, -ε / V.
         mean_weight = weight.to(sum_dtype).mean(0)  # (E,)
@@ -147,10 +160,7 @@ def linear_cross_entropy(
 
 def select_rows(decoder_outputs: Tensor, target_indices: Tensor) -> Tensor:
     """The rows (N, E) of real target tokens among decoder outputs (B, T, E), in autocast's number format."""
-    device_type = decoder_outputs.device.type
-    if torch.is_autocast_enabled(device_type):  # the last layer normalisation of a Transformer returns float32
-        decoder_outputs = decoder_outputs.to(torch.get_autocast_dtype(device_type))
-    return decoder_outputs.flatten(0, 1).index_select(0, target_indices)  # (N, E)
+    return to_autocast_format(decoder_outputs).flatten(0, 1).index_select(0, target_indices)  # (N, E)
 
 
 class Objective(nn.Module):

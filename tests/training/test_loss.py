@@ -23,8 +23,9 @@ NUM_TOKENS = 10
 
 @pytest.fixture(autouse=True, params=[1, 3, 100], ids=lambda rows: f"{rows}-rows")
 def chunk_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks of one row, of three rows with a smaller last chunk, and of all rows."""
+    """Chunks of one row, of three rows with a smaller last chunk, and of all rows; in bf16 two chunks are a block."""
     monkeypatch.setitem(nmt.training.loss.MAX_CHUNK_LOGITS, "cpu", request.param * V)
+    monkeypatch.setitem(nmt.training.loss.MAX_BLOCK_LOGITS, "cpu", 2 * request.param * V)
 
 
 def random_layer(dtype: torch.dtype = torch.float64) -> tuple[Tensor, nn.Linear]:

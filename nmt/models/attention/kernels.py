@@ -39,8 +39,8 @@ def fused_attention(
 
     It is faster than the formula because it never writes the (T, S) weights to memory.
 
-    On a CPU, bfloat16 inputs are computed in float32: for short sentences the kernel's bfloat16 gradient takes over ten
-    times as long (torch 2.13), which would be half of a training step under autocast.
+    On a CPU, bfloat16 inputs are computed by the formula: for sentences of 20 positions, it takes half of the time that
+    the kernel takes in float32, and the kernel's bfloat16 gradient takes four times as long (torch 2.13).
 
     Args:
         queries: (B, H, T, d).
@@ -51,9 +51,7 @@ def fused_attention(
         dropout: probability of dropping an attention weight. On a CPU the kernel has none: see `MultiHeadAttention`.
     """
     if queries.device.type == "cpu" and queries.dtype == torch.bfloat16:
-        with torch.autocast("cpu", enabled=False):
-            output = fused_attention(queries.float(), keys.float(), values.float(), mask=mask, causal=causal)
-        return output.to(queries.dtype)
+        return attention_with_weights(queries, keys, values, mask=mask, causal=causal)[0]
     with sdpa_kernel(KERNELS) if queries.device.type == "cuda" else nullcontext():
         return F.scaled_dot_product_attention(
             queries, keys, values, attn_mask=mask, is_causal=causal, dropout_p=dropout

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from nmt.checks import check_probabilities, check_sizes
 from nmt.models.attention import NO_RECORD, AttentionRecord, Kind, MultiHeadAttention
+from nmt.models.autocast import to_autocast_format
 from nmt.models.dropout import Dropout
 from nmt.models.embedding import SinusoidalPositions, Vocabulary
 from nmt.models.seq2seq import Seq2Seq
@@ -128,7 +129,7 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
 
     def embed(self, table: nn.Module, ids: Tensor) -> Tensor:
         """√D · embedding + position (§3.4, §3.5), (B, T, D), of ids (B, T)."""
-        return self.embedding_dropout(self.positions(table(ids) * self.scale))
+        return self.embedding_dropout(to_autocast_format(self.positions(table(ids) * self.scale)))
 
     def encode(self, source: Tensor, source_mask: Tensor) -> TransformerMemory:
         encoded = self.encode_source(source, source_mask)  # (A, S, D)
