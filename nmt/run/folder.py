@@ -28,7 +28,7 @@ from nmt.files import is_partial, make_folder, reading, remove_partials, write_j
 from nmt.run.format import FORMAT, read_versioned
 from nmt.run.limits import check_model_size, check_search_size
 from nmt.run.lock import is_locked, lock
-from nmt.run.registry import Description, StoredCorpus, build, main_corpus, read_description
+from nmt.run.registry import Description, StoredCorpus, build, change_main_corpus, main_corpus, read_description
 from nmt.run.weights import load_weights, read_shapes, read_step
 
 if TYPE_CHECKING:  # importing torch takes a second, and half of the commands never need it
@@ -266,7 +266,7 @@ class RunFolder(Displayed):
 
         description = self.description("corpus")
         with _naming(self.path / "corpus.json"):
-            return build(_with_changes(description, changes), data)
+            return build(change_main_corpus(description, changes), data)
 
     def best_step(self) -> int:
         """Returns the training step of the best weights. Raises UserError if the file does not state it."""
@@ -274,22 +274,6 @@ class RunFolder(Displayed):
         if step is None:
             raise UserError(f"{self.best} is damaged: it does not state its training step")
         return step
-
-
-def _with_changes(corpus: Description, changes: dict[str, Any]) -> Description:
-    """The description of a corpus with other arguments.
-
-    They are those of the inner corpus if validation pairs are held out of it, and of the first part of a mixed one.
-    """
-    arguments = corpus["arguments"]
-    inner, parts = arguments.get("corpus"), arguments.get("parts")
-    if isinstance(inner, dict) and isinstance(inner.get("arguments"), dict):
-        changed: dict[str, Any] = {"corpus": _with_changes(inner, changes)}
-    elif isinstance(parts, list) and parts and isinstance(parts[0], dict) and "arguments" in parts[0]:
-        changed = {"parts": [_with_changes(parts[0], changes), *parts[1:]]}
-    else:
-        changed = changes
-    return {**corpus, "arguments": {**arguments, **changed}}
 
 
 @contextmanager

@@ -78,6 +78,19 @@ def main_corpus(corpus: Description) -> Description:
     return main_corpus(inner) if isinstance(inner, dict) and isinstance(inner.get("arguments"), dict) else corpus
 
 
+def change_main_corpus(corpus: Description, changes: dict[str, Any]) -> Description:
+    """The description of a corpus whose main corpus, see `main_corpus`, has other arguments."""
+    arguments = corpus["arguments"]
+    inner, parts = arguments.get("corpus"), arguments.get("parts")
+    if isinstance(inner, dict) and isinstance(inner.get("arguments"), dict):
+        changed: dict[str, Any] = {"corpus": change_main_corpus(inner, changes)}
+    elif isinstance(parts, list) and parts and isinstance(parts[0], dict) and "arguments" in parts[0]:
+        changed = {"parts": [change_main_corpus(parts[0], changes), *parts[1:]]}
+    else:
+        changed = changes
+    return {**corpus, "arguments": {**arguments, **changed}}
+
+
 def build(description: Any, package: ModuleType) -> Any:
     """Builds an object from its `Description`.
 

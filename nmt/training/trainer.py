@@ -287,9 +287,8 @@ class Trainer:
         """Makes the mean of the last checkpoints' weights the best weights, if it is validated as the best."""
         parts, progress, folder = self.parts, self.progress, self.parts.run_folder
         is_main, step = parts.processes.is_main, progress.step
-        paths = weights_to_average(folder, step=step, count=self.num_averaged) if is_main else []
-        paths = parts.processes.broadcast(paths)
-        if len(paths) > 1 and parts.validation_split is not None:
+        own_paths = weights_to_average(folder, step=step, count=self.num_averaged) if is_main else []
+        if len(paths := parts.processes.broadcast(own_paths)) > 1 and parts.validation_split is not None:
             with averaged_model(parts.model, paths, save_to=folder.averaged, step=step, processes=parts.processes):
                 validation = validate_model(self.updater, parts.validation_split, step=step, num_averaged=len(paths))
             is_best = self.record_validation(validation)
