@@ -21,7 +21,7 @@ from nmt.files import make_folder, write_json, write_text
 from nmt.report.formatting import DASH, format_duration, format_mean, format_number, format_parameters
 from nmt.report.record import MeanScore
 from nmt.report.runs import METRIC_KEYS, EvaluatedRun, read_runs
-from nmt.report.seeds import SEED_SUFFIX, find_seed, group_seeds
+from nmt.report.seeds import SEED_SUFFIX, find_seed, group_seeds, mean_score
 from nmt.run.environment import read_environments
 
 SCRIPTS = Path(__file__).parent
@@ -44,20 +44,21 @@ def collect(folder: Path, splits: list[str]) -> Record:
     for run in sorted(set(folders) - set(evaluated)):
         print(f"{run} is left out: it was not evaluated on {', '.join(splits)}", file=sys.stderr)
     runs = {split: {run.name: run for run in read_runs(evaluated, split=split)} for split in splits}
-    groups = {split: group_seeds(list(runs[split].values())) for split in splits}
-    names = {group.systems[0]: SEED_SUFFIX.sub("", group.name) for group in groups[splits[0]]}
-    for i, (run, name) in enumerate(names.items()):
-        if name in list(names.values())[:i]:
-            raise UserError(f"{folder}: {run} has other settings than the other seeds of {name}: give it another name")
+    groups = group_seeds(list(runs[splits[0]].values()))
+    names = [SEED_SUFFIX.sub("", group.name) for group in groups]
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            other = groups[i].systems[0]
+            raise UserError(
+                f"{folder}: {other} has other settings than the other seeds of {name}: give it another name"
+            )
 
     # 2. Collect the figures.
-    systems = []
-    for group in groups[splits[0]]:
-        name, members = (
-            names[group.systems[0]],
-            [{split: runs[split][run] for split in splits} for run in group.systems],
-        )
-        means = {split: next(each for each in groups[split] if each.systems == group.systems) for split in splits}
+    everything = [run for split in splits for run in runs[split].values()]
+    metrics = [key for key in METRIC_KEYS if all(getattr(run.metrics, key) is not None for run in everything)]
+    systems: list[Record] = []
+    for name, group in zip(names, groups, strict=True):
+        members = [{split: runs[split][run] for split in splits} for run in group.systems]
         model = members[0][splits[0]].model
         systems.append(
             {
@@ -65,26 +66,38 @@ def collect(folder: Path, splits: list[str]) -> Record:
                 "recipe": f"multi30k_{name}" if (RECIPES / f"multi30k_{name}.yaml").is_file() else None,
                 "class": model.class_name,
                 "parameters": model.parameters,
-                "scores": {split: round_means(means[split].scores) for split in splits},
-                "runs": [describe_run(run) for run in members],
+                "scores": {
+                    split: {key: average(key, [member[split] for member in members]) for key in metrics}
+                    for split in splits
+                },
+                "runs": [describe_run(member, metrics) for member in members],
             }
         )
     places = {name: place for place, name in enumerate(ORDER)}
     systems.sort(key=lambda system: (places.get(system["system"], len(ORDER)), system["system"]))
-    first = {split: next(iter(runs[split].values())).evaluation for split in splits}
+    first = everything[0].evaluation
     return {
-        "source": first[splits[0]].source,
-        "target": first[splits[0]].target,
-        "sentences": {split: first[split].sentences for split in splits},
-        "signatures": {key: find_signature(key, runs) for key in METRIC_KEYS},
+        "source": first.source,
+        "target": first.target,
+        "sentences": {split: next(iter(runs[split].values())).evaluation.sentences for split in splits},
+        "signatures": {key: find_signature(key, everything) for key in metrics},
         "systems": systems,
     }
 
 
-def describe_run(evaluated: dict[str, EvaluatedRun]) -> Record:
-    """The figures of one run, from its evaluation on each split."""
+def describe_run(evaluated: dict[str, EvaluatedRun], metrics: list[str]) -> Record:
+    """The figures of one run, from its evaluation on each split.
+
+    Raises:
+        UserError: the splits were translated by different weights or searches.
+    """
     run = next(iter(evaluated.values()))
     history = run.history
+    translated_by = [(each.evaluation.model_hash, each.evaluation.search) for each in evaluated.values()]
+    if any(each != translated_by[0] for each in translated_by):
+        raise UserError(
+            f"{run.folder} has changed between its evaluations: evaluate it on {', '.join(evaluated)} again"
+        )
     return {
         "run": run.name,
         "seed": find_seed(run.config),
@@ -95,7 +108,7 @@ def describe_run(evaluated: dict[str, EvaluatedRun]) -> Record:
         "target_tokens_per_second": round(history.tokens_per_second or 0),
         "ended_by": history.end.reason if history.end else None,
         "scores": {
-            split: {key: round(getattr(each.metrics, key).score, 4) for key in METRIC_KEYS}
+            split: {key: round(getattr(each.metrics, key).score, 4) for key in metrics}
             for split, each in evaluated.items()
         },
         "decoded_sentences_per_second": {
@@ -106,28 +119,23 @@ def describe_run(evaluated: dict[str, EvaluatedRun]) -> Record:
     }
 
 
-def round_means(scores: dict[str, MeanScore]) -> Record:
-    """The mean and the deviation of each metric."""
-    return {
-        key: {
-            "mean": round(scores[key].mean, 4),
-            "deviation": None if scores[key].deviation is None else round(scores[key].deviation, 4),
-        }
-        for key in METRIC_KEYS
-    }
+def average(metric: str, runs: list[EvaluatedRun]) -> Record:
+    """The mean and the deviation of a metric over the seeds of a system."""
+    score = mean_score([getattr(run.metrics, metric).score for run in runs])
+    return {"mean": round(score.mean, 4), "deviation": None if score.deviation is None else round(score.deviation, 4)}
 
 
-def find_signature(metric: str, runs: dict[str, dict[str, EvaluatedRun]]) -> Record:
+def find_signature(metric: str, runs: list[EvaluatedRun]) -> Record:
     """The name and the signature of a metric.
 
     Raises:
         UserError: it differs between evaluations.
     """
-    signatures = {getattr(run.metrics, metric).signature for split in runs.values() for run in split.values()}
+    found = [getattr(run.metrics, metric) for run in runs]
+    signatures = sorted({each.signature for each in found})
     if len(signatures) > 1:
-        raise UserError(f"{metric} was computed in different ways: {', '.join(sorted(signatures))}; evaluate again")
-    run = next(iter(next(iter(runs.values())).values()))
-    return {"name": getattr(run.metrics, metric).name, "signature": signatures.pop()}
+        raise UserError(f"{metric} was computed in different ways: {', '.join(signatures)}; evaluate again")
+    return {"name": found[0].name, "signature": signatures[0]}
 
 
 def format_points(score: Record, decimals: int = 2) -> str:

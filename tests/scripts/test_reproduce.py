@@ -156,7 +156,11 @@ def test_the_page_is_made_from_runs_that_continue_after_a_kill(
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "page" / name).read_bytes()
     assert capfd.readouterr().out == table.render_readme_table(record)
 
-    # 5. A seed with other settings is no seed of the same system.
+    # 5. Figures of different searches are not mixed, and a seed with other settings is no seed of the same system.
+    run = f"run={tmp_path / 'runs' / 'transformer-seed1'}"
+    assert main(["evaluate", run, "split=test_2016_flickr", "search.beam_size=1"]) == 0
+    with pytest.raises(SystemExit, match="transformer-seed1 has changed between its evaluations"):
+        table.main()
     config = tmp_path / "runs" / "transformer-seed2" / "config.yaml"
     config.write_text(config.read_text().replace("label_smoothing: 0.1", "label_smoothing: 0.2"))
     with pytest.raises(SystemExit, match="transformer-seed2 has other settings than the other seeds of transformer"):
@@ -173,7 +177,11 @@ def test_without_text_the_script_prints_its_usage() -> None:
 def test_the_page_and_the_readme_show_the_figures_of_multi30k_json(table: ModuleType) -> None:
     results = ROOT / "docs" / "results"
     record = json.loads((results / "multi30k.json").read_text(encoding="utf-8"))
-    assert (results / "multi30k.md").read_text(encoding="utf-8") == table.render_page(record)
+    page = (results / "multi30k.md").read_text(encoding="utf-8")
+    assert page == table.render_page(record)
+    tables = [block.splitlines() for block in page.split("\n\n") if block.startswith("|")]
+    assert len(tables) >= 6
+    assert all(len({line.count("|") for line in lines}) == 1 for lines in tables)  # every row has all columns
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert table.render_readme_table(record) in readme
     assert record["signatures"]["bleu"]["signature"] in readme
