@@ -50,13 +50,14 @@ class Ensemble(TranslationModel[EnsembleMemory, EnsembleState]):
     """Translates with the mean of the members' probabilities. It cannot be trained: train its members.
 
     Args:
-        members: M models with the same vocabularies, in evaluation mode; a model may occur twice.
+        members: M models with the same vocabularies, which are put into evaluation mode; a model may occur twice.
     """
 
     def __init__(self, members: Sequence[TranslationModel]) -> None:
         super().__init__()
         assert members, "an ensemble has members"
         self.members = nn.ModuleList(members)
+        self.eval()
 
     def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         """See `TranslationModel.forward`; the logits are log-probabilities."""

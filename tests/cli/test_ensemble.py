@@ -40,12 +40,13 @@ def test_an_lstm_and_a_transformer_translate_together(
     printed = translate(f"[{runs[0]},{runs[1]}]", input_file, capsys)
     assert printed == [translation.text for translation in expected]
     assert printed[0] and printed[1] == ""
-    arguments = ["format=jsonl", "n_best=2", "attention=all"]
+    arguments = ["format=jsonl", "n_best=2", "attention=all", "links=true"]
     best = json.loads(translate(f"[{runs[0]},{runs[1]}]", input_file, capsys, *arguments)[0])
     assert best["text"] == printed[0]
     assert best["score"] == pytest.approx(expected[0].score, abs=1e-4)
     assert len(best["n_best"]) == 2
     assert best["attention"].keys() == {"cross"}
+    assert {link.split("-")[0] for link in best["links"].split()} <= {"0", "1", "2"}
     # The same model twice is that model, and so is a list of one.
     alone = translate(str(runs[0]), input_file, capsys)
     for run in (f"[{runs[0]},{runs[0]}]", f"[{runs[0]}]"):

@@ -75,6 +75,7 @@ def test_the_attention_is_the_mean_over_members_layers_and_heads(variant: Varian
     assert ensemble.attention(*inputs, kinds=["cross"], layer=1) == {}
     assert ensemble.attention(*inputs, kinds=["encoder", "decoder"]) == {}
     assert ensemble.cross_attention_shape() == (1, 1)
+    assert not any(module.training for module in ensemble.modules())  # as before: dropout stays off
     assert Ensemble([lstm.build(), lstm.build()]).attention(*inputs) == {}
     assert Ensemble([lstm.build()]).cross_attention_shape() is None
 
