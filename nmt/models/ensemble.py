@@ -122,7 +122,8 @@ def mean_log_probabilities(logits: Sequence[Tensor]) -> Tensor:
     It is computed from log-probabilities, since the probability of a rare token may be too small for a float. A softmax
     of the result gives the mean again, so it serves as logits.
     """
-    total = logits[0].log_softmax(-1)
+    dtype = torch.promote_types(logits[0].dtype, torch.float32)  # 16 bits are too few
+    total = logits[0].log_softmax(-1, dtype=dtype)
     for member in logits[1:]:
-        total = torch.logaddexp(total, member.log_softmax(-1))
+        total = torch.logaddexp(total, member.log_softmax(-1, dtype=dtype))
     return total - math.log(len(logits))

@@ -42,6 +42,7 @@ def test_an_lstm_and_a_transformer_translate_together(
     assert printed[0] and printed[1] == ""
     arguments = ["format=jsonl", "n_best=2", "attention=all", "links=true"]
     best = json.loads(translate(f"[{runs[0]},{runs[1]}]", input_file, capsys, *arguments)[0])
+    assert not (runs[0].parent / "luong+transformer").exists()  # translating leaves no folder behind
     assert best["text"] == printed[0]
     assert best["score"] == pytest.approx(expected[0].score, abs=1e-4)
     assert len(best["n_best"]) == 2

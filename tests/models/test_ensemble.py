@@ -90,6 +90,8 @@ def test_probabilities_that_are_too_small_for_a_float_keep_their_logarithm() -> 
     other = torch.tensor([[0.0, -301.0]])
     expected = -300 + math.log((1 + math.exp(-1)) / 2)
     torch.testing.assert_close(mean_log_probabilities([logits, other]), torch.tensor([[0.0, expected]]))
+    small = torch.tensor([[0.0, -3.0]])
+    assert torch.equal(mean_log_probabilities([small.bfloat16()]), mean_log_probabilities([small]))
     impossible = torch.tensor([[0.0, -math.inf]])
     assert mean_log_probabilities([impossible, impossible]).tolist() == [[0.0, -math.inf]]
     assert mean_log_probabilities([impossible, logits])[0, 1] == pytest.approx(-300 - math.log(2))
