@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nmt.cli import main
@@ -52,6 +53,21 @@ def test_an_lstm_and_a_transformer_translate_together(
     alone = translate(str(runs[0]), input_file, capsys)
     for run in (f"[{runs[0]},{runs[0]}]", f"[{runs[0]}]"):
         assert translate(run, input_file, capsys) == alone
+
+
+def test_the_attention_of_an_ensemble_is_drawn_as_the_mean_of_its_members(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "attention.json"
+    words = ["source=one two", "target=eins zwei", "words=false", f"out={out}", "device=cpu"]
+    matrices = []
+    for systems in (f"run=[{runs[0]},{runs[1]}]", f"runs=[{runs[0]},{runs[1]}]"):
+        assert main(["plot", systems, *words]) == 0
+        content = json.loads(out.read_text(encoding="utf-8"))
+        matrices += [np.mean(system["attention"]["cross"]["weights"], axis=(0, 1)) for system in content["systems"]]
+    ensemble, *members = matrices
+    assert len(members) == 2
+    np.testing.assert_allclose(ensemble, np.mean(members, axis=0), atol=1e-3)
 
 
 def test_an_ensemble_has_an_evaluation_of_its_own_that_compare_shows(
