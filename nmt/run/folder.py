@@ -247,14 +247,6 @@ class RunFolder(Displayed):
         silence_heads(model, heads_off)
         return model.eval()
 
-    def language_pair(self) -> tuple[str, str]:
-        """The codes of the source and the target language. Raises UserError if corpus.json is missing or damaged."""
-        arguments = self.description("corpus")["arguments"]
-        inner = arguments.get("corpus")  # a hold-out names the corpus from which it takes pairs
-        if isinstance(inner, dict):
-            arguments = inner["arguments"]
-        return str(arguments.get("source")), str(arguments.get("target"))
-
     def corpus(self, **changes: Any) -> Corpus:
         """Builds the corpus that the run was trained on.
 

@@ -69,6 +69,15 @@ def read_description(path: Path) -> Description:
     return {"class": stored.class_name, "arguments": stored.arguments}
 
 
+def language_pair(corpus: Description) -> tuple[str, str]:
+    """The codes of the source and the target language of a described corpus."""
+    arguments = corpus["arguments"]
+    inner = arguments.get("corpus")  # a hold-out names the corpus from which it takes pairs
+    if isinstance(inner, dict) and isinstance(inner.get("arguments"), dict):
+        arguments = inner["arguments"]
+    return str(arguments.get("source")), str(arguments.get("target"))
+
+
 def build(description: Any, package: ModuleType) -> Any:
     """Builds an object from its `Description`.
 
