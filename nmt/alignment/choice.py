@@ -120,6 +120,9 @@ def find_choice(
     if stored is not None:
         return stored
     choice = choose_for_run(translator, load_corpus(), model_hash=model_hash)
+    if not run.path.is_dir():  # an ensemble that has not been evaluated has no folder
+        remark(f"links are read from {choice.description}")
+        return choice
     try:
         write_json(choice_path(run), msgspec.to_builtins(choice))
         remark(f"links are read from {choice.description} ({choice_path(run)})")

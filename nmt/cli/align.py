@@ -35,6 +35,7 @@ from nmt.cli.shell.trained_run import CorpusChanges, load_corpus
 from nmt.errors import UserError
 from nmt.run import RunFolder
 from nmt.run.model_hash import hash_model
+from nmt.run.registry import language_pair
 from nmt.threads import check_threads, limit_threads
 from nmt.translator import Translator
 
@@ -138,7 +139,7 @@ def run(config: DictConfig) -> None:
 
 def check_direction(run: RunFolder, reverse: RunFolder) -> None:
     """Raises UserError unless `reverse` translates between the languages of `run` in the other direction."""
-    pair, other = run.language_pair(), reverse.language_pair()
+    pair, other = (language_pair(each.description("corpus")) for each in (run, reverse))
     if other != pair[::-1]:
         raise UserError(
             f"reverse={reverse.path} translates from {other[0]} to {other[1]}, and run={run.path} from {pair[0]} to "

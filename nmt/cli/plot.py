@@ -16,7 +16,7 @@ from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.length_limit import remark_on_truncated
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
-from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator
+from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator, open_system
 from nmt.data.pharaoh import GoldLinks, check_links, format_links, parse_links
 from nmt.data.words import Splitter, separate_words, spaced_words
 from nmt.errors import UserError
@@ -42,7 +42,7 @@ Numbers = list[int] | int | str | None
 class PlotSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """conf/plot.yaml, which describes each setting."""
 
-    run: Path | None
+    run: list[Path] | str | None
     runs: list[Path] | str | None
     source: str
     target: str | None
@@ -80,10 +80,11 @@ class PlotSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """The kinds of attention to draw."""
         return check_kinds(self.kinds or "cross")
 
-    @property
-    def folders(self) -> list[Path]:
-        """All run folders."""
-        return list(self.runs) if isinstance(self.runs, list) else [] if self.run is None else [self.run]
+    def open_folders(self) -> list[RunFolder]:
+        """Opens the run, the ensemble, or each of several runs by itself."""
+        if self.run is not None:
+            return [open_system(self.run)]
+        return [open_run(path, key="runs") for path in self.runs or []]
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def run(config: DictConfig) -> None:
     settings = to_settings(config, PlotSettings)
     # 1. Translate with every system.
     kinds = settings.all_kinds
-    folders = [open_run(path, key="run" if settings.run else "runs") for path in settings.folders]
+    folders = settings.open_folders()
     names = name_runs([folder.path for folder in folders])
     translations = [translate(folder, settings) for folder in folders]
 

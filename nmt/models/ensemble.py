@@ -50,13 +50,14 @@ class Ensemble(TranslationModel[EnsembleMemory, EnsembleState]):
     """Translates with the mean of the members' probabilities. It cannot be trained: train its members.
 
     Args:
-        members: M models with the same vocabularies, in evaluation mode; a model may occur twice.
+        members: M models with the same vocabularies, which are put into evaluation mode; a model may occur twice.
     """
 
     def __init__(self, members: Sequence[TranslationModel]) -> None:
         super().__init__()
         assert members, "an ensemble has members"
         self.members = nn.ModuleList(members)
+        self.eval()
 
     def forward(self, source: Tensor, source_mask: Tensor, target_input: Tensor) -> Tensor:
         """See `TranslationModel.forward`; the logits are log-probabilities."""
@@ -121,7 +122,8 @@ def mean_log_probabilities(logits: Sequence[Tensor]) -> Tensor:
     It is computed from log-probabilities, since the probability of a rare token may be too small for a float. A softmax
     of the result gives the mean again, so it serves as logits.
     """
-    total = logits[0].log_softmax(-1)
+    dtype = torch.promote_types(logits[0].dtype, torch.float32)  # 16 bits are too few
+    total = logits[0].log_softmax(-1, dtype=dtype)
     for member in logits[1:]:
-        total = torch.logaddexp(total, member.log_softmax(-1))
+        total = torch.logaddexp(total, member.log_softmax(-1, dtype=dtype))
     return total - math.log(len(logits))

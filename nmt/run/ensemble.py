@@ -25,7 +25,7 @@ from nmt.errors import UserError
 from nmt.files import make_folder, reading, write_json
 from nmt.run.folder import ENSEMBLE_FILE, RunFolder
 from nmt.run.format import Count, Versioned, read_versioned
-from nmt.run.registry import Description, StoredModel
+from nmt.run.registry import Description, StoredModel, language_pair
 
 if TYPE_CHECKING:
     from nmt.data.corpus import Corpus
@@ -66,11 +66,12 @@ class EnsembleFolder(RunFolder):
         super().__init__(path)
         self._members = list(members)
         self._tokenizer = first.tokenizer()
+        languages = language_pair(first.description("corpus"))
         for member in members[1:]:
-            if (pair := member.language_pair()) != first.language_pair():
+            if (others := language_pair(member.description("corpus"))) != languages:
                 raise UserError(
-                    f"{member.path} translates from {pair[0]} to {pair[1]}, and {first.path} from "
-                    f"{' to '.join(first.language_pair())}: the runs of an ensemble need the same languages"
+                    f"{member.path} translates from {' to '.join(others)}, and {first.path} from "
+                    f"{' to '.join(languages)}: the runs of an ensemble need the same languages"
                 )
             if member.tokenizer().fingerprint != self._tokenizer.fingerprint:
                 raise UserError(

@@ -28,7 +28,7 @@ from nmt.files import is_partial, make_folder, reading, remove_partials, write_j
 from nmt.run.format import FORMAT, read_versioned
 from nmt.run.limits import check_model_size, check_search_size
 from nmt.run.lock import is_locked, lock
-from nmt.run.registry import Description, StoredCorpus, build, change_main_corpus, main_corpus, read_description
+from nmt.run.registry import Description, StoredCorpus, build, change_main_corpus, read_description
 from nmt.run.weights import load_weights, read_shapes, read_step
 
 if TYPE_CHECKING:  # importing torch takes a second, and half of the commands never need it
@@ -247,11 +247,6 @@ class RunFolder(Displayed):
         load_weights(model, self.best)
         silence_heads(model, heads_off)
         return model.eval()
-
-    def language_pair(self) -> tuple[str, str]:
-        """The codes of the source and the target language. Raises UserError if corpus.json is missing or damaged."""
-        arguments = main_corpus(self.description("corpus"))["arguments"]
-        return str(arguments.get("source")), str(arguments.get("target"))
 
     def corpus(self, **changes: Any) -> Corpus:
         """Builds the corpus that the run was trained on.

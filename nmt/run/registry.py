@@ -91,6 +91,12 @@ def change_main_corpus(corpus: Description, changes: dict[str, Any]) -> Descript
     return {**corpus, "arguments": {**arguments, **changed}}
 
 
+def language_pair(corpus: Description) -> tuple[str, str]:
+    """The codes of the source and the target language of a described corpus."""
+    arguments = main_corpus(corpus)["arguments"]
+    return str(arguments.get("source")), str(arguments.get("target"))
+
+
 def build(description: Any, package: ModuleType) -> Any:
     """Builds an object from its `Description`.
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nmt.cli import main
@@ -40,16 +41,33 @@ def test_an_lstm_and_a_transformer_translate_together(
     printed = translate(f"[{runs[0]},{runs[1]}]", input_file, capsys)
     assert printed == [translation.text for translation in expected]
     assert printed[0] and printed[1] == ""
-    arguments = ["format=jsonl", "n_best=2", "attention=all"]
+    arguments = ["format=jsonl", "n_best=2", "attention=all", "links=true"]
     best = json.loads(translate(f"[{runs[0]},{runs[1]}]", input_file, capsys, *arguments)[0])
+    assert not (runs[0].parent / "luong+transformer").exists()  # translating leaves no folder behind
     assert best["text"] == printed[0]
     assert best["score"] == pytest.approx(expected[0].score, abs=1e-4)
     assert len(best["n_best"]) == 2
     assert best["attention"].keys() == {"cross"}
+    assert {link.split("-")[0] for link in best["links"].split()} <= {"0", "1", "2"}
     # The same model twice is that model, and so is a list of one.
     alone = translate(str(runs[0]), input_file, capsys)
     for run in (f"[{runs[0]},{runs[0]}]", f"[{runs[0]}]"):
         assert translate(run, input_file, capsys) == alone
+
+
+def test_the_attention_of_an_ensemble_is_drawn_as_the_mean_of_its_members(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "attention.json"
+    words = ["source=one two", "target=eins zwei", "words=false", f"out={out}", "device=cpu"]
+    matrices = []
+    for systems in (f"run=[{runs[0]},{runs[1]}]", f"runs=[{runs[0]},{runs[1]}]"):
+        assert main(["plot", systems, *words]) == 0
+        content = json.loads(out.read_text(encoding="utf-8"))
+        matrices += [np.mean(system["attention"]["cross"]["weights"], axis=(0, 1)) for system in content["systems"]]
+    ensemble, *members = matrices
+    assert len(members) == 2
+    np.testing.assert_allclose(ensemble, np.mean(members, axis=0), atol=1e-3)
 
 
 def test_an_ensemble_has_an_evaluation_of_its_own_that_compare_shows(

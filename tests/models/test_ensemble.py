@@ -75,6 +75,7 @@ def test_the_attention_is_the_mean_over_members_layers_and_heads(variant: Varian
     assert ensemble.attention(*inputs, kinds=["cross"], layer=1) == {}
     assert ensemble.attention(*inputs, kinds=["encoder", "decoder"]) == {}
     assert ensemble.cross_attention_shape() == (1, 1)
+    assert not any(module.training for module in ensemble.modules())  # as before: dropout stays off
     assert Ensemble([lstm.build(), lstm.build()]).attention(*inputs) == {}
     assert Ensemble([lstm.build()]).cross_attention_shape() is None
 
@@ -89,6 +90,8 @@ def test_probabilities_that_are_too_small_for_a_float_keep_their_logarithm() -> 
     other = torch.tensor([[0.0, -301.0]])
     expected = -300 + math.log((1 + math.exp(-1)) / 2)
     torch.testing.assert_close(mean_log_probabilities([logits, other]), torch.tensor([[0.0, expected]]))
+    small = torch.tensor([[0.0, -3.0]])
+    assert torch.equal(mean_log_probabilities([small.bfloat16()]), mean_log_probabilities([small]))
     impossible = torch.tensor([[0.0, -math.inf]])
     assert mean_log_probabilities([impossible, impossible]).tolist() == [[0.0, -math.inf]]
     assert mean_log_probabilities([impossible, logits])[0, 1] == pytest.approx(-300 - math.log(2))

@@ -42,7 +42,6 @@ def test_several_runs_are_an_ensemble_with_the_settings_of_the_first(runs: tuple
         assert folder.description(name) == first.description(name)
     assert folder.description("search") != second.description("search")
     assert folder.best_step() == 160
-    assert folder.language_pair() == ("en", "de")
     assert folder.tokenizer().fingerprint == second.tokenizer().fingerprint
     assert hash_model(folder) not in (hash_model(first), hash_model(second))
 
