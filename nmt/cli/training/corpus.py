@@ -23,7 +23,8 @@ def list_parts(settings: TrainSettings) -> list[tuple[Component, str | None]]:
     a `tag`. Languages are those of `data` if they are not named.
     """
     parts = [(settings.data, settings.tag)]
-    for index, item in enumerate(settings.extra_data):
+    extra_data = settings.extra_data or []
+    for index, item in enumerate([extra_data] if isinstance(extra_data, str) else extra_data):
         arguments: dict[str, Any] = dict(item) if isinstance(item, dict) else {"path": item}
         tag = arguments.pop("tag", None)
         target = arguments.pop("_target_", None)

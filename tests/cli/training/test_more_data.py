@@ -84,7 +84,7 @@ def test_folders_add_their_training_pairs(
     ("words", "message"),
     [
         (["extra_data=[nowhere]"], "extra_data[0]: nowhere is not a folder: name one with text in en and de"),
-        (["extra_data=nowhere"], "extra_data: must be a list such as [a,b], not nowhere"),
+        (["extra_data=2024"], "extra_data[0]: 2024 is not a folder: name one with text in en and de"),
         (["extra_data=[{pth: x}]"], "extra_data[0]: FilesCorpus: got an unexpected keyword argument 'pth'"),
         (["extra_data=[{source: de}]"], "extra_data[0]: data.source and data.target are both de: name two languages"),
         (["tag=<2de>"], "tag=<2de> must be a word of letters, digits, _ and -, such as 2de for the piece <2de>"),
