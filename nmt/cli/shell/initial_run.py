@@ -67,7 +67,7 @@ def inherit(composed: ComposedConfig, typed: Iterable[str]) -> ComposedConfig | 
             group = key.lstrip("+~").replace("/", ".").partition(".")[0]
             remedy = "single settings such as model.dropout may change" if group == "model" else "its pieces are fixed"
             raise UserError(f"{shorten(key)}: init={recorded} brings its own {group}, so leave this out; {remedy}")
-    from nmt.run.config import read_config
+    from nmt.cli.shell.run_config import read_config
 
     tokenizer = read_config(origin.path / "config.yaml").get("tokenizer")
     with open_dict(composed.config):
@@ -79,8 +79,8 @@ def inherit(composed: ComposedConfig, typed: Iterable[str]) -> ComposedConfig | 
 
 def _find_origin(composed: ComposedConfig, init: Any) -> tuple[RunFolder | None, str]:
     """The folder from which the settings come, and the recorded value of init; None if no settings are taken over."""
+    from nmt.cli.shell.run_config import read_config
     from nmt.run import RunFolder
-    from nmt.run.config import read_config
 
     values = composed.resolve()
     if str(values["resume"]).lower() in ("true", "auto"):

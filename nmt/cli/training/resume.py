@@ -16,11 +16,11 @@ from typing import Any
 import yaml
 
 from nmt.cli.shell.errors import one_line
+from nmt.cli.shell.run_config import read_config
 from nmt.cli.training.settings import TrainSettings
 from nmt.errors import UserError
 from nmt.files import append, write_text
 from nmt.run import RunFolder
-from nmt.run.config import read_config
 from nmt.training.checkpoint import read_progress
 from nmt.training.limits import reached_limit
 
