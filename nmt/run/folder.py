@@ -270,7 +270,9 @@ def _with_changes(corpus: Description, changes: dict[str, Any]) -> Description:
     inner, parts = arguments.get("corpus"), arguments.get("parts")
     if isinstance(inner, dict) and isinstance(inner.get("arguments"), dict):
         changed: dict[str, Any] = {"corpus": _with_changes(inner, changes)}
-    elif isinstance(parts, list) and parts and isinstance(parts[0], dict) and "arguments" in parts[0]:
+    elif (
+        isinstance(parts, list) and parts and isinstance(parts[0], dict) and isinstance(parts[0].get("arguments"), dict)
+    ):
         changed = {"parts": [_with_changes(parts[0], changes), *parts[1:]]}
     else:
         changed = changes
