@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import torch
-import yaml
 from omegaconf import DictConfig
 
 from nmt.cli.shell.configuration import plain_values
@@ -15,12 +14,19 @@ from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.settings import to_settings
 from nmt.cli.training.attention import make_attention_measure
 from nmt.cli.training.preparation import PreparedRun, prepare_run
-from nmt.cli.training.resume import Start, check_same_text, find_start
+from nmt.cli.training.resume import (
+    SettingChange,
+    Start,
+    check_same_text,
+    find_start,
+    record_changes,
+    write_config,
+)
 from nmt.cli.training.settings import TrainSettings
 from nmt.cli.training.validation import make_validation_split
 from nmt.data.digest import text_digest
 from nmt.device import subnormals_as_zero
-from nmt.files import write_json, write_text
+from nmt.files import write_json
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
 from nmt.run.environment import Environment, describe_environment, record_environment
@@ -140,9 +146,10 @@ def open_folder(settings: TrainSettings, prepared: PreparedRun, start: Start, co
     with folder.with_recovery_hint():
         if start.resume:
             folder.write_description("corpus", descriptions["corpus"])  # the text may have moved
+            record_changes(folder, start.changes, config)
             return folder
         prepared.tokenizer.save(folder.path)
-        write_text(folder.path / "config.yaml", yaml.safe_dump(config, allow_unicode=True, sort_keys=False))
+        write_config(folder, config)
         for name, description in descriptions.items():  # model.json is last: it makes the folder a run
             folder.write_description(name, description)
     return folder
@@ -153,10 +160,10 @@ def print_introduction(
     settings: TrainerSettings,
     remarks: list[str],
     processes: Processes,
-    changes: list[str],
+    changes: list[SettingChange],
     bar: ProgressBar,
 ) -> None:
-    """Prints the model, its number format, remarks on its data, and which settings differ from those at the start."""
+    """Prints the model, its number format, remarks on its data, and which settings a resumed run has changed."""
     num_threads = torch.get_num_threads()
     threads_text = "1 thread" if num_threads == 1 else f"{num_threads} threads"
     processes_text = f", {processes.size} processes" if processes.size > 1 else ""
@@ -164,5 +171,5 @@ def print_introduction(
         f"{type(model).__name__}, {model.num_parameters():,} parameters, on {model.device} "
         f"in {settings.number_format(model.device)} ({threads_text}{processes_text})"
     )
-    for line in [*remarks, *(f"the run was started with {change}" for change in changes)]:
+    for line in [*remarks, *(f"until now the run was trained with {change}" for change in changes)]:
         bar.print(line)

@@ -17,6 +17,9 @@ from nmt.report.scores import SCORES
 IGNORED_SETTINGS = {"seed", "run", "name", "resume", "device", "threads", "tensorboard"}
 """Settings of config.yaml in which the runs of a group may differ: the seed, and what does not change the result."""
 
+SEED_NUMBER = re.compile(r"seed\d+")
+"""The seed in the name of a run folder."""
+
 SEED_SUFFIX = re.compile(r"[\W_]*(?:seed\d*)?[\W_]*$")
 """The end of what names have in common that does not name the system: the "-seed" of transformer-seed1 and -seed2."""
 
@@ -44,8 +47,12 @@ def group_seeds(runs: Sequence[EvaluatedRun]) -> list[SeedGroup]:
 
 
 def _describe_setup(run: EvaluatedRun) -> str:
-    """Everything that the runs of a group must have in common."""
+    """Everything that the runs of a group must have in common.
+
+    Each run of a group may start with a run of its own: init: runs/both-seed1, init: runs/both-seed2.
+    """
     settings = [line for line in run.config.splitlines() if line.split(":")[0] not in IGNORED_SETTINGS]
+    settings = [SEED_NUMBER.sub("seed", line) if line.startswith("init: ") else line for line in settings]
     return "\n".join([*settings, msgspec.json.encode([run.model, run.evaluation.search]).decode()])
 
 

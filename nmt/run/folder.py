@@ -1,7 +1,8 @@
 """The run folder, which `nmt train` writes, and which holds everything that the other commands need to translate.
 
     config.yaml  model.json  search.json  metrics.json  corpus.json  tokenizer.json  tokenizer.model
-    history.jsonl  log.txt  cleaning.json  environment.json (`nmt.run.environment`)
+    history.jsonl  log.txt  cleaning.json  environment.json (program and machine, see `nmt.run.environment`)
+    changes.jsonl (settings that changed when the run was resumed, each with its step)
     alignment.json (how links are read from attention, see `nmt.alignment.choice`)
     checkpoints/  best.safetensors   last.safetensors (exact resume)   step-*.safetensors (for averaging)
     evaluation/   report/   tensorboard/

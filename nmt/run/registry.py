@@ -84,7 +84,9 @@ def change_main_corpus(corpus: Description, changes: dict[str, Any]) -> Descript
     inner, parts = arguments.get("corpus"), arguments.get("parts")
     if isinstance(inner, dict) and isinstance(inner.get("arguments"), dict):
         changed: dict[str, Any] = {"corpus": change_main_corpus(inner, changes)}
-    elif isinstance(parts, list) and parts and isinstance(parts[0], dict) and "arguments" in parts[0]:
+    elif (
+        isinstance(parts, list) and parts and isinstance(parts[0], dict) and isinstance(parts[0].get("arguments"), dict)
+    ):
         changed = {"parts": [change_main_corpus(parts[0], changes), *parts[1:]]}
     else:
         changed = changes

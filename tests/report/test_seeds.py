@@ -67,6 +67,19 @@ def test_copies_of_a_run_are_no_further_seeds(seeds: list[Path]) -> None:
     assert [group.systems for group in groups] == [["lstm-seed1", "lstm-seed2"], ["copy"]]
 
 
+def test_seeds_may_start_with_seeds_of_the_same_system(seeds: list[Path]) -> None:
+    for run, init in zip(seeds, ("both-seed1", "both-seed2", "both-seed3", "one-seed1", "other-seed2"), strict=True):
+        config = run / "config.yaml"
+        config.write_text(config.read_text() + f"init: runs/{init}\n")
+    groups = group_seeds(read_runs(seeds, split="test"))
+    assert [group.systems for group in groups] == [
+        ["lstm-seed1", "lstm-seed2"],
+        ["lstm-seed3"],  # another dropout
+        ["transformer-seed1"],
+        ["transformer-seed2"],
+    ]
+
+
 def test_runs_whose_settings_are_not_known_stay_apart(runs: list[Path], tmp_path: Path) -> None:
     report = compare(runs[:2], split="test", out=tmp_path / "report")
     assert [group.systems for group in report.groups] == [["lstm"], ["lstm_bahdanau"]]

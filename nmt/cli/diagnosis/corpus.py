@@ -69,7 +69,8 @@ def report_corpus(report: DoctorReport, settings: TrainSettings, prepared: Prepa
         for side, language in languages.items():
             statistics[f"{name}.{language}"] = SideStatistics.of(encoded, side, unk_id=tokenizer.unk_id)
     report.print_table(statistics_table(statistics))
-    warn_of_unknown_pieces(report, statistics)
+    if settings.init is None:  # else the vocabulary is given, and a remark says what it lacks
+        warn_of_unknown_pieces(report, statistics)
     for number, line in enumerate([*prepared.train_loader.report.lines(), *corpus.repairs(train_split)]):
         report.print("cleaning" if number == 0 else "", line)
     warn_of_unusable_pairs(report, train_split, prepared.train_loader)
@@ -79,7 +80,9 @@ def report_corpus(report: DoctorReport, settings: TrainSettings, prepared: Prepa
     for remark in on_tokenizer:
         report.warn(remark)
     for remark in prepared.remarks:
-        if remark not in on_tokenizer:
+        if remark.startswith("warning: "):
+            report.warn(remark.removeprefix("warning: "))
+        elif remark not in on_tokenizer:
             report.print("remark", remark)
     checked_name, checked_split = train_split, prepared.train_split
     if validation_split is not None and prepared.validation_split is not None:

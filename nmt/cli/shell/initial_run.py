@@ -67,9 +67,11 @@ def inherit(composed: ComposedConfig, typed: Iterable[str]) -> ComposedConfig | 
             group = key.lstrip("+~").replace("/", ".").partition(".")[0]
             remedy = "single settings such as model.dropout may change" if group == "model" else "its pieces are fixed"
             raise UserError(f"{shorten(key)}: init={recorded} brings its own {group}, so leave this out; {remedy}")
-    from nmt.run.config import read_config
+    from nmt.cli.shell.run_config import read_config
 
     tokenizer = read_config(origin.path / "config.yaml").get("tokenizer")
+    if not isinstance(tokenizer, dict):
+        raise UserError(f"{origin.path / 'config.yaml'} is damaged: it has no settings of the tokenizer")
     with open_dict(composed.config):
         composed.config["model"] = OmegaConf.create(escape_all(_to_component(_without_vocabulary(origin))))
         composed.config["tokenizer"] = OmegaConf.create(escape_all(tokenizer))
@@ -79,8 +81,8 @@ def inherit(composed: ComposedConfig, typed: Iterable[str]) -> ComposedConfig | 
 
 def _find_origin(composed: ComposedConfig, init: Any) -> tuple[RunFolder | None, str]:
     """The folder from which the settings come, and the recorded value of init; None if no settings are taken over."""
+    from nmt.cli.shell.run_config import read_config
     from nmt.run import RunFolder
-    from nmt.run.config import read_config
 
     values = composed.resolve()
     if str(values["resume"]).lower() in ("true", "auto"):
@@ -104,12 +106,19 @@ def _without_vocabulary(run: RunFolder) -> Description:
 def _to_component(value: Any) -> Any:
     """A description as the YAML files write it: the class as `_target_`, beside its arguments.
 
+    A run folder may come from anyone, so it must not bring a `_target_` of its own.
+
     Raises:
-        UserError: a class has no plain name. Whether `nmt.models` has it is checked before it is built.
+        UserError: a class has no plain name, or an argument is neither a value nor a description. Whether `nmt.models`
+            has the class is checked before it is built.
     """
-    if not isinstance(value, dict) or "class" not in value:
+    if isinstance(value, list):
+        return list(map(_to_component, value))
+    if not isinstance(value, dict):
         return value
-    if not str(value["class"]).isidentifier():
-        raise UserError(f"model.json of init names a class {shorten(str(value['class']))!r}, which is not a plain name")
-    arguments = {name: _to_component(inner) for name, inner in value.get("arguments", {}).items()}
-    return {"_target_": f"nmt.models.{value['class']}", **arguments}
+    name, arguments = value.get("class"), value.get("arguments")
+    if not isinstance(name, str) or not name.isidentifier() or not isinstance(arguments, dict):
+        raise UserError(f"model.json of init names a class {shorten(str(name))!r}, which is not a plain name")
+    if "_target_" in arguments:
+        raise UserError("model.json of init is damaged: it has an argument _target_")
+    return {"_target_": f"nmt.models.{name}", **{key: _to_component(inner) for key, inner in arguments.items()}}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UNSET
+
 from nmt import data
 from nmt.cli.shell.settings import Component, yaml_text
 from nmt.cli.training.descriptions import describe
@@ -20,18 +22,22 @@ def list_parts(settings: TrainSettings) -> list[tuple[Component, str | None]]:
 
     An item of `extra_data` is the path of a folder; or a group of keys: a folder as `path` with the arguments of
     `FilesCorpus`, or a class as `_target_` with its arguments, or arguments that replace those of `data`. Each may have
-    a `tag`. Languages are those of `data` if they are not named.
+    a `tag`. Languages that are not named are those of `data`; so is the tag, for a part in the same direction.
     """
     parts = [(settings.data, settings.tag)]
-    for index, item in enumerate(settings.extra_data):
+    extra_data = settings.extra_data or []
+    for index, item in enumerate([extra_data] if isinstance(extra_data, str) else extra_data):
         arguments: dict[str, Any] = dict(item) if isinstance(item, dict) else {"path": item}
-        tag = arguments.pop("tag", None)
+        tag = arguments.pop("tag", UNSET)
         target = arguments.pop("_target_", None)
         if target is None and "path" in arguments:
             languages = {side: settings.data.arguments.get(side) for side in ("source", "target")}
             target, arguments = f"{FilesCorpus.__module__}.{FilesCorpus.__name__}", languages | arguments
         elif target is None:
             target, arguments = settings.data.target, settings.data.arguments | arguments
+        if tag is UNSET:
+            same = all(arguments.get(side) == settings.data.arguments.get(side) for side in ("source", "target"))
+            tag = settings.tag if same else None
         parts.append((Component(f"extra_data[{index}]", target, arguments), None if tag is None else yaml_text(tag)))
     return parts
 

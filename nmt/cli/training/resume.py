@@ -3,18 +3,24 @@
 A run is what it learns from, what it learns and how it is judged: corpus, tokenizer, model, seed, search and so on. If
 one of them changed, the best score, the averaged weights and the files of the folder would belong to another run. So a
 resumed run keeps all settings but those in `CHANGEABLE_KEYS`. The corpus is compared by its text: it may have moved.
+config.yaml holds the present settings, and changes.jsonl says which of them changed at which step.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+import yaml
+
 from nmt.cli.shell.errors import one_line
+from nmt.cli.shell.run_config import read_config
 from nmt.cli.training.settings import TrainSettings
 from nmt.errors import UserError
+from nmt.files import append, write_text
 from nmt.run import RunFolder
-from nmt.run.config import read_config
 from nmt.training.checkpoint import read_progress
 from nmt.training.limits import reached_limit
 
@@ -42,17 +48,33 @@ MAX_SHOWN_CHANGES = 3
 
 
 @dataclass(frozen=True)
+class SettingChange:
+    """A setting of a resumed run that differs from the one before; None stands for a key that did not exist."""
+
+    key: str
+    old: object
+    new: object
+
+    def __str__(self) -> str:
+        """The change in words, "key=old, not new"; a class by its name only."""
+        values = [str("null" if value is None else value)[:MAX_VALUE_LENGTH] for value in (self.old, self.new)]
+        if self.key.endswith("._target_"):
+            values = [value.rpartition(".")[2] for value in values]
+        return one_line(f"{self.key.removesuffix('._target_')}={values[0]}, not {values[1]}")
+
+
+@dataclass(frozen=True)
 class Start:
     """How a run starts.
 
     Attributes:
         resume: whether it continues from the last checkpoint.
-        changes: the settings that differ from those it was started with, as "key=old, not new".
+        changes: the settings that differ from those with which it was trained before.
         finished: if there is nothing to do, a line that says why.
     """
 
     resume: bool
-    changes: list[str] = field(default_factory=list)
+    changes: list[SettingChange] = field(default_factory=list)
     finished: str | None = None
 
 
@@ -72,34 +94,57 @@ def find_start(settings: TrainSettings, config: dict[str, Any]) -> Start:
         return Start(resume=False)
     changes = compare_settings(folder, config)
     finished = None
-    if settings.resume == "auto" and folder.last.is_file() and not any(map(_is_corpus_key, changes)):
+    if settings.resume == "auto" and folder.last.is_file() and not any(map(_names_corpus, changes)):
         progress = read_progress(folder.last)
         reason = reached_limit(settings.trainer, progress)
         if reason is not None and progress.averaged_step == progress.step > 0:
             finished = f"run={folder.path} is finished after step {progress.step} ({reason}): there is nothing to do"
-    return Start(resume=True, changes=list(changes.values()), finished=finished)
+    return Start(resume=True, changes=changes, finished=finished)
 
 
-def compare_settings(folder: RunFolder, config: dict[str, Any]) -> dict[str, str]:
-    """The settings that have changed since the run was started and may change: key → "key=old, not new".
+def compare_settings(folder: RunFolder, config: dict[str, Any]) -> list[SettingChange]:
+    """The settings that have changed since the run was last trained and may change, by their keys.
 
     Raises:
         UserError: another setting has changed, or config.yaml in the folder is missing or damaged.
     """
     old = _flatten(read_config(folder.path / "config.yaml"))
     new = _flatten(config)
-    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
-    changed = [key for key in changed if key not in ("run", "resume")]
-    refused = [key for key in changed if key not in CHANGEABLE_KEYS and not _is_corpus_key(key)]
+    keys = sorted((old.keys() | new.keys()) - {"run", "resume"})
+    changes = [SettingChange(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
+    refused = [change for change in changes if change.key not in CHANGEABLE_KEYS and not _names_corpus(change)]
     if refused:
-        refused.sort(key=lambda key: not key.endswith("._target_"))  # a class says more than its arguments
-        shown = "; ".join(_describe_change(key, old, new) for key in refused[:MAX_SHOWN_CHANGES])
+        refused.sort(key=lambda change: not change.key.endswith("._target_"))  # a class says more than its arguments
+        shown = "; ".join(map(str, refused[:MAX_SHOWN_CHANGES]))
         num_more = len(refused) - MAX_SHOWN_CHANGES
         raise UserError(_refusal(folder, shown + (f"; and {num_more} more" if num_more > 0 else "")))
-    return {key: _describe_change(key, old, new) for key in changed}
+    return changes
 
 
-def check_same_text(folder: RunFolder, digests: dict[str, str], changes: list[str]) -> None:
+def record_changes(folder: RunFolder, changes: list[SettingChange], config: dict[str, Any]) -> None:
+    """Adds changed settings to changes.jsonl, and replaces config.yaml by the settings that hold from now on.
+
+    Each line has the step and the time (UTC) from which on a setting has its new value. The record comes first: if the
+    system stops in between, the change is recorded once more.
+
+    Raises:
+        Failure: the system refuses to write.
+    """
+    if not changes:
+        return
+    step = read_progress(folder.last).step if folder.last.is_file() else 0
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    records = [{"step": step, "time": time, "key": each.key, "old": each.old, "new": each.new} for each in changes]
+    append(folder.path / "changes.jsonl", "".join(json.dumps(record, default=str) + "\n" for record in records))
+    write_config(folder, config)
+
+
+def write_config(folder: RunFolder, config: dict[str, Any]) -> None:
+    """Writes config.yaml."""
+    write_text(folder.path / "config.yaml", yaml.safe_dump(config, allow_unicode=True, sort_keys=False))
+
+
+def check_same_text(folder: RunFolder, digests: dict[str, str], changes: list[SettingChange]) -> None:
     """Compares the text of the corpus with that on which the run was started.
 
     Args:
@@ -112,7 +157,7 @@ def check_same_text(folder: RunFolder, digests: dict[str, str], changes: list[st
     old = folder.text_digests()
     changed = [name for name in sorted(old.keys() | digests.keys()) if old.get(name) != digests.get(name)]
     if changed:
-        causes = [change for change in changes if _is_corpus_key(change.partition("=")[0])]
+        causes = [str(change) for change in changes if _names_corpus(change)]
         details = "; ".join([*causes[:MAX_SHOWN_CHANGES], f"the text for {' and '.join(changed)} is not the same"])
         raise UserError(_refusal(folder, f"another corpus ({details})"))
 
@@ -124,18 +169,10 @@ def _refusal(folder: RunFolder, difference: str) -> str:
     )
 
 
-def _is_corpus_key(key: str) -> bool:
-    """Whether a key says where the text is. Such a key may change as long as the text stays."""
+def _names_corpus(change: SettingChange) -> bool:
+    """Whether a setting says where the text is. Such a setting may change as long as the text stays."""
     names = ("train_split", "validation_split", "extra_data")
-    return (key.startswith("data.") and key not in LANGUAGE_KEYS) or key in names
-
-
-def _describe_change(key: str, old: dict[str, object], new: dict[str, object]) -> str:
-    """The change of one setting in words; a class by its name only."""
-    values = [str(values.get(key, "nothing"))[:MAX_VALUE_LENGTH] for values in (old, new)]
-    if key.endswith("._target_"):
-        key, values = key.removesuffix("._target_"), [value.rpartition(".")[2] for value in values]
-    return one_line(f"{key}={values[0]}, not {values[1]}")
+    return (change.key.startswith("data.") and change.key not in LANGUAGE_KEYS) or change.key in names
 
 
 def _flatten(value: object, prefix: str = "") -> dict[str, object]:

@@ -56,7 +56,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_validation_pairs: int | None
     hold_out: int | None
     tag: str | None
-    extra_data: list[str | dict[str, Any]]
+    extra_data: list[str | dict[str, Any]] | str | None
     bleu_tokenizer: str
     data: Component
     cleaning: Component

@@ -185,3 +185,13 @@ def test_a_folder_from_a_stranger_names_no_code(error_line: Callable[..., str], 
     ]:
         (origin / "model.json").write_text(json.dumps({**model, "class": name}))
         assert error_line(origin).startswith(message)
+    for argument, message in [
+        ({"_target_": "os.system", "command": "true"}, "model.json of init names a class 'None'"),
+        ([{"class": "DotScore", "arguments": {"_target_": "os.system"}}], "model.json of init is damaged: it has an"),
+    ]:
+        arguments = {**model["arguments"], "score": argument}
+        (origin / "model.json").write_text(json.dumps({**model, "arguments": arguments}))
+        assert error_line(origin).startswith(message)
+    (origin / "model.json").write_text(json.dumps(model))
+    (origin / "config.yaml").write_text("tokenizer: '{_target_: os.system}'\n")
+    assert error_line(origin) == f"{origin / 'config.yaml'} is damaged: it has no settings of the tokenizer"

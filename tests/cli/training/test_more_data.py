@@ -80,11 +80,21 @@ def test_folders_add_their_training_pairs(
     assert train(f"extra_data=[{moved},{corpus_folder}]", *words) == 0
 
 
+def test_a_part_in_the_direction_of_the_corpus_has_its_tag(train: Train, own_corpus: Path, tmp_path: Path) -> None:
+    forms = [f"{own_corpus}", "{source: de, target: en, tag: 2en}", f"{{path: '{own_corpus}', tag: null}}", "{tag: bt}"]
+    assert train("tag=2de", f"extra_data=[{','.join(forms)}]", "tokenizer.vocab_size=60") == 0
+    arguments = RunFolder(tmp_path / "run").description("corpus")["arguments"]
+    assert arguments["tags"] == ["2de", "2de", "2en", None, "bt"]
+    languages = [tuple(part["arguments"][side] for side in ("source", "target")) for part in arguments["parts"]]
+    assert languages == [("en", "de"), ("en", "de"), ("de", "en"), ("en", "de"), ("en", "de")]
+    assert list(RunFolder(tmp_path / "run").tokenizer().tags) == ["2de", "2en", "bt"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["extra_data=[nowhere]"], "extra_data[0]: nowhere is not a folder: name one with text in en and de"),
-        (["extra_data=nowhere"], "extra_data: must be a list such as [a,b], not nowhere"),
+        (["extra_data=2024"], "extra_data[0]: 2024 is not a folder: name one with text in en and de"),
         (["extra_data=[{pth: x}]"], "extra_data[0]: FilesCorpus: got an unexpected keyword argument 'pth'"),
         (["extra_data=[{source: de}]"], "extra_data[0]: data.source and data.target are both de: name two languages"),
         (["tag=<2de>"], "tag=<2de> must be a word of letters, digits, _ and -, such as 2de for the piece <2de>"),

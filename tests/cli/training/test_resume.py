@@ -1,10 +1,13 @@
 """Resuming a run, and folders that are in use."""
 
+import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from nmt.run import RunFolder
 from nmt.run.environment import read_environments
@@ -52,26 +55,51 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(train: Train, read
     assert losses[0] == losses[1]
     assert len(losses[0]) == 4
     last = read_files(tmp_path / "run")
-    for name in ("tokenizer.json", "tokenizer.model", "model.json", "config.yaml"):
+    for name in ("tokenizer.json", "tokenizer.model", "model.json"):
         assert last[name] == first[name]
     assert last["log.txt"].startswith(first["log.txt"])
 
 
-def test_settings_that_differ_from_those_of_the_start_are_printed(
-    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_changed_settings_are_printed_and_recorded(
+    train: Train, read_files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train() == 0
+    run = tmp_path / "run"
+    first = yaml.safe_load((run / "config.yaml").read_text())
+    assert not (run / "changes.jsonl").exists()
     capsys.readouterr()
+    before = datetime.now(UTC).replace(microsecond=0)
     assert train("resume=true", "trainer.max_steps=3", "schedule.learning_rate=0.001") == 0
     error = capsys.readouterr().err
-    lines = [line for line in error.splitlines() if line.startswith("the run was started with ")]
+    lines = [line for line in error.splitlines() if line.startswith("until now the run was trained with ")]
     assert lines == [
-        "the run was started with schedule.learning_rate=0.002, not 0.001",
-        "the run was started with trainer.max_steps=1, not 3",
+        "until now the run was trained with schedule.learning_rate=0.002, not 0.001",
+        "until now the run was trained with trainer.max_steps=1, not 3",
     ]
+    # config.yaml has the present settings, changes.jsonl those that changed, with step and time.
+    second = yaml.safe_load((run / "config.yaml").read_text())
+    assert (second["trainer"]["max_steps"], second["schedule"]["learning_rate"]) == (3, 0.001)
+    expected = {**first, "resume": "true", "trainer": second["trainer"], "schedule": second["schedule"]}
+    assert second == expected
+    records = [json.loads(line) for line in (run / "changes.jsonl").read_text().splitlines()]
+    times = [datetime.fromisoformat(record.pop("time")) for record in records]
+    assert all(before <= time <= datetime.now(UTC) for time in times)
+    assert records == [
+        {"step": 1, "key": "schedule.learning_rate", "old": 0.002, "new": 0.001},
+        {"step": 1, "key": "trainer.max_steps", "old": 1, "new": 3},
+    ]
+    # Without a change nothing is recorded, and a refused one leaves the folder as it is.
+    files = read_files(run)
     capsys.readouterr()
     assert train("resume=true", "trainer.max_steps=3", "schedule.learning_rate=0.001") == 0
-    assert "schedule.learning_rate=0.002, not 0.001" in capsys.readouterr().err  # config.yaml stores the first settings
+    assert "until now" not in capsys.readouterr().err
+    assert train("resume=true", "trainer.max_steps=4", "model.dropout=0.5") == 2
+    names = ("config.yaml", "changes.jsonl")
+    assert [read_files(run)[name] for name in names] == [files[name] for name in names]
+    # A further change has the step of the checkpoint from which it holds.
+    assert train("resume=true", "trainer.max_steps=5", "schedule.learning_rate=0.001") == 0
+    last = json.loads((run / "changes.jsonl").read_text().splitlines()[-1])
+    assert (last["step"], last["key"], last["old"], last["new"]) == (3, "trainer.max_steps", 3, 5)
 
 
 def test_if_the_order_of_the_pairs_changes_the_epoch_starts_again(
@@ -165,7 +193,7 @@ def test_another_corpus_is_refused_and_the_same_text_elsewhere_is_not(
         capsys.readouterr()
         assert train("resume=true", "trainer.max_steps=3", f"data.path={moved}") == 2
         error = capsys.readouterr().err
-        difference = f"data.path={own_corpus}, not {moved}; the text for {use} is not the same"
+        difference = f"the text for {use} is not the same"  # config.yaml already has the path to which it has moved
         assert f"was started with another corpus ({difference}): " in error and error.count("\n") == 1
         path.write_text(old_text)
     assert read_files(tmp_path / "run") == before
