@@ -174,29 +174,29 @@ def test_resume_without_a_run_is_refused(error_line: Callable[..., str]) -> None
     assert "holds no run to continue: leave resume=true out" in error_line("resume=true")
 
 
-@pytest.mark.parametrize(("started_with_amx", "number_format"), [(True, "bf16"), (False, "fp32")])
+@pytest.mark.parametrize(("started_with_bf16", "number_format"), [(True, "bf16"), (False, "fp32")])
 def test_a_run_that_resumes_on_another_machine_keeps_its_number_format(
-    started_with_amx: bool,
+    started_with_bf16: bool,
     number_format: str,
     train: Train,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With precision=auto a CPU with AMX trains in bf16. The machine is simulated by what Linux says about its CPU."""
+    """With precision=auto a CPU with bf16 instructions trains in bf16. The machine is simulated by what Linux says about its CPU."""
     monkeypatch.setattr("nmt.device.CPUINFO", tmp_path / "cpuinfo")
-    flags = {True: "flags\t\t: fpu avx512_bf16 amx_bf16 amx_tile\n", False: "flags\t\t: fpu avx512_bf16\n"}
-    (tmp_path / "cpuinfo").write_text(flags[started_with_amx])
+    flags = {True: "flags\t\t: fpu avx512f avx512_bf16\n", False: "flags\t\t: fpu avx512f\n"}
+    (tmp_path / "cpuinfo").write_text(flags[started_with_bf16])
     assert train("trainer.max_steps=1") == 0
     assert f" on cpu in {number_format} (" in capsys.readouterr().err
 
-    (tmp_path / "cpuinfo").write_text(flags[not started_with_amx])
+    (tmp_path / "cpuinfo").write_text(flags[not started_with_bf16])
     assert train("trainer.max_steps=2", "resume=true") == 0
     error = capsys.readouterr().err
     assert f"training continues in {number_format}, as it was started" in error
     assert f" on cpu in {number_format} (" in error
     # The user may change it.
-    chosen = "fp32" if started_with_amx else "bf16"
+    chosen = "fp32" if started_with_bf16 else "bf16"
     assert train("trainer.max_steps=3", "resume=true", f"trainer.precision={chosen}") == 0
     error = capsys.readouterr().err
     assert f" on cpu in {chosen} (" in error
