@@ -54,14 +54,17 @@ def make_model(name: str, width: int) -> Seq2Seq:
         "target_vocab_size": VOCAB_SIZE,
         "shared_vocab": True,
         "dropout": 0.1,
+        "embedding_dropout": 0.1,
+        "word_dropout": 0.0,
         "tie_output": True,
     }
     if name == "transformer":
         arguments |= {"model_size": width, "feedforward_size": 2 * width, "num_heads": 4, "pre_norm": True}
-        arguments["activation_dropout"] = 0.1
+        arguments |= {"activation_dropout": 0.1, "attention_dropout": 0.0, "layer_dropout": 0.0}
         arguments |= {"num_encoder_layers": 2, "num_decoder_layers": 2, "max_length": max(LENGTHS) + 2}
     else:
         arguments |= {"embedding_size": width, "hidden_size": width, "num_layers": 1}
+        arguments |= {"variational_dropout": False, "recurrent_dropout": 0.0}
     if name in ("lstm_bahdanau", "lstm_luong"):
         arguments["encoder_dropout"] = 0.0
     if name == "lstm_bahdanau":

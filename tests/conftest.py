@@ -75,8 +75,16 @@ SIZES: dict[str, Any] = {
     "shared_vocab": True,
     "tie_output": True,
     "dropout": 0.0,
+    "embedding_dropout": 0.0,
+    "word_dropout": 0.0,
 }
-RECURRENT = SIZES | {"embedding_size": 16, "hidden_size": 24, "num_layers": 2}
+RECURRENT = SIZES | {
+    "embedding_size": 16,
+    "hidden_size": 24,
+    "num_layers": 2,
+    "variational_dropout": False,
+    "recurrent_dropout": 0.0,
+}
 ATTENTIONAL = RECURRENT | {"encoder_dropout": 0.0}
 SCORE: dict[str, Any] = {"class": "GeneralScore", "arguments": {"query_size": 24, "value_size": 24}}
 DESCRIPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -105,6 +113,8 @@ DESCRIPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
             "num_encoder_layers": 2,
             "num_decoder_layers": 2,
             "activation_dropout": 0.0,
+            "attention_dropout": 0.0,
+            "layer_dropout": 0.0,
             "pre_norm": True,
             "max_length": 32,
         },

@@ -50,7 +50,16 @@ ODD_LINES = [
     "<s> <pad> <unk>",
     "▁",
 ]
-RECURRENT = {"embedding_size": 8, "hidden_size": 8, "num_layers": 1, "dropout": 0.3}
+RECURRENT: dict[str, Any] = {
+    "embedding_size": 8,
+    "hidden_size": 8,
+    "num_layers": 1,
+    "dropout": 0.3,
+    "embedding_dropout": 0.3,
+    "word_dropout": 0.0,
+    "variational_dropout": False,
+    "recurrent_dropout": 0.0,
+}
 MODELS: dict[str, dict[str, Any]] = {
     "LSTM": RECURRENT,
     "BahdanauLSTM": RECURRENT | {"encoder_dropout": 0.3, "attention_size": 8},
@@ -68,6 +77,10 @@ MODELS: dict[str, dict[str, Any]] = {
         "num_decoder_layers": 3,
         "dropout": 0.3,
         "activation_dropout": 0.3,
+        "embedding_dropout": 0.3,
+        "word_dropout": 0.0,
+        "attention_dropout": 0.0,
+        "layer_dropout": 0.0,
         "pre_norm": True,
         "max_length": MAX_LENGTH,
     },

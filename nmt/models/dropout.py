@@ -1,6 +1,12 @@
 """Dropout with masks that are cheap to draw on a CPU.
 
 Srivastava et al. (2014), https://jmlr.org/papers/v15/srivastava14a.html
+
+Two variants share masks. Both are from Gal and Ghahramani (2016), https://arxiv.org/abs/1512.05287:
+
+- variational dropout (§4.1): one mask for all positions of a sentence;
+- word dropout (§4.2): whole vectors of pieces. As in Sennrich et al. (2016), https://aclanthology.org/W16-2323/, each
+  position is drawn on its own, while the original drops all positions of a piece together.
 """
 
 from __future__ import annotations
@@ -15,25 +21,36 @@ from nmt.checks import check_probabilities
 class Dropout(nn.Module):
     """In training mode, zeroes each element with probability `p` and scales the others by 1 / (1 - p).
 
+    Args:
+        p: from 0 to below 1.
+        shared_dim: the dimension along which one draw decides for all elements; None: each has a draw of its own. For
+            vectors (B, T, D), 1 is variational dropout and -1 word dropout.
+
     On a GPU this is `F.dropout`. On a CPU, `F.dropout` draws one random number per element, which took 42 ms for two
     million elements on one machine; `dropout_mask` took 3 ms there. Its price is that `p` is rounded to a multiple of
     1/256. The scale follows the rounded value, so the expected output still equals the input.
     """
 
-    def __init__(self, p: float) -> None:
+    def __init__(self, p: float, *, shared_dim: int | None = None) -> None:
         super().__init__()
         check_probabilities(dropout=p)
         self.p = p
+        self.shared_dim = shared_dim
 
     def forward(self, inputs: Tensor) -> Tensor:
         if not self.training or self.p == 0.0:
             return inputs
-        if inputs.device.type != "cpu":
+        mask_shape = list(inputs.shape)
+        if self.shared_dim is not None:
+            mask_shape[self.shared_dim] = 1
+        if inputs.device.type == "cpu":
+            return inputs * dropout_mask(torch.Size(mask_shape), self.p, inputs.dtype)
+        if self.shared_dim is None:
             return F.dropout(inputs, self.p)
-        return inputs * dropout_mask(inputs.shape, self.p, inputs.dtype)
+        return inputs * F.dropout(inputs.new_ones(mask_shape), self.p)
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return f"p={self.p}" + ("" if self.shared_dim is None else f", shared_dim={self.shared_dim}")
 
 
 def dropout_mask(shape: torch.Size, p: float, dtype: torch.dtype) -> Tensor:

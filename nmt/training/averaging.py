@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from nmt.models.seq2seq import Seq2Seq
 from nmt.run import RunFolder
@@ -45,21 +45,30 @@ def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
 
 
 @contextmanager
+def restoring_weights(model: nn.Module) -> Iterator[None]:
+    """Inside, the caller may change the weights of the model; afterwards, it has those from before."""
+    own_weights = [parameter.detach().clone() for parameter in model.parameters()]
+    try:
+        yield
+    finally:
+        for parameter, weights in zip(model.parameters(), own_weights, strict=True):
+            parameter.detach().copy_(weights)
+
+
+@contextmanager
 def averaged_model(
     model: Seq2Seq, paths: Sequence[Path], *, save_to: Path, step: int, processes: Processes
 ) -> Iterator[None]:
-    """Inside, the model has the mean of the weights in `paths`; afterwards, its own weights are restored.
+    """Inside, the model has the mean of the weights in `paths`; afterwards, its own weights again.
 
     The main process writes the mean to `save_to`, as weights of `step`.
 
     Raises:
         Failure: the system refuses to write.
     """
-    own_weights = [parameter.detach().clone() for parameter in model.parameters()]
-    if processes.is_main:
-        save_weights(average_weights(paths), save_to, step=step)
-        load_weights(model, save_to)
-    processes.broadcast_weights(model)
-    yield
-    for parameter, weights in zip(model.parameters(), own_weights, strict=True):
-        parameter.data.copy_(weights)
+    with restoring_weights(model):
+        if processes.is_main:
+            save_weights(average_weights(paths), save_to, step=step)
+            load_weights(model, save_to)
+        processes.broadcast_weights(model)
+        yield

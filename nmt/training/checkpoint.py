@@ -1,4 +1,4 @@
-"""The checkpoint from which a run resumes exactly: weights, optimizer and progress in one safetensors file.
+"""The checkpoint from which a run resumes exactly: weights, their moving average, optimizer and progress in one file.
 
 It does not store the state of the random number generators. Each update seeds them from the run's seed and the number
 of the update (see `Trainer`), so the progress determines them.
@@ -21,6 +21,7 @@ from nmt.models.seq2seq import Seq2Seq
 from nmt.run.format import Count
 from nmt.run.weights import read_weights
 from nmt.training.loss_meter import LossMeter
+from nmt.training.moving_average import MovingAverage
 from nmt.training.schedule import ScheduleState
 from nmt.training.selection import Measure, Validation
 
@@ -65,13 +66,19 @@ class Progress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     loss_meter: LossMeter = msgspec.field(default_factory=LossMeter)
 
 
-def save_checkpoint(path: Path, progress: Progress, model: Seq2Seq, optimizer: torch.optim.Optimizer) -> None:
-    """Replaces the file by one with the current weights, optimizer state and progress.
+def save_checkpoint(
+    path: Path,
+    progress: Progress,
+    model: Seq2Seq,
+    optimizer: torch.optim.Optimizer,
+    average: MovingAverage | None = None,
+) -> None:
+    """Replaces the file by one with the current weights, their moving average, optimizer state and progress.
 
     Raises:
         Failure: the system refuses to write; the old file stays.
     """
-    tensors = {f"model.{name}": parameter.detach() for name, parameter in model.named_parameters()}
+    tensors = named_weights(model, average)
     for index, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
     on_cpu = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
@@ -106,29 +113,41 @@ def read_progress(path: Path) -> Progress:
         raise UserError(f"{path} is damaged: {error}") from None
 
 
-def restore(tensors: dict[str, Tensor], path: Path, model: Seq2Seq, optimizer: torch.optim.Optimizer) -> None:
-    """Copies the tensors of a checkpoint into model and optimizer.
+def restore(
+    tensors: dict[str, Tensor],
+    path: Path,
+    model: Seq2Seq,
+    optimizer: torch.optim.Optimizer,
+    average: MovingAverage | None = None,
+) -> None:
+    """Copies the tensors of a checkpoint into model, optimizer and moving average.
 
     Args:
         tensors: from `read_checkpoint`.
         path: of the checkpoint, for messages.
 
     Raises:
-        UserError: the tensors belong to another model or optimizer.
+        UserError: the tensors belong to another model or optimizer, or only one of both runs has a moving average.
     """
-    parameters = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
-    saved = {name: tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    weights = named_weights(model, average)
+    saved = {name: tensor for name, tensor in tensors.items() if name.startswith(("model.", "average."))}
     saved_shapes = {name: tensor.shape for name, tensor in saved.items()}
-    if saved_shapes != {name: parameter.shape for name, parameter in parameters.items()}:
+    if saved_shapes != {name: tensor.shape for name, tensor in weights.items()}:
         raise UserError(f"{path} is of another model: resume=true needs the same settings")
     try:
-        for name, parameter in parameters.items():
-            parameter.data.copy_(saved[name])
-        state = _optimizer_state(tensors, list(parameters.values()))
+        for name, tensor in weights.items():
+            tensor.copy_(saved[name])
+        state = _optimizer_state(tensors, list(model.parameters()))
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     except (LookupError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or ["a tensor is missing"])[0]
         raise UserError(f"{path} is damaged: {reason}") from None
+
+
+def named_weights(model: Seq2Seq, average: MovingAverage | None) -> dict[str, Tensor]:
+    """The weights of a model and of their moving average, by their names in a checkpoint: model.NAME, average.NAME."""
+    weights = {f"model.{name}": parameter.detach() for name, parameter in model.named_parameters()}
+    return weights | {f"average.{name}": tensor for name, tensor in (average.weights if average else {}).items()}
 
 
 def _optimizer_state(tensors: dict[str, Tensor], parameters: list[torch.nn.Parameter]) -> dict[int, dict[str, Tensor]]:

@@ -1,21 +1,30 @@
-"""Consistency training (R-Drop): two passes with different dropout masks must predict the same distribution.
+"""Consistency training: two passes over the same sentences must predict the same distributions.
 
-Liang et al. (2021), https://arxiv.org/abs/2106.14448, Eq. 2 to 4. For one target position, let p and q be the
-distributions of the two passes, and y the correct piece:
+For one target position, let p and q be the distributions of the two passes, and y the correct piece. CE is the
+cross-entropy with label smoothing, as in `loss`.
+
+R-Drop: the passes differ in their dropout masks. Liang et al. (2021), https://arxiv.org/abs/2106.14448, Eq. 2 to 4:
 
     loss = (CE(p, y) + CE(q, y)) / 2  +  α/4 · (KL(p || q) + KL(q || p))
 
-This is half of the paper's loss, so that α = 0 gives the usual mean loss; α is the paper's. CE is the cross-entropy
-with label smoothing, as in `loss`. In torch, from the logits of both passes:
+This is half of the paper's loss, so that α = 0 gives the usual mean loss; α is the paper's.
+
+SimCut: the second pass also misses some pieces of source and target (token cutoff). Gao et al. (2022),
+https://aclanthology.org/2022.naacl-main.289/, §3.2:
+
+    loss = CE(p, y)  +  α · KL(p || q)
+
+Both p and q get the gradient of the divergence; the paper finds that this matters. In torch, from the logits:
 
     log_p, log_q = logits_p.log_softmax(-1), logits_q.log_softmax(-1)
-    divergence = ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum()     KL(p || q) + KL(q || p)
+    divergence = (log_p.exp() * (log_p - log_q)).sum()                     KL(p || q)
 
 `linear_divergence` computes the divergence and its gradients chunk by chunk, like `loss.linear_cross_entropy`.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -28,15 +37,16 @@ from nmt.training.loss import MAX_CHUNK_LOGITS, Objective, linear_cross_entropy,
 
 
 class _LinearDivergence(Function):
-    """Output layer and symmetric divergence of N pairs of decoder outputs, summed over the pairs.
+    """Output layer and divergence of N pairs of decoder outputs, summed over the pairs.
 
     With D = log p - log q, the gradients of the logits are, since Σ_v p_v = Σ_v q_v = 1,
 
-        ∂/∂z_p = p (D - KL(p || q)) + (p - q)        ∂/∂z_q = -q (D + KL(q || p)) - (p - q)
+        KL(p || q):   ∂/∂z_p = p (D - KL(p || q))     ∂/∂z_q = q - p
+        KL(q || p):   ∂/∂z_p = p - q                  ∂/∂z_q = -q (D + KL(q || p))
     """
 
     @staticmethod
-    def forward(ctx: Any, first: Tensor, second: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, first: Tensor, second: Tensor, weight: Tensor, bias: Tensor, symmetric: bool) -> Tensor:
         """The divergence (), from the decoder outputs (N, E) of both passes, weight (V, E) and bias (V,)."""
         sum_dtype = torch.promote_types(first.dtype, torch.float32)
         cast_weight, cast_bias = weight.to(first.dtype), bias.to(first.dtype)  # (V, E), (V,)
@@ -55,15 +65,18 @@ class _LinearDivergence(Function):
             )
             p, q = log_p.exp(), log_q.exp()  # 2 × (n, V)
 
-            # 2. Both divergences.
+            # 2. One divergence or both, and the gradients of the logits.
             difference = log_p - log_q  # D, (n, V)
             p_from_q = (p * difference).sum(-1, keepdim=True)  # KL(p || q), (n, 1)
-            q_from_p = -(q * difference).sum(-1, keepdim=True)  # KL(q || p), (n, 1)
-            divergence += p_from_q.sum() + q_from_p.sum()
+            divergence += p_from_q.sum()
+            p_gradient, q_gradient = p * (difference - p_from_q), q - p  # 2 × (n, V)
+            if symmetric:
+                q_from_p = -(q * difference).sum(-1, keepdim=True)  # KL(q || p), (n, 1)
+                divergence += q_from_p.sum()
+                p_gradient += p - q
+                q_gradient -= q * (difference + q_from_p)
 
-            # 3. The gradients of the logits, and from them those of the decoder outputs and the layer.
-            p_gradient = p * (difference - p_from_q) + (p - q)  # (n, V)
-            q_gradient = -q * (difference + q_from_p) - (p - q)  # (n, V)
+            # 3. From them, the gradients of the decoder outputs and the layer.
             for rows, gradient, rows_gradient in zip((first, second), (p_gradient, q_gradient), gradients, strict=True):
                 bias_gradient += gradient.sum(0)
                 cast_gradient = gradient.to(first.dtype)
@@ -73,19 +86,32 @@ class _LinearDivergence(Function):
         return divergence
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Scales the gradients that the forward pass computed by the gradient of the divergence ()."""
-        return tuple(saved * gradients[0].to(saved.dtype) for saved in ctx.saved_tensors)
+        return *(saved * gradients[0].to(saved.dtype) for saved in ctx.saved_tensors), None
 
 
-def linear_divergence(first: Tensor, second: Tensor, output: nn.Linear) -> Tensor:
-    """KL(p || q) + KL(q || p) (), summed over N rows, in nats; p and q are predicted from first and second (N, E)."""
+def linear_divergence(first: Tensor, second: Tensor, output: nn.Linear, *, symmetric: bool) -> Tensor:
+    """KL(p || q) (), or KL(p || q) + KL(q || p) if `symmetric`, summed over N rows, in nats.
+
+    Args:
+        first: (N, E), the decoder outputs from which `output` predicts p.
+        second: (N, E), those from which it predicts q.
+    """
     with torch.autocast(first.device.type, enabled=False):
-        return _LinearDivergence.apply(first, second, output.weight, output.bias)  # type: ignore[no-untyped-call]
+        return _LinearDivergence.apply(first, second, output.weight, output.bias, symmetric)  # type: ignore[no-untyped-call]
+
+
+def decoder_outputs_of_two_passes(
+    model: Seq2Seq, source: Tensor, source_mask: Tensor, target_input: Tensor, record: AttentionRecord
+) -> Tensor:
+    """The decoder outputs (2 B, T, E) of one batch with every sentence twice; dropout draws a mask for each of them."""
+    source, source_mask, target_input = (torch.cat([part, part]) for part in (source, source_mask, target_input))
+    return model.decoder_outputs(source, source_mask, target_input, record=record)  # (2 B, T, E)
 
 
 class ConsistentObjective(Objective):
-    """The loss of two passes with different dropout masks, with their divergence weighted by `consistency`, α."""
+    """R-Drop: the loss of two passes, and their divergence weighted by `consistency`, α."""
 
     def __init__(self, model: Seq2Seq, *, label_smoothing: float, consistency: float) -> None:
         super().__init__(model, label_smoothing=label_smoothing)
@@ -108,25 +134,80 @@ class ConsistentObjective(Objective):
         """
         if not self.model.training:
             return super().forward(source, source_mask, target_input, target_output, target_indices, record=record)
-        # Both passes are one batch of twice as many sentences; dropout draws a mask for each of them.
-        twice = [torch.cat([tensor, tensor]) for tensor in (source, source_mask, target_input, target_output)]
-        source, source_mask, target_input, target_output = twice  # (2 B, S), (2 B, S), (2 B, T), (2 B, T)
-        half = target_output.numel() // 2
-        decoder_outputs = self.model.decoder_outputs(source, source_mask, target_input, record=record)  # (2 B, T, E)
+        outputs = decoder_outputs_of_two_passes(self.model, source, source_mask, target_input, record)  # (2 B, T, E)
         output = self.model.vocabulary.output
         loss, nll = linear_cross_entropy(
-            decoder_outputs,
+            outputs,
             output,
-            target_output,
-            torch.cat([target_indices, target_indices + half]),
+            torch.cat([target_output, target_output]),  # (2 B, T)
+            torch.cat([target_indices, target_indices + target_output.numel()]),  # (2 N,)
             label_smoothing=self.label_smoothing,
         )
-        first, second = (select_rows(rows, target_indices) for rows in decoder_outputs.chunk(2))  # 2 × (N, E)
-        return loss / 2 + self.consistency / 4 * linear_divergence(first, second, output), nll / 2
+        first, second = (select_rows(rows, target_indices) for rows in outputs.chunk(2))  # 2 × (N, E)
+        divergence = linear_divergence(first, second, output, symmetric=True)
+        return loss / 2 + self.consistency / 4 * divergence, nll / 2
 
 
-def make_objective(model: Seq2Seq, *, label_smoothing: float, consistency: float) -> Objective:
-    """The training loss of a model: with one pass, or with two if `consistency` is above 0."""
-    if consistency == 0:
-        return Objective(model, label_smoothing=label_smoothing)
-    return ConsistentObjective(model, label_smoothing=label_smoothing, consistency=consistency)
+class SimCutObjective(Objective):
+    """SimCut: the loss of a pass, and its divergence from a pass with token cutoff.
+
+    Args:
+        simcut: α, the weight of the divergence.
+        simcut_cutoff: probability with which the second pass misses a piece: its embedding is zero there.
+    """
+
+    def __init__(self, model: Seq2Seq, *, label_smoothing: float, simcut: float, simcut_cutoff: float) -> None:
+        super().__init__(model, label_smoothing=label_smoothing)
+        self.simcut = simcut
+        self.simcut_cutoff = simcut_cutoff
+
+    def forward(
+        self,
+        source: Tensor,
+        source_mask: Tensor,
+        target_input: Tensor,
+        target_output: Tensor,
+        target_indices: Tensor,
+        *,
+        record: AttentionRecord = NO_RECORD,
+    ) -> tuple[Tensor, Tensor]:
+        """The loss () and the negative log-likelihood () of the first pass. Outside training, there is no second pass.
+
+        Args:
+            record: as in `Objective`; it receives the weights of 2 B sentences, those of the first pass first.
+        """
+        if not self.model.training:
+            return super().forward(source, source_mask, target_input, target_output, target_indices, record=record)
+        vocabulary = self.model.vocabulary
+        with ExitStack() as hooks:
+            for embedding in {vocabulary.source, vocabulary.target}:  # one module if the languages share it
+                hooks.enter_context(embedding.register_forward_hook(self.cut_second_pass))
+            outputs = decoder_outputs_of_two_passes(
+                self.model, source, source_mask, target_input, record
+            )  # (2 B, T, E)
+        loss, nll = linear_cross_entropy(
+            outputs.chunk(2)[0],  # (B, T, E)
+            vocabulary.output,
+            target_output,
+            target_indices,
+            label_smoothing=self.label_smoothing,
+        )
+        first, second = (select_rows(rows, target_indices) for rows in outputs.chunk(2))  # 2 × (N, E)
+        return loss + self.simcut * linear_divergence(first, second, vocabulary.output, symmetric=False), nll
+
+    def cut_second_pass(self, embedding: nn.Module, ids: Any, embedded: Tensor) -> Tensor:
+        """A forward hook of an embedding: zeroes some vectors of the second half of its output (2 B, T, E)."""
+        num_sentences, length, _ = embedded.shape
+        kept = torch.rand(num_sentences // 2, length, 1, device=embedded.device) >= self.simcut_cutoff  # (B, T, 1)
+        return embedded * torch.cat([torch.ones_like(kept), kept])  # (2 B, T, E)
+
+
+def make_objective(
+    model: Seq2Seq, *, label_smoothing: float, consistency: float, simcut: float, simcut_cutoff: float
+) -> Objective:
+    """The training loss of a model: with two passes if `consistency` or `simcut` is above 0, otherwise with one."""
+    if consistency > 0:
+        return ConsistentObjective(model, label_smoothing=label_smoothing, consistency=consistency)
+    if simcut > 0:
+        return SimCutObjective(model, label_smoothing=label_smoothing, simcut=simcut, simcut_cutoff=simcut_cutoff)
+    return Objective(model, label_smoothing=label_smoothing)

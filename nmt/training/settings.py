@@ -32,6 +32,9 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     accumulate: int
     label_smoothing: float
     consistency: float
+    simcut: float
+    simcut_cutoff: float
+    ema_decay: float
     alignment_weight: float
     alignment_layer: int | None
     alignment_head: int
@@ -61,11 +64,17 @@ class TrainerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise UserError(f"select={self.select} is unknown: use {', '.join(MEASURES)}")
         if not isinstance(self.skip_nonfinite, int) or self.skip_nonfinite < 0:
             raise UserError(f"skip_nonfinite={self.skip_nonfinite} must be a whole number of at least 0")
-        check_probabilities(label_smoothing=self.label_smoothing)
-        for name in ("consistency", "alignment_weight"):
+        for name in ("label_smoothing", "simcut_cutoff", "ema_decay"):
+            check_probabilities(**{name: getattr(self, name)})
+        for name in ("consistency", "simcut", "alignment_weight"):
             value = getattr(self, name)
             if not (isinstance(value, int | float) and 0 <= value < math.inf):
                 raise UserError(f"{name}={value} must be a number of at least 0")
+        if self.consistency > 0 and self.simcut > 0:
+            raise UserError(
+                f"consistency={self.consistency:g} (R-Drop) and simcut={self.simcut:g} both train with two passes: set "
+                f"one of them to 0"
+            )
         for name in ("alignment_layer", "alignment_head"):
             if (value := getattr(self, name)) is not None and not (isinstance(value, int) and value >= 0):
                 raise UserError(f"{name}={value} must be a whole number of at least 0")

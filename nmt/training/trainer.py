@@ -18,6 +18,7 @@ from nmt.training.averaging import averaged_model, keep_for_averaging, weights_t
 from nmt.training.checkpoint import Progress, read_checkpoint, restore, save_checkpoint
 from nmt.training.limits import checkpoint_is_due, fraction_done, reached_limit
 from nmt.training.loss_meter import LossMeter
+from nmt.training.moving_average import MovingAverage, averaged_weights
 from nmt.training.nonfinite import save_nonfinite_update
 from nmt.training.parts import TrainingParts
 from nmt.training.progress import duration
@@ -46,6 +47,7 @@ class Trainer:
         self.settings = settings
         self.parts = parts
         self.progress = Progress(order=parts.train_loader.sampler.order, selected_by=settings.measure)
+        self.average = MovingAverage(parts.model, decay=settings.ema_decay) if settings.ema_decay > 0 else None
         self.pending: deque[tuple[int, PendingUpdate]] = deque()  # each with its epoch
         self.clock_start = 0.0  # time at which `progress.seconds` was 0, on the monotonic clock
         self.saved_seconds = 0.0  # `progress.seconds` at the last checkpoint
@@ -73,6 +75,7 @@ class Trainer:
         settings, parts, progress = self.settings, self.parts, self.progress
         progress.number_format = settings.number_format(parts.model.device)
         self.updater = Updater.from_settings(settings, parts.model, parts.optimizer, processes=parts.processes)
+        self.updater.average = self.average
         self.batches_per_epoch = len(parts.train_loader.sampler.epoch(progress.epoch))
         parts.history.start(num_records=progress.num_records, last_step=progress.step)
         self.clock_start = time.monotonic() - progress.seconds
@@ -109,13 +112,12 @@ class Trainer:
         """
         parts, path = self.parts, self.parts.run_folder.last
         checkpoint = read_checkpoint(path) if parts.processes.is_main and path.is_file() else None
-        checkpoint = parts.processes.broadcast(checkpoint)
-        if checkpoint is None:
+        if (checkpoint := parts.processes.broadcast(checkpoint)) is None:
             return
         progress, tensors = checkpoint
         if progress.selected_by != self.settings.measure:
             raise UserError(f"the run was started with trainer.select={progress.selected_by}: resume it with the same")
-        restore(tensors, path, parts.model, parts.optimizer)
+        restore(tensors, path, parts.model, parts.optimizer, self.average)
         parts.schedule.restore(progress.schedule)
         if progress.order != self.progress.order:
             parts.bar.print(
@@ -223,15 +225,15 @@ class Trainer:
         self.read_all_results()  # first, because a non-finite update may end the run before anything is kept
         parts, progress = self.parts, self.progress
         progress.validated_step, is_best = progress.step, True
-        if parts.validation_split is not None:
-            validation = validate_model(self.updater, parts.validation_split, step=progress.step)
-            parts.schedule.observe(validation.rank(self.settings.measure))
-            is_best = self.record_validation(validation)
-            progress.validations_since_best = 0 if is_best else progress.validations_since_best + 1
-        if parts.processes.is_main:
-            if is_best:
+        with averaged_weights(self.average):
+            if parts.validation_split is not None:
+                validation = validate_model(self.updater, parts.validation_split, step=progress.step)
+                parts.schedule.observe(validation.rank(self.settings.measure))
+                is_best = self.record_validation(validation)
+                progress.validations_since_best = 0 if is_best else progress.validations_since_best + 1
+            if parts.processes.is_main and is_best:
                 save_weights(parts.model.state_dict(), parts.run_folder.best, step=progress.step)
-            if self.num_averaged > 1:
+            if parts.processes.is_main and self.num_averaged > 1:
                 keep_for_averaging(parts.model, parts.run_folder, step=progress.step, count=self.num_averaged)
 
     def record_validation(self, validation: Validation) -> bool:
@@ -261,7 +263,7 @@ class Trainer:
         if parts.processes.is_main:
             parts.history.flush()  # first, because a resumed run does not write these records again
             saved = msgspec.structs.replace(progress, loss_meter=loss_meter)
-            save_checkpoint(parts.run_folder.last, saved, parts.model, parts.optimizer)
+            save_checkpoint(parts.run_folder.last, saved, parts.model, parts.optimizer, self.average)
 
     def finish(self) -> None:
         """Ends the run with a checkpoint and, unless it was interrupted, with a validation and averaging."""
@@ -270,7 +272,8 @@ class Trainer:
             self.save()
             without_best = parts.validation_split is None or not parts.run_folder.best.is_file()
             if parts.processes.is_main and without_best:
-                save_weights(parts.model.state_dict(), parts.run_folder.best, step=progress.step)
+                with averaged_weights(self.average):
+                    save_weights(parts.model.state_dict(), parts.run_folder.best, step=progress.step)
         else:
             parts.history.record({"kind": "end", "step": progress.step, "seconds": progress.seconds, "reason": reason})
             if progress.validated_step < progress.step:

@@ -19,6 +19,7 @@ from nmt.models.seq2seq import Seq2Seq
 from nmt.training.consistency import make_objective
 from nmt.training.distributed import Processes, no_gradient_sync
 from nmt.training.guided_alignment import GuidedObjective
+from nmt.training.moving_average import MovingAverage
 from nmt.training.out_of_memory import explain_out_of_memory
 from nmt.training.settings import TrainerSettings
 
@@ -83,6 +84,7 @@ class Updater:
         autocast: returns the context of the forward pass, which sets its number format.
         clip_norm: larger gradients are scaled down to this norm; None = no clipping.
         processes: the processes that train together.
+        average: includes the weights after every update; None = no average.
     """
 
     model: Seq2Seq
@@ -91,6 +93,7 @@ class Updater:
     autocast: Callable[[], AbstractContextManager[object]]
     clip_norm: float | None
     processes: Processes
+    average: MovingAverage | None = None
 
     @classmethod
     def from_settings(
@@ -155,6 +158,8 @@ class Updater:
         # (), the number of processes with a loss or gradient that is not finite
         num_nonfinite = self.processes.all_reduce(1.0 - (nll + norm).isfinite().float())
         self._apply_gradients(norm, num_nonfinite)
+        if self.average is not None:
+            self.average.update(step, applied=1 - num_nonfinite.clamp(max=1))
 
         # Start the copy to the host: one small tensor, from a GPU into pinned memory.
         numbers = torch.cat([torch.stack([nll, norm, num_nonfinite]), norms])  # (3 + parameters,)
@@ -188,7 +193,13 @@ class Updater:
 
 def make_loss(settings: TrainerSettings, model: Seq2Seq) -> nn.Module:
     """The loss that training minimises: of the translation and, if the settings ask for it, of one attention head."""
-    objective = make_objective(model, label_smoothing=settings.label_smoothing, consistency=settings.consistency)
+    objective = make_objective(
+        model,
+        label_smoothing=settings.label_smoothing,
+        consistency=settings.consistency,
+        simcut=settings.simcut,
+        simcut_cutoff=settings.simcut_cutoff,
+    )
     if settings.alignment_weight == 0:
         return objective
     return GuidedObjective(

@@ -140,6 +140,7 @@ def as_json(value: Any) -> bytes:
 LSTM = {
     "source_vocab_size": 40, "target_vocab_size": 40, "shared_vocab": True, "tie_output": True, "embedding_size": 8,
     "hidden_size": 8, "num_layers": 1, "dropout": 0.0,
+    "embedding_dropout": 0.0, "word_dropout": 0.0, "variational_dropout": False, "recurrent_dropout": 0.0,
 }  # fmt: skip
 DESCRIPTIONS: list[dict[str, Any]] = [
     {"class": "LSTM", "arguments": LSTM},
@@ -159,6 +160,7 @@ DESCRIPTIONS: list[dict[str, Any]] = [
             **{key: LSTM[key] for key in ("source_vocab_size", "target_vocab_size", "shared_vocab", "tie_output")},
             "model_size": 8, "feedforward_size": 8, "num_heads": 2, "num_encoder_layers": 1, "num_decoder_layers": 1,
             "dropout": 0.0, "activation_dropout": 0.0, "pre_norm": True, "max_length": 64,
+            "embedding_dropout": 0.0, "word_dropout": 0.0, "attention_dropout": 0.0, "layer_dropout": 0.0,
         },
     },
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from nmt.models import Seq2Seq
 from nmt.run.registry import build
 from nmt.training.distributed import Processes
 from nmt.training.loss import Objective
+from nmt.training.moving_average import MovingAverage
 from nmt.training.update import Updater
 from nmt.translator import Translator
 
@@ -64,6 +65,7 @@ def make_updater(description: dict[str, Any], autocast: Callable[[], AbstractCon
 
 def test_the_host_never_waits_for_the_gpu_during_an_update(description: dict[str, Any], batch: Batch) -> None:
     updater = make_updater(description, to_bf16)
+    updater.average = MovingAverage(updater.model, decay=0.9)
     tensors = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
     pinned_tensors: dict[str, Any] = {name: tensor.pin_memory() for name, tensor in tensors.items()}
     pinned = replace(batch, **pinned_tensors)
@@ -88,6 +90,20 @@ def test_a_gpu_skips_an_update_that_is_not_finite(description: dict[str, Any], b
     assert all(map(torch.equal, model.parameters(), before))
     handle.remove()
     assert updater.update([batch], rate=0.01, step=1).result().applied
+
+
+@pytest.mark.parametrize("description", ["lstm", "lstm_bahdanau"], indirect=True)
+def test_dropped_recurrent_weights_come_back(description: dict[str, Any], batch: Batch) -> None:
+    """Inside an update, cuDNN's LSTM gets other weights; afterwards it has its own, and they got a gradient."""
+    changes = {"recurrent_dropout": 0.5, "variational_dropout": True, "dropout": 0.3}
+    updater = make_updater({**description, "arguments": description["arguments"] | changes}, nullcontext)
+    model, before = updater.model, [parameter.detach().clone() for parameter in updater.model.parameters()]
+    for step in (1, 2):
+        norms = updater.update([batch], rate=0.0, step=step).result().gradient_norms
+        assert norms.keys() == dict(model.named_parameters()).keys()
+    assert all(map(torch.equal, model.parameters(), before))
+    on_gpu = model.eval()(*(tensor.to("cuda") for tensor in batch.tensors[:3]))
+    torch.testing.assert_close(on_gpu.cpu(), model.cpu()(*batch.tensors[:3]), rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("description", ["lstm", "lstm_bahdanau"], indirect=True)

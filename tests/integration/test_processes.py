@@ -28,6 +28,7 @@ SETTINGS = [
     "trainer.log_every=1",
     "trainer.accumulate=2",
     "trainer.average_checkpoints=2",
+    "trainer.ema_decay=0.9",
     "loader.batch_tokens=64",
     "loader.subword_alpha=0.3",
     "model.dropout=0.0",

@@ -38,8 +38,13 @@ class Variant:
     shared_vocab: bool
     tie_output: bool
 
-    def build(self, *, dropout: float = 0.0, seed: int = 1) -> Seq2Seq:
-        """A model in float64 and evaluation mode, with all parameters random, biases and gains included."""
+    def build(self, *, dropout: float = 0.0, seed: int = 1, **options: Any) -> Seq2Seq:
+        """A model in float64 and evaluation mode, with all parameters random, biases and gains included.
+
+        Args:
+            dropout: probability of each dropout that the architecture has.
+            options: values of arguments, of which those that the architecture does not have are ignored.
+        """
         torch.manual_seed(seed)
         arguments: dict[str, Any] = {
             "source_vocab_size": 13 if self.shared_vocab else 11,
@@ -56,16 +61,27 @@ class Variant:
                 num_heads=2,
                 num_encoder_layers=self.num_layers,
                 num_decoder_layers=3 - self.num_layers,
-                activation_dropout=dropout,
+                embedding_dropout=options.get("embedding_dropout", dropout),
+                word_dropout=options.get("word_dropout", dropout),
+                activation_dropout=options.get("activation_dropout", dropout),
+                attention_dropout=options.get("attention_dropout", dropout),
+                layer_dropout=options.get("layer_dropout", dropout),
                 pre_norm=self.architecture == "transformer-pre_norm",
                 max_length=24,
             )
         else:
             arguments |= {"embedding_size": 6, "hidden_size": 8, "num_layers": self.num_layers}
+            recurrent: dict[str, Any] = {
+                "embedding_dropout": options.get("embedding_dropout", dropout),
+                "word_dropout": options.get("word_dropout", dropout),
+                "variational_dropout": options.get("variational_dropout", False),
+                "recurrent_dropout": options.get("recurrent_dropout", dropout),
+            }
+            attentional = recurrent | {"encoder_dropout": options.get("encoder_dropout", dropout)}
             if self.architecture == "lstm":
-                model = LSTM(**arguments)
+                model = LSTM(**arguments, **recurrent)
             elif self.architecture == "lstm_bahdanau":
-                model = BahdanauLSTM(**arguments, encoder_dropout=dropout, attention_size=5)
+                model = BahdanauLSTM(**arguments, **attentional, attention_size=5)
             else:
                 name, input_feeding = LUONG[self.architecture]
                 sizes: dict[str, Any] = {"query_size": 8, "value_size": 8}
@@ -74,9 +90,7 @@ class Variant:
                     "general": lambda: GeneralScore(**sizes),
                     "concat": lambda: AdditiveScore(**sizes, attention_size=5),
                 }
-                model = LuongLSTM(
-                    **arguments, encoder_dropout=dropout, score=scores[name](), input_feeding=input_feeding
-                )
+                model = LuongLSTM(**arguments, **attentional, score=scores[name](), input_feeding=input_feeding)
         for parameter in model.parameters():
             nn.init.normal_(parameter, std=0.5)
         return model.double().eval()

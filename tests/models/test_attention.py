@@ -86,7 +86,7 @@ def test_attend_averages_the_values_of_real_positions_by_their_weights() -> None
 
 def multi_head(dropout: float = 0.0) -> MultiHeadAttention:
     """Three heads with random weights and biases."""
-    attention = MultiHeadAttention(model_size=12, num_heads=3, dropout=dropout)
+    attention = MultiHeadAttention(model_size=12, num_heads=3, dropout=dropout, attention_dropout=0.0)
     for parameter in attention.parameters():
         nn.init.normal_(parameter, std=0.5)
     return attention
@@ -222,8 +222,18 @@ VOCABULARY: dict[str, Any] = {
     "target_vocab_size": 9,
     "shared_vocab": False,
     "tie_output": False,
+    "dropout": 0.0,
+    "embedding_dropout": 0.0,
+    "word_dropout": 0.0,
 }
-LSTM_SIZES: dict[str, Any] = {**VOCABULARY, "embedding_size": 6, "hidden_size": 8, "num_layers": 1, "dropout": 0.0}
+LSTM_SIZES: dict[str, Any] = {
+    **VOCABULARY,
+    "embedding_size": 6,
+    "hidden_size": 8,
+    "num_layers": 1,
+    "variational_dropout": False,
+    "recurrent_dropout": 0.0,
+}
 
 
 def luong(score: Score, input_feeding: bool) -> LuongLSTM:
@@ -264,8 +274,9 @@ def concat() -> AdditiveScore:
                 num_heads=2,
                 num_encoder_layers=1,
                 num_decoder_layers=2,
-                dropout=0.0,
                 activation_dropout=0.0,
+                attention_dropout=0.0,
+                layer_dropout=0.0,
                 pre_norm=True,
                 max_length=24,
             ),

@@ -30,6 +30,10 @@ def model() -> Transformer:
             num_decoder_layers=2,
             dropout=0.0,
             activation_dropout=0.0,
+            embedding_dropout=0.0,
+            word_dropout=0.0,
+            attention_dropout=0.0,
+            layer_dropout=0.0,
             pre_norm=True,
             max_length=64,
         )

@@ -14,8 +14,18 @@ VOCABULARY: dict[str, Any] = {
     "target_vocab_size": 13,
     "shared_vocab": False,
     "tie_output": False,
+    "word_dropout": 0.1,
 }
-RECURRENT: dict[str, Any] = {**VOCABULARY, "embedding_size": 6, "hidden_size": 8, "num_layers": 1, "dropout": 0.1}
+RECURRENT: dict[str, Any] = {
+    **VOCABULARY,
+    "embedding_size": 6,
+    "hidden_size": 8,
+    "num_layers": 1,
+    "dropout": 0.1,
+    "embedding_dropout": 0.1,
+    "variational_dropout": True,
+    "recurrent_dropout": 0.1,
+}
 ADDITIVE: dict[str, Any] = {"query_size": 8, "value_size": 8, "attention_size": 5}
 TRANSFORMER: dict[str, Any] = {
     **VOCABULARY,
@@ -25,7 +35,10 @@ TRANSFORMER: dict[str, Any] = {
     "num_encoder_layers": 1,
     "num_decoder_layers": 1,
     "dropout": 0.1,
+    "embedding_dropout": 0.1,
     "activation_dropout": 0.1,
+    "attention_dropout": 0.1,
+    "layer_dropout": 0.1,
     "pre_norm": True,
     "max_length": 24,
 }
@@ -52,9 +65,9 @@ def wrong_arguments() -> Iterator[tuple[type, dict[str, Any], str]]:
             if name.endswith(("_size", "_layers", "_heads", "max_length")):
                 for value in (0, -1, 2.5, True):
                     yield cls, {name: value}, f"{name}={value}"
-        if "dropout" in arguments:
-            for value in (-0.1, 1.0, 1.5, float("nan")):
-                yield cls, {"dropout": value}, f"dropout={value}"
+            if name.endswith("dropout") and name != "variational_dropout":
+                for value in (-0.1, 1.0, 1.5, float("nan")):
+                    yield cls, {name: value}, f"{name}={value}"
         if "hidden_size" in arguments:
             yield cls, {"hidden_size": 9}, "hidden_size=9"
         if "shared_vocab" in arguments:
@@ -77,7 +90,12 @@ def test_a_wrong_argument_is_named_in_one_line(cls: type, changes: dict[str, Any
 @pytest.mark.parametrize("tie_output", [False, True])
 def test_embeddings_can_be_shared_with_or_without_tying_the_output(shared_vocab: bool, tie_output: bool) -> None:
     vocabulary = Vocabulary(
-        source_vocab_size=13, target_vocab_size=13, shared_vocab=shared_vocab, tie_output=tie_output, embedding_size=6
+        source_vocab_size=13,
+        target_vocab_size=13,
+        shared_vocab=shared_vocab,
+        tie_output=tie_output,
+        embedding_size=6,
+        word_dropout=0.0,
     )
     assert (vocabulary.source.weight is vocabulary.target.weight) == shared_vocab
     assert (vocabulary.output.weight is vocabulary.target.weight) == tie_output

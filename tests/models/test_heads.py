@@ -28,6 +28,10 @@ def transformer() -> Transformer:
         num_decoder_layers=2,
         dropout=0.0,
         activation_dropout=0.0,
+        embedding_dropout=0.0,
+        word_dropout=0.0,
+        attention_dropout=0.0,
+        layer_dropout=0.0,
         pre_norm=True,
         max_length=32,
     )
@@ -52,7 +56,7 @@ def attention_without(attention: MultiHeadAttention, inputs: Tensor, head: int) 
 @pytest.mark.parametrize("head", [0, 2])
 def test_a_silenced_head_is_zero_in_the_formula(head: int) -> None:
     torch.manual_seed(2)
-    attention = MultiHeadAttention(model_size=12, num_heads=3, dropout=0.0)
+    attention = MultiHeadAttention(model_size=12, num_heads=3, dropout=0.0, attention_dropout=0.0)
     inputs = torch.randn(2, 5, 12)
     with torch.no_grad():
         full, expected = attention(inputs), attention_without(attention, inputs, head)

@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM
 from nmt.models.attention import Score
+from nmt.models.dropout import Dropout
 from nmt.models.recurrent import BidirectionalEncoder, FusedLSTM, LSTMState, StackedCells
 from nmt.models.recurrent.encoder import reorder, reversed_positions
 
@@ -41,7 +42,7 @@ def test_sentences_are_reversed_within_their_lengths() -> None:
 
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
 def test_the_encoder_equals_torchs_bidirectional_lstm(num_layers: int) -> None:
-    encoder = randomised(BidirectionalEncoder(input_size=6, hidden_size=8, num_layers=num_layers, dropout=0.0))
+    encoder = randomised(BidirectionalEncoder(input_size=6, hidden_size=8, num_layers=num_layers, dropout=Dropout(0.0)))
     reference = nn.LSTM(6, 4, num_layers, bidirectional=True, batch_first=True)
     with torch.no_grad():
         for layer in range(num_layers):
@@ -116,6 +117,10 @@ SIZES: dict[str, Any] = {
     "hidden_size": 8,
     "num_layers": 2,
     "dropout": 0.0,
+    "embedding_dropout": 0.0,
+    "word_dropout": 0.0,
+    "variational_dropout": False,
+    "recurrent_dropout": 0.0,
 }
 SOURCE = torch.tensor([[5, 6, 7, 2]])
 MASK = torch.ones(1, 4, dtype=torch.bool)

@@ -44,7 +44,11 @@ def transformer(*, pre_norm: bool, dropout: float = 0.0) -> Transformer:
         shared_vocab=False,
         tie_output=False,
         dropout=dropout,
+        embedding_dropout=dropout,
         activation_dropout=dropout,
+        attention_dropout=0.0,
+        layer_dropout=0.0,
+        word_dropout=0.0,
         pre_norm=pre_norm,
         max_length=16,
     )
@@ -212,7 +216,7 @@ def test_embeddings_and_all_sublayers_have_dropout() -> None:
     model = transformer(pre_norm=True, dropout=0.5)
     arguments = (torch.randint(0, 11, (3, 5)), MASK, torch.randint(0, 13, (3, 6)))
     expected = model(*arguments)
-    dropouts: dict[str, nn.Module] = {"embeddings": model.dropout}
+    dropouts: dict[str, nn.Module] = {"embeddings": model.embedding_dropout}
     for side in ("encoder", "decoder"):
         layer = getattr(model, side).layers[0]
         dropouts[f"{side}'s self-attention"] = layer.self_attention

@@ -29,5 +29,9 @@ def luong_arguments() -> dict[str, Any]:
         "encoder_dropout": 0.0,
         "input_feeding": True,
         "dropout": 0.0,
+        "embedding_dropout": 0.0,
+        "word_dropout": 0.0,
+        "variational_dropout": False,
+        "recurrent_dropout": 0.0,
         "score": {"class": "DotScore", "arguments": {"query_size": 8, "value_size": 8}},
     }

@@ -21,14 +21,24 @@ VOCABULARY: dict[str, Any] = {
     "shared_vocab": False,
     "tie_output": False,
     "dropout": 0.0,
+    "embedding_dropout": 0.0,
+    "word_dropout": 0.0,
 }
-RECURRENT: dict[str, Any] = {**VOCABULARY, "embedding_size": 6, "hidden_size": 8}
+RECURRENT: dict[str, Any] = {
+    **VOCABULARY,
+    "embedding_size": 6,
+    "hidden_size": 8,
+    "variational_dropout": False,
+    "recurrent_dropout": 0.0,
+}
 SIZES = {"query_size": 8, "value_size": 8}
 TRANSFORMER: dict[str, Any] = {
     **VOCABULARY,
     "model_size": 8,
     "feedforward_size": 12,
     "activation_dropout": 0.0,
+    "attention_dropout": 0.0,
+    "layer_dropout": 0.0,
     "num_heads": 2,
     "num_encoder_layers": 1,
     "num_decoder_layers": 2,

@@ -41,6 +41,10 @@ def make_model(**changes: Any) -> Seq2Seq:
         "hidden_size": 4,
         "num_layers": 1,
         "dropout": 0.5,
+        "embedding_dropout": 0.5,
+        "word_dropout": 0.0,
+        "variational_dropout": False,
+        "recurrent_dropout": 0.0,
     }
     model: Seq2Seq = build({"class": "LSTM", "arguments": arguments | changes}, models)
     return model

@@ -23,7 +23,7 @@ from nmt.models import Seq2Seq
 from nmt.models.attention import NO_RECORD, AttentionRecord
 from nmt.run.registry import build
 from nmt.run.weights import read_weights
-from nmt.training.consistency import ConsistentObjective
+from nmt.training.consistency import ConsistentObjective, SimCutObjective
 from nmt.training.distributed import Processes
 from nmt.training.dry_run import first_pairs
 from nmt.training.guided_alignment import GuidedObjective, choose_guided_layer, link_loss
@@ -125,6 +125,7 @@ def test_the_loss_is_that_of_the_translation_plus_that_of_the_head(model: Seq2Se
     for objective in (
         Objective(model, label_smoothing=0.1),
         ConsistentObjective(model, label_smoothing=0.1, consistency=5.0),  # the mean of two equal passes
+        SimCutObjective(model, label_smoothing=0.1, simcut=3.0, simcut_cutoff=0.0),
     ):
         guided = GuidedObjective(objective, weight=0.7, layer=None, head=head)
         loss, nll = guided(*linked.tensors)
@@ -188,6 +189,9 @@ def make_settings(**changes: Any) -> TrainerSettings:
         "select": "bleu",
         "skip_nonfinite": 0,
         "consistency": 0.0,
+        "simcut": 0.0,
+        "simcut_cutoff": 0.05,
+        "ema_decay": 0.0,
         "alignment_head": 0,
         "alignment_complete": False,
         "clip_norm": 1.0,

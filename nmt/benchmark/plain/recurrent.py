@@ -76,7 +76,10 @@ class LoopState(State):
 
 
 class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
-    """What the three architectures share. A subclass defines the feedback into the cells and the decoder output."""
+    """What the three architectures share. A subclass defines the feedback into the cells and the decoder output.
+
+    Masks are never shared between positions, and recurrent weights are not dropped.
+    """
 
     score: nn.Module
 
@@ -87,6 +90,9 @@ class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
         hidden_size: int,
         num_layers: int,
         dropout: float,
+        embedding_dropout: float,
+        variational_dropout: bool,
+        recurrent_dropout: float,
         feedback_size: int,
         **vocabulary: Any,
     ) -> None:
@@ -104,6 +110,7 @@ class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
         sizes = [embedding_size + feedback_size] + [hidden_size] * (num_layers - 1)
         self.cells = nn.ModuleList(nn.LSTMCell(size, hidden_size) for size in sizes)
         self.dropout = nn.Dropout(dropout)
+        self.embedding_dropout = nn.Dropout(embedding_dropout)
         self.encoder_dropout = nn.Dropout(0.0)
         self.feedback_size = feedback_size
 
@@ -125,7 +132,7 @@ class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
         raise NotImplementedError("the output layer is applied in every step: see `forward`")
 
     def encode(self, source: Tensor, source_mask: Tensor) -> EncodedMemory:
-        embedded = self.dropout(self.vocabulary.source(source))  # (B, S, E)
+        embedded = self.embedding_dropout(self.vocabulary.source(source))  # (B, S, E)
         packed = pack_padded_sequence(embedded, source_mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
         outputs, (hidden, _) = self.encoder(packed)  # hidden: (2 L, B, D/2)
         values, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.size(1))  # (B, S, D)
@@ -140,7 +147,7 @@ class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
 
     def step(self, token: Tensor, state: LoopState, memory: EncodedMemory) -> tuple[Tensor, LoopState]:
         memory = memory.repeated(len(token))
-        embedded = self.dropout(self.vocabulary.target(token))  # (B, E)
+        embedded = self.embedding_dropout(self.vocabulary.target(token))  # (B, E)
         feedback = self.feedback(state, memory)  # (B, feedback_size)
         inputs = torch.cat([embedded, feedback], dim=1)  # (B, E + feedback_size)
         hidden, cell = [], []

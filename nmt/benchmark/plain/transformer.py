@@ -32,7 +32,7 @@ class PrefixState(State):
 
 
 class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
-    """The Transformer (Vaswani et al., 2017), with the arguments of `nmt.models.Transformer`."""
+    """The Transformer (Vaswani et al., 2017), with the arguments of `nmt.models.Transformer`; no layer is left out."""
 
     def __init__(
         self,
@@ -43,7 +43,10 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
         num_encoder_layers: int,
         num_decoder_layers: int,
         dropout: float,
+        embedding_dropout: float,
         activation_dropout: float,
+        attention_dropout: float,
+        layer_dropout: float,
         pre_norm: bool,
         max_length: int,
         **vocabulary: Any,
@@ -51,7 +54,7 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
         super().__init__()
         self.vocabulary = Vocabulary(embedding_size=model_size, **vocabulary)
         self.positions = SinusoidalPositions(model_size=model_size, max_length=max_length)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(embedding_dropout)
         layer: dict[str, Any] = {
             "d_model": model_size,
             "nhead": num_heads,
@@ -74,6 +77,8 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
         for module in self.modules():
             if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
                 module.dropout.p = activation_dropout  # torch's layers call the one inside the feed-forward network so
+            elif isinstance(module, nn.MultiheadAttention):
+                module.dropout = attention_dropout
         self.scale = math.sqrt(model_size)
         for parameter in [*self.encoder.parameters(), *self.decoder.parameters()]:
             if parameter.dim() > 1:

@@ -20,6 +20,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from nmt.models.dropout import Dropout
+
 MIN_KEY_POSITIONS = 16
 """Minimum number of key positions for `step_attention`; callers pad shorter inputs with masked positions.
 With fewer numbers than a vector register holds, a CPU computes the softmax without vector instructions, which takes ten
@@ -30,7 +32,9 @@ KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBacken
 training run have hundreds of shapes."""
 
 
-def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor | None, causal: bool) -> Tensor:
+def fused_attention(
+    queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor | None, causal: bool, dropout: float = 0.0
+) -> Tensor:
     """The output (B, H, T, d) by torch's fused kernel: for many queries at once, without attention weights.
 
     It is faster than the formula because it never writes the (T, S) weights to memory.
@@ -44,19 +48,29 @@ def fused_attention(queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tens
         values: (B, H, S, d).
         mask: broadcastable to (B, H, T, S), True where a query may attend; None allows all.
         causal: query t attends to the keys 0 … t only.
+        dropout: probability of dropping an attention weight. On a CPU the kernel has none: see `MultiHeadAttention`.
     """
     if queries.device.type == "cpu" and queries.dtype == torch.bfloat16:
         return attention_with_weights(queries, keys, values, mask=mask, causal=causal)[0]
     with sdpa_kernel(KERNELS) if queries.device.type == "cuda" else nullcontext():
-        return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal)
+        return F.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask, is_causal=causal, dropout_p=dropout
+        )
 
 
 def attention_with_weights(
-    queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor | None, causal: bool
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    *,
+    mask: Tensor | None,
+    causal: bool,
+    dropout: Dropout | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The output (B, H, T, d) and the attention weights (B, H, T, S) by the formula; arguments as `fused_attention`.
 
-    The weights are float32 even under autocast, so that their rows sum to one.
+    The weights are float32 even under autocast, so that their rows sum to one; they are those before `dropout`, which
+    is applied to the ones that the output is made of.
     """
     scores = queries @ keys.transpose(-2, -1) * queries.size(-1) ** -0.5  # (B, H, T, S)
     if mask is not None:
@@ -66,7 +80,8 @@ def attention_with_weights(
         scores = scores.masked_fill(is_later, -math.inf)
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     weights = scores.softmax(dim=-1)  # (B, H, T, S)
-    return weights.to(values.dtype) @ values, weights
+    used = weights if dropout is None else dropout(weights)  # (B, H, T, S)
+    return used.to(values.dtype) @ values, weights
 
 
 def step_attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:

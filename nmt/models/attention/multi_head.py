@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nmt.checks import check_sizes
+from nmt.checks import check_probabilities, check_sizes
 from nmt.errors import UserError
 from nmt.models.attention.kernels import attention_with_weights, fused_attention
 from nmt.models.dropout import Dropout
@@ -27,14 +27,16 @@ class MultiHeadAttention(nn.Module):
         model_size: D.
         num_heads: H, must divide D.
         dropout: probability of dropping an element of the output while training.
+        attention_dropout: probability of dropping an attention weight while training.
 
     Raises:
-        UserError: a size is not a positive integer, or H does not divide D.
+        UserError: a size is not a positive integer, a probability is out of its range, or H does not divide D.
     """
 
-    def __init__(self, *, model_size: int, num_heads: int, dropout: float) -> None:
+    def __init__(self, *, model_size: int, num_heads: int, dropout: float, attention_dropout: float) -> None:
         super().__init__()
         check_sizes(model_size=model_size, num_heads=num_heads)
+        check_probabilities(attention_dropout=attention_dropout)
         if model_size % num_heads:
             raise UserError(f"model_size={model_size} must be a multiple of num_heads={num_heads}")
         self.num_heads = num_heads
@@ -42,6 +44,7 @@ class MultiHeadAttention(nn.Module):
         self.key_value_projection = nn.Linear(model_size, 2 * model_size)  # [W_K, W_V]
         self.output_projection = nn.Linear(model_size, model_size)  # W_O
         self.dropout = Dropout(dropout)
+        self.attention_dropout = Dropout(attention_dropout)
 
     def forward(
         self,
@@ -62,11 +65,16 @@ class MultiHeadAttention(nn.Module):
         """
         queries = self.split_heads(self.query_projection(inputs))  # (B, H, T, d)
         keys, values = self.keys_values(inputs if memory is None else memory)  # 2 × (B, H, S, d)
-        if record is None:
-            heads = fused_attention(queries, keys, values, mask=mask, causal=causal)  # (B, H, T, d)
+        dropout = self.attention_dropout.p if self.training else 0.0
+        # A CPU's fused kernel takes longer with dropout than the formula with the masks of `Dropout`.
+        if record is None and (dropout == 0.0 or queries.device.type != "cpu"):
+            heads = fused_attention(queries, keys, values, mask=mask, causal=causal, dropout=dropout)  # (B, H, T, d)
         else:
-            heads, weights = attention_with_weights(queries, keys, values, mask=mask, causal=causal)  # (B, H, T, d)
-            record.append(weights)
+            heads, weights = attention_with_weights(
+                queries, keys, values, mask=mask, causal=causal, dropout=self.attention_dropout
+            )  # (B, H, T, d), (B, H, T, S)
+            if record is not None:
+                record.append(weights)
         joined = heads.transpose(1, 2).flatten(2)  # (B, T, D)
         return self.dropout(self.output_projection(joined))  # (B, T, D)
 

@@ -60,7 +60,7 @@ class AttentionSeq2Seq(RecurrentSeq2Seq[AttentionMemory, StateT]):
     def __init__(self, *, encoder_dropout: float, **arguments: Any) -> None:
         check_probabilities(encoder_dropout=encoder_dropout)
         super().__init__(**arguments)
-        self.encoder_dropout = Dropout(encoder_dropout)
+        self.encoder_dropout = Dropout(encoder_dropout, shared_dim=self.dropout.shared_dim)
 
     def encode(self, source: Tensor, source_mask: Tensor) -> AttentionMemory:
         values, initial_state = self.encode_source(source, source_mask)  # (A, S, D)

@@ -69,7 +69,7 @@ class BahdanauDecoder(AttentionDecoder[LSTMState]):
 class BahdanauLSTM(AttentionSeq2Seq[LSTMState]):
     """The encoder-decoder of Bahdanau et al. (2015); `BahdanauDecoder` has the equations.
 
-    Args: those of AttentionSeq2Seq (`vocabulary` holds the ones that only its `Vocabulary` needs), and
+    Args: those of AttentionSeq2Seq (`others` holds the ones that the decoder does not need), and
         attention_size: size of the score's hidden layer.
     """
 
@@ -82,7 +82,7 @@ class BahdanauLSTM(AttentionSeq2Seq[LSTMState]):
         attention_size: int,
         dropout: float,
         encoder_dropout: float,
-        **vocabulary: Any,
+        **others: Any,
     ) -> None:
         sizes: dict[str, Any] = {
             "embedding_size": embedding_size,
@@ -90,5 +90,5 @@ class BahdanauLSTM(AttentionSeq2Seq[LSTMState]):
             "num_layers": num_layers,
             "dropout": dropout,
         }
-        super().__init__(**sizes, encoder_dropout=encoder_dropout, **vocabulary)
+        super().__init__(**sizes, encoder_dropout=encoder_dropout, **others)
         self.decoder = BahdanauDecoder(**sizes, attention_size=attention_size)

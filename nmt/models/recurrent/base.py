@@ -17,11 +17,13 @@ from typing import Generic
 import torch
 from torch import Tensor, nn
 
+from nmt.checks import check_probabilities
 from nmt.models.attention import NO_RECORD, AttentionRecord
 from nmt.models.dropout import Dropout
 from nmt.models.embedding import Vocabulary
 from nmt.models.recurrent.cells import LSTMState
 from nmt.models.recurrent.encoder import BidirectionalEncoder
+from nmt.models.recurrent.weight_dropout import WeightDropout
 from nmt.models.seq2seq import MemoryT, Seq2Seq, StateT
 from nmt.models.weight_layout import store_by_columns
 
@@ -56,7 +58,12 @@ class RecurrentSeq2Seq(Seq2Seq[MemoryT, StateT]):
         embedding_size: E, also the size of the vector from which the output layer predicts.
         hidden_size: D, of the decoder's LSTM and of the encoder's outputs (half for each direction).
         num_layers: L, of the encoder and of the decoder.
-        dropout: probability of dropping an element of the embeddings, between layers and before the output layer.
+        dropout: probability of dropping an element between layers and before the output layer.
+        embedding_dropout: the same for the embeddings.
+        word_dropout: probability of dropping the whole embedding of a piece.
+        variational_dropout: all positions of a sentence share one mask of `dropout`, `embedding_dropout` and
+            `encoder_dropout` (Gal and Ghahramani, 2016), except between the decoder's layers.
+        recurrent_dropout: probability of dropping an element of the LSTMs' hidden-to-hidden matrices (`WeightDropout`).
     """
 
     decoder: RecurrentDecoder[MemoryT, StateT]
@@ -72,21 +79,30 @@ class RecurrentSeq2Seq(Seq2Seq[MemoryT, StateT]):
         hidden_size: int,
         num_layers: int,
         dropout: float,
+        embedding_dropout: float,
+        word_dropout: float,
+        variational_dropout: bool,
+        recurrent_dropout: float,
     ) -> None:
         super().__init__()
+        check_probabilities(dropout=dropout, embedding_dropout=embedding_dropout)
         self.vocabulary = Vocabulary(
             source_vocab_size=source_vocab_size,
             target_vocab_size=target_vocab_size,
             shared_vocab=shared_vocab,
             tie_output=tie_output,
             embedding_size=embedding_size,
+            word_dropout=word_dropout,
         )
+        shared_dim = 1 if variational_dropout else None  # the positions of (B, S, D) and (B, T, E)
+        self.dropout = Dropout(dropout, shared_dim=shared_dim)
+        self.embedding_dropout = Dropout(embedding_dropout, shared_dim=shared_dim)
+        self.weight_dropout = WeightDropout(recurrent_dropout)
         self.encoder = BidirectionalEncoder(
-            input_size=embedding_size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
+            input_size=embedding_size, hidden_size=hidden_size, num_layers=num_layers, dropout=self.dropout
         )
         self.bridge = nn.Linear(hidden_size, 2 * num_layers * hidden_size)
         self.num_layers = num_layers
-        self.dropout = Dropout(dropout)
 
     @property
     def max_length(self) -> int | None:
@@ -98,8 +114,8 @@ class RecurrentSeq2Seq(Seq2Seq[MemoryT, StateT]):
         Here s_0 is computed from the last outputs of both directions, not of the backward one alone: without attention,
         this state is all the decoder ever learns about the source.
         """
-        embedded = self.dropout(self.vocabulary.source(source))  # (B, S, E)
-        outputs, summary = self.encoder(embedded, source_mask)  # (B, S, D), (B, D)
+        embedded = self.embedding_dropout(self.vocabulary.source(source))  # (B, S, E)
+        outputs, summary = self.weight_dropout(self.encoder, embedded, source_mask)  # (B, S, D), (B, D)
         hidden, cell = self.bridge(summary).unflatten(-1, (2, self.num_layers, -1)).unbind(1)  # 2 × (B, L, D)
         return outputs, LSTMState(torch.tanh(hidden), cell)
 
@@ -107,16 +123,16 @@ class RecurrentSeq2Seq(Seq2Seq[MemoryT, StateT]):
         self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, record: AttentionRecord = NO_RECORD
     ) -> Tensor:
         memory = self.encode(source, source_mask)
-        embedded = self.dropout(self.vocabulary.target(target_input))  # (B, T, E)
-        return self.dropout(self.decoder(embedded, memory, record.slot("cross", 0)))  # (B, T, E)
+        embedded = self.embedding_dropout(self.vocabulary.target(target_input))  # (B, T, E)
+        outputs = self.weight_dropout(self.decoder, embedded, memory, record.slot("cross", 0))  # (B, T, E)
+        return self.dropout(outputs)
 
     def start(self, memory: MemoryT) -> StateT:
         return self.decoder.start(memory)
 
     def step(self, token: Tensor, state: StateT, memory: MemoryT) -> tuple[Tensor, StateT]:
-        embedded = self.dropout(self.vocabulary.target(token))  # (A·K, E)
-        output, state = self.decoder.step(embedded, state, memory)  # (A·K, E)
-        return self.vocabulary.output(self.dropout(output)), state  # (A·K, V)
+        output, state = self.decoder.step(self.vocabulary.target(token), state, memory)  # (A·K, E)
+        return self.vocabulary.output(output), state  # (A·K, V)
 
     def prepare_for_decoding(self) -> None:
         super().prepare_for_decoding()

@@ -27,13 +27,13 @@ class BidirectionalEncoder(nn.Module):
         input_size: E.
         hidden_size: D, half for each direction.
         num_layers: L.
-        dropout: probability of dropping an element between two layers while training.
+        dropout: applied to the vectors (B, S, D) between two layers.
 
     Raises:
         UserError: a size is not a positive integer, or hidden_size is odd.
     """
 
-    def __init__(self, *, input_size: int, hidden_size: int, num_layers: int, dropout: float) -> None:
+    def __init__(self, *, input_size: int, hidden_size: int, num_layers: int, dropout: Dropout) -> None:
         super().__init__()
         check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         if hidden_size % 2:
@@ -41,7 +41,7 @@ class BidirectionalEncoder(nn.Module):
         sizes = [input_size] + [hidden_size] * (num_layers - 1)
         self.forwards = nn.ModuleList(nn.LSTM(size, hidden_size // 2, batch_first=True) for size in sizes)
         self.backwards = nn.ModuleList(nn.LSTM(size, hidden_size // 2, batch_first=True) for size in sizes)
-        self.dropout = Dropout(dropout)
+        self.dropout = dropout
 
     def forward(self, inputs: Tensor, source_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Encodes embedded sentences (B, S, E) with their mask (B, S).

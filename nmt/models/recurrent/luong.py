@@ -130,7 +130,7 @@ class LuongLSTM(AttentionSeq2Seq[Any]):
 
     The type of the decoding state depends on input feeding.
 
-    Args: those of AttentionSeq2Seq (`vocabulary` holds the ones that only its `Vocabulary` needs), and
+    Args: those of AttentionSeq2Seq (`others` holds the ones that the decoder does not need), and
         score: how a query is compared with the source: DotScore, GeneralScore or AdditiveScore ("concat").
         input_feeding: feed h̃_{t-1}, whose size is embedding_size here, into step t.
 
@@ -148,7 +148,7 @@ class LuongLSTM(AttentionSeq2Seq[Any]):
         input_feeding: bool,
         dropout: float,
         encoder_dropout: float,
-        **vocabulary: Any,
+        **others: Any,
     ) -> None:
         sizes: dict[str, Any] = {
             "embedding_size": embedding_size,
@@ -156,7 +156,7 @@ class LuongLSTM(AttentionSeq2Seq[Any]):
             "num_layers": num_layers,
             "dropout": dropout,
         }
-        super().__init__(**sizes, encoder_dropout=encoder_dropout, **vocabulary)
+        super().__init__(**sizes, encoder_dropout=encoder_dropout, **others)
         if (score.query_size, score.value_size) != (hidden_size, hidden_size):
             raise UserError(
                 f"the score compares {score.query_size} with {score.value_size} numbers: "

@@ -53,17 +53,17 @@ class PlainDecoder(RecurrentDecoder[VectorMemory, LSTMState]):
 class LSTM(RecurrentSeq2Seq[VectorMemory, LSTMState]):
     """No attention: the source becomes one fixed vector, the decoder's first state (Sutskever et al., 2014, §2).
 
-    Args: those of RecurrentSeq2Seq; `vocabulary` holds the ones that only its `Vocabulary` needs.
+    Args: those of RecurrentSeq2Seq; `others` holds the ones that the decoder does not need.
     """
 
-    def __init__(self, *, embedding_size: int, hidden_size: int, num_layers: int, dropout: float, **vocabulary: Any):
+    def __init__(self, *, embedding_size: int, hidden_size: int, num_layers: int, dropout: float, **others: Any):
         sizes: dict[str, Any] = {
             "embedding_size": embedding_size,
             "hidden_size": hidden_size,
             "num_layers": num_layers,
             "dropout": dropout,
         }
-        super().__init__(**sizes, **vocabulary)
+        super().__init__(**sizes, **others)
         self.decoder = PlainDecoder(**sizes)
 
     def encode(self, source: Tensor, source_mask: Tensor) -> VectorMemory:

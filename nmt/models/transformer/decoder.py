@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from nmt.models.attention import NO_RECORD, AttentionRecord, MultiHeadAttention
-from nmt.models.transformer.sublayers import FeedForward, LayerSettings, Residual, final_norm
+from nmt.models.transformer.sublayers import FeedForward, LayerDropout, LayerSettings, Residual, final_norm
 
 
 class DecoderLayer(nn.Module):
@@ -18,9 +18,8 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, settings: LayerSettings) -> None:
         super().__init__()
-        sizes = {"model_size": settings.model_size, "num_heads": settings.num_heads}
-        self.self_attention = MultiHeadAttention(**sizes, dropout=settings.dropout)
-        self.cross_attention = MultiHeadAttention(**sizes, dropout=settings.dropout)
+        self.self_attention = MultiHeadAttention(**settings.attention)
+        self.cross_attention = MultiHeadAttention(**settings.attention)
         self.feedforward = FeedForward(settings)
         self.around_self_attention = Residual(settings)
         self.around_cross_attention = Residual(settings)
@@ -51,6 +50,7 @@ class Decoder(nn.Module):
     def __init__(self, settings: LayerSettings, num_layers: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(DecoderLayer(settings) for _ in range(num_layers))
+        self.layer_dropout = LayerDropout(settings)
         self.norm = final_norm(settings)
 
     def forward(
@@ -60,5 +60,6 @@ class Decoder(nn.Module):
         mask = source_mask[:, None, None, :]  # (B, 1, 1, S), the same for every head and query
         hidden = embedded
         for index, layer in enumerate(self.layers):
-            hidden = layer(hidden, encoded, mask, record.slot("decoder", index), record.slot("cross", index))
+            records = record.slot("decoder", index), record.slot("cross", index)
+            hidden = self.layer_dropout(hidden, layer(hidden, encoded, mask, *records))
         return self.norm(hidden)

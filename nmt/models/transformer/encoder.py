@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from nmt.models.attention import NO_RECORD, AttentionRecord, MultiHeadAttention
-from nmt.models.transformer.sublayers import FeedForward, LayerSettings, Residual, final_norm
+from nmt.models.transformer.sublayers import FeedForward, LayerDropout, LayerSettings, Residual, final_norm
 
 
 class EncoderLayer(nn.Module):
@@ -16,9 +16,7 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, settings: LayerSettings) -> None:
         super().__init__()
-        self.self_attention = MultiHeadAttention(
-            model_size=settings.model_size, num_heads=settings.num_heads, dropout=settings.dropout
-        )
+        self.self_attention = MultiHeadAttention(**settings.attention)
         self.feedforward = FeedForward(settings)
         self.around_attention = Residual(settings)
         self.around_feedforward = Residual(settings)
@@ -35,6 +33,7 @@ class Encoder(nn.Module):
     def __init__(self, settings: LayerSettings, num_layers: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(EncoderLayer(settings) for _ in range(num_layers))
+        self.layer_dropout = LayerDropout(settings)
         self.norm = final_norm(settings)
 
     def forward(self, embedded: Tensor, source_mask: Tensor, record: AttentionRecord = NO_RECORD) -> Tensor:
@@ -42,5 +41,6 @@ class Encoder(nn.Module):
         mask = source_mask[:, None, None, :]  # (B, 1, 1, S), the same for every head and query
         hidden = embedded
         for index, layer in enumerate(self.layers):
-            hidden = layer(hidden, mask, record.slot("encoder", index))
+            outputs = layer(hidden, mask, record.slot("encoder", index))  # (B, S, D)
+            hidden = self.layer_dropout(hidden, outputs)
         return self.norm(hidden)

@@ -13,7 +13,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.checks import check_sizes
+from nmt.checks import check_probabilities, check_sizes
 from nmt.models.attention import NO_RECORD, AttentionRecord, Kind, MultiHeadAttention
 from nmt.models.autocast import to_autocast_format
 from nmt.models.dropout import Dropout
@@ -39,8 +39,13 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
         num_heads: H, must divide D.
         num_encoder_layers: of the encoder.
         num_decoder_layers: of the decoder.
-        dropout: probability of dropping an element of the embeddings and of every sublayer's output (§5.4).
-        activation_dropout: the same for the hidden layer of each feed-forward network; the paper has none there.
+        dropout: probability of dropping an element of every sublayer's output (§5.4).
+        embedding_dropout: the same for the sums of embeddings and positions (§5.4).
+        word_dropout: probability of dropping the whole embedding of a piece.
+        activation_dropout: probability of dropping an element of a feed-forward network's hidden layer; the paper has
+            none there.
+        attention_dropout: probability of dropping an attention weight; the paper has none there.
+        layer_dropout: probability of leaving a whole layer out (`LayerDropout`).
         pre_norm: normalise before each sublayer instead of after the sum.
         max_length: the maximum number of positions on either side.
     """
@@ -58,27 +63,35 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
         num_encoder_layers: int,
         num_decoder_layers: int,
         dropout: float,
+        embedding_dropout: float,
+        word_dropout: float,
         activation_dropout: float,
+        attention_dropout: float,
+        layer_dropout: float,
         pre_norm: bool,
         max_length: int,
     ) -> None:
         super().__init__()
         check_sizes(model_size=model_size, num_encoder_layers=num_encoder_layers, num_decoder_layers=num_decoder_layers)
+        check_probabilities(dropout=dropout, embedding_dropout=embedding_dropout)
         self.vocabulary = Vocabulary(
             source_vocab_size=source_vocab_size,
             target_vocab_size=target_vocab_size,
             shared_vocab=shared_vocab,
             tie_output=tie_output,
             embedding_size=model_size,
+            word_dropout=word_dropout,
         )
         self.positions = SinusoidalPositions(model_size=model_size, max_length=max_length)
-        self.dropout = Dropout(dropout)
+        self.embedding_dropout = Dropout(embedding_dropout)
         settings = LayerSettings(
             model_size=model_size,
             num_heads=num_heads,
             feedforward_size=feedforward_size,
             dropout=dropout,
             activation_dropout=activation_dropout,
+            attention_dropout=attention_dropout,
+            layer_dropout=layer_dropout,
             pre_norm=pre_norm,
         )
         self.encoder = Encoder(settings, num_encoder_layers)
@@ -116,7 +129,7 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
 
     def embed(self, table: nn.Module, ids: Tensor) -> Tensor:
         """√D · embedding + position (§3.4, §3.5), (B, T, D), of ids (B, T)."""
-        return self.dropout(to_autocast_format(self.positions(table(ids) * self.scale)))
+        return self.embedding_dropout(to_autocast_format(self.positions(table(ids) * self.scale)))
 
     def encode(self, source: Tensor, source_mask: Tensor) -> TransformerMemory:
         encoded = self.encode_source(source, source_mask)  # (A, S, D)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from nmt.checks import check_probabilities, check_sizes
@@ -25,6 +26,8 @@ class LayerSettings:
         feedforward_size: of the feed-forward network's hidden layer.
         dropout: probability of dropping an element of a sublayer's output.
         activation_dropout: the same for the feed-forward network's hidden layer.
+        attention_dropout: the same for the attention weights.
+        layer_dropout: probability of leaving a whole layer out of a sentence's computation.
         pre_norm: normalise before each sublayer instead of after the sum.
     """
 
@@ -33,7 +36,15 @@ class LayerSettings:
     feedforward_size: int
     dropout: float
     activation_dropout: float
+    attention_dropout: float
+    layer_dropout: float
     pre_norm: bool
+
+    @property
+    def attention(self) -> dict[str, Any]:
+        """The arguments of `MultiHeadAttention`."""
+        names = ("model_size", "num_heads", "dropout", "attention_dropout")
+        return {name: getattr(self, name) for name in names}
 
 
 class Residual(nn.Module):
@@ -70,6 +81,27 @@ class FeedForward(nn.Sequential):
             nn.Linear(settings.feedforward_size, settings.model_size),
             Dropout(settings.dropout),
         )
+
+
+class LayerDropout(nn.Module):
+    """LayerDrop: in training, a layer is left out with probability p, and its inputs are its outputs.
+
+    Fan et al. (2020), https://arxiv.org/abs/1909.11556, §3.1. They draw once for a batch and save the layer's work.
+    Here each sentence has a draw of its own and the layer is computed in any case, so that every parameter gets a
+    gradient in every update, as training by several processes requires.
+    """
+
+    def __init__(self, settings: LayerSettings) -> None:
+        check_probabilities(layer_dropout=settings.layer_dropout)
+        super().__init__()
+        self.p = settings.layer_dropout
+
+    def forward(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """A layer's outputs (B, T, D), or its inputs (B, T, D) for sentences that leave it out."""
+        if not self.training or self.p == 0.0:
+            return outputs
+        kept = torch.rand(len(outputs), 1, 1, device=outputs.device) >= self.p  # (B, 1, 1)
+        return torch.where(kept, outputs, inputs)
 
 
 def final_norm(settings: LayerSettings) -> nn.Module:

@@ -183,7 +183,7 @@ def test_a_run_that_resumes_on_another_machine_keeps_its_number_format(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With precision=auto a CPU with bf16 instructions trains in bf16. The machine is simulated by what Linux says about its CPU."""
+    """With precision=auto a CPU with bf16 instructions uses them. What Linux says about the CPU is simulated."""
     monkeypatch.setattr("nmt.device.CPUINFO", tmp_path / "cpuinfo")
     flags = {True: "flags\t\t: fpu avx512f avx512_bf16\n", False: "flags\t\t: fpu avx512f\n"}
     (tmp_path / "cpuinfo").write_text(flags[started_with_bf16])

@@ -1,0 +1,49 @@
+"""Dropout of an LSTM's hidden-to-hidden weights (DropConnect).
+
+Merity et al. (2018), https://arxiv.org/abs/1708.02182, §2; DropConnect: Wan et al. (2013),
+https://proceedings.mlr.press/v28/wan13.html
+
+Shapes: D hidden size, F size of a decoder's feedback vector.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from nmt.checks import check_probabilities
+from nmt.models.dropout import Dropout
+
+HIDDEN_WEIGHTS = re.compile(r"(^|\.)(weight_hh(_l\d+)?|gates_from_feedback\.weight)$")
+"""Names of the parameters that hold a hidden-to-hidden matrix U (4 D, D): of torch's LSTMs, and of `StackedCells`,
+where it is part of [W_f, U] (4 D, F + D)."""
+
+
+class WeightDropout(nn.Module):
+    """Calls a module with some of its hidden-to-hidden weights dropped: U becomes M ⊙ U / (1 - p).
+
+    All positions and all sentences of a call share the mask M. So the LSTM itself stays the same, and torch's fused
+    kernels still run it.
+    """
+
+    def __init__(self, recurrent_dropout: float) -> None:
+        super().__init__()
+        check_probabilities(recurrent_dropout=recurrent_dropout)
+        self.dropout = Dropout(recurrent_dropout)
+
+    def forward(self, module: nn.Module, *inputs: Any) -> Any:
+        """The outputs of `module`, called with `inputs`. Outside training, its weights are used as they are."""
+        if not self.training or self.dropout.p == 0.0:
+            return module(*inputs)
+        weights = {name: self.drop(weight) for name, weight in module.named_parameters() if HIDDEN_WEIGHTS.search(name)}
+        return functional_call(module, weights, inputs)
+
+    def drop(self, weight: Tensor) -> Tensor:
+        """Drops elements of U, the last D columns of a weight (4 D, F + D) or (4 D, D)."""
+        hidden_size = len(weight) // 4  # D
+        other, hidden = weight[:, :-hidden_size], weight[:, -hidden_size:]  # W_f (4 D, F) and U (4 D, D)
+        return torch.cat([other, self.dropout(hidden)], dim=1)  # (4 D, F + D)

@@ -1,0 +1,63 @@
+"""The exponential moving average of the weights: training goes on with the weights, and their average translates.
+
+After update t, with the weights w_t and the decay β,
+
+    average_t = β_t average_{t-1} + (1 - β_t) w_t        β_t = min(β, (1 + t) / (10 + t))
+
+Polyak and Juditsky (1992), https://doi.org/10.1137/0330046, average the iterates of stochastic gradient descent. Early
+in training β_t is smaller than β, so that the average soon forgets the initial weights; this warm-up is the one of
+TensorFlow, https://www.tensorflow.org/api_docs/python/tf/train/ExponentialMovingAverage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from nmt.models.seq2seq import Seq2Seq
+from nmt.training.averaging import restoring_weights
+
+
+class MovingAverage:
+    """The moving average of a model's weights; several processes compute the same one.
+
+    Args:
+        model: at step 0, or at the step whose average is copied into `weights` afterwards.
+        decay: β, above 0.
+
+    Attributes:
+        weights: the average by the name of the parameter. Tied weights have one name, as in `named_parameters`.
+    """
+
+    def __init__(self, model: Seq2Seq, *, decay: float) -> None:
+        self.model = model
+        self.decay = decay
+        self.weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, step: int, *, applied: Tensor) -> None:
+        """Includes the weights after update `step`. No host waits for a GPU here.
+
+        Args:
+            applied: (), 1 if the update was applied, and 0 if it was skipped: then the average stays as it is.
+        """
+        share = (1 - min(self.decay, (1 + step) / (10 + step))) * applied  # 1 - β_t, or 0, ()
+        averages = list(self.weights.values())
+        differences = torch._foreach_sub(list(self.model.parameters()), averages)
+        torch._foreach_mul_(differences, share)
+        torch._foreach_add_(averages, differences)
+
+
+@contextmanager
+def averaged_weights(average: MovingAverage | None) -> Iterator[None]:
+    """Inside, the model has its moving average, or its own weights if there is none; afterwards, its own again."""
+    if average is None:
+        yield
+        return
+    with restoring_weights(average.model):
+        for name, parameter in average.model.named_parameters():
+            parameter.detach().copy_(average.weights[name])
+        yield
