@@ -187,11 +187,11 @@ def test_a_run_that_resumes_on_another_machine_keeps_its_number_format(
     monkeypatch.setattr("nmt.device.CPUINFO", tmp_path / "cpuinfo")
     flags = {True: "flags\t\t: fpu avx512f avx512_bf16\n", False: "flags\t\t: fpu avx512f\n"}
     (tmp_path / "cpuinfo").write_text(flags[started_with_bf16])
-    assert train("trainer.max_steps=1") == 0
+    assert train("trainer.max_steps=1", "trainer.precision=auto") == 0
     assert f" on cpu in {number_format} (" in capsys.readouterr().err
 
     (tmp_path / "cpuinfo").write_text(flags[not started_with_bf16])
-    assert train("trainer.max_steps=2", "resume=true") == 0
+    assert train("trainer.max_steps=2", "resume=true", "trainer.precision=auto") == 0
     error = capsys.readouterr().err
     assert f"training continues in {number_format}, as it was started" in error
     assert f" on cpu in {number_format} (" in error
