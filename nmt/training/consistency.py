@@ -10,7 +10,7 @@ R-Drop: the passes differ in their dropout masks. Liang et al. (2021), https://a
 This is half of the paper's loss, so that α = 0 gives the usual mean loss; α is the paper's.
 
 SimCut: the second pass also misses some pieces of source and target (token cutoff). Gao et al. (2022),
-https://aclanthology.org/2022.naacl-main.289/, §3.2:
+https://aclanthology.org/2022.naacl-main.289/:
 
     loss = CE(p, y)  +  α · KL(p || q)
 

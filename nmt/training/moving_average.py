@@ -22,14 +22,14 @@ from nmt.training.averaging import restoring_weights
 
 
 class MovingAverage:
-    """The moving average of a model's weights; several processes compute the same one.
+    """The moving average of a model's weights. Several processes that train together compute the same one.
 
     Args:
-        model: at step 0, or at the step whose average is copied into `weights` afterwards.
-        decay: β, above 0.
+        model: its present weights are the first average.
+        decay: β, above 0 and below 1.
 
     Attributes:
-        weights: the average by the name of the parameter. Tied weights have one name, as in `named_parameters`.
+        weights: the average of each parameter, by its name in `named_parameters`, where tied weights have one name.
     """
 
     def __init__(self, model: Seq2Seq, *, decay: float) -> None:
@@ -39,7 +39,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, step: int, *, applied: Tensor) -> None:
-        """Includes the weights after update `step`. No host waits for a GPU here.
+        """Includes the weights after update `step`; the host does not wait for a GPU.
 
         Args:
             applied: (), 1 if the update was applied, and 0 if it was skipped: then the average stays as it is.

@@ -69,8 +69,8 @@ def attention_with_weights(
 ) -> tuple[Tensor, Tensor]:
     """The output (B, H, T, d) and the attention weights (B, H, T, S) by the formula; arguments as `fused_attention`.
 
-    The weights are float32 even under autocast, so that their rows sum to one; they are those before `dropout`, which
-    is applied to the ones that the output is made of.
+    The weights are float32 even under autocast, so that their rows sum to one. `dropout` changes the weights that
+    average the values, not those that are returned.
     """
     scores = queries @ keys.transpose(-2, -1) * queries.size(-1) ** -0.5  # (B, H, T, S)
     if mask is not None:

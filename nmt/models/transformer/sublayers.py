@@ -86,8 +86,8 @@ class FeedForward(nn.Sequential):
 class LayerDropout(nn.Module):
     """LayerDrop: in training, a layer is left out with probability p, and its inputs are its outputs.
 
-    Fan et al. (2020), https://arxiv.org/abs/1909.11556, §3.1. They draw once for a batch and save the layer's work.
-    Here each sentence has a draw of its own and the layer is computed in any case, so that every parameter gets a
+    Fan et al. (2020), https://arxiv.org/abs/1909.11556. They draw once for a batch and do not compute the layer then.
+    Here each sentence has a draw of its own, and the layer is computed in any case, so that every parameter gets a
     gradient in every update, as training by several processes requires.
     """
 
