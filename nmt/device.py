@@ -64,16 +64,16 @@ def subnormals_as_zero() -> Iterator[None]:
 
 
 def computes_bf16_fast(device: torch.device) -> bool:
-    """Whether matrix products in bf16 are faster on a device than in fp32: on a GPU with bf16, and on a CPU with AMX.
+    """Whether a model trains faster in bf16 than in fp32 on this device, because that has instructions for bf16.
 
-    Other CPUs have bf16 instructions too (AVX512-BF16), but gain little or nothing from them.
+    A CPU has them with AMX or AVX512-BF16. Every architecture gains from either (docs/performance.md).
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     if not CPUINFO.is_file():
         return False
     flags = next((line for line in CPUINFO.read_text().splitlines() if line.startswith("flags")), "")
-    return "amx_bf16" in flags.split()
+    return not {"amx_bf16", "avx512_bf16"}.isdisjoint(flags.split())
 
 
 def device_name(device: torch.device) -> str:

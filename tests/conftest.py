@@ -62,6 +62,7 @@ TINY_TRAINING = [
     "tokenizer.vocab_size=40",
     "trainer.max_steps=1",
     "loader.batch_tokens=256",
+    "trainer.precision=fp32",  # the same on every CPU
     "trainer.validate_every=100",
     "device=cpu",
     "loader.num_workers=1",

@@ -19,6 +19,7 @@ TRAINING = [
     "tokenizer.vocab_size=40",
     "loader.batch_tokens=256",
     "loader.num_workers=1",
+    "trainer.precision=fp32",
     "trainer.validate_every=1000",
     "trainer.average_checkpoints=1",
     "tensorboard=false",

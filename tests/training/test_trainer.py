@@ -138,10 +138,20 @@ def test_the_validation_loss_is_per_token_and_not_smoothed(bench: Bench) -> None
 
 
 @pytest.mark.parametrize(
-    ("precision", "dtype"),
-    [("bf16", torch.bfloat16), ("fp32", torch.float32), ("auto", torch.float32)],  # auto: this is a CPU
+    ("precision", "instructions", "dtype"),
+    [
+        ("bf16", "avx2", torch.bfloat16),
+        ("fp32", "avx512_bf16", torch.float32),
+        ("auto", "avx2", torch.float32),
+        ("auto", "avx2 avx512f avx512_bf16", torch.bfloat16),
+        ("auto", "avx2 avx512f amx_bf16 amx_tile", torch.bfloat16),
+    ],
 )
-def test_precision_sets_the_number_format_of_the_forward_pass(bench: Bench, precision: str, dtype: torch.dtype) -> None:
+def test_precision_sets_the_number_format_of_the_forward_pass(
+    bench: Bench, precision: str, instructions: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: fpu {instructions} avx512bw\n")
+    monkeypatch.setattr("nmt.device.CPUINFO", tmp_path / "cpuinfo")
     model = bench.make_model("Transformer", dropout=0.0, seed=1)
     dtypes: set[torch.dtype] = set()
     for module in model.modules():
