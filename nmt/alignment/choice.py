@@ -120,7 +120,7 @@ def find_choice(
     if stored is not None:
         return stored
     choice = choose_for_run(translator, load_corpus(), model_hash=model_hash)
-    if not run.path.is_dir():  # an ensemble that has not been evaluated has no folder
+    if not run.is_saved:  # an ensemble that has not been evaluated has no folder
         remark(f"links are read from {choice.description}")
         return choice
     try:

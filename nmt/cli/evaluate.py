@@ -45,6 +45,8 @@ def run(config: DictConfig) -> None:
     """Evaluates a run, unless its stored evaluation still holds, and prints the scores."""
     settings = to_settings(config, EvaluateSettings)
     folder = open_system(settings.run, out=settings.out)
+    if isinstance(folder, EnsembleFolder):
+        folder.check_heads(settings.heads_off)
     plan = plan_evaluation(
         folder,
         split=settings.split,

@@ -13,6 +13,7 @@ checked as every run folder is.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     from nmt.models.seq2seq import TranslationModel
 
 MAX_MEMBERS = 64
-"""Maximum number of runs in an ensemble.json, which may come from anyone: every one of them takes memory."""
+"""Maximum number of runs in an ensemble. An ensemble.json may come from anyone, and every run in it takes memory."""
+
+MAX_NAME_BYTES = 255
+"""Maximum length of the name of a folder, on most file systems."""
 
 
 class StoredEnsemble(Versioned, kw_only=True):
@@ -55,15 +59,14 @@ class EnsembleFolder(RunFolder):
         path: the folder of the ensemble. None: runs/a+b, beside the first run and named after all of them.
 
     Raises:
-        UserError: the members have different languages or tokenizers.
+        UserError: there are too many members, or they have different languages or tokenizers.
     """
 
     def __init__(self, members: Sequence[RunFolder], path: Path | None = None) -> None:
+        if len(members) > MAX_MEMBERS:
+            raise UserError(f"an ensemble of {len(members)} runs is too large: name at most {MAX_MEMBERS}")
         first = members[0]
-        if path is None:
-            beside = first.path if first.path.name == first.name else first.path.resolve()
-            path = beside.with_name("+".join(member.name for member in members))
-        super().__init__(path)
+        super().__init__(_path_beside(members) if path is None else path)
         self._members = list(members)
         self._tokenizer = first.tokenizer()
         languages = language_pair(first.description("corpus"))
@@ -103,7 +106,7 @@ class EnsembleFolder(RunFolder):
         remedy = "name another folder, such as out=runs/ensemble"
         if in_use and not is_ensemble:
             raise UserError(f"out={self.path} holds other files than an ensemble's: {remedy}")
-        if is_ensemble and self._member_paths() != EnsembleFolder.read(self.path)._member_paths():
+        if is_ensemble and not self.is_saved:
             raise UserError(f"out={self.path} is the folder of another ensemble: {remedy}")
         make_folder(self.path)
         folder = self.path.resolve()
@@ -112,6 +115,27 @@ class EnsembleFolder(RunFolder):
             parameters=sum(read_versioned(each.path / "model.json", StoredModel).parameters for each in self._members),
         )
         write_json(self.path / ENSEMBLE_FILE, msgspec.to_builtins(stored))
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the folder is on disk, and names these members.
+
+        Raises:
+            UserError: ensemble.json is damaged.
+        """
+        path = self.path / ENSEMBLE_FILE
+        if not path.is_file():
+            return False
+        stored = read_versioned(path, StoredEnsemble)
+        try:
+            return [(self.path / run).resolve() for run in stored.runs] == self._member_paths()
+        except ValueError:  # a path with a NUL character or half a surrogate pair, which no member has
+            return False
+
+    def check_heads(self, heads_off: Sequence[str]) -> None:
+        """Raises UserError if heads are to be silenced, which is for single runs."""
+        if heads_off:
+            raise UserError("heads_off is for a single run: name one, since an ensemble has no heads of its own")
 
     def _member_paths(self) -> list[Path]:
         return [member.path.resolve() for member in self._members]
@@ -137,8 +161,7 @@ class EnsembleFolder(RunFolder):
         """
         from nmt.models.ensemble import Ensemble
 
-        if heads_off:
-            raise UserError("heads_off is for a single run: name one, since an ensemble has no heads of its own")
+        self.check_heads(heads_off)
         return Ensemble([member.model() for member in self._members])
 
     def corpus(self, **changes: Any) -> Corpus:
@@ -148,6 +171,16 @@ class EnsembleFolder(RunFolder):
     def best_step(self) -> int:
         """The training step of the first member's weights."""
         return self._members[0].best_step()
+
+
+def _path_beside(members: Sequence[RunFolder]) -> Path:
+    """The folder beside the first run that is named after all of them, or after their hash if that is too long."""
+    first = members[0]
+    beside = first.path if first.path.name == first.name else first.path.resolve()
+    name = "+".join(member.name for member in members)
+    if len(os.fsencode(name)) > MAX_NAME_BYTES:
+        name = f"ensemble-of-{len(members)}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}"
+    return beside.with_name(name)
 
 
 def open_run(paths: str | Path | Sequence[str | Path], *, key: str = "run", out: Path | None = None) -> RunFolder:

@@ -76,6 +76,11 @@ class RunFolder(Displayed):
         """The runs whose models translate together: this one by itself, unless it is an ensemble."""
         return [self]
 
+    @property
+    def is_saved(self) -> bool:
+        """Whether the folder is on disk and this run's, so that results may be written to it."""
+        return self.path.is_dir()
+
     @classmethod
     def open(cls, path: str | Path, *, key: str = "run") -> RunFolder:
         """Opens a folder that holds a trained model.

@@ -111,6 +111,10 @@ def test_an_ensemble_has_an_evaluation_of_its_own_that_compare_shows(
     ("words", "message"),
     [
         (["translate", "run=[LUONG,TRANSFORMER]", "heads_off=[cross.0.0]"], "heads_off is for a single run"),
+        (
+            ["evaluate", "run=[LUONG,TRANSFORMER]", "split=test", "heads_off=[cross.0.0]"],
+            "heads_off is for a single run",
+        ),
         (["translate", "run=[LUONG,LUONG/nowhere]"], "run=LUONG/nowhere is not a folder"),
         (["translate", "run=[]"], "run=[] names no run: name one or several"),
         (["evaluate", "run=LUONG", "split=test", "out=x"], "out=x is for several runs"),
@@ -131,3 +135,13 @@ def test_a_wrong_ensemble_is_one_line(
     assert captured.out == ""
     assert message in captured.err
     assert captured.err.count("\n") == 1
+    assert not (runs[0].parent / "luong+transformer").exists()
+
+
+def test_the_folder_of_another_run_stays_as_it_is(
+    runs: tuple[Path, Path], input_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    namesake = Path(shutil.copytree(runs[0], runs[0].parent / "luong+transformer"))
+    before = {path.name for path in namesake.iterdir()}
+    translate(f"[{runs[0]},{runs[1]}]", input_file, capsys, "format=jsonl", "links=true")
+    assert {path.name for path in namesake.iterdir()} == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -72,12 +73,31 @@ def test_an_ensemble_takes_no_folder_of_something_else(runs: tuple[Path, Path], 
     with pytest.raises(UserError, match="holds other files than an ensemble's: name another folder"):
         ensemble_of(*runs, out=runs[0]).save()
     ensemble_of(*runs, out=tmp_path / "both").save()
-    with pytest.raises(UserError, match="both is the folder of another ensemble: name another folder"):
-        ensemble_of(runs[1], runs[0], out=tmp_path / "both").save()
+    for content in (
+        None,
+        '{"format": 2, "runs": ["gone"], "parameters": 1}',
+        '{"format": 2, "runs": ["\\u0000"], "parameters": 1}',
+    ):
+        if content is not None:
+            (tmp_path / "both" / "ensemble.json").write_text(content, encoding="utf-8")
+        with pytest.raises(UserError, match="both is the folder of another ensemble: name another folder"):
+            ensemble_of(runs[1], runs[0], out=tmp_path / "both").save()
     with pytest.raises(UserError, match="out=x is for several runs"):
         open_run([runs[0]], out=Path("x"))
     with pytest.raises(UserError, match=r"run=.*both is the folder of an ensemble: name one of its runs here"):
         open_run([tmp_path / "both", runs[0]])
+
+
+def test_many_runs_have_a_folder_with_a_short_name(runs: tuple[Path, Path]) -> None:
+    long = runs[0].rename(runs[0].with_name("a" * 200))
+    folder = ensemble_of(long, long)
+    assert re.fullmatch(r"ensemble-of-2-[0-9a-f]{12}", folder.path.name)
+    assert not folder.is_saved
+    folder.save()
+    assert folder.is_saved
+    assert ensemble_of(long, runs[1]).path.name == f"{'a' * 200}+b"
+    with pytest.raises(UserError, match="an ensemble of 65 runs is too large: name at most 64"):
+        open_run([long] * 65)
 
 
 def test_members_that_do_not_fit_are_refused(runs: tuple[Path, Path]) -> None:
