@@ -4,29 +4,40 @@ set -euo pipefail
 
 usage="usage: DATA=DIR scripts/reproduce.sh [SETTING=VALUE …]
 
-Trains each system with each seed (conf/experiment/multi30k_*.yaml), evaluates it on val, test_2016_flickr and
-test_2017_flickr, and generates multi30k.md and multi30k.json from the run folders. After an interruption, the same
-command continues, and repeats nothing that is finished. Arguments are settings of every training, such as device=cuda.
+Trains each system with each seed (conf/experiment/multi30k_*.yaml), evaluates
+it on val, test_2016_flickr and test_2017_flickr, and generates multi30k.md and
+multi30k.json from the run folders. After an interruption, the same command
+continues, and repeats nothing that is finished. Arguments are settings of every
+training, such as device=cuda.
 
 Environment variables, with their defaults in brackets:
-  DATA     folder with the text, such as dataset/data/task1/raw of git clone https://github.com/multi30k/dataset
+  DATA     folder with the text: dataset/data/task1/raw after
+           git clone https://github.com/multi30k/dataset
   RUNS     folder for the run folders and their logs (runs/multi30k)
   OUT      folder for multi30k.md and multi30k.json (docs/results)
   SYSTEMS  names of recipes (lstm bahdanau luong transformer)
   SEEDS    seeds of each system (1 2 3)
   JOBS     runs at the same time, with one thread each (the number of cores)
   MINUTES  limit of each training in minutes, for a smaller reproduction (none)
-  PYTHON   interpreter with the packages of nmt (that of .venv, which is created)"
+  PYTHON   interpreter with the packages of nmt (.venv/bin/python, which is
+           created)"
 
-if [ "${1:-}" = --help ] || [ ! -d "${DATA:-}" ]; then
-    echo "$usage" >&2
-    [ "${1:-}" = --help ]
+if [ "${1:-}" = --help ]; then
+    echo "$usage"
     exit
+elif [ -z "${DATA:-}" ]; then
+    echo "$usage" >&2
+    exit 2
+elif [ ! -d "$DATA" ]; then
+    echo "DATA=$DATA is not a folder: name the one with train.en and train.de" >&2
+    exit 2
 fi
 data=$(cd "$DATA" && pwd)
-for name in RUNS OUT; do # paths are relative to where the script was started
-    case ${!name:-/} in /*) ;; *) declare "$name=$PWD/${!name}" ;; esac
-done
+# Paths are relative to where the script was started.
+absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
+[ -z "${RUNS:-}" ] || RUNS=$(absolute "$RUNS")
+[ -z "${OUT:-}" ] || OUT=$(absolute "$OUT")
+[[ ${PYTHON:-} != */* ]] || PYTHON=$(absolute "$PYTHON") # a name without a slash is found by PATH
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh" # changes to the project's root
 [ -n "${PYTHON:-}" ] || set_up
 runs=${RUNS:-runs/multi30k} python=${PYTHON:-.venv/bin/python} splits="val test_2016_flickr test_2017_flickr"
@@ -61,5 +72,8 @@ for seed in ${SEEDS:-1 2 3}; do
         echo "$system-seed$seed"
     done
 done | xargs -P "${JOBS:-$(getconf _NPROCESSORS_ONLN)}" -I RUN_NAME \
-    bash -c 'train_and_evaluate "$@"' reproduce RUN_NAME ${MINUTES:+"trainer.max_minutes=$MINUTES"} "$@"
+    bash -c 'train_and_evaluate "$@"' reproduce RUN_NAME ${MINUTES:+"trainer.max_minutes=$MINUTES"} "$@" || {
+    echo "Not all runs are complete, so there are no results yet; the logs are in $runs. The same command continues." >&2
+    exit 1
+}
 exec "$python" scripts/multi30k_table.py "$runs" "${OUT:-docs/results}" $splits

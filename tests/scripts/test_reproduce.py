@@ -167,11 +167,43 @@ def test_the_page_is_made_from_runs_that_continue_after_a_kill(
         table.main()
 
 
-def test_without_text_the_script_prints_its_usage() -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "DATA"}
-    done = subprocess.run([ROOT / "scripts" / "reproduce.sh"], env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (1, "")
+def start_script(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs the script in a folder, with these environment variables."""
+    environment = {name: value for name, value in os.environ.items() if name != "DATA"} | variables
+    script = ROOT / "scripts" / "reproduce.sh"
+    return subprocess.run([script, *words], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_without_text_the_script_explains_what_it_needs(tmp_path: Path) -> None:
+    done = start_script(tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("usage: DATA=DIR scripts/reproduce.sh")
+    assert max(map(len, done.stderr.splitlines())) <= 80
+    assert start_script(tmp_path, "--help").stdout == done.stderr
+    done = start_script(tmp_path, DATA="nowhere")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "DATA=nowhere is not a folder: name the one with train.en and train.de\n"
+
+
+def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    """All paths are relative and contain a space."""
+    (tmp_path / "my text").mkdir()
+    python = tmp_path / "my python"
+    python.write_text('#!/bin/sh\ncase "$*" in *lstm*) echo "nmt train: no room"; exit 2;; esac\necho "$@"\n')
+    python.chmod(0o755)
+    variables = {"DATA": "my text", "RUNS": "my runs", "OUT": "my page", "PYTHON": "./my python", "SEEDS": "1"}
+    done = start_script(tmp_path, "device=cpu", **variables, SYSTEMS="lstm luong", JOBS="1")
+    assert (done.returncode, done.stdout) == (1, "")  # no page
+    assert "\nlstm-seed1 failed: nmt train: no room\n" in done.stderr
+    assert done.stderr.endswith("The same command continues.\n")
+    calls = (tmp_path / "my runs" / "luong-seed1.log").read_text().splitlines()
+    assert len(calls) == 4
+    assert calls[0].endswith(f"run={tmp_path}/my runs/luong-seed1 resume=auto data.path={tmp_path}/my text device=cpu")
+    done = start_script(tmp_path, **variables, SYSTEMS="luong")
+    assert (done.returncode, done.stdout.split(" val ")[0]) == (
+        0,
+        f"scripts/multi30k_table.py {tmp_path}/my runs {tmp_path}/my page",
+    )
 
 
 def test_the_page_and_the_readme_show_the_figures_of_multi30k_json(table: ModuleType) -> None:
