@@ -236,7 +236,8 @@ def _build(key: str, component: dict[str, Any], *args: Any, **runtime: Any) -> A
     try:
         inspect.signature(target).bind(*args, **values, **runtime)
     except TypeError as error:
-        raise UserError(f"{key}: {target.__qualname__}: {error}") from error
+        keys = ", ".join(name for name in inspect.signature(target).parameters if name not in runtime)
+        raise UserError(f"{key}: {target.__qualname__}: {error}; it takes {keys}") from error
     except ValueError:
         pass  # some functions of C modules have no signature
     try:

@@ -25,7 +25,7 @@ def list_parts(settings: TrainSettings) -> list[tuple[Component, str | None]]:
     a `tag`. Languages that are not named are those of `data`; so is the tag, for a part in the same direction.
     """
     parts = [(settings.data, settings.tag)]
-    extra_data = settings.extra_data or []
+    extra_data = [] if settings.extra_data is None else settings.extra_data
     for index, item in enumerate([extra_data] if isinstance(extra_data, str) else extra_data):
         arguments: dict[str, Any] = dict(item) if isinstance(item, dict) else {"path": item}
         tag = arguments.pop("tag", UNSET)

@@ -171,8 +171,12 @@ def test_a_missing_key_is_named() -> None:
     [
         ("nmt.voice.Heads", {"count": 0}, "voice.count=0 must be at least 1"),
         ("nmt.voice.Heads", {"count": 13}, "voice: thirteen heads bring bad luck"),
-        ("nmt.voice.Heads", {}, "voice: Heads: missing a required argument: 'count'"),
-        ("nmt.voice.Heads", {"count": 1, "x": 1}, "voice: Heads: got an unexpected keyword argument 'x'"),
+        ("nmt.voice.Heads", {}, "voice: Heads: missing a required argument: 'count'; it takes count, inner"),
+        (
+            "nmt.voice.Heads",
+            {"count": 1, "x": 1},
+            "voice: Heads: got an unexpected keyword argument 'x'; it takes count, inner",
+        ),
         ("nmt.voice.Haeds", {}, "voice: there is no nmt.voice.Haeds"),
         ("nmt.vioce.Heads", {}, "voice: there is no nmt.vioce.Heads"),
         ("Heads", {}, "voice: there is no Heads"),
