@@ -80,7 +80,11 @@ def inherit(composed: ComposedConfig, typed: Iterable[str]) -> ComposedConfig | 
 
 
 def _find_origin(composed: ComposedConfig, init: Any) -> tuple[RunFolder | None, str]:
-    """The folder from which the settings come, and the recorded value of init; None if no settings are taken over."""
+    """The folder from which the settings come, and the recorded value of init; None if no settings are taken over.
+
+    Raises:
+        UserError: a folder is missing or damaged, or the run that is resumed was started with another one.
+    """
     from nmt.cli.shell.run_config import read_config
     from nmt.run import RunFolder
 
@@ -90,10 +94,22 @@ def _find_origin(composed: ComposedConfig, init: Any) -> tuple[RunFolder | None,
         with reading(f"run={resumed.path}"):
             if (resumed.path / "model.json").is_file() and (resumed.path / "config.yaml").is_file():
                 recorded = read_config(resumed.path / "config.yaml").get("init")
-                return (None, "") if recorded is None else (resumed, str(recorded))
+                if recorded is None:
+                    return None, ""
+                _check_same_origin(resumed, str(recorded), init)
+                return resumed, str(recorded)
     if init is None:
         return None, ""
     return RunFolder.open(expand_home(str(init)), key="init"), str(init)
+
+
+def _check_same_origin(resumed: RunFolder, recorded: str, init: Any) -> None:
+    """Raises UserError if `init` names another run than the one with which the resumed run was started."""
+    if init is not None and expand_home(str(init)).absolute() != expand_home(recorded).absolute():
+        raise UserError(
+            f"run={resumed.path} was started with init={recorded}, not {init}: a resumed run needs no init, so leave "
+            "it out, or name another folder with run=… to train a new one"
+        )
 
 
 def _without_vocabulary(run: RunFolder) -> Description:

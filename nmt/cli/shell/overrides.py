@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,8 @@ def _inherit(
         return None
     for group in INHERITED_GROUPS:
         OmegaConf.update(defaults.config, group, copy.deepcopy(composed.config[group]), merge=False)
-    _check_keys(defaults, changes)
+    own_choices = {group: choice for group, choice in defaults.choices.items() if not is_inherited(group)}
+    _check_keys(replace(defaults, choices=own_choices), changes)
     for key, override in changes.items():
         OmegaConf.update(composed.config, key, override.value())
     return composed

@@ -105,6 +105,7 @@ def test_dropout_may_change_and_what_the_weights_fix_may_not(
             "model: init=RUN brings its own model, so leave this out; single settings such as model.dropout",
         ),
         ("model.num_heads=2", "model.num_heads: no such key"),
+        ("model.droput=0.1", "model.droput: no such key; did you mean model.dropout?"),
         ("tokenizer=bpe", "tokenizer: init=RUN brings its own tokenizer, so leave this out; its pieces are fixed"),
         ("tokenizer.vocab_size=50", "tokenizer.vocab_size: init=RUN brings its own tokenizer"),
         ("tag=2de", "tag=2de: the tokenizer of init=RUN has no such tag; it has none"),
@@ -132,6 +133,8 @@ def test_a_resumed_run_needs_the_other_one_no_longer(
     assert read_progress(RunFolder(tmp_path / "run").last).step == 3
     assert yaml.safe_load(config)["model"] == yaml.safe_load(read_text(tmp_path / "run" / "config.yaml"))["model"]
     capsys.readouterr()
+    assert start(lstm_run, "trainer.max_steps=4", "resume=true") == 2
+    assert f"run={tmp_path / 'run'} was started with init={origin}, not {lstm_run}" in capsys.readouterr().err
     assert start(origin, "model.dropout=0.1", "trainer.max_steps=4", "resume=true") == 2
     assert "was started with model.dropout=0.05, not 0.1" in capsys.readouterr().err
     assert start(origin, f"run={tmp_path / 'new'}", "resume=auto") == 2  # this one would be new
