@@ -22,7 +22,9 @@ from nmt.report.formatting import DASH, format_duration, format_mean, format_num
 from nmt.report.record import MeanScore
 from nmt.report.runs import METRIC_KEYS, EvaluatedRun, read_runs
 from nmt.report.seeds import SEED_SUFFIX, find_seed, group_seeds, mean_score
+from nmt.run import RunFolder
 from nmt.run.environment import read_environments
+from nmt.run.model_hash import hash_model
 
 SCRIPTS = Path(__file__).parent
 RECIPES = SCRIPTS.parent / "conf" / "experiment"
@@ -73,8 +75,8 @@ def collect(folder: Path, splits: list[str]) -> Record:
                 "runs": [describe_run(member, metrics) for member in members],
             }
         )
-    places = {name: place for place, name in enumerate(ORDER)}
-    systems.sort(key=lambda system: (places.get(system["system"], len(ORDER)), system["system"]))
+    order = {name: index for index, name in enumerate(ORDER)}
+    systems.sort(key=lambda system: (order.get(system["system"], len(ORDER)), system["system"]))
     first = everything[0].evaluation
     return {
         "source": first.source,
@@ -89,7 +91,7 @@ def describe_run(evaluated: dict[str, EvaluatedRun], metrics: list[str]) -> Reco
     """The figures of one run, from its evaluation on each split.
 
     Raises:
-        UserError: the splits were translated by different weights or searches.
+        UserError: the splits were translated by different weights or searches, or by others than those in the folder.
     """
     run = next(iter(evaluated.values()))
     history = run.history
@@ -98,6 +100,9 @@ def describe_run(evaluated: dict[str, EvaluatedRun], metrics: list[str]) -> Reco
         raise UserError(
             f"{run.folder} has changed between its evaluations: evaluate it on {', '.join(evaluated)} again"
         )
+    folder = RunFolder(run.folder)
+    if folder.best.is_file() and hash_model(folder) != run.evaluation.model_hash:
+        raise UserError(f"{run.folder} has changed since its evaluations: evaluate it on {', '.join(evaluated)} again")
     return {
         "run": run.name,
         "seed": find_seed(run.config),

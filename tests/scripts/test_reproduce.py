@@ -156,7 +156,13 @@ def test_the_page_is_made_from_runs_that_continue_after_a_kill(
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "page" / name).read_bytes()
     assert capfd.readouterr().out == table.render_readme_table(record)
 
-    # 5. Figures of different searches are not mixed, and a seed with other settings is no seed of the same system.
+    # 5. Figures of older weights or of different searches are refused, and so are seeds with different settings.
+    weights = [tmp_path / "runs" / f"transformer-seed{seed}" / "checkpoints" / "best.safetensors" for seed in (1, 2)]
+    original = weights[0].read_bytes()
+    weights[0].write_bytes(weights[1].read_bytes())
+    with pytest.raises(SystemExit, match="transformer-seed1 has changed since its evaluations"):
+        table.main()
+    weights[0].write_bytes(original)
     run = f"run={tmp_path / 'runs' / 'transformer-seed1'}"
     assert main(["evaluate", run, "split=test_2016_flickr", "search.beam_size=1"]) == 0
     with pytest.raises(SystemExit, match="transformer-seed1 has changed between its evaluations"):
