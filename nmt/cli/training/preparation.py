@@ -55,7 +55,7 @@ class PreparedRun:
         validation_split, validation_loader: None = the run is not validated.
         metrics: of the validations.
         descriptions: of search, metrics, corpus and model, as the run folder stores them.
-        remarks: on the validation, each in one line.
+        remarks: on the parts of the corpus, the vocabulary, the first weights and the validation, each in one line.
     """
 
     corpus: Corpus
@@ -107,18 +107,10 @@ def prepare_run(
     assert tokenizer is not None
 
     # 3. The model, whose vocabulary sizes only the tokenizer knows.
-    model_component = with_vocabulary(settings.model, tokenizer)
-    descriptions["model"] = describe(model_component, models)
-    torch.manual_seed(settings.seed)
-    model = model_component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
-    descriptions["model"]["parameters"] = model.num_parameters()
-    if settings.init is not None and settings.resume != "true":
-        if processes.is_main:
-            origin = load_initial_weights(settings, model)
-            descriptions["model"]["init"] = origin
-            remarks.append(f"the weights are those of step {origin['step']} of {settings.init}")
-            remarks.append(remark_on_unknown_pieces(train_split, tokenizer, settings))
-        processes.broadcast_weights(model)
+    model, descriptions["model"] = _build_model(settings, tokenizer, device, processes)
+    if "init" in descriptions["model"]:
+        remarks.append(f"the weights are those of step {descriptions['model']['init']['step']} of {settings.init}")
+        remarks.append(remark_on_unknown_pieces(train_split, tokenizer, settings))
     add_links = make_link_encoder(settings, corpus, tokenizer, model)
 
     # 4. Batches and the optimizer, which depend on the model.
@@ -257,6 +249,28 @@ def with_vocabulary(model: Component, tokenizer: Tokenizer) -> Component:
         "shared_vocab": tokenizer.shared,
     }
     return msgspec.structs.replace(model, arguments={**vocabulary, **model.arguments})
+
+
+def _build_model(
+    settings: TrainSettings, tokenizer: Tokenizer, device: torch.device, processes: Processes
+) -> tuple[Seq2Seq, Description]:
+    """The model with its first weights, random or those of `init`, and its description for the run folder.
+
+    A resumed run gets its weights later, from its checkpoint.
+
+    Raises:
+        UserError: a setting is wrong, or the weights of `init` do not fit.
+    """
+    component = with_vocabulary(settings.model, tokenizer)
+    description = describe(component, models)
+    torch.manual_seed(settings.seed)
+    model = component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
+    description["parameters"] = model.num_parameters()
+    if settings.init is not None and settings.resume != "true":
+        if processes.is_main:
+            description["init"] = load_initial_weights(settings, model)
+        processes.broadcast_weights(model)
+    return model, description
 
 
 def _tokenizer(settings: TrainSettings, corpus: Corpus, split: Dataset) -> Tokenizer:
