@@ -67,6 +67,8 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             raise UserError(f"format={self.format} is unknown: use text or jsonl")
         if self.format == "text" and (self.n_best != 1 or self.attention is not None or self.links):
             raise UserError("n_best, attention and links need format=jsonl: text has one translation per line")
+        if self.tag == "":
+            raise UserError("tag= names no tag: name one, such as tag=2en, or leave tag out")
         if self.links and self.heads_off:
             raise UserError("links=true is for the whole model: leave heads_off out")
         check_kinds(self.attention or ())

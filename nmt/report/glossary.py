@@ -29,13 +29,14 @@ GLOSSARY = [
     ),
     (
         "BLEU lc Moses",
-        "the same figure with the tokens of Moses itself, for French, Italian and English, whose apostrophes it "
-        "splits: l' arbre. In these languages compare figures of older papers with this one.",
+        "the same figure with the tokens of Moses itself, which splits words at apostrophes (l' arbre). French, Italian "
+        "and English have it: compare it with the figures of older papers.",
     ),
     (
         "COMET",
-        "how good a neural network, trained on the judgements of people, finds a translation, given its source and its "
-        "reference; times 100. Compare it only for the same model (see the signature), language pair and text.",
+        "the quality of a translation as a neural network estimates it from source, translation and reference, times "
+        "100; the network was trained on human judgements. Compare it only for the same model (see the signature), "
+        "language pair and text.",
     ),
     (
         "AER, precision, recall",

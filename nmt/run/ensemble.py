@@ -7,8 +7,8 @@ and search, metrics and corpus are those of the first member.
 
 Evaluating an ensemble gives it a folder of its own, so that its scores are never taken for those of a member. The
 folder can be named wherever an ensemble can, as in `run=runs/a+b` or `nmt compare runs=[runs/a,runs/a+b]`. It holds no
-weights, only the paths of the members, seen from it. Like corpus.json, ensemble.json may name any folder, which is
-checked as every run folder is.
+weights, only the paths of the members, relative to itself. Like corpus.json, ensemble.json may name any folder; each
+is checked as every run folder is.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class StoredEnsemble(Versioned, kw_only=True):
     """The content of ensemble.json.
 
     Attributes:
-        runs: paths of the members' folders, seen from the folder of the ensemble.
+        runs: paths of the members' folders, relative to the folder of the ensemble.
         parameters: how many numbers the models of all members have learned.
     """
 
@@ -89,9 +89,16 @@ class EnsembleFolder(RunFolder):
         Raises:
             UserError: ensemble.json or a member is damaged, or a member is missing or does not fit the others.
         """
-        stored = read_versioned(path / ENSEMBLE_FILE, StoredEnsemble)
-        key = f"{path / ENSEMBLE_FILE}: run"
-        return cls([RunFolder.open(path / run, key=key) for run in stored.runs], path)
+        file = path / ENSEMBLE_FILE
+        folders = [path / run for run in read_versioned(file, StoredEnsemble).runs]
+        for folder in folders:
+            with reading(f"{file}: {folder}"):
+                if not folder.is_dir():
+                    raise UserError(
+                        f"{file} names {folder}, which is no folder: put that run back, or name all runs of the "
+                        "ensemble where they are now, as in run=[runs/a,runs/b]"
+                    )
+        return cls([RunFolder.open(folder, key=f"{file}: run") for folder in folders], path)
 
     def save(self) -> None:
         """Writes ensemble.json; the folder is created if it does not exist.

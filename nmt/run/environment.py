@@ -1,4 +1,4 @@
-"""environment.json: with which program and on which machine a run was trained."""
+"""environment.json: the program and the machine that trained a run."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 class Environment(msgspec.Struct, kw_only=True):
-    """The program and the machine that trained a run from a step on.
+    """The program and the machine that trained a run, from one step on.
 
     Attributes:
         step: the number of updates that had been made before.
         program: what `describe_program` returns.
         device: name of the processor or of the GPU.
-        threads: of each process, on a CPU; `threads=auto` may change it later.
-        processes: that train together.
+        threads: number in each process, on a CPU; `threads=auto` may change it later.
+        processes: number that trained together.
         number_format: of the forward pass, "fp32" or "bf16".
     """
 
@@ -43,7 +43,7 @@ class Environment(msgspec.Struct, kw_only=True):
 
 
 class StoredEnvironments(Versioned, kw_only=True):
-    """The content of environment.json: one entry, and one more for each time that a resumed run found another one."""
+    """The content of environment.json: the first environment, and each one after it that differed from the last."""
 
     environments: list[Environment]
 

@@ -141,7 +141,7 @@ class RunHistory:
 
 
 NO_HISTORY = RunHistory(train=[], validation=[], averaged=[], end=None)
-"""Of what was not trained itself: an ensemble."""
+"""The history of an ensemble, which is not trained itself."""
 
 
 def read_history(path: Path) -> RunHistory:

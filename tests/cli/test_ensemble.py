@@ -119,7 +119,7 @@ def test_an_ensemble_has_an_evaluation_of_its_own_that_compare_shows(
         (["translate", "run=[]"], "run=[] names no run: name one or several"),
         (["evaluate", "run=LUONG", "split=test", "out=x"], "out=x is for several runs"),
         (["evaluate", "run=[LUONG,TRANSFORMER]", "split=test", "out=LUONG"], "holds other files than an ensemble's"),
-        (["align", "run=[LUONG,TRANSFORMER]", "source=INPUT", "target=INPUT"], "run: must be a path"),
+        (["align", "run=[LUONG,TRANSFORMER]", "source=INPUT", "target=INPUT"], "run: must be one path, such as runs/a"),
     ],
 )
 def test_a_wrong_ensemble_is_one_line(

@@ -126,7 +126,7 @@ def test_members_that_do_not_fit_are_refused(runs: tuple[Path, Path]) -> None:
         ("{", "is damaged"),
         ('{"format": 2, "runs": [], "parameters": 1}', "is damaged"),
         ('{"format": 2, "runs": ["../../../a", 7], "parameters": 1}', "is damaged"),
-        ('{"format": 2, "runs": ["../a", "../nowhere"], "parameters": 1}', "nowhere is not a folder"),
+        ('{"format": 2, "runs": ["../a", "../nowhere"], "parameters": 1}', "nowhere, which is no folder: put"),
         ('{"format": 2, "runs": ["../a", "../a+b"], "parameters": 1}', "is the folder of an ensemble"),
         ('{"format": 2, "runs": ["\\u0000", "../a"], "parameters": 1}', "NUL"),
         (json.dumps({"format": 2, "runs": ["../a"] * 65, "parameters": 1}), "is damaged"),

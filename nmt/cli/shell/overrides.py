@@ -62,8 +62,7 @@ def configure(command: Command, folder: Path, arguments: Sequence[str]) -> Compo
     groups = [override for override in overrides if selects_choice(folder, override)]
     values = {override.key_or_group: override for override in overrides if not selects_choice(folder, override)}
 
-    # The selected choices, or the run from which training starts, determine which keys exist, and which type each value
-    # has.
+    # The selected choices determine which keys exist, and the type of each value; so does the run of `init=`.
     defaults = _compose_choices(command, folder, groups)
     composed = _inherit(command, folder, defaults, overrides, values) if may_inherit(defaults, values) else None
     if composed is None:

@@ -160,8 +160,10 @@ def yaml_text(value: Any) -> str:
 def _convert_path(field_type: type, value: Any) -> Any:
     """Called by msgspec for a type that it does not know."""
     assert field_type is Path, f"settings of type {field_type.__name__}"
+    if isinstance(value, list):
+        raise TypeError("must be one path, such as runs/a, not a list")
     if not isinstance(value, str | int | float) or value == "":
-        raise TypeError("must be a path")
+        raise TypeError("must be a path, such as runs/a")
     return expand_home(str(value))
 
 

@@ -132,7 +132,7 @@ def limits(**changes: Any) -> dict[str, Any]:
     ("changes", "message"),
     [
         ({"warm": 1}, "warm: must be true or false, not 1"),
-        ({"run": ["a"]}, "run: must be a path"),
+        ({"run": ["a"]}, "run: must be one path, such as runs/a, not a list"),
         ({"splits": "val"}, "splits: must be a list, not val"),
         ({"splits": [["a"]]}, "splits[0]: must be text, not a list"),
         ({"limits": 3}, "limits: must be a group of keys, not 3"),

@@ -51,7 +51,7 @@ Train = Callable[..., int]
         (["loader.num_workers=two"], "loader.num_workers: must be a whole number or null, not two"),
         (["data.path=null"], "null is not a folder: data.path=DIR names"),
         (["data.path=[a,b]"], "[a,b] is not a folder: data.path=DIR names"),
-        (["run="], "run: must be a path"),
+        (["run="], "run: must be a path, such as runs/a"),
         (["device=gpu"], "device=gpu is unknown: use auto, cpu or cuda"),
         (["device=cuda:99"], "device=cuda:99 is not available"),
         (["train_split=trian"], "has no split trian; the splits there are train, val, test"),

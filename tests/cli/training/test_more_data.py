@@ -33,6 +33,8 @@ def test_an_unknown_tag_is_refused_with_a_list_of_the_known_ones(
 ) -> None:
     code, _, error = run_with_streams(["translate", f"run={two_way_run}", "tag=2fr"], b"one\n")
     assert (code, error) == (2, "nmt translate: tag=2fr: the tokenizer has no such tag; choose one of 2de, 2en\n")
+    code, _, error = run_with_streams(["translate", f"run={two_way_run}", "tag="], b"one\n")
+    assert (code, error) == (2, "nmt translate: tag= names no tag: name one, such as tag=2en, or leave tag out\n")
     code, _, error = run_with_streams(["translate", f"run={lstm_run}", "tag=2de"], b"one\n")
     assert (code, error) == (2, "nmt translate: tag=2de: the tokenizer has no such tag; there are none\n")
 
