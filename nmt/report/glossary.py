@@ -29,8 +29,8 @@ GLOSSARY = [
     ),
     (
         "BLEU lc Moses",
-        "the same figure with the tokens of Moses itself, which splits words at apostrophes (l' arbre). French, Italian "
-        "and English have it: compare it with the figures of older papers.",
+        "the same figure with the tokens of Moses itself, which splits words at apostrophes (l' arbre). French, Italian"
+        " and English have it: compare it with the figures of older papers.",
     ),
     (
         "COMET",

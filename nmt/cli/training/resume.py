@@ -43,6 +43,9 @@ LANGUAGE_KEYS = frozenset({"data.source", "data.target"})
 MAX_VALUE_LENGTH = 200
 """Characters of an old value that are shown; it comes from a file that anybody may have written."""
 
+MAX_LINE_WIDTH = 2**31 - 1
+"""Width at which YAML breaks a line at a space, in characters: never."""
+
 MAX_SHOWN_CHANGES = 3
 """Maximum number of changed settings that a message lists."""
 
@@ -140,8 +143,9 @@ def record_changes(folder: RunFolder, changes: list[SettingChange], config: dict
 
 
 def write_config(folder: RunFolder, config: dict[str, Any]) -> None:
-    """Writes config.yaml."""
-    write_text(folder.path / "config.yaml", yaml.safe_dump(config, allow_unicode=True, sort_keys=False))
+    """Writes config.yaml, with one setting per line, which the grouping of seeds relies on."""
+    text = yaml.safe_dump(config, allow_unicode=True, sort_keys=False, width=MAX_LINE_WIDTH)
+    write_text(folder.path / "config.yaml", text)
 
 
 def check_same_text(folder: RunFolder, digests: dict[str, str], changes: list[SettingChange]) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from nmt.cli.training.resume import write_config
 from nmt.run import RunFolder
 from nmt.run.environment import read_environments
 from nmt.run.history import read_history
@@ -126,6 +127,12 @@ def test_a_damaged_config_yaml_is_refused(
     assert (
         capsys.readouterr().err == f"nmt train: {tmp_path / 'run' / 'config.yaml'} is damaged: it is not plain YAML\n"
     )
+
+
+def test_config_yaml_has_one_setting_per_line(tmp_path: Path) -> None:
+    config = {"run": "a folder with spaces/" * 10, "seed": 1}
+    write_config(RunFolder(tmp_path), config)
+    assert (tmp_path / "config.yaml").read_text(encoding="utf-8") == f"run: {config['run']}\nseed: 1\n"
 
 
 def test_nothing_in_config_yaml_is_instantiated(train: Train, tmp_path: Path) -> None:
