@@ -47,7 +47,7 @@ class StoredEnsemble(Versioned, kw_only=True):
         parameters: how many numbers the models of all members have learned.
     """
 
-    runs: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MAX_MEMBERS)]
+    runs: Annotated[list[str], msgspec.Meta(min_length=2, max_length=MAX_MEMBERS)]
     parameters: Count
 
 

@@ -75,8 +75,8 @@ def test_an_ensemble_takes_no_folder_of_something_else(runs: tuple[Path, Path], 
     ensemble_of(*runs, out=tmp_path / "both").save()
     for content in (
         None,
-        '{"format": 2, "runs": ["gone"], "parameters": 1}',
-        '{"format": 2, "runs": ["\\u0000"], "parameters": 1}',
+        '{"format": 2, "runs": ["gone", "gone"], "parameters": 1}',
+        '{"format": 2, "runs": ["x", "\\u0000"], "parameters": 1}',
     ):
         if content is not None:
             (tmp_path / "both" / "ensemble.json").write_text(content, encoding="utf-8")
@@ -125,6 +125,7 @@ def test_members_that_do_not_fit_are_refused(runs: tuple[Path, Path]) -> None:
     [
         ("{", "is damaged"),
         ('{"format": 2, "runs": [], "parameters": 1}', "is damaged"),
+        ('{"format": 2, "runs": ["../a"], "parameters": 1}', "is damaged"),
         ('{"format": 2, "runs": ["../../../a", 7], "parameters": 1}', "is damaged"),
         ('{"format": 2, "runs": ["../a", "../nowhere"], "parameters": 1}', "nowhere, which is no folder: put"),
         ('{"format": 2, "runs": ["../a", "../a+b"], "parameters": 1}', "is the folder of an ensemble"),
