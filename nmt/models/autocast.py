@@ -13,6 +13,7 @@ def to_autocast_format(activations: Tensor) -> Tensor:
     activation that is converted once, at the start, saves a conversion before each product that reads it.
     """
     device_type = activations.device.type
-    if torch.is_autocast_enabled(device_type):
+    # On `meta`, where only shapes count, torch knows no autocast.
+    if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
         return activations.to(torch.get_autocast_dtype(device_type))
     return activations

@@ -154,7 +154,7 @@ def _optimizer_state(tensors: dict[str, Tensor], parameters: list[torch.nn.Param
     """The optimizer's state by the index of the parameter, from tensors named optimizer.INDEX.NAME.
 
     Raises:
-        UserError: a tensor has a wrong shape or type, or one is missing.
+        UserError: a tensor has a wrong shape or type, one is missing, or a number of steps is none.
         LookupError, ValueError: a name is not of this form.
     """
     state: dict[int, dict[str, Tensor]] = {}
@@ -164,6 +164,8 @@ def _optimizer_state(tensors: dict[str, Tensor], parameters: list[torch.nn.Param
         _, index, key = name.split(".")
         if tensor.shape not in ((), parameters[int(index)].shape) or not tensor.is_floating_point():
             raise UserError(f"{name} has another shape or type")
+        if key == "step" and not bool(((tensor >= 0) & (tensor == tensor.round())).all()):
+            raise UserError(f"{name} is not a number of steps")
         state.setdefault(int(index), {})[key] = tensor
     if len({frozenset(entry) for entry in state.values()}) > 1:
         raise UserError("the state of the optimizer has gaps")

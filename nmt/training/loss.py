@@ -73,9 +73,8 @@ class _LinearCrossEntropy(Function):
         # One product computes the logits of a block of b rows. Chunks of n rows are turned into gradients, all in the
         # same buffer, which therefore stays in the cache. In fp32 a block is one chunk.
         chunk_size = max(1, min(num_rows, MAX_CHUNK_LOGITS[hidden.device.type] // vocab_size))
-        block_size = chunk_size
-        if sum_dtype != hidden.dtype:
-            block_size = max(chunk_size, min(num_rows, MAX_BLOCK_LOGITS[hidden.device.type] // vocab_size))
+        max_logits = (MAX_CHUNK_LOGITS if sum_dtype == hidden.dtype else MAX_BLOCK_LOGITS)[hidden.device.type]
+        block_size = max(1, min(num_rows, max_logits // vocab_size))
         logits_buffer = hidden.new_empty(block_size, vocab_size)
         probabilities_buffer = hidden.new_empty(chunk_size, vocab_size, dtype=sum_dtype)
         ones = hidden.new_ones(chunk_size, dtype=sum_dtype)
@@ -88,15 +87,13 @@ class _LinearCrossEntropy(Function):
             for logits, chunk_target in chunks:  # (n, V), (n,)
                 n, targets = len(chunk_target), chunk_target.unsqueeze(1)  # (n, 1)
 
-                # 1. The probabilities.
-                p = torch.softmax(logits, -1, dtype=sum_dtype, out=probabilities_buffer[:n])  # (n, V)
+                # 1. The loss, and the probabilities p (n, V).
+                p = probabilities_buffer[:n]
+                chunk_nll, chunk_log_z = losses_and_probabilities(logits, targets, probabilities=p)
+                nll += chunk_nll
+                log_z_sum += chunk_log_z
 
-                # 2. The loss. As log p = z - log Z holds for the largest logit too, log Z needs no exponentials.
-                log_z = logits.amax(-1, keepdim=True).to(sum_dtype) - p.amax(-1, keepdim=True).log()  # (n, 1)
-                nll += (log_z - logits.gather(1, targets)).sum()
-                log_z_sum += log_z.sum()
-
-                # 3. The gradients of the first term, p - (1 - ε) onehot(y), which overwrite the logits.
+                # 2. The gradients of the first term, p - (1 - ε) onehot(y), which overwrite the logits.
                 if need_gradient:
                     gradient = p.scatter_add_(1, targets, p.new_full(targets.shape, label_smoothing - 1))  # (n, V)
                     bias_gradient.addmv_(gradient.t(), ones[:n])  # the sum over rows, as a product: faster than sum(0)
@@ -109,7 +106,7 @@ class _LinearCrossEntropy(Function):
                 else:
                     weight_gradient += block_logits.t() @ rows  # (V, E), accumulated in sum_dtype
 
-        # 4. The smoothed part of the loss, and the gradients of the second term, -ε / V.
+        # 3. The smoothed part of the loss, and the gradients of the second term, -ε / V.
         mean_weight = weight.to(sum_dtype).mean(0)  # (E,)
         hidden_sum = hidden.sum(0, dtype=sum_dtype)  # (E,)
         uniform_loss = log_z_sum - hidden_sum @ mean_weight - num_rows * bias.to(sum_dtype).mean()
@@ -126,6 +123,18 @@ class _LinearCrossEntropy(Function):
         """Scales the gradients that the forward pass computed by the gradient of the loss ()."""
         hidden, weight, bias = (saved * gradients[0].to(saved.dtype) for saved in ctx.saved_tensors)
         return hidden, weight, bias, None, None
+
+
+def losses_and_probabilities(logits: Tensor, targets: Tensor, *, probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """The nll () and the sum of log Z () of logits (n, V) with targets (n, 1).
+
+    Args:
+        probabilities: (n, V), receives the softmax of the logits.
+    """
+    torch.softmax(logits, -1, dtype=probabilities.dtype, out=probabilities)
+    # As log p = z - log Z holds for the largest logit too, log Z needs no exponentials of its own.
+    log_z = logits.amax(-1, keepdim=True).to(probabilities.dtype) - probabilities.amax(-1, keepdim=True).log()  # (n, 1)
+    return (log_z - logits.gather(1, targets)).sum(), log_z.sum()
 
 
 def linear_cross_entropy(

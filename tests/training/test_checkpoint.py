@@ -179,6 +179,9 @@ def test_unreadable_progress_is_refused(tmp_path: Path, progress: str) -> None:
         {"optimizer.0": torch.zeros(9, 4)},
         {"optimizer.0.exp_avg": None},
         {"optimizer.0.more": torch.zeros(9, 4)},
+        {"optimizer.0.step": torch.tensor(-0.0006)},
+        {"optimizer.0.step": torch.tensor(-1.0)},
+        {"optimizer.0.step": torch.tensor(torch.nan)},
     ],
 )
 def test_optimizer_state_that_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, torch.Tensor | None]) -> None:
