@@ -42,7 +42,7 @@ def add_comet(
         evaluation: the content of the file.
         model: a model of the Hugging Face hub, such as Unbabel/wmt22-comet-da, or a checkpoint file.
         on_gpu: compute on a GPU.
-        remark: is told why COMET was skipped.
+        remark: receives messages: that COMET is computed, or why it was skipped.
     """
     signature = f"model:{model}"
     old = evaluation.metrics.comet
@@ -50,7 +50,7 @@ def add_comet(
         return evaluation
     files = list_files(path.parent, evaluation.split)
     try:
-        score = compute_comet(*map(read_text, files[:3]), model=model, on_gpu=on_gpu)
+        score = compute_comet(*map(read_text, files[:3]), model=model, on_gpu=on_gpu, remark=remark)
     except UserError as error:
         remark(f"COMET was skipped: {error}")
         return evaluation
@@ -61,8 +61,13 @@ def add_comet(
     return scored
 
 
-def compute_comet(sources: str, hypotheses: str, references: str, *, model: str, on_gpu: bool) -> float:
+def compute_comet(
+    sources: str, hypotheses: str, references: str, *, model: str, on_gpu: bool, remark: Callable[[str], None]
+) -> float:
     """The COMET score of texts with one sentence per line, times 100.
+
+    Args:
+        remark: receives a message before the computation starts.
 
     Raises:
         UserError: the program is not installed, or fails, such as without a connection to download the model.
@@ -72,6 +77,7 @@ def compute_comet(sources: str, hypotheses: str, references: str, *, model: str,
             f"the program {PROGRAM} was not found: install unbabel-comet into an environment of its own, and add its "
             "folder bin to PATH"
         )
+    remark(f"{PROGRAM} computes COMET with {model}; the first time, it downloads that model")
     with TemporaryDirectory() as name:
         words = [PROGRAM]
         for option, text in (("-s", sources), ("-t", hypotheses), ("-r", references)):

@@ -52,6 +52,7 @@ def test_comet_is_added_to_an_evaluation_and_compared(
     printed = capsys.readouterr()
     assert f"{'COMET':<31} 84.12  model:Unbabel/wmt22-comet-da\n" in printed.out
     assert "nothing has changed" in printed.err  # it was not translated again
+    assert "comet-score computes COMET with Unbabel/wmt22-comet-da" in printed.err
     for name in ("source", "hyp", "ref"):
         expected = (run / "evaluation" / f"test.{name}.txt").read_text(encoding="utf-8")
         assert program.with_name(f"comet-score.{name}").read_text(encoding="utf-8") == expected
@@ -83,7 +84,9 @@ def test_comet_that_cannot_be_computed_is_skipped_with_its_reason(
     assert "BLEU" in printed.out and "COMET" not in printed.out
     monkeypatch.setenv("PATH", str(run))
     assert main(words) == 0
-    assert "COMET was skipped: the program comet-score was not found: install unbabel-comet" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "COMET was skipped: the program comet-score was not found: install unbabel-comet" in error
+    assert "computes" not in error
     program.write_text("#!/bin/sh\necho no score\n", encoding="utf-8")
     monkeypatch.setenv("PATH", str(program.parent))
     assert main(words) == 0
