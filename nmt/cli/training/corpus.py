@@ -78,6 +78,8 @@ def _build_part(part: Component) -> Corpus:
     corpus = part.build_as(Corpus)  # type: ignore[type-abstract]
     path = getattr(corpus, "path", None)
     if path is not None and not path.is_dir():
+        if str(path).startswith("{"):
+            raise UserError(f"extra_data={path} is a group of keys without a list around it: extra_data=[{path}]")
         raise UserError(
             f"{part.key}: {path} is not a folder: name one with text in {corpus.source} and {corpus.target}"
         )

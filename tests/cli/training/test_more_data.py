@@ -101,6 +101,10 @@ def test_a_part_in_the_direction_of_the_corpus_has_its_tag(train: Train, own_cor
             ["extra_data=[{pth: x}]"],
             "extra_data[0]: FilesCorpus: got an unexpected keyword argument 'pth'; it takes path, source, target",
         ),
+        (
+            ["extra_data={tag: bt}"],
+            "extra_data={tag: bt} is a group of keys without a list around it: extra_data=[{tag: bt}]",
+        ),
         (["extra_data=[{source: de}]"], "extra_data[0]: data.source and data.target are both de: name two languages"),
         (["tag=<2de>"], "tag=<2de> must be a word of letters, digits, _ and -, such as 2de for the piece <2de>"),
         (["extra_data=[{tag: s}]"], "tag=s is reserved, since the tokenizer has a piece <s>: choose another name"),
