@@ -267,12 +267,12 @@ def measure_pairs(dataset: Dataset, *, with_digests: bool) -> PairMeasurements:
 
 
 def digest_pairs(table: pyarrow.Table) -> NDArray[np.void]:
-    """A 128-bit BLAKE2b digest of both texts, and of the tag, of each row: (rows,)."""
+    """A 128-bit BLAKE2b digest of each row's tag, if any, and both texts: (rows,)."""
     sources, targets = (table.column(side).cast(pyarrow.binary()).to_pylist() for side in ("source", "target"))
     tags = table.column("tag").to_pylist() if "tag" in table.column_names else [""] * len(sources)
     digests = b"".join(
-        # The length says where the source ends: ("a", "bc") and ("ab", "c") are different pairs.
-        blake2b(b"%b%d %b%b" % (tag.encode(), len(source), source, target), digest_size=DIGEST_BYTES).digest()
+        # The space ends the tag. The length says where the source ends: ("a", "bc") and ("ab", "c") are different pairs.
+        blake2b(b"%b %d %b%b" % (tag.encode(), len(source), source, target), digest_size=DIGEST_BYTES).digest()
         for source, target, tag in zip(sources, targets, tags, strict=True)
     )
     return np.frombuffer(digests, dtype=f"V{DIGEST_BYTES}")

@@ -187,6 +187,13 @@ def test_different_pairs_have_different_digests() -> None:
     assert clean([("aa", "a"), ("a", "aa"), ("aa", "a")]).kept.tolist() == [0, 1]
 
 
+def test_pairs_with_different_tags_have_different_digests() -> None:
+    """Also if the end of a tag could be read as the beginning of a length: x, 12 letters and x1, 2 letters."""
+    pairs, tags = [("abcdefghijkl", "mn"), ("ab", "cdefghijklmn"), ("a", "b"), ("a", "b")], ["x", "x1", "", "x"]
+    table = dataset_of(pairs).add_column("tag", tags).with_format("arrow")[:]
+    assert len(set(digest_pairs(table).tolist())) == len(pairs)
+
+
 def test_indices_of_a_selection_count_its_own_rows() -> None:
     dataset = dataset_of([("", "a"), ("a", "b"), ("b", "a"), ("a", "b")]).select([3, 0, 2, 1])
     assert Cleaning(**ALL).apply(dataset, max_length=9).kept.tolist() == [0, 2]
