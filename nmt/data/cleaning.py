@@ -271,7 +271,7 @@ def digest_pairs(table: pyarrow.Table) -> NDArray[np.void]:
     sources, targets = (table.column(side).cast(pyarrow.binary()).to_pylist() for side in ("source", "target"))
     tags = table.column("tag").to_pylist() if "tag" in table.column_names else [""] * len(sources)
     digests = b"".join(
-        # The space ends the tag. The length says where the source ends: ("a", "bc") and ("ab", "c") are different pairs.
+        # A space ends the tag. The length says where the source ends: ("a", "bc") and ("ab", "c") are different pairs.
         blake2b(b"%b %d %b%b" % (tag.encode(), len(source), source, target), digest_size=DIGEST_BYTES).digest()
         for source, target, tag in zip(sources, targets, tags, strict=True)
     )
