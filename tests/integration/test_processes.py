@@ -127,7 +127,8 @@ def test_two_processes_start_with_the_weights_of_another_run(
     fork_workers: Callable[..., int],
 ) -> None:
     settings = [word for word in tiny_training if not word.startswith("tokenizer.")]
-    settings += ["trainer.max_steps=3", "trainer.log_every=1", "loader.batch_tokens=64", "model.dropout=0.0"]
+    settings += ["trainer.max_steps=3", "trainer.log_every=1", "loader.batch_tokens=64"]
+    settings += ["model.dropout=0.0", "model.embedding_dropout=0.0"]
     common = ["train", "data=files", f"data.path={corpus_folder}", f"init={lstm_run}", *settings]
     one, two = ([*common, f"run={tmp_path / name}"] for name in ("one", "two"))
     stderr = tmp_path / "stderr"
