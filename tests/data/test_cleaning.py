@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nmt.data.cleaning
-from nmt.data.cleaning import DIGEST_BYTES, Cleaning, CleaningReport, digest_pairs
+import nmt.data.pair_measurements
+from nmt.data.cleaning import Cleaning, CleaningReport
 from nmt.data.corpus import FilesCorpus
 from nmt.data.encoding import encode_corpus
+from nmt.data.pair_measurements import DIGEST_BYTES, digest_pairs
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 
@@ -164,7 +166,7 @@ def test_the_report_equals_the_rules_applied_one_by_one(
             seen.add(pair)
             kept.append(row)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nmt.data.cleaning, "CHUNK_PAIRS", rows)
+        patch.setattr(nmt.data.pair_measurements, "CHUNK_PAIRS", rows)
         rules = {"drop_empty": drop_empty, "max_ratio": max_ratio, "drop_duplicates": drop_duplicates}
         if not kept:
             with pytest.raises(UserError, match="no pair of"):
