@@ -20,35 +20,23 @@ from __future__ import annotations
 import base64
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import pyarrow  # type: ignore[import-untyped]
-import pyarrow.compute  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from nmt.data.cache import MIN_CACHED_PAIRS, cache_path, dataset_fingerprint
+from nmt.data.pair_measurements import is_repeated, measure_pairs
 from nmt.errors import UserError
 from nmt.files import read_record, write_json
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-CHUNK_PAIRS = 50_000
-"""Number of pairs whose texts are in memory at a time."""
-
-RULES_VERSION = 3
+RULES_VERSION = 4
 """The version of the rules and of the cached report; it is part of the cache key, so increase it with every change."""
-
-DIGEST_BYTES = 16
-"""Size of a pair's digest. Among 10 million different pairs, two have equal 128-bit digests with a probability of
-10^14 / 2^129 ≈ 10^-25, so equal digests are taken as equal texts."""
-
-CONTROL_CHARACTERS = "[\\x00-\\x08\\x0a-\\x1f\\x7f\u0080-\u009f\ufeff\ufffe]"
-"""Regular expression for control characters, except the tab, and byte-order marks."""
 
 TOO_LONG = "too long"
 LENGTH_RATIO = "length ratio"
@@ -229,70 +217,3 @@ def _explain_nothing_left(dropped: dict[str, int], too_long: NDArray[np.int32]) 
     if main_reason == LENGTH_RATIO:
         remedy = "raise cleaning.max_ratio, or set it to null"
     return f"no pair of {sum(dropped.values()):,} can be used ({reasons}): {remedy}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairMeasurements:
-    """What the rules need to know about each pair of a split.
-
-    Attributes:
-        source_lengths, target_lengths: (pairs,) int32, number of pieces without `eos`.
-        has_control: (pairs,) whether a side contains control characters or byte-order marks.
-        digests: (pairs,) of `DIGEST_BYTES` bytes each, equal for equal pairs; (0,) if not requested.
-    """
-
-    source_lengths: NDArray[np.int32]
-    target_lengths: NDArray[np.int32]
-    has_control: NDArray[np.bool_]
-    digests: NDArray[np.void]
-
-
-def measure_pairs(dataset: Dataset, *, with_digests: bool) -> PairMeasurements:
-    """Measures all pairs of an encoded split in one pass over the file."""
-    source_lengths, target_lengths = (np.zeros(len(dataset), dtype=np.int32) for _ in range(2))
-    has_control = np.zeros(len(dataset), dtype=bool)
-    digests = np.zeros(len(dataset) if with_digests else 0, dtype=f"V{DIGEST_BYTES}")
-    start = 0
-    for table in dataset.with_format("arrow").iter(batch_size=CHUNK_PAIRS):
-        rows = slice(start, start + len(table))
-        source_lengths[rows] = _list_lengths(table, "source_ids")
-        target_lengths[rows] = _list_lengths(table, "target_ids")
-        has_control[rows] = _has_control(table, "source") | _has_control(table, "target")
-        if with_digests:
-            digests[rows] = digest_pairs(table)
-        start += len(table)
-    return PairMeasurements(
-        source_lengths=source_lengths, target_lengths=target_lengths, has_control=has_control, digests=digests
-    )
-
-
-def digest_pairs(table: pyarrow.Table) -> NDArray[np.void]:
-    """A 128-bit BLAKE2b digest of both texts, and of the tag, of each row: (rows,)."""
-    sources, targets = (table.column(side).cast(pyarrow.binary()).to_pylist() for side in ("source", "target"))
-    tags = table.column("tag").to_pylist() if "tag" in table.column_names else [""] * len(sources)
-    digests = b"".join(
-        # The length says where the source ends: ("a", "bc") and ("ab", "c") are different pairs.
-        blake2b(b"%b%d %b%b" % (tag.encode(), len(source), source, target), digest_size=DIGEST_BYTES).digest()
-        for source, target, tag in zip(sources, targets, tags, strict=True)
-    )
-    return np.frombuffer(digests, dtype=f"V{DIGEST_BYTES}")
-
-
-def is_repeated(digests: NDArray[np.void], *, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Marks the elements (N,) whose digest occurred earlier, both among the elements where `among` (N,) is True."""
-    candidates = np.flatnonzero(among)  # (candidates,) indices, ascending
-    # A stable sort puts the occurrences of a digest next to each other, the first one first.
-    order = candidates[np.argsort(digests[candidates], kind="stable")]  # (candidates,)
-    repeated = np.zeros_like(among)  # (N,)
-    repeated[order[1:]] = digests[order[1:]] == digests[order[:-1]]
-    return repeated
-
-
-def _list_lengths(table: pyarrow.Table, column: str) -> NDArray[np.int32]:
-    """The number of ids in each row: (rows,)."""
-    return pyarrow.compute.list_value_length(table.column(column)).to_numpy()
-
-
-def _has_control(table: pyarrow.Table, column: str) -> NDArray[np.bool_]:
-    """Whether each text contains control characters or byte-order marks: (rows,)."""
-    return pyarrow.compute.match_substring_regex(table.column(column), CONTROL_CHARACTERS).to_numpy().astype(bool)

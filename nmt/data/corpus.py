@@ -70,7 +70,7 @@ class Corpus(ABC):
 
     @property
     def main(self) -> Corpus:
-        """The corpus itself; of a mixed one, the part that decides on everything but the training pairs."""
+        """The corpus itself; for a mixed corpus, its first part, which has all splits but the training split."""
         return self
 
     def words(self, line: str) -> list[Span]:

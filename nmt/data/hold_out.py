@@ -17,14 +17,18 @@ from nmt.errors import UserError
 CHUNK_PAIRS = 50_000
 """Number of pairs whose texts are in memory at a time."""
 
+BLANK = 0
+"""The digest of a line without text."""
+
 
 class HoldOutCorpus(Corpus):
     """Another corpus with one more split, whose pairs are taken out of its training split.
 
     Which pairs are held out depends on their text alone: those whose sources have the smallest digests. So every run
     and every command finds the same ones, whatever the seed. Training loses every pair that has one of these sources,
-    since a model would otherwise be validated on sentences that it has seen. Of a mixed corpus, the pairs come from its
-    main part, and training also loses every pair of the other parts that has one of these sources as its target.
+    since a model would otherwise be validated on sentences that it has seen. In a mixed corpus, the pairs come from the
+    main part. From the other parts, training loses every pair with a held-out source or target on either side: such a
+    part may translate in the other direction, or pair a held-out target with a machine translation.
 
     Args:
         corpus: has the training split.
@@ -73,35 +77,38 @@ class HoldOutCorpus(Corpus):
     def _divided(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The indices of the pairs that are held out, and of those that are left for training, both ascending."""
         train = self.corpus.split(self.train_split)
-        digests, has_text = measure_lines(train, "source")  # (pairs,), (pairs,)
+        digests = digest_lines(train)  # (pairs, 2)
+        sources = digests[:, 0]  # (pairs,)
         is_mixed = self.corpus.main is not self.corpus
         num_main = len(self.corpus.main.split(self.train_split)) if is_mixed else len(train)
-        usable = np.flatnonzero(has_text[:num_main])  # (usable pairs,)
+        usable = np.flatnonzero((digests[:num_main] != BLANK).all(axis=1))  # (usable pairs,)
         # The first pair of each source that has any text, by ascending digest.
-        _, first = np.unique(digests[usable], return_index=True)  # (different sources,)
+        _, first = np.unique(sources[usable], return_index=True)  # (different sources,)
         if len(first) <= self.num_pairs:
             raise UserError(
                 f"hold_out={self.num_pairs:,} leaves nothing to train on: {self.train_split} has {len(first):,} "
                 f"different sources with a translation"
             )
         held_out = np.sort(usable[first[: self.num_pairs]])  # (num_pairs,)
-        lost = np.isin(digests, digests[held_out])  # (pairs,)
+        lost = np.isin(sources, sources[held_out])  # (pairs,)
         if is_mixed:
-            lost[num_main:] |= np.isin(measure_lines(train, "target")[0], digests[held_out])[num_main:]
+            lost[num_main:] = np.isin(digests[num_main:], digests[held_out]).any(axis=1)
         return held_out, np.flatnonzero(~lost)
 
 
-def measure_lines(split: datasets.Dataset, side: str) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """A digest of each line of a side, equal for lines that differ in white space only; whether both sides have text.
+def digest_lines(split: datasets.Dataset) -> NDArray[np.uint64]:
+    """A digest of each source and target, (pairs, 2): equal for lines that differ in white space only.
 
     Two of 10 million different lines have equal 64-bit digests with a probability of 10^14 / 2^65 ≈ 3 · 10^-6; then
     one pair too many leaves the training split.
     """
-    digests, has_text = np.zeros(len(split), dtype=np.uint64), np.zeros(len(split), dtype=np.bool_)  # (pairs,) each
+    digests = np.full((len(split), 2), BLANK, dtype=np.uint64)  # (pairs, 2)
     row = 0
     for batch in split.select_columns(["source", "target"]).iter(batch_size=CHUNK_PAIRS):
-        for line, source, target in zip(batch[side], batch["source"], batch["target"], strict=True):
-            digest = blake2b(" ".join(line.split()).encode(), digest_size=8).digest()
-            digests[row], has_text[row] = int.from_bytes(digest), bool(source.split()) and bool(target.split())
+        for pair in zip(batch["source"], batch["target"], strict=True):
+            for side, line in enumerate(pair):
+                if words := line.split():
+                    digest = blake2b(" ".join(words).encode(), digest_size=8).digest()
+                    digests[row, side] = int.from_bytes(digest)
             row += 1
-    return digests, has_text
+    return digests

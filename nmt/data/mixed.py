@@ -1,4 +1,4 @@
-"""Trains on the pairs of several corpora, in one direction or in several."""
+"""A corpus whose training pairs come from several corpora, in one direction or in several."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class MixedCorpus(Corpus):
     https://arxiv.org/abs/1911.01986) or sequence-level distillation (Kim and Rush, 2016); and several directions or
     languages in one model, which a tag before each source line tells apart (Johnson et al., 2017).
 
-    The splits have the column "tag" if a part has a tag: its name, or "". The text stays as it is: the tokenizer has a
-    piece for each tag, which `encode_corpus` puts before the pieces of the source.
+    If a part has a tag, all splits have the column "tag", which holds the tag's name, or "" for none. The text stays as
+    it is: the tokenizer has a piece for each tag, which `encode_corpus` puts before the pieces of the source.
 
     Args:
-        parts: the corpora. The first one decides on the languages, the words and every split but `train_split`.
+        parts: the corpora. The first one determines the languages, the words and every split but `train_split`.
         tags: of each part; None for no tag.
         train_split: name of the training split.
 

@@ -18,7 +18,7 @@ from nmt.models.dropout import Dropout
 
 
 class PieceEmbedding(nn.Embedding):
-    """The vectors of pieces; in training, whole ones are dropped with probability `word_dropout`."""
+    """An embedding that, in training, drops the whole vector of a piece with probability `word_dropout`."""
 
     def __init__(self, num_pieces: int, size: int, *, word_dropout: float) -> None:
         super().__init__(num_pieces, size)
@@ -32,7 +32,8 @@ class PieceEmbedding(nn.Embedding):
 class Vocabulary(nn.Module):
     """The source embedding (V_source, E), the target embedding (V, E) and the output layer E -> V.
 
-    Models look pieces up by calling `source` and `target`, never by reading the weights, except in a decoding step.
+    Models call `source` and `target` to look pieces up: reading the weights would bypass word dropout and the token
+    cutoff of SimCut. Only a decoding step, which needs neither, reads them.
 
     Args:
         source_vocab_size: number of source pieces, V_source.

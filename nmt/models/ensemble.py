@@ -1,4 +1,4 @@
-"""Several models that translate together: at every step the mean of their probabilities (Sutskever et al., 2014, §3.6).
+"""An ensemble: several models translate together with the mean of their probabilities (Sutskever et al., 2014, §3.6).
 
     p(token | source, tokens before) = 1/M Σ_m p_m(token | source, tokens before)
 

@@ -10,8 +10,8 @@
     State.select(hypotheses, sentences)                -> State      of the hypotheses that continue
     prepare_for_decoding()                                           rearranges the weights, once, for inference
 
-All calls but the first are those of a `TranslationModel`: search and translator use no others, so they also take an
-`Ensemble` of several models. A `Seq2Seq` is one architecture, and adds the first for training.
+A `TranslationModel` has all of these calls but the first. Search and translator need no more, so they also accept an
+`Ensemble` of several models. A `Seq2Seq` is one architecture, and adds the first call for training.
 
 A search keeps K hypotheses of each sentence but encodes the sentence once. So tokens and states have A·K rows and a
 memory has A rows: row a·K + k is hypothesis k of sentence a. K may change from step to step.
@@ -96,7 +96,7 @@ StateT = TypeVar("StateT", bound=State, default=Any)
 
 
 class TranslationModel(nn.Module, ABC, Generic[MemoryT, StateT]):
-    """What translating needs of a model: one architecture (`Seq2Seq`), or an `Ensemble` of several.
+    """A model that can translate: one architecture (`Seq2Seq`), or an `Ensemble` of several models.
 
     The module holds parameters only; everything about a sentence is passed as an argument.
     """

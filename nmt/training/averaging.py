@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from nmt.models.seq2seq import Seq2Seq
 from nmt.run import RunFolder
 from nmt.run.weights import load_weights, read_weights, save_weights
-from nmt.training.distributed import Processes
+from nmt.training.moving_average import restoring_weights
+from nmt.training.selection import Validation
+from nmt.training.update import Updater
+from nmt.training.validation import ValidationSplit, validate_model
 
 
 def keep_for_averaging(model: Seq2Seq, folder: RunFolder, *, step: int, count: int) -> None:
@@ -44,31 +46,26 @@ def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
     return mean
 
 
-@contextmanager
-def restoring_weights(model: nn.Module) -> Iterator[None]:
-    """Inside, the caller may change the weights of the model; afterwards, it has those from before."""
-    own_weights = [parameter.detach().clone() for parameter in model.parameters()]
-    try:
-        yield
-    finally:
-        for parameter, weights in zip(model.parameters(), own_weights, strict=True):
-            parameter.detach().copy_(weights)
+def validate_average(
+    updater: Updater, split: ValidationSplit, folder: RunFolder, *, step: int, count: int
+) -> Validation | None:
+    """Validates the mean of the weights after the last `count` validations; afterwards the model has its own again.
 
+    The main process writes the mean to `folder.averaged`, as weights of `step`.
 
-@contextmanager
-def averaged_model(
-    model: Seq2Seq, paths: Sequence[Path], *, save_to: Path, step: int, processes: Processes
-) -> Iterator[None]:
-    """Inside, the model has the mean of the weights in `paths`; afterwards, its own weights again.
-
-    The main process writes the mean to `save_to`, as weights of `step`.
+    Returns:
+        None if there are no weights of several validations; then nothing is written.
 
     Raises:
-        Failure: the system refuses to write.
+        Failure: the system refuses to write, the loss is not finite, or the memory ran out.
     """
+    model, processes = updater.model, updater.processes
+    paths = processes.broadcast(weights_to_average(folder, step=step, count=count) if processes.is_main else [])
+    if len(paths) < 2:
+        return None
     with restoring_weights(model):
         if processes.is_main:
-            save_weights(average_weights(paths), save_to, step=step)
-            load_weights(model, save_to)
+            save_weights(average_weights(paths), folder.averaged, step=step)
+            load_weights(model, folder.averaged)
         processes.broadcast_weights(model)
-        yield
+        return validate_model(updater, split, step=step, num_averaged=len(paths))

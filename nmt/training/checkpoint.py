@@ -127,7 +127,7 @@ def restore(
         path: of the checkpoint, for messages.
 
     Raises:
-        UserError: the tensors belong to another model or optimizer, or only one of both runs has a moving average.
+        UserError: the tensors belong to another model or optimizer, or a moving average is present on one side only.
     """
     weights = named_weights(model, average)
     saved = {name: tensor for name, tensor in tensors.items() if name.startswith(("model.", "average."))}

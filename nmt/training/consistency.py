@@ -105,7 +105,7 @@ def linear_divergence(first: Tensor, second: Tensor, output: nn.Linear, *, symme
 def decoder_outputs_of_two_passes(
     model: Seq2Seq, source: Tensor, source_mask: Tensor, target_input: Tensor, record: AttentionRecord
 ) -> Tensor:
-    """The decoder outputs (2 B, T, E) of one batch with every sentence twice; dropout draws a mask for each of them."""
+    """The decoder outputs (2 B, T, E) of a batch with every sentence twice, so that dropout draws two masks for it."""
     source, source_mask, target_input = (torch.cat([part, part]) for part in (source, source_mask, target_input))
     return model.decoder_outputs(source, source_mask, target_input, record=record)  # (2 B, T, E)
 
@@ -153,7 +153,7 @@ class SimCutObjective(Objective):
 
     Args:
         simcut: α, the weight of the divergence.
-        simcut_cutoff: probability with which the second pass misses a piece: its embedding is zero there.
+        simcut_cutoff: probability with which the embedding of a piece is zero in the second pass.
     """
 
     def __init__(self, model: Seq2Seq, *, label_smoothing: float, simcut: float, simcut_cutoff: float) -> None:

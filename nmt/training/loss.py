@@ -37,8 +37,17 @@ MAX_CHUNK_LOGITS = {"cpu": 2**20, "cuda": 2**28}
 usually one chunk."""
 
 MAX_BLOCK_LOGITS = {"cpu": 2**23, "cuda": 2**28}
-"""Maximum number of bf16 logits that one matrix product computes. Products run faster with more rows, and each adds its
-gradient of all weights to their float32 sum."""
+"""Maximum number of bf16 logits that one matrix product computes. Larger products run faster, and each of them adds a
+gradient of all weights to the float32 sum, which takes time too."""
+
+
+def choose_sizes(hidden: Tensor, vocab_size: int) -> tuple[int, int]:
+    """The maximum number of rows of a block and of a chunk of decoder outputs (N, E). In fp32 a block is one chunk."""
+    num_rows, device_type = len(hidden), hidden.device.type
+    chunk_size = max(1, min(num_rows, MAX_CHUNK_LOGITS[device_type] // vocab_size))
+    if hidden.dtype in (torch.float32, torch.float64):
+        return chunk_size, chunk_size
+    return max(chunk_size, min(num_rows, MAX_BLOCK_LOGITS[device_type] // vocab_size)), chunk_size
 
 
 class _LinearCrossEntropy(Function):
@@ -71,10 +80,8 @@ class _LinearCrossEntropy(Function):
         nll, log_z_sum = hidden.new_zeros((), dtype=sum_dtype), hidden.new_zeros((), dtype=sum_dtype)
 
         # One product computes the logits of a block of b rows. Chunks of n rows are turned into gradients, all in the
-        # same buffer, which therefore stays in the cache. In fp32 a block is one chunk.
-        chunk_size = max(1, min(num_rows, MAX_CHUNK_LOGITS[hidden.device.type] // vocab_size))
-        max_logits = (MAX_CHUNK_LOGITS if sum_dtype == hidden.dtype else MAX_BLOCK_LOGITS)[hidden.device.type]
-        block_size = max(1, min(num_rows, max_logits // vocab_size))
+        # same buffer, which therefore stays in the cache.
+        block_size, chunk_size = choose_sizes(hidden, vocab_size)
         logits_buffer = hidden.new_empty(block_size, vocab_size)
         probabilities_buffer = hidden.new_empty(chunk_size, vocab_size, dtype=sum_dtype)
         ones = hidden.new_ones(chunk_size, dtype=sum_dtype)

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Sequence
 from itertools import islice
+from typing import Any
 
 import msgspec
 import numpy as np
 import torch
 
 from nmt.data.batch import Batch
-from nmt.errors import Failure, UserError
+from nmt.errors import UserError
 from nmt.run.weights import save_weights
-from nmt.training.averaging import averaged_model, keep_for_averaging, weights_to_average
+from nmt.training.averaging import keep_for_averaging, validate_average
 from nmt.training.checkpoint import Progress, read_checkpoint, restore, save_checkpoint
 from nmt.training.limits import checkpoint_is_due, fraction_done, reached_limit
 from nmt.training.loss_meter import LossMeter
 from nmt.training.moving_average import MovingAverage, averaged_weights
-from nmt.training.nonfinite import save_nonfinite_update
 from nmt.training.parts import TrainingParts
+from nmt.training.pending_updates import PendingUpdates
 from nmt.training.progress import duration
 from nmt.training.selection import Validation
 from nmt.training.settings import TrainerSettings
-from nmt.training.update import PendingUpdate, Updater
+from nmt.training.update import Updater
 from nmt.training.validation import validate_model
-
-MAX_PENDING_UPDATES = {"cpu": 0, "cuda": 1}
-"""Number of updates whose result may be unread when the next one starts, by device; with 1 a GPU never idles."""
 
 INTERRUPTED = "interrupted; continue with resume=true"
 
@@ -47,8 +44,8 @@ class Trainer:
         self.settings = settings
         self.parts = parts
         self.progress = Progress(order=parts.train_loader.sampler.order, selected_by=settings.measure)
-        self.average = MovingAverage(parts.model, decay=settings.ema_decay) if settings.ema_decay > 0 else None
-        self.pending: deque[tuple[int, PendingUpdate]] = deque()  # each with its epoch
+        self.moving_average = MovingAverage(parts.model, decay=settings.ema_decay) if settings.ema_decay > 0 else None
+        self.pending = PendingUpdates(parts, skip_nonfinite=settings.skip_nonfinite)
         self.clock_start = 0.0  # time at which `progress.seconds` was 0, on the monotonic clock
         self.saved_seconds = 0.0  # `progress.seconds` at the last checkpoint
         self.batches_per_epoch = 0
@@ -74,8 +71,9 @@ class Trainer:
         """
         settings, parts, progress = self.settings, self.parts, self.progress
         progress.number_format = settings.number_format(parts.model.device)
-        self.updater = Updater.from_settings(settings, parts.model, parts.optimizer, processes=parts.processes)
-        self.updater.average = self.average
+        self.updater = Updater.from_settings(
+            settings, parts.model, parts.optimizer, processes=parts.processes, moving_average=self.moving_average
+        )
         self.batches_per_epoch = len(parts.train_loader.sampler.epoch(progress.epoch))
         parts.history.start(num_records=progress.num_records, last_step=progress.step)
         self.clock_start = time.monotonic() - progress.seconds
@@ -112,12 +110,13 @@ class Trainer:
         """
         parts, path = self.parts, self.parts.run_folder.last
         checkpoint = read_checkpoint(path) if parts.processes.is_main and path.is_file() else None
-        if (checkpoint := parts.processes.broadcast(checkpoint)) is None:
+        checkpoint = parts.processes.broadcast(checkpoint)
+        if checkpoint is None:
             return
         progress, tensors = checkpoint
         if progress.selected_by != self.settings.measure:
             raise UserError(f"the run was started with trainer.select={progress.selected_by}: resume it with the same")
-        restore(tensors, path, parts.model, parts.optimizer, self.average)
+        restore(tensors, path, parts.model, parts.optimizer, self.moving_average)
         parts.schedule.restore(progress.schedule)
         if progress.order != self.progress.order:
             parts.bar.print(
@@ -152,45 +151,9 @@ class Trainer:
         self.fraction_done = fraction_done(self.settings, progress, batches_per_epoch=self.batches_per_epoch)
         self.learning_rate = parts.schedule.rate(progress.step, fraction_done=self.fraction_done)
         update = self.updater.update(batches, rate=self.learning_rate, step=progress.step)
-        self.pending.append((progress.epoch, update))
-        self.read_results(max_pending=MAX_PENDING_UPDATES[parts.model.device.type])
+        self.pending.add(update, progress)
         progress.loss_meter.seconds += time.monotonic() - start
         parts.adapt_threads()
-
-    def read_results(self, *, max_pending: int) -> None:
-        """Waits for the results of all updates but the last `max_pending`, and adds them to the loss meter.
-
-        Raises:
-            Failure: more than `skip_nonfinite` updates in a row were not finite, and therefore not applied.
-        """
-        parts, progress = self.parts, self.progress
-        while len(self.pending) > max_pending:
-            epoch, update = self.pending.popleft()
-            result = update.result()
-            if result.applied:
-                progress.skipped_in_a_row = 0
-                num_tokens = sum(batch.num_tokens for batch in update.batches)
-                progress.loss_meter.add(nll=result.nll, num_tokens=num_tokens, gradient_norm=result.gradient_norm)
-                continue
-            progress.skipped_in_a_row += 1
-            report = save_nonfinite_update(
-                parts.run_folder.path,
-                update,
-                result,
-                epoch=epoch,
-                tokenizer=parts.train_loader.tokenizer,
-                processes=parts.processes,
-            )
-            if progress.skipped_in_a_row > self.settings.skip_nonfinite:
-                raise Failure(f"{report}. A lower schedule.learning_rate may help, or trainer.skip_nonfinite=K")
-            parts.bar.print(f"{report}; the update is skipped ({progress.skipped_in_a_row} in a row)")
-
-    def read_all_results(self) -> None:
-        """Waits for all updates; the wait counts as their time."""
-        if self.pending:
-            start = time.monotonic()
-            self.read_results(max_pending=0)
-            self.progress.loss_meter.seconds += time.monotonic() - start
 
     def sync_clock(self) -> None:
         """Makes all processes agree on the training time, and on whether a stop was requested."""
@@ -205,14 +168,13 @@ class Trainer:
 
     def log(self) -> None:
         """Records the training loss since the last record, unless all updates since then were skipped."""
-        self.read_all_results()
         parts, progress = self.parts, self.progress
+        self.pending.read_all(progress)
         if progress.loss_meter.num_steps == 0:
             return
         means = progress.loss_meter.means(parts.processes)
         progress.loss_meter = LossMeter()
-        record = {"kind": "train", "step": progress.step, "epoch": progress.epoch, "seconds": progress.seconds}
-        parts.history.record({**record, "learning_rate": self.learning_rate, **means})
+        parts.history.record({**self.new_record("train"), "learning_rate": self.learning_rate, **means})
         parts.bar.update(
             fraction=self.fraction_done,
             loss=means["loss"],
@@ -220,12 +182,20 @@ class Trainer:
             seconds_left=progress.seconds * (1 - self.fraction_done) / max(self.fraction_done, 1e-9),
         )
 
+    def new_record(self, kind: str) -> dict[str, Any]:
+        """The beginning of a history record: its kind, and how far the run has come."""
+        progress = self.progress
+        return {"kind": kind, "step": progress.step, "epoch": progress.epoch, "seconds": progress.seconds}
+
     def validate(self) -> None:
-        """Validates the weights, and keeps them if they are the best so far. Without validation, they always are."""
-        self.read_all_results()  # first, because a non-finite update may end the run before anything is kept
+        """Validates the weights, or their moving average, and keeps them if they are the best so far.
+
+        Without a validation split, the present weights always count as the best.
+        """
         parts, progress = self.parts, self.progress
+        self.pending.read_all(progress)  # first, because a non-finite update may end the run before anything is kept
         progress.validated_step, is_best = progress.step, True
-        with averaged_weights(self.average):
+        with averaged_weights(self.moving_average):
             if parts.validation_split is not None:
                 validation = validate_model(self.updater, parts.validation_split, step=progress.step)
                 parts.schedule.observe(validation.rank(self.settings.measure))
@@ -254,8 +224,8 @@ class Trainer:
 
     def save(self) -> None:
         """Writes a checkpoint of this step, to resume from. Call it after everything else that belongs to the step."""
-        self.read_all_results()
         parts, progress = self.parts, self.progress
+        self.pending.read_all(progress)
         progress.schedule = parts.schedule.state()
         progress.num_records = parts.history.num_records
         loss_meter = progress.loss_meter.total(parts.processes)
@@ -263,7 +233,7 @@ class Trainer:
         if parts.processes.is_main:
             parts.history.flush()  # first, because a resumed run does not write these records again
             saved = msgspec.structs.replace(progress, loss_meter=loss_meter)
-            save_checkpoint(parts.run_folder.last, saved, parts.model, parts.optimizer, self.average)
+            save_checkpoint(parts.run_folder.last, saved, parts.model, parts.optimizer, self.moving_average)
 
     def finish(self) -> None:
         """Ends the run with a checkpoint and, unless it was interrupted, with a validation and averaging."""
@@ -272,11 +242,10 @@ class Trainer:
             self.save()
             without_best = parts.validation_split is None or not parts.run_folder.best.is_file()
             if parts.processes.is_main and without_best:
-                with averaged_weights(self.average):
+                with averaged_weights(self.moving_average):
                     save_weights(parts.model.state_dict(), parts.run_folder.best, step=progress.step)
         else:
-            record = {"kind": "end", "step": progress.step, "epoch": progress.epoch, "seconds": progress.seconds}
-            parts.history.record({**record, "reason": reason})
+            parts.history.record({**self.new_record("end"), "reason": reason})
             if progress.validated_step < progress.step:
                 self.validate()
                 self.save()
@@ -285,16 +254,14 @@ class Trainer:
 
     def average_checkpoints(self) -> None:
         """Makes the mean of the last checkpoints' weights the best weights, if it is validated as the best."""
-        parts, progress, folder = self.parts, self.progress, self.parts.run_folder
-        is_main, step = parts.processes.is_main, progress.step
-        own_paths = weights_to_average(folder, step=step, count=self.num_averaged) if is_main else []
-        if len(paths := parts.processes.broadcast(own_paths)) > 1 and parts.validation_split is not None:
-            with averaged_model(parts.model, paths, save_to=folder.averaged, step=step, processes=parts.processes):
-                validation = validate_model(self.updater, parts.validation_split, step=step, num_averaged=len(paths))
-            is_best = self.record_validation(validation)
-            if is_main and is_best:
+        split, folder, progress = self.parts.validation_split, self.parts.run_folder, self.progress
+        if split is not None:
+            count = self.settings.average_checkpoints
+            validation = validate_average(self.updater, split, folder, step=progress.step, count=count)
+            is_best = validation is not None and self.record_validation(validation)
+            if self.parts.processes.is_main and is_best:
                 folder.averaged.replace(folder.best)
-            elif is_main:
-                folder.averaged.unlink()
+            elif self.parts.processes.is_main:
+                folder.averaged.unlink(missing_ok=True)
         progress.averaged_step = progress.step
         self.save()

@@ -84,7 +84,7 @@ class Updater:
         autocast: returns the context of the forward pass, which sets its number format.
         clip_norm: larger gradients are scaled down to this norm; None = no clipping.
         processes: the processes that train together.
-        average: includes the weights after every update; None = no average.
+        moving_average: of the model's weights; it includes those after every update. None = no average.
     """
 
     model: Seq2Seq
@@ -93,7 +93,7 @@ class Updater:
     autocast: Callable[[], AbstractContextManager[object]]
     clip_norm: float | None
     processes: Processes
-    average: MovingAverage | None = None
+    moving_average: MovingAverage | None = None
 
     @classmethod
     def from_settings(
@@ -104,6 +104,7 @@ class Updater:
         *,
         processes: Processes,
         objective: nn.Module | None = None,
+        moving_average: MovingAverage | None = None,
     ) -> Updater:
         """The updater of a training run; `objective` replaces the usual loss. Connects to the other processes."""
         return cls(
@@ -113,6 +114,7 @@ class Updater:
             autocast=partial(settings.autocast, model.device),
             clip_norm=settings.clip_norm,
             processes=processes,
+            moving_average=moving_average,
         )
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -158,8 +160,8 @@ class Updater:
         # (), the number of processes with a loss or gradient that is not finite
         num_nonfinite = self.processes.all_reduce(1.0 - (nll + norm).isfinite().float())
         self._apply_gradients(norm, num_nonfinite)
-        if self.average is not None:
-            self.average.update(step, applied=1 - num_nonfinite.clamp(max=1))
+        if self.moving_average is not None:
+            self.moving_average.update(step, applied=1 - num_nonfinite.clamp(max=1))
 
         # Start the copy to the host: one small tensor, from a GPU into pinned memory.
         numbers = torch.cat([torch.stack([nll, norm, num_nonfinite]), norms])  # (3 + parameters,)

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nmt.data.cleaning
-from nmt.data.cleaning import DIGEST_BYTES, Cleaning, CleaningReport, digest_pairs
+import nmt.data.pair_measurements
+from nmt.data.cleaning import Cleaning, CleaningReport
 from nmt.data.corpus import FilesCorpus
 from nmt.data.encoding import encode_corpus
+from nmt.data.pair_measurements import DIGEST_BYTES, digest_pairs
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 
@@ -164,7 +166,7 @@ def test_the_report_equals_the_rules_applied_one_by_one(
             seen.add(pair)
             kept.append(row)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nmt.data.cleaning, "CHUNK_PAIRS", rows)
+        patch.setattr(nmt.data.pair_measurements, "CHUNK_PAIRS", rows)
         rules = {"drop_empty": drop_empty, "max_ratio": max_ratio, "drop_duplicates": drop_duplicates}
         if not kept:
             with pytest.raises(UserError, match="no pair of"):
@@ -185,6 +187,13 @@ def test_different_pairs_have_different_digests() -> None:
     assert len(set(digests)) == len(pairs)
     assert digest_pairs(dataset_of(pairs[::-1]).with_format("arrow")[:]).tolist() == digests[::-1]
     assert clean([("aa", "a"), ("a", "aa"), ("aa", "a")]).kept.tolist() == [0, 1]
+
+
+def test_pairs_with_different_tags_have_different_digests() -> None:
+    """Also if the end of a tag could be read as the beginning of a length: x, 12 letters and x1, 2 letters."""
+    pairs, tags = [("abcdefghijkl", "mn"), ("ab", "cdefghijklmn"), ("a", "b"), ("a", "b")], ["x", "x1", "", "x"]
+    table = dataset_of(pairs).add_column("tag", tags).with_format("arrow")[:]
+    assert len(set(digest_pairs(table).tolist())) == len(pairs)
 
 
 def test_indices_of_a_selection_count_its_own_rows() -> None:

@@ -186,6 +186,16 @@ def test_pairs_are_held_out_of_the_first_part_and_leave_all_parts(tmp_path: Path
     assert corpus.main is first
 
 
+def test_a_held_out_target_leaves_the_other_parts_although_its_source_is_a_machine_translation(tmp_path: Path) -> None:
+    first = write(tmp_path / "a", train=PAIRS)
+    second = write(tmp_path / "b", train=[(f"machine {number}", target) for number, (_, target) in enumerate(PAIRS)])
+    corpus = HoldOutCorpus(corpus=mix(first, second), train_split="train", split="val", num_pairs=3)
+    held_out, kept = rows_of(corpus, "val"), rows_of(corpus, "train")
+    assert len(held_out) == 3
+    assert len(kept) == 2 * 5
+    assert not {target for _, target in held_out} & {target for _, target in kept}
+
+
 def test_the_description_in_a_run_folder_builds_the_same_corpus(tmp_path: Path) -> None:
     part = write(tmp_path / "a", train=PAIRS[:2])
     own = {"class": "FilesCorpus", "arguments": {"path": str(part.path), "source": "en", "target": "de"}}

@@ -65,7 +65,7 @@ def make_updater(description: dict[str, Any], autocast: Callable[[], AbstractCon
 
 def test_the_host_never_waits_for_the_gpu_during_an_update(description: dict[str, Any], batch: Batch) -> None:
     updater = make_updater(description, to_bf16)
-    updater.average = MovingAverage(updater.model, decay=0.9)
+    updater.moving_average = MovingAverage(updater.model, decay=0.9)
     tensors = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
     pinned_tensors: dict[str, Any] = {name: tensor.pin_memory() for name, tensor in tensors.items()}
     pinned = replace(batch, **pinned_tensors)

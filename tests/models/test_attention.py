@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nmt.models import AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Seq2Seq, Transformer
 from nmt.models.attention import MultiHeadAttention, Score, attend, step_attention
+from nmt.models.attention.kernels import attention_with_weights, fused_attention
 from nmt.search import BeamSearch, GreedySearch
 from nmt.search.protocol import Search
 
@@ -203,6 +204,25 @@ def test_the_fused_kernel_under_autocast_is_close_to_float32() -> None:
     gradients = torch.autograd.grad(output.float().square().sum(), list(parameters.values()))
     for name, gradient, other in zip(parameters, gradients, expected_gradients, strict=True):
         assert (gradient - other).norm() < 0.1 * other.norm() + 1e-6, name
+
+
+@pytest.mark.parametrize("length", [20, 300])
+def test_bf16_attention_over_long_sentences_keeps_no_attention_weights(length: int) -> None:
+    """Short sentences keep their weights for the backward pass; those of long ones would take too much memory."""
+    queries, keys, values = (torch.randn(1, 2, length, 4, dtype=torch.float32, requires_grad=True) for _ in range(3))
+    mask = (torch.arange(length) < length - 3).view(1, 1, 1, -1)  # (1, 1, 1, S)
+    sizes: list[int] = []
+
+    def record(tensor: torch.Tensor) -> torch.Tensor:
+        sizes.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
+        output = fused_attention(queries.bfloat16(), keys.bfloat16(), values.bfloat16(), mask=mask, causal=False)
+    assert (2 * length * length in sizes) == (length == 20)
+    assert output.dtype == torch.bfloat16
+    expected, _ = attention_with_weights(queries, keys, values, mask=mask, causal=False)
+    assert (output - expected).abs().max() < 5e-2 * expected.abs().max()
 
 
 def test_multi_head_attention_drops_elements_of_its_output() -> None:

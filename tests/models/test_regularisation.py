@@ -131,6 +131,23 @@ def test_the_recurrent_weights_of_an_lstm_are_masked_as_in_the_formula() -> None
     assert torch.equal(drop.eval()(lstm, inputs)[0], masked(inputs)[0])  # afterwards the weights are whole
 
 
+def test_recurrent_dropout_under_autocast_is_close_to_float32() -> None:
+    cells: Any = StackedCells(input_size=3, feedback_size=5, hidden_size=4, num_layers=2, dropout=0.0)
+    state = LSTMState(torch.randn(2, 2, 4), torch.randn(2, 2, 4))
+    inputs = torch.randn(2, 16), torch.randn(2, 5), state
+    drop = WeightDropout(0.5).train()
+    results = []
+    for enabled in (False, True):
+        torch.manual_seed(1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            hidden = drop(cells, *inputs).hidden.float()
+        weights = [cells.gates_from_feedback.weight, cells.upper[0].weight_hh]
+        results.append([hidden, *torch.autograd.grad(hidden.square().sum(), weights)])
+    for expected, found in zip(*results, strict=True):
+        assert found.dtype == torch.float32
+        assert (found - expected).norm() < 0.05 * expected.norm()
+
+
 def test_only_the_recurrent_part_of_a_decoders_weights_is_masked() -> None:
     cells: Any = StackedCells(input_size=3, feedback_size=5, hidden_size=4, num_layers=2, dropout=0.0)
     state = LSTMState(torch.randn(2, 2, 4), torch.randn(2, 2, 4))

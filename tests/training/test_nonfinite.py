@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-import nmt.training.trainer
+import nmt.training.pending_updates
 from nmt.errors import Failure
 from nmt.models import Seq2Seq
 from nmt.training.checkpoint import read_progress
@@ -46,7 +46,7 @@ def model_with_bad_gradients(bench: Bench, bad: float, updates: list[int]) -> Se
 @pytest.fixture(params=["before the next update", "after the next update"])
 def time_of_reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The result of an update is read before the next one starts, as on a CPU, or after it, as on a GPU."""
-    monkeypatch.setitem(nmt.training.trainer.MAX_PENDING_UPDATES, "cpu", int(request.param.startswith("after")))
+    monkeypatch.setitem(nmt.training.pending_updates.MAX_PENDING_UPDATES, "cpu", int(request.param.startswith("after")))
 
 
 @pytest.mark.usefixtures("time_of_reading")
@@ -107,7 +107,7 @@ def test_reading_results_late_changes_nothing(
     late = new_bench("late")
     settings: dict[str, Any] = {"skip_nonfinite": 2, "log_every": 2, "validate_every": 5, "save_every": 3}
     for each, max_pending in ((bench, 0), (late, 1)):
-        monkeypatch.setitem(nmt.training.trainer.MAX_PENDING_UPDATES, "cpu", max_pending)
+        monkeypatch.setitem(nmt.training.pending_updates.MAX_PENDING_UPDATES, "cpu", max_pending)
         # Stopped after step 7 and resumed. The steps are counted by a hook of the optimizer, which a fused optimizer
         # calls for skipped updates too.
         for stop_at, bad in ((7 if fused else 4, [1, 3, 4]), (None, [1, 4])):
@@ -129,7 +129,9 @@ def test_reading_results_late_changes_nothing(
 
 def test_on_a_gpu_a_result_is_read_after_the_next_update_starts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
-        nmt.training.trainer.MAX_PENDING_UPDATES, "cpu", nmt.training.trainer.MAX_PENDING_UPDATES["cuda"]
+        nmt.training.pending_updates.MAX_PENDING_UPDATES,
+        "cpu",
+        nmt.training.pending_updates.MAX_PENDING_UPDATES["cuda"],
     )
     calls: list[str] = []
     update, result = Updater.update, PendingUpdate.result

@@ -63,7 +63,7 @@ def fake_batch(batch: Batch) -> Iterator[Batch]:
 
 def test_a_fused_update_reads_no_number_from_the_device(description: dict[str, Any], fake_batch: Batch) -> None:
     updater = make_updater(description, dropout=0.1)
-    updater.average = MovingAverage(updater.model, decay=0.9)
+    updater.moving_average = MovingAverage(updater.model, decay=0.9)
     pending = updater.update([fake_batch, fake_batch], rate=0.1, step=1)
     assert pending.numbers.shape == (3 + len(list(updater.model.parameters())),)
 

@@ -10,8 +10,8 @@ against the untouched reference. Encoding and decoding change text in three ways
 - A character that training did not see becomes one `unk` piece, which decodes to "⁇". With `byte_fallback` it becomes
   its UTF-8 bytes instead, and decodes to itself.
 
-A tag such as 2de is a piece `<2de>` before the pieces of a source line, which tells a model of several languages into
-which one to translate (Johnson et al., 2017). It is a control piece: no text contains it, not even the text "<2de>".
+A tag such as 2de is a piece `<2de>` before the pieces of a source line. It tells a model of several languages into
+which one to translate (Johnson et al., 2017). As a control piece it occurs in no encoded text, not even in "<2de>".
 
 References: Kudo & Richardson (2018), SentencePiece; Kudo (2018), subword regularization; Provilkov et al. (2020),
 BPE-dropout.

@@ -31,6 +31,10 @@ KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBacken
 """The kernels for a GPU. cuDNN's is not among them: it plans its work for every new shape, and the batches of a
 training run have hundreds of shapes."""
 
+MAX_BF16_FORMULA_POSITIONS = 128
+"""Maximum number of key positions for which `fused_attention` uses the formula for bfloat16 on a CPU. Up to here it is
+at least as fast as the fused kernel, and its weights take no more memory than the other activations of a layer."""
+
 
 def fused_attention(
     queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor | None, causal: bool, dropout: float = 0.0
@@ -39,8 +43,10 @@ def fused_attention(
 
     It is faster than the formula because it never writes the (T, S) weights to memory.
 
-    On a CPU, bfloat16 inputs are computed by the formula: for sentences of 20 positions, it takes half of the time that
-    the kernel takes in float32, and the kernel's bfloat16 gradient takes four times as long (torch 2.13).
+    torch's CPU kernel is slow in bfloat16: its gradient takes four times as long as in float32 (torch 2.13). So short
+    bfloat16 inputs are computed by the formula, which takes half of the float32 kernel's time with 20 key positions,
+    and longer ones by the kernel in float32: with 512, the formula takes 1.7 times as long, and its weights, whose size
+    grows with the square of the length, would take gigabytes.
 
     Args:
         queries: (B, H, T, d).
@@ -48,10 +54,16 @@ def fused_attention(
         values: (B, H, S, d).
         mask: broadcastable to (B, H, T, S), True where a query may attend; None allows all.
         causal: query t attends to the keys 0 … t only.
-        dropout: probability of dropping an attention weight. On a CPU the kernel has none: see `MultiHeadAttention`.
+        dropout: probability of dropping an attention weight; 0 on a CPU, whose kernel has no dropout.
     """
-    if queries.device.type == "cpu" and queries.dtype == torch.bfloat16:
-        return attention_with_weights(queries, keys, values, mask=mask, causal=causal)[0]
+    if queries.device.type == "cpu":
+        assert dropout == 0.0, "torch has no fused CPU kernel with dropout"
+        if queries.dtype == torch.bfloat16 and keys.size(2) <= MAX_BF16_FORMULA_POSITIONS:
+            return attention_with_weights(queries, keys, values, mask=mask, causal=causal)[0]
+        if queries.dtype == torch.bfloat16:
+            with torch.autocast("cpu", enabled=False):
+                output = fused_attention(queries.float(), keys.float(), values.float(), mask=mask, causal=causal)
+            return output.to(queries.dtype)
     with sdpa_kernel(KERNELS) if queries.device.type == "cuda" else nullcontext():
         return F.scaled_dot_product_attention(
             queries, keys, values, attn_mask=mask, is_causal=causal, dropout_p=dropout
@@ -69,8 +81,8 @@ def attention_with_weights(
 ) -> tuple[Tensor, Tensor]:
     """The output (B, H, T, d) and the attention weights (B, H, T, S) by the formula; arguments as `fused_attention`.
 
-    The weights are float32 even under autocast, so that their rows sum to one. `dropout` changes the weights that
-    average the values, not those that are returned.
+    The weights are float32 even under autocast, so that their rows sum to one. `dropout` is applied to the weights that
+    average the values, not to those that are returned.
     """
     scores = queries @ keys.transpose(-2, -1) * queries.size(-1) ** -0.5  # (B, H, T, S)
     if mask is not None:
@@ -80,8 +92,8 @@ def attention_with_weights(
         scores = scores.masked_fill(is_later, -math.inf)
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     weights = scores.softmax(dim=-1)  # (B, H, T, S)
-    used = weights if dropout is None else dropout(weights)  # (B, H, T, S)
-    return used.to(values.dtype) @ values, weights
+    dropped = weights if dropout is None else dropout(weights)  # (B, H, T, S)
+    return dropped.to(values.dtype) @ values, weights
 
 
 def step_attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class MultiHeadAttention(nn.Module):
         queries = self.split_heads(self.query_projection(inputs))  # (B, H, T, d)
         keys, values = self.keys_values(inputs if memory is None else memory)  # 2 × (B, H, S, d)
         dropout = self.attention_dropout.p if self.training else 0.0
-        # A CPU's fused kernel takes longer with dropout than the formula with the masks of `Dropout`.
+        # torch has no fused CPU kernel with dropout, so there the formula applies the masks of `Dropout`.
         if record is None and (dropout == 0.0 or queries.device.type != "cpu"):
             heads = fused_attention(queries, keys, values, mask=mask, causal=causal, dropout=dropout)  # (B, H, T, d)
         else:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nmt.checks import check_probabilities
+from nmt.models.autocast import to_autocast_format
 from nmt.models.dropout import Dropout
 
 HIDDEN_WEIGHTS = re.compile(r"(^|\.)(weight_hh(_l\d+)?|gates_from_feedback\.weight)$")
@@ -26,8 +27,8 @@ where it is part of [W_f, U] (4 D, F + D)."""
 class WeightDropout(nn.Module):
     """Calls a module with some of its hidden-to-hidden weights dropped: U becomes M ⊙ U / (1 - p).
 
-    All positions and all sentences of a call share the mask M. So the LSTM itself stays the same, and torch's fused
-    kernels still run it.
+    All positions and all sentences of a call share the mask M, so torch's fused LSTM kernels can still be used: only
+    their weights differ.
     """
 
     def __init__(self, recurrent_dropout: float) -> None:
@@ -46,4 +47,7 @@ class WeightDropout(nn.Module):
         """Drops elements of U, the last D columns of a weight (4 D, F + D) or (4 D, D)."""
         hidden_size = len(weight) // 4  # D
         other, hidden = weight[:, :-hidden_size], weight[:, -hidden_size:]  # W_f (4 D, F) and U (4 D, D)
-        return torch.cat([other, self.dropout(hidden)], dim=1)  # (4 D, F + D)
+        dropped = torch.cat([other, self.dropout(hidden)], dim=1)  # (4 D, F + D)
+        # Autocast keeps its copy of a parameter, but would convert this tensor again in every step of a loop. On a GPU
+        # fused LSTMs run in float32, outside of autocast.
+        return to_autocast_format(dropped) if dropped.device.type == "cpu" else dropped

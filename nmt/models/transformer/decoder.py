@@ -9,8 +9,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nmt.models.attention import NO_RECORD, AttentionRecord, MultiHeadAttention
-from nmt.models.transformer.sublayers import FeedForward, LayerDropout, LayerSettings, Residual, final_norm
+from nmt.models.attention import NO_RECORD, AttentionRecord
+from nmt.models.transformer.sublayers import (
+    FeedForward,
+    LayerDropout,
+    LayerSettings,
+    Residual,
+    final_norm,
+    make_attention,
+)
 
 
 class DecoderLayer(nn.Module):
@@ -18,8 +25,8 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, settings: LayerSettings) -> None:
         super().__init__()
-        self.self_attention = MultiHeadAttention(**settings.attention)
-        self.cross_attention = MultiHeadAttention(**settings.attention)
+        self.self_attention = make_attention(settings)
+        self.cross_attention = make_attention(settings)
         self.feedforward = FeedForward(settings)
         self.around_self_attention = Residual(settings)
         self.around_cross_attention = Residual(settings)
@@ -60,6 +67,7 @@ class Decoder(nn.Module):
         mask = source_mask[:, None, None, :]  # (B, 1, 1, S), the same for every head and query
         hidden = embedded
         for index, layer in enumerate(self.layers):
-            records = record.slot("decoder", index), record.slot("cross", index)
-            hidden = self.layer_dropout(hidden, layer(hidden, encoded, mask, *records))
+            self_record, cross_record = record.slot("decoder", index), record.slot("cross", index)
+            outputs = layer(hidden, encoded, mask, self_record, cross_record)  # (B, T, D)
+            hidden = self.layer_dropout(hidden, outputs)
         return self.norm(hidden)

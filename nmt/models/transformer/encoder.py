@@ -7,8 +7,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nmt.models.attention import NO_RECORD, AttentionRecord, MultiHeadAttention
-from nmt.models.transformer.sublayers import FeedForward, LayerDropout, LayerSettings, Residual, final_norm
+from nmt.models.attention import NO_RECORD, AttentionRecord
+from nmt.models.transformer.sublayers import (
+    FeedForward,
+    LayerDropout,
+    LayerSettings,
+    Residual,
+    final_norm,
+    make_attention,
+)
 
 
 class EncoderLayer(nn.Module):
@@ -16,7 +23,7 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, settings: LayerSettings) -> None:
         super().__init__()
-        self.self_attention = MultiHeadAttention(**settings.attention)
+        self.self_attention = make_attention(settings)
         self.feedforward = FeedForward(settings)
         self.around_attention = Residual(settings)
         self.around_feedforward = Residual(settings)

@@ -45,7 +45,7 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
         activation_dropout: probability of dropping an element of a feed-forward network's hidden layer; the paper has
             none there.
         attention_dropout: probability of dropping an attention weight; the paper has none there.
-        layer_dropout: probability of leaving a whole layer out (`LayerDropout`).
+        layer_dropout: probability with which a sentence skips a layer (`LayerDropout`).
         pre_norm: normalise before each sublayer instead of after the sum.
         max_length: the maximum number of positions on either side.
     """

@@ -1,4 +1,4 @@
-"""The residual connection and the feed-forward network, of which Transformer layers consist besides attention.
+"""The parts of a Transformer layer: attention, the feed-forward network, and the residual connection around each.
 
 Sections and equations are those of Vaswani et al. (2017), https://arxiv.org/abs/1706.03762
 """
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.checks import check_probabilities, check_sizes
+from nmt.models.attention import MultiHeadAttention
 from nmt.models.dropout import Dropout
 
 
@@ -27,7 +28,7 @@ class LayerSettings:
         dropout: probability of dropping an element of a sublayer's output.
         activation_dropout: the same for the feed-forward network's hidden layer.
         attention_dropout: the same for the attention weights.
-        layer_dropout: probability of leaving a whole layer out of a sentence's computation.
+        layer_dropout: probability with which a sentence skips the layer (`LayerDropout`).
         pre_norm: normalise before each sublayer instead of after the sum.
     """
 
@@ -39,12 +40,6 @@ class LayerSettings:
     attention_dropout: float
     layer_dropout: float
     pre_norm: bool
-
-    @property
-    def attention(self) -> dict[str, Any]:
-        """The arguments of `MultiHeadAttention`."""
-        names = ("model_size", "num_heads", "dropout", "attention_dropout")
-        return {name: getattr(self, name) for name in names}
 
 
 class Residual(nn.Module):
@@ -68,6 +63,16 @@ class Residual(nn.Module):
         return self.norm(inputs + sublayer(inputs, *arguments, **options))
 
 
+def make_attention(settings: LayerSettings) -> MultiHeadAttention:
+    """The self-attention or the cross-attention of a layer."""
+    return MultiHeadAttention(
+        model_size=settings.model_size,
+        num_heads=settings.num_heads,
+        dropout=settings.dropout,
+        attention_dropout=settings.attention_dropout,
+    )
+
+
 class FeedForward(nn.Sequential):
     """FFN(x) = max(0, x W_1 + b_1) W_2 + b_2, applied to each position alone (§3.3, Eq. 2)."""
 
@@ -84,11 +89,11 @@ class FeedForward(nn.Sequential):
 
 
 class LayerDropout(nn.Module):
-    """LayerDrop: in training, a layer is left out with probability p, and its inputs are its outputs.
+    """LayerDrop: in training, a sentence skips a layer with probability p, so that the layer's inputs are its outputs.
 
-    Fan et al. (2020), https://arxiv.org/abs/1909.11556. They draw once for a batch and do not compute the layer then.
-    Here each sentence has a draw of its own, and the layer is computed in any case, so that every parameter gets a
-    gradient in every update, as training by several processes requires.
+    Fan et al. (2020), https://arxiv.org/abs/1909.11556, draw once for a batch and do not compute a skipped layer. Here
+    each sentence has a draw of its own, and the layer is always computed: training by several processes requires that
+    every parameter gets a gradient in every update.
     """
 
     def __init__(self, settings: LayerSettings) -> None:
@@ -97,7 +102,7 @@ class LayerDropout(nn.Module):
         self.p = settings.layer_dropout
 
     def forward(self, inputs: Tensor, outputs: Tensor) -> Tensor:
-        """A layer's outputs (B, T, D), or its inputs (B, T, D) for sentences that leave it out."""
+        """A layer's outputs (B, T, D), replaced by its inputs (B, T, D) for sentences that skip it."""
         if not self.training or self.p == 0.0:
             return outputs
         kept = torch.rand(len(outputs), 1, 1, device=outputs.device) >= self.p  # (B, 1, 1)
