@@ -66,7 +66,7 @@ def subnormals_as_zero() -> Iterator[None]:
 def computes_bf16_fast(device: torch.device) -> bool:
     """Whether a model trains faster in bf16 than in fp32 on this device, because that has instructions for bf16.
 
-    A CPU has them with AMX or AVX512-BF16. Every architecture gains from either (docs/performance.md).
+    A CPU has them with AMX or AVX512-BF16; docs/performance.md has what each architecture gains from the latter.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()

@@ -24,7 +24,8 @@ Both p and q get the gradient of the divergence; the paper finds that this matte
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import torch
@@ -102,20 +103,8 @@ def linear_divergence(first: Tensor, second: Tensor, output: nn.Linear, *, symme
         return _LinearDivergence.apply(first, second, output.weight, output.bias, symmetric)  # type: ignore[no-untyped-call]
 
 
-def decoder_outputs_of_two_passes(
-    model: Seq2Seq, source: Tensor, source_mask: Tensor, target_input: Tensor, record: AttentionRecord
-) -> Tensor:
-    """The decoder outputs (2 B, T, E) of a batch with every sentence twice, so that dropout draws two masks for it."""
-    source, source_mask, target_input = (torch.cat([part, part]) for part in (source, source_mask, target_input))
-    return model.decoder_outputs(source, source_mask, target_input, record=record)  # (2 B, T, E)
-
-
-class ConsistentObjective(Objective):
-    """R-Drop: the loss of two passes, and their divergence weighted by `consistency`, α."""
-
-    def __init__(self, model: Seq2Seq, *, label_smoothing: float, consistency: float) -> None:
-        super().__init__(model, label_smoothing=label_smoothing)
-        self.consistency = consistency
+class TwoPassObjective(Objective, ABC):
+    """The loss of a batch that the model reads twice while it trains; a subclass combines both passes."""
 
     def forward(
         self,
@@ -127,28 +116,53 @@ class ConsistentObjective(Objective):
         *,
         record: AttentionRecord = NO_RECORD,
     ) -> tuple[Tensor, Tensor]:
-        """The loss () and the negative log-likelihood (), each the mean of both passes. Without dropout, one pass.
+        """The loss () and the negative log-likelihood () of `Batch.tensors`. Outside training, there is one pass.
 
         Args:
             record: as in `Objective`; it receives the weights of 2 B sentences, those of the first pass first.
         """
         if not self.model.training:
             return super().forward(source, source_mask, target_input, target_output, target_indices, record=record)
-        outputs = decoder_outputs_of_two_passes(self.model, source, source_mask, target_input, record)  # (2 B, T, E)
-        output = self.model.vocabulary.output
+        # One batch has every sentence twice, so that dropout draws two masks for it.
+        twice = (torch.cat([part, part]) for part in (source, source_mask, target_input))  # (2 B, S or T) each
+        with self.change_second_pass():
+            outputs = self.model.decoder_outputs(*twice, record=record)  # (2 B, T, E)
+        return self.combine(outputs, target_output, target_indices)
+
+    def change_second_pass(self) -> AbstractContextManager[object]:
+        """A context in which the second pass differs by more than its dropout masks."""
+        return nullcontext()
+
+    @abstractmethod
+    def combine(self, outputs: Tensor, target_output: Tensor, target_indices: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss () and the negative log-likelihood () from the decoder outputs (2 B, T, E) of both passes."""
+
+    def divergence(self, outputs: Tensor, target_indices: Tensor, *, symmetric: bool) -> Tensor:
+        """The divergence () of both passes from their decoder outputs (2 B, T, E), see `linear_divergence`."""
+        first, second = (select_rows(rows, target_indices) for rows in outputs.chunk(2))  # 2 × (N, E)
+        return linear_divergence(first, second, self.model.vocabulary.output, symmetric=symmetric)
+
+
+class ConsistentObjective(TwoPassObjective):
+    """R-Drop: the mean loss of two passes, and their divergence weighted by `consistency`, α."""
+
+    def __init__(self, model: Seq2Seq, *, label_smoothing: float, consistency: float) -> None:
+        super().__init__(model, label_smoothing=label_smoothing)
+        self.consistency = consistency
+
+    def combine(self, outputs: Tensor, target_output: Tensor, target_indices: Tensor) -> tuple[Tensor, Tensor]:
         loss, nll = linear_cross_entropy(
             outputs,
-            output,
+            self.model.vocabulary.output,
             torch.cat([target_output, target_output]),  # (2 B, T)
             torch.cat([target_indices, target_indices + target_output.numel()]),  # (2 N,)
             label_smoothing=self.label_smoothing,
         )
-        first, second = (select_rows(rows, target_indices) for rows in outputs.chunk(2))  # 2 × (N, E)
-        divergence = linear_divergence(first, second, output, symmetric=True)
+        divergence = self.divergence(outputs, target_indices, symmetric=True)
         return loss / 2 + self.consistency / 4 * divergence, nll / 2
 
 
-class SimCutObjective(Objective):
+class SimCutObjective(TwoPassObjective):
     """SimCut: the loss of a pass, and its divergence from a pass with token cutoff.
 
     Args:
@@ -161,39 +175,21 @@ class SimCutObjective(Objective):
         self.simcut = simcut
         self.simcut_cutoff = simcut_cutoff
 
-    def forward(
-        self,
-        source: Tensor,
-        source_mask: Tensor,
-        target_input: Tensor,
-        target_output: Tensor,
-        target_indices: Tensor,
-        *,
-        record: AttentionRecord = NO_RECORD,
-    ) -> tuple[Tensor, Tensor]:
-        """The loss () and the negative log-likelihood () of the first pass. Outside training, there is no second pass.
+    def change_second_pass(self) -> AbstractContextManager[object]:
+        vocabulary, hooks = self.model.vocabulary, ExitStack()
+        for embedding in {vocabulary.source, vocabulary.target}:  # one module if the languages share it
+            hooks.enter_context(embedding.register_forward_hook(self.cut_second_pass))
+        return hooks
 
-        Args:
-            record: as in `Objective`; it receives the weights of 2 B sentences, those of the first pass first.
-        """
-        if not self.model.training:
-            return super().forward(source, source_mask, target_input, target_output, target_indices, record=record)
-        vocabulary = self.model.vocabulary
-        with ExitStack() as hooks:
-            for embedding in {vocabulary.source, vocabulary.target}:  # one module if the languages share it
-                hooks.enter_context(embedding.register_forward_hook(self.cut_second_pass))
-            outputs = decoder_outputs_of_two_passes(
-                self.model, source, source_mask, target_input, record
-            )  # (2 B, T, E)
+    def combine(self, outputs: Tensor, target_output: Tensor, target_indices: Tensor) -> tuple[Tensor, Tensor]:
         loss, nll = linear_cross_entropy(
             outputs.chunk(2)[0],  # (B, T, E)
-            vocabulary.output,
+            self.model.vocabulary.output,
             target_output,
             target_indices,
             label_smoothing=self.label_smoothing,
         )
-        first, second = (select_rows(rows, target_indices) for rows in outputs.chunk(2))  # 2 × (N, E)
-        return loss + self.simcut * linear_divergence(first, second, vocabulary.output, symmetric=False), nll
+        return loss + self.simcut * self.divergence(outputs, target_indices, symmetric=False), nll
 
     def cut_second_pass(self, embedding: nn.Module, ids: Any, embedded: Tensor) -> Tensor:
         """A forward hook of an embedding: zeroes some vectors of the second half of its output (2 B, T, E)."""

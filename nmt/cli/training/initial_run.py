@@ -109,12 +109,10 @@ def _list_directions(corpus: Description, source_tag: str | None) -> dict[tuple[
     arguments = corpus.get("arguments", {})
     if isinstance(arguments.get("corpus"), dict):  # without the pairs that are held out
         return _list_directions(arguments["corpus"], source_tag)
-    parts = [corpus]
-    tags: list[str | None] = [source_tag]
-    if isinstance(arguments.get("parts"), list) and any(arguments.get("tags", [])):
-        parts, tags = arguments["parts"], arguments["tags"]
-    elif isinstance(arguments.get("parts"), list):
-        parts, tags = arguments["parts"], [source_tag] * len(arguments["parts"])
+    parts = arguments["parts"] if isinstance(arguments.get("parts"), list) else [corpus]
+    tags = arguments.get("tags", [])
+    if not any(tags):
+        tags = [source_tag] * len(parts)
     directions: dict[tuple[Any, Any], str | None] = {}
     for part, tag in zip(parts, tags, strict=False):
         own = part.get("arguments", {}) if isinstance(part, dict) else {}
