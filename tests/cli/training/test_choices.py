@@ -124,16 +124,21 @@ CLASSES = {
 }
 
 
+def experiment_text(experiment: str) -> str:
+    """The text of an experiment file, followed by those that it builds upon."""
+    text = (conf_folder() / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8")
+    base = re.search(r"^  - (?!_self_)(\w+)$", text, flags=re.MULTILINE)
+    return text if base is None else text + experiment_text(base[1])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", choices("experiment"))
 def test_every_experiment_trains(
     tmp_path: Path, corpus_folder: Path, tiny_models: dict[str, list[str]], tiny_training: list[str], experiment: str
 ) -> None:
     """Runs the command in the file's first lines, with every size reduced."""
-    text = (conf_folder() / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8")
+    text = experiment_text(experiment)
     command = next(line for line in text.splitlines() if "nmt train" in line)
-    if base := re.search(r"^  - (\w+)$", text, flags=re.MULTILINE):  # a file that this one builds upon
-        text += "" if base[1] == "_self_" else (conf_folder() / "experiment" / f"{base[1]}.yaml").read_text()
     own_model = re.search(r"^  - override /model: (\w+)$", text, flags=re.MULTILINE)
     typed_models = re.search(r" model=([\w,]+)", command)
     selected = own_model or typed_models
