@@ -33,26 +33,9 @@ elif [ ! -d "$DATA" ]; then
     exit 2
 fi
 data=$(cd "$DATA" && pwd)
-# Paths are relative to where the script was started.
-absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
-[ -z "${RUNS:-}" ] || RUNS=$(absolute "$RUNS")
-[ -z "${OUT:-}" ] || OUT=$(absolute "$OUT")
-[[ ${PYTHON:-} != */* ]] || PYTHON=$(absolute "$PYTHON") # a name without a slash is found by PATH
-source "$(dirname "${BASH_SOURCE[0]}")/setup.sh" # changes to the project's root
-[ -n "${PYTHON:-}" ] || set_up
-runs=${RUNS:-runs/multi30k} python=${PYTHON:-.venv/bin/python} splits="val test_2016_flickr test_2017_flickr"
-export runs python data splits PYTHONPATH=. OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-
-# nmt RUN WORD…: a command whose output goes to the run's log.
-nmt() {
-    local name=$1
-    shift
-    echo "$(date +%H:%M) $name: nmt $1 $2" >&2
-    if ! "$python" -m nmt "$@" >>"$runs/$name.log" 2>&1; then
-        echo "$name failed: $(tail -n 1 "$runs/$name.log")" >&2
-        return 1
-    fi
-}
+source "$(dirname "${BASH_SOURCE[0]}")/runs.sh"
+runs=${RUNS:-runs/multi30k} splits="val test_2016_flickr test_2017_flickr"
+export runs data splits
 
 # train_and_evaluate SYSTEM-seedN [SETTING=VALUE …]
 train_and_evaluate() {
@@ -64,16 +47,10 @@ train_and_evaluate() {
         nmt "$name" evaluate "split=$split" "run=$runs/$name" "data.path=$data" || return
     done
 }
-export -f nmt train_and_evaluate
 
-mkdir -p "$runs"
 for seed in ${SEEDS:-1 2 3}; do
     for system in ${SYSTEMS:-lstm bahdanau luong transformer}; do
         echo "$system-seed$seed"
     done
-done | xargs -P "${JOBS:-$(getconf _NPROCESSORS_ONLN)}" -I RUN_NAME \
-    bash -c 'train_and_evaluate "$@"' reproduce RUN_NAME ${MINUTES:+"trainer.max_minutes=$MINUTES"} "$@" || {
-    echo "Not all runs are complete, so there are no results yet; the logs are in $runs. The same command continues." >&2
-    exit 1
-}
+done | for_each_run train_and_evaluate ${MINUTES:+"trainer.max_minutes=$MINUTES"} "$@"
 exec "$python" scripts/multi30k_table.py "$runs" "${OUT:-docs/results}" $splits

@@ -1,0 +1,150 @@
+"""scripts/zoo.sh, which compares the attention mechanisms, with its costs and its page; and its experiments."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from nmt.cli import main
+from nmt.cli.shell.configuration import complete_config, compose, hydra_initialized
+from nmt.cli.shell.settings import to_settings
+from nmt.cli.training.settings import TrainSettings
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("zoo_*.yaml"))
+PARAMETERS = 870_000
+
+
+def load_script(name: str) -> ModuleType:
+    """A script as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+def start_script(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs zoo.sh in a folder, with these environment variables."""
+    environment = {name: value for name, value in os.environ.items() if name != "DATA"} | variables
+    return subprocess.run(
+        [ROOT / "scripts" / "zoo.sh", *words], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_mechanism_has_the_same_number_of_parameters_and_steps(experiment: str) -> None:
+    with hydra_initialized() as folder:
+        composed = compose("train", folder, [f"experiment={experiment}"])
+    settings = to_settings(complete_config(composed), TrainSettings)
+    with torch.device("meta"):
+        model = settings.model.build(source_vocab_size=1600, target_vocab_size=1600, shared_vocab=True)
+    assert abs(model.num_parameters() - PARAMETERS) < 0.05 * PARAMETERS
+    assert (settings.trainer.max_steps, settings.loader.batch_tokens) == (3000, 800)
+    assert settings.tokenizer.vocab_size == 1600
+    assert settings.model.arguments["dropout"] == 0.0
+
+
+def test_the_script_trains_and_evaluates_each_mechanism_on_each_corpus(tmp_path: Path) -> None:
+    """With a stand-in for Python that writes down what it is called with."""
+    text = tmp_path / "my text"
+    text.mkdir()
+    for split in ("train", "val", "test_2016_flickr"):
+        for language in ("en", "de"):
+            (text / f"{split}.{language}").write_text("A dog.\n" * (12_000 if split == "train" else 3))
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    variables = {"RUNS": "my runs", "OUT": "my page", "PYTHON": "./python", "SEEDS": "1", "MECHANISMS": "luong lstm"}
+    done = start_script(tmp_path, "trainer.max_steps=2", **variables, DATA="my text", JOBS="1")
+    assert done.returncode == 0, done.stderr
+    runs = tmp_path / "my runs"
+    assert done.stdout.splitlines() == [
+        f"scripts/zoo_costs.py {runs}",
+        f"scripts/zoo_table.py {runs} {tmp_path / 'my page'}",
+    ]
+    run = f"run={runs}/grammar/lstm-seed1"
+    assert (runs / "grammar" / "lstm-seed1.log").read_text().splitlines() == [
+        f"-m nmt train experiment=zoo_lstm seed=1 {run} resume=auto threads=1 trainer.max_steps=2",
+        *(f"-m nmt evaluate split={split} {run} threads=1" for split in ("test", "test_long", "pronouns")),
+    ]
+    run = f"run={runs}/multi30k/luong-seed1"
+    assert (runs / "multi30k" / "luong-seed1.log").read_text().splitlines() == [
+        f"-m nmt train experiment=zoo_luong seed=1 {run} resume=auto threads=1 data=files "
+        f"data.path={runs}/multi30k/text trainer.max_steps=2",
+        f"-m nmt evaluate split=test_2016_flickr {run} threads=1",
+    ]
+    assert (runs / "multi30k" / "text" / "train.de").read_text().count("\n") == 10_000
+
+
+def test_help_and_a_wrong_folder_of_text(tmp_path: Path) -> None:
+    done = start_script(tmp_path, "--help")
+    assert done.returncode == 0 and done.stdout.startswith("usage: scripts/zoo.sh")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    done = start_script(tmp_path, DATA="nowhere")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "DATA=nowhere is not a folder: name the one with train.en and train.de\n"
+
+
+@pytest.mark.slow
+def test_the_page_shows_the_means_of_the_runs_and_their_costs(
+    tmp_path: Path,
+    tiny_models: dict[str, list[str]],
+    tiny_training: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # 1. Two seeds of one mechanism, evaluated, and one run that is not.
+    data = [f"data.{name}_size={size}" for name, size in {"train": 200, "val": 8, "test": 8, "test_long": 4}.items()]
+    words = [*data, "data.pronouns_size=4", *tiny_models["lstm_luong"], *tiny_training, "tokenizer.vocab_size=120"]
+    for seed in (1, 2):
+        run = f"run={tmp_path / 'grammar' / f'luong-seed{seed}'}"
+        assert main(["train", "experiment=zoo_luong", *words, f"seed={seed}", run]) == 0
+        for split in ("test", "test_long", "pronouns"):
+            assert main(["evaluate", run, f"split={split}"]) == 0
+    (tmp_path / "grammar" / "lstm-seed1").mkdir()
+    (tmp_path / "grammar" / "lstm-seed1" / "model.json").write_text("{}")
+
+    # 2. The costs: the state is h, c and the attentional vector, in float32.
+    costs, table = load_script("zoo_costs"), load_script("zoo_table")
+    monkeypatch.setattr(costs, "NUM_ROUNDS", 1)
+    monkeypatch.setattr(costs, "NUM_SENTENCES", 2)
+    monkeypatch.setattr(sys, "argv", ["zoo_costs.py", str(tmp_path)])
+    costs.main()
+    measured = json.loads((tmp_path / "costs.json").read_text())
+    model = json.loads((tmp_path / "grammar" / "luong-seed1" / "model.json").read_text())["arguments"]
+    state = 2 * model["num_layers"] * model["hidden_size"] + model["embedding_size"]
+    assert measured["luong"]["state_bytes"] == 4 * state
+    assert measured["luong"]["activation_bytes"] > measured["luong"]["memory_bytes"] > 4 * 64 * model["hidden_size"]
+    assert min(measured["luong"][f"{kind}_speed"] for kind in ("training", "decoding", "single")) > 0
+    modified = (tmp_path / "costs.json").stat().st_mtime_ns
+    costs.main()
+    assert (tmp_path / "costs.json").stat().st_mtime_ns == modified
+
+    # 3. The page.
+    monkeypatch.setattr(sys, "argv", ["zoo_table.py", str(tmp_path), str(tmp_path / "page")])
+    capsys.readouterr()
+    table.main()
+    assert "lstm-seed1 is left out" in capsys.readouterr().err
+    record = json.loads((tmp_path / "page" / "attention-zoo.json").read_text())
+    page = (tmp_path / "page" / "attention-zoo.md").read_text()
+    assert list(record["mechanisms"]) == ["luong"]
+    scores = record["mechanisms"]["luong"]["grammar"]["scores"]
+    errors = [
+        100 * json.loads((tmp_path / "grammar" / f"luong-seed{seed}" / "evaluation" / "test.json").read_text())
+        ["alignment"]["error_rate"]
+        for seed in (1, 2)
+    ]  # fmt: skip
+    assert scores["test alignment error"]["mean"] == pytest.approx(sum(errors) / 2, abs=1e-3)
+    assert scores["test alignment error"]["deviation"] == pytest.approx(abs(errors[0] - errors[1]) / 2**0.5, abs=1e-3)
+    assert f"| `luong` | {table.format_summary(scores['test bleu'])} |" in page
+    assert page.count("| `luong` |") == 2 and "with Luong's global attention" in page
+    tables = [block.splitlines() for block in page.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 3
+    assert all(len({line.count("|") for line in lines}) == 1 for lines in tables)  # every row has all columns
