@@ -46,7 +46,7 @@ TINY_MODELS = {
         "model=lstm_bahdanau",
         "model.embedding_size=16",
         "model.hidden_size=16",
-        "model.attention_size=16",
+        "model.score.attention_size=16",
     ],
     "lstm_luong": ["model=lstm_luong", "model.embedding_size=16", "model.hidden_size=16"],
     "transformer": [
@@ -80,29 +80,27 @@ SIZES: dict[str, Any] = {
     "word_dropout": 0.0,
 }
 RECURRENT = SIZES | {
+    "cell": {"class": "LSTMCell", "arguments": {}},
     "embedding_size": 16,
     "hidden_size": 24,
     "num_layers": 2,
     "variational_dropout": False,
     "recurrent_dropout": 0.0,
 }
-ATTENTIONAL = RECURRENT | {"encoder_dropout": 0.0}
+ATTENTIONAL = RECURRENT | {"encoder_dropout": 0.0, "span": {"class": "GlobalSpan", "arguments": {}}}
 SCORE: dict[str, Any] = {"class": "GeneralScore", "arguments": {"query_size": 24, "value_size": 24}}
+ADDITIVE: dict[str, Any] = {"class": "AdditiveScore", "arguments": SCORE["arguments"] | {"attention_size": 12}}
 DESCRIPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "lstm": ("LSTM", RECURRENT),
-    "lstm_bahdanau": ("BahdanauLSTM", ATTENTIONAL | {"attention_size": 12}),
-    "lstm_luong": ("LuongLSTM", ATTENTIONAL | {"input_feeding": True, "score": SCORE}),
+    "lstm": ("PlainRNN", RECURRENT),
+    "lstm_bahdanau": ("BahdanauRNN", ATTENTIONAL | {"score": ADDITIVE}),
+    "lstm_luong": ("LuongRNN", ATTENTIONAL | {"input_feeding": True, "score": SCORE}),
     "lstm_luong-dot": (
-        "LuongLSTM",
+        "LuongRNN",
         ATTENTIONAL | {"input_feeding": False, "score": SCORE | {"class": "DotScore"}},
     ),
     "lstm_luong-concat": (
-        "LuongLSTM",
-        ATTENTIONAL
-        | {
-            "input_feeding": False,
-            "score": {"class": "AdditiveScore", "arguments": SCORE["arguments"] | {"attention_size": 12}},
-        },
+        "LuongRNN",
+        ATTENTIONAL | {"input_feeding": False, "score": ADDITIVE},
     ),
     "transformer": (
         "Transformer",
@@ -235,7 +233,7 @@ def tiny_training() -> list[str]:
 
 @pytest.fixture(scope="session")
 def trained_run(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of a small LuongLSTM that has learned the tiny corpus a little; tests must not change it."""
+    """The run folder of a small LuongRNN that has learned the tiny corpus a little; tests must not change it."""
     folder = tmp_path_factory.mktemp("runs") / "luong"
     overrides = [*TINY_MODELS["lstm_luong"], *TINY_TRAINING, "trainer.max_steps=160", "trainer.validate_every=40"]
     overrides += [

@@ -159,12 +159,19 @@ def enlarge_vocabulary(description: Description, vocab_size: int) -> Description
 
 
 def build_plain_model(description: Description) -> Seq2Seq:
-    """The plain model with the class name and the arguments of the model, which were checked when that was built."""
+    """The plain model with the class name and the arguments of the model, which were checked when that was built.
+
+    Raises:
+        UserError: there is no plain counterpart of a class.
+    """
+    name = description["class"]
+    if name not in plain.__all__:
+        raise UserError(f"there is no plain {name} to compare with; select one of {', '.join(plain.__all__)}")
     arguments = {
-        key: getattr(plain, value["class"])(**value["arguments"]) if isinstance(value, dict) else value
+        key: build_plain_model(value) if isinstance(value, dict) else value
         for key, value in description["arguments"].items()
     }
-    return getattr(plain, description["class"])(**arguments)
+    return getattr(plain, name)(**arguments)
 
 
 def matrix_dtype(settings: TrainerSettings, device: torch.device) -> torch.dtype:

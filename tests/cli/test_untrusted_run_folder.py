@@ -164,7 +164,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         "model.json",
     ),
     "a target": (edit(*MODEL, "score", value={"_target_": "os.system", "command": "touch x"}), "model.json"),
-    "nested": (edit(*MODEL, "score", value={"class": "LSTM"}), "model.json"),
+    "nested": (edit(*MODEL, "score", value={"class": "PlainRNN"}), "model.json"),
     "a size of text": (edit(*MODEL, "hidden_size", value="32"), "model.json"),
     "no size": (edit(*MODEL, "hidden_size", value=None), "model.json"),
     "a huge size": (edit(*MODEL, "hidden_size", value=10**12), "model.json"),

@@ -9,12 +9,19 @@ import torch
 from torch import nn
 
 from nmt.models import (
-    LSTM,
     AdditiveScore,
-    BahdanauLSTM,
+    BahdanauRNN,
+    CoverageScore,
     DotScore,
     GeneralScore,
-    LuongLSTM,
+    GlobalSpan,
+    GRUCell,
+    LSTMCell,
+    LuongRNN,
+    MonotonicSpan,
+    MultiHeadAdditiveScore,
+    PlainRNN,
+    PredictiveSpan,
     Seq2Seq,
     Transformer,
 )
@@ -25,7 +32,9 @@ LUONG = {
     for score in ("dot", "general", "concat")
     for fed in ("fed", "unfed")
 }
-ARCHITECTURES = ["lstm", "lstm_bahdanau", *LUONG, "transformer-pre_norm", "transformer-post_norm"]
+COVERAGE, HEADS = "gru_bahdanau-coverage-local_p", "gru_luong-multi_head-unfed-local_m"
+RECURRENT = ["lstm", "lstm_bahdanau", *LUONG, COVERAGE, HEADS]
+ARCHITECTURES = [*RECURRENT, "transformer-pre_norm", "transformer-post_norm"]
 CHOICES = [(1, False, False), (2, True, True), (2, False, True)]  # num_layers, shared_vocab, tie_output
 
 
@@ -72,25 +81,33 @@ class Variant:
         else:
             arguments |= {"embedding_size": 6, "hidden_size": 8, "num_layers": self.num_layers}
             recurrent: dict[str, Any] = {
+                "cell": GRUCell() if self.architecture.startswith("gru") else LSTMCell(),
                 "embedding_dropout": options.get("embedding_dropout", dropout),
                 "word_dropout": options.get("word_dropout", dropout),
                 "variational_dropout": options.get("variational_dropout", False),
                 "recurrent_dropout": options.get("recurrent_dropout", dropout),
             }
-            attentional = recurrent | {"encoder_dropout": options.get("encoder_dropout", dropout)}
+            attentional = recurrent | {"encoder_dropout": options.get("encoder_dropout", dropout), "span": GlobalSpan()}
+            sizes: dict[str, Any] = {"query_size": 8, "value_size": 8}
             if self.architecture == "lstm":
-                model = LSTM(**arguments, **recurrent)
+                model = PlainRNN(**arguments, **recurrent)
             elif self.architecture == "lstm_bahdanau":
-                model = BahdanauLSTM(**arguments, **attentional, attention_size=5)
+                model = BahdanauRNN(**arguments, **attentional, score=AdditiveScore(**sizes, attention_size=5))
+            elif self.architecture == COVERAGE:
+                attentional["span"] = PredictiveSpan(query_size=8, window=2)
+                model = BahdanauRNN(**arguments, **attentional, score=CoverageScore(**sizes, attention_size=5))
+            elif self.architecture == HEADS:
+                attentional["span"] = MonotonicSpan(window=2)
+                score = MultiHeadAdditiveScore(**sizes, attention_size=6, num_heads=2)
+                model = LuongRNN(**arguments, **attentional, score=score, input_feeding=False)
             else:
                 name, input_feeding = LUONG[self.architecture]
-                sizes: dict[str, Any] = {"query_size": 8, "value_size": 8}
                 scores: dict[str, Callable[[], Score]] = {
                     "dot": lambda: DotScore(**sizes),
                     "general": lambda: GeneralScore(**sizes),
                     "concat": lambda: AdditiveScore(**sizes, attention_size=5),
                 }
-                model = LuongLSTM(**arguments, **attentional, score=scores[name](), input_feeding=input_feeding)
+                model = LuongRNN(**arguments, **attentional, score=scores[name](), input_feeding=input_feeding)
         for parameter in model.parameters():
             nn.init.normal_(parameter, std=0.5)
         return model.double().eval()

@@ -8,7 +8,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.models import AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Seq2Seq, Transformer
+from nmt.models import (
+    AdditiveScore,
+    BahdanauRNN,
+    DotScore,
+    GeneralScore,
+    GlobalSpan,
+    LSTMCell,
+    LuongRNN,
+    Seq2Seq,
+    Transformer,
+)
 from nmt.models.attention import MultiHeadAttention, Score, attend, step_attention
 from nmt.models.attention.kernels import attention_with_weights, fused_attention
 from nmt.search import BeamSearch, GreedySearch
@@ -248,6 +258,8 @@ VOCABULARY: dict[str, Any] = {
 }
 LSTM_SIZES: dict[str, Any] = {
     **VOCABULARY,
+    "cell": LSTMCell(),
+    "span": GlobalSpan(),
     "embedding_size": 6,
     "hidden_size": 8,
     "num_layers": 1,
@@ -256,8 +268,8 @@ LSTM_SIZES: dict[str, Any] = {
 }
 
 
-def luong(score: Score, input_feeding: bool) -> LuongLSTM:
-    return LuongLSTM(**LSTM_SIZES, encoder_dropout=0.0, score=score, input_feeding=input_feeding)
+def luong(score: Score, input_feeding: bool) -> LuongRNN:
+    return LuongRNN(**LSTM_SIZES, encoder_dropout=0.0, score=score, input_feeding=input_feeding)
 
 
 def general() -> GeneralScore:
@@ -279,7 +291,7 @@ def concat() -> AdditiveScore:
     ("model", "projections", "steps"),
     [
         (
-            lambda: BahdanauLSTM(**LSTM_SIZES, encoder_dropout=0.0, attention_size=5),
+            lambda: BahdanauRNN(**LSTM_SIZES, encoder_dropout=0.0, score=concat()),
             ["decoder.score.key_projection"],
             ["decoder.score.query_projection"],
         ),

@@ -50,7 +50,7 @@ def attention_shapes(variant: Variant) -> dict[str, tuple[int, int]]:
     if variant.architecture == "lstm":
         return {}
     if not variant.architecture.startswith("transformer"):
-        return {"cross": (1, 1)}
+        return {"cross": (1, 2 if "multi_head" in variant.architecture else 1)}
     decoder = (3 - variant.num_layers, 2)
     return {"cross": decoder, "encoder": (variant.num_layers, 2), "decoder": decoder}
 
@@ -177,7 +177,7 @@ def test_attention_weights_sum_to_one_over_the_real_positions(model: Seq2Seq, va
         if kind == "decoder":
             is_allowed = torch.ones(7, 7, dtype=torch.bool).tril().expand_as(weights)  # or was read before
         assert (weights[~is_allowed] == 0).all()
-        assert (weights[is_allowed] > 0).all()
+        assert (weights[is_allowed] > 0).all() or "local" in variant.architecture  # a window does not reach everywhere
     if "cross" in attention:
         assert (attention["cross"][0, :, :, 0] - attention["cross"][0, :, :, 2]).abs().max() > 1e-6  # rows differ
 

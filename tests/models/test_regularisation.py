@@ -12,7 +12,7 @@ from nmt.models import Seq2Seq
 from nmt.models.attention import AttentionRecord, MultiHeadAttention
 from nmt.models.dropout import Dropout, dropout_mask
 from nmt.models.embedding import PieceEmbedding
-from nmt.models.recurrent import LSTMState, StackedCells
+from nmt.models.recurrent import Cell, GRUCell, LSTMCell, RecurrentState, StackedCells
 from nmt.models.recurrent.weight_dropout import WeightDropout
 from nmt.models.transformer.sublayers import LayerDropout, LayerSettings
 
@@ -111,7 +111,7 @@ def test_a_shared_mask_keeps_the_mean(shared_dim: int) -> None:
 def test_the_recurrent_weights_of_an_lstm_are_masked_as_in_the_formula() -> None:
     lstm: Any = nn.LSTM(3, 4, batch_first=True)
     masked: Any = nn.LSTM(3, 4, batch_first=True)
-    drop = WeightDropout(0.5).train()
+    drop = WeightDropout(0.5, num_gates=4).train()
     inputs = torch.randn(2, 6, 3)
     torch.manual_seed(1)
     outputs, _ = drop(lstm, inputs)
@@ -132,15 +132,15 @@ def test_the_recurrent_weights_of_an_lstm_are_masked_as_in_the_formula() -> None
 
 
 def test_recurrent_dropout_under_autocast_is_close_to_float32() -> None:
-    cells: Any = StackedCells(input_size=3, feedback_size=5, hidden_size=4, num_layers=2, dropout=0.0)
-    state = LSTMState(torch.randn(2, 2, 4), torch.randn(2, 2, 4))
+    cells: Any = StackedCells(cell=LSTMCell(), input_size=3, feedback_size=5, hidden_size=4, num_layers=2, dropout=0.0)
+    state = RecurrentState((torch.randn(2, 2, 4), torch.randn(2, 2, 4)))
     inputs = torch.randn(2, 16), torch.randn(2, 5), state
-    drop = WeightDropout(0.5).train()
+    drop = WeightDropout(0.5, num_gates=4).train()
     results = []
     for enabled in (False, True):
         torch.manual_seed(1)
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            hidden = drop(cells, *inputs).hidden.float()
+            hidden = drop(cells, *inputs).top.float()
         weights = [cells.gates_from_feedback.weight, cells.upper[0].weight_hh]
         results.append([hidden, *torch.autograd.grad(hidden.square().sum(), weights)])
     for expected, found in zip(*results, strict=True):
@@ -148,17 +148,19 @@ def test_recurrent_dropout_under_autocast_is_close_to_float32() -> None:
         assert (found - expected).norm() < 0.05 * expected.norm()
 
 
-def test_only_the_recurrent_part_of_a_decoders_weights_is_masked() -> None:
-    cells: Any = StackedCells(input_size=3, feedback_size=5, hidden_size=4, num_layers=2, dropout=0.0)
-    state = LSTMState(torch.randn(2, 2, 4), torch.randn(2, 2, 4))
-    inputs = torch.randn(2, 16), torch.randn(2, 5), state
+@pytest.mark.parametrize("cell", [LSTMCell(), GRUCell()])
+def test_only_the_recurrent_part_of_a_decoders_weights_is_masked(cell: Cell) -> None:
+    cells: Any = StackedCells(cell=cell, input_size=3, feedback_size=5, hidden_size=4, num_layers=2, dropout=0.0)
+    state = RecurrentState(tuple(torch.randn(2, 2, 4) for _ in range(cell.num_parts)))
+    size = cell.num_gates * 4
+    inputs = torch.randn(2, size), torch.randn(2, 5), state
     torch.manual_seed(1)
-    found = WeightDropout(0.5).train()(cells, *inputs)
+    found = WeightDropout(0.5, num_gates=cell.num_gates).train()(cells, *inputs)
     torch.manual_seed(1)
     with torch.no_grad():
-        cells.gates_from_feedback.weight[:, 5:] *= dropout_mask(torch.Size([16, 4]), 0.5, torch.float32)
-        cells.upper[0].weight_hh *= dropout_mask(torch.Size([16, 4]), 0.5, torch.float32)
-    torch.testing.assert_close(found.hidden, cells(*inputs).hidden)
+        cells.gates_from_feedback.weight[:, 5:] *= dropout_mask(torch.Size([size, 4]), 0.5, torch.float32)
+        cells.upper[0].weight_hh *= dropout_mask(torch.Size([size, 4]), 0.5, torch.float32)
+    torch.testing.assert_close(found.parts, cells(*inputs).parts)
 
 
 def test_attention_dropout_masks_the_weights_and_records_them_whole() -> None:

@@ -52,9 +52,9 @@ def test_each_size_of_a_model_is_compared_with_the_weights(
     luong_arguments: dict[str, Any], arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        check_model_size({"class": "LuongLSTM", "arguments": luong_arguments | arguments}, models, SHAPES)
+        check_model_size({"class": "LuongRNN", "arguments": luong_arguments | arguments}, models, SHAPES)
     assert torch.zeros(()).device.type == "cpu"  # and torch is back on the CPU
-    check_model_size({"class": "LuongLSTM", "arguments": luong_arguments}, models, SHAPES)
+    check_model_size({"class": "LuongRNN", "arguments": luong_arguments}, models, SHAPES)
 
 
 def test_a_class_that_is_not_a_model_is_refused() -> None:

@@ -55,16 +55,18 @@ SETTINGS: dict[str, Any] = {
     "average_checkpoints": 1,
 }
 MODELS: dict[str, dict[str, Any]] = {
-    "BahdanauLSTM": {
+    "BahdanauRNN": {
         "embedding_size": 8,
         "hidden_size": 8,
         "num_layers": 1,
         "variational_dropout": False,
         "recurrent_dropout": 0.0,
         "encoder_dropout": 0.0,
-        "attention_size": 8,
+        "score": {"class": "AdditiveScore", "arguments": {"query_size": 8, "value_size": 8, "attention_size": 8}},
+        "cell": {"class": "LSTMCell"},
+        "span": {"class": "GlobalSpan"},
     },
-    "LuongLSTM": {
+    "LuongRNN": {
         "embedding_size": 8,
         "hidden_size": 8,
         "num_layers": 1,
@@ -73,6 +75,8 @@ MODELS: dict[str, dict[str, Any]] = {
         "encoder_dropout": 0.0,
         "input_feeding": True,
         "score": {"class": "GeneralScore", "arguments": {"query_size": 8, "value_size": 8}},
+        "cell": {"class": "LSTMCell"},
+        "span": {"class": "GlobalSpan"},
     },
     "Transformer": {
         "model_size": 8,
@@ -187,7 +191,7 @@ class Bench:
         *,
         validate: Callable[[Seq2Seq], float] | None = score_of_weights,
         stop_at: int | None = None,
-        name: str = "LuongLSTM",
+        name: str = "LuongRNN",
         model: Seq2Seq | None = None,
         dropout: float = 0.0,
         seed: int = 1,

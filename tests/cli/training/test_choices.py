@@ -28,7 +28,9 @@ def test_every_group_is_tested_here() -> None:
         "data",
         "cleaning",
         "model",
+        "model/cell",
         "model/score",
+        "model/span",
         "tokenizer",
         "optimizer",
         "schedule",
@@ -65,11 +67,28 @@ def test_every_model_trains(train: Train, tmp_path: Path, model: str) -> None:
     assert RunFolder(tmp_path / "run").model().num_parameters() > 0
 
 
-@pytest.mark.parametrize("score", choices("model/score"))
-def test_every_score_trains(train: Train, tmp_path: Path, score: str) -> None:
-    assert train(f"model/score={score}", model="lstm_luong") == 0
-    described = RunFolder(tmp_path / "run").description("model")["arguments"]["score"]
-    assert described["class"] == {"dot": "DotScore", "general": "GeneralScore", "concat": "AdditiveScore"}[score]
+@pytest.mark.parametrize(
+    ("group", "choice", "name"),
+    [
+        ("cell", "gru", "GRUCell"),
+        ("cell", "lstm", "LSTMCell"),
+        ("score", "concat", "AdditiveScore"),
+        ("score", "coverage", "CoverageScore"),
+        ("score", "dot", "DotScore"),
+        ("score", "general", "GeneralScore"),
+        ("score", "multi_head", "MultiHeadAdditiveScore"),
+        ("span", "global", "GlobalSpan"),
+        ("span", "local_m", "MonotonicSpan"),
+        ("span", "local_p", "PredictiveSpan"),
+    ],
+)
+def test_every_part_of_a_recurrent_model_trains(
+    train: Train, tmp_path: Path, group: str, choice: str, name: str
+) -> None:
+    assert choice in choices(f"model/{group}")
+    assert train(f"model/{group}={choice}", model="lstm_luong") == 0
+    assert RunFolder(tmp_path / "run").description("model")["arguments"][group]["class"] == name
+    assert RunFolder(tmp_path / "run").model().num_parameters() > 0
 
 
 @pytest.mark.parametrize(
@@ -117,9 +136,9 @@ def test_compressed_files_train(train: Train, own_corpus: Path) -> None:
 
 
 CLASSES = {
-    "lstm": "LSTM",
-    "lstm_bahdanau": "BahdanauLSTM",
-    "lstm_luong": "LuongLSTM",
+    "lstm": "PlainRNN",
+    "lstm_bahdanau": "BahdanauRNN",
+    "lstm_luong": "LuongRNN",
     "transformer": "Transformer",
 }
 

@@ -48,7 +48,7 @@ def test_a_run_folder_holds_everything(
     assert list((folder / "tensorboard").iterdir())
     run = RunFolder.open(folder)
     description = json.loads((folder / "model.json").read_text())
-    assert description["class"] == "LSTM"
+    assert description["class"] == "PlainRNN"
     assert description["parameters"] == run.model().num_parameters()
     assert [record.step for record in read_history(run.history).train] == [1, 2, 3, 4]
     translator = Translator.load(folder, device="cpu")
