@@ -7,12 +7,25 @@ In reading order:
     attention/       scores of the recurrent models, multi-head attention of the Transformer
     recurrent/       LSTM encoder-decoders: without attention, with Bahdanau's and with Luong's
     transformer/     the Transformer, its decoding step and its key/value cache
+    decoder_only/    source and target in one stack of self-attention, causal or with a bidirectional source
     ensemble.py      several models that translate together
 """
 
 from nmt.models.attention import AdditiveScore, DotScore, GeneralScore
+from nmt.models.decoder_only import DecoderOnly, PrefixLM
 from nmt.models.recurrent import LSTM, BahdanauLSTM, LuongLSTM
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.transformer import Transformer
 
-__all__ = ["LSTM", "AdditiveScore", "BahdanauLSTM", "DotScore", "GeneralScore", "LuongLSTM", "Seq2Seq", "Transformer"]
+__all__ = [
+    "LSTM",
+    "AdditiveScore",
+    "BahdanauLSTM",
+    "DecoderOnly",
+    "DotScore",
+    "GeneralScore",
+    "LuongLSTM",
+    "PrefixLM",
+    "Seq2Seq",
+    "Transformer",
+]

@@ -9,7 +9,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Seq2Seq, Transformer
+from nmt.models import (
+    LSTM,
+    AdditiveScore,
+    BahdanauLSTM,
+    DecoderOnly,
+    DotScore,
+    GeneralScore,
+    LuongLSTM,
+    Seq2Seq,
+    Transformer,
+)
 from nmt.models.attention import NO_RECORD, AttentionRecord
 from nmt.models.ensemble import Ensemble
 from nmt.models.seq2seq import Memory, State, TranslationModel
@@ -41,10 +51,9 @@ TRANSFORMER: dict[str, Any] = {
     "attention_dropout": 0.0,
     "layer_dropout": 0.0,
     "num_heads": 2,
-    "num_encoder_layers": 1,
-    "num_decoder_layers": 2,
     "max_length": 12,
 }
+LAYERS = {"num_encoder_layers": 1, "num_decoder_layers": 2}
 
 ARCHITECTURES: dict[str, Callable[[], TranslationModel]] = {
     "lstm": lambda: LSTM(**RECURRENT, num_layers=2),
@@ -62,9 +71,12 @@ ARCHITECTURES: dict[str, Callable[[], TranslationModel]] = {
         score=AdditiveScore(**SIZES, attention_size=5),
         input_feeding=True,
     ),
-    "transformer-pre_norm": lambda: Transformer(**TRANSFORMER, pre_norm=True),
-    "transformer-post_norm": lambda: Transformer(**TRANSFORMER, pre_norm=False),
-    "ensemble": lambda: Ensemble([LSTM(**RECURRENT, num_layers=2), Transformer(**TRANSFORMER, pre_norm=True)]),
+    "transformer-pre_norm": lambda: Transformer(**TRANSFORMER, **LAYERS, pre_norm=True),
+    "transformer-post_norm": lambda: Transformer(**TRANSFORMER, **LAYERS, pre_norm=False),
+    "decoder_only": lambda: DecoderOnly(**TRANSFORMER, num_layers=2, pre_norm=True),
+    "ensemble": lambda: Ensemble(
+        [LSTM(**RECURRENT, num_layers=2), Transformer(**TRANSFORMER, **LAYERS, pre_norm=True)]
+    ),
 }
 
 

@@ -4,7 +4,18 @@ They keep the same contract, so the same batches train them and the same search 
 written for speed.
 """
 
+from nmt.benchmark.plain.decoder_only import DecoderOnly, PrefixLM
 from nmt.benchmark.plain.recurrent import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM
 from nmt.benchmark.plain.transformer import Transformer
 
-__all__ = ["LSTM", "AdditiveScore", "BahdanauLSTM", "DotScore", "GeneralScore", "LuongLSTM", "Transformer"]
+__all__ = [
+    "LSTM",
+    "AdditiveScore",
+    "BahdanauLSTM",
+    "DecoderOnly",
+    "DotScore",
+    "GeneralScore",
+    "LuongLSTM",
+    "PrefixLM",
+    "Transformer",
+]
