@@ -53,7 +53,7 @@ TRANSFORMER: dict[str, Any] = {
     "num_heads": 2,
     "max_length": 12,
 }
-LAYERS = {"num_encoder_layers": 1, "num_decoder_layers": 2}
+LAYERS: dict[str, Any] = {"num_encoder_layers": 1, "num_decoder_layers": 2}
 
 ARCHITECTURES: dict[str, Callable[[], TranslationModel]] = {
     "lstm": lambda: LSTM(**RECURRENT, num_layers=2),

@@ -122,9 +122,10 @@ class LayerStep:
         scale = split[-1] ** -0.5
         source_scores = torch.baddbmm(source_bias, queries, source_keys, alpha=scale)  # (A·H, K, S)
         past_scores = torch.baddbmm(past_bias, queries, past.keys, alpha=scale)  # (A·H, K, P)
-        weights = torch.cat([source_scores, past_scores], dim=-1).softmax(dim=-1)  # (A·H, K, S + P)
-        source_weights, past_weights = weights.split([source_scores.size(-1), past_scores.size(-1)], dim=-1)
-        heads = torch.bmm(source_weights, source_values).baddbmm_(past_weights, past.values)  # (A·H, K, d)
+        weights = torch.cat([source_scores, past_scores], dim=-1).softmax(dim=-1)  # (A·H, K, S + P), one softmax
+        num_source = source_values.size(1)  # S
+        heads = torch.bmm(weights[..., :num_source], source_values)  # (A·H, K, d)
+        heads.baddbmm_(weights[..., num_source:], past.values)  # plus the part of the target
         hidden = self.after(hidden, linear(join(heads, split), self.output), self.attention_norm)  # (M, D)
 
         # hidden = around_feedforward(hidden, feedforward)
