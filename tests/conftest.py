@@ -57,6 +57,16 @@ TINY_MODELS = {
         "model.num_encoder_layers=1",
         "model.num_decoder_layers=1",
     ],
+    **{
+        name: [
+            f"model={name}",
+            "model.model_size=16",
+            "model.feedforward_size=32",
+            "model.num_heads=2",
+            "model.num_layers=2",
+        ]
+        for name in ("decoder_only", "prefix_lm")
+    },
 }
 TINY_TRAINING = [
     "tokenizer.vocab_size=40",
@@ -111,6 +121,21 @@ DESCRIPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
             "num_heads": 2,
             "num_encoder_layers": 2,
             "num_decoder_layers": 2,
+            "activation_dropout": 0.0,
+            "attention_dropout": 0.0,
+            "layer_dropout": 0.0,
+            "pre_norm": True,
+            "max_length": 32,
+        },
+    ),
+    "prefix_lm": (
+        "PrefixLM",
+        SIZES
+        | {
+            "model_size": 16,
+            "feedforward_size": 24,
+            "num_heads": 2,
+            "num_layers": 3,
             "activation_dropout": 0.0,
             "attention_dropout": 0.0,
             "layer_dropout": 0.0,

@@ -22,6 +22,7 @@ from typing import Any
 _MODULES = {
     "FilesCorpus": "nmt.data.corpus",
     "GrammarCorpus": "nmt.data.grammar",
+    "GrammarDocuments": "nmt.data.grammar",
     "HoldOutCorpus": "nmt.data.hold_out",
     "HubCorpus": "nmt.data.hub",
     "MixedCorpus": "nmt.data.mixed",

@@ -7,6 +7,7 @@ In reading order:
     attention/       scores of the recurrent models, multi-head attention of the Transformer
     recurrent/       recurrent encoder-decoders: without attention, with Bahdanau's and with Luong's
     transformer/     the Transformer, its decoding step and its key/value cache
+    decoder_only/    source and target in one stack of self-attention, causal or with a bidirectional source
     ensemble.py      several models that translate together
 """
 
@@ -20,6 +21,7 @@ from nmt.models.attention import (
     MultiHeadAdditiveScore,
     PredictiveSpan,
 )
+from nmt.models.decoder_only import DecoderOnly, PrefixLM
 from nmt.models.recurrent import BahdanauRNN, GRUCell, LSTMCell, LuongRNN, PlainRNN
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.transformer import Transformer
@@ -28,6 +30,7 @@ __all__ = [
     "AdditiveScore",
     "BahdanauRNN",
     "CoverageScore",
+    "DecoderOnly",
     "DotScore",
     "GRUCell",
     "GeneralScore",
@@ -38,6 +41,7 @@ __all__ = [
     "MultiHeadAdditiveScore",
     "PlainRNN",
     "PredictiveSpan",
+    "PrefixLM",
     "Seq2Seq",
     "Transformer",
 ]

@@ -12,6 +12,7 @@ from nmt.models import (
     AdditiveScore,
     BahdanauRNN,
     CoverageScore,
+    DecoderOnly,
     DotScore,
     GeneralScore,
     GlobalSpan,
@@ -22,6 +23,7 @@ from nmt.models import (
     MultiHeadAdditiveScore,
     PlainRNN,
     PredictiveSpan,
+    PrefixLM,
     Seq2Seq,
     Transformer,
 )
@@ -35,6 +37,11 @@ LUONG = {
 COVERAGE, HEADS = "gru_bahdanau-coverage-local_p", "gru_luong-multi_head-unfed-local_m"
 RECURRENT = ["lstm", "lstm_bahdanau", *LUONG, COVERAGE, HEADS]
 ARCHITECTURES = [*RECURRENT, "transformer-pre_norm", "transformer-post_norm"]
+DECODER_ONLY: dict[str, tuple[type[DecoderOnly], bool]] = {  # class and pre_norm
+    "decoder_only-post_norm": (DecoderOnly, False),
+    "prefix_lm-pre_norm": (PrefixLM, True),
+}
+ARCHITECTURES += DECODER_ONLY
 CHOICES = [(1, False, False), (2, True, True), (2, False, True)]  # num_layers, shared_vocab, tie_output
 
 
@@ -76,6 +83,22 @@ class Variant:
                 attention_dropout=options.get("attention_dropout", dropout),
                 layer_dropout=options.get("layer_dropout", dropout),
                 pre_norm=self.architecture == "transformer-pre_norm",
+                max_length=24,
+            )
+        elif self.architecture in DECODER_ONLY:
+            decoder_only, pre_norm = DECODER_ONLY[self.architecture]
+            model = decoder_only(
+                **arguments,
+                model_size=8,
+                feedforward_size=12,
+                num_heads=2,
+                num_layers=self.num_layers,
+                embedding_dropout=options.get("embedding_dropout", dropout),
+                word_dropout=options.get("word_dropout", dropout),
+                activation_dropout=options.get("activation_dropout", dropout),
+                attention_dropout=options.get("attention_dropout", dropout),
+                layer_dropout=options.get("layer_dropout", dropout),
+                pre_norm=pre_norm,
                 max_length=24,
             )
         else:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nmt.models import Seq2Seq
-from nmt.models.attention import KINDS, AttentionRecord
+from nmt.models.attention import KINDS, AttentionRecord, Kind
 from nmt.run.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ PAD, BOS, EOS = 0, 1, 2
 # Together they contain all ids of both vocabularies; the shortest source is `eos` alone.
 SOURCES = [[5, 6, 7, 4, EOS], [EOS], [8, 3, EOS], [9, 10, 5, EOS], [0, 1, EOS]]
 TARGETS = [[BOS, 4, 5, 6], [BOS, 7, 8, 9, 10, 11, 12], [BOS], [BOS, 3, 0], [BOS, 2, 1, 5]]
+
+WITH_POSITIONS = ("transformer", "decoder_only", "prefix_lm")
+"""The architectures with a table of positions and with a model size instead of an embedding size."""
 
 EXACT: dict[str, Any] = {"rtol": 0.0, "atol": 1e-12}
 
@@ -45,10 +48,12 @@ def step_through(model: Seq2Seq, source: Tensor, mask: Tensor, target: Tensor) -
     return torch.stack(logits, 1)
 
 
-def attention_shapes(variant: Variant) -> dict[str, tuple[int, int]]:
+def attention_shapes(variant: Variant) -> dict[Kind, tuple[int, int]]:
     """The number of layers and heads of each kind of attention that an architecture has."""
     if variant.architecture == "lstm":
         return {}
+    if variant.architecture.startswith(("decoder_only", "prefix_lm")):
+        return dict.fromkeys(KINDS, (variant.num_layers, 2))
     if not variant.architecture.startswith("transformer"):
         return {"cross": (1, 2 if "multi_head" in variant.architecture else 1)}
     decoder = (3 - variant.num_layers, 2)
@@ -174,6 +179,8 @@ def test_attention_weights_sum_to_one_over_the_real_positions(model: Seq2Seq, va
         assert weights.shape[-2:] == sizes[kind]
         torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1], dtype=torch.float64), **EXACT)
         is_allowed = mask[:, None, None, None, :].expand_as(weights)  # a source position is real
+        if kind == "encoder" and variant.architecture.startswith("decoder_only"):
+            is_allowed = is_allowed.tril()  # and was read before
         if kind == "decoder":
             is_allowed = torch.ones(7, 7, dtype=torch.bool).tril().expand_as(weights)  # or was read before
         assert (weights[~is_allowed] == 0).all()
@@ -232,7 +239,7 @@ def test_tied_weights_are_one_tensor_and_counted_once(model: Seq2Seq, variant: V
     table = model.vocabulary.target.weight
     assert (model.vocabulary.source.weight is table) == variant.shared_vocab
     assert (model.vocabulary.output.weight is table) == variant.tie_output
-    embedding_size = 8 if variant.architecture.startswith("transformer") else 6
+    embedding_size = 8 if variant.architecture.startswith(WITH_POSITIONS) else 6
     untied = type(variant)(variant.architecture, variant.num_layers, False, False).build().num_parameters()
     saved = 11 * embedding_size * variant.shared_vocab + 13 * embedding_size * variant.tie_output
     assert model.num_parameters() == untied - saved
@@ -273,6 +280,6 @@ def test_a_model_with_loaded_weights_equals_the_saved_one(model: Seq2Seq, varian
     assert numbers < path.stat().st_size < numbers + 8000  # tied weights are written once
 
 
-def test_only_the_transformer_has_a_maximum_length(model: Seq2Seq, variant: Variant) -> None:
-    assert model.max_length == (24 if variant.architecture.startswith("transformer") else None)
+def test_only_models_with_a_table_of_positions_have_a_maximum_length(model: Seq2Seq, variant: Variant) -> None:
+    assert model.max_length == (24 if variant.architecture.startswith(WITH_POSITIONS) else None)
     assert model.device.type == "cpu"

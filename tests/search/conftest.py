@@ -13,6 +13,7 @@ from nmt.models import (
     AdditiveScore,
     BahdanauRNN,
     CoverageScore,
+    DecoderOnly,
     DotScore,
     GeneralScore,
     GlobalSpan,
@@ -57,10 +58,9 @@ TRANSFORMER: dict[str, Any] = {
     "attention_dropout": 0.0,
     "layer_dropout": 0.0,
     "num_heads": 2,
-    "num_encoder_layers": 1,
-    "num_decoder_layers": 2,
     "max_length": 12,
 }
+LAYERS: dict[str, Any] = {"num_encoder_layers": 1, "num_decoder_layers": 2}
 
 ARCHITECTURES: dict[str, Callable[[], TranslationModel]] = {
     "lstm": lambda: PlainRNN(**RECURRENT, num_layers=2),
@@ -75,9 +75,12 @@ ARCHITECTURES: dict[str, Callable[[], TranslationModel]] = {
         score=CoverageScore(**SIZES, attention_size=5),
         input_feeding=True,
     ),
-    "transformer-pre_norm": lambda: Transformer(**TRANSFORMER, pre_norm=True),
-    "transformer-post_norm": lambda: Transformer(**TRANSFORMER, pre_norm=False),
-    "ensemble": lambda: Ensemble([PlainRNN(**RECURRENT, num_layers=2), Transformer(**TRANSFORMER, pre_norm=True)]),
+    "transformer-pre_norm": lambda: Transformer(**TRANSFORMER, **LAYERS, pre_norm=True),
+    "transformer-post_norm": lambda: Transformer(**TRANSFORMER, **LAYERS, pre_norm=False),
+    "decoder_only": lambda: DecoderOnly(**TRANSFORMER, num_layers=2, pre_norm=True),
+    "ensemble": lambda: Ensemble(
+        [PlainRNN(**RECURRENT, num_layers=2), Transformer(**TRANSFORMER, **LAYERS, pre_norm=True)]
+    ),
 }
 
 

@@ -4,6 +4,7 @@ They keep the same contract, so the same batches train them and the same search 
 written for speed. Only the usual parts exist: LSTM cells, three scores, and attention to the whole source.
 """
 
+from nmt.benchmark.plain.decoder_only import DecoderOnly, PrefixLM
 from nmt.benchmark.plain.recurrent import AdditiveScore, BahdanauRNN, DotScore, GeneralScore, LuongRNN, PlainRNN
 from nmt.benchmark.plain.transformer import Transformer
 from nmt.models import GlobalSpan, LSTMCell  # they compute nothing here, but are arguments of the classes
@@ -11,11 +12,13 @@ from nmt.models import GlobalSpan, LSTMCell  # they compute nothing here, but ar
 __all__ = [
     "AdditiveScore",
     "BahdanauRNN",
+    "DecoderOnly",
     "DotScore",
     "GeneralScore",
     "GlobalSpan",
     "LSTMCell",
     "LuongRNN",
     "PlainRNN",
+    "PrefixLM",
     "Transformer",
 ]

@@ -61,7 +61,8 @@ def load_corpus(run: RunFolder, data: Component | CorpusChanges) -> Corpus:
         corpus: Corpus = data.build()
         return corpus
     changes = data.changed()
-    if "path" in changes and main_corpus(run.description("corpus")).get("class") == "GrammarCorpus":
+    generated = ("GrammarCorpus", "GrammarDocuments")
+    if "path" in changes and main_corpus(run.description("corpus")).get("class") in generated:
         raise UserError(
             f"data.path={data.path}: the corpus of run={run.path} has no files, because a grammar generates it; select "
             f"other text by data=files data.path={data.path}"

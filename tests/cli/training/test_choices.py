@@ -39,7 +39,7 @@ def test_every_group_is_tested_here() -> None:
         "search",
     }
     assert groups == tried | {"experiment"}
-    assert choices("data") == ["files", "grammar", "hub", "multi30k"]
+    assert choices("data") == ["files", "grammar", "grammar_documents", "hub", "multi30k"]
 
 
 @pytest.mark.parametrize("group", ["data", "search"])
@@ -58,7 +58,7 @@ def test_the_choice_run_is_only_offered_where_it_is_possible(capsys: pytest.Capt
         assert main([command, "--help"]) == 0
         assert ("*run" in capsys.readouterr().out) == is_offered
     assert main(["train", "--help"]) == 0
-    assert "data         files, grammar, hub, *multi30k\n" in capsys.readouterr().out
+    assert "data         files, grammar, grammar_documents, hub, *multi30k\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("model", choices("model"))
@@ -127,6 +127,28 @@ def test_the_built_in_corpus_trains_with_the_usual_vocabulary_size(
     assert f"select other text by data=files data.path={corpus_folder}\n" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("join", [1, 2])
+def test_documents_train_and_their_pronouns_are_scored(
+    tmp_path: Path,
+    tiny_models: dict[str, list[str]],
+    tiny_training: list[str],
+    capsys: pytest.CaptureFixture[str],
+    join: int,
+) -> None:
+    sizes = ["data.train_size=100", "data.val_size=4", "data.pronouns_size=4", "tokenizer.vocab_size=120"]
+    words = ["data=grammar_documents", f"data.join={join}", *tiny_models["lstm"], *tiny_training, *sizes]
+    run = f"run={tmp_path / 'run'}"
+    assert main(["train", *words, run]) == 0
+    assert len(RunFolder(tmp_path / "run").corpus().split("train")) == 200 // join
+    capsys.readouterr()
+    assert main(["evaluate", run, "split=pronouns", "device=cpu"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("pronouns with")]
+    # A distractor stands in the first sentence, so a second sentence alone has none.
+    assert [line[line.index("of") + 1] for line in lines] == (["2", "2"] if join == 2 else ["0", "4"])
+    assert main(["evaluate", run, "split=pronouns", "data.path=text"]) == 2
+    assert "select other text by data=files data.path=text\n" in capsys.readouterr().err
+
+
 def test_compressed_files_train(train: Train, own_corpus: Path) -> None:
     for path in list(own_corpus.iterdir()):
         with gzip.open(own_corpus / f"{path.name}.gz", "wb") as file:
@@ -140,6 +162,8 @@ CLASSES = {
     "lstm_bahdanau": "BahdanauRNN",
     "lstm_luong": "LuongRNN",
     "transformer": "Transformer",
+    "decoder_only": "DecoderOnly",
+    "prefix_lm": "PrefixLM",
 }
 
 
@@ -175,7 +199,7 @@ def test_every_experiment_trains(
 
 def test_the_recipes_for_multi30k_differ_only_where_the_systems_do(capsys: pytest.CaptureFixture[str]) -> None:
     recipes = [name for name in choices("experiment") if name.startswith("multi30k_")]
-    assert len(recipes) == len(CLASSES)
+    assert len(recipes) == 4
     settings = []
     for recipe in recipes:
         assert main(["train", f"experiment={recipe}", "--cfg", "job"]) == 0
