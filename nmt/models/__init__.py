@@ -13,6 +13,16 @@ In reading order:
 from nmt.models.attention import AdditiveScore, DotScore, GeneralScore
 from nmt.models.recurrent import LSTM, BahdanauLSTM, LuongLSTM
 from nmt.models.seq2seq import Seq2Seq
-from nmt.models.transformer import Transformer
+from nmt.models.transformer import PictureTransformer, Transformer
 
-__all__ = ["LSTM", "AdditiveScore", "BahdanauLSTM", "DotScore", "GeneralScore", "LuongLSTM", "Seq2Seq", "Transformer"]
+__all__ = [
+    "LSTM",
+    "AdditiveScore",
+    "BahdanauLSTM",
+    "DotScore",
+    "GeneralScore",
+    "LuongLSTM",
+    "PictureTransformer",
+    "Seq2Seq",
+    "Transformer",
+]
