@@ -24,7 +24,7 @@ from nmt.models.attention import (
 from nmt.models.decoder_only import DecoderOnly, PrefixLM
 from nmt.models.recurrent import BahdanauRNN, GRUCell, LSTMCell, LuongRNN, PlainRNN
 from nmt.models.seq2seq import Seq2Seq
-from nmt.models.transformer import Transformer
+from nmt.models.transformer import PictureTransformer, Transformer
 
 __all__ = [
     "AdditiveScore",
@@ -39,6 +39,7 @@ __all__ = [
     "LuongRNN",
     "MonotonicSpan",
     "MultiHeadAdditiveScore",
+    "PictureTransformer",
     "PlainRNN",
     "PredictiveSpan",
     "PrefixLM",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from nmt.models import (
     LuongRNN,
     MonotonicSpan,
     MultiHeadAdditiveScore,
+    PictureTransformer,
     PlainRNN,
     PredictiveSpan,
     PrefixLM,
@@ -70,7 +72,9 @@ class Variant:
             "dropout": dropout,
         }
         if self.architecture.startswith("transformer"):
-            model: Seq2Seq = Transformer(
+            has_pictures = self.architecture == "transformer-pictures"
+            # The ids from 8 on are patches: an empty one, and objects.
+            model: Seq2Seq = (partial(PictureTransformer, first_patch_id=8) if has_pictures else Transformer)(
                 **arguments,
                 model_size=8,
                 feedforward_size=12,
@@ -136,7 +140,10 @@ class Variant:
         return model.double().eval()
 
 
-VARIANTS = [Variant(name, *choices) for name in ARCHITECTURES for choices in CHOICES]
+VARIANTS = [
+    *(Variant(name, *choices) for name in ARCHITECTURES for choices in CHOICES),
+    Variant("transformer-pictures", 2, shared_vocab=False, tie_output=True),  # the target has no pictures
+]
 
 
 def name_of(variant: Variant) -> str:
@@ -157,7 +164,7 @@ def model(variant: Variant) -> Seq2Seq:
     return variant.build()
 
 
-@pytest.fixture(params=[Variant(name, 2, True, True) for name in ARCHITECTURES], ids=name_of)
+@pytest.fixture(params=[*(Variant(name, 2, True, True) for name in ARCHITECTURES), VARIANTS[-1]], ids=name_of)
 def largest(request: pytest.FixtureRequest) -> Variant:
     """The largest variant of each architecture, for slower tests."""
     return request.param

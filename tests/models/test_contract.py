@@ -158,11 +158,11 @@ def test_gradients_of_a_padded_batch_are_the_sum_of_its_sentences(model: Seq2Seq
         torch.testing.assert_close(gradient, sums[name], rtol=0.0, atol=1e-10, msg=name)
 
 
-def test_every_parameter_receives_a_gradient(model: Seq2Seq) -> None:
+def test_every_parameter_receives_a_gradient(model: Seq2Seq, variant: Variant) -> None:
     for name, gradient in gradients_of(model, loss_of(model, SOURCES, TARGETS)).items():
         assert gradient.isfinite().all(), name
         assert gradient.abs().max() > 1e-6, name
-        if name.startswith("vocabulary"):
+        if name.startswith("vocabulary") and variant.architecture != "transformer-pictures":
             # All ids of the smaller vocabulary occur, and every row of the output layer gets a gradient.
             assert (gradient.abs().reshape(gradient.size(0), -1).amax(1) > 1e-9).sum() >= 11, name
 

@@ -17,6 +17,7 @@ from nmt.cli.training.corpus import build_corpus, describe_corpus, describe_part
 from nmt.cli.training.descriptions import describe
 from nmt.cli.training.guidance import make_link_encoder
 from nmt.cli.training.initial_run import load_initial_tokenizer, load_initial_weights, remark_on_unknown_pieces
+from nmt.cli.training.pictures import with_pictures
 from nmt.cli.training.settings import LoaderSettings, TokenizerSettings, TrainSettings
 from nmt.cli.training.validation import (
     check_schedule,
@@ -107,7 +108,7 @@ def prepare_run(
     assert tokenizer is not None
 
     # 3. The model, whose vocabulary sizes only the tokenizer knows.
-    model, descriptions["model"] = _build_model(settings, tokenizer, device, processes)
+    model, descriptions["model"] = _build_model(settings, corpus, tokenizer, device, processes)
     if "init" in descriptions["model"]:
         remarks.append(f"the weights are those of step {descriptions['model']['init']['step']} of {settings.init}")
         remarks.append(remark_on_unknown_pieces(train_split, tokenizer, settings))
@@ -157,17 +158,20 @@ def prepare_run(
     )
 
 
-def build_tokenizer(settings: TokenizerSettings, split: Dataset, *, tags: Sequence[str] = ()) -> Tokenizer:
+def build_tokenizer(
+    settings: TokenizerSettings, split: Dataset, *, tags: Sequence[str] = (), symbols: Sequence[str] = ()
+) -> Tokenizer:
     """Trains the tokenizer on the training split, or on `max_pairs` of its pairs.
 
     Args:
         tags: names of the tags that source lines may have.
+        symbols: of the pictures in source lines.
 
     Raises:
         UserError: a setting is wrong, or the split does not allow the vocabulary size.
     """
     with spinner(f"learning up to {settings.vocab_size:,} pieces from {len(split):,} pairs"):
-        return train_tokenizer(split, tags=tuple(tags), **msgspec.structs.asdict(settings))
+        return train_tokenizer(split, tags=tuple(tags), symbols=tuple(symbols), **msgspec.structs.asdict(settings))
 
 
 def remark_on_vocabulary(settings: TokenizerSettings, tokenizer: Tokenizer) -> list[str]:
@@ -252,7 +256,7 @@ def with_vocabulary(model: Component, tokenizer: Tokenizer) -> Component:
 
 
 def _build_model(
-    settings: TrainSettings, tokenizer: Tokenizer, device: torch.device, processes: Processes
+    settings: TrainSettings, corpus: Corpus, tokenizer: Tokenizer, device: torch.device, processes: Processes
 ) -> tuple[Seq2Seq, Description]:
     """The model with its first weights, random or those of `init`, and its description for the run folder.
 
@@ -261,7 +265,7 @@ def _build_model(
     Raises:
         UserError: a setting is wrong, or the weights of `init` do not fit.
     """
-    component = with_vocabulary(settings.model, tokenizer)
+    component = with_pictures(with_vocabulary(settings.model, tokenizer), corpus, tokenizer)
     description = describe(component, models)
     torch.manual_seed(settings.seed)
     model = component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
@@ -279,4 +283,5 @@ def _tokenizer(settings: TrainSettings, corpus: Corpus, split: Dataset) -> Token
         return RunFolder(settings.run).tokenizer()
     if settings.init is not None:
         return load_initial_tokenizer(settings, corpus)
-    return build_tokenizer(settings.tokenizer, split, tags=list_tags(settings)).with_source_tag(settings.tag)
+    tags, symbols = list_tags(settings), corpus.main.symbols
+    return build_tokenizer(settings.tokenizer, split, tags=tags, symbols=symbols).with_source_tag(settings.tag)

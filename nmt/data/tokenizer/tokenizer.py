@@ -98,6 +98,7 @@ class Tokenizer:
         byte_fallback: bool,
         normalization: Normalization,
         tags: Sequence[str] = (),
+        symbols: Sequence[str] = (),
     ) -> Tokenizer:
         """Trains a tokenizer on raw lines. The same lines give the same model, byte for byte.
 
@@ -111,6 +112,7 @@ class Tokenizer:
             byte_fallback: encode unknown characters as UTF-8 bytes; takes 256 pieces of the vocabulary.
             normalization: "compose", "none" or "nmt_nfkc".
             tags: names of the tags that source lines may have.
+            symbols: strings that are pieces of their own wherever source lines have them; their ids are consecutive.
 
         Raises:
             UserError: an argument is out of range, there is no text, or the vocabulary is too small for its characters.
@@ -120,6 +122,7 @@ class Tokenizer:
             target_lines,
             shared=shared,
             tags=tags,
+            symbols=symbols,
             vocab_size=vocab_size,
             model_type=model_type,
             character_coverage=character_coverage,

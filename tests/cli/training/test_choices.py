@@ -15,6 +15,7 @@ from nmt.run import RunFolder
 Train = Callable[..., int]
 
 GRAMMAR = ["data.train_size=200", "data.val_size=8", "data.test_size=8", "data.test_long_size=4"]
+SCENES = ["data.train_size=60", "data.val_size=8", "data.test_size=8"]
 
 
 def choices(group: str) -> list[str]:
@@ -39,7 +40,7 @@ def test_every_group_is_tested_here() -> None:
         "search",
     }
     assert groups == tried | {"experiment"}
-    assert choices("data") == ["files", "grammar", "grammar_documents", "hub", "multi30k"]
+    assert choices("data") == ["files", "grammar", "grammar_documents", "hub", "multi30k", "scenes"]
 
 
 @pytest.mark.parametrize("group", ["data", "search"])
@@ -58,10 +59,10 @@ def test_the_choice_run_is_only_offered_where_it_is_possible(capsys: pytest.Capt
         assert main([command, "--help"]) == 0
         assert ("*run" in capsys.readouterr().out) == is_offered
     assert main(["train", "--help"]) == 0
-    assert "data         files, grammar, grammar_documents, hub, *multi30k\n" in capsys.readouterr().out
+    assert "data         files, grammar, grammar_documents, hub, *multi30k,\n" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("model", choices("model"))
+@pytest.mark.parametrize("model", [model for model in choices("model") if model != "picture_transformer"])
 def test_every_model_trains(train: Train, tmp_path: Path, model: str) -> None:
     assert train(model=model) == 0
     assert RunFolder(tmp_path / "run").model().num_parameters() > 0
@@ -187,14 +188,19 @@ def test_every_experiment_trains(
     selected = own_model or typed_models
     assert selected is not None, "neither the file nor its command selects a model"
     for name in selected[1].split(","):
-        sizes = [word for word in tiny_models[name] if not (own_model and word.startswith("model="))]
+        sizes = [
+            word for word in tiny_models[name.removeprefix("picture_")] if not (own_model and word.startswith("model="))
+        ]
         data = [f"data.path={corpus_folder}"]
         if "/data: grammar" in text:
             data = [*GRAMMAR, "tokenizer.vocab_size=120"]
+        if "/data: scenes" in text:
+            data = [*SCENES, "tokenizer.vocab_size=150"]
         training = [word for word in tiny_training if word != "search=greedy"]  # a recipe may change the beam search
         words = [f"experiment={experiment}", *sizes, *training, *data, "validation_split=val"]
         assert main(["train", *words, f"run={tmp_path / name}"]) == 0
-        assert RunFolder.open(tmp_path / name).description("model")["class"] == CLASSES[name]
+        classes = CLASSES | {"picture_transformer": "PictureTransformer"}
+        assert RunFolder.open(tmp_path / name).description("model")["class"] == classes[name]
 
 
 def test_the_recipes_for_multi30k_differ_only_where_the_systems_do(capsys: pytest.CaptureFixture[str]) -> None:
