@@ -35,6 +35,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypeVar  # typing.TypeVar has defaults from Python 3.13 on
 
+from nmt.errors import UserError
 from nmt.models.attention import KINDS, NO_RECORD, AttentionRecord, Kind, MultiHeadAttention
 from nmt.models.embedding import Vocabulary
 from nmt.models.weight_layout import store_by_columns
@@ -218,6 +219,14 @@ class Seq2Seq(TranslationModel[MemoryT, StateT]):
             target_input: (B, T) piece ids that begin with `bos`, padded at the end.
             record: receives the attention weights that it asks for.
         """
+
+    def encoder_outputs(self, source: Tensor, source_mask: Tensor) -> Tensor:
+        """The vectors (B, S, D) with which the encoder represents source ids (B, S), for an objective of its own.
+
+        Raises:
+            UserError: the model has no encoder that reads a source by itself.
+        """
+        raise UserError(f"{type(self).__name__} has no encoder that could be trained by itself")
 
     @torch.no_grad()
     def attention(

@@ -33,7 +33,7 @@ def translate_batch(
         source_mask.to(model.device),
         bos_id=tokenizer.bos_id,
         eos_id=tokenizer.eos_id,
-        banned_ids=[tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id],
+        banned_ids=tokenizer.banned_ids,
         n_best=n_best,
     )
     if not all(n_best_lists):  # a list is empty if every score is NaN

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import msgspec
 import torch
 from datasets import Dataset
+from torch import nn
 
 from nmt import models, search
 from nmt.cli.shell.settings import Component, naming_group
@@ -29,6 +30,7 @@ from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
+from nmt.data.noise import MaskedPieces, Noise
 from nmt.data.tokenizer import Tokenizer
 from nmt.data.tokenizer.training import train_tokenizer
 from nmt.device import pick_device
@@ -40,6 +42,7 @@ from nmt.run.registry import Description
 from nmt.search.protocol import Search
 from nmt.training.distributed import Processes
 from nmt.training.limits import check_limits
+from nmt.training.masked import MaskedObjective, add_head
 from nmt.training.progress import spinner
 from nmt.training.schedule import Schedule
 
@@ -53,6 +56,7 @@ class PreparedRun:
 
     Attributes:
         validation_split, validation_loader: None = the run is not validated.
+        objective: replaces the usual loss in pre-training with masked pieces; otherwise None.
         metrics: of the validations.
         descriptions: of search, metrics, corpus and model, as the run folder stores them.
         remarks: on the parts of the corpus, the vocabulary, the first weights and the validation, each in one line.
@@ -63,6 +67,7 @@ class PreparedRun:
     validation_split: Dataset | None
     tokenizer: Tokenizer
     model: Seq2Seq
+    objective: nn.Module | None
     schedule: Schedule
     optimizer: torch.optim.Optimizer
     searcher: Search
@@ -106,10 +111,16 @@ def prepare_run(
     tokenizer = processes.broadcast(_tokenizer(settings, corpus, train_split) if processes.is_main else None)
     assert tokenizer is not None
 
-    # 3. The model, whose vocabulary sizes only the tokenizer knows.
-    model, descriptions["model"] = _build_model(settings, tokenizer, device, processes)
+    # 3. The noise of pre-training, and the model, whose vocabulary sizes only the tokenizer knows.
+    noise = None if settings.objective is None else settings.objective.build_as(Noise, tokenizer=tokenizer)  # type: ignore[type-abstract]
+    model, descriptions["model"] = _build_model(settings, tokenizer, noise, device, processes)
+    objective = None
+    if isinstance(noise, MaskedPieces):
+        objective = MaskedObjective(model, label_smoothing=settings.trainer.label_smoothing)
     if "init" in descriptions["model"]:
-        remarks.append(f"the weights are those of step {descriptions['model']['init']['step']} of {settings.init}")
+        init = descriptions["model"]["init"]
+        owner = "encoder's " if init["parts"] == "encoder" else ""
+        remarks.append(f"the {owner}weights are those of step {init['step']} of {settings.init}")
         remarks.append(remark_on_unknown_pieces(train_split, tokenizer, settings))
     add_links = make_link_encoder(settings, corpus, tokenizer, model)
 
@@ -119,6 +130,7 @@ def prepare_run(
         tokenizer=tokenizer,
         model=model,
         settings=settings.loader,
+        noise=noise,
         add_links=None,
         seed=settings.seed,
         processes=processes,
@@ -129,6 +141,7 @@ def prepare_run(
         validation_split=validation_split,
         tokenizer=tokenizer,
         model=model,
+        objective=objective,
         schedule=schedule,
         optimizer=settings.optimizer.build_as(
             torch.optim.Optimizer, model.parameters(), lr=schedule.rate(1, fraction_done=0.0)
@@ -138,7 +151,7 @@ def prepare_run(
         train_loader=batch_loader(
             train_split,
             split_name=settings.train_split,
-            cleaning=settings.cleaning.build_as(Cleaning),
+            cleaning=_choose_cleaning(settings),
             subword_alpha=settings.loader.subword_alpha,
             add_links=add_links,
         ),
@@ -152,22 +165,26 @@ def prepare_run(
             *describe_parts(corpus),
             *([] if settings.init is not None else remark_on_vocabulary(settings.tokenizer, tokenizer)),
             *remarks,
-            *remark_on_tokenizer(metrics, settings, train_split),
+            *([] if noise is not None else remark_on_tokenizer(metrics, settings, train_split)),
         ],
     )
 
 
-def build_tokenizer(settings: TokenizerSettings, split: Dataset, *, tags: Sequence[str] = ()) -> Tokenizer:
+def build_tokenizer(
+    settings: TokenizerSettings, split: Dataset, *, tags: Sequence[str] = (), mask: bool = False
+) -> Tokenizer:
     """Trains the tokenizer on the training split, or on `max_pairs` of its pairs.
 
     Args:
         tags: names of the tags that source lines may have.
+        mask: add the piece <mask>, for pre-training.
 
     Raises:
         UserError: a setting is wrong, or the split does not allow the vocabulary size.
     """
     with spinner(f"learning up to {settings.vocab_size:,} pieces from {len(split):,} pairs"):
-        return train_tokenizer(split, tags=tuple(tags), **msgspec.structs.asdict(settings))
+        options = {"mask": True} if mask else {}
+        return train_tokenizer(split, tags=tuple(tags), **options, **msgspec.structs.asdict(settings))
 
 
 def remark_on_vocabulary(settings: TokenizerSettings, tokenizer: Tokenizer) -> list[str]:
@@ -193,6 +210,7 @@ def make_loader(
     split_name: str,
     cleaning: Cleaning,
     subword_alpha: float,
+    noise: Noise | None = None,
     add_links: Callable[[Dataset], Dataset] | None,
     seed: int,
     processes: Processes,
@@ -223,6 +241,7 @@ def make_loader(
             max_length=max_length,
             batch_tokens=settings.batch_tokens,
             subword_alpha=subword_alpha,
+            noise=noise,
             seed=seed,
             rank=processes.rank,
             num_ranks=processes.size,
@@ -251,8 +270,14 @@ def with_vocabulary(model: Component, tokenizer: Tokenizer) -> Component:
     return msgspec.structs.replace(model, arguments={**vocabulary, **model.arguments})
 
 
+def _choose_cleaning(settings: TrainSettings) -> Cleaning:
+    """The cleaning of the training split. Pre-training always drops empty lines, in which there is nothing to hide."""
+    cleaning = settings.cleaning.build_as(Cleaning)
+    return cleaning if settings.objective is None else replace(cleaning, drop_empty=True)
+
+
 def _build_model(
-    settings: TrainSettings, tokenizer: Tokenizer, device: torch.device, processes: Processes
+    settings: TrainSettings, tokenizer: Tokenizer, noise: Noise | None, device: torch.device, processes: Processes
 ) -> tuple[Seq2Seq, Description]:
     """The model with its first weights, random or those of `init`, and its description for the run folder.
 
@@ -265,6 +290,11 @@ def _build_model(
     description = describe(component, models)
     torch.manual_seed(settings.seed)
     model = component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
+    if settings.objective is not None:
+        description["objective"] = settings.objective.description()
+    if isinstance(noise, MaskedPieces):
+        with naming_group("objective"):
+            add_head(model)
     description["parameters"] = model.num_parameters()
     if settings.init is not None and settings.resume != "true":
         if processes.is_main:
@@ -279,4 +309,5 @@ def _tokenizer(settings: TrainSettings, corpus: Corpus, split: Dataset) -> Token
         return RunFolder(settings.run).tokenizer()
     if settings.init is not None:
         return load_initial_tokenizer(settings, corpus)
-    return build_tokenizer(settings.tokenizer, split, tags=list_tags(settings)).with_source_tag(settings.tag)
+    tags, mask = list_tags(settings, corpus), settings.objective is not None
+    return build_tokenizer(settings.tokenizer, split, tags=tags, mask=mask).with_source_tag(settings.tag)

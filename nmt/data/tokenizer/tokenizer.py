@@ -12,6 +12,7 @@ against the untouched reference. Encoding and decoding change text in three ways
 
 A tag such as 2de is a piece `<2de>` before the pieces of a source line. It tells a model of several languages into
 which one to translate (Johnson et al., 2017). As a control piece it occurs in no encoded text, not even in "<2de>".
+The same holds for the piece `<mask>`, which only tokenizers for pre-training have (`nmt.data.noise`).
 
 References: Kudo & Richardson (2018), SentencePiece; Kudo (2018), subword regularization; Provilkov et al. (2020),
 BPE-dropout.
@@ -32,6 +33,7 @@ from nmt.data.tokenizer.bpe_dropout import BpeDropout
 from nmt.data.tokenizer.description import ModelType, PerSide, checksum, read_models, write_models
 from nmt.data.tokenizer.normalization import LINE_SEPARATORS, Normalization
 from nmt.data.tokenizer.sentencepiece_model import (
+    MASK,
     common_special_ids,
     encode_texts,
     list_tags,
@@ -39,6 +41,7 @@ from nmt.data.tokenizer.sentencepiece_model import (
     name_pieces,
     piece_ids,
     piece_spans,
+    text_piece_ids,
     train_models,
 )
 from nmt.data.tokenizer.subword_sampling import Ids, SubwordSampler, check_alpha, spell_pieces
@@ -62,6 +65,7 @@ class Tokenizer:
 
     Attributes:
         tags: the ids of all tags that the source model knows, by name.
+        mask_id: the id of the piece <mask>, in the source model; None if the tokenizer was not made for pre-training.
 
     Raises:
         UserError: the bytes are not a SentencePiece model, the models lack a special piece or disagree about one, or
@@ -77,6 +81,7 @@ class Tokenizer:
         self._target = self._source if target_model is None else load_processor(target_model)
         self.pad_id, self.bos_id, self.eos_id, self.unk_id = common_special_ids(self._source, self._target)
         self.tags = list_tags(self._source)
+        self.mask_id = self.tags.pop(MASK, None)
         self.source_tag = source_tag
         self._tag_id(source_tag)  # checks it
         # Kept to be saved unchanged: another version of the library might serialize a loaded model differently.
@@ -98,6 +103,7 @@ class Tokenizer:
         byte_fallback: bool,
         normalization: Normalization,
         tags: Sequence[str] = (),
+        mask: bool = False,
     ) -> Tokenizer:
         """Trains a tokenizer on raw lines. The same lines give the same model, byte for byte.
 
@@ -111,6 +117,7 @@ class Tokenizer:
             byte_fallback: encode unknown characters as UTF-8 bytes; takes 256 pieces of the vocabulary.
             normalization: "compose", "none" or "nmt_nfkc".
             tags: names of the tags that source lines may have.
+            mask: add the piece <mask> to the source side.
 
         Raises:
             UserError: an argument is out of range, there is no text, or the vocabulary is too small for its characters.
@@ -119,7 +126,7 @@ class Tokenizer:
             source_lines,
             target_lines,
             shared=shared,
-            tags=tags,
+            tags=[*tags, MASK] if mask else tags,
             vocab_size=vocab_size,
             model_type=model_type,
             character_coverage=character_coverage,
@@ -137,6 +144,12 @@ class Tokenizer:
     def target_size(self) -> int:
         """Size of the target vocabulary, including the special pieces."""
         return self._target.get_piece_size()
+
+    @property
+    def banned_ids(self) -> list[int]:
+        """The ids of target pieces that no translation may have: pad, bos, unk and the mask, if the target has it."""
+        mask_ids = [self.mask_id] if self.shared and self.mask_id is not None else []
+        return [self.pad_id, self.bos_id, self.unk_id, *mask_ids]
 
     # Tags
 
@@ -195,6 +208,14 @@ class Tokenizer:
         """
         source, target = (np.array(list(map(len, spell_pieces(side)))) for side in (self._source, self._target))
         return source, target
+
+    def source_text_pieces(self) -> NDArray[np.int32]:
+        """The ids of all source pieces that a text can have: no special pieces, no tags."""
+        return np.array(text_piece_ids(self._source), dtype=np.int32)
+
+    def source_word_starts(self) -> NDArray[np.bool_]:
+        """For each source piece, whether it begins with a space and thus starts a word."""
+        return np.array([spelling.startswith("▁") for spelling in spell_pieces(self._source)])
 
     def unknown_spans(self, text: str, ids: Sequence[int]) -> list[tuple[int, int]]:
         """The ranges of a source text that the vocabulary lacks (`unk` or bytes), from its ids or the first of them."""
