@@ -205,7 +205,10 @@ def open_run(paths: str | Path | Sequence[str | Path], *, key: str = "run", out:
     if not folders:
         raise UserError(f"{key}=[] names no run: name one or several, as in {key}=[runs/a,runs/b]")
     if len(folders) > 1:
-        return EnsembleFolder([RunFolder.open(folder, key=key) for folder in folders], out)
+        members = [RunFolder.open(folder, key=key) for folder in folders]
+        for member in members:
+            member.check_translates()
+        return EnsembleFolder(members, out)
     if out is not None:
         raise UserError(f"out={out} is for several runs: a single one keeps its evaluations in its own folder")
     with reading(f"{key}={folders[0]}"):

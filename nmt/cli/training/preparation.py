@@ -165,7 +165,7 @@ def prepare_run(
             *describe_parts(corpus),
             *([] if settings.init is not None else remark_on_vocabulary(settings.tokenizer, tokenizer)),
             *remarks,
-            *([] if noise is not None else remark_on_tokenizer(metrics, settings, train_split)),
+            *remark_on_tokenizer(metrics, settings, train_split),
         ],
     )
 

@@ -35,9 +35,10 @@ def test_every_group_is_tested_here() -> None:
         "loader",
         "trainer",
         "search",
+        "objective",
     }
     assert groups == tried | {"experiment"}
-    assert choices("data") == ["files", "grammar", "hub", "multi30k"]
+    assert choices("data") == ["files", "grammar", "hub", "multi30k", "text"]
 
 
 @pytest.mark.parametrize("group", ["data", "search"])
@@ -56,7 +57,7 @@ def test_the_choice_run_is_only_offered_where_it_is_possible(capsys: pytest.Capt
         assert main([command, "--help"]) == 0
         assert ("*run" in capsys.readouterr().out) == is_offered
     assert main(["train", "--help"]) == 0
-    assert "data         files, grammar, hub, *multi30k\n" in capsys.readouterr().out
+    assert "data         files, grammar, hub, *multi30k, text\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("model", choices("model"))
@@ -82,6 +83,12 @@ def test_every_score_trains(train: Train, tmp_path: Path, score: str) -> None:
 )
 def test_every_choice_trains(train: Train, tmp_path: Path, group: str, choice: str) -> None:
     assert train(f"{group}={choice}") == 0
+    assert RunFolder.open(tmp_path / "run").best_step() == 1
+
+
+@pytest.mark.parametrize("objective", choices("objective"))
+def test_every_objective_trains(train: Train, tmp_path: Path, objective: str) -> None:
+    assert train(f"objective={objective}", "data=text") == 0
     assert RunFolder.open(tmp_path / "run").best_step() == 1
 
 
