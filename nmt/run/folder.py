@@ -233,11 +233,7 @@ class RunFolder(Displayed):
         return tokenizer
 
     def objective(self) -> str | None:
-        """The class of a pre-trained run's objective, such as "MaskedPieces"; None for a run that translates.
-
-        Raises:
-            UserError: model.json is missing or damaged.
-        """
+        """The class of a pre-trained run's objective, such as "MaskedPieces"; None for a run that translates."""
         objective = read_versioned(self.path / "model.json", StoredObjective).objective
         return None if objective is None else objective.class_name
 
@@ -256,8 +252,7 @@ class RunFolder(Displayed):
             heads_off: names of attention heads to silence, such as "encoder.0.3"; see `nmt.models.heads`.
 
         Raises:
-            UserError: the description or the weights are damaged, or do not fit each other, or there is no such head;
-                or the run was pre-trained and does not translate.
+            UserError: a file is damaged or does not fit the others, there is no such head, or it does not translate.
         """
         self.check_translates()
         from nmt import models

@@ -16,7 +16,7 @@ from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
 from nmt.data.noise import MaskedPieces, Noise, TextInfilling
 from nmt.data.noise.noise import CHOICE, KIND, LENGTH, PIECE
-from nmt.data.tokenizer import Ids, Tokenizer
+from nmt.data.tokenizer import MASK, Ids, Tokenizer
 from nmt.errors import UserError
 
 NUM_WORDS = 1000
@@ -38,8 +38,7 @@ def mask_tokenizer(corpus_folder: Path) -> Tokenizer:
         character_coverage=1.0,
         byte_fallback=False,
         normalization="compose",
-        tags=["2en", "2de"],
-        mask=True,
+        tags=["2en", "2de", MASK],
     )
 
 
@@ -62,12 +61,11 @@ def text_of(num_pieces: int) -> Ids:
     return np.arange(FIRST, FIRST + num_pieces, dtype=np.int32)
 
 
-def test_no_text_has_the_mask_and_no_translation_can_have_it(mask_tokenizer: Tokenizer, tokenizer: Tokenizer) -> None:
+def test_no_text_has_the_mask(mask_tokenizer: Tokenizer, tokenizer: Tokenizer) -> None:
     assert mask_tokenizer.mask_id is not None and tokenizer.mask_id is None
     assert list(mask_tokenizer.tags) == ["2en", "2de"]
     for text in ("<mask>", "one <mask> two", "<mask><mask>"):
         assert mask_tokenizer.mask_id not in mask_tokenizer.encode_source([text])[0]
-    assert mask_tokenizer.mask_id in mask_tokenizer.banned_ids
     assert mask_tokenizer.decode_target([mask_tokenizer.mask_id]) == ""
     # A copy with another tag, and one that was saved, have it too.
     assert mask_tokenizer.with_source_tag("2de").mask_id == mask_tokenizer.mask_id
@@ -77,7 +75,10 @@ def test_no_text_has_the_mask_and_no_translation_can_have_it(mask_tokenizer: Tok
 
 def test_masked_pieces_have_the_shares_of_the_paper(mask_tokenizer: Tokenizer) -> None:
     noise = masked(mask_tokenizer)
-    ids = mask_tokenizer.source_text_pieces()
+    ids = noise.pieces
+    special = ["<pad>", "<unk>", "<s>", "</s>", "<2en>", "<2de>", "<mask>"]
+    assert not set(mask_tokenizer.source_pieces(ids.tolist())) & set(special)
+    assert len(ids) == mask_tokenizer.source_size - len(special)
     texts = [np.resize(ids, 100) for _ in range(400)]
     noisy, targets, predicted = noise.apply(texts, [], seeds_of(400))
     assert predicted is not None

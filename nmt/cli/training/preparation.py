@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -18,6 +18,7 @@ from nmt.cli.training.corpus import build_corpus, describe_corpus, describe_part
 from nmt.cli.training.descriptions import describe
 from nmt.cli.training.guidance import make_link_encoder
 from nmt.cli.training.initial_run import load_initial_tokenizer, load_initial_weights, remark_on_unknown_pieces
+from nmt.cli.training.pretraining import build_cleaning, build_noise, build_objective, prepare_model
 from nmt.cli.training.settings import LoaderSettings, TokenizerSettings, TrainSettings
 from nmt.cli.training.validation import (
     check_schedule,
@@ -30,8 +31,8 @@ from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
-from nmt.data.noise import MaskedPieces, Noise
-from nmt.data.tokenizer import Tokenizer
+from nmt.data.noise import Noise
+from nmt.data.tokenizer import MASK, Tokenizer
 from nmt.data.tokenizer.training import train_tokenizer
 from nmt.device import pick_device
 from nmt.errors import UserError
@@ -42,7 +43,6 @@ from nmt.run.registry import Description
 from nmt.search.protocol import Search
 from nmt.training.distributed import Processes
 from nmt.training.limits import check_limits
-from nmt.training.masked import MaskedObjective, add_head
 from nmt.training.progress import spinner
 from nmt.training.schedule import Schedule
 
@@ -112,11 +112,8 @@ def prepare_run(
     assert tokenizer is not None
 
     # 3. The noise of pre-training, and the model, whose vocabulary sizes only the tokenizer knows.
-    noise = None if settings.objective is None else settings.objective.build_as(Noise, tokenizer=tokenizer)  # type: ignore[type-abstract]
+    noise = build_noise(settings, tokenizer)
     model, descriptions["model"] = _build_model(settings, tokenizer, noise, device, processes)
-    objective = None
-    if isinstance(noise, MaskedPieces):
-        objective = MaskedObjective(model, label_smoothing=settings.trainer.label_smoothing)
     if "init" in descriptions["model"]:
         init = descriptions["model"]["init"]
         owner = "encoder's " if init["parts"] == "encoder" else ""
@@ -141,7 +138,7 @@ def prepare_run(
         validation_split=validation_split,
         tokenizer=tokenizer,
         model=model,
-        objective=objective,
+        objective=build_objective(settings, noise, model),
         schedule=schedule,
         optimizer=settings.optimizer.build_as(
             torch.optim.Optimizer, model.parameters(), lr=schedule.rate(1, fraction_done=0.0)
@@ -151,7 +148,7 @@ def prepare_run(
         train_loader=batch_loader(
             train_split,
             split_name=settings.train_split,
-            cleaning=_choose_cleaning(settings),
+            cleaning=build_cleaning(settings),
             subword_alpha=settings.loader.subword_alpha,
             add_links=add_links,
         ),
@@ -170,21 +167,17 @@ def prepare_run(
     )
 
 
-def build_tokenizer(
-    settings: TokenizerSettings, split: Dataset, *, tags: Sequence[str] = (), mask: bool = False
-) -> Tokenizer:
+def build_tokenizer(settings: TokenizerSettings, split: Dataset, *, tags: Sequence[str] = ()) -> Tokenizer:
     """Trains the tokenizer on the training split, or on `max_pairs` of its pairs.
 
     Args:
         tags: names of the tags that source lines may have.
-        mask: add the piece <mask>, for pre-training.
 
     Raises:
         UserError: a setting is wrong, or the split does not allow the vocabulary size.
     """
     with spinner(f"learning up to {settings.vocab_size:,} pieces from {len(split):,} pairs"):
-        options = {"mask": True} if mask else {}
-        return train_tokenizer(split, tags=tuple(tags), **options, **msgspec.structs.asdict(settings))
+        return train_tokenizer(split, tags=tuple(tags), **msgspec.structs.asdict(settings))
 
 
 def remark_on_vocabulary(settings: TokenizerSettings, tokenizer: Tokenizer) -> list[str]:
@@ -270,12 +263,6 @@ def with_vocabulary(model: Component, tokenizer: Tokenizer) -> Component:
     return msgspec.structs.replace(model, arguments={**vocabulary, **model.arguments})
 
 
-def _choose_cleaning(settings: TrainSettings) -> Cleaning:
-    """The cleaning of the training split. Pre-training always drops empty lines, in which there is nothing to hide."""
-    cleaning = settings.cleaning.build_as(Cleaning)
-    return cleaning if settings.objective is None else replace(cleaning, drop_empty=True)
-
-
 def _build_model(
     settings: TrainSettings, tokenizer: Tokenizer, noise: Noise | None, device: torch.device, processes: Processes
 ) -> tuple[Seq2Seq, Description]:
@@ -290,11 +277,7 @@ def _build_model(
     description = describe(component, models)
     torch.manual_seed(settings.seed)
     model = component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
-    if settings.objective is not None:
-        description["objective"] = settings.objective.description()
-    if isinstance(noise, MaskedPieces):
-        with naming_group("objective"):
-            add_head(model)
+    description |= prepare_model(settings, noise, model)
     description["parameters"] = model.num_parameters()
     if settings.init is not None and settings.resume != "true":
         if processes.is_main:
@@ -309,5 +292,5 @@ def _tokenizer(settings: TrainSettings, corpus: Corpus, split: Dataset) -> Token
         return RunFolder(settings.run).tokenizer()
     if settings.init is not None:
         return load_initial_tokenizer(settings, corpus)
-    tags, mask = list_tags(settings, corpus), settings.objective is not None
-    return build_tokenizer(settings.tokenizer, split, tags=tags, mask=mask).with_source_tag(settings.tag)
+    tags = list_tags(settings, corpus) + ([] if settings.objective is None else [MASK])
+    return build_tokenizer(settings.tokenizer, split, tags=tags).with_source_tag(settings.tag)

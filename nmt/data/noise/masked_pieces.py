@@ -48,7 +48,8 @@ class MaskedPieces(Noise):
         self.share = share
         self.mask_share = mask_share
         self.random_share = random_share
-        self.pieces = tokenizer.source_text_pieces()
+        special_ids = [tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id, self.mask_id]
+        self.pieces = np.setdiff1d(np.arange(tokenizer.source_size, dtype=np.int32), [*special_ids, *self.tag_ids])
 
     def apply(self, sources: Sequence[Ids], targets: Sequence[Ids], seeds: Bits) -> NoisyTexts:
         # 1. Choose the pieces to predict.

@@ -45,7 +45,8 @@ class TextInfilling(Noise):
         if not isinstance(mean_length, int | float) or not 0 < mean_length <= MAX_MEAN_LENGTH:
             raise UserError(f"mean_length={mean_length} must be a number above 0, at most {MAX_MEAN_LENGTH}")
         self.share = share
-        self.starts_word = tokenizer.source_word_starts()  # (vocabulary,)
+        pieces = tokenizer.source_pieces(range(tokenizer.source_size))
+        self.starts_word = np.array([piece.startswith("▁") for piece in pieces])  # (vocabulary,)
         # P(length ≤ l) for l = 0, 1, …; a longer span than the last of these has negligible probability.
         lengths = range(int(10 * mean_length) + 20)
         log_probabilities = [n * math.log(mean_length) - mean_length - math.lgamma(n + 1) for n in lengths]

@@ -170,12 +170,6 @@ def list_tags(processor: SentencePieceProcessor) -> dict[str, int]:
     return {processor.id_to_piece(id)[1:-1]: id for id in controls if id not in special_ids(processor)}
 
 
-def text_piece_ids(processor: SentencePieceProcessor) -> list[int]:
-    """The ids of all pieces that a text can have: without control pieces and `unk`."""
-    ids = range(processor.get_piece_size())
-    return [id for id in ids if not processor.is_control(id) and not processor.is_unknown(id)]
-
-
 def piece_ids(processor: SentencePieceProcessor, pieces: Sequence[str]) -> list[int]:
     """The ids of pieces. Raises UserError for a piece that does not exist."""
     ids = [processor.piece_to_id(piece) for piece in pieces]

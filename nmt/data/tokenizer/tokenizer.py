@@ -41,7 +41,6 @@ from nmt.data.tokenizer.sentencepiece_model import (
     name_pieces,
     piece_ids,
     piece_spans,
-    text_piece_ids,
     train_models,
 )
 from nmt.data.tokenizer.subword_sampling import Ids, SubwordSampler, check_alpha, spell_pieces
@@ -103,7 +102,6 @@ class Tokenizer:
         byte_fallback: bool,
         normalization: Normalization,
         tags: Sequence[str] = (),
-        mask: bool = False,
     ) -> Tokenizer:
         """Trains a tokenizer on raw lines. The same lines give the same model, byte for byte.
 
@@ -116,8 +114,7 @@ class Tokenizer:
                 characters, which make up the rest, become `unk`.
             byte_fallback: encode unknown characters as UTF-8 bytes; takes 256 pieces of the vocabulary.
             normalization: "compose", "none" or "nmt_nfkc".
-            tags: names of the tags that source lines may have.
-            mask: add the piece <mask> to the source side.
+            tags: names of the tags that source lines may have; and `MASK`, for pre-training.
 
         Raises:
             UserError: an argument is out of range, there is no text, or the vocabulary is too small for its characters.
@@ -126,7 +123,7 @@ class Tokenizer:
             source_lines,
             target_lines,
             shared=shared,
-            tags=[*tags, MASK] if mask else tags,
+            tags=tags,
             vocab_size=vocab_size,
             model_type=model_type,
             character_coverage=character_coverage,
@@ -144,12 +141,6 @@ class Tokenizer:
     def target_size(self) -> int:
         """Size of the target vocabulary, including the special pieces."""
         return self._target.get_piece_size()
-
-    @property
-    def banned_ids(self) -> list[int]:
-        """The ids of target pieces that no translation may have: pad, bos, unk and the mask, if the target has it."""
-        mask_ids = [self.mask_id] if self.shared and self.mask_id is not None else []
-        return [self.pad_id, self.bos_id, self.unk_id, *mask_ids]
 
     # Tags
 
@@ -208,14 +199,6 @@ class Tokenizer:
         """
         source, target = (np.array(list(map(len, spell_pieces(side)))) for side in (self._source, self._target))
         return source, target
-
-    def source_text_pieces(self) -> NDArray[np.int32]:
-        """The ids of all source pieces that a text can have: no special pieces, no tags."""
-        return np.array(text_piece_ids(self._source), dtype=np.int32)
-
-    def source_word_starts(self) -> NDArray[np.bool_]:
-        """For each source piece, whether it begins with a space and thus starts a word."""
-        return np.array([spelling.startswith("▁") for spelling in spell_pieces(self._source)])
 
     def unknown_spans(self, text: str, ids: Sequence[int]) -> list[tuple[int, int]]:
         """The ranges of a source text that the vocabulary lacks (`unk` or bytes), from its ids or the first of them."""
