@@ -21,7 +21,8 @@ from nmt.benchmark.training import LEARNING_RATE, PlainObjective, measure_traini
 from nmt.checks import check_sizes
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
-from nmt.cli.training.preparation import build_tokenizer, make_loader, with_vocabulary
+from nmt.cli.training.model import with_vocabulary
+from nmt.cli.training.preparation import build_tokenizer, make_loader
 from nmt.cli.training.settings import LoaderSettings, TokenizerSettings
 from nmt.console import MessageConsole
 from nmt.data.batch import Batch

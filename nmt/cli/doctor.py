@@ -80,6 +80,7 @@ def try_training(report: DoctorReport, settings: TrainSettings, prepared: Prepar
         optimizer=prepared.optimizer,
         schedule=prepared.schedule,
         train_loader=prepared.train_loader,
+        objective=prepared.objective,
     )
     with spinner("training on the largest batch"):
         memory = dry_run.measure_memory()
@@ -97,10 +98,12 @@ def try_training(report: DoctorReport, settings: TrainSettings, prepared: Prepar
         f"{speed.tokens_per_second:,.0f} target tokens per second; an epoch of {batches_per_epoch:,.0f} batches takes "
         f"{duration(batches_per_epoch * speed.seconds_per_batch)}",
     )
-    report.print("decoding", describe_decoding(prepared))
-    with spinner("measuring a validation"):
-        validation_seconds = measure_validation(prepared)
-    if prepared.validation_split is not None:
+    validation_seconds = 0.0
+    if settings.objective is None:
+        report.print("decoding", describe_decoding(prepared))
+        with spinner("measuring a validation"):
+            validation_seconds = measure_validation(prepared)
+    if validation_seconds:
         report.print("validation", f"takes up to {duration(validation_seconds)}, by the translation of some sentences")
     expected = estimate_duration(
         settings.trainer,

@@ -81,6 +81,7 @@ def run(config: DictConfig) -> None:
                 adapt_threads=adapt_threads,
                 processes=processes,
                 seed=settings.seed,
+                objective=prepared.objective,
             )
             trainer = Trainer(settings.trainer, parts)
             trainer.resume()
@@ -117,6 +118,10 @@ def validation_of(
     """What the trainer validates on; None without validation. `before_batch` is called before each batch."""
     if prepared.validation_split is None or prepared.validation_loader is None:
         return None
+    if settings.objective is not None:
+        batches = list(prepared.validation_loader.epoch(0, start=0))
+        num_pairs = len(prepared.validation_split)
+        return ValidationSplit(batches=batches, compute_scores=None, measure_attention=None, num_pairs=num_pairs)
     return make_validation_split(
         prepared.validation_split,
         prepared.validation_loader,

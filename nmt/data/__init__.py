@@ -6,6 +6,7 @@ corpus.py, hub.py     parallel text from files and from the Hugging Face hub
 readers.py            which files form a split; tables.py, text_file.py and file_format.py read them
 hold_out.py           validation pairs taken from the training split
 mixed.py              a training split with the pairs of several corpora
+text.py               text without translations, for pre-training; noise/ hides a part of it
 grammar/              the built-in corpus, written by a grammar
 scenes/               pictures of coloured shapes, with captions
 tokenizer/            text to piece ids and back, and random segmentations
@@ -28,6 +29,7 @@ _MODULES = {
     "HubCorpus": "nmt.data.hub",
     "MixedCorpus": "nmt.data.mixed",
     "SceneCorpus": "nmt.data.scenes.corpus",
+    "TextCorpus": "nmt.data.text",
 }
 __all__ = list(_MODULES)
 

@@ -136,6 +136,20 @@ def find_token_indices(mask: Tensor) -> Tensor:
     return mask.flatten().nonzero().squeeze(1)
 
 
+def predict_only(batch: Batch, predicted: Sequence[NDArray[np.bool_]]) -> Batch:
+    """The same batch with only some of its target tokens to predict, which the loss counts.
+
+    Args:
+        predicted: for each sentence, which of its target pieces these are. `eos` is not.
+    """
+    mask, _ = pad([flags.astype(np.int32) for flags in predicted], 0, last=0)  # (B, T)
+    target_mask = mask.bool()
+    target_indices = find_token_indices(target_mask)
+    if batch.target_mask.is_pinned():
+        target_mask, target_indices = target_mask.pin_memory(), target_indices.pin_memory()
+    return replace(batch, target_mask=target_mask, target_indices=target_indices, num_tokens=len(target_indices))
+
+
 def mask_all_targets(batch: Batch) -> Batch:
     """The same batch with every target token masked: its loss and all gradients are zero.
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import datasets
 import huggingface_hub
@@ -46,9 +47,7 @@ class Corpus(ABC):
     """
 
     def __init__(self, *, source: str, target: str) -> None:
-        for key, language in (("source", source), ("target", target)):
-            if not isinstance(language, str) or not re.fullmatch(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*", language):
-                raise UserError(f"data.{key}={language} is not a language code such as en or pt-BR")
+        check_languages(source=source, target=target)
         if source == target:
             raise UserError(f"data.source and data.target are both {source}: name two languages")
         self.source = source
@@ -158,26 +157,46 @@ def load_files(
     Raises:
         UserError: as for `read_split` and `add_links`.
     """
+    return cached_dataset(
+        _generate,
+        FEATURES if links is None else LINK_FEATURES,
+        files=paths if links is None else (*paths, links.path),
+        # A tuple, because the library would treat a list as shards and pass its items one by one.
+        paths=tuple(map(str, paths)),
+        source=source,
+        target=target,
+        links=links,
+    )
+
+
+def cached_dataset(
+    generate: Callable[..., Iterator[dict[str, str]]],
+    features: datasets.Features,
+    *,
+    files: tuple[Path, ...],
+    **arguments: Any,
+) -> datasets.Dataset:
+    """The rows that `generate(**arguments, key=…)` yields, memory-mapped, and cached by the content of `files`.
+
+    Raises:
+        UserError, Failure: whatever `generate` raises, or a file cannot be read.
+    """
     # Always read and hash the files: a cache keyed by name and time could silently return old text.
-    key = content_key(paths if links is None else (*paths, links.path))
+    key = (READER_VERSION, content_key(files))
     try:
         with quiet():
-            return datasets.Dataset.from_generator(
-                _generate,
-                features=FEATURES if links is None else LINK_FEATURES,
-                gen_kwargs={
-                    # A tuple, because the library would treat a list as shards and pass its items one by one.
-                    "paths": tuple(map(str, paths)),
-                    "source": source,
-                    "target": target,
-                    "links": links,
-                    "key": (READER_VERSION, key),
-                },
-            )
+            return datasets.Dataset.from_generator(generate, features=features, gen_kwargs={**arguments, "key": key})
     except datasets.exceptions.DatasetGenerationError as error:
         if isinstance(error.__cause__, UserError | Failure):
             raise error.__cause__ from None
         raise
+
+
+def check_languages(**languages: object) -> None:
+    """Raises UserError unless every argument of a corpus is the code of a language."""
+    for key, language in languages.items():
+        if not isinstance(language, str) or not re.fullmatch(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*", language):
+            raise UserError(f"data.{key}={language} is not a language code such as en or pt-BR")
 
 
 def describe_all_repairs(paths: tuple[Path, ...]) -> list[str]:

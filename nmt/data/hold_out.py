@@ -41,7 +41,7 @@ class HoldOutCorpus(Corpus):
     """
 
     def __init__(self, *, corpus: Corpus, train_split: str, split: str, num_pairs: int) -> None:
-        super().__init__(source=corpus.source, target=corpus.target)
+        self.source, self.target = corpus.source, corpus.target  # the same language twice if the corpus is text alone
         check_sizes(hold_out=num_pairs)
         self.corpus = corpus
         self.train_split = train_split

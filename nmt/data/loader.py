@@ -1,7 +1,7 @@
 """Loads a split as batches; a background thread prepares them in advance.
 
-indices of a batch (sampler) → this process's shard → piece ids (memory-mapped) → resampled segmentation → padding
-→ word links, if training is guided by them
+indices of a batch (sampler) → this process's shard → piece ids (memory-mapped) → resampled segmentation → noise, in
+pre-training → padding → word links, if training is guided by them
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.data.batch import Batch, make_batch, mask_all_targets
+from nmt.data.batch import Batch, make_batch, mask_all_targets, predict_only
 from nmt.data.cleaning import Cleaning
-from nmt.data.counter_rng import random_bits
+from nmt.data.counter_rng import Bits, random_bits
 from nmt.data.encoding import IdColumn
 from nmt.data.links import LinkColumn
+from nmt.data.noise import Noise
 from nmt.data.sampler import TokenBudgetSampler
 from nmt.data.tokenizer import Ids, Tokenizer
 from nmt.errors import UserError
@@ -33,6 +34,9 @@ Result = TypeVar("Result")
 PREFETCHED_BATCHES = 8
 """Number of batches that are prepared in advance. Preparing one takes a fraction of a training step, so these batches
 bridge any delay."""
+
+SIDE_STREAMS, NOISE_STREAM = (np.uint64(0), np.uint64(1)), np.uint64(2)
+"""The random streams of a pair: for the segmentation of source and target, and for the noise."""
 
 
 class BatchLoader:
@@ -48,7 +52,8 @@ class BatchLoader:
         subword_alpha: 0 = always the best segmentation. Above 0, the segmentation of every sentence is sampled again in
             every epoch (Kudo, 2018, https://arxiv.org/abs/1804.10959, §3.3): for a unigram model, the smoothing of the
             distribution; for BPE, the probability of skipping a merge.
-        seed: for shuffling and for sampling segmentations.
+        noise: hides a part of every source, another one in every epoch; None in training on translations.
+        seed: for shuffling, for sampling segmentations and for the noise.
         rank: the index of this process, from 0, among `num_ranks`; each process gets one shard of every batch.
         num_ranks: number of processes that train together.
         pin_memory: put batches into page-locked memory, from which a GPU copies asynchronously; needs a GPU.
@@ -66,6 +71,7 @@ class BatchLoader:
         max_length: int,
         batch_tokens: int,
         subword_alpha: float,
+        noise: Noise | None = None,
         seed: int,
         rank: int,
         num_ranks: int,
@@ -88,6 +94,7 @@ class BatchLoader:
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.subword_alpha = subword_alpha
+        self.noise = noise
         self.seed = seed
         self.rank = rank
         self.num_ranks = num_ranks
@@ -119,8 +126,13 @@ class BatchLoader:
     def load_batch(self, indices: NDArray[np.int64], epoch: int) -> Batch:
         """Loads the pairs at `indices` of the split, segmented as in `epoch`."""
         sources, targets = self.sources[indices], self.targets[indices]
+        predicted = None
         if self.subword_alpha > 0:
             sources, targets = self._resample(sources, targets, indices, epoch)
+        if self.noise is not None:
+            noise_seeds = random_bits(self._pair_seeds(indices, epoch), NOISE_STREAM)  # (sentences,)
+            sources, targets, predicted = self.noise.apply(sources, targets, noise_seeds)
+            sources = [ids[: self.max_length] for ids in sources]  # a mask may hide nothing, and so make a text longer
         batch = make_batch(
             sources,
             targets,
@@ -130,15 +142,21 @@ class BatchLoader:
             indices=indices.tolist(),
             pin_memory=self.pin_memory,
         )
+        if predicted is not None:
+            batch = predict_only(batch, predicted)
         return batch if self.links is None else self.links.add_to(batch, indices, sources, targets)
+
+    def _pair_seeds(self, indices: NDArray[np.int64], epoch: int) -> Bits:
+        """A random stream for each of the pairs at `indices` (sentences,), as a function of (seed, epoch, index)."""
+        epoch_seed = random_bits(np.uint64(self.seed), np.uint64(epoch))
+        return random_bits(epoch_seed, indices.astype(np.uint64))  # (sentences,)
 
     def _resample(
         self, sources: list[Ids], targets: list[Ids], indices: NDArray[np.int64], epoch: int
     ) -> tuple[list[Ids], list[Ids]]:
         """Samples a segmentation of both sides, as a function of (seed, epoch, index, side) alone."""
-        epoch_seed = random_bits(np.uint64(self.seed), np.uint64(epoch))
-        pair_seeds = random_bits(epoch_seed, indices.astype(np.uint64))  # (sentences,)
-        source_seeds, target_seeds = (random_bits(pair_seeds, np.uint64(side)) for side in (0, 1))
+        pair_seeds = self._pair_seeds(indices, epoch)  # (sentences,)
+        source_seeds, target_seeds = (random_bits(pair_seeds, stream) for stream in SIDE_STREAMS)
         sources = self.tokenizer.resample_source(sources, alpha=self.subword_alpha, seeds=source_seeds)
         targets = self.tokenizer.resample_target(targets, alpha=self.subword_alpha, seeds=target_seeds)
         # A sampled segmentation may be longer than the best one, which cleaning measured.

@@ -14,7 +14,7 @@ from nmt.data.pronouns import PronounExample
 from nmt.data.words import Span
 from nmt.errors import UserError
 
-RESERVED_TAGS = re.compile(r"s|pad|unk|0x[0-9A-Fa-f]{2}")
+RESERVED_TAGS = re.compile(r"s|pad|unk|mask|0x[0-9A-Fa-f]{2}")
 """Tags whose pieces would be those of the tokenizer itself, such as <s> and <0x41>."""
 
 

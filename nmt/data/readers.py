@@ -11,7 +11,7 @@ end of a file are no pairs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -48,6 +48,16 @@ def find_pairs(folder: Path, *, source: str, target: str) -> dict[str, tuple[Pat
     """
     source_paths, target_paths = (_find_by_ending(folder, language) for language in (source, target))
     return {split: (path, target_paths[split]) for split, path in source_paths.items() if split in target_paths}
+
+
+def find_texts(folder: Path, *, languages: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Finds the splits that have a plain file in every language: split name → its files, in the order of `languages`.
+
+    Raises:
+        UserError: the folder does not exist, or contains a file both plain and compressed.
+    """
+    paths = [_find_by_ending(folder, language) for language in languages]
+    return {split: tuple(each[split] for each in paths) for split in paths[0] if all(split in each for each in paths)}
 
 
 def _find_tables(folder: Path) -> Iterator[tuple[str, tuple[Path, ...]]]:

@@ -2,6 +2,7 @@
 
     decoder_outputs(source, source_mask, target_input) -> vectors    teacher forcing, all positions at once
     forward(source, source_mask, target_input)         -> logits     the output layer applied to decoder_outputs
+    encoder_outputs(source, source_mask)               -> vectors    the encoder alone, for pre-training
     encode(source, source_mask)                        -> Memory     everything computed once per sentence
     start(memory)                                      -> State      before the first target token
     step(token, state, memory)                         -> logits and State, one target position further
@@ -10,8 +11,8 @@
     State.select(hypotheses, sentences)                -> State      of the hypotheses that continue
     prepare_for_decoding()                                           rearranges the weights, once, for inference
 
-A `TranslationModel` has all of these calls but the first. Search and translator need no more, so they also accept an
-`Ensemble` of several models. A `Seq2Seq` is one architecture, and adds the first call for training.
+A `TranslationModel` has all of these calls but those that return vectors. Search and translator need no more, so they
+also accept an `Ensemble` of several models. A `Seq2Seq` is one architecture, and adds the calls for training.
 
 A search keeps K hypotheses of each sentence but encodes the sentence once. So tokens and states have A·K rows and a
 memory has A rows: row a·K + k is hypothesis k of sentence a. K may change from step to step.
@@ -35,6 +36,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypeVar  # typing.TypeVar has defaults from Python 3.13 on
 
+from nmt.errors import UserError
 from nmt.models.attention import KINDS, NO_RECORD, AttentionRecord, Kind
 from nmt.models.embedding import Vocabulary
 from nmt.models.weight_layout import store_by_columns
@@ -227,6 +229,14 @@ class Seq2Seq(TranslationModel[MemoryT, StateT]):
             target_input: (B, T) piece ids that begin with `bos`, padded at the end.
             record: receives the attention weights that it asks for.
         """
+
+    def encoder_outputs(self, source: Tensor, source_mask: Tensor) -> Tensor:
+        """The vectors (B, S, D) with which the encoder represents source ids (B, S), for an objective of its own.
+
+        Raises:
+            UserError: the model has no encoder that reads a source by itself.
+        """
+        raise UserError(f"{type(self).__name__} has no encoder that could be trained by itself")
 
     @torch.no_grad()
     def attention(

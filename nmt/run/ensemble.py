@@ -199,15 +199,22 @@ def open_run(paths: str | Path | Sequence[str | Path], *, key: str = "run", out:
         out: the folder of the ensemble, see `EnsembleFolder`; None for a single run.
 
     Raises:
-        UserError: a folder is missing, damaged, or no run folder; or the runs do not fit each other.
+        UserError: a folder is missing, damaged, or no run folder; or a run does not translate, or fit the others.
     """
     folders = [Path(paths)] if isinstance(paths, str | Path) else list(map(Path, paths))
     if not folders:
         raise UserError(f"{key}=[] names no run: name one or several, as in {key}=[runs/a,runs/b]")
     if len(folders) > 1:
-        return EnsembleFolder([RunFolder.open(folder, key=key) for folder in folders], out)
+        members = [RunFolder.open(folder, key=key) for folder in folders]
+        for member in members:
+            member.check_translates()
+        return EnsembleFolder(members, out)
     if out is not None:
         raise UserError(f"out={out} is for several runs: a single one keeps its evaluations in its own folder")
     with reading(f"{key}={folders[0]}"):
         is_ensemble = (folders[0] / ENSEMBLE_FILE).is_file()
-    return EnsembleFolder.read(folders[0]) if is_ensemble else RunFolder.open(folders[0], key=key)
+    if is_ensemble:
+        return EnsembleFolder.read(folders[0])
+    run = RunFolder.open(folders[0], key=key)
+    run.check_translates()
+    return run

@@ -29,7 +29,7 @@ from nmt.files import is_partial, make_folder, reading, remove_partials, write_j
 from nmt.run.format import FORMAT, read_versioned
 from nmt.run.limits import check_model_size, check_search_size
 from nmt.run.lock import is_locked, lock
-from nmt.run.registry import Description, StoredCorpus, build, change_main_corpus, read_description
+from nmt.run.registry import Description, StoredCorpus, StoredObjective, build, change_main_corpus, read_description
 from nmt.run.weights import load_weights, read_shapes, read_step
 
 if TYPE_CHECKING:  # importing torch takes a second, and half of the commands never need it
@@ -232,6 +232,19 @@ class RunFolder(Displayed):
                 )
         return tokenizer
 
+    def objective(self) -> str | None:
+        """The class of a pre-trained run's objective, such as "MaskedPieces"; None for a run that translates."""
+        objective = read_versioned(self.path / "model.json", StoredObjective).objective
+        return None if objective is None else objective.class_name
+
+    def check_translates(self) -> None:
+        """Raises UserError if the run was pre-trained, so that it restores text and does not translate."""
+        if (objective := self.objective()) is not None:
+            raise UserError(
+                f"{self.path} was pre-trained to restore text ({objective}) and cannot translate: train a system that "
+                f"starts from it, by nmt train init={self.path}"
+            )
+
     def model(self, *, heads_off: Sequence[str] = ()) -> TranslationModel:
         """Loads the run's model with its best weights, on the CPU, in evaluation mode.
 
@@ -239,8 +252,9 @@ class RunFolder(Displayed):
             heads_off: names of attention heads to silence, such as "encoder.0.3"; see `nmt.models.heads`.
 
         Raises:
-            UserError: the description or the weights are damaged, or do not fit each other, or there is no such head.
+            UserError: a file is damaged or does not fit the others, there is no such head, or it does not translate.
         """
+        self.check_translates()
         from nmt import models
         from nmt.models.heads import silence_heads
         from nmt.models.initialization import SkipInit

@@ -59,6 +59,16 @@ class StoredModel(StoredDescription, kw_only=True):
     parameters: int
 
 
+class StoredObjective(Versioned, kw_only=True):
+    """What model.json says about the objective.
+
+    Attributes:
+        objective: the noise with which the run was pre-trained (`nmt.data.noise`); None for a run that translates.
+    """
+
+    objective: TypedDescription | None = None
+
+
 def read_description(path: Path) -> Description:
     """Reads model.json, search.json, metrics.json or corpus.json.
 

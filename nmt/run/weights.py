@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,8 +87,11 @@ def read_step(path: Path) -> int | None:
         return None
 
 
-def load_weights(model: Seq2Seq, path: Path) -> None:
+def load_weights(model: Seq2Seq, path: Path, *, only: Set[str] | None = None) -> None:
     """Copies the weights of a file of `save_weights` into `model`, whatever the device of the model.
+
+    Args:
+        only: the names of the parameters to copy, as in `named_parameters`; the file may hold others. None: all.
 
     Raises:
         UserError: the file is missing or damaged, or its tensors are not those of the model.
@@ -100,6 +103,8 @@ def load_weights(model: Seq2Seq, path: Path) -> None:
     for name, tensor in parameters.items():
         tied_names.setdefault(id(tensor), []).append(name)
     for names in tied_names.values():
+        if only is not None and only.isdisjoint(names):
+            continue
         saved_names = [name for name in names if name in saved]
         if len(saved_names) != 1 or saved[saved_names[0]].shape != parameters[saved_names[0]].shape:
             raise UserError(f"{path} does not fit model.json: {names[0]} is missing or has another shape")
@@ -110,7 +115,7 @@ def load_weights(model: Seq2Seq, path: Path) -> None:
         if not weight.isfinite().all():
             raise UserError(f"{path} cannot be used: {name} holds numbers that are not finite")
         parameters[name].data.copy_(weight)
-    if saved:
+    if saved and only is None:
         raise UserError(f"{path} does not fit model.json: the model has no {next(iter(saved))[:80]}")
 
 

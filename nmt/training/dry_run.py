@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nmt.data.batch import Batch, find_token_indices
 from nmt.data.loader import BatchLoader
@@ -105,6 +105,7 @@ class DryRun:
         optimizer: the optimizer of the model's parameters.
         schedule: gives the learning rate.
         train_loader: the training batches.
+        objective: replaces the usual loss; None = it does not.
         clock: returns the time in seconds.
     """
 
@@ -113,10 +114,13 @@ class DryRun:
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     train_loader: BatchLoader
+    objective: nn.Module | None = None
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self.updater = Updater.from_settings(self.settings, self.model, self.optimizer, processes=Processes())
+        self.updater = Updater.from_settings(
+            self.settings, self.model, self.optimizer, processes=Processes(), objective=self.objective
+        )
 
     def largest_batch(self) -> Batch:
         """The batch of the first epoch with the most positions, padding included."""

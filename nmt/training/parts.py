@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from nmt.data.loader import BatchLoader
 from nmt.models.seq2seq import Seq2Seq
@@ -34,6 +35,7 @@ class TrainingParts:
         adapt_threads: called after every update; may change torch's number of threads.
         processes: the processes that train this model together.
         seed: of dropout.
+        objective: replaces the usual loss, see `Updater.from_settings`; None = it does not.
     """
 
     model: Seq2Seq
@@ -48,3 +50,4 @@ class TrainingParts:
     adapt_threads: Callable[[], None]
     processes: Processes
     seed: int
+    objective: nn.Module | None = None

@@ -30,8 +30,7 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         num_averaged: number of checkpoints whose mean weights were validated; 1 = the model's own weights.
         num_pairs: number of sentence pairs.
         loss: negative log-likelihood per target token, in nats, without label smoothing.
-        bleu: from 0 to 100.
-        chrf: from 0 to 100.
+        bleu, chrf: from 0 to 100; None if the model is pre-trained and does not translate.
         attention_entropy, attention_eos_weight, alignment_error: the figures of the attention, see `AttentionFigures`;
             None for a model without attention, or without gold links.
     """
@@ -40,8 +39,8 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     num_averaged: int
     num_pairs: int
     loss: float
-    bleu: float
-    chrf: float
+    bleu: float | None = None
+    chrf: float | None = None
     attention_entropy: float | None = None
     attention_eos_weight: float | None = None
     alignment_error: float | None = None
@@ -51,6 +50,7 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if measure == "loss":
             return -self.loss, 0.0
         score = self.bleu if measure == "bleu" else self.chrf
+        assert score is not None, "a model that does not translate is selected by its loss"
         return score if score >= MIN_SCORE else 0.0, -self.loss
 
     def describe(self, measure: Measure) -> str:
@@ -59,7 +59,7 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def record(self, seconds: float, *, selected_by: Measure, is_best: bool) -> dict[str, Any]:
         """The record for the history, `seconds` after the run started."""
-        record = {
+        record: dict[str, Any] = {
             "kind": "validation",
             "step": self.step,
             "seconds": seconds,
@@ -69,14 +69,15 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             "pairs": self.num_pairs,
             "selected_by": selected_by,
             "best": is_best,
+            "attention_entropy": self.attention_entropy,
+            "attention_eos_weight": self.attention_eos_weight,
+            "alignment_error": self.alignment_error,
+            "averaged": None if self.num_averaged == 1 else self.num_averaged,
         }
-        for name in ("attention_entropy", "attention_eos_weight", "alignment_error"):
-            if (value := getattr(self, name)) is not None:
-                record[name] = value
-        return record if self.num_averaged == 1 else {**record, "averaged": self.num_averaged}
+        return {name: value for name, value in record.items() if value is not None}
 
     def line(self, seconds: float, *, is_best: bool) -> str:
         """One line for the terminal and the log."""
         weights = f"step {self.step}" if self.num_averaged == 1 else f"mean of the last {self.num_averaged} checkpoints"
-        figures = ", ".join(self.describe(measure) for measure in MEASURES)
+        figures = ", ".join(self.describe(measure) for measure in MEASURES if getattr(self, measure) is not None)
         return f"{weights}, {duration(seconds)}: validation {figures}{'  (best so far)' if is_best else ''}"

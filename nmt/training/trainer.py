@@ -72,7 +72,12 @@ class Trainer:
         settings, parts, progress = self.settings, self.parts, self.progress
         progress.number_format = settings.number_format(parts.model.device)
         self.updater = Updater.from_settings(
-            settings, parts.model, parts.optimizer, processes=parts.processes, moving_average=self.moving_average
+            settings,
+            parts.model,
+            parts.optimizer,
+            processes=parts.processes,
+            objective=parts.objective,
+            moving_average=self.moving_average,
         )
         self.batches_per_epoch = len(parts.train_loader.sampler.epoch(progress.epoch))
         parts.history.start(num_records=progress.num_records, last_step=progress.step)

@@ -44,14 +44,16 @@ class ValidationSplit:
 
     Attributes:
         batches: this process's share of the batches, for the loss.
-        compute_scores: returns the scores of a model on the whole split, the same in all processes.
-        measure_attention: returns the figures of a model's attention on part of the split, the same in all processes.
+        compute_scores: returns the scores of a model on the whole split, the same in all processes; None = no scores,
+            because the model is pre-trained and does not translate.
+        measure_attention: returns the figures of a model's attention on part of the split, the same in all processes;
+            None = no figures.
         num_pairs: number of pairs of the whole split.
     """
 
     batches: Sequence[Batch]
-    compute_scores: Callable[[Seq2Seq], TranslationScores]
-    measure_attention: Callable[[Seq2Seq], AttentionFigures]
+    compute_scores: Callable[[Seq2Seq], TranslationScores] | None
+    measure_attention: Callable[[Seq2Seq], AttentionFigures] | None
     num_pairs: int
 
 
@@ -67,15 +69,15 @@ def validate_model(updater: Updater, split: ValidationSplit, *, step: int, num_a
     """
     updater.model.eval()
     loss = validation_loss(updater, split.batches, step=step)
-    scores = split.compute_scores(updater.model)
-    attention = split.measure_attention(updater.model)
+    scores = None if split.compute_scores is None else split.compute_scores(updater.model)
+    attention = AttentionFigures() if split.measure_attention is None else split.measure_attention(updater.model)
     return Validation(
         step=step,
         num_averaged=num_averaged,
         num_pairs=split.num_pairs,
         loss=loss,
-        bleu=scores.bleu,
-        chrf=scores.chrf,
+        bleu=None if scores is None else scores.bleu,
+        chrf=None if scores is None else scores.chrf,
         attention_entropy=attention.entropy,
         attention_eos_weight=attention.eos_weight,
         alignment_error=attention.alignment_error,

@@ -27,13 +27,14 @@ def translate_batch(
         UserError: a sentence has no hypothesis, since the model's scores are not finite.
     """
     source, source_mask = pad(sources, tokenizer.pad_id, last=tokenizer.eos_id)  # (B, S)
+    mask_ids = [tokenizer.mask_id] if tokenizer.shared and tokenizer.mask_id is not None else []
     n_best_lists = search(
         model,
         source.to(model.device),
         source_mask.to(model.device),
         bos_id=tokenizer.bos_id,
         eos_id=tokenizer.eos_id,
-        banned_ids=[tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id],
+        banned_ids=[tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id, *mask_ids],
         n_best=n_best,
     )
     if not all(n_best_lists):  # a list is empty if every score is NaN

@@ -15,6 +15,7 @@ from nmt.cli.training.validation import remark_on_tokenizer
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
 from nmt.data.statistics import SideStatistics, count_leaks
+from nmt.data.text import TextCorpus
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.evaluation import Metrics
@@ -50,7 +51,11 @@ def report_corpus(report: DoctorReport, settings: TrainSettings, prepared: Prepa
     corpus, tokenizer = prepared.corpus, prepared.tokenizer
     train_split, validation_split = settings.train_split, settings.validation_split
     full_train = corpus.split(train_split)
+    languages = {"source": corpus.source, "target": corpus.target}
     summary = f"{corpus.source} to {corpus.target}, splits {', '.join(corpus.splits())}"
+    if isinstance(corpus.main, TextCorpus):  # both sides are the same text
+        languages = {"target": "+".join(corpus.main.languages)}
+        summary = f"text in {' and '.join(corpus.main.languages)}, splits {', '.join(corpus.splits())}"
     if len(prepared.train_split) < len(full_train):
         summary += f"; of {len(full_train):,} training pairs, a sample of {len(prepared.train_split):,} is examined"
     report.print("corpus", summary)
@@ -60,7 +65,6 @@ def report_corpus(report: DoctorReport, settings: TrainSettings, prepared: Prepa
         if tokenizer.shared
         else f"{tokenizer.source_size:,} of the source, {tokenizer.target_size:,} of the target",
     )
-    languages = {"source": corpus.source, "target": corpus.target}
     statistics = {}
     for name, split in ((train_split, prepared.train_split), (validation_split, prepared.validation_split)):
         if split is None:
@@ -87,8 +91,9 @@ def report_corpus(report: DoctorReport, settings: TrainSettings, prepared: Prepa
     checked_name, checked_split = train_split, prepared.train_split
     if validation_split is not None and prepared.validation_split is not None:
         checked_name, checked_split = validation_split, prepared.validation_split
-        warn_of_low_self_score(report, checked_name, checked_split, prepared.metrics)
-    for side in ("source", "target") if tokenizer.shared else ("target",):  # only targets can be decoded
+        if settings.objective is None:
+            warn_of_low_self_score(report, checked_name, checked_split, prepared.metrics)
+    for side in languages if tokenizer.shared else ("target",):  # only targets can be decoded
         warn_of_changed_text(report, f"{checked_name}.{languages[side]}", checked_split[side], tokenizer)
     for name in corpus.splits():
         if name != train_split:

@@ -66,7 +66,9 @@ def inherit(composed: ComposedConfig, typed: Iterable[str]) -> ComposedConfig | 
         if key.startswith(("tokenizer", "model/", "+", "~")) or key in INHERITED_GROUPS:
             group = key.lstrip("+~").replace("/", ".").partition(".")[0]
             remedy = "single settings such as model.dropout may change" if group == "model" else "its pieces are fixed"
-            raise UserError(f"{shorten(key)}: init={recorded} brings its own {group}, so leave this out; {remedy}")
+            raise UserError(
+                f"{shorten(key)}: init={recorded['init']} brings its own {group}, so leave this out; {remedy}"
+            )
     from nmt.cli.shell.run_config import read_config
 
     tokenizer = read_config(origin.path / "config.yaml").get("tokenizer")
@@ -75,12 +77,14 @@ def inherit(composed: ComposedConfig, typed: Iterable[str]) -> ComposedConfig | 
     with open_dict(composed.config):
         composed.config["model"] = OmegaConf.create(escape_all(_to_component(_without_vocabulary(origin))))
         composed.config["tokenizer"] = OmegaConf.create(escape_all(tokenizer))
-        composed.config["init"] = escape_all(recorded)
+        composed.config.update(escape_all(recorded))
     return composed
 
 
-def _find_origin(composed: ComposedConfig, init: Any) -> tuple[RunFolder | None, str]:
-    """The folder from which the settings come, and the recorded value of init; None if no settings are taken over.
+def _find_origin(composed: ComposedConfig, init: Any) -> tuple[RunFolder | None, dict[str, str]]:
+    """The folder from which the settings come, and init and init_parts; None if no settings are taken over.
+
+    A resumed run keeps both keys; they need not be typed again.
 
     Raises:
         UserError: a folder is missing or damaged, or the run that is resumed was started with another one.
@@ -93,14 +97,15 @@ def _find_origin(composed: ComposedConfig, init: Any) -> tuple[RunFolder | None,
         resumed = RunFolder(expand_home(str(values["run"])))
         with reading(f"run={resumed.path}"):
             if (resumed.path / "model.json").is_file() and (resumed.path / "config.yaml").is_file():
-                recorded = read_config(resumed.path / "config.yaml").get("init")
+                config = read_config(resumed.path / "config.yaml")
+                recorded, parts = config.get("init"), config.get("init_parts")
                 if recorded is None:
-                    return None, ""
+                    return None, {}
                 _check_same_origin(resumed, str(recorded), init)
-                return resumed, str(recorded)
+                return resumed, {"init": str(recorded), "init_parts": str(parts)}
     if init is None:
-        return None, ""
-    return RunFolder.open(expand_home(str(init)), key="init"), str(init)
+        return None, {}
+    return RunFolder.open(expand_home(str(init)), key="init"), {"init": str(init)}
 
 
 def _check_same_origin(resumed: RunFolder, recorded: str, init: Any) -> None:

@@ -13,6 +13,7 @@ from nmt.cli.training.settings import TrainSettings
 from nmt.data import HoldOutCorpus, MixedCorpus
 from nmt.data.corpus import Corpus, FilesCorpus
 from nmt.data.readers import expand_path
+from nmt.data.text import TextCorpus
 from nmt.errors import UserError
 from nmt.run.registry import Description
 
@@ -42,19 +43,24 @@ def list_parts(settings: TrainSettings) -> list[tuple[Component, str | None]]:
     return parts
 
 
-def list_tags(settings: TrainSettings) -> list[str]:
-    """The tags that the corpus declares, each once."""
-    return list(dict.fromkeys(tag for _, tag in list_parts(settings) if tag is not None))
+def list_tags(settings: TrainSettings, corpus: Corpus) -> list[str]:
+    """The tags that the settings and the corpus declare, each once."""
+    own_tags = corpus.main.tags.values() if isinstance(corpus.main, TextCorpus) else ()
+    return list(dict.fromkeys([*(tag for _, tag in list_parts(settings) if tag is not None), *own_tags]))
 
 
 def build_corpus(settings: TrainSettings) -> Corpus:
     """The corpus of a run.
 
     Raises:
-        UserError: a part does not exist, or refuses an argument.
+        UserError: a part does not exist, or refuses an argument; or the objective is for another kind of corpus.
     """
     parts = list_parts(settings)
     corpus = settings.data.build_as(Corpus)  # type: ignore[type-abstract]
+    if settings.objective is None and isinstance(corpus, TextCorpus):
+        raise UserError("data=text has no translations, so add objective=masked or objective=denoising to pre-train")
+    if settings.objective is not None and not isinstance(corpus, TextCorpus):
+        raise UserError("objective=… is learned from text alone: add data=text data.path=DIR")
     if len(parts) > 1 or settings.tag is not None:
         others = [_build_part(part) for part, _ in parts[1:]]
         tags = [tag for _, tag in parts]

@@ -1,4 +1,4 @@
-"""The run with which training starts, `init=RUN`: its tokenizer, and its best weights.
+"""The run with which training starts, `init=RUN`: its tokenizer, and its best weights or those of its encoder.
 
 Optimizer, schedule, best score and history are new. The settings of model and tokenizer have been taken over already
 (`nmt.cli.shell.initial_run`). A resumed run has all of this in its own folder.
@@ -6,6 +6,7 @@ Optimizer, schedule, best score and history are new. The settings of model and t
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 from datasets import Dataset
@@ -16,7 +17,9 @@ from nmt.cli.training.descriptions import describe
 from nmt.cli.training.settings import TrainSettings
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
+from nmt.data.noise import MaskedPieces
 from nmt.data.statistics import SideStatistics
+from nmt.data.text import TextCorpus
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.models import Seq2Seq
@@ -24,6 +27,7 @@ from nmt.run import RunFolder
 from nmt.run.model_hash import hash_model
 from nmt.run.registry import Description
 from nmt.run.weights import load_weights
+from nmt.training.masked import HEAD, encoder_parameters
 
 WARNING_SHARE = 0.01
 """Above this share of unknown pieces, the remark on them is a warning."""
@@ -37,8 +41,13 @@ def load_initial_tokenizer(settings: TrainSettings, corpus: Corpus) -> Tokenizer
     Raises:
         UserError: the tokenizer is damaged or lacks a tag of the corpus, or the run was not trained in this direction.
     """
-    run, tags = _open(settings), list_tags(settings)
+    run, tags = _open(settings), list_tags(settings, corpus)
     tokenizer = run.tokenizer()
+    if settings.objective is not None and tokenizer.mask_id is None:
+        raise UserError(
+            f"init={run.path} was not pre-trained, so its tokenizer lacks the piece <mask>, which objective=… needs: "
+            f"leave init out"
+        )
     for each in tags:
         if each not in tokenizer.tags:
             known = f"it has {', '.join(tokenizer.tags)}" if tokenizer.tags else "it has none"
@@ -56,17 +65,21 @@ def load_initial_tokenizer(settings: TrainSettings, corpus: Corpus) -> Tokenizer
 
 
 def load_initial_weights(settings: TrainSettings, model: Seq2Seq) -> dict[str, Any]:
-    """Copies the best weights of the run into the model.
+    """Copies the best weights of the run into the model: all that it has trained, or the part that `init_parts` names.
 
     Returns:
         Where they come from, for model.json.
 
     Raises:
-        UserError: they are damaged, or a changed setting makes them unfit.
+        UserError: they are damaged, the model has no encoder of its own, or a changed setting makes them unfit.
     """
     run = _open(settings)
+    # Pre-training with masked pieces has learned nothing but the encoder, and has a head that other runs have not.
+    is_masked, was_masked = hasattr(model, HEAD), run.objective() == MaskedPieces.__name__
+    parts = "encoder" if is_masked != was_masked else settings.init_parts
+    only = encoder_parameters(model) if parts == "encoder" else None
     try:
-        load_weights(model, run.best)
+        load_weights(model, run.best, only=only)
     except UserError as error:
         old = run.description("model")["arguments"]
         new = describe(settings.model, models)["arguments"]
@@ -77,7 +90,7 @@ def load_initial_weights(settings: TrainSettings, model: Seq2Seq) -> dict[str, A
         raise UserError(
             f"{', '.join(changes)}: the weights of init={run.path} do not fit; leave it out to keep {kept}"
         ) from None
-    return {"run": str(run.path.absolute()), "model_hash": hash_model(run), "step": run.best_step()}
+    return {"run": str(run.path.absolute()), "model_hash": hash_model(run), "step": run.best_step(), "parts": parts}
 
 
 def remark_on_unknown_pieces(split: Dataset, tokenizer: Tokenizer, settings: TrainSettings) -> str:
@@ -109,6 +122,9 @@ def _list_directions(corpus: Description, source_tag: str | None) -> dict[tuple[
     arguments = corpus.get("arguments", {})
     if isinstance(arguments.get("corpus"), dict):  # without the pairs that are held out
         return _list_directions(arguments["corpus"], source_tag)
+    if corpus.get("class") == TextCorpus.__name__:  # restoring a text has taught the model to write its language
+        languages = arguments["languages"] if isinstance(arguments.get("languages"), list) else []
+        return {pair: f"2{pair[1]}" for pair in permutations(map(str, languages), 2)}
     parts = arguments["parts"] if isinstance(arguments.get("parts"), list) else [corpus]
     tags = arguments.get("tags", [])
     if not any(tags):

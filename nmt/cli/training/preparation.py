@@ -10,14 +10,16 @@ from functools import partial
 import msgspec
 import torch
 from datasets import Dataset
+from torch import nn
 
-from nmt import models, search
-from nmt.cli.shell.settings import Component, naming_group
+from nmt import search
+from nmt.cli.shell.settings import naming_group
 from nmt.cli.training.corpus import build_corpus, describe_corpus, describe_parts, list_tags
 from nmt.cli.training.descriptions import describe
 from nmt.cli.training.guidance import make_link_encoder
-from nmt.cli.training.initial_run import load_initial_tokenizer, load_initial_weights, remark_on_unknown_pieces
-from nmt.cli.training.pictures import with_pictures
+from nmt.cli.training.initial_run import load_initial_tokenizer, remark_on_unknown_pieces
+from nmt.cli.training.model import build_model
+from nmt.cli.training.pretraining import build_cleaning, build_noise, build_objective
 from nmt.cli.training.settings import LoaderSettings, TokenizerSettings, TrainSettings
 from nmt.cli.training.validation import (
     check_schedule,
@@ -30,7 +32,8 @@ from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
-from nmt.data.tokenizer import Tokenizer
+from nmt.data.noise import Noise
+from nmt.data.tokenizer import MASK, Tokenizer
 from nmt.data.tokenizer.training import train_tokenizer
 from nmt.device import pick_device
 from nmt.errors import UserError
@@ -54,6 +57,7 @@ class PreparedRun:
 
     Attributes:
         validation_split, validation_loader: None = the run is not validated.
+        objective: replaces the usual loss in pre-training with masked pieces; otherwise None.
         metrics: of the validations.
         descriptions: of search, metrics, corpus and model, as the run folder stores them.
         remarks: on the parts of the corpus, the vocabulary, the first weights and the validation, each in one line.
@@ -64,6 +68,7 @@ class PreparedRun:
     validation_split: Dataset | None
     tokenizer: Tokenizer
     model: Seq2Seq
+    objective: nn.Module | None
     schedule: Schedule
     optimizer: torch.optim.Optimizer
     searcher: Search
@@ -107,10 +112,13 @@ def prepare_run(
     tokenizer = processes.broadcast(_tokenizer(settings, corpus, train_split) if processes.is_main else None)
     assert tokenizer is not None
 
-    # 3. The model, whose vocabulary sizes only the tokenizer knows.
-    model, descriptions["model"] = _build_model(settings, corpus, tokenizer, device, processes)
+    # 3. The noise of pre-training, and the model, whose vocabulary sizes only the tokenizer knows.
+    noise = build_noise(settings, tokenizer)
+    model, descriptions["model"] = build_model(settings, corpus, tokenizer, noise, device, processes)
     if "init" in descriptions["model"]:
-        remarks.append(f"the weights are those of step {descriptions['model']['init']['step']} of {settings.init}")
+        init = descriptions["model"]["init"]
+        owner = "encoder's " if init["parts"] == "encoder" else ""
+        remarks.append(f"the {owner}weights are those of step {init['step']} of {settings.init}")
         remarks.append(remark_on_unknown_pieces(train_split, tokenizer, settings))
     add_links = make_link_encoder(settings, corpus, tokenizer, model)
 
@@ -120,6 +128,7 @@ def prepare_run(
         tokenizer=tokenizer,
         model=model,
         settings=settings.loader,
+        noise=noise,
         add_links=None,
         seed=settings.seed,
         processes=processes,
@@ -130,6 +139,7 @@ def prepare_run(
         validation_split=validation_split,
         tokenizer=tokenizer,
         model=model,
+        objective=build_objective(settings, noise, model),
         schedule=schedule,
         optimizer=settings.optimizer.build_as(
             torch.optim.Optimizer, model.parameters(), lr=schedule.rate(1, fraction_done=0.0)
@@ -139,7 +149,7 @@ def prepare_run(
         train_loader=batch_loader(
             train_split,
             split_name=settings.train_split,
-            cleaning=settings.cleaning.build_as(Cleaning),
+            cleaning=build_cleaning(settings),
             subword_alpha=settings.loader.subword_alpha,
             add_links=add_links,
         ),
@@ -197,6 +207,7 @@ def make_loader(
     split_name: str,
     cleaning: Cleaning,
     subword_alpha: float,
+    noise: Noise | None = None,
     add_links: Callable[[Dataset], Dataset] | None,
     seed: int,
     processes: Processes,
@@ -227,6 +238,7 @@ def make_loader(
             max_length=max_length,
             batch_tokens=settings.batch_tokens,
             subword_alpha=subword_alpha,
+            noise=noise,
             seed=seed,
             rank=processes.rank,
             num_ranks=processes.size,
@@ -245,43 +257,12 @@ def naming_split(name: str) -> Iterator[None]:
         raise UserError(f"split {name}: {error}") from None
 
 
-def with_vocabulary(model: Component, tokenizer: Tokenizer) -> Component:
-    """The model with the arguments that only the tokenizer knows."""
-    vocabulary = {
-        "source_vocab_size": tokenizer.source_size,
-        "target_vocab_size": tokenizer.target_size,
-        "shared_vocab": tokenizer.shared,
-    }
-    return msgspec.structs.replace(model, arguments={**vocabulary, **model.arguments})
-
-
-def _build_model(
-    settings: TrainSettings, corpus: Corpus, tokenizer: Tokenizer, device: torch.device, processes: Processes
-) -> tuple[Seq2Seq, Description]:
-    """The model with its first weights, random or those of `init`, and its description for the run folder.
-
-    A resumed run gets its weights later, from its checkpoint.
-
-    Raises:
-        UserError: a setting is wrong, or the weights of `init` do not fit.
-    """
-    component = with_pictures(with_vocabulary(settings.model, tokenizer), corpus, tokenizer)
-    description = describe(component, models)
-    torch.manual_seed(settings.seed)
-    model = component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
-    description["parameters"] = model.num_parameters()
-    if settings.init is not None and settings.resume != "true":
-        if processes.is_main:
-            description["init"] = load_initial_weights(settings, model)
-        processes.broadcast_weights(model)
-    return model, description
-
-
 def _tokenizer(settings: TrainSettings, corpus: Corpus, split: Dataset) -> Tokenizer:
     """The tokenizer of the run that is resumed, or of the run with which training starts, or a new one."""
     if settings.resume == "true":
         return RunFolder(settings.run).tokenizer()
     if settings.init is not None:
         return load_initial_tokenizer(settings, corpus)
-    tags, symbols = list_tags(settings), corpus.main.symbols
-    return build_tokenizer(settings.tokenizer, split, tags=tags, symbols=symbols).with_source_tag(settings.tag)
+    tags = list_tags(settings, corpus) + ([] if settings.objective is None else [MASK])
+    tokenizer = build_tokenizer(settings.tokenizer, split, tags=tags, symbols=corpus.main.symbols)
+    return tokenizer.with_source_tag(settings.tag)

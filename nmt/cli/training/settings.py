@@ -46,6 +46,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     name: str
     run: Path
     init: Path | None
+    init_parts: str
     resume: str
     seed: int
     device: str
@@ -58,6 +59,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     tag: str | None
     extra_data: list[str | dict[str, Any]] | str | None
     bleu_tokenizer: str
+    objective: Component | None
     data: Component
     cleaning: Component
     tokenizer: TokenizerSettings
@@ -75,6 +77,10 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         for name in ("max_validation_pairs", "hold_out"):
             if getattr(self, name) is not None:
                 check_sizes(**{name: getattr(self, name)})
+        if self.init_parts not in ("all", "encoder"):
+            raise UserError(f"init_parts={self.init_parts} must be all or encoder")
+        if self.objective is not None:
+            self._check_pretraining()
         if self.validation_split is not None:
             return
         if self.hold_out is not None:
@@ -85,3 +91,21 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 "validation_split=null: without validation only trainer.max_steps, max_epochs or "
                 "max_minutes can end the run, so set one of them"
             )
+
+    def _check_pretraining(self) -> None:
+        """Raises UserError if another setting does not fit an objective that restores text."""
+        remedies = {
+            "trainer.select": (self.trainer.select != "loss", "set it to loss, since nothing is translated"),
+            "trainer.alignment_weight": (
+                self.trainer.alignment_weight > 0,
+                "set it to 0, since there are no word links",
+            ),
+            "trainer.consistency": (self.trainer.consistency > 0, "set it to 0"),
+            "trainer.simcut": (self.trainer.simcut > 0, "set it to 0"),
+            "tokenizer.shared": (not self.tokenizer.shared, "set it to true, since both sides are the same text"),
+            "tag": (self.tag is not None, "leave it out; data.tags=true gives each language a tag"),
+            "extra_data": (self.extra_data is not None, "leave it out, and name all languages in data.languages"),
+        }
+        for key, (is_wrong, remedy) in remedies.items():
+            if is_wrong:
+                raise UserError(f"{key} does not go together with objective=…: {remedy}")

@@ -103,6 +103,8 @@ def remark_on_tokenizer(metrics: Metrics, settings: TrainSettings, split: Datase
     Args:
         split: of which the first pairs are looked at.
     """
+    if settings.objective is not None:
+        return []  # nothing is translated
     tokenizer = metrics.bleu_tokenizer
     best = bleu_tokenizer_of(metrics.language)
     if settings.bleu_tokenizer == AUTO and best in EXTRAS and tokenizer == "char":

@@ -10,7 +10,8 @@ unigram_sampling.py      … for unigram models: sampling a path through a latti
 bpe_dropout.py           … for BPE models: skipping merges
 """
 
+from nmt.data.tokenizer.sentencepiece_model import MASK
 from nmt.data.tokenizer.subword_sampling import Ids
 from nmt.data.tokenizer.tokenizer import Tokenizer
 
-__all__ = ["Ids", "Tokenizer"]
+__all__ = ["MASK", "Ids", "Tokenizer"]

@@ -26,6 +26,10 @@ MAX_LINE_BYTES = 2**30
 NUM_TRAINING_THREADS = 16
 """Number of parts into which training divides the text. The model depends on it, so it is not the number of cores."""
 
+MASK = "mask"
+"""The name of the piece <mask>, which hides a part of a text in pre-training. Like a tag, it is a control piece, so it
+occurs in no encoded text."""
+
 ERRORS_ONLY = 2
 """SentencePiece's log level without information and warnings."""
 
@@ -170,7 +174,7 @@ def tag_piece(tag: str) -> str:
 
 
 def list_tags(processor: SentencePieceProcessor) -> dict[str, int]:
-    """The tags of a model and the ids of their pieces: all control pieces that are not special."""
+    """The tags of a model, and `MASK`, with the ids of their pieces: all control pieces that are not special."""
     controls = [id for id in range(processor.get_piece_size()) if processor.is_control(id)]
     return {processor.id_to_piece(id)[1:-1]: id for id in controls if id not in special_ids(processor)}
 

@@ -12,6 +12,7 @@ against the untouched reference. Encoding and decoding change text in three ways
 
 A tag such as 2de is a piece `<2de>` before the pieces of a source line. It tells a model of several languages into
 which one to translate (Johnson et al., 2017). As a control piece it occurs in no encoded text, not even in "<2de>".
+The same holds for the piece `<mask>`, which only tokenizers for pre-training have (`nmt.data.noise`).
 
 References: Kudo & Richardson (2018), SentencePiece; Kudo (2018), subword regularization; Provilkov et al. (2020),
 BPE-dropout.
@@ -32,6 +33,7 @@ from nmt.data.tokenizer.bpe_dropout import BpeDropout
 from nmt.data.tokenizer.description import ModelType, PerSide, checksum, read_models, write_models
 from nmt.data.tokenizer.normalization import LINE_SEPARATORS, Normalization
 from nmt.data.tokenizer.sentencepiece_model import (
+    MASK,
     common_special_ids,
     encode_texts,
     list_tags,
@@ -62,6 +64,7 @@ class Tokenizer:
 
     Attributes:
         tags: the ids of all tags that the source model knows, by name.
+        mask_id: the id of the piece <mask>, in the source model; None if the tokenizer was not made for pre-training.
 
     Raises:
         UserError: the bytes are not a SentencePiece model, the models lack a special piece or disagree about one, or
@@ -77,6 +80,7 @@ class Tokenizer:
         self._target = self._source if target_model is None else load_processor(target_model)
         self.pad_id, self.bos_id, self.eos_id, self.unk_id = common_special_ids(self._source, self._target)
         self.tags = list_tags(self._source)
+        self.mask_id = self.tags.pop(MASK, None)
         self.source_tag = source_tag
         self._tag_id(source_tag)  # checks it
         # Kept to be saved unchanged: another version of the library might serialize a loaded model differently.
@@ -107,11 +111,10 @@ class Tokenizer:
                 A small text has fewer: `source_size` and `target_size` tell.
             model_type: "unigram" or "bpe".
             shared: train one model for both languages.
-            character_coverage: fraction of the characters of the text that get a piece, 0.98 to 1; the rarest
-                characters, which make up the rest, become `unk`.
+            character_coverage: fraction of the text's characters that get a piece, 0.98 to 1; the rarest become `unk`.
             byte_fallback: encode unknown characters as UTF-8 bytes; takes 256 pieces of the vocabulary.
             normalization: "compose", "none" or "nmt_nfkc".
-            tags: names of the tags that source lines may have.
+            tags: names of the tags that source lines may have; and `MASK`, for pre-training.
             symbols: strings that are pieces of their own wherever source lines have them; their ids are consecutive.
 
         Raises:
@@ -140,8 +143,6 @@ class Tokenizer:
     def target_size(self) -> int:
         """Size of the target vocabulary, including the special pieces."""
         return self._target.get_piece_size()
-
-    # Tags
 
     def with_source_tag(self, tag: str | None) -> Self:
         """A tokenizer with the same pieces that puts another tag before source lines.

@@ -134,6 +134,9 @@ class RecurrentSeq2Seq(Seq2Seq[MemoryT, StateT]):
         outputs = self.weight_dropout(self.decoder, embedded, memory, record.slot("cross", 0))  # (B, T, E)
         return self.dropout(outputs)
 
+    def encoder_outputs(self, source: Tensor, source_mask: Tensor) -> Tensor:
+        return self.encode_source(source, source_mask)[0]  # (B, S, D)
+
     def start(self, memory: MemoryT) -> StateT:
         return self.decoder.start(memory)
 

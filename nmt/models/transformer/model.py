@@ -127,6 +127,9 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
         """The encoder's outputs (B, S, D) for source ids (B, S)."""
         return self.encoder(self.embed(self.vocabulary.source, source), source_mask, record)  # (B, S, D)
 
+    def encoder_outputs(self, source: Tensor, source_mask: Tensor) -> Tensor:
+        return self.encode_source(source, source_mask)  # (B, S, D)
+
     def embed(self, table: nn.Module, ids: Tensor) -> Tensor:
         """√D · embedding + position (§3.4, §3.5), (B, T, D), of ids (B, T)."""
         return self.embedding_dropout(to_autocast_format(self.positions(table(ids) * self.scale)))

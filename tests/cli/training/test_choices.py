@@ -38,9 +38,10 @@ def test_every_group_is_tested_here() -> None:
         "loader",
         "trainer",
         "search",
+        "objective",
     }
     assert groups == tried | {"experiment"}
-    assert choices("data") == ["files", "grammar", "grammar_documents", "hub", "multi30k", "scenes"]
+    assert choices("data") == ["files", "grammar", "grammar_documents", "hub", "multi30k", "scenes", "text"]
 
 
 @pytest.mark.parametrize("group", ["data", "search"])
@@ -102,6 +103,12 @@ def test_every_part_of_a_recurrent_model_trains(
 )
 def test_every_choice_trains(train: Train, tmp_path: Path, group: str, choice: str) -> None:
     assert train(f"{group}={choice}") == 0
+    assert RunFolder.open(tmp_path / "run").best_step() == 1
+
+
+@pytest.mark.parametrize("objective", choices("objective"))
+def test_every_objective_trains(train: Train, tmp_path: Path, objective: str) -> None:
+    assert train(f"objective={objective}", "data=text") == 0
     assert RunFolder.open(tmp_path / "run").best_step() == 1
 
 

@@ -73,7 +73,7 @@ def test_a_run_in_both_directions_is_fine_tuned_in_one(
     # Both files say where the run came from.
     assert yaml.safe_load(read_text(new.path / "config.yaml"))["init"] == str(two_way_run)
     origin = json.loads(read_text(new.path / "model.json"))["init"]
-    assert origin == {"run": str(two_way_run), "model_hash": hash_model(old), "step": 1}
+    assert origin == {"run": str(two_way_run), "model_hash": hash_model(old), "step": 1, "parts": "all"}
 
 
 def test_the_tag_is_that_of_the_direction(
