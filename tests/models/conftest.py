@@ -11,22 +11,39 @@ from torch import nn
 from nmt.models import (
     LSTM,
     AdditiveScore,
+    ALiBiPositions,
     BahdanauLSTM,
     DotScore,
     GeneralScore,
+    LearnedPositions,
     LuongLSTM,
+    RelativePositions,
+    RotaryPositions,
     Seq2Seq,
+    SinusoidalPositions,
     Transformer,
 )
 from nmt.models.attention import Score
+from nmt.models.positions import Positions
 
 LUONG = {
     f"lstm_luong-{score}-{fed}": (score, fed == "fed")
     for score in ("dot", "general", "concat")
     for fed in ("fed", "unfed")
 }
-ARCHITECTURES = ["lstm", "lstm_bahdanau", *LUONG, "transformer-pre_norm", "transformer-post_norm"]
+POSITIONS: dict[str, Callable[[], Positions]] = {
+    "learned": lambda: LearnedPositions(model_size=8, max_length=24),
+    "rotary": lambda: RotaryPositions(model_size=8, num_heads=2, base=100.0),
+    "relative": lambda: RelativePositions(num_heads=2, num_buckets=4, max_distance=6),
+    "alibi": lambda: ALiBiPositions(num_heads=2),
+}
+TRANSFORMERS = ["transformer-pre_norm", "transformer-post_norm", *(f"transformer-{name}" for name in POSITIONS)]
+ARCHITECTURES = ["lstm", "lstm_bahdanau", *LUONG, *TRANSFORMERS]
 CHOICES = [(1, False, False), (2, True, True), (2, False, True)]  # num_layers, shared_vocab, tie_output
+
+
+def sinusoidal() -> Positions:
+    return SinusoidalPositions(model_size=8, max_length=24)
 
 
 @dataclass(frozen=True)
@@ -66,8 +83,8 @@ class Variant:
                 activation_dropout=options.get("activation_dropout", dropout),
                 attention_dropout=options.get("attention_dropout", dropout),
                 layer_dropout=options.get("layer_dropout", dropout),
-                pre_norm=self.architecture == "transformer-pre_norm",
-                max_length=24,
+                pre_norm=self.architecture != "transformer-post_norm",
+                positions=POSITIONS.get(self.architecture.removeprefix("transformer-"), sinusoidal)(),
             )
         else:
             arguments |= {"embedding_size": 6, "hidden_size": 8, "num_layers": self.num_layers}

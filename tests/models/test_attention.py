@@ -8,7 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.models import AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Seq2Seq, Transformer
+from nmt.models import (
+    AdditiveScore,
+    BahdanauLSTM,
+    DotScore,
+    GeneralScore,
+    LuongLSTM,
+    Seq2Seq,
+    SinusoidalPositions,
+    Transformer,
+)
 from nmt.models.attention import MultiHeadAttention, Score, attend, step_attention
 from nmt.models.attention.kernels import attention_with_weights, fused_attention
 from nmt.search import BeamSearch, GreedySearch
@@ -298,7 +307,7 @@ def concat() -> AdditiveScore:
                 attention_dropout=0.0,
                 layer_dropout=0.0,
                 pre_norm=True,
-                max_length=24,
+                positions=SinusoidalPositions(model_size=8, max_length=24),
             ),
             [f"decoder.layers.{layer}.cross_attention.key_value_projection" for layer in (0, 1)],
             [],  # counted in tests/models/test_cache.py

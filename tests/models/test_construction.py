@@ -6,7 +6,20 @@ from typing import Any
 import pytest
 
 from nmt.errors import UserError
-from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Transformer
+from nmt.models import (
+    LSTM,
+    AdditiveScore,
+    ALiBiPositions,
+    BahdanauLSTM,
+    DotScore,
+    GeneralScore,
+    LearnedPositions,
+    LuongLSTM,
+    RelativePositions,
+    RotaryPositions,
+    SinusoidalPositions,
+    Transformer,
+)
 from nmt.models.embedding import Vocabulary
 
 VOCABULARY: dict[str, Any] = {
@@ -40,7 +53,7 @@ TRANSFORMER: dict[str, Any] = {
     "attention_dropout": 0.1,
     "layer_dropout": 0.1,
     "pre_norm": True,
-    "max_length": 24,
+    "positions": SinusoidalPositions(model_size=8, max_length=24),
 }
 CLASSES: dict[type, dict[str, Any]] = {
     LSTM: RECURRENT,
@@ -55,6 +68,11 @@ CLASSES: dict[type, dict[str, Any]] = {
     AdditiveScore: ADDITIVE,
     GeneralScore: {"query_size": 8, "value_size": 8},
     DotScore: {"query_size": 8, "value_size": 8},
+    SinusoidalPositions: {"model_size": 8, "max_length": 24},
+    LearnedPositions: {"model_size": 8, "max_length": 24},
+    RotaryPositions: {"model_size": 8, "num_heads": 2, "base": 100.0},
+    RelativePositions: {"num_heads": 2, "num_buckets": 8, "max_distance": 16},
+    ALiBiPositions: {"num_heads": 2},
 }
 
 
@@ -62,7 +80,7 @@ def wrong_arguments() -> Iterator[tuple[type, dict[str, Any], str]]:
     """Classes, the argument to change, and the text that the error message must contain."""
     for cls, arguments in CLASSES.items():
         for name in arguments:
-            if name.endswith(("_size", "_layers", "_heads", "max_length")):
+            if name.endswith(("_size", "_layers", "_heads", "_buckets", "_distance", "max_length")):
                 for value in (0, -1, 2.5, True):
                     yield cls, {name: value}, f"{name}={value}"
             if name.endswith("dropout") and name != "variational_dropout":
@@ -73,7 +91,13 @@ def wrong_arguments() -> Iterator[tuple[type, dict[str, Any], str]]:
         if "shared_vocab" in arguments:
             yield cls, {"shared_vocab": True}, "11 and 13"
     yield Transformer, {"num_heads": 3}, "num_heads=3"
-    yield Transformer, {"model_size": 9, "num_heads": 3}, "model_size=9"
+    yield Transformer, {"model_size": 16}, "model_size=8, but the model has model_size=16"
+    yield Transformer, {"positions": ALiBiPositions(num_heads=4)}, "num_heads=4, but the model has num_heads=2"
+    yield SinusoidalPositions, {"model_size": 9}, "model_size=9"
+    yield RotaryPositions, {"model_size": 6}, "model_size=6"
+    yield RotaryPositions, {"base": 1.0}, "base=1.0"
+    yield RelativePositions, {"num_buckets": 6}, "num_buckets=6"
+    yield RelativePositions, {"max_distance": 4}, "max_distance=4 must be more than num_buckets / 2 = 4"
     yield DotScore, {"query_size": 6}, "query_size=6, value_size=8"
 
 

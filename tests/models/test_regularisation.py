@@ -204,7 +204,7 @@ def test_the_transformer_without_its_layers_is_its_embeddings(largest: Variant) 
     for stack in (model.encoder, model.decoder):
         stack.layer_dropout.p = 1.0  # no constructor allows it
     found = model.decoder_outputs(SOURCE, MASK, TARGET)
-    expected = model.decoder.norm(model.embed(model.vocabulary.target, TARGET))
+    expected = model.decoder.norm(model.embed(TARGET, model.vocabulary.target, model.decoder.positions))
     assert torch.equal(found, expected)
     record = AttentionRecord("cross")
     model.decoder_outputs(SOURCE, MASK, TARGET, record=record)

@@ -9,7 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Seq2Seq, Transformer
+from nmt.models import (
+    LSTM,
+    AdditiveScore,
+    BahdanauLSTM,
+    DotScore,
+    GeneralScore,
+    LuongLSTM,
+    RelativePositions,
+    Seq2Seq,
+    SinusoidalPositions,
+    Transformer,
+)
 from nmt.models.attention import NO_RECORD, AttentionRecord
 from nmt.models.ensemble import Ensemble
 from nmt.models.seq2seq import Memory, State, TranslationModel
@@ -43,8 +54,12 @@ TRANSFORMER: dict[str, Any] = {
     "num_heads": 2,
     "num_encoder_layers": 1,
     "num_decoder_layers": 2,
-    "max_length": 12,
 }
+
+
+def positions() -> SinusoidalPositions:
+    return SinusoidalPositions(model_size=8, max_length=12)
+
 
 ARCHITECTURES: dict[str, Callable[[], TranslationModel]] = {
     "lstm": lambda: LSTM(**RECURRENT, num_layers=2),
@@ -62,9 +77,14 @@ ARCHITECTURES: dict[str, Callable[[], TranslationModel]] = {
         score=AdditiveScore(**SIZES, attention_size=5),
         input_feeding=True,
     ),
-    "transformer-pre_norm": lambda: Transformer(**TRANSFORMER, pre_norm=True),
-    "transformer-post_norm": lambda: Transformer(**TRANSFORMER, pre_norm=False),
-    "ensemble": lambda: Ensemble([LSTM(**RECURRENT, num_layers=2), Transformer(**TRANSFORMER, pre_norm=True)]),
+    "transformer-pre_norm": lambda: Transformer(**TRANSFORMER, positions=positions(), pre_norm=True),
+    "transformer-post_norm": lambda: Transformer(**TRANSFORMER, positions=positions(), pre_norm=False),
+    "transformer-relative": lambda: Transformer(
+        **TRANSFORMER, positions=RelativePositions(num_heads=2, num_buckets=4, max_distance=6), pre_norm=True
+    ),
+    "ensemble": lambda: Ensemble(
+        [LSTM(**RECURRENT, num_layers=2), Transformer(**TRANSFORMER, positions=positions(), pre_norm=True)]
+    ),
 }
 
 

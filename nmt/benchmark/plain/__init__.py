@@ -6,5 +6,25 @@ written for speed.
 
 from nmt.benchmark.plain.recurrent import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM
 from nmt.benchmark.plain.transformer import Transformer
+from nmt.models.positions import (
+    ALiBiPositions,
+    LearnedPositions,
+    RelativePositions,
+    RotaryPositions,
+    SinusoidalPositions,
+)
 
-__all__ = ["LSTM", "AdditiveScore", "BahdanauLSTM", "DotScore", "GeneralScore", "LuongLSTM", "Transformer"]
+__all__ = [
+    "LSTM",
+    "ALiBiPositions",
+    "AdditiveScore",
+    "BahdanauLSTM",
+    "DotScore",
+    "GeneralScore",
+    "LearnedPositions",
+    "LuongLSTM",
+    "RelativePositions",
+    "RotaryPositions",
+    "SinusoidalPositions",
+    "Transformer",
+]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from nmt.models.attention import NO_RECORD, AttentionRecord
+from nmt.models.positions import Order, Positions
 from nmt.models.transformer.sublayers import (
     FeedForward,
     LayerDropout,
@@ -28,17 +29,18 @@ class EncoderLayer(nn.Module):
         self.around_attention = Residual(settings)
         self.around_feedforward = Residual(settings)
 
-    def forward(self, hidden: Tensor, mask: Tensor, record: list[Tensor] | None) -> Tensor:
-        """From (B, S, D) and a mask (B, 1, 1, S) to (B, S, D); `record` as in MultiHeadAttention."""
-        hidden = self.around_attention(hidden, self.self_attention, mask=mask, record=record)
+    def forward(self, hidden: Tensor, mask: Tensor, order: Order, record: list[Tensor] | None) -> Tensor:
+        """From (B, S, D) and a mask (B, 1, 1, S) to (B, S, D); `order` and `record` as in MultiHeadAttention."""
+        hidden = self.around_attention(hidden, self.self_attention, mask=mask, order=order, record=record)
         return self.around_feedforward(hidden, self.feedforward)
 
 
 class Encoder(nn.Module):
-    """A stack of encoder layers."""
+    """A stack of encoder layers, which knows the order of its inputs by its positions."""
 
-    def __init__(self, settings: LayerSettings, num_layers: int) -> None:
+    def __init__(self, settings: LayerSettings, num_layers: int, positions: Positions) -> None:
         super().__init__()
+        self.positions = positions
         self.layers = nn.ModuleList(EncoderLayer(settings) for _ in range(num_layers))
         self.layer_dropout = LayerDropout(settings)
         self.norm = final_norm(settings)
@@ -46,8 +48,9 @@ class Encoder(nn.Module):
     def forward(self, embedded: Tensor, source_mask: Tensor, record: AttentionRecord = NO_RECORD) -> Tensor:
         """From embedded source pieces (B, S, D) and their mask (B, S) to (B, S, D)."""
         mask = source_mask[:, None, None, :]  # (B, 1, 1, S), the same for every head and query
+        order = self.positions.order(embedded, causal=False)
         hidden = embedded
         for index, layer in enumerate(self.layers):
-            outputs = layer(hidden, mask, record.slot("encoder", index))  # (B, S, D)
+            outputs = layer(hidden, mask, order, record.slot("encoder", index))  # (B, S, D)
             hidden = self.layer_dropout(hidden, outputs)
         return self.norm(hidden)
