@@ -82,6 +82,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "attention_dropout": 0.0,
         "layer_dropout": 0.0,
         "pre_norm": True,
+        "encoder_attention": None,
         "positions": {"class": "SinusoidalPositions", "arguments": {"model_size": 8, "max_length": MAX_LENGTH}},
     },
 }

@@ -11,7 +11,7 @@ In reading order:
     ensemble.py      several models that translate together
 """
 
-from nmt.models.attention import AdditiveScore, DotScore, GeneralScore
+from nmt.models.attention import AdditiveScore, DotScore, GeneralScore, SparseAttention
 from nmt.models.positions import (
     ALiBiPositions,
     LearnedPositions,
@@ -21,7 +21,7 @@ from nmt.models.positions import (
 )
 from nmt.models.recurrent import LSTM, BahdanauLSTM, LuongLSTM
 from nmt.models.seq2seq import Seq2Seq
-from nmt.models.transformer import Transformer
+from nmt.models.transformer import LinearTransformer, Transformer
 
 __all__ = [
     "LSTM",
@@ -31,10 +31,12 @@ __all__ = [
     "DotScore",
     "GeneralScore",
     "LearnedPositions",
+    "LinearTransformer",
     "LuongLSTM",
     "RelativePositions",
     "RotaryPositions",
     "Seq2Seq",
     "SinusoidalPositions",
+    "SparseAttention",
     "Transformer",
 ]

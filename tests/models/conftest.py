@@ -16,11 +16,13 @@ from nmt.models import (
     DotScore,
     GeneralScore,
     LearnedPositions,
+    LinearTransformer,
     LuongLSTM,
     RelativePositions,
     RotaryPositions,
     Seq2Seq,
     SinusoidalPositions,
+    SparseAttention,
     Transformer,
 )
 from nmt.models.attention import Score
@@ -37,7 +39,15 @@ POSITIONS: dict[str, Callable[[], Positions]] = {
     "relative": lambda: RelativePositions(num_heads=2, num_buckets=4, max_distance=6),
     "alibi": lambda: ALiBiPositions(num_heads=2),
 }
-TRANSFORMERS = ["transformer-pre_norm", "transformer-post_norm", *(f"transformer-{name}" for name in POSITIONS)]
+PATTERNS: dict[str, Callable[[], SparseAttention]] = {
+    "sliding_window": lambda: SparseAttention(window=1, num_global=0, num_random=0),
+    "big_bird": lambda: SparseAttention(window=2, num_global=1, num_random=1),
+}
+TRANSFORMERS = [
+    "transformer-pre_norm",
+    "transformer-post_norm",
+    *(f"transformer-{name}" for name in [*POSITIONS, *PATTERNS, "linear"]),
+]
 ARCHITECTURES = ["lstm", "lstm_bahdanau", *LUONG, *TRANSFORMERS]
 CHOICES = [(1, False, False), (2, True, True), (2, False, True)]  # num_layers, shared_vocab, tie_output
 
@@ -71,7 +81,8 @@ class Variant:
             "dropout": dropout,
         }
         if self.architecture.startswith("transformer"):
-            model: Seq2Seq = Transformer(
+            kind = self.architecture.removeprefix("transformer-")
+            model: Seq2Seq = (LinearTransformer if kind == "linear" else Transformer)(
                 **arguments,
                 model_size=8,
                 feedforward_size=12,
@@ -84,7 +95,8 @@ class Variant:
                 attention_dropout=options.get("attention_dropout", dropout),
                 layer_dropout=options.get("layer_dropout", dropout),
                 pre_norm=self.architecture != "transformer-post_norm",
-                positions=POSITIONS.get(self.architecture.removeprefix("transformer-"), sinusoidal)(),
+                positions=POSITIONS.get(kind, sinusoidal)(),
+                encoder_attention=PATTERNS[kind]() if kind in PATTERNS else None,
             )
         else:
             arguments |= {"embedding_size": 6, "hidden_size": 8, "num_layers": self.num_layers}

@@ -307,6 +307,7 @@ def concat() -> AdditiveScore:
                 attention_dropout=0.0,
                 layer_dropout=0.0,
                 pre_norm=True,
+                encoder_attention=None,
                 positions=SinusoidalPositions(model_size=8, max_length=24),
             ),
             [f"decoder.layers.{layer}.cross_attention.key_value_projection" for layer in (0, 1)],

@@ -35,6 +35,7 @@ def model() -> Transformer:
             attention_dropout=0.0,
             layer_dropout=0.0,
             pre_norm=True,
+            encoder_attention=None,
             positions=SinusoidalPositions(model_size=8, max_length=64),
         )
         .double()

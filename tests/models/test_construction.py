@@ -14,10 +14,12 @@ from nmt.models import (
     DotScore,
     GeneralScore,
     LearnedPositions,
+    LinearTransformer,
     LuongLSTM,
     RelativePositions,
     RotaryPositions,
     SinusoidalPositions,
+    SparseAttention,
     Transformer,
 )
 from nmt.models.embedding import Vocabulary
@@ -53,6 +55,7 @@ TRANSFORMER: dict[str, Any] = {
     "attention_dropout": 0.1,
     "layer_dropout": 0.1,
     "pre_norm": True,
+    "encoder_attention": None,
     "positions": SinusoidalPositions(model_size=8, max_length=24),
 }
 CLASSES: dict[type, dict[str, Any]] = {
@@ -65,6 +68,8 @@ CLASSES: dict[type, dict[str, Any]] = {
         "input_feeding": True,
     },
     Transformer: TRANSFORMER,
+    LinearTransformer: TRANSFORMER,
+    SparseAttention: {"window": 4, "num_global": 1, "num_random": 2},
     AdditiveScore: ADDITIVE,
     GeneralScore: {"query_size": 8, "value_size": 8},
     DotScore: {"query_size": 8, "value_size": 8},
@@ -94,6 +99,14 @@ def wrong_arguments() -> Iterator[tuple[type, dict[str, Any], str]]:
     yield Transformer, {"model_size": 16}, "model_size=8, but the model has model_size=16"
     yield Transformer, {"positions": ALiBiPositions(num_heads=4)}, "num_heads=4, but the model has num_heads=2"
     yield SinusoidalPositions, {"model_size": 9}, "model_size=9"
+    yield LinearTransformer, {"positions": ALiBiPositions(num_heads=2)}, "choose sinusoidal or learned positions"
+    sparse = SparseAttention(window=4, num_global=0, num_random=0)
+    yield LinearTransformer, {"encoder_attention": sparse}, "set encoder_attention=null"
+    biased = {"positions": ALiBiPositions(num_heads=2), "encoder_attention": sparse}
+    yield Transformer, biased, "choose sinusoidal, learned or rotary positions"
+    yield SparseAttention, {"window": 0}, "window=0"
+    yield SparseAttention, {"num_global": -1}, "num_global=-1"
+    yield SparseAttention, {"num_random": 1.5}, "num_random=1.5"
     yield RotaryPositions, {"model_size": 6}, "model_size=6"
     yield RotaryPositions, {"base": 1.0}, "base=1.0"
     yield RelativePositions, {"num_buckets": 6}, "num_buckets=6"

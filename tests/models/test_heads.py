@@ -33,6 +33,7 @@ def transformer() -> Transformer:
         attention_dropout=0.0,
         layer_dropout=0.0,
         pre_norm=True,
+        encoder_attention=None,
         positions=SinusoidalPositions(model_size=16, max_length=32),
     )
     return model.eval()

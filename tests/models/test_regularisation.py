@@ -186,6 +186,7 @@ def test_a_layer_is_left_out_for_some_sentences() -> None:
         activation_dropout=0.0,
         attention_dropout=0.0,
         layer_dropout=0.3,
+        self_attention_class=MultiHeadAttention,
         pre_norm=True,
     )
     layer_dropout = LayerDropout(settings).train()

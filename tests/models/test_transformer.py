@@ -49,6 +49,7 @@ def transformer(*, pre_norm: bool, dropout: float = 0.0) -> Transformer:
         layer_dropout=0.0,
         word_dropout=0.0,
         pre_norm=pre_norm,
+        encoder_attention=None,
         positions=SinusoidalPositions(model_size=8, max_length=16),
     )
     for parameter in model.parameters():

@@ -15,6 +15,7 @@ from nmt.models import (
     BahdanauLSTM,
     DotScore,
     GeneralScore,
+    LinearTransformer,
     LuongLSTM,
     RelativePositions,
     Seq2Seq,
@@ -54,6 +55,7 @@ TRANSFORMER: dict[str, Any] = {
     "num_heads": 2,
     "num_encoder_layers": 1,
     "num_decoder_layers": 2,
+    "encoder_attention": None,
 }
 
 
@@ -82,6 +84,7 @@ ARCHITECTURES: dict[str, Callable[[], TranslationModel]] = {
     "transformer-relative": lambda: Transformer(
         **TRANSFORMER, positions=RelativePositions(num_heads=2, num_buckets=4, max_distance=6), pre_norm=True
     ),
+    "transformer-linear": lambda: LinearTransformer(**TRANSFORMER, positions=positions(), pre_norm=True),
     "ensemble": lambda: Ensemble(
         [LSTM(**RECURRENT, num_layers=2), Transformer(**TRANSFORMER, positions=positions(), pre_norm=True)]
     ),

@@ -270,6 +270,7 @@ def test_a_guided_head_aligns_and_an_unguided_one_does_not(
             dropout=0.0,
             seed=1,
             model_size=32,
+            encoder_attention=None,
             positions={"class": "SinusoidalPositions", "arguments": {"model_size": 32, "max_length": 64}},
         )
         bench.fit(

@@ -5,7 +5,8 @@ written for speed.
 """
 
 from nmt.benchmark.plain.recurrent import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM
-from nmt.benchmark.plain.transformer import Transformer
+from nmt.benchmark.plain.transformer import LinearTransformer, Transformer
+from nmt.models.attention import SparseAttention
 from nmt.models.positions import (
     ALiBiPositions,
     LearnedPositions,
@@ -22,9 +23,11 @@ __all__ = [
     "DotScore",
     "GeneralScore",
     "LearnedPositions",
+    "LinearTransformer",
     "LuongLSTM",
     "RelativePositions",
     "RotaryPositions",
     "SinusoidalPositions",
+    "SparseAttention",
     "Transformer",
 ]

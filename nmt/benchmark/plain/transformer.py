@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmt.models.attention import NO_RECORD, AttentionRecord
+from nmt.models.attention import NO_RECORD, AttentionRecord, SparseAttention
 from nmt.models.embedding import Vocabulary
 from nmt.models.positions import Positions
 from nmt.models.seq2seq import Memory, Seq2Seq, State
@@ -35,7 +35,8 @@ class PrefixState(State):
 class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
     """The Transformer (Vaswani et al., 2017), with the arguments of `nmt.models.Transformer`.
 
-    No layer is left out, and torch's layers know no positions but those that are added to the embeddings.
+    No layer is left out, and torch's layers know no positions but those that are added to the embeddings. All pairs of
+    positions attend in the encoder.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
         layer_dropout: float,
         pre_norm: bool,
         positions: Positions,
+        encoder_attention: SparseAttention | None,
         **vocabulary: Any,
     ) -> None:
         super().__init__()
@@ -122,3 +124,7 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
         memory = memory.repeated(len(tokens))
         logits = self.vocabulary.output(self.decode(tokens, memory)[:, -1])  # (B, V)
         return logits, PrefixState(tokens)
+
+
+class LinearTransformer(Transformer):
+    """The textbook's attention in place of linear attention, which torch does not have."""

@@ -5,13 +5,15 @@
     context = Σ_j weights_j · value_j       the weighted average of the values
 
 `scores` holds the attention of the recurrent models, `multi_head` that of the Transformer, and `kernels` the ways to
-compute the Transformer's. `record` collects weights for callers that ask for them.
+compute the Transformer's. `sparse` and `linear` are for long sequences. `record` collects weights for callers that ask
+for them.
 """
 
 from nmt.models.attention.kernels import MIN_KEY_POSITIONS, attention_with_weights, fused_attention, step_attention
 from nmt.models.attention.multi_head import MultiHeadAttention
 from nmt.models.attention.record import KINDS, NO_RECORD, AttentionRecord, Kind
 from nmt.models.attention.scores import AdditiveScore, DotScore, GeneralScore, Score, attend
+from nmt.models.attention.sparse import SparseAttention
 
 __all__ = [
     "KINDS",
@@ -24,6 +26,7 @@ __all__ = [
     "Kind",
     "MultiHeadAttention",
     "Score",
+    "SparseAttention",
     "attend",
     "attention_with_weights",
     "fused_attention",

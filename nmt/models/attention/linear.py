@@ -54,10 +54,7 @@ def causal_linear_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Te
         values: (B, H, T, d).
     """
     length = queries.size(2)
-    padding = (0, 0, 0, -length % CHUNK_POSITIONS)
-    queries, keys, values = (
-        F.pad(each, padding).unflatten(2, (-1, CHUNK_POSITIONS)) for each in (queries, keys, with_ones(values))
-    )  # (B, H, chunks, positions, d) twice, and with d + 1
+    queries, keys, values = map(cut_into_chunks, (queries, keys, with_ones(values)))  # (B, H, chunks, positions, ·)
     sums = keys.transpose(3, 4) @ values  # (B, H, chunks, d, d + 1)
     before = sums.cumsum(2) - sums  # (B, H, chunks, d, d + 1), of all earlier chunks
     inside = (queries @ keys.transpose(3, 4)).tril()  # (B, H, chunks, positions, positions)
@@ -75,6 +72,13 @@ def linear_attention_weights(queries: Tensor, keys: Tensor, *, mask: Tensor | No
     return products / products.sum(-1, keepdim=True)
 
 
+def cut_into_chunks(vectors: Tensor) -> Tensor:
+    """Chunks of positions, (B, H, chunks, CHUNK_POSITIONS, d), of vectors (B, H, T, d); zeros fill the last one."""
+    batch_size, num_heads, length, size = vectors.shape
+    padded = F.pad(vectors, (0, 0, 0, -length % CHUNK_POSITIONS))
+    return padded.view(batch_size, num_heads, -1, CHUNK_POSITIONS, size)
+
+
 def with_ones(values: Tensor) -> Tensor:
     """Values (…, d) with a last column of ones, (…, d + 1)."""
     return F.pad(values, (0, 1), value=1.0)
@@ -82,5 +86,4 @@ def with_ones(values: Tensor) -> Tensor:
 
 def divide(totals: Tensor) -> Tensor:
     """Numerators (…, d), divided by the denominator in the last column of totals (…, d + 1)."""
-    numerators, denominators = totals.split([totals.size(-1) - 1, 1], dim=-1)
-    return numerators / denominators
+    return totals[..., :-1] / totals[..., -1:]

@@ -96,24 +96,25 @@ class SparseAttention(nn.Module):
     def visible(self, mask: Tensor) -> Tensor:
         """Which positions attend to which, (B, 1, S, S), by the rule at the top; `mask` is (B, S).
 
-        A position of padding attends to itself, because a softmax needs at least one position.
+        A position of padding attends to all real ones, because a softmax needs at least one.
         """
         length = mask.size(1)
         positions = torch.arange(length, device=mask.device)  # (S,)
         rows, columns = positions[:, None], positions  # (S, 1), (S,)
-        distances = rows - columns  # (S, S)
-        pairs = (distances.abs() <= self.window) | (rows < self.num_global) | (columns < self.num_global)  # (S, S)
+        pairs = (rows - columns).abs() <= self.window  # (S, S)
+        pairs = pairs | (rows < self.num_global) | (columns < self.num_global)
         num_blocks = -(-length // self.window)  # N
         random = self._random_blocks(mask, num_blocks)  # (B, N, r)
         is_random = F.one_hot(random, num_blocks).sum(2) > 0  # (B, N, N)
         block_of = positions // self.window  # (S,)
         pairs = pairs | is_random[:, block_of][:, :, block_of]  # (B, S, S)
-        return ((pairs & mask.unsqueeze(1)) | (distances == 0)).unsqueeze(1)  # (B, 1, S, S)
+        return ((pairs | ~mask.unsqueeze(2)) & mask.unsqueeze(1)).unsqueeze(1)  # (B, 1, S, S)
 
     def _cut(self, vectors: Tensor) -> Tensor:
         """Blocks of positions, (B, N, H, w, d), of vectors (B, H, S, d)."""
         padded = F.pad(vectors, (0, 0, 0, -vectors.size(2) % self.window))  # (B, H, N·w, d)
-        return padded.unflatten(2, (-1, self.window)).transpose(1, 2)  # (B, N, H, w, d)
+        batch_size, num_heads, _, head_size = vectors.shape
+        return padded.view(batch_size, num_heads, -1, self.window, head_size).transpose(1, 2)  # (B, N, H, w, d)
 
     def _blocks_to_read(self, mask: Tensor) -> Tensor:
         """The numbers (B, N, M) of the key blocks that each query block reads, none of them twice; or NO_BLOCK.
@@ -144,7 +145,10 @@ class SparseAttention(nn.Module):
         return numbers % num_real.clamp(min=1)[:, None, None]  # (B, N, r)
 
     def _allowed(self, blocks: Tensor, mask: Tensor) -> Tensor:
-        """Which of the positions that it reads a query attends to, (B, N, w, M·w)."""
+        """Which of the positions that it reads a query attends to, (B, N, w, M·w).
+
+        A query at a position of padding attends to itself, because a softmax needs at least one position.
+        """
         num_blocks = blocks.size(1)
         inside = torch.arange(self.window, device=mask.device)  # (w,)
         rows = (torch.arange(num_blocks, device=mask.device)[:, None] * self.window + inside).unsqueeze(2)  # (N, w, 1)

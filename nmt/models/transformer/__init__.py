@@ -8,8 +8,10 @@ In reading order:
     model.py           the encoder-decoder: both, with embeddings and positions
     cache.py           the keys and values of the target so far, while decoding
     decoding_step.py   the decoder for one more target position, written for speed
+    linear.py          the encoder-decoder with linear self-attention
 """
 
+from nmt.models.transformer.linear import LinearTransformer
 from nmt.models.transformer.model import Transformer
 
-__all__ = ["Transformer"]
+__all__ = ["LinearTransformer", "Transformer"]

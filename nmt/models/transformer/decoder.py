@@ -17,7 +17,8 @@ from nmt.models.transformer.sublayers import (
     LayerSettings,
     Residual,
     final_norm,
-    make_attention,
+    make_cross_attention,
+    make_self_attention,
 )
 
 
@@ -26,8 +27,8 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, settings: LayerSettings) -> None:
         super().__init__()
-        self.self_attention = make_attention(settings)
-        self.cross_attention = make_attention(settings)
+        self.self_attention = make_self_attention(settings)
+        self.cross_attention = make_cross_attention(settings)
         self.feedforward = FeedForward(settings)
         self.around_self_attention = Residual(settings)
         self.around_cross_attention = Residual(settings)

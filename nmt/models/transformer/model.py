@@ -9,18 +9,19 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.checks import check_probabilities, check_sizes
-from nmt.models.attention import NO_RECORD, AttentionRecord, Kind, MultiHeadAttention
+from nmt.errors import UserError
+from nmt.models.attention import NO_RECORD, AttentionRecord, Kind, MultiHeadAttention, SparseAttention
 from nmt.models.autocast import to_autocast_format
 from nmt.models.dropout import Dropout
 from nmt.models.embedding import Vocabulary
 from nmt.models.positions import Positions
-from nmt.models.seq2seq import Seq2Seq
+from nmt.models.seq2seq import Seq2Seq, StateT
 from nmt.models.transformer.cache import KeyValueCache
 from nmt.models.transformer.decoder import Decoder, DecoderLayer
 from nmt.models.transformer.decoding_step import DecodingStep, TransformerMemory
@@ -28,8 +29,8 @@ from nmt.models.transformer.encoder import Encoder, EncoderLayer
 from nmt.models.transformer.sublayers import LayerSettings
 
 
-class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
-    """The Transformer of Vaswani et al. (2017): encoder and decoder consist of attention and feed-forward networks.
+class BaseTransformer(Seq2Seq[TransformerMemory, StateT]):
+    """Encoder and decoder consist of attention and feed-forward networks; a subclass adds the decoding step.
 
     Args:
         source_vocab_size: number of source pieces.
@@ -50,7 +51,13 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
         layer_dropout: probability with which a sentence skips a layer (`LayerDropout`).
         pre_norm: normalise before each sublayer instead of after the sum.
         positions: how encoder and decoder know the order of their inputs (§3.5); each gets a copy of its own.
+        encoder_attention: which pairs of positions attend in the encoder; None: all.
+
+    Raises:
+        UserError: an argument is out of its range, or two do not fit each other.
     """
+
+    self_attention_class: ClassVar[type[MultiHeadAttention]] = MultiHeadAttention
 
     def __init__(
         self,
@@ -72,6 +79,7 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
         layer_dropout: float,
         pre_norm: bool,
         positions: Positions,
+        encoder_attention: SparseAttention | None,
     ) -> None:
         super().__init__()
         check_sizes(model_size=model_size, num_encoder_layers=num_encoder_layers, num_decoder_layers=num_decoder_layers)
@@ -85,6 +93,11 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
             word_dropout=word_dropout,
         )
         positions.check_fit(model_size=model_size, num_heads=num_heads)
+        if encoder_attention is not None and positions.has_bias:
+            raise UserError(
+                f"sparse attention in the encoder has no place for the bias of {type(positions).__name__}: choose "
+                "sinusoidal, learned or rotary positions"
+            )
         self.embedding_dropout = Dropout(embedding_dropout)
         settings = LayerSettings(
             model_size=model_size,
@@ -95,10 +108,10 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
             attention_dropout=attention_dropout,
             layer_dropout=layer_dropout,
             pre_norm=pre_norm,
+            self_attention_class=self.self_attention_class,
         )
-        self.encoder = Encoder(settings, num_encoder_layers, positions)
+        self.encoder = Encoder(settings, num_encoder_layers, positions, encoder_attention)
         self.decoder = Decoder(settings, num_decoder_layers, copy.deepcopy(positions))
-        self.decoding_step = DecodingStep(self.decoder)
         self.scale = math.sqrt(model_size)
         for module in [*self.encoder.modules(), *self.decoder.modules()]:
             if isinstance(module, nn.Linear):
@@ -138,6 +151,17 @@ class Transformer(Seq2Seq[TransformerMemory, KeyValueCache]):
     def encode(self, source: Tensor, source_mask: Tensor) -> TransformerMemory:
         encoded = self.encode_source(source, source_mask)  # (A, S, D)
         return TransformerMemory.of(encoded, source_mask, self.decoder)
+
+
+class Transformer(BaseTransformer[KeyValueCache]):
+    """The Transformer of Vaswani et al. (2017), which decodes with a cache of keys and values.
+
+    Args: those of BaseTransformer (`arguments`).
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.decoding_step = DecodingStep(self.decoder)
 
     def start(self, memory: TransformerMemory) -> KeyValueCache:
         return KeyValueCache.empty(memory.values[0], num_layers=len(self.decoder.layers))
