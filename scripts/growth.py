@@ -61,7 +61,10 @@ def make_model(name: str, width: int) -> Seq2Seq:
     if name == "transformer":
         arguments |= {"model_size": width, "feedforward_size": 2 * width, "num_heads": 4, "pre_norm": True}
         arguments |= {"activation_dropout": 0.1, "attention_dropout": 0.0, "layer_dropout": 0.0}
-        arguments |= {"num_encoder_layers": 2, "num_decoder_layers": 2, "max_length": max(LENGTHS) + 2}
+        arguments |= {"num_encoder_layers": 2, "num_decoder_layers": 2}
+        sizes = {"model_size": width, "max_length": max(LENGTHS) + 2}
+        arguments["encoder_attention"] = None
+        arguments["positions"] = {"class": "SinusoidalPositions", "arguments": sizes}
     else:
         arguments |= {"embedding_size": width, "hidden_size": width, "num_layers": 1}
         arguments |= {"variational_dropout": False, "recurrent_dropout": 0.0, "cell": {"class": "LSTMCell"}}

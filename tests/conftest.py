@@ -125,7 +125,8 @@ DESCRIPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
             "attention_dropout": 0.0,
             "layer_dropout": 0.0,
             "pre_norm": True,
-            "max_length": 32,
+            "encoder_attention": None,
+            "positions": {"class": "SinusoidalPositions", "arguments": {"model_size": 16, "max_length": 32}},
         },
     ),
     "prefix_lm": (

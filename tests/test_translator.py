@@ -89,7 +89,8 @@ MODELS: dict[str, dict[str, Any]] = {
         "attention_dropout": 0.0,
         "layer_dropout": 0.0,
         "pre_norm": True,
-        "max_length": MAX_LENGTH,
+        "encoder_attention": None,
+        "positions": {"class": "SinusoidalPositions", "arguments": {"model_size": 8, "max_length": MAX_LENGTH}},
     },
 }
 

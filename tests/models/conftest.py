@@ -11,6 +11,7 @@ from torch import nn
 
 from nmt.models import (
     AdditiveScore,
+    ALiBiPositions,
     BahdanauRNN,
     CoverageScore,
     DecoderOnly,
@@ -18,6 +19,8 @@ from nmt.models import (
     GeneralScore,
     GlobalSpan,
     GRUCell,
+    LearnedPositions,
+    LinearTransformer,
     LSTMCell,
     LuongRNN,
     MonotonicSpan,
@@ -26,10 +29,15 @@ from nmt.models import (
     PlainRNN,
     PredictiveSpan,
     PrefixLM,
+    RelativePositions,
+    RotaryPositions,
     Seq2Seq,
+    SinusoidalPositions,
+    SparseAttention,
     Transformer,
 )
 from nmt.models.attention import Score
+from nmt.models.positions import Positions
 
 LUONG = {
     f"lstm_luong-{score}-{fed}": (score, fed == "fed")
@@ -38,13 +46,31 @@ LUONG = {
 }
 COVERAGE, HEADS = "gru_bahdanau-coverage-local_p", "gru_luong-multi_head-unfed-local_m"
 RECURRENT = ["lstm", "lstm_bahdanau", *LUONG, COVERAGE, HEADS]
-ARCHITECTURES = [*RECURRENT, "transformer-pre_norm", "transformer-post_norm"]
+POSITIONS: dict[str, Callable[[], Positions]] = {
+    "learned": lambda: LearnedPositions(model_size=8, max_length=24),
+    "rotary": lambda: RotaryPositions(model_size=8, num_heads=2, base=100.0),
+    "relative": lambda: RelativePositions(num_heads=2, num_buckets=4, max_distance=6),
+    "alibi": lambda: ALiBiPositions(num_heads=2),
+}
+PATTERNS: dict[str, Callable[[], SparseAttention]] = {
+    "sliding_window": lambda: SparseAttention(window=1, num_global=0, num_random=0),
+    "big_bird": lambda: SparseAttention(window=2, num_global=1, num_random=1),
+}
+TRANSFORMERS = [
+    "transformer-pre_norm",
+    "transformer-post_norm",
+    *(f"transformer-{name}" for name in [*POSITIONS, *PATTERNS, "linear"]),
+]
 DECODER_ONLY: dict[str, tuple[type[DecoderOnly], bool]] = {  # class and pre_norm
     "decoder_only-post_norm": (DecoderOnly, False),
     "prefix_lm-pre_norm": (PrefixLM, True),
 }
-ARCHITECTURES += DECODER_ONLY
+ARCHITECTURES = [*RECURRENT, *TRANSFORMERS, *DECODER_ONLY]
 CHOICES = [(1, False, False), (2, True, True), (2, False, True)]  # num_layers, shared_vocab, tie_output
+
+
+def sinusoidal() -> Positions:
+    return SinusoidalPositions(model_size=8, max_length=24)
 
 
 @dataclass(frozen=True)
@@ -72,9 +98,12 @@ class Variant:
             "dropout": dropout,
         }
         if self.architecture.startswith("transformer"):
-            has_pictures = self.architecture == "transformer-pictures"
-            # The ids from 8 on are patches: an empty one, and objects.
-            model: Seq2Seq = (partial(PictureTransformer, first_patch_id=8) if has_pictures else Transformer)(
+            kind = self.architecture.removeprefix("transformer-")
+            classes: dict[str, Callable[..., Seq2Seq]] = {
+                "linear": LinearTransformer,
+                "pictures": partial(PictureTransformer, first_patch_id=8),  # ids from 8 on: an empty patch, and objects
+            }
+            model = classes.get(kind, Transformer)(
                 **arguments,
                 model_size=8,
                 feedforward_size=12,
@@ -86,8 +115,9 @@ class Variant:
                 activation_dropout=options.get("activation_dropout", dropout),
                 attention_dropout=options.get("attention_dropout", dropout),
                 layer_dropout=options.get("layer_dropout", dropout),
-                pre_norm=self.architecture == "transformer-pre_norm",
-                max_length=24,
+                pre_norm=self.architecture != "transformer-post_norm",
+                positions=POSITIONS.get(kind, sinusoidal)(),
+                encoder_attention=PATTERNS[kind]() if kind in PATTERNS else None,
             )
         elif self.architecture in DECODER_ONLY:
             decoder_only, pre_norm = DECODER_ONLY[self.architecture]

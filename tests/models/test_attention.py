@@ -17,6 +17,7 @@ from nmt.models import (
     LSTMCell,
     LuongRNN,
     Seq2Seq,
+    SinusoidalPositions,
     Transformer,
 )
 from nmt.models.attention import MultiHeadAttention, Score, attend, step_attention
@@ -310,7 +311,8 @@ def concat() -> AdditiveScore:
                 attention_dropout=0.0,
                 layer_dropout=0.0,
                 pre_norm=True,
-                max_length=24,
+                encoder_attention=None,
+                positions=SinusoidalPositions(model_size=8, max_length=24),
             ),
             [f"decoder.layers.{layer}.cross_attention.key_value_projection" for layer in (0, 1)],
             [],  # counted in tests/models/test_cache.py

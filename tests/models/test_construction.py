@@ -8,18 +8,25 @@ import pytest
 from nmt.errors import UserError
 from nmt.models import (
     AdditiveScore,
+    ALiBiPositions,
     BahdanauRNN,
     CoverageScore,
     DotScore,
     GeneralScore,
     GlobalSpan,
     GRUCell,
+    LearnedPositions,
+    LinearTransformer,
     LSTMCell,
     LuongRNN,
     MonotonicSpan,
     MultiHeadAdditiveScore,
     PlainRNN,
     PredictiveSpan,
+    RelativePositions,
+    RotaryPositions,
+    SinusoidalPositions,
+    SparseAttention,
     Transformer,
 )
 from nmt.models.embedding import Vocabulary
@@ -57,13 +64,16 @@ TRANSFORMER: dict[str, Any] = {
     "attention_dropout": 0.1,
     "layer_dropout": 0.1,
     "pre_norm": True,
-    "max_length": 24,
+    "encoder_attention": None,
+    "positions": SinusoidalPositions(model_size=8, max_length=24),
 }
 CLASSES: dict[type, dict[str, Any]] = {
     PlainRNN: RECURRENT,
     BahdanauRNN: {**ATTENTIONAL, "score": AdditiveScore(**ADDITIVE)},
     LuongRNN: {**ATTENTIONAL, "score": DotScore(query_size=8, value_size=8), "input_feeding": True},
     Transformer: TRANSFORMER,
+    LinearTransformer: TRANSFORMER,
+    SparseAttention: {"window": 4, "num_global": 1, "num_random": 2},
     AdditiveScore: ADDITIVE,
     GeneralScore: {"query_size": 8, "value_size": 8},
     DotScore: {"query_size": 8, "value_size": 8},
@@ -71,6 +81,11 @@ CLASSES: dict[type, dict[str, Any]] = {
     MultiHeadAdditiveScore: {**ADDITIVE, "attention_size": 6, "num_heads": 2},
     MonotonicSpan: {"window": 2},
     PredictiveSpan: {"query_size": 8, "window": 2},
+    SinusoidalPositions: {"model_size": 8, "max_length": 24},
+    LearnedPositions: {"model_size": 8, "max_length": 24},
+    RotaryPositions: {"model_size": 8, "num_heads": 2, "base": 100.0},
+    RelativePositions: {"num_heads": 2, "num_buckets": 8, "max_distance": 16},
+    ALiBiPositions: {"num_heads": 2},
 }
 
 
@@ -78,7 +93,7 @@ def wrong_arguments() -> Iterator[tuple[type, dict[str, Any], str]]:
     """Classes, the argument to change, and the text that the error message must contain."""
     for cls, arguments in CLASSES.items():
         for name in arguments:
-            if name.endswith(("_size", "_layers", "_heads", "max_length", "window")):
+            if name.endswith(("_size", "_layers", "_heads", "_buckets", "_distance", "max_length", "window")):
                 for value in (0, -1, 2.5, True):
                     yield cls, {name: value}, f"{name}={value}"
             if name.endswith("dropout") and name != "variational_dropout":
@@ -89,7 +104,6 @@ def wrong_arguments() -> Iterator[tuple[type, dict[str, Any], str]]:
         if "shared_vocab" in arguments:
             yield cls, {"shared_vocab": True}, "11 and 13"
     yield Transformer, {"num_heads": 3}, "num_heads=3"
-    yield Transformer, {"model_size": 9, "num_heads": 3}, "model_size=9"
     yield MultiHeadAdditiveScore, {"num_heads": 1}, "model/score=concat"
     yield MultiHeadAdditiveScore, {"num_heads": 4}, "attention_size=6 must be a multiple of num_heads=4"
     yield MultiHeadAdditiveScore, {"num_heads": 3}, "value_size=8 must be a multiple of num_heads=3"
@@ -97,6 +111,20 @@ def wrong_arguments() -> Iterator[tuple[type, dict[str, Any], str]]:
         yield cls, {"score": GeneralScore(query_size=8, value_size=6)}, "hidden_size=8"
         yield cls, {"span": PredictiveSpan(query_size=6, window=2)}, "query_size=6 must be hidden_size=8"
     yield LuongRNN, {"score": CoverageScore(**ADDITIVE), "input_feeding": False}, "set model.input_feeding=true"
+    yield Transformer, {"model_size": 16}, "model_size=8, but the model has model_size=16"
+    yield Transformer, {"positions": ALiBiPositions(num_heads=4)}, "num_heads=4, but the model has num_heads=2"
+    yield SinusoidalPositions, {"model_size": 9}, "model_size=9"
+    yield LinearTransformer, {"positions": ALiBiPositions(num_heads=2)}, "choose sinusoidal or learned positions"
+    sparse = SparseAttention(window=4, num_global=0, num_random=0)
+    yield LinearTransformer, {"encoder_attention": sparse}, "set encoder_attention=null"
+    biased = {"positions": ALiBiPositions(num_heads=2), "encoder_attention": sparse}
+    yield Transformer, biased, "choose sinusoidal, learned or rotary positions"
+    yield SparseAttention, {"num_global": -1}, "num_global=-1"
+    yield SparseAttention, {"num_random": 1.5}, "num_random=1.5"
+    yield RotaryPositions, {"model_size": 6}, "model_size=6"
+    yield RotaryPositions, {"base": 1.0}, "base=1.0"
+    yield RelativePositions, {"num_buckets": 6}, "num_buckets=6"
+    yield RelativePositions, {"max_distance": 4}, "max_distance=4 must be more than num_buckets / 2 = 4"
     yield DotScore, {"query_size": 6}, "query_size=6, value_size=8"
 
 

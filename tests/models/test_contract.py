@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nmt.models import Seq2Seq
+from nmt.models import Seq2Seq, Transformer
 from nmt.models.attention import KINDS, AttentionRecord, Kind
 from nmt.run.weights import load_weights, save_weights
 
@@ -167,7 +167,7 @@ def test_every_parameter_receives_a_gradient(model: Seq2Seq, variant: Variant) -
             assert (gradient.abs().reshape(gradient.size(0), -1).amax(1) > 1e-9).sum() >= 11, name
 
 
-def test_attention_weights_sum_to_one_over_the_real_positions(model: Seq2Seq, variant: Variant) -> None:
+def test_attention_weights_sum_to_one_over_the_real_positions(model: Any, variant: Variant) -> None:
     source, mask = padded(SOURCES, extra=2)
     target, _ = padded(TARGETS)
     attention = model.attention(source, mask, target)
@@ -183,6 +183,8 @@ def test_attention_weights_sum_to_one_over_the_real_positions(model: Seq2Seq, va
             is_allowed = is_allowed.tril()  # and was read before
         if kind == "decoder":
             is_allowed = torch.ones(7, 7, dtype=torch.bool).tril().expand_as(weights)  # or was read before
+        elif kind == "encoder" and isinstance(model, Transformer) and model.encoder.pattern is not None:
+            is_allowed = model.encoder.pattern.visible(mask).unsqueeze(1).expand_as(weights)
         assert (weights[~is_allowed] == 0).all()
         assert (weights[is_allowed] > 0).all() or "local" in variant.architecture  # a window does not reach everywhere
     if "cross" in attention:
@@ -280,6 +282,8 @@ def test_a_model_with_loaded_weights_equals_the_saved_one(model: Seq2Seq, varian
     assert numbers < path.stat().st_size < numbers + 8000  # tied weights are written once
 
 
-def test_only_models_with_a_table_of_positions_have_a_maximum_length(model: Seq2Seq, variant: Variant) -> None:
-    assert model.max_length == (24 if variant.architecture.startswith(WITH_POSITIONS) else None)
+def test_only_tables_of_positions_have_a_maximum_length(model: Seq2Seq, variant: Variant) -> None:
+    without_table = {"transformer-rotary", "transformer-relative", "transformer-alibi"}
+    has_table = variant.architecture.startswith(WITH_POSITIONS) and variant.architecture not in without_table
+    assert model.max_length == (24 if has_table else None)
     assert model.device.type == "cpu"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nmt.data.batch import Batch
 from nmt.errors import UserError
-from nmt.models import Seq2Seq, Transformer
+from nmt.models import Seq2Seq, SinusoidalPositions, Transformer
 from nmt.models.attention import MultiHeadAttention
 from nmt.models.heads import Head, list_heads, parse_heads, silence_heads
 
@@ -33,7 +33,8 @@ def transformer() -> Transformer:
         attention_dropout=0.0,
         layer_dropout=0.0,
         pre_norm=True,
-        max_length=32,
+        encoder_attention=None,
+        positions=SinusoidalPositions(model_size=16, max_length=32),
     )
     return model.eval()
 

@@ -28,7 +28,7 @@ EXACT: dict[str, Any] = {"rtol": 0.0, "atol": 1e-12}
 
 def options_of(variant: Variant) -> list[str]:
     """The probabilities that an architecture has, beside `dropout`."""
-    if variant.architecture.startswith("transformer"):
+    if variant.architecture.startswith(("transformer", "decoder_only", "prefix_lm")):
         return ["embedding_dropout", "word_dropout", "activation_dropout", "attention_dropout", "layer_dropout"]
     recurrent = ["embedding_dropout", "word_dropout", "recurrent_dropout"]
     return recurrent if variant.architecture == "lstm" else [*recurrent, "encoder_dropout"]
@@ -66,7 +66,7 @@ def test_each_option_alone_is_random_and_leaves_every_parameter_a_gradient(large
 
 @pytest.mark.parametrize("variational", [True, False])
 def test_variational_masks_are_the_same_at_every_position(largest: Variant, variational: bool) -> None:
-    if largest.architecture.startswith("transformer"):
+    if largest.architecture.startswith(("transformer", "decoder_only", "prefix_lm")):
         return
     model: Any = largest.build(dropout=0.5, word_dropout=0.0, variational_dropout=variational).train()
     masks: list[Tensor] = []
@@ -188,6 +188,7 @@ def test_a_layer_is_left_out_for_some_sentences() -> None:
         activation_dropout=0.0,
         attention_dropout=0.0,
         layer_dropout=0.3,
+        self_attention_class=MultiHeadAttention,
         pre_norm=True,
     )
     layer_dropout = LayerDropout(settings).train()
@@ -206,7 +207,7 @@ def test_the_transformer_without_its_layers_is_its_embeddings(largest: Variant) 
     for stack in (model.encoder, model.decoder):
         stack.layer_dropout.p = 1.0  # no constructor allows it
     found = model.decoder_outputs(SOURCE, MASK, TARGET)
-    expected = model.decoder.norm(model.embed(model.vocabulary.target, TARGET))
+    expected = model.decoder.norm(model.embed(TARGET, model.vocabulary.target, model.decoder.positions))
     assert torch.equal(found, expected)
     record = AttentionRecord("cross")
     model.decoder_outputs(SOURCE, MASK, TARGET, record=record)

@@ -18,11 +18,14 @@ from nmt.models import (
     GeneralScore,
     GlobalSpan,
     GRUCell,
+    LinearTransformer,
     LSTMCell,
     LuongRNN,
     MonotonicSpan,
     PlainRNN,
+    RelativePositions,
     Seq2Seq,
+    SinusoidalPositions,
     Transformer,
 )
 from nmt.models.attention import NO_RECORD, AttentionRecord
@@ -58,9 +61,13 @@ TRANSFORMER: dict[str, Any] = {
     "attention_dropout": 0.0,
     "layer_dropout": 0.0,
     "num_heads": 2,
-    "max_length": 12,
 }
-LAYERS: dict[str, Any] = {"num_encoder_layers": 1, "num_decoder_layers": 2}
+LAYERS: dict[str, Any] = {"num_encoder_layers": 1, "num_decoder_layers": 2, "encoder_attention": None}
+
+
+def positions() -> SinusoidalPositions:
+    return SinusoidalPositions(model_size=8, max_length=12)
+
 
 ARCHITECTURES: dict[str, Callable[[], TranslationModel]] = {
     "lstm": lambda: PlainRNN(**RECURRENT, num_layers=2),
@@ -75,11 +82,18 @@ ARCHITECTURES: dict[str, Callable[[], TranslationModel]] = {
         score=CoverageScore(**SIZES, attention_size=5),
         input_feeding=True,
     ),
-    "transformer-pre_norm": lambda: Transformer(**TRANSFORMER, **LAYERS, pre_norm=True),
-    "transformer-post_norm": lambda: Transformer(**TRANSFORMER, **LAYERS, pre_norm=False),
-    "decoder_only": lambda: DecoderOnly(**TRANSFORMER, num_layers=2, pre_norm=True),
+    "transformer-pre_norm": lambda: Transformer(**TRANSFORMER, positions=positions(), **LAYERS, pre_norm=True),
+    "transformer-post_norm": lambda: Transformer(**TRANSFORMER, positions=positions(), **LAYERS, pre_norm=False),
+    "transformer-relative": lambda: Transformer(
+        **TRANSFORMER, positions=RelativePositions(num_heads=2, num_buckets=4, max_distance=6), **LAYERS, pre_norm=True
+    ),
+    "transformer-linear": lambda: LinearTransformer(**TRANSFORMER, positions=positions(), **LAYERS, pre_norm=True),
+    "decoder_only": lambda: DecoderOnly(**TRANSFORMER, num_layers=2, pre_norm=True, max_length=12),
     "ensemble": lambda: Ensemble(
-        [PlainRNN(**RECURRENT, num_layers=2), Transformer(**TRANSFORMER, **LAYERS, pre_norm=True)]
+        [
+            PlainRNN(**RECURRENT, num_layers=2),
+            Transformer(**TRANSFORMER, positions=positions(), **LAYERS, pre_norm=True),
+        ]
     ),
 }
 

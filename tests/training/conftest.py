@@ -88,7 +88,8 @@ MODELS: dict[str, dict[str, Any]] = {
         "attention_dropout": 0.0,
         "layer_dropout": 0.0,
         "pre_norm": True,
-        "max_length": 64,
+        "encoder_attention": None,
+        "positions": {"class": "SinusoidalPositions", "arguments": {"model_size": 8, "max_length": 64}},
     },
 }
 
@@ -114,12 +115,12 @@ class Bench:
         self.log = folder / "log.txt"
         self.run.best.parent.mkdir(parents=True)
 
-    def make_model(self, name: str, *, dropout: float, seed: int, **sizes: int) -> Seq2Seq:
+    def make_model(self, name: str, *, dropout: float, seed: int, **changes: Any) -> Seq2Seq:
         torch.manual_seed(seed)
         size = self.tokenizer.source_size
         arguments = (
             MODELS[name]
-            | sizes
+            | changes
             | {
                 "source_vocab_size": size,
                 "target_vocab_size": size,

@@ -265,7 +265,14 @@ def test_a_guided_head_aligns_and_an_unguided_one_does_not(
     linked = linked_bench("linked")
     batches = list(linked.make_loader().epoch(0, start=0))
     for bench, weight in ((linked, 1.0), (new_bench("unguided"), 0.0)):
-        model = bench.make_model("Transformer", dropout=0.0, seed=1, model_size=32)
+        model = bench.make_model(
+            "Transformer",
+            dropout=0.0,
+            seed=1,
+            model_size=32,
+            encoder_attention=None,
+            positions={"class": "SinusoidalPositions", "arguments": {"model_size": 32, "max_length": 64}},
+        )
         bench.fit(
             model=model,
             validate=None,

@@ -6,10 +6,20 @@ written for speed. Only the usual parts exist: LSTM cells, three scores, and att
 
 from nmt.benchmark.plain.decoder_only import DecoderOnly, PrefixLM
 from nmt.benchmark.plain.recurrent import AdditiveScore, BahdanauRNN, DotScore, GeneralScore, LuongRNN, PlainRNN
-from nmt.benchmark.plain.transformer import Transformer
-from nmt.models import GlobalSpan, LSTMCell  # they compute nothing here, but are arguments of the classes
+from nmt.benchmark.plain.transformer import LinearTransformer, Transformer
+from nmt.models import (  # they compute nothing here, or the same, but are arguments of the classes
+    ALiBiPositions,
+    GlobalSpan,
+    LearnedPositions,
+    LSTMCell,
+    RelativePositions,
+    RotaryPositions,
+    SinusoidalPositions,
+    SparseAttention,
+)
 
 __all__ = [
+    "ALiBiPositions",
     "AdditiveScore",
     "BahdanauRNN",
     "DecoderOnly",
@@ -17,8 +27,14 @@ __all__ = [
     "GeneralScore",
     "GlobalSpan",
     "LSTMCell",
+    "LearnedPositions",
+    "LinearTransformer",
     "LuongRNN",
     "PlainRNN",
     "PrefixLM",
+    "RelativePositions",
+    "RotaryPositions",
+    "SinusoidalPositions",
+    "SparseAttention",
     "Transformer",
 ]

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from nmt.benchmark.plain.transformer import PrefixState
 from nmt.models.attention import NO_RECORD, AttentionRecord
-from nmt.models.embedding import SinusoidalPositions, Vocabulary
+from nmt.models.embedding import Vocabulary
+from nmt.models.positions import SinusoidalPositions
 from nmt.models.seq2seq import Memory, Seq2Seq
 
 
@@ -66,7 +67,7 @@ class DecoderOnly(Seq2Seq[SourceMemory, PrefixState]):
 
     @property
     def max_length(self) -> int | None:
-        return self.positions.table.size(0)
+        return self.positions.max_length
 
     def decoder_outputs(
         self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, record: AttentionRecord = NO_RECORD
@@ -74,8 +75,8 @@ class DecoderOnly(Seq2Seq[SourceMemory, PrefixState]):
         num_source, num_target = source.size(1), target_input.size(1)
         embedded = torch.cat(
             [
-                self.positions(self.vocabulary.source(source) * self.scale) + self.sides[0],
-                self.positions(self.vocabulary.target(target_input) * self.scale) + self.sides[1],
+                self.positions.add(self.vocabulary.source(source) * self.scale, 0, num_source) + self.sides[0],
+                self.positions.add(self.vocabulary.target(target_input) * self.scale, 0, num_target) + self.sides[1],
             ],
             dim=1,
         )  # (B, S + T, D)

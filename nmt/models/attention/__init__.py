@@ -5,7 +5,8 @@
     context = Σ_j weights_j · value_j       the weighted average of the values
 
 `scores` holds the attention of the recurrent models and `spans` where they may attend. `multi_head` holds the attention
-of the Transformer, and `kernels` the ways to compute it. `record` collects weights for callers that ask for them.
+of the Transformer, and `kernels` the ways to compute it; `sparse` and `linear` are for long sequences. `record`
+collects weights for callers that ask for them.
 """
 
 from nmt.models.attention.kernels import MIN_KEY_POSITIONS, attention_with_weights, fused_attention, step_attention
@@ -21,6 +22,7 @@ from nmt.models.attention.scores import (
     attend,
 )
 from nmt.models.attention.spans import GlobalSpan, MonotonicSpan, PredictiveSpan, Span
+from nmt.models.attention.sparse import SparseAttention
 
 __all__ = [
     "KINDS",
@@ -39,6 +41,7 @@ __all__ = [
     "PredictiveSpan",
     "Score",
     "Span",
+    "SparseAttention",
     "attend",
     "attention_with_weights",
     "fused_attention",

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from nmt.checks import check_probabilities, check_sizes
 from nmt.errors import UserError
 from nmt.models.attention.kernels import attention_with_weights, fused_attention
+from nmt.models.attention.sparse import SparseAttention
 from nmt.models.dropout import Dropout
+from nmt.models.positions import UNORDERED, Order, rotate
 
 
 class MultiHeadAttention(nn.Module):
@@ -53,6 +55,8 @@ class MultiHeadAttention(nn.Module):
         *,
         mask: Tensor | None = None,
         causal: bool = False,
+        order: Order = UNORDERED,
+        pattern: SparseAttention | None = None,
         record: list[Tensor] | None = None,
     ) -> Tensor:
         """Attends from inputs (B, T, D) and returns (B, T, D).
@@ -61,17 +65,27 @@ class MultiHeadAttention(nn.Module):
             memory: (B, S, D), the vectors to attend to; None for self-attention.
             mask: broadcastable to (B, H, T, S), True where a query may attend.
             causal: position t attends to 0 … t only.
+            order: of the positions, for self-attention.
+            pattern: which pairs of positions attend; needs a mask (B, 1, 1, S), and an order without bias.
             record: receives the attention weights (B, H, T, S); None: they are not computed.
         """
         queries = self.split_heads(self.query_projection(inputs))  # (B, H, T, d)
         keys, values = self.keys_values(inputs if memory is None else memory)  # 2 × (B, H, S, d)
+        if order.rotation is not None:
+            queries, keys = rotate(queries, order.rotation), rotate(keys, order.rotation)  # 2 × (B, H, T, d)
+        if pattern is not None and record is not None:  # the formula, for all pairs that the pattern allows
+            mask, pattern = pattern.visible(mask_of_keys(mask)), None  # (B, 1, S, S)
         dropout = self.attention_dropout.p if self.training else 0.0
         # torch has no fused CPU kernel with dropout, so there the formula applies the masks of `Dropout`.
-        if record is None and (dropout == 0.0 or queries.device.type != "cpu"):
-            heads = fused_attention(queries, keys, values, mask=mask, causal=causal, dropout=dropout)  # (B, H, T, d)
+        if pattern is not None:
+            heads = pattern(queries, keys, values, mask_of_keys(mask), self.attention_dropout)  # (B, H, S, d)
+        elif record is None and (dropout == 0.0 or queries.device.type != "cpu"):
+            heads = fused_attention(
+                queries, keys, values, mask=mask, causal=causal, bias=order.bias, dropout=dropout
+            )  # (B, H, T, d)
         else:
             heads, weights = attention_with_weights(
-                queries, keys, values, mask=mask, causal=causal, dropout=self.attention_dropout
+                queries, keys, values, mask=mask, causal=causal, bias=order.bias, dropout=self.attention_dropout
             )  # (B, H, T, d), (B, H, T, S)
             if record is not None:
                 record.append(weights)
@@ -96,3 +110,9 @@ class MultiHeadAttention(nn.Module):
         """
         weight = self.output_projection.weight  # (D, D)
         weight.view(len(weight), self.num_heads, -1)[:, head] = 0  # of (D, H, d), a view
+
+
+def mask_of_keys(mask: Tensor | None) -> Tensor:
+    """The mask (B, S) of which (B, 1, 1, S) is a view."""
+    assert mask is not None and mask.shape[1:3] == (1, 1), "all queries must have the same mask"
+    return mask[:, 0, 0]

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.models.decoder_only.stack import Stack
+from nmt.models.positions import Positions
 from nmt.models.seq2seq import Memory
 from nmt.models.transformer.cache import KeyValueCache, LayerCache
 from nmt.models.transformer.decoding_step import Parameters, join, linear, normalise, parameters_of
@@ -52,9 +53,10 @@ class SourceMemory(Memory):
 class DecodingStep:
     """Runs all layers of a stack for one target position."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, positions: Positions) -> None:
         self.layers = [LayerStep(layer) for layer in stack]
         self.norm = stack.norm
+        self.positions = positions
 
     def __call__(self, hidden: Tensor, cache: KeyValueCache, memory: SourceMemory) -> Tensor:
         """Computes what `Stack.forward` does at the newest position of the target.
@@ -68,7 +70,7 @@ class DecodingStep:
             the outputs (M, D).
         """
         _, num_heads, _, _ = memory.values[0].shape
-        past_bias = cache.head_bias(num_heads)  # (A·H, K, P)
+        past_bias = cache.head_bias(num_heads, self.positions)  # (A·H, K, P)
         source_bias = memory.bias.expand(-1, num_heads, -1, -1).flatten(0, 1)  # (A·H, 1, S)
         for layer, past, keys, values in zip(self.layers, cache.layers(), memory.keys, memory.values, strict=True):
             source = keys.flatten(0, 1), values.flatten(0, 1)  # (A·H, d, S), (A·H, S, d)

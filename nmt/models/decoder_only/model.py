@@ -29,7 +29,8 @@ from nmt.models.autocast import to_autocast_format
 from nmt.models.decoder_only.decoding_step import DecodingStep, SourceMemory
 from nmt.models.decoder_only.stack import Stack
 from nmt.models.dropout import Dropout
-from nmt.models.embedding import SinusoidalPositions, Vocabulary
+from nmt.models.embedding import Vocabulary
+from nmt.models.positions import SinusoidalPositions
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.transformer.cache import KeyValueCache
 from nmt.models.transformer.sublayers import LayerSettings
@@ -105,9 +106,10 @@ class DecoderOnly(Seq2Seq[SourceMemory, KeyValueCache]):
             attention_dropout=attention_dropout,
             layer_dropout=layer_dropout,
             pre_norm=pre_norm,
+            self_attention_class=MultiHeadAttention,
         )
         self.stack = Stack(settings, num_layers)
-        self.decoding_step = DecodingStep(self.stack)
+        self.decoding_step = DecodingStep(self.stack, self.positions)
         self.scale = math.sqrt(model_size)
         for module in self.stack.modules():
             if isinstance(module, nn.Linear):
@@ -121,7 +123,7 @@ class DecoderOnly(Seq2Seq[SourceMemory, KeyValueCache]):
 
     @property
     def max_length(self) -> int | None:
-        return self.positions.table.size(0)
+        return self.positions.max_length
 
     def decoder_outputs(
         self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, record: AttentionRecord = NO_RECORD
@@ -145,12 +147,14 @@ class DecoderOnly(Seq2Seq[SourceMemory, KeyValueCache]):
 
     def embed_source(self, ids: Tensor) -> Tensor:
         """√D · embedding + position + side, (B, S, D), of source ids (B, S)."""
-        embedded = self.positions(self.vocabulary.source(ids) * self.scale) + self.source_side  # (B, S, D)
+        embedded = self.positions.add(self.vocabulary.source(ids) * self.scale, 0, ids.size(1))  # (B, S, D)
+        embedded = embedded + self.source_side
         return self.embedding_dropout(to_autocast_format(embedded))
 
     def embed_target(self, ids: Tensor) -> Tensor:
         """The same, (B, T, D), of target ids (B, T)."""
-        embedded = self.positions(self.vocabulary.target(ids) * self.scale) + self.target_side  # (B, T, D)
+        embedded = self.positions.add(self.vocabulary.target(ids) * self.scale, 0, ids.size(1))  # (B, T, D)
+        embedded = embedded + self.target_side
         return self.embedding_dropout(to_autocast_format(embedded))
 
     def encode(self, source: Tensor, source_mask: Tensor) -> SourceMemory:
@@ -164,8 +168,8 @@ class DecoderOnly(Seq2Seq[SourceMemory, KeyValueCache]):
         assert not self.training, "steps are for decoding: they apply no dropout"
         num_hypotheses = token.size(0) // memory.num_sentences  # K
         cache = state.advance(num_hypotheses)
-        added = self.positions.encodings(state.length, 1) + self.target_side  # (1, D)
-        embedded = F.embedding(token, self.vocabulary.target.weight) * self.scale + added  # (A·K, D), as `embed_target`
+        embedded = F.embedding(token, self.vocabulary.target.weight) * self.scale  # (A·K, D), as `embed_target`
+        embedded = self.positions.add(embedded, state.length, 1) + self.target_side  # (A·K, D)
         hidden = self.decoding_step(embedded, cache, memory)  # (A·K, D)
         return self.vocabulary.output(hidden), cache  # (A·K, V)
 

@@ -72,7 +72,7 @@ class Stack(nn.Module):
         for index, layer in enumerate(self):
             slots = {kind: slot for kind in blocks if (slot := record.slot(kind, index)) is not None}
             weights: list[Tensor] = []  # one tensor (B, H, N, N)
-            outputs = layer(hidden, mask, weights if slots else None)  # (B, N, D)
+            outputs = layer(hidden, mask=mask, record=weights if slots else None)  # (B, N, D)
             for kind, slot in slots.items():
                 rows, columns = blocks[kind]
                 slot.append(renormalised(weights[0][..., rows, columns], mask[..., rows, columns]))
@@ -90,7 +90,7 @@ class Stack(nn.Module):
             residual = layer.around_attention
             inputs = residual.norm(hidden) if residual.pre_norm else hidden  # (B, S, D), as `Residual` passes them on
             keys_values.append(layer.self_attention.keys_values(inputs))
-            hidden = layer(hidden, mask, None)  # (B, S, D)
+            hidden = layer(hidden, mask=mask)  # (B, S, D)
         return keys_values
 
 

@@ -9,9 +9,11 @@ In reading order:
     pictures.py        the same with a source that may begin with a picture, read patch by patch
     cache.py           the keys and values of the target so far, while decoding
     decoding_step.py   the decoder for one more target position, written for speed
+    linear.py          the encoder-decoder with linear self-attention
 """
 
+from nmt.models.transformer.linear import LinearTransformer
 from nmt.models.transformer.model import Transformer
 from nmt.models.transformer.pictures import PictureTransformer
 
-__all__ = ["PictureTransformer", "Transformer"]
+__all__ = ["LinearTransformer", "PictureTransformer", "Transformer"]

@@ -28,10 +28,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from nmt.models.attention import MIN_KEY_POSITIONS
+from nmt.models.positions import Positions
 from nmt.models.seq2seq import State
 
 INITIAL_CAPACITY_STEPS = 16
@@ -41,14 +43,19 @@ INITIAL_CAPACITY_STEPS = 16
 class Buffer:
     """Memory for keys (L, A, H, d, capacity) and values (L, A, H, capacity, d), filled from position 0 on.
 
-    It is the only mutable part of the cache. `num_written` is the number of positions that are taken by any of the
-    caches that use this buffer.
+    It is the only mutable part of the cache. `steps` has the step at which each position was written that is taken by
+    any of the caches that use this buffer.
     """
 
-    def __init__(self, keys: Tensor, values: Tensor, num_written: int) -> None:
+    def __init__(self, keys: Tensor, values: Tensor, steps: list[int]) -> None:
         self.keys = keys
         self.values = values
-        self.num_written = num_written
+        self.steps = steps
+
+    @property
+    def num_written(self) -> int:
+        """The number of positions that are taken."""
+        return len(self.steps)
 
     @property
     def capacity(self) -> int:
@@ -66,13 +73,13 @@ class Buffer:
         # weight of 0 times NaN is NaN.
         keys[..., num_written:MIN_KEY_POSITIONS] = 0.0
         values[:, :, :, num_written:MIN_KEY_POSITIONS] = 0.0
-        return Buffer(keys, values, num_written)
+        return Buffer(keys, values, self.steps[:num_written])
 
     def select(self, sentences: Tensor, num_written: int) -> Buffer:
         """A new buffer for the sentences with indices (A',), of whose positions the first `num_written` are taken."""
         keys = self.keys.index_select(1, sentences)  # (L, A', H, d, capacity)
         values = self.values.index_select(1, sentences)  # (L, A', H, capacity, d)
-        return Buffer(keys, values, num_written)
+        return Buffer(keys, values, self.steps[:num_written])
 
 
 class LayerCache(NamedTuple):
@@ -121,7 +128,7 @@ class KeyValueCache(State):
         num_sentences, num_heads, _, head_size = values.shape
         keys = values.new_empty((num_layers, num_sentences, num_heads, head_size, 0))  # (L, A, H, d, 0)
         bias = values.new_empty((num_sentences, 1, 0))  # (A, 1, 0)
-        return cls(Buffer(keys, keys.transpose(3, 4), 0), num_written=0, length=0, bias=bias)
+        return cls(Buffer(keys, keys.transpose(3, 4), []), num_written=0, length=0, bias=bias)
 
     def advance(self, num_hypotheses: int) -> Self:
         """The cache after one more token of each hypothesis, whose positions the layers still have to write."""
@@ -135,7 +142,7 @@ class KeyValueCache(State):
             buffer = buffer.copy(self.num_written, capacity)
             bias = F.pad(bias, (0, capacity - bias.size(2)), value=-math.inf)  # (A, K, capacity)
         # 2. Reserve one position per hypothesis.
-        buffer.num_written = end
+        buffer.steps += [self.length] * num_hypotheses
         # 3. Let hypothesis k see the position num_written + k, in addition to its past.
         visible = bias.new_zeros((bias.size(0), num_hypotheses))  # (A, K)
         bias = bias.diagonal_scatter(visible, offset=self.num_written, dim1=1, dim2=2)  # (A, K, capacity)
@@ -146,9 +153,16 @@ class KeyValueCache(State):
         """P, how many positions of the buffer a step reads."""
         return max(self.num_written, MIN_KEY_POSITIONS)
 
-    def head_bias(self, num_heads: int) -> Tensor:
-        """The bias (A·H, K, P), repeated for each head."""
+    def head_bias(self, num_heads: int, positions: Positions) -> Tensor:
+        """The bias (A·H, K, P) of each head, to which the bias of `positions` is added."""
         bias = self.bias[:, None, :, : self.num_read]  # (A, 1, K, P)
+        if positions.has_bias:
+            # Positions that are read before they are written may have any distance: the bias hides them.
+            steps = self.buffer.steps[: self.num_written] + [0] * (self.num_read - self.num_written)
+            distances = self.length - 1 - torch.tensor([steps], device=bias.device)  # (1, P), the same for all rows
+            added = positions.bias(distances, causal=True)  # (H, 1, P)
+            assert added is not None
+            bias = bias + added.to(bias.dtype)  # (A, H, K, P)
         return bias.expand(-1, num_heads, -1, -1).flatten(0, 1)  # (A·H, K, P)
 
     def layers(self) -> Iterator[LayerCache]:

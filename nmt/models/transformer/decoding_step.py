@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.models.attention import MIN_KEY_POSITIONS, step_attention
+from nmt.models.positions import rotate
 from nmt.models.seq2seq import Memory
 from nmt.models.transformer.cache import KeyValueCache, LayerCache
 from nmt.models.transformer.decoder import Decoder, DecoderLayer
@@ -65,6 +66,7 @@ class DecodingStep:
     def __init__(self, decoder: Decoder) -> None:
         self.layers = [LayerStep(cast(DecoderLayer, layer)) for layer in decoder.layers]
         self.norm = decoder.norm
+        self.positions = decoder.positions
 
     def __call__(self, hidden: Tensor, cache: KeyValueCache, memory: TransformerMemory) -> Tensor:
         """Computes what `Decoder.forward` does at the newest position.
@@ -78,11 +80,13 @@ class DecodingStep:
             decoder outputs (N, D).
         """
         _, num_heads, _, _ = memory.bias.shape
-        past_bias = cache.head_bias(num_heads)  # (A·H, K, P)
+        position = cache.length - 1
+        rotation = self.positions.rotation(position, 1, hidden)  # (2, 1, d/2), the same for all hypotheses
+        past_bias = cache.head_bias(num_heads, self.positions)  # (A·H, K, P)
         source_bias = memory.bias.flatten(0, 1)  # (A·H, 1, S')
         for layer, past, keys, values in zip(self.layers, cache.layers(), memory.keys, memory.values, strict=True):
             source = keys.flatten(0, 1), values.flatten(0, 1)  # (A·H, d, S'), (A·H, S', d)
-            hidden = layer(hidden, past, past_bias, *source, source_bias)  # (N, D)
+            hidden = layer(hidden, rotation, past, past_bias, *source, source_bias)  # (N, D)
         return self.norm(hidden)
 
 
@@ -110,6 +114,7 @@ class LayerStep:
     def __call__(
         self,
         hidden: Tensor,
+        rotation: Tensor | None,
         past: LayerCache,
         past_bias: Tensor,
         source_keys: Tensor,
@@ -120,8 +125,9 @@ class LayerStep:
 
         Args:
             hidden: (N, D).
+            rotation: (2, 1, d/2), of the newest position, as `rotate` takes it.
             past: this layer's views of the cache; the newest positions are written here.
-            past_bias: (A·H, K, P), 0 at the positions of a hypothesis's own past and -inf elsewhere.
+            past_bias: (A·H, K, P), -inf at positions outside a hypothesis's own past.
             source_keys: (A·H, d, S').
             source_values: (A·H, S', d).
             source_bias: (A·H, 1, S').
@@ -130,11 +136,13 @@ class LayerStep:
         num_sentences = source_bias.size(0) // self.num_heads
         split = (num_sentences, num_rows // num_sentences, self.num_heads, model_size // self.num_heads)  # A, K, H, d
 
-        # hidden = around_self_attention(hidden, self_attention, causal=True)
+        # hidden = around_self_attention(hidden, self_attention, causal=True, order=order)
         inputs = self.before(hidden, self.self_norm)  # (N, D)
         queries = linear(inputs, self.self_query).view(split).transpose(1, 2).flatten(0, 1)  # (A·H, K, d)
         keys_values = linear(inputs, self.self_key_value).view(*split[:2], 2, *split[2:])  # (A, K, 2, H, d)
         keys, values = keys_values.permute(2, 0, 3, 1, 4)  # 2 × (A, H, K, d)
+        if rotation is not None:
+            queries, keys = rotate(queries, rotation), rotate(keys, rotation)  # (A·H, K, d), (A, H, K, d)
         past.write(keys, values)
         heads = step_attention(queries, past.keys, past.values, past_bias)  # (A·H, K, d)
         hidden = self.after(hidden, linear(join(heads, split), self.self_output), self.self_norm)  # (N, D)

@@ -30,6 +30,7 @@ class LayerSettings:
         attention_dropout: the same for the attention weights.
         layer_dropout: probability with which a sentence skips the layer (`LayerDropout`).
         pre_norm: normalise before each sublayer instead of after the sum.
+        self_attention_class: of encoder and decoder; cross-attention is always `MultiHeadAttention`.
     """
 
     model_size: int
@@ -40,6 +41,7 @@ class LayerSettings:
     attention_dropout: float
     layer_dropout: float
     pre_norm: bool
+    self_attention_class: type[MultiHeadAttention]
 
 
 class Residual(nn.Module):
@@ -63,9 +65,19 @@ class Residual(nn.Module):
         return self.norm(inputs + sublayer(inputs, *arguments, **options))
 
 
-def make_attention(settings: LayerSettings) -> MultiHeadAttention:
-    """The self-attention or the cross-attention of a layer."""
-    return MultiHeadAttention(
+def make_self_attention(settings: LayerSettings) -> MultiHeadAttention:
+    """The self-attention of a layer."""
+    return make_attention(settings, settings.self_attention_class)
+
+
+def make_cross_attention(settings: LayerSettings) -> MultiHeadAttention:
+    """The cross-attention of a layer."""
+    return make_attention(settings, MultiHeadAttention)
+
+
+def make_attention(settings: LayerSettings, attention_class: type[MultiHeadAttention]) -> MultiHeadAttention:
+    """An attention of this class, with the sizes of a layer."""
+    return attention_class(
         model_size=settings.model_size,
         num_heads=settings.num_heads,
         dropout=settings.dropout,

@@ -161,7 +161,7 @@ def test_pairs_of_exactly_max_length_pieces_are_trained_on(
     tokenizer = RunFolder(tmp_path / "run").tokenizer()
     lines = [(own_corpus / f"train.{language}").read_text().splitlines() for language in ("en", "de")]
     longest = max(map(len, tokenizer.encode_source(lines[0] + lines[1])))
-    sizes = [f"model.max_length={longest + 1}"] if model == "transformer" else []
+    sizes = [f"model.positions.max_length={longest + 1}"] if model == "transformer" else []
     shutil.rmtree(tmp_path / "run")
     assert train(f"data.path={own_corpus}", "cleaning=none", f"loader.max_length={longest}", *sizes, model=model) == 0
     assert json.loads((tmp_path / "run" / "cleaning.json").read_text())["dropped"] == {"too long": 0}
