@@ -111,6 +111,7 @@ DESCRIPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
             "model_size": 16,
             "feedforward_size": 24,
             "num_heads": 2,
+            "num_key_value_heads": 2,
             "num_encoder_layers": 2,
             "num_decoder_layers": 2,
             "activation_dropout": 0.0,

@@ -37,6 +37,7 @@ POSITIONS: dict[str, Callable[[], Positions]] = {
     "relative": lambda: RelativePositions(num_heads=2, num_buckets=4, max_distance=6),
     "alibi": lambda: ALiBiPositions(num_heads=2),
 }
+SHARING = {"transformer-rotary", "transformer-relative"}  # both heads share keys and values
 TRANSFORMERS = ["transformer-pre_norm", "transformer-post_norm", *(f"transformer-{name}" for name in POSITIONS)]
 ARCHITECTURES = ["lstm", "lstm_bahdanau", *LUONG, *TRANSFORMERS]
 CHOICES = [(1, False, False), (2, True, True), (2, False, True)]  # num_layers, shared_vocab, tie_output
@@ -76,6 +77,7 @@ class Variant:
                 model_size=8,
                 feedforward_size=12,
                 num_heads=2,
+                num_key_value_heads=1 if self.architecture in SHARING else 2,
                 num_encoder_layers=self.num_layers,
                 num_decoder_layers=3 - self.num_layers,
                 embedding_dropout=options.get("embedding_dropout", dropout),

@@ -45,6 +45,7 @@ TRANSFORMER: dict[str, Any] = {
     "model_size": 8,
     "feedforward_size": 12,
     "num_heads": 2,
+    "num_key_value_heads": 2,
     "num_encoder_layers": 1,
     "num_decoder_layers": 1,
     "dropout": 0.1,
@@ -91,6 +92,7 @@ def wrong_arguments() -> Iterator[tuple[type, dict[str, Any], str]]:
         if "shared_vocab" in arguments:
             yield cls, {"shared_vocab": True}, "11 and 13"
     yield Transformer, {"num_heads": 3}, "num_heads=3"
+    yield Transformer, {"num_key_value_heads": 3}, "num_heads=2 must be a multiple of num_key_value_heads=3"
     yield Transformer, {"model_size": 16}, "model_size=8, but the model has model_size=16"
     yield Transformer, {"positions": ALiBiPositions(num_heads=4)}, "num_heads=4, but the model has num_heads=2"
     yield SinusoidalPositions, {"model_size": 9}, "model_size=9"

@@ -52,6 +52,7 @@ TRANSFORMER: dict[str, Any] = {
     "attention_dropout": 0.0,
     "layer_dropout": 0.0,
     "num_heads": 2,
+    "num_key_value_heads": 2,
     "num_encoder_layers": 1,
     "num_decoder_layers": 2,
 }

@@ -29,6 +29,7 @@ def test_every_group_is_tested_here() -> None:
         "cleaning",
         "model",
         "model/score",
+        "model/positions",
         "tokenizer",
         "optimizer",
         "schedule",
@@ -56,7 +57,7 @@ def test_the_choice_run_is_only_offered_where_it_is_possible(capsys: pytest.Capt
         assert main([command, "--help"]) == 0
         assert ("*run" in capsys.readouterr().out) == is_offered
     assert main(["train", "--help"]) == 0
-    assert "data         files, grammar, hub, *multi30k\n" in capsys.readouterr().out
+    assert "data             files, grammar, hub, *multi30k\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("model", choices("model"))
@@ -70,6 +71,15 @@ def test_every_score_trains(train: Train, tmp_path: Path, score: str) -> None:
     assert train(f"model/score={score}", model="lstm_luong") == 0
     described = RunFolder(tmp_path / "run").description("model")["arguments"]["score"]
     assert described["class"] == {"dot": "DotScore", "general": "GeneralScore", "concat": "AdditiveScore"}[score]
+
+
+@pytest.mark.parametrize("positions", choices("model/positions"))
+def test_every_kind_of_positions_trains(train: Train, tmp_path: Path, positions: str) -> None:
+    """Also with heads that share keys and values."""
+    assert train(f"model/positions={positions}", "model.num_key_value_heads=1", model="transformer") == 0
+    run = RunFolder(tmp_path / "run")
+    assert run.description("model")["arguments"]["positions"]["class"].lower() == f"{positions}positions"
+    assert run.model().attention_layers()["decoder"][0].num_key_value_heads == 1
 
 
 @pytest.mark.parametrize(
