@@ -60,6 +60,7 @@ def make_model(name: str, width: int) -> Seq2Seq:
     }
     if name == "transformer":
         arguments |= {"model_size": width, "feedforward_size": 2 * width, "num_heads": 4, "pre_norm": True}
+        arguments["num_key_value_heads"] = 4
         arguments |= {"activation_dropout": 0.1, "attention_dropout": 0.0, "layer_dropout": 0.0}
         arguments |= {"num_encoder_layers": 2, "num_decoder_layers": 2}
         sizes = {"model_size": width, "max_length": max(LENGTHS) + 2}

@@ -54,7 +54,9 @@ Curves = dict[str, dict[int, float]]
 def make_layer(kind: str) -> MultiHeadAttention:
     """The self-attention of one layer."""
     layer_class = LinearSelfAttention if kind == "linear" else MultiHeadAttention
-    return layer_class(model_size=WIDTH, num_heads=NUM_HEADS, dropout=0.0, attention_dropout=0.0)
+    return layer_class(
+        model_size=WIDTH, num_heads=NUM_HEADS, num_key_value_heads=NUM_HEADS, dropout=0.0, attention_dropout=0.0
+    )
 
 
 def attend(kind: str, layer: MultiHeadAttention, inputs: Tensor) -> Tensor:
@@ -90,7 +92,12 @@ def encoder_memory(kind: str, length: int) -> float:
 
 def make_model(kind: str) -> Seq2Seq:
     """A Transformer with one decoder layer."""
-    sizes = {"model_size": WIDTH, "num_heads": NUM_HEADS, "feedforward_size": 2 * WIDTH}
+    sizes = {
+        "model_size": WIDTH,
+        "num_heads": NUM_HEADS,
+        "num_key_value_heads": NUM_HEADS,
+        "feedforward_size": 2 * WIDTH,
+    }
     arguments: dict[str, Any] = sizes | {"source_vocab_size": 100, "target_vocab_size": 100, "shared_vocab": True}
     arguments |= dict.fromkeys(("dropout", "embedding_dropout", "word_dropout", "activation_dropout"), 0.0)
     arguments |= {"attention_dropout": 0.0, "layer_dropout": 0.0, "tie_output": True, "pre_norm": True}

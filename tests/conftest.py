@@ -49,14 +49,17 @@ TINY_MODELS = {
         "model.score.attention_size=16",
     ],
     "lstm_luong": ["model=lstm_luong", "model.embedding_size=16", "model.hidden_size=16"],
-    "transformer": [
-        "model=transformer",
-        "model.model_size=16",
-        "model.feedforward_size=32",
-        "model.num_heads=2",
-        "model.num_encoder_layers=1",
-        "model.num_decoder_layers=1",
-    ],
+    **{
+        name: [
+            f"model={name}",
+            "model.model_size=16",
+            "model.feedforward_size=32",
+            "model.num_heads=2",
+            "model.num_encoder_layers=1",
+            "model.num_decoder_layers=1",
+        ]
+        for name in ("transformer", "transformer_linear")
+    },
     **{
         name: [
             f"model={name}",
@@ -119,6 +122,7 @@ DESCRIPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
             "model_size": 16,
             "feedforward_size": 24,
             "num_heads": 2,
+            "num_key_value_heads": 2,
             "num_encoder_layers": 2,
             "num_decoder_layers": 2,
             "activation_dropout": 0.0,

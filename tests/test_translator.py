@@ -80,6 +80,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "model_size": 8,
         "feedforward_size": 8,
         "num_heads": 2,
+        "num_key_value_heads": 2,
         "num_encoder_layers": 1,
         "num_decoder_layers": 3,
         "dropout": 0.3,

@@ -20,7 +20,7 @@ Shapes: B batch, T queries, S key positions, D model size, H heads, d = D / H.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -50,29 +50,31 @@ class Positions(nn.Module):
     """How one stack of layers knows the order of its inputs. These methods do nothing; a subclass overrides one.
 
     Args:
-        sizes: of the Transformer for which the positions are made: its model_size, its num_heads, or both.
+        arguments: all arguments of the subclass. Among them are the model_size of the Transformer, its num_heads, or
+            both.
 
     Attributes:
         max_length: the maximum number of positions; None without a limit.
         has_bias: whether `bias` returns anything; if not, a decoding step need not know the distances.
-
-    Raises:
-        UserError: a size is not a positive integer.
     """
 
     max_length: int | None = None
     has_bias = False
 
-    def __init__(self, **sizes: int) -> None:
+    def __init__(self, **arguments: Any) -> None:
         super().__init__()
-        check_sizes(**sizes)
-        self.sizes = sizes
+        self.arguments = arguments
+
+    def another(self) -> Self:
+        """Positions of the same kind and sizes, with parameters of their own."""
+        return type(self)(**self.arguments)
 
     def check_fit(self, **sizes: int) -> None:
         """Raises UserError if the positions were made for a Transformer of other sizes."""
-        for name, size in self.sizes.items():
-            if size != sizes[name]:
-                raise UserError(f"the positions have {name}={size}, but the model has {name}={sizes[name]}")
+        for name, size in sizes.items():
+            own = self.arguments.get(name, size)
+            if own != size:
+                raise UserError(f"the positions have {name}={own}, but the model has {name}={size}")
 
     def add(self, embedded: Tensor, start: int, length: int) -> Tensor:
         """Embeddings (…, length, D) with the vectors of the positions `start` … `start + length - 1`.
@@ -110,8 +112,8 @@ class TablePositions(Positions):
     table: Tensor
 
     def __init__(self, *, model_size: int, max_length: int) -> None:
-        super().__init__(model_size=model_size)
-        check_sizes(max_length=max_length)
+        super().__init__(model_size=model_size, max_length=max_length)
+        check_sizes(model_size=model_size, max_length=max_length)
         self.max_length = max_length
 
     def add(self, embedded: Tensor, start: int, length: int) -> Tensor:
@@ -174,7 +176,8 @@ class RotaryPositions(Positions):
     """
 
     def __init__(self, *, model_size: int, num_heads: int, base: float) -> None:
-        super().__init__(model_size=model_size, num_heads=num_heads)
+        super().__init__(model_size=model_size, num_heads=num_heads, base=base)
+        check_sizes(model_size=model_size, num_heads=num_heads)
         if model_size % (2 * num_heads):
             raise UserError(
                 f"model_size={model_size} must be a multiple of 2 · num_heads={num_heads}: a head's numbers are "
@@ -218,8 +221,8 @@ class RelativePositions(Positions):
     has_bias = True
 
     def __init__(self, *, num_heads: int, num_buckets: int, max_distance: int) -> None:
-        super().__init__(num_heads=num_heads)
-        check_sizes(num_buckets=num_buckets, max_distance=max_distance)
+        super().__init__(num_heads=num_heads, num_buckets=num_buckets, max_distance=max_distance)
+        check_sizes(num_heads=num_heads, num_buckets=num_buckets, max_distance=max_distance)
         if num_buckets % 4:
             raise UserError(f"num_buckets={num_buckets} must be a multiple of 4: two directions, each with two halves")
         if max_distance <= num_buckets // 2:
@@ -266,11 +269,12 @@ class ALiBiPositions(Positions):
 
     def __init__(self, *, num_heads: int) -> None:
         super().__init__(num_heads=num_heads)
+        check_sizes(num_heads=num_heads)
+        self.num_heads = num_heads
 
     def bias(self, distances: Tensor, *, causal: bool) -> Tensor:
-        num_heads = self.sizes["num_heads"]
-        numbers = torch.arange(1, num_heads + 1, device=distances.device)  # (H,)
-        slopes = torch.exp2(numbers * (-8 / num_heads)).view(-1, 1, 1)  # (H, 1, 1)
+        numbers = torch.arange(1, self.num_heads + 1, device=distances.device)  # (H,)
+        slopes = torch.exp2(numbers * (-8 / self.num_heads)).view(-1, 1, 1)  # (H, 1, 1)
         return -slopes * distances.abs()  # (H, T, S)
 
 

@@ -168,7 +168,8 @@ DESCRIPTIONS: list[dict[str, Any]] = [
         "class": "Transformer",
         "arguments": {
             **{key: RECURRENT[key] for key in ("source_vocab_size", "target_vocab_size", "shared_vocab", "tie_output")},
-            "model_size": 8, "feedforward_size": 8, "num_heads": 2, "num_encoder_layers": 1, "num_decoder_layers": 1,
+            "model_size": 8, "feedforward_size": 8, "num_heads": 2, "num_key_value_heads": 2,
+            "num_encoder_layers": 1, "num_decoder_layers": 1,
             "dropout": 0.0, "activation_dropout": 0.0, "pre_norm": True,
             "encoder_attention": None,
             "positions": {"class": "SinusoidalPositions", "arguments": {"model_size": 8, "max_length": 64}},

@@ -52,6 +52,8 @@ POSITIONS: dict[str, Callable[[], Positions]] = {
     "relative": lambda: RelativePositions(num_heads=2, num_buckets=4, max_distance=6),
     "alibi": lambda: ALiBiPositions(num_heads=2),
 }
+SHARING = {f"transformer-{name}" for name in ("rotary", "relative", "big_bird", "linear")}
+"""The variants whose two heads share keys and values."""
 PATTERNS: dict[str, Callable[[], SparseAttention]] = {
     "sliding_window": lambda: SparseAttention(window=1, num_global=0, num_random=0),
     "big_bird": lambda: SparseAttention(window=2, num_global=1, num_random=1),
@@ -108,6 +110,7 @@ class Variant:
                 model_size=8,
                 feedforward_size=12,
                 num_heads=2,
+                num_key_value_heads=1 if self.architecture in SHARING else 2,
                 num_encoder_layers=self.num_layers,
                 num_decoder_layers=3 - self.num_layers,
                 embedding_dropout=options.get("embedding_dropout", dropout),

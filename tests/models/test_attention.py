@@ -98,7 +98,9 @@ def test_attend_averages_the_values_of_real_positions_by_their_weights() -> None
 
 def multi_head(dropout: float = 0.0) -> MultiHeadAttention:
     """Three heads with random weights and biases."""
-    attention = MultiHeadAttention(model_size=12, num_heads=3, dropout=dropout, attention_dropout=0.0)
+    attention = MultiHeadAttention(
+        model_size=12, num_heads=3, num_key_value_heads=3, dropout=dropout, attention_dropout=0.0
+    )
     for parameter in attention.parameters():
         nn.init.normal_(parameter, std=0.5)
     return attention
@@ -305,6 +307,7 @@ def concat() -> AdditiveScore:
                 model_size=8,
                 feedforward_size=12,
                 num_heads=2,
+                num_key_value_heads=2,
                 num_encoder_layers=1,
                 num_decoder_layers=2,
                 activation_dropout=0.0,

@@ -26,6 +26,7 @@ def model() -> Transformer:
             model_size=8,
             feedforward_size=12,
             num_heads=2,
+            num_key_value_heads=2,
             num_encoder_layers=1,
             num_decoder_layers=2,
             dropout=0.0,

@@ -56,6 +56,7 @@ TRANSFORMER: dict[str, Any] = {
     "model_size": 8,
     "feedforward_size": 12,
     "num_heads": 2,
+    "num_key_value_heads": 2,
     "num_encoder_layers": 1,
     "num_decoder_layers": 1,
     "dropout": 0.1,
@@ -111,6 +112,7 @@ def wrong_arguments() -> Iterator[tuple[type, dict[str, Any], str]]:
         yield cls, {"score": GeneralScore(query_size=8, value_size=6)}, "hidden_size=8"
         yield cls, {"span": PredictiveSpan(query_size=6, window=2)}, "query_size=6 must be hidden_size=8"
     yield LuongRNN, {"score": CoverageScore(**ADDITIVE), "input_feeding": False}, "set model.input_feeding=true"
+    yield Transformer, {"num_key_value_heads": 3}, "num_heads=2 must be a multiple of num_key_value_heads=3"
     yield Transformer, {"model_size": 16}, "model_size=8, but the model has model_size=16"
     yield Transformer, {"positions": ALiBiPositions(num_heads=4)}, "num_heads=4, but the model has num_heads=2"
     yield SinusoidalPositions, {"model_size": 9}, "model_size=9"

@@ -24,6 +24,7 @@ def transformer() -> Transformer:
         model_size=16,
         feedforward_size=24,
         num_heads=2,
+        num_key_value_heads=2,
         num_encoder_layers=2,
         num_decoder_layers=2,
         dropout=0.0,
@@ -57,7 +58,9 @@ def attention_without(attention: MultiHeadAttention, inputs: Tensor, head: int) 
 @pytest.mark.parametrize("head", [0, 2])
 def test_a_silenced_head_is_zero_in_the_formula(head: int) -> None:
     torch.manual_seed(2)
-    attention = MultiHeadAttention(model_size=12, num_heads=3, dropout=0.0, attention_dropout=0.0)
+    attention = MultiHeadAttention(
+        model_size=12, num_heads=3, num_key_value_heads=3, dropout=0.0, attention_dropout=0.0
+    )
     inputs = torch.randn(2, 5, 12)
     with torch.no_grad():
         full, expected = attention(inputs), attention_without(attention, inputs, head)

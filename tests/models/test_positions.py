@@ -74,7 +74,9 @@ def test_self_attention_follows_the_paper(kind: str, causal: bool) -> None:
     """By the fused kernel and by the formula, with padding in the encoder."""
     torch.manual_seed(1)
     positions = KINDS[kind]().double()
-    attention = MultiHeadAttention(model_size=SIZE, num_heads=HEADS, dropout=0.0, attention_dropout=0.0).double()
+    attention = MultiHeadAttention(
+        model_size=SIZE, num_heads=HEADS, num_key_value_heads=HEADS, dropout=0.0, attention_dropout=0.0
+    ).double()
     inputs = torch.randn(2, LENGTH, SIZE, dtype=torch.float64)
     queries = attention.split_heads(attention.query_projection(inputs))
     keys, values = attention.keys_values(inputs)

@@ -164,7 +164,8 @@ def test_only_the_recurrent_part_of_a_decoders_weights_is_masked(cell: Cell) -> 
 
 
 def test_attention_dropout_masks_the_weights_and_records_them_whole() -> None:
-    attention = MultiHeadAttention(model_size=8, num_heads=2, dropout=0.0, attention_dropout=0.5).double().train()
+    attention = MultiHeadAttention(model_size=8, num_heads=2, num_key_value_heads=2, dropout=0.0, attention_dropout=0.5)
+    attention.double().train()
     inputs, mask = torch.randn(2, 5, 8, dtype=torch.float64), torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
     record: list[Tensor] = []
     torch.manual_seed(1)
@@ -183,6 +184,7 @@ def test_a_layer_is_left_out_for_some_sentences() -> None:
     settings = LayerSettings(
         model_size=4,
         num_heads=1,
+        num_key_value_heads=1,
         feedforward_size=4,
         dropout=0.0,
         activation_dropout=0.0,

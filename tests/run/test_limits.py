@@ -71,7 +71,8 @@ def sinusoidal(max_length: int) -> dict[str, Any]:
 def test_a_table_of_positions_may_be_small_or_as_large_as_the_weights(tmp_path: Path, max_length: int) -> None:
     arguments = {
         "source_vocab_size": 9, "target_vocab_size": 9, "shared_vocab": True, "tie_output": True, "model_size": 64,
-        "feedforward_size": 64, "num_heads": 2, "num_encoder_layers": 1, "num_decoder_layers": 1, "dropout": 0.0,
+        "feedforward_size": 64, "num_heads": 2, "num_key_value_heads": 2, "num_encoder_layers": 1,
+        "num_decoder_layers": 1, "dropout": 0.0,
         "activation_dropout": 0.0, "pre_norm": True, "positions": sinusoidal(20), "encoder_attention": None,
         "embedding_dropout": 0.0, "word_dropout": 0.0, "attention_dropout": 0.0, "layer_dropout": 0.0,
     }  # fmt: skip

@@ -62,7 +62,12 @@ TRANSFORMER: dict[str, Any] = {
     "layer_dropout": 0.0,
     "num_heads": 2,
 }
-LAYERS: dict[str, Any] = {"num_encoder_layers": 1, "num_decoder_layers": 2, "encoder_attention": None}
+LAYERS: dict[str, Any] = {
+    "num_encoder_layers": 1,
+    "num_decoder_layers": 2,
+    "num_key_value_heads": 2,
+    "encoder_attention": None,
+}
 
 
 def positions() -> SinusoidalPositions:

@@ -82,6 +82,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "model_size": 8,
         "feedforward_size": 16,
         "num_heads": 2,
+        "num_key_value_heads": 2,
         "num_encoder_layers": 1,
         "num_decoder_layers": 1,
         "activation_dropout": 0.0,

@@ -35,8 +35,8 @@ class PrefixState(State):
 class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
     """The Transformer (Vaswani et al., 2017), with the arguments of `nmt.models.Transformer`.
 
-    No layer is left out, and torch's layers know no positions but those that are added to the embeddings. All pairs of
-    positions attend in the encoder.
+    No layer is left out. Torch's layers know no positions but those that are added to the embeddings, all pairs of
+    positions attend in the encoder, and heads share no keys and values.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
         model_size: int,
         feedforward_size: int,
         num_heads: int,
+        num_key_value_heads: int,
         num_encoder_layers: int,
         num_decoder_layers: int,
         dropout: float,

@@ -8,7 +8,8 @@ All compute Eq. 1 of Vaswani et al. (2017):
 
 Vaswani et al. (2017), https://arxiv.org/abs/1706.03762
 
-Shapes: B batch, T queries, S key positions, H heads, d numbers per head.
+Shapes: B batch, T queries, S key positions, H heads, G heads of keys and values (G divides H), d numbers per head.
+With fewer heads of keys and values than of queries, each is shared by H / G heads that are neighbours.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ def fused_attention(
 
     Args:
         queries: (B, H, T, d).
-        keys: (B, H, S, d).
-        values: (B, H, S, d).
+        keys: (B, G, S, d).
+        values: (B, G, S, d).
         mask: broadcastable to (B, H, T, S), True where a query may attend; None allows all.
         causal: query t attends to the keys 0 … t only.
         bias: broadcastable to (B, H, T, S), added to the scores; None adds nothing.
@@ -76,9 +77,13 @@ def fused_attention(
             return output.to(queries.dtype)
     if bias is not None:  # the kernel takes one mask only, which may hold numbers
         mask, causal = hide(bias.to(queries.dtype), mask=mask, causal=causal), False
+    is_shared = keys.size(1) < queries.size(1)
+    if is_shared and queries.device.type != "cpu":  # most GPU kernels take as many heads of keys as of queries
+        keys, values = repeat_heads(keys, queries.size(1)), repeat_heads(values, queries.size(1))  # 2 × (B, H, S, d)
+        is_shared = False
     with sdpa_kernel(KERNELS) if queries.device.type == "cuda" else nullcontext():
         return F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=causal, dropout_p=dropout
+            queries, keys, values, attn_mask=mask, is_causal=causal, dropout_p=dropout, enable_gqa=is_shared
         )
 
 
@@ -97,6 +102,7 @@ def attention_with_weights(
     The weights are float32 even under autocast, so that their rows sum to one. `dropout` is applied to the weights that
     average the values, not to those that are returned.
     """
+    keys, values = repeat_heads(keys, queries.size(1)), repeat_heads(values, queries.size(1))  # 2 × (B, H, S, d)
     scores = queries @ keys.transpose(-2, -1) * queries.size(-1) ** -0.5  # (B, H, T, S)
     if bias is not None:
         scores = scores + bias.to(scores.dtype)
@@ -105,6 +111,12 @@ def attention_with_weights(
     weights = scores.softmax(dim=-1)  # (B, H, T, S)
     dropped = weights if dropout is None else dropout(weights)  # (B, H, T, S)
     return dropped.to(values.dtype) @ values, weights
+
+
+def repeat_heads(vectors: Tensor, num_heads: int) -> Tensor:
+    """Keys or values (B, G, S, d) as (B, H, S, d): a copy for each head that shares them, none if G = H."""
+    num_copies = num_heads // vectors.size(1)
+    return vectors if num_copies == 1 else vectors.repeat_interleave(num_copies, dim=1)  # (B, H, S, d)
 
 
 def hide(scores: Tensor, *, mask: Tensor | None, causal: bool) -> Tensor:
@@ -124,7 +136,8 @@ def step_attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) 
     them, so that a cache can store them this way once.
 
     Args:
-        queries: (N, T, d), N the number of heads of all sentences together.
+        queries: (N, T, d), N the number of heads of keys and values of all sentences together. Heads of queries that
+            share one of keys and values are further rows of the same product, so nothing is copied.
         keys: (N, d, S), S at least MIN_KEY_POSITIONS to be fast.
         values: (N, S, d).
         bias: (N, T, S) or (N, 1, S), -inf where a query may not attend; 0 or the bias of its positions elsewhere.

@@ -1,6 +1,9 @@
 """Multi-head attention (Vaswani et al., 2017, §3.2.2, https://arxiv.org/abs/1706.03762).
 
-Shapes: B batch, T queries, S key positions, D model size, H heads, d = D / H.
+Heads may share keys and values: all of them in multi-query attention (Shazeer, 2019, https://arxiv.org/abs/1911.02150),
+groups of them in grouped-query attention (Ainslie et al., 2023, https://arxiv.org/abs/2305.13245).
+
+Shapes: B batch, T queries, S key positions, D model size, H heads, G heads of keys and values, d = D / H.
 """
 
 from __future__ import annotations
@@ -23,27 +26,36 @@ class MultiHeadAttention(nn.Module):
         head_i = softmax(Q_i K_iᵀ / √d) V_i                  Eq. 1
         output = [head_1; …; head_H] W_O                     §3.2.2
 
+    With G < H, there are G heads of keys and values, and head_i uses number ⌊i · G / H⌋ of them (Ainslie et al., §2.2).
     X are the inputs. M is a memory: the encoder's outputs in cross-attention, the inputs themselves in self-attention.
 
     Args:
         model_size: D.
         num_heads: H, must divide D.
+        num_key_value_heads: G, must divide H; 1 is multi-query attention.
         dropout: probability of dropping an element of the output while training.
         attention_dropout: probability of dropping an attention weight while training.
 
     Raises:
-        UserError: a size is not a positive integer, a probability is out of its range, or H does not divide D.
+        UserError: a size is not a positive integer, a probability is out of its range, H does not divide D, or G
+            does not divide H.
     """
 
-    def __init__(self, *, model_size: int, num_heads: int, dropout: float, attention_dropout: float) -> None:
+    def __init__(
+        self, *, model_size: int, num_heads: int, num_key_value_heads: int, dropout: float, attention_dropout: float
+    ) -> None:
         super().__init__()
-        check_sizes(model_size=model_size, num_heads=num_heads)
+        check_sizes(model_size=model_size, num_heads=num_heads, num_key_value_heads=num_key_value_heads)
         check_probabilities(attention_dropout=attention_dropout)
         if model_size % num_heads:
             raise UserError(f"model_size={model_size} must be a multiple of num_heads={num_heads}")
+        if num_heads % num_key_value_heads:
+            raise UserError(f"num_heads={num_heads} must be a multiple of num_key_value_heads={num_key_value_heads}")
         self.num_heads = num_heads
+        self.num_key_value_heads = num_key_value_heads
+        self.head_size = model_size // num_heads
         self.query_projection = nn.Linear(model_size, model_size)  # W_Q
-        self.key_value_projection = nn.Linear(model_size, 2 * model_size)  # [W_K, W_V]
+        self.key_value_projection = nn.Linear(model_size, 2 * num_key_value_heads * self.head_size)  # [W_K, W_V]
         self.output_projection = nn.Linear(model_size, model_size)  # W_O
         self.dropout = Dropout(dropout)
         self.attention_dropout = Dropout(attention_dropout)
@@ -70,9 +82,9 @@ class MultiHeadAttention(nn.Module):
             record: receives the attention weights (B, H, T, S); None: they are not computed.
         """
         queries = self.split_heads(self.query_projection(inputs))  # (B, H, T, d)
-        keys, values = self.keys_values(inputs if memory is None else memory)  # 2 × (B, H, S, d)
+        keys, values = self.keys_values(inputs if memory is None else memory)  # 2 × (B, G, S, d)
         if order.rotation is not None:
-            queries, keys = rotate(queries, order.rotation), rotate(keys, order.rotation)  # 2 × (B, H, T, d)
+            queries, keys = rotate(queries, order.rotation), rotate(keys, order.rotation)
         if pattern is not None and record is not None:  # the formula, for all pairs that the pattern allows
             mask, pattern = pattern.visible(mask_of_keys(mask)), None  # (B, 1, S, S)
         dropout = self.attention_dropout.p if self.training else 0.0
@@ -93,14 +105,14 @@ class MultiHeadAttention(nn.Module):
         return self.dropout(self.output_projection(joined))  # (B, T, D)
 
     def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values, each (B, H, S, d), of a memory (B, S, D)."""
-        keys, values = self.key_value_projection(memory).chunk(2, dim=-1)  # 2 × (B, S, D), views
+        """Keys and values, each (B, G, S, d), of a memory (B, S, D)."""
+        keys, values = self.key_value_projection(memory).chunk(2, dim=-1)  # 2 × (B, S, G·d), views
         return self.split_heads(keys), self.split_heads(values)
 
     def split_heads(self, vectors: Tensor) -> Tensor:
-        """Cuts each vector into H parts: (B, T, D) to (B, H, T, d)."""
+        """Cuts each vector into its heads: (B, T, H·d) to (B, H, T, d)."""
         batch_size, num_positions, _ = vectors.shape
-        return vectors.view(batch_size, num_positions, self.num_heads, -1).transpose(1, 2)  # (B, H, T, d)
+        return vectors.view(batch_size, num_positions, -1, self.head_size).transpose(1, 2)  # (B, H, T, d)
 
     @torch.no_grad()
     def silence(self, head: int) -> None:

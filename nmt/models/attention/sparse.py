@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.checks import check_counts, check_sizes
-from nmt.models.attention.kernels import attention_with_weights
+from nmt.models.attention.kernels import attention_with_weights, repeat_heads
 from nmt.models.dropout import Dropout
 
 NO_BLOCK = -1
@@ -63,12 +63,13 @@ class SparseAttention(nn.Module):
 
         Args:
             queries: (B, H, S, d).
-            keys: (B, H, S, d).
-            values: (B, H, S, d).
+            keys: (B, G, S, d), G = H or fewer that are shared.
+            values: (B, G, S, d).
             mask: (B, S), True at real positions.
             dropout: of the attention weights.
         """
-        length = queries.size(2)
+        _, num_heads, length, _ = queries.shape
+        keys, values = repeat_heads(keys, num_heads), repeat_heads(values, num_heads)  # 2 × (B, H, S, d)
         # 1. Cut the sentence into N blocks of w positions; padding fills the last one.
         query_blocks, key_blocks, value_blocks = (self._cut(each) for each in (queries, keys, values))
         padded_mask = F.pad(mask, (0, -length % self.window))  # (B, N·w)

@@ -22,7 +22,14 @@ from nmt.models.decoder_only.stack import Stack
 from nmt.models.positions import Positions
 from nmt.models.seq2seq import Memory
 from nmt.models.transformer.cache import KeyValueCache, LayerCache
-from nmt.models.transformer.decoding_step import Parameters, join, linear, normalise, parameters_of
+from nmt.models.transformer.decoding_step import (
+    Parameters,
+    join,
+    linear,
+    normalise,
+    parameters_of,
+    rows_of_heads,
+)
 from nmt.models.transformer.encoder import EncoderLayer
 
 
@@ -113,15 +120,16 @@ class LayerStep:
         """
         num_rows, model_size = hidden.shape
         num_sentences = source_bias.size(0) // self.num_heads
-        split = (num_sentences, num_rows // num_sentences, self.num_heads, model_size // self.num_heads)  # A, K, H, d
+        head_size = model_size // self.num_heads
+        split = (num_sentences, num_rows // num_sentences, self.num_heads, 1, head_size)  # A, K, H, 1, d
 
         # hidden = around_attention(hidden, self_attention, mask=mask)
         inputs = self.before(hidden, self.attention_norm)  # (M, D)
-        queries = linear(inputs, self.query).view(split).transpose(1, 2).flatten(0, 1)  # (A·H, K, d)
-        keys_values = linear(inputs, self.key_value).view(*split[:2], 2, *split[2:])  # (A, K, 2, H, d)
+        queries = rows_of_heads(linear(inputs, self.query), split)  # (A·H, K, d)
+        keys_values = linear(inputs, self.key_value).view(*split[:2], 2, self.num_heads, head_size)  # (A, K, 2, H, d)
         keys, values = keys_values.permute(2, 0, 3, 1, 4)  # 2 × (A, H, K, d)
         past.write(keys, values)
-        scale = split[-1] ** -0.5
+        scale = head_size**-0.5
         source_scores = torch.baddbmm(source_bias, queries, source_keys, alpha=scale)  # (A·H, K, S)
         past_scores = torch.baddbmm(past_bias, queries, past.keys, alpha=scale)  # (A·H, K, P)
         weights = torch.cat([source_scores, past_scores], dim=-1).softmax(dim=-1)  # (A·H, K, S + P), one softmax

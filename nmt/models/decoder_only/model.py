@@ -100,6 +100,7 @@ class DecoderOnly(Seq2Seq[SourceMemory, KeyValueCache]):
         settings = LayerSettings(
             model_size=model_size,
             num_heads=num_heads,
+            num_key_value_heads=num_heads,
             feedforward_size=feedforward_size,
             dropout=dropout,
             activation_dropout=activation_dropout,

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from nmt.errors import UserError
 from nmt.models.attention import MultiHeadAttention, SparseAttention, step_attention
+from nmt.models.attention.kernels import repeat_heads
 from nmt.models.attention.linear import (
     causal_linear_attention,
     divide,
@@ -29,7 +30,7 @@ from nmt.models.attention.multi_head import mask_of_keys
 from nmt.models.positions import UNORDERED, Order, TablePositions
 from nmt.models.seq2seq import State, select_rows
 from nmt.models.transformer.decoder import DecoderLayer
-from nmt.models.transformer.decoding_step import TransformerMemory
+from nmt.models.transformer.decoding_step import TransformerMemory, join, rows_of_heads
 from nmt.models.transformer.model import BaseTransformer
 
 
@@ -59,6 +60,11 @@ class LinearSelfAttention(MultiHeadAttention):
         if record is not None:
             record.append(linear_attention_weights(queries, keys, mask=key_mask, causal=causal))  # (B, H, T, T)
         return self.dropout(self.output_projection(heads.transpose(1, 2).flatten(2)))  # (B, T, D)
+
+    def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values, each (B, H, S, d), of a memory (B, S, D): heads that share them have copies."""
+        keys, values = super().keys_values(memory)  # 2 × (B, G, S, d)
+        return repeat_heads(keys, self.num_heads), repeat_heads(values, self.num_heads)
 
     def step(self, inputs: Tensor, sums: Tensor, new_sums: list[Tensor]) -> Tensor:
         """One more position of a causal sequence (N, 1, D), as `forward` computes it.
@@ -111,8 +117,9 @@ class LinearTransformer(BaseTransformer[LinearState]):
         super().__init__(**arguments)
 
     def start(self, memory: TransformerMemory) -> LinearState:
-        num_sentences, num_heads, _, head_size = memory.values[0].shape
-        zeros = memory.values[0].new_zeros(num_sentences, num_heads, head_size, head_size + 1)  # (A, H, d, d + 1)
+        attention = cast(DecoderLayer, self.decoder.layers[0]).self_attention
+        shape = memory.num_sentences, attention.num_heads, attention.head_size, attention.head_size + 1
+        zeros = memory.values[0].new_zeros(shape)  # (A, H, d, d + 1)
         return LinearState((zeros,) * len(self.decoder.layers), length=0)
 
     def step(self, token: Tensor, state: LinearState, memory: TransformerMemory) -> tuple[Tensor, LinearState]:
@@ -133,9 +140,10 @@ class LinearTransformer(BaseTransformer[LinearState]):
 
 def attend_to_memory(attention: MultiHeadAttention, inputs: Tensor, *, memory: TransformerMemory, index: int) -> Tensor:
     """Cross-attention of decoder layer `index` from (A·K, 1, D) to the source, (A·K, 1, D)."""
-    queries = attention.query_projection(inputs).view(memory.num_sentences, -1, inputs.size(-1))  # (A, K, D)
-    split = attention.split_heads(queries).flatten(0, 1)  # (A·H, K, d)
+    num_hypotheses = len(inputs) // memory.num_sentences  # K
+    num_sharing = attention.num_heads // attention.num_key_value_heads  # R
+    split = memory.num_sentences, num_hypotheses, attention.num_key_value_heads, num_sharing, attention.head_size
+    queries = rows_of_heads(attention.query_projection(inputs), split)  # (A·G, K·R, d)
     keys, values, bias = (each.flatten(0, 1) for each in (memory.keys[index], memory.values[index], memory.bias))
-    heads = step_attention(split, keys, values, bias)  # (A·H, K, d)
-    heads = heads.view(memory.num_sentences, attention.num_heads, *heads.shape[1:]).transpose(1, 2)  # (A, K, H, d)
-    return attention.output_projection(heads.reshape_as(inputs))  # (A·K, 1, D)
+    heads = step_attention(queries, keys, values, bias)  # (A·G, K·R, d)
+    return attention.output_projection(join(heads, split)).unsqueeze(1)  # (A·K, 1, D)

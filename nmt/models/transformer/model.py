@@ -6,7 +6,6 @@ while decoding A sentences and K hypotheses of each.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterable
 from typing import Any, ClassVar, cast
@@ -40,6 +39,8 @@ class BaseTransformer(Seq2Seq[TransformerMemory, StateT]):
         model_size: D.
         feedforward_size: of the feed-forward network's hidden layer.
         num_heads: H, must divide D.
+        num_key_value_heads: heads of keys and values in every attention, must divide H. Fewer than H make the cache of
+            a decoding step smaller (multi-query and grouped-query attention, `MultiHeadAttention`).
         num_encoder_layers: of the encoder.
         num_decoder_layers: of the decoder.
         dropout: probability of dropping an element of every sublayer's output (§5.4).
@@ -50,7 +51,7 @@ class BaseTransformer(Seq2Seq[TransformerMemory, StateT]):
         attention_dropout: probability of dropping an attention weight; the paper has none there.
         layer_dropout: probability with which a sentence skips a layer (`LayerDropout`).
         pre_norm: normalise before each sublayer instead of after the sum.
-        positions: how encoder and decoder know the order of their inputs (§3.5); each gets a copy of its own.
+        positions: how the encoder knows the order of its inputs (§3.5); the decoder gets another of the same kind.
         encoder_attention: which pairs of positions attend in the encoder; None: all.
 
     Raises:
@@ -69,6 +70,7 @@ class BaseTransformer(Seq2Seq[TransformerMemory, StateT]):
         model_size: int,
         feedforward_size: int,
         num_heads: int,
+        num_key_value_heads: int,
         num_encoder_layers: int,
         num_decoder_layers: int,
         dropout: float,
@@ -102,6 +104,7 @@ class BaseTransformer(Seq2Seq[TransformerMemory, StateT]):
         settings = LayerSettings(
             model_size=model_size,
             num_heads=num_heads,
+            num_key_value_heads=num_key_value_heads,
             feedforward_size=feedforward_size,
             dropout=dropout,
             activation_dropout=activation_dropout,
@@ -111,7 +114,7 @@ class BaseTransformer(Seq2Seq[TransformerMemory, StateT]):
             self_attention_class=self.self_attention_class,
         )
         self.encoder = Encoder(settings, num_encoder_layers, positions, encoder_attention)
-        self.decoder = Decoder(settings, num_decoder_layers, copy.deepcopy(positions))
+        self.decoder = Decoder(settings, num_decoder_layers, positions.another())
         self.scale = math.sqrt(model_size)
         for module in [*self.encoder.modules(), *self.decoder.modules()]:
             if isinstance(module, nn.Linear):

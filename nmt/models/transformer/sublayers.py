@@ -24,6 +24,7 @@ class LayerSettings:
     Attributes:
         model_size: D.
         num_heads: H, must divide D.
+        num_key_value_heads: heads of keys and values, must divide H.
         feedforward_size: of the feed-forward network's hidden layer.
         dropout: probability of dropping an element of a sublayer's output.
         activation_dropout: the same for the feed-forward network's hidden layer.
@@ -35,6 +36,7 @@ class LayerSettings:
 
     model_size: int
     num_heads: int
+    num_key_value_heads: int
     feedforward_size: int
     dropout: float
     activation_dropout: float
@@ -80,6 +82,7 @@ def make_attention(settings: LayerSettings, attention_class: type[MultiHeadAtten
     return attention_class(
         model_size=settings.model_size,
         num_heads=settings.num_heads,
+        num_key_value_heads=settings.num_key_value_heads,
         dropout=settings.dropout,
         attention_dropout=settings.attention_dropout,
     )
