@@ -1,6 +1,7 @@
 """Every YAML file composes and trains one step."""
 
 import gzip
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -246,3 +247,16 @@ def test_the_recipes_for_multi30k_differ_only_where_the_systems_do(capsys: pytes
         del composed["model"], composed["schedule"]["learning_rate"], composed["trainer"]["consistency"]
         settings.append(composed)
     assert settings[1:] == settings[:-1]
+
+
+def test_the_heads_of_a_recurrent_model_are_selected_and_silenced(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("model/score=multi_head", "model.score.num_heads=2", model="lstm_bahdanau") == 0
+    run, out = f"run={tmp_path / 'run'}", tmp_path / "out.json"
+    assert main(["plot", run, "source=one two", f"out={out}", "heads=1"]) == 0
+    assert json.loads(out.read_text())["systems"][0]["attention"]["cross"]["heads"] == [1]
+    assert main(["evaluate", run, "split=val", "heads_off=[cross.0.1]"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", run, "split=val", "heads_off=[cross.0.2]"]) == 2
+    assert "heads_off=cross.0.2: the model has no such head, only cross.0.0 to cross.0.1" in capsys.readouterr().err
