@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -48,9 +48,18 @@ DOTS_PER_INCH = 110
 QUIET_COLOR, FRAME_COLOR = "#5b6670", "#b8c2cc"
 
 CAPTION = (
-    "The brighter a patch, the more the target word attends to it, compared with the patch that gets the most. "
+    "The brighter a patch, the more the target word attends to it; the brightest one of all has the largest weight. "
     "Below: the weight on all patches together, and the source word with the largest weight."
 )
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One drawing, with the text above and below it."""
+
+    pixels: Pixels
+    title: str
+    note: str
 
 
 def shows_picture(panel: Panel) -> bool:
@@ -101,7 +110,7 @@ def save_spotlights(file: BinaryIO, figure: Figure, *, file_format: str) -> None
                 bottom = top + TEXT_INCHES / 2 + side
                 for column, spot in enumerate(spots[start : start + SPOTS_PER_LINE]):
                     place = (column * SPOT_INCHES / width, 1 - bottom / height, side / width, side / height)
-                    _draw_spot(canvas.add_axes(place), *spot)
+                    _draw_spot(canvas.add_axes(place), spot)
                 top += SPOT_INCHES + TEXT_INCHES
         canvas.text(0, 0, fill(CAPTION, int(width * 16)), fontsize=7, color=QUIET_COLOR, va="top")
         canvas.savefig(
@@ -121,40 +130,39 @@ def _find_patches(panel: Panel) -> list[int]:
     return [index for index, column in enumerate(panel.columns) if column in SYMBOLS]
 
 
-def _shown_rows(panel: Panel) -> list[int]:
-    """The indices of the rows that are words or pieces of words."""
-    return [index for index, row in enumerate(panel.rows) if not is_special(row)]
-
-
-def _list_spots(panel: Panel) -> list[tuple[Pixels, str, str]]:
-    """The drawings of a matrix, each with the text above and below it."""
+def _list_spots(panel: Panel) -> list[Spot]:
+    """The drawings of a matrix: the plain picture, then one for each row."""
     patches = _find_patches(panel)
     picture = draw([panel.columns[index] for index in patches])
     weights = check_weights(panel.columns, panel.rows, panel.matrix)  # (R, C)
-    words = list(range(patches[-1] + 1, len(panel.columns)))
-    labels, columns = list(map(shorten, piece_labels(panel.rows))), list(map(shorten, piece_labels(panel.columns)))
-    spots = [(picture, "", "the picture")]
-    for row in _shown_rows(panel):
-        on_patches = weights[row, patches]  # (P,)
-        note = f"{on_patches.sum():.2f} on the picture"
-        strongest = max(words, key=lambda index: weights[row, index])
-        if weights[row, strongest] >= MIN_NAMED_WEIGHT:
-            note += f"\n{weights[row, strongest]:.2f} on {columns[strongest]}"
-        spots.append((light(picture, on_patches), labels[row], note))
+    rows = [index for index, row in enumerate(panel.rows) if not is_special(row)]
+    on_patches, on_words = weights[rows][:, patches], weights[rows, patches[-1] + 1 :]  # (rows, P), (rows, words)
+    titles, words = (
+        list(map(shorten, piece_labels(labels)))
+        for labels in ([panel.rows[row] for row in rows], panel.columns[patches[-1] + 1 :])
+    )
+    spots = [Spot(picture, "", "the picture")]
+    for title, own_patches, own_words in zip(titles, on_patches, on_words, strict=True):
+        note = f"{own_patches.sum():.2f} on the picture"
+        if len(words) and own_words.max() >= MIN_NAMED_WEIGHT:
+            note += f"\n{own_words.max():.2f} on {words[own_words.argmax()]}"
+        spots.append(Spot(light(picture, own_patches / max(on_patches.max(), 1e-9)), title, note))
     return spots
 
 
 def light(picture: Pixels, weights: NDArray[np.float64]) -> Pixels:
-    """The picture with each patch as bright as its weight (P,) says, compared with the largest one."""
-    brightness = DARKNESS + (1 - DARKNESS) * weights / max(weights.max(), 1e-9)  # (P,)
+    """The picture with light on its patches; `weights` (P,) are relative to the largest one of the figure's matrix.
+
+    The brightness grows with the square root of the weight, so that weights of a tenth can be seen.
+    """
+    brightness = DARKNESS + (1 - DARKNESS) * np.sqrt(weights)  # (P,)
     pixels = brightness.reshape(GRID, GRID).repeat(PATCH_SIZE, 0).repeat(PATCH_SIZE, 1)  # (height, width)
     return (picture * pixels[:, :, None]).astype(np.float32)
 
 
-def _draw_spot(axes: Axes, pixels: Pixels, title: str, note: str) -> None:
-    """Draws one picture with the text above and below it."""
-    axes.imshow(pixels, interpolation="nearest")
+def _draw_spot(axes: Axes, spot: Spot) -> None:
+    axes.imshow(spot.pixels, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_color(FRAME_COLOR)
-    axes.set_title(title, fontsize=10, pad=3, parse_math=False)
-    axes.set_xlabel(note, fontsize=7, color=QUIET_COLOR, labelpad=2, parse_math=False)
+    axes.set_title(spot.title, fontsize=10, pad=3, parse_math=False)
+    axes.set_xlabel(spot.note, fontsize=7, color=QUIET_COLOR, labelpad=2, parse_math=False)
