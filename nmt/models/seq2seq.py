@@ -11,8 +11,8 @@
     State.select(hypotheses, sentences)                -> State      of the hypotheses that continue
     prepare_for_decoding()                                           rearranges the weights, once, for inference
 
-A `TranslationModel` has all of these calls but those that return vectors. Search and translator need no more, so they also accept an
-`Ensemble` of several models. A `Seq2Seq` is one architecture, and adds the calls for training.
+A `TranslationModel` has all of these calls but those that return vectors. Search and translator need no more, so they
+also accept an `Ensemble` of several models. A `Seq2Seq` is one architecture, and adds the calls for training.
 
 A search keeps K hypotheses of each sentence but encodes the sentence once. So tokens and states have A·K rows and a
 memory has A rows: row a·K + k is hypothesis k of sentence a. K may change from step to step.
