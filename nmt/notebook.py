@@ -107,5 +107,8 @@ def _describe_progress(history: RunHistory) -> str:
     if history.steps is None:
         return "no record of its training yet"
     best = history.best_validation
-    score = "" if best is None else f", best validation BLEU {format_score(best.bleu)} at step {best.step:,}"
+    score = ""
+    if best is not None:  # a pre-trained run has a loss alone
+        figure = f"loss {best.loss:.2f}" if best.loss and best.bleu is None else f"BLEU {format_score(best.bleu)}"
+        score = f", best validation {figure} at step {best.step:,}"
     return f"{format_number(history.steps)} steps in {format_duration(history.seconds)}{score}"

@@ -334,7 +334,7 @@ def test_a_link_is_replaced_and_its_target_stays(untrusted_run: Path, tmp_path: 
 
 def test_a_corpus_can_only_be_a_public_class_of_the_data_package(untrusted_run: Path) -> None:
     files = {"FilesCorpus", "HoldOutCorpus", "HubCorpus", "MixedCorpus"}
-    assert set(data.__all__) == files | {"GrammarCorpus", "GrammarDocuments", "SceneCorpus"}
+    assert set(data.__all__) == files | {"GrammarCorpus", "GrammarDocuments", "SceneCorpus", "TextCorpus"}
     for name in ("Corpus", "datasets", "Dataset", "load_dataset", "readers", "os.system"):
         edit("corpus.json", "class", value=name)(untrusted_run)
         with pytest.raises(UserError, match=r"corpus\.json: "):

@@ -139,6 +139,28 @@ def test_two_processes_start_with_the_weights_of_another_run(
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+def test_two_processes_pretrain_like_one(
+    corpus_folder: Path,
+    tiny_models: dict[str, list[str]],
+    tiny_training: list[str],
+    tmp_path: Path,
+    fork_command: Callable[..., int],
+    fork_workers: Callable[..., int],
+) -> None:
+    """With masked pieces, which train a part of the model and count a part of the pieces."""
+    settings = [*tiny_models["lstm"], *tiny_training, "trainer.max_steps=3", "trainer.log_every=1"]
+    settings += ["loader.batch_tokens=64", "model.dropout=0.0", "trainer.validate_every=3"]
+    common = ["train", "objective=masked", "data=text", f"data.path={corpus_folder}", *settings]
+    one, two = ([*common, f"run={tmp_path / name}"] for name in ("one", "two"))
+    stderr = tmp_path / "stderr"
+    pids = [fork_command(one, stderr=stderr), fork_workers(two, num_workers=2, stderr=stderr)]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    assert codes == [0, 0], stderr.read_text(encoding="utf-8")
+    for kind, key in (("train", "loss"), ("train", "gradient_norm"), ("validation", "loss")):
+        losses = [values(tmp_path / name, kind, key) for name in ("one", "two")]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4), (kind, key)
+
+
 def test_a_run_resumes_with_another_number_of_processes(train: Train, tmp_path: Path) -> None:
     assert train("uninterrupted", processes=1).code == 0
     for processes, steps, resume in ((2, 3, []), (1, 5, ["resume=true"]), (3, 8, ["resume=true"])):

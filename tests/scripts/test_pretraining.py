@@ -51,7 +51,7 @@ def test_the_script_pretrains_then_trains_on_pairs(tmp_path: Path) -> None:
     train = "-m nmt train experiment=pretraining"
     common = f"data=text data.path={runs}/text seed=1 run={runs}"
     assert (runs / "masked-seed1.log").read_text().splitlines() == [
-        f"{train} objective=masked {common}/masked-seed1 resume=auto threads=1 seed=3"
+        f"{train} objective=masked {common}/masked-seed1 resume=auto threads=1 loader.batch_tokens=3200 seed=3"
     ]
     assert (runs / "none-seed1.log").read_text().splitlines() == [
         f"{train} objective=denoising {common}/none-seed1 resume=auto threads=1 seed=3 trainer.max_steps=1 "

@@ -29,6 +29,9 @@ from nmt.run.registry import Description
 from nmt.run.weights import load_weights
 from nmt.training.masked import HEAD, encoder_parameters
 
+MAX_LANGUAGES = 100
+"""Maximum number of languages of a pre-trained run whose pairs are listed. Its corpus.json may come from anyone."""
+
 WARNING_SHARE = 0.01
 """Above this share of unknown pieces, the remark on them is a warning."""
 
@@ -124,7 +127,7 @@ def _list_directions(corpus: Description, source_tag: str | None) -> dict[tuple[
         return _list_directions(arguments["corpus"], source_tag)
     if corpus.get("class") == TextCorpus.__name__:  # restoring a text has taught the model to write its language
         languages = arguments["languages"] if isinstance(arguments.get("languages"), list) else []
-        return {pair: f"2{pair[1]}" for pair in permutations(map(str, languages), 2)}
+        return {pair: f"2{pair[1]}" for pair in permutations(map(str, languages[:MAX_LANGUAGES]), 2)}
     parts = arguments["parts"] if isinstance(arguments.get("parts"), list) else [corpus]
     tags = arguments.get("tags", [])
     if not any(tags):

@@ -11,9 +11,11 @@ import yaml
 
 from nmt.cli import main
 from nmt.files import read_text
+from nmt.models import Seq2Seq
 from nmt.run import RunFolder
 from nmt.run.history import read_history
 from nmt.run.weights import read_weights
+from nmt.translator import Translator
 
 TINY_RATE = "schedule.learning_rate=1e-12"
 """With this rate, an update leaves the weights as they are, up to rounding."""
@@ -115,6 +117,11 @@ def test_a_whole_model_is_pretrained_and_translates_after_further_training(
     assert changed_parts(denoising_run, run) == set()
     assert RunFolder(run).tokenizer().source_tag == "2en"
     assert main(["evaluate", f"run={run}", "split=val"]) == 0
+    # No translation contains the mask, whatever the model thinks of it.
+    translator = Translator.load(run)
+    assert isinstance(translator.model, Seq2Seq)
+    translator.model.vocabulary.output.bias[translator.tokenizer.mask_id] = 1e4
+    assert "<mask>" not in translator.translate(["eins zwei"])[0].target_tokens
 
 
 def test_the_encoder_of_any_run_can_be_taken_with_another_decoder(
