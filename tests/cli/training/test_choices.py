@@ -64,7 +64,9 @@ def test_the_choice_run_is_only_offered_where_it_is_possible(capsys: pytest.Capt
         assert main([command, "--help"]) == 0
         assert ("*run" in capsys.readouterr().out) == is_offered
     assert main(["train", "--help"]) == 0
-    assert re.search(r"^  data +files, grammar, grammar_documents, hub, \*multi30k", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(
+        r"^  data +files, grammar, grammar_documents, hub, \*multi30k", capsys.readouterr().out, re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize("model", [model for model in choices("model") if model != "picture_transformer"])
