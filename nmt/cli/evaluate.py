@@ -80,7 +80,7 @@ def run(config: DictConfig) -> None:
 
 
 def print_scores(evaluation: Evaluation) -> None:
-    """Prints one line per metric to standard output: name, score, signature; then those of alignment and pronouns."""
+    """Prints one line per metric to standard output: name, score, signature; then what else was counted."""
     for metric in evaluation.metrics.known().values():
         print(f"{metric.name:<31}{metric.score:6.2f}  {metric.signature}")
     if evaluation.alignment is not None:
