@@ -22,7 +22,15 @@ from nmt.data.grammar.clauses import (
 from nmt.data.grammar.entries import Noun, Tags, Verb
 from nmt.data.grammar.lexicon import ADJECTIVES, BE, FIT, PREPOSITIONS, VERBS
 from nmt.data.grammar.nominals import LOCATIONS, possessive_for
-from nmt.data.grammar.phrases import EMPTY, NounPhrase, PhrasePair, align_words, prepositional, pronoun_for
+from nmt.data.grammar.phrases import (
+    EMPTY,
+    Nominal,
+    NounPhrase,
+    PhrasePair,
+    align_words,
+    prepositional,
+    pronoun_for,
+)
 from nmt.data.grammar.writer import ClauseWriter, predicative, verbs_for
 
 _WITH_PRONOUN: Tags = frozenset({"male", "female", "animal"})  # nouns for which he, she or it is the only choice
@@ -132,7 +140,7 @@ class PronounWriter:
             return self.schema_clauses(inverted=0.0).two_sentences()
         if kind == "subject":
             return self.reason_clauses(inverted=0.0).two_sentences()
-        first, thing, _, tenses, verb = self._clause_with_object()
+        first, thing, tenses, verb = self._clause_with_object(*self.nominals.subject(_GROWN_UP))
         return statement(first), statement(self._clause_of_another(first, thing, tenses, verb))
 
     def winograd_schema(self) -> PhrasePair:
@@ -202,20 +210,17 @@ class PronounWriter:
 
     def repeated_object(self) -> PhrasePair:
         """My father found the key, but I lost it. The woman bought a coat and put it on."""
-        first, thing, tags, tenses, verb = self._clause_with_object()
+        subject, tags = self.nominals.subject(_GROWN_UP)
+        first, thing, tenses, verb = self._clause_with_object(subject, tags)
         if first.verb not in _LOSING and self.random.bernoulli(0.6):
-            second = self.clauses.clause(first.subject, tags, verb=verb, tenses=tenses, negated=0, adverbial=0)
+            second = self.clauses.clause(subject, tags, verb=verb, tenses=tenses, negated=0, adverbial=0)
             second = replace(second, accusative=pronoun_for(thing), complement=EMPTY)
             return statement(first) + align_words("and", "und") + linearise(second, "statement", silent_subject=True)
         second = self._clause_of_another(first, thing, tenses, verb)
         return statement(first) + self.clauses.conjunction(contrast=second.negated) + statement(second)
 
-    def _clause_with_object(self) -> tuple[Clause, NounPhrase, Tags, tuple[Tense, ...], Verb]:
-        """A clause with a thing as its object, the thing, and what a second clause about it can have.
-
-        Those are the tags of the first clause's subject, the tenses to choose from, and the verb.
-        """
-        subject, tags = self.nominals.subject(_GROWN_UP)
+    def _clause_with_object(self, subject: Nominal, tags: Tags) -> tuple[Clause, NounPhrase, tuple[Tense, ...], Verb]:
+        """A clause with a thing as its object, the thing, and the tenses and the verb of a second clause about it."""
         tenses: tuple[Tense, ...] = (PRESENT if subject.agreement == "2s" else self.random.choose((PRESENT, PAST)),)
         verbs = [verb for verb in verbs_for(tags) if verb.objects & _LIFELESS and "indirect" not in verb.uses]
         verb = self.random.choose([verb for verb in verbs if verb not in _CONSUMING])
@@ -228,7 +233,7 @@ class PronounWriter:
         second_verb = self.random.choose(
             [other for other in verbs if other not in unlikely and other.objects & noun.tags]
         )
-        return first, thing, tags, tenses, second_verb
+        return first, thing, tenses, second_verb
 
     def _clause_of_another(self, first: Clause, thing: NounPhrase, tenses: tuple[Tense, ...], verb: Verb) -> Clause:
         """What another person than the subject of the first clause does with the thing, which is a pronoun here."""
