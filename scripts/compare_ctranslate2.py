@@ -33,7 +33,7 @@ import torch
 from ctranslate2.specs import TransformerSpec
 
 from nmt import Translator
-from nmt.models import Transformer
+from nmt.models import SinusoidalPositions, Transformer
 from nmt.models.transformer.sublayers import Residual
 from nmt.search import GreedySearch
 
@@ -74,7 +74,9 @@ def convert(translator: Translator, folder: str) -> None:
     pre_norm = isinstance(model.encoder.norm, torch.nn.LayerNorm)
     heads = model.encoder.layers[0].self_attention.num_heads
     spec = TransformerSpec.from_config((len(model.encoder.layers), len(model.decoder.layers)), heads, pre_norm=pre_norm)
-    table = model.positions.table.numpy()
+    positions = model.encoder.positions
+    assert isinstance(positions, SinusoidalPositions), "this script converts added vectors only"
+    table = positions.table.numpy()
     spec.encoder.embeddings[0].weight = model.vocabulary.source.weight.detach().numpy()
     spec.decoder.embeddings.weight = model.vocabulary.target.weight.detach().numpy()
     for side, layers, norm in (

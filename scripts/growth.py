@@ -42,7 +42,7 @@ NUM_SENTENCES = 16  # translated at once
 LENGTHS, WIDTHS, BEAM_SIZES = (8, 16, 32, 64, 128, 256, 512), (64, 128, 256, 512), (1, 2, 4, 8)
 FIXED_LENGTH, FIXED_WIDTH, FIXED_BEAM_SIZE = 32, 128, 4  # while another quantity grows
 NUM_ROUNDS = 3
-NAMES = {"lstm": "LSTM", "lstm_bahdanau": "BahdanauLSTM", "lstm_luong": "LuongLSTM", "transformer": "Transformer"}
+NAMES = {"lstm": "PlainRNN", "lstm_bahdanau": "BahdanauRNN", "lstm_luong": "LuongRNN", "transformer": "Transformer"}
 Curves = dict[str, dict[int, float]]
 """Architecture -> {size of the growing quantity: measured cost}."""
 
@@ -60,18 +60,22 @@ def make_model(name: str, width: int) -> Seq2Seq:
     }
     if name == "transformer":
         arguments |= {"model_size": width, "feedforward_size": 2 * width, "num_heads": 4, "pre_norm": True}
+        arguments["num_key_value_heads"] = 4
         arguments |= {"activation_dropout": 0.1, "attention_dropout": 0.0, "layer_dropout": 0.0}
-        arguments |= {"num_encoder_layers": 2, "num_decoder_layers": 2, "max_length": max(LENGTHS) + 2}
+        arguments |= {"num_encoder_layers": 2, "num_decoder_layers": 2}
+        sizes = {"model_size": width, "max_length": max(LENGTHS) + 2}
+        arguments["encoder_attention"] = None
+        arguments["positions"] = {"class": "SinusoidalPositions", "arguments": sizes}
     else:
         arguments |= {"embedding_size": width, "hidden_size": width, "num_layers": 1}
-        arguments |= {"variational_dropout": False, "recurrent_dropout": 0.0}
+        arguments |= {"variational_dropout": False, "recurrent_dropout": 0.0, "cell": {"class": "LSTMCell"}}
+    sizes = {"query_size": width, "value_size": width}
     if name in ("lstm_bahdanau", "lstm_luong"):
-        arguments["encoder_dropout"] = 0.0
+        arguments |= {"encoder_dropout": 0.0, "span": {"class": "GlobalSpan"}}
     if name == "lstm_bahdanau":
-        arguments["attention_size"] = width
+        arguments["score"] = {"class": "AdditiveScore", "arguments": sizes | {"attention_size": width}}
     if name == "lstm_luong":
-        score = {"class": "GeneralScore", "arguments": {"query_size": width, "value_size": width}}
-        arguments |= {"input_feeding": True, "score": score}
+        arguments |= {"input_feeding": True, "score": {"class": "GeneralScore", "arguments": sizes}}
     torch.manual_seed(1)
     return build({"class": NAMES[name], "arguments": arguments}, models)
 

@@ -37,7 +37,7 @@ GROUPS = {
         "transformer-big": f"{TRANSFORMER} model.model_size=1024 model.feedforward_size=4096 model.num_heads=16 "
         "model.num_encoder_layers=6 model.num_decoder_layers=6 model.dropout=0.3",
         # The sizes of NVIDIA's GNMT v2, whose speed is well known.
-        "gnmt": "model=lstm_bahdanau model.embedding_size=1024 model.hidden_size=1024 model.attention_size=1024 "
+        "gnmt": "model=lstm_bahdanau model.embedding_size=1024 model.hidden_size=1024 model.score.attention_size=1024 "
         "model.num_layers=4 model.dropout=0.2",
     },
 }

@@ -46,17 +46,30 @@ TINY_MODELS = {
         "model=lstm_bahdanau",
         "model.embedding_size=16",
         "model.hidden_size=16",
-        "model.attention_size=16",
+        "model.score.attention_size=16",
     ],
     "lstm_luong": ["model=lstm_luong", "model.embedding_size=16", "model.hidden_size=16"],
-    "transformer": [
-        "model=transformer",
-        "model.model_size=16",
-        "model.feedforward_size=32",
-        "model.num_heads=2",
-        "model.num_encoder_layers=1",
-        "model.num_decoder_layers=1",
-    ],
+    **{
+        name: [
+            f"model={name}",
+            "model.model_size=16",
+            "model.feedforward_size=32",
+            "model.num_heads=2",
+            "model.num_encoder_layers=1",
+            "model.num_decoder_layers=1",
+        ]
+        for name in ("transformer", "transformer_linear")
+    },
+    **{
+        name: [
+            f"model={name}",
+            "model.model_size=16",
+            "model.feedforward_size=32",
+            "model.num_heads=2",
+            "model.num_layers=2",
+        ]
+        for name in ("decoder_only", "prefix_lm")
+    },
 }
 TINY_TRAINING = [
     "tokenizer.vocab_size=40",
@@ -80,29 +93,27 @@ SIZES: dict[str, Any] = {
     "word_dropout": 0.0,
 }
 RECURRENT = SIZES | {
+    "cell": {"class": "LSTMCell", "arguments": {}},
     "embedding_size": 16,
     "hidden_size": 24,
     "num_layers": 2,
     "variational_dropout": False,
     "recurrent_dropout": 0.0,
 }
-ATTENTIONAL = RECURRENT | {"encoder_dropout": 0.0}
+ATTENTIONAL = RECURRENT | {"encoder_dropout": 0.0, "span": {"class": "GlobalSpan", "arguments": {}}}
 SCORE: dict[str, Any] = {"class": "GeneralScore", "arguments": {"query_size": 24, "value_size": 24}}
+ADDITIVE: dict[str, Any] = {"class": "AdditiveScore", "arguments": SCORE["arguments"] | {"attention_size": 12}}
 DESCRIPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "lstm": ("LSTM", RECURRENT),
-    "lstm_bahdanau": ("BahdanauLSTM", ATTENTIONAL | {"attention_size": 12}),
-    "lstm_luong": ("LuongLSTM", ATTENTIONAL | {"input_feeding": True, "score": SCORE}),
+    "lstm": ("PlainRNN", RECURRENT),
+    "lstm_bahdanau": ("BahdanauRNN", ATTENTIONAL | {"score": ADDITIVE}),
+    "lstm_luong": ("LuongRNN", ATTENTIONAL | {"input_feeding": True, "score": SCORE}),
     "lstm_luong-dot": (
-        "LuongLSTM",
+        "LuongRNN",
         ATTENTIONAL | {"input_feeding": False, "score": SCORE | {"class": "DotScore"}},
     ),
     "lstm_luong-concat": (
-        "LuongLSTM",
-        ATTENTIONAL
-        | {
-            "input_feeding": False,
-            "score": {"class": "AdditiveScore", "arguments": SCORE["arguments"] | {"attention_size": 12}},
-        },
+        "LuongRNN",
+        ATTENTIONAL | {"input_feeding": False, "score": ADDITIVE},
     ),
     "transformer": (
         "Transformer",
@@ -111,8 +122,25 @@ DESCRIPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
             "model_size": 16,
             "feedforward_size": 24,
             "num_heads": 2,
+            "num_key_value_heads": 2,
             "num_encoder_layers": 2,
             "num_decoder_layers": 2,
+            "activation_dropout": 0.0,
+            "attention_dropout": 0.0,
+            "layer_dropout": 0.0,
+            "pre_norm": True,
+            "encoder_attention": None,
+            "positions": {"class": "SinusoidalPositions", "arguments": {"model_size": 16, "max_length": 32}},
+        },
+    ),
+    "prefix_lm": (
+        "PrefixLM",
+        SIZES
+        | {
+            "model_size": 16,
+            "feedforward_size": 24,
+            "num_heads": 2,
+            "num_layers": 3,
             "activation_dropout": 0.0,
             "attention_dropout": 0.0,
             "layer_dropout": 0.0,
@@ -235,7 +263,7 @@ def tiny_training() -> list[str]:
 
 @pytest.fixture(scope="session")
 def trained_run(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of a small LuongLSTM that has learned the tiny corpus a little; tests must not change it."""
+    """The run folder of a small LuongRNN that has learned the tiny corpus a little; tests must not change it."""
     folder = tmp_path_factory.mktemp("runs") / "luong"
     overrides = [*TINY_MODELS["lstm_luong"], *TINY_TRAINING, "trainer.max_steps=160", "trainer.validate_every=40"]
     overrides += [

@@ -108,7 +108,7 @@ def test_what_is_missing_or_cut_is_said() -> None:
 def test_a_run_shows_its_curves(trained_run: Path) -> None:
     page = Elements(RunFolder.open(trained_run)._repr_html_())
     assert page.count("svg") == page.count("polyline") == 5  # losses, BLEU, and two measures of attention
-    assert "LuongLSTM, 160 steps" in page.text
+    assert "LuongRNN, 160 steps" in page.text
     assert "best validation BLEU" in page.text
 
 

@@ -51,6 +51,7 @@ ODD_LINES = [
     "▁",
 ]
 RECURRENT: dict[str, Any] = {
+    "cell": {"class": "LSTMCell"},
     "embedding_size": 8,
     "hidden_size": 8,
     "num_layers": 1,
@@ -61,18 +62,25 @@ RECURRENT: dict[str, Any] = {
     "recurrent_dropout": 0.0,
 }
 MODELS: dict[str, dict[str, Any]] = {
-    "LSTM": RECURRENT,
-    "BahdanauLSTM": RECURRENT | {"encoder_dropout": 0.3, "attention_size": 8},
-    "LuongLSTM": RECURRENT
+    "PlainRNN": RECURRENT,
+    "BahdanauRNN": RECURRENT
+    | {
+        "encoder_dropout": 0.3,
+        "span": {"class": "GlobalSpan"},
+        "score": {"class": "AdditiveScore", "arguments": {"query_size": 8, "value_size": 8, "attention_size": 8}},
+    },
+    "LuongRNN": RECURRENT
     | {
         "encoder_dropout": 0.3,
         "input_feeding": True,
+        "span": {"class": "GlobalSpan"},
         "score": {"class": "DotScore", "arguments": {"query_size": 8, "value_size": 8}},
     },
     "Transformer": {
         "model_size": 8,
         "feedforward_size": 8,
         "num_heads": 2,
+        "num_key_value_heads": 2,
         "num_encoder_layers": 1,
         "num_decoder_layers": 3,
         "dropout": 0.3,
@@ -82,7 +90,8 @@ MODELS: dict[str, dict[str, Any]] = {
         "attention_dropout": 0.0,
         "layer_dropout": 0.0,
         "pre_norm": True,
-        "max_length": MAX_LENGTH,
+        "encoder_attention": None,
+        "positions": {"class": "SinusoidalPositions", "arguments": {"model_size": 8, "max_length": MAX_LENGTH}},
     },
 }
 
@@ -137,14 +146,14 @@ def test_translations_are_in_the_order_of_their_lines(translator: Translator) ->
 
 def test_the_batch_size_changes_nothing(tokenizer: Tokenizer) -> None:
     texts = [
-        [one.text for one in make_translator(tokenizer, "LuongLSTM", batch_tokens=size).translate(SENTENCES)]
+        [one.text for one in make_translator(tokenizer, "LuongRNN", batch_tokens=size).translate(SENTENCES)]
         for size in (1, 9, 1000)
     ]
     assert texts[0] == texts[1] == texts[2]
 
 
 def test_no_batch_exceeds_batch_tokens(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    translator = make_translator(tokenizer, "LSTM", batch_tokens=40)
+    translator = make_translator(tokenizer, "PlainRNN", batch_tokens=40)
     shapes: list[torch.Size] = []
     search = translator.search
 
@@ -198,7 +207,7 @@ def test_a_line_at_the_limit_is_not_cut(transformer: Translator) -> None:
 
 
 def test_a_model_without_a_limit_takes_a_long_line(tokenizer: Tokenizer) -> None:
-    translator = make_translator(tokenizer, "LSTM")
+    translator = make_translator(tokenizer, "PlainRNN")
     (found,) = translator.translate([" ".join(["one"] * 40)], warn=fail_on_warning)
     assert len(found.source_tokens) > 40
 
@@ -359,7 +368,7 @@ def test_a_single_string_has_attention_unless_it_is_switched_off(transformer: Tr
     assert transformer.translate("one") == transformer.translate("one")
 
 
-@pytest.mark.parametrize("model_class", ["LuongLSTM", "BahdanauLSTM", "Transformer"])
+@pytest.mark.parametrize("model_class", ["LuongRNN", "BahdanauRNN", "Transformer"])
 def test_a_model_in_bfloat16_has_attention_in_float32(tokenizer: Tokenizer, model_class: str) -> None:
     translator = make_translator(tokenizer, model_class)
     translator.model.bfloat16()
@@ -387,7 +396,7 @@ def test_anything_but_strings_is_a_type_error(transformer: Translator, lines: An
 
 
 def test_options_of_the_search_are_arguments_of_translate(tokenizer: Tokenizer) -> None:
-    translator = make_translator(tokenizer, "LuongLSTM")
+    translator = make_translator(tokenizer, "LuongRNN")
     own = translator.search
     short, long = translator.translate("one", max_length_margin=1), translator.translate("one", min_length=9)
     assert len(short.target_tokens) <= 3 < 10 <= len(long.target_tokens)
@@ -452,7 +461,7 @@ def test_attention_has_a_row_for_each_target_piece(translator: Translator) -> No
     is_transformer = isinstance(translator.model, models.Transformer)
     for best in translator.translate(SENTENCES, n_best=2, attention=KINDS):
         for found in best:
-            if isinstance(translator.model, models.LSTM):
+            if isinstance(translator.model, models.PlainRNN):
                 assert found.attention == {}
                 assert found.alignment() is None
                 continue
@@ -542,7 +551,7 @@ def test_forced_decoding_equals_teacher_forcing(translator: Translator, source: 
         assert matrix.shape == (len(forced.target_tokens), len(forced.source_tokens))
         np.testing.assert_allclose(matrix.sum(1), 1, atol=1e-5)
     else:
-        assert isinstance(translator.model, models.LSTM)
+        assert isinstance(translator.model, models.PlainRNN)
 
 
 def test_a_trained_run_scores_its_translations_as_it_found_them(trained_run: Path) -> None:
@@ -608,7 +617,7 @@ def test_on_a_cpu_linear_weights_are_stored_by_columns(trained_run: Path) -> Non
 
 
 def test_scores_that_are_not_finite_are_a_user_error(tokenizer: Tokenizer) -> None:
-    translator = make_translator(tokenizer, "LuongLSTM")
+    translator = make_translator(tokenizer, "LuongRNN")
     torch.nn.init.constant_(translator.model.get_parameter("vocabulary.output.weight"), float("nan"))
     with pytest.raises(UserError, match="no translation was found, since the model's scores are not finite numbers"):
         translator.translate(["one two"])

@@ -21,7 +21,8 @@ from nmt.benchmark.training import LEARNING_RATE, PlainObjective, measure_traini
 from nmt.checks import check_sizes
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
-from nmt.cli.training.preparation import build_tokenizer, make_loader, with_vocabulary
+from nmt.cli.training.model import with_vocabulary
+from nmt.cli.training.preparation import build_tokenizer, make_loader
 from nmt.cli.training.settings import LoaderSettings, TokenizerSettings
 from nmt.console import MessageConsole
 from nmt.data.batch import Batch
@@ -159,12 +160,19 @@ def enlarge_vocabulary(description: Description, vocab_size: int) -> Description
 
 
 def build_plain_model(description: Description) -> Seq2Seq:
-    """The plain model with the class name and the arguments of the model, which were checked when that was built."""
+    """The plain model with the class name and the arguments of the model, which were checked when that was built.
+
+    Raises:
+        UserError: there is no plain counterpart of a class.
+    """
+    name = description["class"]
+    if name not in plain.__all__:
+        raise UserError(f"there is no plain {name} to compare with; select one of {', '.join(plain.__all__)}")
     arguments = {
-        key: getattr(plain, value["class"])(**value["arguments"]) if isinstance(value, dict) else value
+        key: build_plain_model(value) if isinstance(value, dict) else value
         for key, value in description["arguments"].items()
     }
-    return getattr(plain, description["class"])(**arguments)
+    return getattr(plain, name)(**arguments)
 
 
 def matrix_dtype(settings: TrainerSettings, device: torch.device) -> torch.dtype:

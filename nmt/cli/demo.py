@@ -20,7 +20,7 @@ from nmt.threads import num_usable_cores
 
 SYSTEMS = {
     "lstm": ["experiment=demo_recurrent", "model=lstm"],
-    "lstm_bahdanau": ["experiment=demo_recurrent", "model=lstm_bahdanau", "model.attention_size=64"],
+    "lstm_bahdanau": ["experiment=demo_recurrent", "model=lstm_bahdanau", "model.score.attention_size=64"],
     "lstm_luong": ["experiment=demo_recurrent", "model=lstm_luong"],
     "transformer": ["experiment=demo_transformer"],
 }

@@ -13,6 +13,7 @@ from nmt.cli.shell.planned_evaluation import plan_evaluation
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, open_system
 from nmt.device import pick_device
+from nmt.evaluation.captions import CaptionScores, list_caption_scores
 from nmt.evaluation.comet import add_comet
 from nmt.evaluation.pronouns import PronounScores, list_counts
 from nmt.evaluation.record import AlignmentQuality, Evaluation
@@ -86,6 +87,8 @@ def print_scores(evaluation: Evaluation) -> None:
         print_alignment(evaluation.alignment)
     if evaluation.pronouns is not None:
         print_pronouns(evaluation.pronouns)
+    if evaluation.captions is not None:
+        print_captions(evaluation.captions)
 
 
 def print_alignment(quality: AlignmentQuality) -> None:
@@ -110,3 +113,9 @@ def print_pronouns(scores: PronounScores) -> None:
             f"{name:<31}{counts.accuracy:6.2f}  {counts.correct:,} of {counts.total:,} correct, "
             f"{counts.wrong:,} with another form, {counts.missing:,} without a pronoun"
         )
+
+
+def print_captions(scores: CaptionScores) -> None:
+    """Prints how many captions are exactly right, and how many of their colours."""
+    for name, percentage, note in list_caption_scores(scores):
+        print(f"{name:<31}{percentage:6.2f}  {note}")

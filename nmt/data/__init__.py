@@ -1,6 +1,6 @@
 """Parallel text: from corpora to padded batches. The public names of this package are the corpora.
 
-    corpus, hub, grammar → tokenizer → encoding → cleaning, sampler → loader → batch
+    corpus, hub, grammar, scenes → tokenizer → encoding → cleaning, sampler → loader → batch
 
 corpus.py, hub.py     parallel text from files and from the Hugging Face hub
 readers.py            which files form a split; tables.py, text_file.py and file_format.py read them
@@ -8,6 +8,7 @@ hold_out.py           validation pairs taken from the training split
 mixed.py              a training split with the pairs of several corpora
 text.py               text without translations, for pre-training; noise/ hides a part of it
 grammar/              the built-in corpus, written by a grammar
+scenes/               pictures of coloured shapes, with captions
 tokenizer/            text to piece ids and back, and random segmentations
 encoding.py           a split as piece ids, on disk
 cleaning.py           drops pairs that teach nothing or teach wrong things
@@ -23,9 +24,11 @@ from typing import Any
 _MODULES = {
     "FilesCorpus": "nmt.data.corpus",
     "GrammarCorpus": "nmt.data.grammar",
+    "GrammarDocuments": "nmt.data.grammar",
     "HoldOutCorpus": "nmt.data.hold_out",
     "HubCorpus": "nmt.data.hub",
     "MixedCorpus": "nmt.data.mixed",
+    "SceneCorpus": "nmt.data.scenes.corpus",
     "TextCorpus": "nmt.data.text",
 }
 __all__ = list(_MODULES)

@@ -17,6 +17,7 @@ from typing import Any
 import datasets
 import huggingface_hub
 
+from nmt.data.captions import CaptionExample
 from nmt.data.gold_links import LinksFile, add_links, find_links
 from nmt.data.pronouns import PronounExample
 from nmt.data.readers import expand_path, find_splits, list_files, read_split
@@ -82,6 +83,15 @@ class Corpus(ABC):
 
     def pronoun_examples(self, name: str) -> list[PronounExample] | None:
         """The ambiguous pronoun of each pair of a split; None if the corpus does not know one in every pair."""
+        return None
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of which pictures in source lines consist, each a piece of its own; empty without pictures."""
+        return ()
+
+    def caption_examples(self, name: str) -> list[CaptionExample] | None:
+        """What each caption of a split must name; None if the targets are no captions."""
         return None
 
 

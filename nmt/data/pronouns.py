@@ -13,9 +13,9 @@ class PronounExample:
     """
 
     pronoun: int  # index of the pronoun in the source
-    antecedent: int  # index of the noun to which it refers, in the source
+    antecedent: int | None  # index of the noun to which it refers, in the source; None if it is in an earlier line
     distractor: int | None  # index of another noun that stands between the two and takes another pronoun
-    distance: int  # from the antecedent to the pronoun, in words
+    distance: int  # from the antecedent to the pronoun, in words, also if another line has the antecedent
     target_pronoun: int  # index of the pronoun in the reference
     gender: str  # of the German noun: m, f or n
     case: str  # of the German pronoun: nominative, accusative or dative

@@ -16,6 +16,7 @@ from nmt.data.corpus import Corpus
 from nmt.errors import Failure, UserError
 from nmt.evaluation.alignment import measure_alignment
 from nmt.evaluation.attention_file import SentenceAttention, encode_attention, quantize_attention
+from nmt.evaluation.captions import score_captions
 from nmt.evaluation.languages import Unit, length_unit, sentence_length
 from nmt.evaluation.metrics import Metrics
 from nmt.evaluation.pronouns import score_pronouns
@@ -95,7 +96,7 @@ def evaluate(
 
     # 3. Score the translations, and the links that the attention shows.
     hypotheses = [translation.text for translation in translations]
-    examples = corpus.pronoun_examples(split)
+    examples, captions = corpus.pronoun_examples(split), corpus.caption_examples(split)
     evaluation = Evaluation(
         split=split,
         source=corpus.source,
@@ -117,6 +118,7 @@ def evaluate(
         ],
         alignment=align_references(run, translator, corpus, split=split, inputs=inputs, remark=remark),
         pronouns=None if examples is None else score_pronouns(examples, hypotheses, references, corpus.words),
+        captions=None if captions is None else score_captions(captions, hypotheses, references, language=corpus.target),
         heads_off=inputs.heads_off,
         cut_lines=len(cut_lines),
         model_hash=inputs.model_hash,

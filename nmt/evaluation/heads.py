@@ -198,6 +198,7 @@ def measure_pronouns(sample: Sample, heads: Sequence[HeadName]) -> dict[HeadName
     distractor: list[Matrix] = []  # and on the distractor
     antecedent_alone: list[Matrix] = []  # (L, H) for each sentence without
     for example, weights in zip(sample.examples, sample.weights, strict=True):
+        assert example.antecedent is not None, "the sentence has both the pronoun and its noun"
         row = weights[:, :, example.pronoun]  # (L, H, W)
         if example.distractor is None:
             antecedent_alone.append(row[..., example.antecedent])

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 from nmt.alignment.extraction import Extraction
+from nmt.evaluation.captions import CaptionScores
 from nmt.evaluation.languages import Unit
 from nmt.evaluation.metrics import LengthBucket, Metric
 from nmt.evaluation.pronouns import PronounScores
@@ -100,6 +101,7 @@ class Evaluation(Versioned, kw_only=True):
         truncated: numbers of the lines, from 1, whose translation the search's length limit has cut off.
         alignment: None for a split without gold links, for a model without attention, and if heads were silenced.
         pronouns: how pronouns were translated; None for a split without `Corpus.pronoun_examples`.
+        captions: how captions of pictures were written; None for a split without `Corpus.caption_examples`.
         heads_off: names of the attention heads that were silenced, sorted.
         cut_lines: number of source sentences that were too long for the model and were cut off.
         model_hash: identifies weights and tokenizer, see `nmt.run.model_hash`.
@@ -126,6 +128,7 @@ class Evaluation(Versioned, kw_only=True):
     samples: list[SentenceSample]
     alignment: AlignmentQuality | None = None
     pronouns: PronounScores | None = None
+    captions: CaptionScores | None = None
     heads_off: list[str] = msgspec.field(default_factory=list)
     cut_lines: Count
     model_hash: str

@@ -1,4 +1,4 @@
-"""From piece ids to vectors and back: embeddings, the output layer that may share their weights, and positions.
+"""From piece ids to vectors and back: embeddings, and the output layer that may share their weights.
 
 Press and Wolf (2017), https://arxiv.org/abs/1608.05859, tie the output layer to the target embedding and, with a
 vocabulary shared by both languages, to the source embedding too.
@@ -6,10 +6,8 @@ vocabulary shared by both languages, to the source embedding too.
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from nmt.checks import check_probabilities, check_sizes
@@ -74,38 +72,3 @@ class Vocabulary(nn.Module):
         nn.init.zeros_(self.output.bias)
         if tie_output:
             self.output.weight = self.target.weight
-
-
-class SinusoidalPositions(nn.Module):
-    """Adds sines and cosines of pos / 10000^(2i/D) to the vector at position `pos` (Vaswani et al., 2017, §3.5).
-
-    Sines fill the first half of the dimensions and cosines the second. The paper interleaves them, which differs only
-    in the order of dimensions, and the first projection learns any order.
-
-    Raises:
-        UserError: a size is not a positive integer, or model_size is odd.
-    """
-
-    table: Tensor
-
-    def __init__(self, *, model_size: int, max_length: int) -> None:
-        super().__init__()
-        check_sizes(model_size=model_size, max_length=max_length)
-        if model_size % 2:
-            raise UserError(f"model_size={model_size} must be even: each frequency has a sine and a cosine")
-        table = torch.empty(max_length, model_size)
-        if not table.is_meta:  # on `meta` only shapes count, and computing there would import torch's compiler
-            frequencies = torch.exp(-math.log(10_000) * torch.arange(0, model_size, 2) / model_size)  # (D/2,)
-            angles = torch.arange(max_length).unsqueeze(1) * frequencies  # (max_length, D/2)
-            torch.cat([angles.sin(), angles.cos()], dim=1, out=table)  # (max_length, D)
-        self.register_buffer("table", table, persistent=False)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Adds the positions from 0 on to inputs (B, T, D)."""
-        return inputs + self.encodings(0, inputs.size(1))
-
-    def encodings(self, start: int, length: int) -> Tensor:
-        """The vectors (length, D) that are added at the positions `start` … `start + length - 1`."""
-        end = start + length
-        assert end <= self.table.size(0), f"position {end} is past the limit of {self.table.size(0)}"
-        return self.table[start:end]

@@ -20,7 +20,7 @@ HEAD_NAME = re.compile(rf"({'|'.join(KINDS)})\.([0-9]{{1,4}})\.([0-9]{{1,4}})")
 
 @dataclass(frozen=True, order=True)
 class Head:
-    """One attention head of a Transformer; `str` gives its name."""
+    """One attention head of a model; `str` gives its name."""
 
     kind: Kind
     layer: int
@@ -47,7 +47,7 @@ class Head:
 
 
 def list_heads(model: TranslationModel, *kinds: Kind) -> list[Head]:
-    """All heads of a model of the given kinds; none for a recurrent model, whose attention has no heads."""
+    """All heads of a model of the given kinds; none for a model whose attention has no heads."""
     return [
         Head(kind, layer, number)
         for kind, layers in model.attention_layers().items()
@@ -84,6 +84,6 @@ def silence_heads(model: TranslationModel, names: Iterable[str]) -> None:
 def _describe_heads(heads: Sequence[Head]) -> str:
     """Says which heads a model has, for an error message."""
     if not heads:
-        return "this model has no attention heads, as only a Transformer does"
+        return "this model has no attention heads; a Transformer has them, and model/score=multi_head"
     groups = [[head for head in heads if head.kind == kind] for kind in KINDS]
-    return "the model has no such head, only " + ", ".join(f"{group[0]} to {group[-1]}" for group in groups)
+    return "the model has no such head, only " + ", ".join(f"{group[0]} to {group[-1]}" for group in groups if group)

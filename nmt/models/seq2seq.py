@@ -28,16 +28,16 @@ Masks are boolean, and True means a real token.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Generic, Self
+from typing import Any, Generic, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import TypeVar  # typing.TypeVar has defaults from Python 3.13 on
 
 from nmt.errors import UserError
-from nmt.models.attention import KINDS, NO_RECORD, AttentionRecord, Kind, MultiHeadAttention
+from nmt.models.attention import KINDS, NO_RECORD, AttentionRecord, Kind
 from nmt.models.embedding import Vocabulary
 from nmt.models.weight_layout import store_by_columns
 
@@ -97,6 +97,15 @@ MemoryT = TypeVar("MemoryT", bound=Memory, default=Any)
 StateT = TypeVar("StateT", bound=State, default=Any)
 
 
+class AttentionHeads(Protocol):
+    """A layer's attention with several heads."""
+
+    num_heads: int
+
+    def silence(self, head: int) -> None:
+        """Removes, for good, what a head adds to the layer's output."""
+
+
 class TranslationModel(nn.Module, ABC, Generic[MemoryT, StateT]):
     """A model that can translate: one architecture (`Seq2Seq`), or an `Ensemble` of several models.
 
@@ -133,7 +142,7 @@ class TranslationModel(nn.Module, ABC, Generic[MemoryT, StateT]):
             for each kind that the model has, the weights of every layer and head, whose rows sum to one: "cross"
             (B, L, H, T, S), "encoder" (B, L, H, S, S) and "decoder" (B, L, H, T, T). Row t of the target predicts
             token t + 1 of `target_input`. Rows of padding are meaningless; no row attends to padding. A recurrent
-            decoder has cross-attention with L = H = 1.
+            decoder has cross-attention with L = 1, and H = 1 unless its score has several heads.
         """
 
     def cross_attention_shape(self) -> tuple[int, int] | None:
@@ -171,7 +180,7 @@ class TranslationModel(nn.Module, ABC, Generic[MemoryT, StateT]):
             the next step.
         """
 
-    def attention_layers(self) -> dict[Kind, list[MultiHeadAttention]]:
+    def attention_layers(self) -> Mapping[Kind, Sequence[AttentionHeads]]:
         """The multi-head attention of every layer, by kind; empty for a model whose attention has no heads."""
         return {}
 
@@ -255,5 +264,5 @@ class Seq2Seq(TranslationModel[MemoryT, StateT]):
         self.eval().requires_grad_(False)
         if self.device.type == "cpu":
             for layer in self.modules():
-                if isinstance(layer, nn.Linear | nn.LSTMCell):
+                if isinstance(layer, nn.Linear | nn.RNNCellBase):
                     store_by_columns(layer)

@@ -189,6 +189,7 @@ def test_a_recurrent_model_has_no_heads_to_silence(own_run: Path, capsys: pytest
     assert main(["evaluate", f"run={own_run}", "split=val", "device=cpu", "heads_off=[encoder.0.0]"]) == 2
     error = capsys.readouterr().err
     assert error == (
-        "nmt evaluate: heads_off=encoder.0.0: this model has no attention heads, as only a Transformer does\n"
+        "nmt evaluate: heads_off=encoder.0.0: this model has no attention heads; a Transformer has them, and "
+        "model/score=multi_head\n"
     )
     assert not (own_run / "evaluation").exists()

@@ -60,7 +60,7 @@ def babbling_run(
         *tiny_models["transformer"],
         *tiny_training,
         "tokenizer.byte_fallback=true",
-        f"model.max_length={MAX_PIECES}",
+        f"model.positions.max_length={MAX_PIECES}",
     ]
     overrides += ["tokenizer.vocab_size=290"]
     assert main(["train", "data=files", f"data.path={corpus_folder}", f"run={folder}", *overrides]) == 0

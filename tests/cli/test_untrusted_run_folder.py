@@ -164,7 +164,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         "model.json",
     ),
     "a target": (edit(*MODEL, "score", value={"_target_": "os.system", "command": "touch x"}), "model.json"),
-    "nested": (edit(*MODEL, "score", value={"class": "LSTM"}), "model.json"),
+    "nested": (edit(*MODEL, "score", value={"class": "PlainRNN"}), "model.json"),
     "a size of text": (edit(*MODEL, "hidden_size", value="32"), "model.json"),
     "no size": (edit(*MODEL, "hidden_size", value=None), "model.json"),
     "a huge size": (edit(*MODEL, "hidden_size", value=10**12), "model.json"),
@@ -333,8 +333,8 @@ def test_a_link_is_replaced_and_its_target_stays(untrusted_run: Path, tmp_path: 
 
 
 def test_a_corpus_can_only_be_a_public_class_of_the_data_package(untrusted_run: Path) -> None:
-    parallel = {"FilesCorpus", "GrammarCorpus", "HoldOutCorpus", "HubCorpus", "MixedCorpus"}
-    assert set(data.__all__) == parallel | {"TextCorpus"}
+    files = {"FilesCorpus", "HoldOutCorpus", "HubCorpus", "MixedCorpus", "TextCorpus"}
+    assert set(data.__all__) == files | {"GrammarCorpus", "GrammarDocuments", "SceneCorpus"}
     for name in ("Corpus", "datasets", "Dataset", "load_dataset", "readers", "os.system"):
         edit("corpus.json", "class", value=name)(untrusted_run)
         with pytest.raises(UserError, match=r"corpus\.json: "):

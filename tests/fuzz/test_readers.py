@@ -51,7 +51,7 @@ fuzz = hypothesis.settings.get_profile("fuzz")
 # Odd values, one of which replaces a value of a file.
 ODD: list[Any] = [
     None, True, 0, -1, 1, 2, 3, 7, 64, 1.5, -0.5, 1e308, math.nan, math.inf, 10**9, 10**12, 10**30, -(10**30), "", "8",
-    "Seq2Seq", "Transformer", "LSTM", "torch.nn.Linear", "os.system", "../../../etc/passwd", "/etc/passwd", "a\nb",
+    "Seq2Seq", "Transformer", "PlainRNN", "torch.nn.Linear", "os.system", "../../../etc/passwd", "/etc/passwd", "a\nb",
     "\x1b[2J", "\ud800", "x" * 5000, [], {}, [[]], [1, "a", None], {"class": "Seq2Seq"},
     {"class": "DotScore", "arguments": {}},
     {"_target_": "os.system", "command": "true"},
@@ -137,29 +137,42 @@ def as_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=True).encode()
 
 
-LSTM = {
+RECURRENT = {
     "source_vocab_size": 40, "target_vocab_size": 40, "shared_vocab": True, "tie_output": True, "embedding_size": 8,
+    "cell": {"class": "LSTMCell", "arguments": {}},
     "hidden_size": 8, "num_layers": 1, "dropout": 0.0,
     "embedding_dropout": 0.0, "word_dropout": 0.0, "variational_dropout": False, "recurrent_dropout": 0.0,
 }  # fmt: skip
 DESCRIPTIONS: list[dict[str, Any]] = [
-    {"class": "LSTM", "arguments": LSTM},
-    {"class": "BahdanauLSTM", "arguments": {**LSTM, "encoder_dropout": 0.0, "attention_size": 8}},
+    {"class": "PlainRNN", "arguments": RECURRENT},
     {
-        "class": "LuongLSTM",
+        "class": "BahdanauRNN",
         "arguments": {
-            **LSTM,
+            **RECURRENT,
+            "encoder_dropout": 0.0,
+            "score": {"class": "CoverageScore", "arguments": {"query_size": 8, "value_size": 8, "attention_size": 8}},
+            "span": {"class": "PredictiveSpan", "arguments": {"query_size": 8, "window": 3}},
+        },
+    },
+    {
+        "class": "LuongRNN",
+        "arguments": {
+            **RECURRENT,
             "encoder_dropout": 0.0,
             "input_feeding": True,
+            "span": {"class": "GlobalSpan", "arguments": {}},
             "score": {"class": "DotScore", "arguments": {"query_size": 8, "value_size": 8}},
         },
     },
     {
         "class": "Transformer",
         "arguments": {
-            **{key: LSTM[key] for key in ("source_vocab_size", "target_vocab_size", "shared_vocab", "tie_output")},
-            "model_size": 8, "feedforward_size": 8, "num_heads": 2, "num_encoder_layers": 1, "num_decoder_layers": 1,
-            "dropout": 0.0, "activation_dropout": 0.0, "pre_norm": True, "max_length": 64,
+            **{key: RECURRENT[key] for key in ("source_vocab_size", "target_vocab_size", "shared_vocab", "tie_output")},
+            "model_size": 8, "feedforward_size": 8, "num_heads": 2, "num_key_value_heads": 2,
+            "num_encoder_layers": 1, "num_decoder_layers": 1,
+            "dropout": 0.0, "activation_dropout": 0.0, "pre_norm": True,
+            "encoder_attention": None,
+            "positions": {"class": "SinusoidalPositions", "arguments": {"model_size": 8, "max_length": 64}},
             "embedding_dropout": 0.0, "word_dropout": 0.0, "attention_dropout": 0.0, "layer_dropout": 0.0,
         },
     },

@@ -92,10 +92,11 @@ def test_a_gpu_skips_an_update_that_is_not_finite(description: dict[str, Any], b
     assert updater.update([batch], rate=0.01, step=1).result().applied
 
 
+@pytest.mark.parametrize("cell", ["LSTMCell", "GRUCell"])
 @pytest.mark.parametrize("description", ["lstm", "lstm_bahdanau"], indirect=True)
-def test_dropped_recurrent_weights_come_back(description: dict[str, Any], batch: Batch) -> None:
-    """Inside an update, cuDNN's LSTM gets other weights; afterwards it has its own, and they got a gradient."""
-    changes = {"recurrent_dropout": 0.5, "variational_dropout": True, "dropout": 0.3}
+def test_dropped_recurrent_weights_come_back(description: dict[str, Any], cell: str, batch: Batch) -> None:
+    """Inside an update, cuDNN's layers get other weights; afterwards they have their own, which got a gradient."""
+    changes = {"cell": {"class": cell}, "recurrent_dropout": 0.5, "variational_dropout": True, "dropout": 0.3}
     updater = make_updater({**description, "arguments": description["arguments"] | changes}, nullcontext)
     model, before = updater.model, [parameter.detach().clone() for parameter in updater.model.parameters()]
     for step in (1, 2):
@@ -106,16 +107,18 @@ def test_dropped_recurrent_weights_come_back(description: dict[str, Any], batch:
     torch.testing.assert_close(on_gpu.cpu(), model.cpu()(*batch.tensors[:3]), rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.parametrize("cell", ["LSTMCell", "GRUCell"])
 @pytest.mark.parametrize("description", ["lstm", "lstm_bahdanau"], indirect=True)
-def test_no_fused_lstm_runs_in_float16_under_bf16(description: dict[str, Any], batch: Batch) -> None:
-    updater = make_updater(description, to_bf16)
+def test_no_fused_layer_runs_in_float16_under_bf16(description: dict[str, Any], cell: str, batch: Batch) -> None:
+    changed = {**description, "arguments": description["arguments"] | {"cell": {"class": cell}}}
+    updater = make_updater(changed, to_bf16)
     output_types = set()
 
     def record_output_type(layer: torch.nn.Module, inputs: Any, outputs: Any) -> None:
         output_types.add(outputs[0].dtype)
 
     for layer in updater.model.modules():
-        if isinstance(layer, torch.nn.LSTM):
+        if isinstance(layer, torch.nn.RNNBase):
             layer.register_forward_hook(record_output_type)
     assert updater.update([batch], rate=0.01, step=1).result().applied
     assert output_types == {torch.float32}

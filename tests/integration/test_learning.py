@@ -36,7 +36,7 @@ RECURRENT = [
 ]
 SYSTEMS = {
     "lstm": ["model=lstm", *RECURRENT],
-    "lstm_bahdanau": ["model=lstm_bahdanau", "model.attention_size=48", *RECURRENT],
+    "lstm_bahdanau": ["model=lstm_bahdanau", "model.score.attention_size=48", *RECURRENT],
     "lstm_luong": ["model=lstm_luong", *RECURRENT],
     "lstm_luong-dot": ["model=lstm_luong", "model.input_feeding=false", "model/score=dot", *RECURRENT],
     "transformer": [

@@ -8,7 +8,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.models import AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Seq2Seq, Transformer
+from nmt.models import (
+    AdditiveScore,
+    BahdanauRNN,
+    DotScore,
+    GeneralScore,
+    GlobalSpan,
+    LSTMCell,
+    LuongRNN,
+    Seq2Seq,
+    SinusoidalPositions,
+    Transformer,
+)
 from nmt.models.attention import MultiHeadAttention, Score, attend, step_attention
 from nmt.models.attention.kernels import attention_with_weights, fused_attention
 from nmt.search import BeamSearch, GreedySearch
@@ -87,7 +98,9 @@ def test_attend_averages_the_values_of_real_positions_by_their_weights() -> None
 
 def multi_head(dropout: float = 0.0) -> MultiHeadAttention:
     """Three heads with random weights and biases."""
-    attention = MultiHeadAttention(model_size=12, num_heads=3, dropout=dropout, attention_dropout=0.0)
+    attention = MultiHeadAttention(
+        model_size=12, num_heads=3, num_key_value_heads=3, dropout=dropout, attention_dropout=0.0
+    )
     for parameter in attention.parameters():
         nn.init.normal_(parameter, std=0.5)
     return attention
@@ -248,6 +261,8 @@ VOCABULARY: dict[str, Any] = {
 }
 LSTM_SIZES: dict[str, Any] = {
     **VOCABULARY,
+    "cell": LSTMCell(),
+    "span": GlobalSpan(),
     "embedding_size": 6,
     "hidden_size": 8,
     "num_layers": 1,
@@ -256,8 +271,8 @@ LSTM_SIZES: dict[str, Any] = {
 }
 
 
-def luong(score: Score, input_feeding: bool) -> LuongLSTM:
-    return LuongLSTM(**LSTM_SIZES, encoder_dropout=0.0, score=score, input_feeding=input_feeding)
+def luong(score: Score, input_feeding: bool) -> LuongRNN:
+    return LuongRNN(**LSTM_SIZES, encoder_dropout=0.0, score=score, input_feeding=input_feeding)
 
 
 def general() -> GeneralScore:
@@ -279,7 +294,7 @@ def concat() -> AdditiveScore:
     ("model", "projections", "steps"),
     [
         (
-            lambda: BahdanauLSTM(**LSTM_SIZES, encoder_dropout=0.0, attention_size=5),
+            lambda: BahdanauRNN(**LSTM_SIZES, encoder_dropout=0.0, score=concat()),
             ["decoder.score.key_projection"],
             ["decoder.score.query_projection"],
         ),
@@ -292,13 +307,15 @@ def concat() -> AdditiveScore:
                 model_size=8,
                 feedforward_size=12,
                 num_heads=2,
+                num_key_value_heads=2,
                 num_encoder_layers=1,
                 num_decoder_layers=2,
                 activation_dropout=0.0,
                 attention_dropout=0.0,
                 layer_dropout=0.0,
                 pre_norm=True,
-                max_length=24,
+                encoder_attention=None,
+                positions=SinusoidalPositions(model_size=8, max_length=24),
             ),
             [f"decoder.layers.{layer}.cross_attention.key_value_projection" for layer in (0, 1)],
             [],  # counted in tests/models/test_cache.py

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.models import Transformer
+from nmt.models import SinusoidalPositions, Transformer
 from nmt.models.transformer.cache import Buffer, LayerCache
 from nmt.search import BeamSearch
 
@@ -26,6 +26,7 @@ def model() -> Transformer:
             model_size=8,
             feedforward_size=12,
             num_heads=2,
+            num_key_value_heads=2,
             num_encoder_layers=1,
             num_decoder_layers=2,
             dropout=0.0,
@@ -35,7 +36,8 @@ def model() -> Transformer:
             attention_dropout=0.0,
             layer_dropout=0.0,
             pre_norm=True,
-            max_length=64,
+            encoder_attention=None,
+            positions=SinusoidalPositions(model_size=8, max_length=64),
         )
         .double()
         .eval()

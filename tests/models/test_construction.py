@@ -6,7 +6,29 @@ from typing import Any
 import pytest
 
 from nmt.errors import UserError
-from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Transformer
+from nmt.models import (
+    AdditiveScore,
+    ALiBiPositions,
+    BahdanauRNN,
+    CoverageScore,
+    DotScore,
+    GeneralScore,
+    GlobalSpan,
+    GRUCell,
+    LearnedPositions,
+    LinearTransformer,
+    LSTMCell,
+    LuongRNN,
+    MonotonicSpan,
+    MultiHeadAdditiveScore,
+    PlainRNN,
+    PredictiveSpan,
+    RelativePositions,
+    RotaryPositions,
+    SinusoidalPositions,
+    SparseAttention,
+    Transformer,
+)
 from nmt.models.embedding import Vocabulary
 
 VOCABULARY: dict[str, Any] = {
@@ -18,6 +40,7 @@ VOCABULARY: dict[str, Any] = {
 }
 RECURRENT: dict[str, Any] = {
     **VOCABULARY,
+    "cell": LSTMCell(),
     "embedding_size": 6,
     "hidden_size": 8,
     "num_layers": 1,
@@ -27,11 +50,13 @@ RECURRENT: dict[str, Any] = {
     "recurrent_dropout": 0.1,
 }
 ADDITIVE: dict[str, Any] = {"query_size": 8, "value_size": 8, "attention_size": 5}
+ATTENTIONAL: dict[str, Any] = {**RECURRENT, "encoder_dropout": 0.1, "span": GlobalSpan()}
 TRANSFORMER: dict[str, Any] = {
     **VOCABULARY,
     "model_size": 8,
     "feedforward_size": 12,
     "num_heads": 2,
+    "num_key_value_heads": 2,
     "num_encoder_layers": 1,
     "num_decoder_layers": 1,
     "dropout": 0.1,
@@ -40,21 +65,28 @@ TRANSFORMER: dict[str, Any] = {
     "attention_dropout": 0.1,
     "layer_dropout": 0.1,
     "pre_norm": True,
-    "max_length": 24,
+    "encoder_attention": None,
+    "positions": SinusoidalPositions(model_size=8, max_length=24),
 }
 CLASSES: dict[type, dict[str, Any]] = {
-    LSTM: RECURRENT,
-    BahdanauLSTM: {**RECURRENT, "encoder_dropout": 0.1, "attention_size": 5},
-    LuongLSTM: {
-        **RECURRENT,
-        "encoder_dropout": 0.1,
-        "score": DotScore(query_size=8, value_size=8),
-        "input_feeding": True,
-    },
+    PlainRNN: RECURRENT,
+    BahdanauRNN: {**ATTENTIONAL, "score": AdditiveScore(**ADDITIVE)},
+    LuongRNN: {**ATTENTIONAL, "score": DotScore(query_size=8, value_size=8), "input_feeding": True},
     Transformer: TRANSFORMER,
+    LinearTransformer: TRANSFORMER,
+    SparseAttention: {"window": 4, "num_global": 1, "num_random": 2},
     AdditiveScore: ADDITIVE,
     GeneralScore: {"query_size": 8, "value_size": 8},
     DotScore: {"query_size": 8, "value_size": 8},
+    CoverageScore: ADDITIVE,
+    MultiHeadAdditiveScore: {**ADDITIVE, "attention_size": 6, "num_heads": 2},
+    MonotonicSpan: {"window": 2},
+    PredictiveSpan: {"query_size": 8, "window": 2},
+    SinusoidalPositions: {"model_size": 8, "max_length": 24},
+    LearnedPositions: {"model_size": 8, "max_length": 24},
+    RotaryPositions: {"model_size": 8, "num_heads": 2, "base": 100.0},
+    RelativePositions: {"num_heads": 2, "num_buckets": 8, "max_distance": 16},
+    ALiBiPositions: {"num_heads": 2},
 }
 
 
@@ -62,7 +94,7 @@ def wrong_arguments() -> Iterator[tuple[type, dict[str, Any], str]]:
     """Classes, the argument to change, and the text that the error message must contain."""
     for cls, arguments in CLASSES.items():
         for name in arguments:
-            if name.endswith(("_size", "_layers", "_heads", "max_length")):
+            if name.endswith(("_size", "_layers", "_heads", "_buckets", "_distance", "max_length", "window")):
                 for value in (0, -1, 2.5, True):
                     yield cls, {name: value}, f"{name}={value}"
             if name.endswith("dropout") and name != "variational_dropout":
@@ -73,7 +105,28 @@ def wrong_arguments() -> Iterator[tuple[type, dict[str, Any], str]]:
         if "shared_vocab" in arguments:
             yield cls, {"shared_vocab": True}, "11 and 13"
     yield Transformer, {"num_heads": 3}, "num_heads=3"
-    yield Transformer, {"model_size": 9, "num_heads": 3}, "model_size=9"
+    yield MultiHeadAdditiveScore, {"num_heads": 1}, "model/score=concat"
+    yield MultiHeadAdditiveScore, {"num_heads": 4}, "attention_size=6 must be a multiple of num_heads=4"
+    yield MultiHeadAdditiveScore, {"num_heads": 3}, "value_size=8 must be a multiple of num_heads=3"
+    for cls in (BahdanauRNN, LuongRNN):
+        yield cls, {"score": GeneralScore(query_size=8, value_size=6)}, "hidden_size=8"
+        yield cls, {"span": PredictiveSpan(query_size=6, window=2)}, "query_size=6 must be hidden_size=8"
+    yield LuongRNN, {"score": CoverageScore(**ADDITIVE), "input_feeding": False}, "set model.input_feeding=true"
+    yield Transformer, {"num_key_value_heads": 3}, "num_heads=2 must be a multiple of num_key_value_heads=3"
+    yield Transformer, {"model_size": 16}, "model_size=8, but the model has model_size=16"
+    yield Transformer, {"positions": ALiBiPositions(num_heads=4)}, "num_heads=4, but the model has num_heads=2"
+    yield SinusoidalPositions, {"model_size": 9}, "model_size=9"
+    yield LinearTransformer, {"positions": ALiBiPositions(num_heads=2)}, "choose sinusoidal or learned positions"
+    sparse = SparseAttention(window=4, num_global=0, num_random=0)
+    yield LinearTransformer, {"encoder_attention": sparse}, "set encoder_attention=null"
+    biased = {"positions": ALiBiPositions(num_heads=2), "encoder_attention": sparse}
+    yield Transformer, biased, "choose sinusoidal, learned or rotary positions"
+    yield SparseAttention, {"num_global": -1}, "num_global=-1"
+    yield SparseAttention, {"num_random": 1.5}, "num_random=1.5"
+    yield RotaryPositions, {"model_size": 6}, "model_size=6"
+    yield RotaryPositions, {"base": 1.0}, "base=1.0"
+    yield RelativePositions, {"num_buckets": 6}, "num_buckets=6"
+    yield RelativePositions, {"max_distance": 4}, "max_distance=4 must be more than num_buckets / 2 = 4"
     yield DotScore, {"query_size": 6}, "query_size=6, value_size=8"
 
 
@@ -111,14 +164,27 @@ SHARED = EMBEDDINGS + OUTPUT + ENCODER + BRIDGE
 
 def test_the_lstm_has_the_expected_number_of_parameters() -> None:
     decoder, readout = 32 * (6 + 8) + 64, 8 * 6 + 6
-    assert LSTM(**CLASSES[LSTM]).num_parameters() == SHARED + decoder + readout == 1329
+    assert PlainRNN(**CLASSES[PlainRNN]).num_parameters() == SHARED + decoder + readout == 1329
 
 
 def test_bahdanau_has_the_expected_number_of_parameters() -> None:
     score = 8 * 5 + 8 * 5 + 5
     cell = 32 * (6 + 8 + 8) + 32  # piece, context and state; one bias
     readout = (8 + 6 + 8) * 6 + 6
-    assert BahdanauLSTM(**CLASSES[BahdanauLSTM]).num_parameters() == SHARED + score + cell + readout == 1722
+    assert BahdanauRNN(**CLASSES[BahdanauRNN]).num_parameters() == SHARED + score + cell + readout == 1722
+
+
+def test_a_gru_has_three_gates_and_one_state() -> None:
+    """Bahdanau's attention with heads, coverage's weights or a predicted window adds a few matrices and vectors."""
+    encoder, bridge = 2 * (12 * (6 + 4) + 24), 8 * 8 + 8
+    cell, readout = 24 * (6 + 8 + 8) + 24, (8 + 6 + 8) * 6 + 6
+    arguments = {**CLASSES[BahdanauRNN], "cell": GRUCell(), "span": PredictiveSpan(query_size=8, window=2)}
+    fixed = EMBEDDINGS + OUTPUT + encoder + bridge + cell + readout + (8 * 8 + 8)  # W_p and v_p of the span
+    heads = MultiHeadAdditiveScore(query_size=8, value_size=8, attention_size=6, num_heads=2)
+    model = BahdanauRNN(**{**arguments, "score": heads})
+    assert model.num_parameters() == fixed + 8 * 6 + 8 * 6 + 6 + 8 * 8
+    model = BahdanauRNN(**{**arguments, "score": CoverageScore(**ADDITIVE)})
+    assert model.num_parameters() == fixed + 8 * 5 + 8 * 5 + 5 + 5
 
 
 def test_luong_with_two_layers_has_the_expected_number_of_parameters() -> None:
@@ -126,9 +192,8 @@ def test_luong_with_two_layers_has_the_expected_number_of_parameters() -> None:
     cell = 32 * (6 + 6 + 8) + 32  # piece, attentional vector and state
     readout = (8 + 8) * 6
     second_layer = 2 * (16 * (8 + 4) + 32) + (32 * (8 + 8) + 64) + (8 * 16 + 16)  # encoder, decoder, bridge
-    model = LuongLSTM(
-        **{**RECURRENT, "num_layers": 2, "tie_output": True},
-        encoder_dropout=0.1,
+    model = LuongRNN(
+        **{**ATTENTIONAL, "num_layers": 2, "tie_output": True},
         score=GeneralScore(query_size=8, value_size=8),
         input_feeding=True,
     )
@@ -144,8 +209,3 @@ def test_the_transformer_has_the_expected_number_of_parameters(pre_norm: bool, t
     model = Transformer(**{**TRANSFORMER, **shared})
     vocabulary = 13 * 8 + 13  # one matrix for both embeddings and the output layer, and its bias
     assert model.num_parameters() == vocabulary + encoder + decoder + 2 * norm * pre_norm == total
-
-
-def test_a_score_for_other_sizes_is_refused() -> None:
-    with pytest.raises(UserError, match="hidden_size=8"):
-        LuongLSTM(**RECURRENT, encoder_dropout=0.0, score=GeneralScore(query_size=8, value_size=6), input_feeding=True)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nmt.models import Seq2Seq
-from nmt.models.attention import KINDS, AttentionRecord
+from nmt.models import Seq2Seq, Transformer
+from nmt.models.attention import KINDS, AttentionRecord, Kind
 from nmt.run.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ PAD, BOS, EOS = 0, 1, 2
 # Together they contain all ids of both vocabularies; the shortest source is `eos` alone.
 SOURCES = [[5, 6, 7, 4, EOS], [EOS], [8, 3, EOS], [9, 10, 5, EOS], [0, 1, EOS]]
 TARGETS = [[BOS, 4, 5, 6], [BOS, 7, 8, 9, 10, 11, 12], [BOS], [BOS, 3, 0], [BOS, 2, 1, 5]]
+
+WITH_POSITIONS = ("transformer", "decoder_only", "prefix_lm")
+"""The architectures with a table of positions and with a model size instead of an embedding size."""
 
 EXACT: dict[str, Any] = {"rtol": 0.0, "atol": 1e-12}
 
@@ -45,12 +48,14 @@ def step_through(model: Seq2Seq, source: Tensor, mask: Tensor, target: Tensor) -
     return torch.stack(logits, 1)
 
 
-def attention_shapes(variant: Variant) -> dict[str, tuple[int, int]]:
+def attention_shapes(variant: Variant) -> dict[Kind, tuple[int, int]]:
     """The number of layers and heads of each kind of attention that an architecture has."""
     if variant.architecture == "lstm":
         return {}
+    if variant.architecture.startswith(("decoder_only", "prefix_lm")):
+        return dict.fromkeys(KINDS, (variant.num_layers, 2))
     if not variant.architecture.startswith("transformer"):
-        return {"cross": (1, 1)}
+        return {"cross": (1, 2 if "multi_head" in variant.architecture else 1)}
     decoder = (3 - variant.num_layers, 2)
     return {"cross": decoder, "encoder": (variant.num_layers, 2), "decoder": decoder}
 
@@ -153,16 +158,16 @@ def test_gradients_of_a_padded_batch_are_the_sum_of_its_sentences(model: Seq2Seq
         torch.testing.assert_close(gradient, sums[name], rtol=0.0, atol=1e-10, msg=name)
 
 
-def test_every_parameter_receives_a_gradient(model: Seq2Seq) -> None:
+def test_every_parameter_receives_a_gradient(model: Seq2Seq, variant: Variant) -> None:
     for name, gradient in gradients_of(model, loss_of(model, SOURCES, TARGETS)).items():
         assert gradient.isfinite().all(), name
         assert gradient.abs().max() > 1e-6, name
-        if name.startswith("vocabulary"):
+        if name.startswith("vocabulary") and variant.architecture != "transformer-pictures":
             # All ids of the smaller vocabulary occur, and every row of the output layer gets a gradient.
             assert (gradient.abs().reshape(gradient.size(0), -1).amax(1) > 1e-9).sum() >= 11, name
 
 
-def test_attention_weights_sum_to_one_over_the_real_positions(model: Seq2Seq, variant: Variant) -> None:
+def test_attention_weights_sum_to_one_over_the_real_positions(model: Any, variant: Variant) -> None:
     source, mask = padded(SOURCES, extra=2)
     target, _ = padded(TARGETS)
     attention = model.attention(source, mask, target)
@@ -174,10 +179,14 @@ def test_attention_weights_sum_to_one_over_the_real_positions(model: Seq2Seq, va
         assert weights.shape[-2:] == sizes[kind]
         torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1], dtype=torch.float64), **EXACT)
         is_allowed = mask[:, None, None, None, :].expand_as(weights)  # a source position is real
+        if kind == "encoder" and variant.architecture.startswith("decoder_only"):
+            is_allowed = is_allowed.tril()  # and was read before
         if kind == "decoder":
             is_allowed = torch.ones(7, 7, dtype=torch.bool).tril().expand_as(weights)  # or was read before
+        elif kind == "encoder" and isinstance(model, Transformer) and model.encoder.pattern is not None:
+            is_allowed = model.encoder.pattern.visible(mask).unsqueeze(1).expand_as(weights)
         assert (weights[~is_allowed] == 0).all()
-        assert (weights[is_allowed] > 0).all()
+        assert (weights[is_allowed] > 0).all() or "local" in variant.architecture  # a window does not reach everywhere
     if "cross" in attention:
         assert (attention["cross"][0, :, :, 0] - attention["cross"][0, :, :, 2]).abs().max() > 1e-6  # rows differ
 
@@ -232,7 +241,7 @@ def test_tied_weights_are_one_tensor_and_counted_once(model: Seq2Seq, variant: V
     table = model.vocabulary.target.weight
     assert (model.vocabulary.source.weight is table) == variant.shared_vocab
     assert (model.vocabulary.output.weight is table) == variant.tie_output
-    embedding_size = 8 if variant.architecture.startswith("transformer") else 6
+    embedding_size = 8 if variant.architecture.startswith(WITH_POSITIONS) else 6
     untied = type(variant)(variant.architecture, variant.num_layers, False, False).build().num_parameters()
     saved = 11 * embedding_size * variant.shared_vocab + 13 * embedding_size * variant.tie_output
     assert model.num_parameters() == untied - saved
@@ -273,6 +282,8 @@ def test_a_model_with_loaded_weights_equals_the_saved_one(model: Seq2Seq, varian
     assert numbers < path.stat().st_size < numbers + 8000  # tied weights are written once
 
 
-def test_only_the_transformer_has_a_maximum_length(model: Seq2Seq, variant: Variant) -> None:
-    assert model.max_length == (24 if variant.architecture.startswith("transformer") else None)
+def test_only_tables_of_positions_have_a_maximum_length(model: Seq2Seq, variant: Variant) -> None:
+    without_table = {"transformer-rotary", "transformer-relative", "transformer-alibi"}
+    has_table = variant.architecture.startswith(WITH_POSITIONS) and variant.architecture not in without_table
+    assert model.max_length == (24 if has_table else None)
     assert model.device.type == "cpu"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nmt.data.batch import Batch
 from nmt.errors import UserError
-from nmt.models import Seq2Seq, Transformer
+from nmt.models import Seq2Seq, SinusoidalPositions, Transformer
 from nmt.models.attention import MultiHeadAttention
 from nmt.models.heads import Head, list_heads, parse_heads, silence_heads
 
@@ -24,6 +24,7 @@ def transformer() -> Transformer:
         model_size=16,
         feedforward_size=24,
         num_heads=2,
+        num_key_value_heads=2,
         num_encoder_layers=2,
         num_decoder_layers=2,
         dropout=0.0,
@@ -33,7 +34,8 @@ def transformer() -> Transformer:
         attention_dropout=0.0,
         layer_dropout=0.0,
         pre_norm=True,
-        max_length=32,
+        encoder_attention=None,
+        positions=SinusoidalPositions(model_size=16, max_length=32),
     )
     return model.eval()
 
@@ -56,7 +58,9 @@ def attention_without(attention: MultiHeadAttention, inputs: Tensor, head: int) 
 @pytest.mark.parametrize("head", [0, 2])
 def test_a_silenced_head_is_zero_in_the_formula(head: int) -> None:
     torch.manual_seed(2)
-    attention = MultiHeadAttention(model_size=12, num_heads=3, dropout=0.0, attention_dropout=0.0)
+    attention = MultiHeadAttention(
+        model_size=12, num_heads=3, num_key_value_heads=3, dropout=0.0, attention_dropout=0.0
+    )
     inputs = torch.randn(2, 5, 12)
     with torch.no_grad():
         full, expected = attention(inputs), attention_without(attention, inputs, head)

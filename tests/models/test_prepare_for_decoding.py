@@ -63,8 +63,8 @@ def test_prepared_weights_are_frozen_and_stored_by_columns_where_steps_read_them
     expected = {
         f"{path}.{name}"
         for path, layer in model.named_modules()
-        if isinstance(layer, nn.Linear | nn.LSTMCell)
-        or (isinstance(layer, nn.LSTM) and path.startswith("decoder."))  # the encoder's reads all positions at once
+        if isinstance(layer, nn.Linear | nn.RNNCellBase)
+        or (isinstance(layer, nn.RNNBase) and path.startswith("decoder."))  # the encoder's reads all positions at once
         for name, weight in layer.named_parameters(recurse=False)
         if weight.dim() == 2
     }

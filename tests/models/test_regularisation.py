@@ -12,7 +12,7 @@ from nmt.models import Seq2Seq
 from nmt.models.attention import AttentionRecord, MultiHeadAttention
 from nmt.models.dropout import Dropout, dropout_mask
 from nmt.models.embedding import PieceEmbedding
-from nmt.models.recurrent import LSTMState, StackedCells
+from nmt.models.recurrent import Cell, GRUCell, LSTMCell, RecurrentState, StackedCells
 from nmt.models.recurrent.weight_dropout import WeightDropout
 from nmt.models.transformer.sublayers import LayerDropout, LayerSettings
 
@@ -28,7 +28,7 @@ EXACT: dict[str, Any] = {"rtol": 0.0, "atol": 1e-12}
 
 def options_of(variant: Variant) -> list[str]:
     """The probabilities that an architecture has, beside `dropout`."""
-    if variant.architecture.startswith("transformer"):
+    if variant.architecture.startswith(("transformer", "decoder_only", "prefix_lm")):
         return ["embedding_dropout", "word_dropout", "activation_dropout", "attention_dropout", "layer_dropout"]
     recurrent = ["embedding_dropout", "word_dropout", "recurrent_dropout"]
     return recurrent if variant.architecture == "lstm" else [*recurrent, "encoder_dropout"]
@@ -66,7 +66,7 @@ def test_each_option_alone_is_random_and_leaves_every_parameter_a_gradient(large
 
 @pytest.mark.parametrize("variational", [True, False])
 def test_variational_masks_are_the_same_at_every_position(largest: Variant, variational: bool) -> None:
-    if largest.architecture.startswith("transformer"):
+    if largest.architecture.startswith(("transformer", "decoder_only", "prefix_lm")):
         return
     model: Any = largest.build(dropout=0.5, word_dropout=0.0, variational_dropout=variational).train()
     masks: list[Tensor] = []
@@ -111,7 +111,7 @@ def test_a_shared_mask_keeps_the_mean(shared_dim: int) -> None:
 def test_the_recurrent_weights_of_an_lstm_are_masked_as_in_the_formula() -> None:
     lstm: Any = nn.LSTM(3, 4, batch_first=True)
     masked: Any = nn.LSTM(3, 4, batch_first=True)
-    drop = WeightDropout(0.5).train()
+    drop = WeightDropout(0.5, num_gates=4).train()
     inputs = torch.randn(2, 6, 3)
     torch.manual_seed(1)
     outputs, _ = drop(lstm, inputs)
@@ -132,15 +132,15 @@ def test_the_recurrent_weights_of_an_lstm_are_masked_as_in_the_formula() -> None
 
 
 def test_recurrent_dropout_under_autocast_is_close_to_float32() -> None:
-    cells: Any = StackedCells(input_size=3, feedback_size=5, hidden_size=4, num_layers=2, dropout=0.0)
-    state = LSTMState(torch.randn(2, 2, 4), torch.randn(2, 2, 4))
+    cells: Any = StackedCells(cell=LSTMCell(), input_size=3, feedback_size=5, hidden_size=4, num_layers=2, dropout=0.0)
+    state = RecurrentState((torch.randn(2, 2, 4), torch.randn(2, 2, 4)))
     inputs = torch.randn(2, 16), torch.randn(2, 5), state
-    drop = WeightDropout(0.5).train()
+    drop = WeightDropout(0.5, num_gates=4).train()
     results = []
     for enabled in (False, True):
         torch.manual_seed(1)
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            hidden = drop(cells, *inputs).hidden.float()
+            hidden = drop(cells, *inputs).top.float()
         weights = [cells.gates_from_feedback.weight, cells.upper[0].weight_hh]
         results.append([hidden, *torch.autograd.grad(hidden.square().sum(), weights)])
     for expected, found in zip(*results, strict=True):
@@ -148,21 +148,24 @@ def test_recurrent_dropout_under_autocast_is_close_to_float32() -> None:
         assert (found - expected).norm() < 0.05 * expected.norm()
 
 
-def test_only_the_recurrent_part_of_a_decoders_weights_is_masked() -> None:
-    cells: Any = StackedCells(input_size=3, feedback_size=5, hidden_size=4, num_layers=2, dropout=0.0)
-    state = LSTMState(torch.randn(2, 2, 4), torch.randn(2, 2, 4))
-    inputs = torch.randn(2, 16), torch.randn(2, 5), state
+@pytest.mark.parametrize("cell", [LSTMCell(), GRUCell()])
+def test_only_the_recurrent_part_of_a_decoders_weights_is_masked(cell: Cell) -> None:
+    cells: Any = StackedCells(cell=cell, input_size=3, feedback_size=5, hidden_size=4, num_layers=2, dropout=0.0)
+    state = RecurrentState(tuple(torch.randn(2, 2, 4) for _ in range(cell.num_parts)))
+    size = cell.num_gates * 4
+    inputs = torch.randn(2, size), torch.randn(2, 5), state
     torch.manual_seed(1)
-    found = WeightDropout(0.5).train()(cells, *inputs)
+    found = WeightDropout(0.5, num_gates=cell.num_gates).train()(cells, *inputs)
     torch.manual_seed(1)
     with torch.no_grad():
-        cells.gates_from_feedback.weight[:, 5:] *= dropout_mask(torch.Size([16, 4]), 0.5, torch.float32)
-        cells.upper[0].weight_hh *= dropout_mask(torch.Size([16, 4]), 0.5, torch.float32)
-    torch.testing.assert_close(found.hidden, cells(*inputs).hidden)
+        cells.gates_from_feedback.weight[:, 5:] *= dropout_mask(torch.Size([size, 4]), 0.5, torch.float32)
+        cells.upper[0].weight_hh *= dropout_mask(torch.Size([size, 4]), 0.5, torch.float32)
+    torch.testing.assert_close(found.parts, cells(*inputs).parts)
 
 
 def test_attention_dropout_masks_the_weights_and_records_them_whole() -> None:
-    attention = MultiHeadAttention(model_size=8, num_heads=2, dropout=0.0, attention_dropout=0.5).double().train()
+    attention = MultiHeadAttention(model_size=8, num_heads=2, num_key_value_heads=2, dropout=0.0, attention_dropout=0.5)
+    attention.double().train()
     inputs, mask = torch.randn(2, 5, 8, dtype=torch.float64), torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
     record: list[Tensor] = []
     torch.manual_seed(1)
@@ -181,11 +184,13 @@ def test_a_layer_is_left_out_for_some_sentences() -> None:
     settings = LayerSettings(
         model_size=4,
         num_heads=1,
+        num_key_value_heads=1,
         feedforward_size=4,
         dropout=0.0,
         activation_dropout=0.0,
         attention_dropout=0.0,
         layer_dropout=0.3,
+        self_attention_class=MultiHeadAttention,
         pre_norm=True,
     )
     layer_dropout = LayerDropout(settings).train()
@@ -204,7 +209,7 @@ def test_the_transformer_without_its_layers_is_its_embeddings(largest: Variant) 
     for stack in (model.encoder, model.decoder):
         stack.layer_dropout.p = 1.0  # no constructor allows it
     found = model.decoder_outputs(SOURCE, MASK, TARGET)
-    expected = model.decoder.norm(model.embed(model.vocabulary.target, TARGET))
+    expected = model.decoder.norm(model.embed(TARGET, model.vocabulary.target, model.decoder.positions))
     assert torch.equal(found, expected)
     record = AttentionRecord("cross")
     model.decoder_outputs(SOURCE, MASK, TARGET, record=record)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.models import Transformer
+from nmt.models import SinusoidalPositions, Transformer
 from nmt.models.attention import (
     MIN_KEY_POSITIONS,
     AttentionRecord,
@@ -17,7 +17,6 @@ from nmt.models.attention import (
     multi_head,
     step_attention,
 )
-from nmt.models.embedding import SinusoidalPositions
 from nmt.models.transformer import decoding_step
 from nmt.models.transformer.sublayers import Residual
 
@@ -27,6 +26,7 @@ SIZES: dict[str, Any] = {
     "model_size": 8,
     "feedforward_size": 12,
     "num_heads": 2,
+    "num_key_value_heads": 2,
     "num_encoder_layers": 2,
     "num_decoder_layers": 3,
 }
@@ -50,7 +50,8 @@ def transformer(*, pre_norm: bool, dropout: float = 0.0) -> Transformer:
         layer_dropout=0.0,
         word_dropout=0.0,
         pre_norm=pre_norm,
-        max_length=16,
+        encoder_attention=None,
+        positions=SinusoidalPositions(model_size=8, max_length=16),
     )
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5)
@@ -135,10 +136,10 @@ def test_positions_are_sines_and_cosines_up_to_the_maximum_length(size: int) -> 
             assert positions.table[position, i] == pytest.approx(math.sin(angle), abs=1e-5)
             assert positions.table[position, size // 2 + i] == pytest.approx(math.cos(angle), abs=1e-5)
     inputs = torch.randn(2, 3, size)
-    assert torch.equal(positions(inputs), inputs + positions.table[:3])
-    assert torch.equal(positions.encodings(47, 3), positions.table[47:])
+    assert torch.equal(positions.add(inputs, 0, 3), inputs + positions.table[:3])
+    assert torch.equal(positions.add(inputs, 47, 3), inputs + positions.table[47:])
     with pytest.raises(AssertionError, match="limit of 50"):
-        positions.encodings(48, 3)
+        positions.add(inputs, 48, 3)
     assert positions.state_dict() == {}  # computed, so not saved
 
 

@@ -23,9 +23,9 @@ SAMPLE_INDICES = [4, 17, 33]
 HOSTILE = "<script>alert('x')</script> & \"quotes\" | *stars*"
 
 SYSTEMS: dict[str, tuple[str, int, float, float | None]] = {
-    "lstm": ("LSTM", 5_123_456, 0.45, None),
-    "lstm_bahdanau": ("BahdanauLSTM", 6_210_001, 0.2, 4.0),
-    "lstm_luong": ("LuongLSTM", 5_980_400, 0.18, 6.0),
+    "lstm": ("PlainRNN", 5_123_456, 0.45, None),
+    "lstm_bahdanau": ("BahdanauRNN", 6_210_001, 0.2, 4.0),
+    "lstm_luong": ("LuongRNN", 5_980_400, 0.18, 6.0),
     "transformer": ("Transformer", 7_401_216, 0.08, 9.0),
 }
 """Class, number of parameters, fraction of wrong words, and sharpness of the attention, or None without attention."""

@@ -134,7 +134,7 @@ def test_the_page_shows_the_figures_of_every_system(unchanged_runs: list[Path], 
     assert len(lengths) == 3
     assert sum(int(row[1]) for row in lengths[1:]) == 60
     assert [row[0] for row in sentences[1:]] == [str(index) for index in range(60)]
-    assert cost[1][:4] == ["lstm", "LSTM", "5.12 M", "4,000"]
+    assert cost[1][:4] == ["lstm", "PlainRNN", "5.12 M", "4,000"]
     assert folders[1][1] == str(runs[0])
     assert folders[1][3] == "BeamSearch(beam_size=5, length_penalty=0.6)"
 

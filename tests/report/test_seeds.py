@@ -12,7 +12,7 @@ from nmt.report.runs import read_runs
 from nmt.report.seeds import find_seed, group_seeds, mean_score, name_group
 from nmt.report.tables import seed_table
 
-CONFIG = "model:\n  _target_: nmt.models.LSTM\n  dropout: {dropout}\nrun: {run}\nseed: {seed}\ndevice: cpu\n"
+CONFIG = "model:\n  _target_: nmt.models.PlainRNN\n  dropout: {dropout}\nrun: {run}\nseed: {seed}\ndevice: cpu\n"
 
 
 @pytest.fixture

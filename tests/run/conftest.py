@@ -17,12 +17,14 @@ def run_copy(trained_run: Path, tmp_path: Path) -> RunFolder:
 
 @pytest.fixture
 def luong_arguments() -> dict[str, Any]:
-    """The arguments of a small `LuongLSTM`, as model.json holds them."""
+    """The arguments of a small `LuongRNN`, as model.json holds them."""
     return {
         "source_vocab_size": 11,
         "target_vocab_size": 11,
         "shared_vocab": True,
         "tie_output": True,
+        "cell": {"class": "LSTMCell"},
+        "span": {"class": "GlobalSpan"},
         "embedding_size": 8,
         "hidden_size": 8,
         "num_layers": 1,

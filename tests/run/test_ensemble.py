@@ -38,7 +38,7 @@ def test_several_runs_are_an_ensemble_with_the_settings_of_the_first(runs: tuple
     assert [member.path for member in folder.members] == list(runs)
     model = folder.model()
     assert isinstance(model, Ensemble)
-    assert [type(member).__name__ for member in model.members] == ["LuongLSTM", "Transformer"]
+    assert [type(member).__name__ for member in model.members] == ["LuongRNN", "Transformer"]
     for name in ("search", "metrics", "corpus"):
         assert folder.description(name) == first.description(name)
     assert folder.description("search") != second.description("search")

@@ -14,7 +14,7 @@ import torch
 
 import nmt.run
 from nmt.errors import Failure, UserError
-from nmt.models import LuongLSTM
+from nmt.models import LuongRNN
 from nmt.run import RunFolder
 from nmt.run.weights import read_weights, save_weights
 from nmt.search import BeamSearch
@@ -115,7 +115,7 @@ def test_a_folder_that_never_became_a_run_is_available(tmp_path: Path) -> None:
 def test_a_failure_says_what_is_intact_and_how_to_continue(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run", resume=False)
     assert run.recovery_hint() == "there is no checkpoint yet: start again with the same command"
-    run.write_description("model", {"class": "LSTM", "arguments": {}})
+    run.write_description("model", {"class": "PlainRNN", "arguments": {}})
     assert run.recovery_hint().endswith("start again with the same command and resume=true")
     save_weights({"a": torch.zeros(1)}, run.best, step=5)
     assert "the weights of step 5" in run.recovery_hint() and "they can translate" in run.recovery_hint()
@@ -142,7 +142,7 @@ def test_open_says_what_is_missing(tmp_path: Path, trained_run: Path) -> None:
 
 def test_a_trained_run_holds_everything_that_translation_needs(run_copy: RunFolder) -> None:
     model = run_copy.model()
-    assert type(model) is LuongLSTM and not model.training
+    assert type(model) is LuongRNN and not model.training
     assert run_copy.tokenizer().source_size == 40
     assert type(Translator.load(run_copy.path, device="cpu").search) is BeamSearch
     assert run_copy.best_step() in (80, 120, 160)
@@ -173,9 +173,9 @@ def test_the_corpus_can_be_built_with_other_arguments(run_copy: RunFolder, corpu
         (None, "is missing|has no model"),
         ("", "is damaged"),
         ("[1]", "is damaged"),
-        ('{"class": "LSTM", "arguments": {}}', "is damaged"),
-        ('{"format": "1", "class": "LSTM"}', "is damaged"),
-        ('{"format": 3, "class": "LSTM"}', "has format 3, this program reads 2: update nmt"),
+        ('{"class": "PlainRNN", "arguments": {}}', "is damaged"),
+        ('{"format": "1", "class": "PlainRNN"}', "is damaged"),
+        ('{"format": 3, "class": "PlainRNN"}', "has format 3, this program reads 2: update nmt"),
         ('{"format": 2}', "class"),
         ('{"format": 2, "class": "Unknown"}', "has no class"),
         ('{"format": 2, "class": "Unknown", "arguments": 3}', "is damaged"),
@@ -206,6 +206,10 @@ def test_step_paths_are_in_the_order_of_steps(tmp_path: Path) -> None:
 
 
 def test_a_description_is_plain_json_with_its_format(tmp_path: Path) -> None:
-    RunFolder(tmp_path).write_description("model", {"class": "LSTM", "arguments": {"a": 1}})
-    assert json.loads((tmp_path / "model.json").read_text()) == {"format": 2, "class": "LSTM", "arguments": {"a": 1}}
-    assert RunFolder(tmp_path).description("model")["class"] == "LSTM"
+    RunFolder(tmp_path).write_description("model", {"class": "PlainRNN", "arguments": {"a": 1}})
+    assert json.loads((tmp_path / "model.json").read_text()) == {
+        "format": 2,
+        "class": "PlainRNN",
+        "arguments": {"a": 1},
+    }
+    assert RunFolder(tmp_path).description("model")["class"] == "PlainRNN"

@@ -52,9 +52,9 @@ def test_each_size_of_a_model_is_compared_with_the_weights(
     luong_arguments: dict[str, Any], arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        check_model_size({"class": "LuongLSTM", "arguments": luong_arguments | arguments}, models, SHAPES)
+        check_model_size({"class": "LuongRNN", "arguments": luong_arguments | arguments}, models, SHAPES)
     assert torch.zeros(()).device.type == "cpu"  # and torch is back on the CPU
-    check_model_size({"class": "LuongLSTM", "arguments": luong_arguments}, models, SHAPES)
+    check_model_size({"class": "LuongRNN", "arguments": luong_arguments}, models, SHAPES)
 
 
 def test_a_class_that_is_not_a_model_is_refused() -> None:
@@ -63,19 +63,26 @@ def test_a_class_that_is_not_a_model_is_refused() -> None:
         check_model_size(score, models, SHAPES)
 
 
+def sinusoidal(max_length: int) -> dict[str, Any]:
+    return {"class": "SinusoidalPositions", "arguments": {"model_size": 64, "max_length": max_length}}
+
+
 @pytest.mark.parametrize("max_length", [10**6, 60_000_000])
 def test_a_table_of_positions_may_be_small_or_as_large_as_the_weights(tmp_path: Path, max_length: int) -> None:
     arguments = {
         "source_vocab_size": 9, "target_vocab_size": 9, "shared_vocab": True, "tie_output": True, "model_size": 64,
-        "feedforward_size": 64, "num_heads": 2, "num_encoder_layers": 1, "num_decoder_layers": 1, "dropout": 0.0,
-        "activation_dropout": 0.0, "pre_norm": True, "max_length": 20,
+        "feedforward_size": 64, "num_heads": 2, "num_key_value_heads": 2, "num_encoder_layers": 1,
+        "num_decoder_layers": 1, "dropout": 0.0,
+        "activation_dropout": 0.0, "pre_norm": True, "positions": sinusoidal(20), "encoder_attention": None,
         "embedding_dropout": 0.0, "word_dropout": 0.0, "attention_dropout": 0.0, "layer_dropout": 0.0,
     }  # fmt: skip
     run = RunFolder.create(tmp_path, resume=False)
     save_weights(build({"class": "Transformer", "arguments": arguments}, models).state_dict(), run.best, step=1)
-    run.write_description("model", {"class": "Transformer", "arguments": arguments | {"max_length": 2**16}})
+    run.write_description("model", {"class": "Transformer", "arguments": arguments | {"positions": sinusoidal(2**16)}})
     assert run.model().max_length == 2**16
-    run.write_description("model", {"class": "Transformer", "arguments": arguments | {"max_length": max_length}})
+    run.write_description(
+        "model", {"class": "Transformer", "arguments": arguments | {"positions": sinusoidal(max_length)}}
+    )
     with pytest.raises(UserError, match=r"model\.json: it describes"):
         run.model()
 

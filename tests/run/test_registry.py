@@ -10,7 +10,7 @@ from torch import nn
 
 from nmt import data, models, search
 from nmt.errors import UserError
-from nmt.models import DotScore, LuongLSTM
+from nmt.models import DotScore, LuongRNN
 from nmt.run.registry import Description, build, read_description
 
 
@@ -53,8 +53,8 @@ def package() -> ModuleType:
 
 
 def test_a_nested_description_is_built_too(luong_arguments: dict[str, Any]) -> None:
-    model = build({"class": "LuongLSTM", "arguments": luong_arguments}, models)
-    assert type(model) is LuongLSTM
+    model = build({"class": "LuongRNN", "arguments": luong_arguments}, models)
+    assert type(model) is LuongRNN
     assert type(model.decoder.score) is DotScore
 
 
@@ -68,16 +68,16 @@ SCORE = {"query_size": 8, "value_size": 8}
         ([], '"class"'),
         ({}, '"class"'),
         ({"class": 3}, '"class"'),
-        ({"class": ["LSTM"]}, '"class"'),
-        ({"class": "LSTM", "arguments": [1, 2]}, "names with values"),
-        ({"class": "GPT"}, "has no class 'GPT'; it has .*LSTM"),
-        ({"class": "nmt.models.LSTM"}, "has no class"),
+        ({"class": ["PlainRNN"]}, '"class"'),
+        ({"class": "PlainRNN", "arguments": [1, 2]}, "names with values"),
+        ({"class": "GPT"}, "has no class 'GPT'; it has .*PlainRNN"),
+        ({"class": "nmt.models.PlainRNN"}, "has no class"),
         ({"class": "os.system", "arguments": {"command": "true"}}, "has no class"),
         ({"class": "recurrent"}, "has no class"),
         ({"class": "__builtins__"}, "has no class"),
         ({"class": "Seq2Seq"}, "has no class 'Seq2Seq'"),
-        ({"class": "LSTM", "arguments": {}}, "LSTM cannot be built from these arguments: .* is missing"),
-        ({"class": "LSTM"}, "LSTM cannot be built"),
+        ({"class": "PlainRNN", "arguments": {}}, "PlainRNN cannot be built from these arguments: .* is missing"),
+        ({"class": "PlainRNN"}, "PlainRNN cannot be built"),
         ({"class": "DotScore", "arguments": {**SCORE, "colour": 1}}, "it takes query_size, value_size, not 'colour'"),
         ({"class": "DotScore", "arguments": {**SCORE, "value_size": 9}}, "query_size|value_size"),
         ({"class": "DotScore", "arguments": {**SCORE, "query_size": "8"}}, "query_size: Expected `int`, got `str`"),
@@ -94,7 +94,7 @@ def test_a_description_that_cannot_be_built_says_why_in_one_line(description: An
     ("score", "message"),
     [
         ({"class": "GPT"}, "has no class 'GPT'"),
-        ({"class": "LSTM"}, "LSTM cannot be built"),
+        ({"class": "PlainRNN"}, "PlainRNN cannot be built"),
         (None, "score: Expected"),
         ("DotScore", "score: Expected"),
         ({"query_size": 8}, "score: Expected"),
@@ -104,7 +104,7 @@ def test_a_nested_description_must_be_of_the_right_kind(
     luong_arguments: dict[str, Any], score: Any, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        build({"class": "LuongLSTM", "arguments": luong_arguments | {"score": score}}, models)
+        build({"class": "LuongRNN", "arguments": luong_arguments | {"score": score}}, models)
 
 
 def test_a_target_is_never_followed(tmp_path: Path, luong_arguments: dict[str, Any]) -> None:
@@ -114,8 +114,8 @@ def test_a_target_is_never_followed(tmp_path: Path, luong_arguments: dict[str, A
         target,
         {"class": "DotScore", **target},
         {"class": "DotScore", "arguments": target},
-        {"class": "LuongLSTM", "arguments": luong_arguments | target},
-        {"class": "LuongLSTM", "arguments": luong_arguments | {"score": target}},
+        {"class": "LuongRNN", "arguments": luong_arguments | target},
+        {"class": "LuongRNN", "arguments": luong_arguments | {"score": target}},
     ]
     for description in descriptions:
         with pytest.raises(UserError):
@@ -163,13 +163,13 @@ def test_sizes_without_enough_memory_are_a_user_error(package: ModuleType) -> No
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"class": "LSTM", "arguments": {}}', "is damaged: Object missing required field `format`"),
-        ('{"format": "1", "class": "LSTM"}', "is damaged: Expected `int`, got `str`"),
-        ('{"format": 3, "class": "LSTM"}', "has format 3, this program reads 2: update nmt"),
-        ('{"format": 1, "type": "LSTM"}', "has format 1, this program reads 2: train the run again"),
+        ('{"class": "PlainRNN", "arguments": {}}', "is damaged: Object missing required field `format`"),
+        ('{"format": "1", "class": "PlainRNN"}', "is damaged: Expected `int`, got `str`"),
+        ('{"format": 3, "class": "PlainRNN"}', "has format 3, this program reads 2: update nmt"),
+        ('{"format": 1, "type": "PlainRNN"}', "has format 1, this program reads 2: train the run again"),
         ('{"format": 2}', "is damaged: Object missing required field `class`"),
-        ('{"format": 2, "class": "LSTM", "arguments": 3}', "is damaged: Expected `object`, got `int`"),
-        ('{"format": 2, "class": "LSTM", "arguments": {"dropout": NaN}}', "is damaged: JSON is malformed"),
+        ('{"format": 2, "class": "PlainRNN", "arguments": 3}', "is damaged: Expected `object`, got `int`"),
+        ('{"format": 2, "class": "PlainRNN", "arguments": {"dropout": NaN}}', "is damaged: JSON is malformed"),
         ("[1]", "is damaged: Expected `object`, got `array`"),
         ("", "is damaged"),
         ("[" * 100_000, "is damaged"),

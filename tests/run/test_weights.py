@@ -9,14 +9,14 @@ import torch
 
 from nmt import models
 from nmt.errors import UserError
-from nmt.models import LuongLSTM
+from nmt.models import LuongRNN
 from nmt.run import RunFolder
 from nmt.run.registry import build
 from nmt.run.weights import load_weights, read_shapes, read_step, read_weights, save_weights
 
 
-def luong(arguments: dict[str, Any], **changes: Any) -> LuongLSTM:
-    return build({"class": "LuongLSTM", "arguments": arguments | changes}, models)
+def luong(arguments: dict[str, Any], **changes: Any) -> LuongRNN:
+    return build({"class": "LuongRNN", "arguments": arguments | changes}, models)
 
 
 def test_weights_come_back_and_tied_ones_are_written_once(tmp_path: Path, luong_arguments: dict[str, Any]) -> None:

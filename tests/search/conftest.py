@@ -9,7 +9,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.models import LSTM, AdditiveScore, BahdanauLSTM, DotScore, GeneralScore, LuongLSTM, Seq2Seq, Transformer
+from nmt.models import (
+    AdditiveScore,
+    BahdanauRNN,
+    CoverageScore,
+    DecoderOnly,
+    DotScore,
+    GeneralScore,
+    GlobalSpan,
+    GRUCell,
+    LinearTransformer,
+    LSTMCell,
+    LuongRNN,
+    MonotonicSpan,
+    PlainRNN,
+    RelativePositions,
+    Seq2Seq,
+    SinusoidalPositions,
+    Transformer,
+)
 from nmt.models.attention import NO_RECORD, AttentionRecord
 from nmt.models.ensemble import Ensemble
 from nmt.models.seq2seq import Memory, State, TranslationModel
@@ -27,12 +45,14 @@ VOCABULARY: dict[str, Any] = {
 }
 RECURRENT: dict[str, Any] = {
     **VOCABULARY,
+    "cell": LSTMCell(),
     "embedding_size": 6,
     "hidden_size": 8,
     "variational_dropout": False,
     "recurrent_dropout": 0.0,
 }
 SIZES = {"query_size": 8, "value_size": 8}
+ATTENTIONAL: dict[str, Any] = RECURRENT | {"encoder_dropout": 0.0, "span": GlobalSpan()}
 TRANSFORMER: dict[str, Any] = {
     **VOCABULARY,
     "model_size": 8,
@@ -41,30 +61,45 @@ TRANSFORMER: dict[str, Any] = {
     "attention_dropout": 0.0,
     "layer_dropout": 0.0,
     "num_heads": 2,
+}
+LAYERS: dict[str, Any] = {
     "num_encoder_layers": 1,
     "num_decoder_layers": 2,
-    "max_length": 12,
+    "num_key_value_heads": 2,
+    "encoder_attention": None,
 }
 
+
+def positions() -> SinusoidalPositions:
+    return SinusoidalPositions(model_size=8, max_length=12)
+
+
 ARCHITECTURES: dict[str, Callable[[], TranslationModel]] = {
-    "lstm": lambda: LSTM(**RECURRENT, num_layers=2),
-    "lstm_bahdanau": lambda: BahdanauLSTM(**RECURRENT, encoder_dropout=0.0, num_layers=1, attention_size=5),
-    "lstm_luong-dot": lambda: LuongLSTM(
-        **RECURRENT, encoder_dropout=0.0, num_layers=1, score=DotScore(**SIZES), input_feeding=False
+    "lstm": lambda: PlainRNN(**RECURRENT, num_layers=2),
+    "lstm_bahdanau": lambda: BahdanauRNN(**ATTENTIONAL, num_layers=1, score=AdditiveScore(**SIZES, attention_size=5)),
+    "lstm_luong-dot": lambda: LuongRNN(**ATTENTIONAL, num_layers=1, score=DotScore(**SIZES), input_feeding=False),
+    "lstm_luong-general": lambda: LuongRNN(
+        **ATTENTIONAL, num_layers=2, score=GeneralScore(**SIZES), input_feeding=True
     ),
-    "lstm_luong-general": lambda: LuongLSTM(
-        **RECURRENT, encoder_dropout=0.0, num_layers=2, score=GeneralScore(**SIZES), input_feeding=True
-    ),
-    "lstm_luong-concat": lambda: LuongLSTM(
-        **RECURRENT,
-        encoder_dropout=0.0,
+    "gru_luong-coverage-local_m": lambda: LuongRNN(
+        **ATTENTIONAL | {"cell": GRUCell(), "span": MonotonicSpan(window=2)},
         num_layers=1,
-        score=AdditiveScore(**SIZES, attention_size=5),
+        score=CoverageScore(**SIZES, attention_size=5),
         input_feeding=True,
     ),
-    "transformer-pre_norm": lambda: Transformer(**TRANSFORMER, pre_norm=True),
-    "transformer-post_norm": lambda: Transformer(**TRANSFORMER, pre_norm=False),
-    "ensemble": lambda: Ensemble([LSTM(**RECURRENT, num_layers=2), Transformer(**TRANSFORMER, pre_norm=True)]),
+    "transformer-pre_norm": lambda: Transformer(**TRANSFORMER, positions=positions(), **LAYERS, pre_norm=True),
+    "transformer-post_norm": lambda: Transformer(**TRANSFORMER, positions=positions(), **LAYERS, pre_norm=False),
+    "transformer-relative": lambda: Transformer(
+        **TRANSFORMER, positions=RelativePositions(num_heads=2, num_buckets=4, max_distance=6), **LAYERS, pre_norm=True
+    ),
+    "transformer-linear": lambda: LinearTransformer(**TRANSFORMER, positions=positions(), **LAYERS, pre_norm=True),
+    "decoder_only": lambda: DecoderOnly(**TRANSFORMER, num_layers=2, pre_norm=True, max_length=12),
+    "ensemble": lambda: Ensemble(
+        [
+            PlainRNN(**RECURRENT, num_layers=2),
+            Transformer(**TRANSFORMER, positions=positions(), **LAYERS, pre_norm=True),
+        ]
+    ),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nmt.models import LSTM, Transformer
+from nmt.models import PlainRNN, Transformer
 from nmt.models.ensemble import Ensemble
 from nmt.models.seq2seq import TranslationModel
 from nmt.search import BeamSearch
@@ -37,7 +37,7 @@ def test_an_ensemble_of_one_model_twice_translates_as_the_model(model: Translati
 @pytest.mark.parametrize("architecture", ["ensemble"], indirect=True)
 def test_the_order_of_the_members_changes_nothing(model: Ensemble) -> None:
     first, second = model.members
-    assert isinstance(first, LSTM) and isinstance(second, Transformer)
+    assert isinstance(first, PlainRNN) and isinstance(second, Transformer)
     found = translate(model)
     assert_same(translate(Ensemble([second, first])), found)
     for member in (first, second):  # neither decides by itself

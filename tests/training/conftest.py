@@ -55,16 +55,18 @@ SETTINGS: dict[str, Any] = {
     "average_checkpoints": 1,
 }
 MODELS: dict[str, dict[str, Any]] = {
-    "BahdanauLSTM": {
+    "BahdanauRNN": {
         "embedding_size": 8,
         "hidden_size": 8,
         "num_layers": 1,
         "variational_dropout": False,
         "recurrent_dropout": 0.0,
         "encoder_dropout": 0.0,
-        "attention_size": 8,
+        "score": {"class": "AdditiveScore", "arguments": {"query_size": 8, "value_size": 8, "attention_size": 8}},
+        "cell": {"class": "LSTMCell"},
+        "span": {"class": "GlobalSpan"},
     },
-    "LuongLSTM": {
+    "LuongRNN": {
         "embedding_size": 8,
         "hidden_size": 8,
         "num_layers": 1,
@@ -73,18 +75,22 @@ MODELS: dict[str, dict[str, Any]] = {
         "encoder_dropout": 0.0,
         "input_feeding": True,
         "score": {"class": "GeneralScore", "arguments": {"query_size": 8, "value_size": 8}},
+        "cell": {"class": "LSTMCell"},
+        "span": {"class": "GlobalSpan"},
     },
     "Transformer": {
         "model_size": 8,
         "feedforward_size": 16,
         "num_heads": 2,
+        "num_key_value_heads": 2,
         "num_encoder_layers": 1,
         "num_decoder_layers": 1,
         "activation_dropout": 0.0,
         "attention_dropout": 0.0,
         "layer_dropout": 0.0,
         "pre_norm": True,
-        "max_length": 64,
+        "encoder_attention": None,
+        "positions": {"class": "SinusoidalPositions", "arguments": {"model_size": 8, "max_length": 64}},
     },
 }
 
@@ -110,12 +116,12 @@ class Bench:
         self.log = folder / "log.txt"
         self.run.best.parent.mkdir(parents=True)
 
-    def make_model(self, name: str, *, dropout: float, seed: int, **sizes: int) -> Seq2Seq:
+    def make_model(self, name: str, *, dropout: float, seed: int, **changes: Any) -> Seq2Seq:
         torch.manual_seed(seed)
         size = self.tokenizer.source_size
         arguments = (
             MODELS[name]
-            | sizes
+            | changes
             | {
                 "source_vocab_size": size,
                 "target_vocab_size": size,
@@ -187,7 +193,7 @@ class Bench:
         *,
         validate: Callable[[Seq2Seq], float] | None = score_of_weights,
         stop_at: int | None = None,
-        name: str = "LuongLSTM",
+        name: str = "LuongRNN",
         model: Seq2Seq | None = None,
         dropout: float = 0.0,
         seed: int = 1,

@@ -50,7 +50,7 @@ SETTINGS: dict[str, Any] = {
 
 @pytest.fixture
 def make_dry_run(bench: Bench) -> MakeDryRun:
-    def make(*, name: str = "LuongLSTM", rate: float = 0.01, batch_tokens: int = 128, **options: Any) -> DryRun:
+    def make(*, name: str = "LuongRNN", rate: float = 0.01, batch_tokens: int = 128, **options: Any) -> DryRun:
         model = bench.make_model(name, dropout=0.1, seed=1)
         return DryRun(
             settings=TrainerSettings(**SETTINGS),
@@ -96,7 +96,7 @@ def test_the_first_pairs_keep_the_padding_of_their_batch() -> None:
     assert pairs.num_tokens == 6
 
 
-@pytest.mark.parametrize("name", ["LuongLSTM", "Transformer"])
+@pytest.mark.parametrize("name", ["LuongRNN", "Transformer"])
 def test_memory_is_predicted_from_smaller_batches_and_the_weights_do_not_change(
     make_dry_run: MakeDryRun, name: str
 ) -> None:

@@ -168,8 +168,8 @@ def test_only_the_guided_layer_leaves_the_fast_kernel(
 
 def test_a_model_without_such_a_head_is_refused(description: dict[str, Any]) -> None:
     model: Seq2Seq = build(description, models)
-    if description["class"] == "LSTM":
-        with pytest.raises(UserError, match=r"trainer\.alignment_weight: LSTM has no attention to guide"):
+    if description["class"] == "PlainRNN":
+        with pytest.raises(UserError, match=r"trainer\.alignment_weight: PlainRNN has no attention to guide"):
             choose_guided_layer(model, layer=None, head=0)
         return
     assert choose_guided_layer(model, layer=None, head=0) == 0
@@ -220,7 +220,7 @@ def linked_bench(new_bench: Callable[[str], Bench], encoded: datasets.Dataset, t
     return make
 
 
-@pytest.mark.parametrize("name", ["LuongLSTM", "Transformer"])
+@pytest.mark.parametrize("name", ["LuongRNN", "Transformer"])
 def test_a_resumed_run_equals_the_uninterrupted_one(
     new_bench: Callable[[str], Bench], linked_bench: Callable[[str], Bench], name: str
 ) -> None:
@@ -265,7 +265,14 @@ def test_a_guided_head_aligns_and_an_unguided_one_does_not(
     linked = linked_bench("linked")
     batches = list(linked.make_loader().epoch(0, start=0))
     for bench, weight in ((linked, 1.0), (new_bench("unguided"), 0.0)):
-        model = bench.make_model("Transformer", dropout=0.0, seed=1, model_size=32)
+        model = bench.make_model(
+            "Transformer",
+            dropout=0.0,
+            seed=1,
+            model_size=32,
+            encoder_attention=None,
+            positions={"class": "SinusoidalPositions", "arguments": {"model_size": 32, "max_length": 64}},
+        )
         bench.fit(
             model=model,
             validate=None,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.training.conftest import Bench
 
 
-@pytest.mark.parametrize("name", ["LuongLSTM", "Transformer"])
+@pytest.mark.parametrize("name", ["LuongRNN", "Transformer"])
 def test_a_batch_without_targets_has_zero_loss_and_gradients(name: str, bench: Bench) -> None:
     batch: Batch = mask_all_targets(next(bench.make_loader().epoch(0, start=0)))
     model = bench.make_model(name, dropout=0.0, seed=1)

@@ -30,7 +30,7 @@ def part_of(checkpoint: dict[str, torch.Tensor], prefix: str) -> dict[str, torch
 
 def test_the_average_equals_one_computed_by_hand(bench: Bench) -> None:
     """With β = 0.25: β_1 = 2/11, then β, as 3/12 = 0.25 and 4/13 > 0.25. The skipped update changes nothing."""
-    model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
+    model = bench.make_model("LuongRNN", dropout=0.0, seed=1)
     bias = model.vocabulary.output.bias.detach()
     bias.fill_(1.0)
     average = MovingAverage(model, decay=0.25)
@@ -104,7 +104,7 @@ def test_a_run_with_an_average_resumes_only_with_one(bench: Bench, before: float
 
 
 def test_a_skipped_update_leaves_the_average_alone(bench: Bench) -> None:
-    model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
+    model = bench.make_model("LuongRNN", dropout=0.0, seed=1)
     averages: list[dict[str, torch.Tensor]] = []
 
     def validate(model: Any) -> float:

@@ -30,7 +30,7 @@ def constant_rate() -> Plateau:
 
 def model_with_bad_gradients(bench: Bench, bad: float, updates: list[int]) -> Seq2Seq:
     """A model whose gradient is multiplied by `bad` in some of its updates, counted from 1."""
-    model: Seq2Seq = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
+    model: Seq2Seq = bench.make_model("LuongRNN", dropout=0.0, seed=1)
     num_updates = 0
 
     def spoil(gradient: torch.Tensor) -> torch.Tensor:
@@ -160,7 +160,7 @@ def test_nothing_is_saved_of_the_step_that_ends_the_run(bench: Bench) -> None:
 
 
 def test_a_nonfinite_validation_loss_ends_the_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
+    model = bench.make_model("LuongRNN", dropout=0.0, seed=1)
     decoder_outputs = model.decoder_outputs
 
     def nan_in_validation(*tensors: torch.Tensor, **options: Any) -> torch.Tensor:

@@ -20,7 +20,7 @@ def model_that_raises(bench: Bench, error: Exception) -> Seq2Seq:
     def fail(module: torch.nn.Module, inputs: Any) -> None:
         raise error
 
-    model: Seq2Seq = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
+    model: Seq2Seq = bench.make_model("LuongRNN", dropout=0.0, seed=1)
     encoder: torch.nn.Module = model.get_submodule("encoder")
     encoder.register_forward_pre_hook(fail)
     return model

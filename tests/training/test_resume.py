@@ -45,7 +45,7 @@ def fit(bench: Bench, **changes: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["LuongLSTM", "Transformer"])
+@pytest.mark.parametrize("name", ["LuongRNN", "Transformer"])
 @pytest.mark.parametrize("stops", [[4], [5], [6], [3, 7, 8], [0]], ids=str)
 def test_a_resumed_run_equals_the_uninterrupted_one(
     new_bench: Callable[[str], Bench], name: str, stops: list[int]

@@ -56,7 +56,7 @@ def test_the_last_group_of_an_epoch_may_be_smaller(bench: Bench) -> None:
 @pytest.mark.parametrize("clip_norm", [None, 0.01, 1000.0])
 def test_an_update_equals_one_computed_by_hand(bench: Bench, clip_norm: float | None) -> None:
     batch = bench.make_batch(*TWO_PAIRS)
-    model = bench.make_model("LuongLSTM", dropout=0.0, seed=1)
+    model = bench.make_model("LuongRNN", dropout=0.0, seed=1)
     before = {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
     logits = model(batch.source, batch.source_mask, batch.target_input)[batch.target_mask]
     target = batch.target_output[batch.target_mask]
@@ -109,7 +109,7 @@ def test_the_schedule_observes_every_validation(bench: Bench, scripted: type[Scr
 
 
 def test_dropout_is_on_in_training_and_off_in_validation(bench: Bench) -> None:
-    model = bench.make_model("LuongLSTM", dropout=0.5, seed=1)
+    model = bench.make_model("LuongRNN", dropout=0.5, seed=1)
     modes: list[bool] = []
     encoder: torch.nn.Module = model.get_submodule("encoder")
     encoder.register_forward_pre_hook(lambda module, _: modes.append(module.training))

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from nmt.models.attention import NO_RECORD, AttentionRecord
+from nmt.models.attention import NO_RECORD, AttentionRecord, GlobalSpan
 from nmt.models.embedding import Vocabulary
+from nmt.models.recurrent import LSTMCell
 from nmt.models.seq2seq import Memory, Seq2Seq, State
 
 
@@ -86,6 +87,7 @@ class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
     def __init__(
         self,
         *,
+        cell: LSTMCell,
         embedding_size: int,
         hidden_size: int,
         num_layers: int,
@@ -175,8 +177,8 @@ class Recurrent(Seq2Seq[EncodedMemory, LoopState], ABC):
         """The vector (B, E) from which the output layer predicts."""
 
 
-class LSTM(Recurrent):
-    """Without attention, with the arguments of `nmt.models.LSTM`."""
+class PlainRNN(Recurrent):
+    """Without attention, with the arguments of `nmt.models.PlainRNN`."""
 
     def __init__(self, *, embedding_size: int, hidden_size: int, **others: Any) -> None:
         super().__init__(embedding_size=embedding_size, hidden_size=hidden_size, feedback_size=0, **others)
@@ -186,15 +188,22 @@ class LSTM(Recurrent):
         return torch.tanh(self.readout(hidden))
 
 
-class BahdanauLSTM(Recurrent):
-    """With Bahdanau's attention, with the arguments of `nmt.models.BahdanauLSTM`."""
+class BahdanauRNN(Recurrent):
+    """With Bahdanau's attention, with the arguments of `nmt.models.BahdanauRNN`."""
 
     def __init__(
-        self, *, embedding_size: int, hidden_size: int, attention_size: int, encoder_dropout: float, **others: Any
+        self,
+        *,
+        embedding_size: int,
+        hidden_size: int,
+        score: nn.Module,
+        span: GlobalSpan,
+        encoder_dropout: float,
+        **others: Any,
     ) -> None:
         super().__init__(embedding_size=embedding_size, hidden_size=hidden_size, feedback_size=hidden_size, **others)
         self.encoder_dropout.p = encoder_dropout
-        self.score = AdditiveScore(query_size=hidden_size, value_size=hidden_size, attention_size=attention_size)
+        self.score = score
         self.readout = nn.Linear(2 * hidden_size + embedding_size, embedding_size)
 
     def feedback(self, state: LoopState, memory: EncodedMemory) -> Tensor:
@@ -204,8 +213,8 @@ class BahdanauLSTM(Recurrent):
         return torch.tanh(self.readout(torch.cat([hidden, embedded, feedback], dim=1)))
 
 
-class LuongLSTM(Recurrent):
-    """With Luong's attention, with the arguments of `nmt.models.LuongLSTM`."""
+class LuongRNN(Recurrent):
+    """With Luong's attention, with the arguments of `nmt.models.LuongRNN`."""
 
     def __init__(
         self,
@@ -213,6 +222,7 @@ class LuongLSTM(Recurrent):
         embedding_size: int,
         hidden_size: int,
         score: nn.Module,
+        span: GlobalSpan,
         input_feeding: bool,
         encoder_dropout: float,
         **others: Any,

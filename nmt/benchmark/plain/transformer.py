@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmt.models.attention import NO_RECORD, AttentionRecord
-from nmt.models.embedding import SinusoidalPositions, Vocabulary
+from nmt.models.attention import NO_RECORD, AttentionRecord, SparseAttention
+from nmt.models.embedding import Vocabulary
+from nmt.models.positions import Positions
 from nmt.models.seq2seq import Memory, Seq2Seq, State
 
 
@@ -32,7 +33,11 @@ class PrefixState(State):
 
 
 class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
-    """The Transformer (Vaswani et al., 2017), with the arguments of `nmt.models.Transformer`; no layer is left out."""
+    """The Transformer (Vaswani et al., 2017), with the arguments of `nmt.models.Transformer`.
+
+    No layer is left out. Torch's layers know no positions but those that are added to the embeddings, all pairs of
+    positions attend in the encoder, and heads share no keys and values.
+    """
 
     def __init__(
         self,
@@ -40,6 +45,7 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
         model_size: int,
         feedforward_size: int,
         num_heads: int,
+        num_key_value_heads: int,
         num_encoder_layers: int,
         num_decoder_layers: int,
         dropout: float,
@@ -48,12 +54,13 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
         attention_dropout: float,
         layer_dropout: float,
         pre_norm: bool,
-        max_length: int,
+        positions: Positions,
+        encoder_attention: SparseAttention | None,
         **vocabulary: Any,
     ) -> None:
         super().__init__()
         self.vocabulary = Vocabulary(embedding_size=model_size, **vocabulary)
-        self.positions = SinusoidalPositions(model_size=model_size, max_length=max_length)
+        self.positions = positions
         self.dropout = nn.Dropout(embedding_dropout)
         layer: dict[str, Any] = {
             "d_model": model_size,
@@ -86,7 +93,7 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
 
     @property
     def max_length(self) -> int | None:
-        return self.positions.table.size(0)
+        return self.positions.max_length
 
     def decoder_outputs(
         self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, record: AttentionRecord = NO_RECORD
@@ -94,13 +101,17 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
         return self.decode(target_input, self.encode(source, source_mask))
 
     def encode(self, source: Tensor, source_mask: Tensor) -> EncodedMemory:
-        embedded = self.dropout(self.positions(self.vocabulary.source(source) * self.scale))  # (B, S, D)
+        embedded = self.embed(source, self.vocabulary.source)  # (B, S, D)
         return EncodedMemory(source_mask, self.encoder(embedded, src_key_padding_mask=~source_mask))
+
+    def embed(self, ids: Tensor, table: nn.Module) -> Tensor:
+        """Embeddings with positions (B, T, D) of ids (B, T)."""
+        return self.dropout(self.positions.add(table(ids) * self.scale, 0, ids.size(1)))  # (B, T, D)
 
     def decode(self, target: Tensor, memory: EncodedMemory) -> Tensor:
         """Decoder outputs (B, T, D) of target ids (B, T)."""
         length = target.size(1)
-        embedded = self.dropout(self.positions(self.vocabulary.target(target) * self.scale))  # (B, T, D)
+        embedded = self.embed(target, self.vocabulary.target)  # (B, T, D)
         later = torch.ones(length, length, dtype=torch.bool, device=target.device).triu(1)  # (T, T), True = masked
         return self.decoder(
             embedded, memory.values, tgt_mask=later, memory_key_padding_mask=~memory.source_mask, tgt_is_causal=True
@@ -114,3 +125,7 @@ class Transformer(Seq2Seq[EncodedMemory, PrefixState]):
         memory = memory.repeated(len(tokens))
         logits = self.vocabulary.output(self.decode(tokens, memory)[:, -1])  # (B, V)
         return logits, PrefixState(tokens)
+
+
+class LinearTransformer(Transformer):
+    """The textbook's attention in place of linear attention, which torch does not have."""

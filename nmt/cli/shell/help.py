@@ -34,7 +34,8 @@ def help_page(command: Command, composed: ComposedConfig) -> str:
     if introduction:
         blocks.append(_wrap(introduction))
     if composed.choices:
-        lines = [_list_choices(composed, group) for group in composed.groups()]
+        width = max(13, *(len(group) + 2 for group in composed.groups()))
+        lines = [_list_choices(composed, group, width) for group in composed.groups()]
         blocks.append("Groups (* marks the selected choice):\n" + "\n".join(lines))
     blocks.append("Options:\n" + "\n".join(f"  {option:<13}{text}" for option, text in OPTIONS.items()))
 
@@ -58,11 +59,16 @@ def _section(file: SourceFile) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _list_choices(composed: ComposedConfig, group: str) -> str:
+def _list_choices(composed: ComposedConfig, group: str, width: int) -> str:
+    """The line of a group, whose name takes `width` columns."""
     selected = composed.choices[group]
     names = [f"*{name}" if name == selected else name for name in composed.available_choices(group)]
     return textwrap.fill(
-        ", ".join(names), WIDTH, initial_indent=f"  {group:<13}", subsequent_indent=" " * 15, break_long_words=False
+        ", ".join(names),
+        WIDTH,
+        initial_indent=f"  {group:<{width}}",
+        subsequent_indent=" " * (width + 2),
+        break_long_words=False,
     )
 
 

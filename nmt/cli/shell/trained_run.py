@@ -61,10 +61,11 @@ def load_corpus(run: RunFolder, data: Component | CorpusChanges) -> Corpus:
         corpus: Corpus = data.build()
         return corpus
     changes = data.changed()
-    if "path" in changes and main_corpus(run.description("corpus")).get("class") == "GrammarCorpus":
+    generated = ("GrammarCorpus", "GrammarDocuments", "SceneCorpus")
+    if "path" in changes and main_corpus(run.description("corpus")).get("class") in generated:
         raise UserError(
-            f"data.path={data.path}: the corpus of run={run.path} has no files, because a grammar generates it; select "
-            f"other text by data=files data.path={data.path}"
+            f"data.path={data.path}: the corpus of run={run.path} has no files, because it is generated; select other "
+            f"text by data=files data.path={data.path}"
         )
     return run.corpus(**changes)
 

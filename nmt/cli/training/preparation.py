@@ -12,13 +12,14 @@ import torch
 from datasets import Dataset
 from torch import nn
 
-from nmt import models, search
-from nmt.cli.shell.settings import Component, naming_group
+from nmt import search
+from nmt.cli.shell.settings import naming_group
 from nmt.cli.training.corpus import build_corpus, describe_corpus, describe_parts, list_tags
 from nmt.cli.training.descriptions import describe
 from nmt.cli.training.guidance import make_link_encoder
-from nmt.cli.training.initial_run import load_initial_tokenizer, load_initial_weights, remark_on_unknown_pieces
-from nmt.cli.training.pretraining import build_cleaning, build_noise, build_objective, prepare_model
+from nmt.cli.training.initial_run import load_initial_tokenizer, remark_on_unknown_pieces
+from nmt.cli.training.model import build_model
+from nmt.cli.training.pretraining import build_cleaning, build_noise, build_objective
 from nmt.cli.training.settings import LoaderSettings, TokenizerSettings, TrainSettings
 from nmt.cli.training.validation import (
     check_schedule,
@@ -113,7 +114,7 @@ def prepare_run(
 
     # 3. The noise of pre-training, and the model, whose vocabulary sizes only the tokenizer knows.
     noise = build_noise(settings, tokenizer)
-    model, descriptions["model"] = _build_model(settings, tokenizer, noise, device, processes)
+    model, descriptions["model"] = build_model(settings, corpus, tokenizer, noise, device, processes)
     if "init" in descriptions["model"]:
         init = descriptions["model"]["init"]
         owner = "encoder's " if init["parts"] == "encoder" else ""
@@ -167,17 +168,20 @@ def prepare_run(
     )
 
 
-def build_tokenizer(settings: TokenizerSettings, split: Dataset, *, tags: Sequence[str] = ()) -> Tokenizer:
+def build_tokenizer(
+    settings: TokenizerSettings, split: Dataset, *, tags: Sequence[str] = (), symbols: Sequence[str] = ()
+) -> Tokenizer:
     """Trains the tokenizer on the training split, or on `max_pairs` of its pairs.
 
     Args:
         tags: names of the tags that source lines may have.
+        symbols: of the pictures in source lines.
 
     Raises:
         UserError: a setting is wrong, or the split does not allow the vocabulary size.
     """
     with spinner(f"learning up to {settings.vocab_size:,} pieces from {len(split):,} pairs"):
-        return train_tokenizer(split, tags=tuple(tags), **msgspec.structs.asdict(settings))
+        return train_tokenizer(split, tags=tuple(tags), symbols=tuple(symbols), **msgspec.structs.asdict(settings))
 
 
 def remark_on_vocabulary(settings: TokenizerSettings, tokenizer: Tokenizer) -> list[str]:
@@ -219,7 +223,7 @@ def make_loader(
     max_length = settings.max_length
     if model.max_length is not None:
         if model.max_length < 2:
-            raise UserError(f"model.max_length={model.max_length} must be at least 2: one piece and the end")
+            raise UserError(f"model.positions.max_length={model.max_length} must be at least 2: one piece and the end")
         max_length = min(max_length, model.max_length - 1)  # one position is left for bos or eos
 
     def encode() -> Dataset:
@@ -253,39 +257,6 @@ def naming_split(name: str) -> Iterator[None]:
         raise UserError(f"split {name}: {error}") from None
 
 
-def with_vocabulary(model: Component, tokenizer: Tokenizer) -> Component:
-    """The model with the arguments that only the tokenizer knows."""
-    vocabulary = {
-        "source_vocab_size": tokenizer.source_size,
-        "target_vocab_size": tokenizer.target_size,
-        "shared_vocab": tokenizer.shared,
-    }
-    return msgspec.structs.replace(model, arguments={**vocabulary, **model.arguments})
-
-
-def _build_model(
-    settings: TrainSettings, tokenizer: Tokenizer, noise: Noise | None, device: torch.device, processes: Processes
-) -> tuple[Seq2Seq, Description]:
-    """The model with its first weights, random or those of `init`, and its description for the run folder.
-
-    A resumed run gets its weights later, from its checkpoint.
-
-    Raises:
-        UserError: a setting is wrong, or the weights of `init` do not fit.
-    """
-    component = with_vocabulary(settings.model, tokenizer)
-    description = describe(component, models)
-    torch.manual_seed(settings.seed)
-    model = component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
-    description |= prepare_model(settings, noise, model)
-    description["parameters"] = model.num_parameters()
-    if settings.init is not None and settings.resume != "true":
-        if processes.is_main:
-            description["init"] = load_initial_weights(settings, model)
-        processes.broadcast_weights(model)
-    return model, description
-
-
 def _tokenizer(settings: TrainSettings, corpus: Corpus, split: Dataset) -> Tokenizer:
     """The tokenizer of the run that is resumed, or of the run with which training starts, or a new one."""
     if settings.resume == "true":
@@ -293,4 +264,5 @@ def _tokenizer(settings: TrainSettings, corpus: Corpus, split: Dataset) -> Token
     if settings.init is not None:
         return load_initial_tokenizer(settings, corpus)
     tags = list_tags(settings, corpus) + ([] if settings.objective is None else [MASK])
-    return build_tokenizer(settings.tokenizer, split, tags=tags).with_source_tag(settings.tag)
+    tokenizer = build_tokenizer(settings.tokenizer, split, tags=tags, symbols=corpus.main.symbols)
+    return tokenizer.with_source_tag(settings.tag)

@@ -16,9 +16,11 @@ pronouns.py     sentences with a pronoun and its antecedent
 sentences.py    all kinds of sentences
 ambiguity.py    pronouns whose form depends on their noun
 corpus.py       a corpus with splits
+documents.py    a corpus of documents: the pronoun of one sentence refers to a noun of the one before
 """
 
 from nmt.data.grammar.corpus import GrammarCorpus, generate_pairs
+from nmt.data.grammar.documents import GrammarDocuments
 from nmt.data.grammar.phrases import Antecedent, GrammarPair, split_words
 
-__all__ = ["Antecedent", "GrammarCorpus", "GrammarPair", "generate_pairs", "split_words"]
+__all__ = ["Antecedent", "GrammarCorpus", "GrammarDocuments", "GrammarPair", "generate_pairs", "split_words"]

@@ -9,10 +9,11 @@ compounds, relative clauses, and pronouns whose form depends on their antecedent
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from random import Random
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import datasets
 
@@ -78,76 +79,36 @@ def generate_pronoun_pairs(seed: int, *, distractor: bool) -> Iterator[GrammarPa
             yield pair
 
 
-class GrammarCorpus(Corpus):
-    """The built-in corpus in one direction.
-
-    No sentence occurs twice, on either side, in all splits together. A larger split starts with the sentences of a
-    smaller one. The splits are generated in the order test_long, test, val, train, pronouns, so each one is independent
-    of the sizes of those after it.
+class GeneratedCorpus(Corpus):
+    """A corpus that a grammar generates, in one direction: what the built-in corpora share.
 
     Args:
         source: the source language, "en" or "de".
         target: the other language.
         seed: determines the sentences.
-        train_size: number of pairs in train.
-        val_size: number of pairs in val.
-        test_size: number of pairs in test.
-        test_long_size: number of pairs in test_long, whose sentences are longer than all others.
-        pronouns_size: number of pairs in pronouns. All have an ambiguous pronoun (see `find_ambiguous_pronoun`), and
-            every other one has a distractor. Run folders that are older than this split do not name it.
+        sizes: the splits with their sizes.
 
     Raises:
-        UserError: there is no such direction; or a size is not positive, or larger than the grammar can generate.
+        UserError: there is no such direction, or a size is not positive.
     """
 
-    def __init__(
-        self,
-        *,
-        source: str,
-        target: str,
-        seed: int,
-        train_size: int,
-        val_size: int,
-        test_size: int,
-        test_long_size: int,
-        pronouns_size: int = 1000,
-    ) -> None:
+    def __init__(self, *, source: str, target: str, seed: int, sizes: dict[str, int]) -> None:
         if {source, target} != {"en", "de"}:
             raise UserError(
                 f"the grammar has no direction {source} to {target}: it generates en and de, so choose one for "
                 "data.source and the other for data.target"
             )
-        self.source = source
-        self.target = target
+        super().__init__(source=source, target=target)
         self.seed = seed
-        self._generated: dict[str, list[GrammarPair]] = {}
-        self._sizes = {
-            "train": train_size,
-            "val": val_size,
-            "test": test_size,
-            "test_long": test_long_size,
-            "pronouns": pronouns_size,
-        }
-        check_sizes(**{f"data.{name}_size": size for name, size in self._sizes.items()})
-        num_pairs = train_size + val_size + test_size
-        if num_pairs > MAX_PAIRS:
-            raise UserError(
-                f"data.train_size, val_size and test_size are {num_pairs} pairs together, but the grammar generates at "
-                f"most {MAX_PAIRS} different ones: choose a smaller train_size"
-            )
-        if test_long_size > MAX_LONG_PAIRS:
-            raise UserError(
-                f"data.test_long_size={test_long_size} is too large: the grammar generates at most {MAX_LONG_PAIRS} "
-                "different long pairs"
-            )
-        if pronouns_size > MAX_PRONOUN_PAIRS:
-            raise UserError(
-                f"data.pronouns_size={pronouns_size} is too large: the grammar generates at most {MAX_PRONOUN_PAIRS} "
-                "different pairs with an ambiguous pronoun"
-            )
+        self.sizes = sizes
+        check_sizes(**{f"data.{name}_size": size for name, size in sizes.items()})
+
+    @abstractmethod
+    def english_pairs(self, name: str) -> list[GrammarPair]:
+        """The pairs of an existing split from English to German."""
 
     def splits(self) -> list[str]:
-        return list(self._sizes)
+        return list(self.sizes)
 
     def split(self, name: str) -> datasets.Dataset:
         """A split with the columns source, target, alignment ("0-0 1-2 …") and antecedent.
@@ -199,10 +160,86 @@ class GrammarCorpus(Corpus):
         Raises:
             UserError: there is no split of that name.
         """
-        return self._directed(self._english_pairs(name))
+        if name not in self.sizes:
+            raise UserError(f"the grammar has no split {name!r}: choose one of {', '.join(self.sizes)}")
+        return self.directed_pairs(self.english_pairs(name))
+
+    def directed_pairs(self, pairs: list[GrammarPair]) -> list[GrammarPair]:
+        """English-German pairs in the corpus's direction."""
+        return pairs if self.source == "en" else [pair.reversed() for pair in pairs]
+
+    def find_examples(self, pairs: Iterable[GrammarPair]) -> list[PronounExample]:
+        """The ambiguous pronouns of English-German pairs that all have one, in the corpus's direction."""
+        examples = []
+        for pair in pairs:
+            example = find_ambiguous_pronoun(pair)
+            assert example is not None, "every one of these pairs has an ambiguous pronoun"
+            examples.append(example if self.source == "en" else reverse_example(example, pair))
+        return examples
+
+
+class GrammarCorpus(GeneratedCorpus):
+    """The built-in corpus in one direction.
+
+    No sentence occurs twice, on either side, in all splits together. A larger split starts with the sentences of a
+    smaller one. The splits are generated in the order test_long, test, val, train, pronouns, so each one is independent
+    of the sizes of those after it.
+
+    Args:
+        source: the source language, "en" or "de".
+        target: the other language.
+        seed: determines the sentences.
+        train_size: number of pairs in train.
+        val_size: number of pairs in val.
+        test_size: number of pairs in test.
+        test_long_size: number of pairs in test_long, whose sentences are longer than all others.
+        pronouns_size: number of pairs in pronouns. All have an ambiguous pronoun (see `find_ambiguous_pronoun`), and
+            every other one has a distractor. Run folders that are older than this split do not name it.
+
+    Raises:
+        UserError: there is no such direction; or a size is not positive, or larger than the grammar can generate.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        target: str,
+        seed: int,
+        train_size: int,
+        val_size: int,
+        test_size: int,
+        test_long_size: int,
+        pronouns_size: int = 1000,
+    ) -> None:
+        sizes = {
+            "train": train_size,
+            "val": val_size,
+            "test": test_size,
+            "test_long": test_long_size,
+            "pronouns": pronouns_size,
+        }
+        super().__init__(source=source, target=target, seed=seed, sizes=sizes)
+        self._generated: dict[str, list[GrammarPair]] = {}
+        num_pairs = train_size + val_size + test_size
+        if num_pairs > MAX_PAIRS:
+            raise UserError(
+                f"data.train_size, val_size and test_size are {num_pairs} pairs together, but the grammar generates at "
+                f"most {MAX_PAIRS} different ones: choose a smaller train_size"
+            )
+        if test_long_size > MAX_LONG_PAIRS:
+            raise UserError(
+                f"data.test_long_size={test_long_size} is too large: the grammar generates at most {MAX_LONG_PAIRS} "
+                "different long pairs"
+            )
+        if pronouns_size > MAX_PRONOUN_PAIRS:
+            raise UserError(
+                f"data.pronouns_size={pronouns_size} is too large: the grammar generates at most {MAX_PRONOUN_PAIRS} "
+                "different pairs with an ambiguous pronoun"
+            )
 
     def pronoun_examples(self, name: str) -> list[PronounExample] | None:
-        return self._find_examples(self._english_pairs(name)) if name == "pronouns" else None
+        return self.find_examples(self.english_pairs(name)) if name == "pronouns" else None
 
     def further_pronouns(self, size: int) -> tuple[list[GrammarPair], list[PronounExample]]:
         """Pairs like those of the split pronouns that are in no split, and their pronouns.
@@ -211,8 +248,8 @@ class GrammarCorpus(Corpus):
         """
         used = {side for name in self.splits() for pair in self.pairs(name) for side in (pair.source, pair.target)}
         streams = [generate_pronoun_pairs(self.seed + 1, distractor=each) for each in (True, False)]
-        pairs = _take_unused(streams, size, used)
-        return self._directed(pairs), self._find_examples(pairs)
+        pairs = take_unused(streams, size, used)
+        return self.directed_pairs(pairs), self.find_examples(pairs)
 
     def find_pair(self, source: str) -> GrammarPair | None:
         """The pair with this source in test_long, test or val, which are generated fast; None if there is none."""
@@ -220,23 +257,7 @@ class GrammarCorpus(Corpus):
         # Generating a split generates all before it, so start with the last one.
         return next((pair for name in reversed(splits) for pair in self.pairs(name) if pair.source == source), None)
 
-    def _find_examples(self, pairs: list[GrammarPair]) -> list[PronounExample]:
-        """The ambiguous pronouns of English-German pairs, in the corpus's direction."""
-        examples = []
-        for pair in pairs:
-            example = find_ambiguous_pronoun(pair)
-            assert example is not None, "every one of these pairs has an ambiguous pronoun"
-            examples.append(example if self.source == "en" else reverse_example(example, pair))
-        return examples
-
-    def _directed(self, pairs: list[GrammarPair]) -> list[GrammarPair]:
-        """English-German pairs in the corpus's direction."""
-        return pairs if self.source == "en" else [pair.reversed() for pair in pairs]
-
-    def _english_pairs(self, name: str) -> list[GrammarPair]:
-        """The pairs of a split from English to German."""
-        if name not in self._sizes:
-            raise UserError(f"the grammar has no split {name!r}: choose one of {', '.join(self._sizes)}")
+    def english_pairs(self, name: str) -> list[GrammarPair]:
         if name not in self._generated:
             self._generate(last=name)
         return self._generated[name]
@@ -248,14 +269,27 @@ class GrammarCorpus(Corpus):
         with_distractor, without = (generate_pronoun_pairs(self.seed, distractor=each) for each in (True, False))
         for name in GENERATION_ORDER:
             streams = {"test_long": (long_pairs,), "pronouns": (with_distractor, without)}.get(name, (pairs,))
-            self._generated[name] = _take_unused(streams, self._sizes[name], used)
+            self._generated[name] = take_unused(streams, self.sizes[name], used)
             if name == last:
                 break
 
 
-def _take_unused(streams: Sequence[Iterator[GrammarPair]], size: int, used: set[str]) -> list[GrammarPair]:
+class TextPair(Protocol):
+    """Text in both languages."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def target(self) -> str: ...
+
+
+Pair = TypeVar("Pair", bound=TextPair)
+
+
+def take_unused(streams: Sequence[Iterator[Pair]], size: int, used: set[str]) -> list[Pair]:
     """Takes `size` pairs, from each stream in turn, with neither side in `used`, and adds their sides to `used`."""
-    taken: list[GrammarPair] = []
+    taken: list[Pair] = []
     while len(taken) < size:
         pair = next(streams[len(taken) % len(streams)])
         if used.isdisjoint((pair.source, pair.target)):

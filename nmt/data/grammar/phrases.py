@@ -370,18 +370,18 @@ def _remove_double_commas(sentence: Iterable[Word]) -> list[Word]:
 
 def _join_words(sentence: list[Word]) -> str:
     text = re.sub(r" (?=[,.?])", "", " ".join(word.text for word in sentence))
-    return text[0].upper() + text[1:]
+    return re.sub(r"(?:^|(?<=[.?] )).", lambda first: first[0].upper(), text)
 
 
 def _find_antecedent(english: list[Word], german: list[Word]) -> Antecedent | None:
-    """The indices of the words with a role; None if the sentence has no pronoun with its antecedent."""
+    """The indices of the words with a role; None if there is no pronoun, or its antecedent is in another sentence."""
     indices = {
         (side, word.role): index
         for side, sentence in enumerate((english, german))
         for index, word in enumerate(sentence)
         if word.role
     }
-    if not indices:
+    if len(indices) < 4:
         return None
     return Antecedent(
         source_noun=indices[0, "antecedent"],
@@ -401,7 +401,7 @@ def _describe_words(sentence: list[Word]) -> SentenceGrammar:
         if id(other) in indices
     ]
     roles = {word.role: index for index, word in enumerate(sentence) if word.role}
-    if roles:
+    if len(roles) == 2:
         relations.append(("antecedent", roles["pronoun"], roles["antecedent"]))
     nouns = [
         NounIndex(index, word.phrase.gender_number, is_person="person" in word.phrase.noun.tags)

@@ -94,6 +94,12 @@ class SentenceWriter:
         """A sentence of everyday length with a pronoun and its antecedent."""
         return finish_sentence(self.pronouns.any_kind(), ".")
 
+    def document(self) -> tuple[PhrasePair, PhrasePair]:
+        """Two statements. In every other document, a pronoun of the second refers to a noun of the first."""
+        if self.random.bernoulli(0.5):
+            return self.pronouns.two_sentences()
+        return self._any_statement(), self._any_statement()
+
     def _any_statement(self) -> PhrasePair:
         return self.random.choose(self._kinds, self._weights)()
 

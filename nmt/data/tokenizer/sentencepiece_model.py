@@ -39,19 +39,26 @@ them that names a file, and the kind of a field with a length."""
 
 
 def train_models(
-    source_lines: Iterable[str], target_lines: Iterable[str], *, shared: bool, tags: Sequence[str], **settings: Any
+    source_lines: Iterable[str],
+    target_lines: Iterable[str],
+    *,
+    shared: bool,
+    tags: Sequence[str],
+    symbols: Sequence[str],
+    **settings: Any,
 ) -> tuple[bytes, bytes | None]:
-    """Trains the source model, which has the tags, and the target's own model; None if they share one.
+    """Trains the source model, which has the tags and symbols, and the target's own model; None if they share one.
 
     Args:
         settings: the other arguments of `train_model`.
     """
     if shared:
-        return train_model(chain(source_lines, target_lines), text_name="this corpus", tags=tags, **settings), None
-    sides = (("source", source_lines, tags), ("target", target_lines, ()))
+        lines = chain(source_lines, target_lines)
+        return train_model(lines, text_name="this corpus", tags=tags, symbols=symbols, **settings), None
+    sides = (("source", source_lines, tags, symbols), ("target", target_lines, (), ()))
     source, target = (
-        train_model(lines, text_name=f"the {side} side of this corpus", tags=own_tags, **settings)
-        for side, lines, own_tags in sides
+        train_model(lines, text_name=f"the {side} side of this corpus", tags=own_tags, symbols=own_symbols, **settings)
+        for side, lines, own_tags, own_symbols in sides
     )
     return source, target
 
@@ -66,6 +73,7 @@ def train_model(
     byte_fallback: bool,
     normalization: Normalization,
     tags: Sequence[str],
+    symbols: Sequence[str],
 ) -> bytes:
     """Trains a model on raw lines and returns it serialized; the arguments are those of `Tokenizer.train`.
 
@@ -101,6 +109,7 @@ def train_model(
                 bos_id=2,
                 eos_id=3,
                 control_symbols=list(map(tag_piece, tags)),
+                user_defined_symbols=list(symbols),
                 unk_surface=UNK_SURFACE,
                 max_sentence_length=MAX_LINE_BYTES,
                 num_threads=NUM_TRAINING_THREADS,

@@ -102,6 +102,7 @@ class Tokenizer:
         byte_fallback: bool,
         normalization: Normalization,
         tags: Sequence[str] = (),
+        symbols: Sequence[str] = (),
     ) -> Tokenizer:
         """Trains a tokenizer on raw lines. The same lines give the same model, byte for byte.
 
@@ -110,11 +111,11 @@ class Tokenizer:
                 A small text has fewer: `source_size` and `target_size` tell.
             model_type: "unigram" or "bpe".
             shared: train one model for both languages.
-            character_coverage: fraction of the characters of the text that get a piece, 0.98 to 1; the rarest
-                characters, which make up the rest, become `unk`.
+            character_coverage: fraction of the text's characters that get a piece, 0.98 to 1; the rarest become `unk`.
             byte_fallback: encode unknown characters as UTF-8 bytes; takes 256 pieces of the vocabulary.
             normalization: "compose", "none" or "nmt_nfkc".
             tags: names of the tags that source lines may have; and `MASK`, for pre-training.
+            symbols: strings that are pieces of their own wherever source lines have them; their ids are consecutive.
 
         Raises:
             UserError: an argument is out of range, there is no text, or the vocabulary is too small for its characters.
@@ -124,6 +125,7 @@ class Tokenizer:
             target_lines,
             shared=shared,
             tags=tags,
+            symbols=symbols,
             vocab_size=vocab_size,
             model_type=model_type,
             character_coverage=character_coverage,
@@ -141,8 +143,6 @@ class Tokenizer:
     def target_size(self) -> int:
         """Size of the target vocabulary, including the special pieces."""
         return self._target.get_piece_size()
-
-    # Tags
 
     def with_source_tag(self, tag: str | None) -> Self:
         """A tokenizer with the same pieces that puts another tag before source lines.

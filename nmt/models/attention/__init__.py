@@ -4,14 +4,25 @@
     weights = softmax_j(score)              how much the model attends to position j
     context = Σ_j weights_j · value_j       the weighted average of the values
 
-`scores` holds the attention of the recurrent models, `multi_head` that of the Transformer, and `kernels` the ways to
-compute the Transformer's. `record` collects weights for callers that ask for them.
+`scores` holds the attention of the recurrent models and `spans` where they may attend. `multi_head` holds the attention
+of the Transformer, and `kernels` the ways to compute it; `sparse` and `linear` are for long sequences. `record`
+collects weights for callers that ask for them.
 """
 
 from nmt.models.attention.kernels import MIN_KEY_POSITIONS, attention_with_weights, fused_attention, step_attention
 from nmt.models.attention.multi_head import MultiHeadAttention
 from nmt.models.attention.record import KINDS, NO_RECORD, AttentionRecord, Kind
-from nmt.models.attention.scores import AdditiveScore, DotScore, GeneralScore, Score, attend
+from nmt.models.attention.scores import (
+    AdditiveScore,
+    CoverageScore,
+    DotScore,
+    GeneralScore,
+    MultiHeadAdditiveScore,
+    Score,
+    attend,
+)
+from nmt.models.attention.spans import GlobalSpan, MonotonicSpan, PredictiveSpan, Span
+from nmt.models.attention.sparse import SparseAttention
 
 __all__ = [
     "KINDS",
@@ -19,11 +30,18 @@ __all__ = [
     "NO_RECORD",
     "AdditiveScore",
     "AttentionRecord",
+    "CoverageScore",
     "DotScore",
     "GeneralScore",
+    "GlobalSpan",
     "Kind",
+    "MonotonicSpan",
+    "MultiHeadAdditiveScore",
     "MultiHeadAttention",
+    "PredictiveSpan",
     "Score",
+    "Span",
+    "SparseAttention",
     "attend",
     "attention_with_weights",
     "fused_attention",

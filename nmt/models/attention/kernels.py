@@ -2,12 +2,14 @@
 
 All compute Eq. 1 of Vaswani et al. (2017):
 
-    weights = softmax(Q Kᵀ / √d + bias)        bias: 0 where a query may attend, -inf elsewhere
+    weights = softmax(Q Kᵀ / √d + bias)        bias: -inf where a query may not attend, and elsewhere
+                                               0 or what the positions add
     output  = weights V
 
 Vaswani et al. (2017), https://arxiv.org/abs/1706.03762
 
-Shapes: B batch, T queries, S key positions, H heads, d numbers per head.
+Shapes: B batch, T queries, S key positions, H heads, G heads of keys and values (G divides H), d numbers per head.
+With fewer heads of keys and values than of queries, each is shared by H / G heads that are neighbours.
 """
 
 from __future__ import annotations
@@ -37,7 +39,14 @@ at least as fast as the fused kernel, and its weights take no more memory than t
 
 
 def fused_attention(
-    queries: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor | None, causal: bool, dropout: float = 0.0
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    *,
+    mask: Tensor | None,
+    causal: bool,
+    bias: Tensor | None = None,
+    dropout: float = 0.0,
 ) -> Tensor:
     """The output (B, H, T, d) by torch's fused kernel: for many queries at once, without attention weights.
 
@@ -50,23 +59,31 @@ def fused_attention(
 
     Args:
         queries: (B, H, T, d).
-        keys: (B, H, S, d).
-        values: (B, H, S, d).
+        keys: (B, G, S, d).
+        values: (B, G, S, d).
         mask: broadcastable to (B, H, T, S), True where a query may attend; None allows all.
         causal: query t attends to the keys 0 … t only.
+        bias: broadcastable to (B, H, T, S), added to the scores; None adds nothing.
         dropout: probability of dropping an attention weight; 0 on a CPU, whose kernel has no dropout.
     """
     if queries.device.type == "cpu":
         assert dropout == 0.0, "torch has no fused CPU kernel with dropout"
         if queries.dtype == torch.bfloat16 and keys.size(2) <= MAX_BF16_FORMULA_POSITIONS:
-            return attention_with_weights(queries, keys, values, mask=mask, causal=causal)[0]
+            return attention_with_weights(queries, keys, values, mask=mask, causal=causal, bias=bias)[0]
         if queries.dtype == torch.bfloat16:
             with torch.autocast("cpu", enabled=False):
-                output = fused_attention(queries.float(), keys.float(), values.float(), mask=mask, causal=causal)
+                inputs = queries.float(), keys.float(), values.float()
+                output = fused_attention(*inputs, mask=mask, causal=causal, bias=bias)
             return output.to(queries.dtype)
+    if bias is not None:  # the kernel takes one mask only, which may hold numbers
+        mask, causal = hide(bias.to(queries.dtype), mask=mask, causal=causal), False
+    is_shared = keys.size(1) < queries.size(1)
+    if is_shared and queries.device.type != "cpu":  # most GPU kernels take as many heads of keys as of queries
+        keys, values = repeat_heads(keys, queries.size(1)), repeat_heads(values, queries.size(1))  # 2 × (B, H, S, d)
+        is_shared = False
     with sdpa_kernel(KERNELS) if queries.device.type == "cuda" else nullcontext():
         return F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=causal, dropout_p=dropout
+            queries, keys, values, attn_mask=mask, is_causal=causal, dropout_p=dropout, enable_gqa=is_shared
         )
 
 
@@ -77,6 +94,7 @@ def attention_with_weights(
     *,
     mask: Tensor | None,
     causal: bool,
+    bias: Tensor | None = None,
     dropout: Dropout | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The output (B, H, T, d) and the attention weights (B, H, T, S) by the formula; arguments as `fused_attention`.
@@ -84,16 +102,31 @@ def attention_with_weights(
     The weights are float32 even under autocast, so that their rows sum to one. `dropout` is applied to the weights that
     average the values, not to those that are returned.
     """
+    keys, values = repeat_heads(keys, queries.size(1)), repeat_heads(values, queries.size(1))  # 2 × (B, H, S, d)
     scores = queries @ keys.transpose(-2, -1) * queries.size(-1) ** -0.5  # (B, H, T, S)
+    if bias is not None:
+        scores = scores + bias.to(scores.dtype)
+    scores = hide(scores, mask=mask, causal=causal)
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    weights = scores.softmax(dim=-1)  # (B, H, T, S)
+    dropped = weights if dropout is None else dropout(weights)  # (B, H, T, S)
+    return dropped.to(values.dtype) @ values, weights
+
+
+def repeat_heads(vectors: Tensor, num_heads: int) -> Tensor:
+    """Keys or values (B, G, S, d) as (B, H, S, d): a copy for each head that shares them, none if G = H."""
+    num_copies = num_heads // vectors.size(1)
+    return vectors if num_copies == 1 else vectors.repeat_interleave(num_copies, dim=1)  # (B, H, S, d)
+
+
+def hide(scores: Tensor, *, mask: Tensor | None, causal: bool) -> Tensor:
+    """Scores (…, T, S) that are -inf where a query may not attend; arguments as `fused_attention`."""
     if mask is not None:
         scores = scores.masked_fill(~mask, -math.inf)
     if causal:
         is_later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)  # (T, S)
         scores = scores.masked_fill(is_later, -math.inf)
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    weights = scores.softmax(dim=-1)  # (B, H, T, S)
-    dropped = weights if dropout is None else dropout(weights)  # (B, H, T, S)
-    return dropped.to(values.dtype) @ values, weights
+    return scores
 
 
 def step_attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
@@ -103,10 +136,11 @@ def step_attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) 
     them, so that a cache can store them this way once.
 
     Args:
-        queries: (N, T, d), N the number of heads of all sentences together.
+        queries: (N, T, d), N the number of heads of keys and values of all sentences together. Heads of queries that
+            share one of keys and values are further rows of the same product, so nothing is copied.
         keys: (N, d, S), S at least MIN_KEY_POSITIONS to be fast.
         values: (N, S, d).
-        bias: (N, T, S) or (N, 1, S), 0 where a query may attend and -inf elsewhere.
+        bias: (N, T, S) or (N, 1, S), -inf where a query may not attend; 0 or the bias of its positions elsewhere.
     """
     scores = torch.baddbmm(bias, queries, keys, alpha=queries.size(-1) ** -0.5)  # (N, T, S)
     return torch.bmm(scores.softmax(dim=-1), values)  # (N, T, d)

@@ -3,10 +3,11 @@
     source ids -> embedding -> BidirectionalEncoder -> bridge -> first decoder state s_0
     target ids -> embedding -> decoder (a RecurrentDecoder: the only part that differs) -> output layer
 
-Bahdanau's paper used gated recurrent units; here all decoders use LSTMs, so that only the attention differs.
+Encoder and decoder consist of the same kind of cell, an LSTM or a GRU. It is a choice of its own, so that two systems
+may differ in nothing but their attention.
 
-Shapes: B batch, S source positions, T target positions, V target vocabulary, E embedding size, D hidden size, L layers;
-while decoding A sentences and K hypotheses of each.
+Shapes: B batch, S source positions, T target positions, V target vocabulary, E embedding size, D hidden size, L layers,
+H heads; while decoding A sentences and K hypotheses of each.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from nmt.checks import check_probabilities
 from nmt.models.attention import NO_RECORD, AttentionRecord
 from nmt.models.dropout import Dropout
 from nmt.models.embedding import Vocabulary
-from nmt.models.recurrent.cells import LSTMState
+from nmt.models.recurrent.cells import Cell, RecurrentState
 from nmt.models.recurrent.encoder import BidirectionalEncoder
 from nmt.models.recurrent.weight_dropout import WeightDropout
 from nmt.models.seq2seq import MemoryT, Seq2Seq, StateT
@@ -35,7 +36,7 @@ class RecurrentDecoder(nn.Module, ABC, Generic[MemoryT, StateT]):
     def forward(self, embedded: Tensor, memory: MemoryT, record: list[Tensor] | None) -> Tensor:
         """Decoder outputs (B, T, E) of an embedded target (B, T, E): the same as `step` at each position in turn.
 
-        A decoder with attention appends its weights (B, 1, T, S) to `record`, unless that is None.
+        A decoder with attention appends its weights (B, H, T, S) to `record`, unless that is None.
         """
 
     @abstractmethod
@@ -55,15 +56,16 @@ class RecurrentSeq2Seq(Seq2Seq[MemoryT, StateT]):
         target_vocab_size: V.
         shared_vocab: both languages use the same pieces.
         tie_output: the output layer uses the target embedding as its weights.
+        cell: the kind of cell of encoder and decoder.
         embedding_size: E, also the size of the vector from which the output layer predicts.
-        hidden_size: D, of the decoder's LSTM and of the encoder's outputs (half for each direction).
+        hidden_size: D, of the decoder's cells and of the encoder's outputs (half for each direction).
         num_layers: L, of the encoder and of the decoder.
         dropout: probability of dropping an element between layers and before the output layer.
         embedding_dropout: the same for the embeddings.
         word_dropout: probability of dropping the whole embedding of a piece.
         variational_dropout: all positions of a sentence share one mask of `dropout`, `embedding_dropout` and
             `encoder_dropout` (Gal and Ghahramani, 2016), except between the decoder's layers.
-        recurrent_dropout: probability of dropping an element of the LSTMs' hidden-to-hidden matrices (`WeightDropout`).
+        recurrent_dropout: probability of dropping an element of the cells' hidden-to-hidden matrices (`WeightDropout`).
     """
 
     decoder: RecurrentDecoder[MemoryT, StateT]
@@ -75,6 +77,7 @@ class RecurrentSeq2Seq(Seq2Seq[MemoryT, StateT]):
         target_vocab_size: int,
         shared_vocab: bool,
         tie_output: bool,
+        cell: Cell,
         embedding_size: int,
         hidden_size: int,
         num_layers: int,
@@ -97,18 +100,22 @@ class RecurrentSeq2Seq(Seq2Seq[MemoryT, StateT]):
         shared_dim = 1 if variational_dropout else None  # the positions of (B, S, D) and (B, T, E)
         self.dropout = Dropout(dropout, shared_dim=shared_dim)
         self.embedding_dropout = Dropout(embedding_dropout, shared_dim=shared_dim)
-        self.weight_dropout = WeightDropout(recurrent_dropout)
+        self.weight_dropout = WeightDropout(recurrent_dropout, num_gates=cell.num_gates)
         self.encoder = BidirectionalEncoder(
-            input_size=embedding_size, hidden_size=hidden_size, num_layers=num_layers, dropout=self.dropout
+            cell=cell,
+            input_size=embedding_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=self.dropout,
         )
-        self.bridge = nn.Linear(hidden_size, 2 * num_layers * hidden_size)
-        self.num_layers = num_layers
+        self.bridge = nn.Linear(hidden_size, cell.num_parts * num_layers * hidden_size)
+        self.state_shape = (cell.num_parts, num_layers, hidden_size)
 
     @property
     def max_length(self) -> int | None:
         return None
 
-    def encode_source(self, source: Tensor, source_mask: Tensor) -> tuple[Tensor, LSTMState]:
+    def encode_source(self, source: Tensor, source_mask: Tensor) -> tuple[Tensor, RecurrentState]:
         """The encoder's outputs (B, S, D), and the decoder's first state s_0 = tanh(W_s ←h_1) (Bahdanau, A.2.2).
 
         Here s_0 is computed from the last outputs of both directions, not of the backward one alone: without attention,
@@ -116,8 +123,8 @@ class RecurrentSeq2Seq(Seq2Seq[MemoryT, StateT]):
         """
         embedded = self.embedding_dropout(self.vocabulary.source(source))  # (B, S, E)
         outputs, summary = self.weight_dropout(self.encoder, embedded, source_mask)  # (B, S, D), (B, D)
-        hidden, cell = self.bridge(summary).unflatten(-1, (2, self.num_layers, -1)).unbind(1)  # 2 × (B, L, D)
-        return outputs, LSTMState(torch.tanh(hidden), cell)
+        hidden, *others = self.bridge(summary).unflatten(-1, self.state_shape).unbind(1)  # each part (B, L, D)
+        return outputs, RecurrentState((torch.tanh(hidden), *others))
 
     def decoder_outputs(
         self, source: Tensor, source_mask: Tensor, target_input: Tensor, *, record: AttentionRecord = NO_RECORD
@@ -141,5 +148,5 @@ class RecurrentSeq2Seq(Seq2Seq[MemoryT, StateT]):
         super().prepare_for_decoding()
         if self.device.type == "cpu":
             for layer in self.decoder.modules():
-                if isinstance(layer, nn.LSTM):  # only the decoder's: the encoder's runs over all positions at once
+                if isinstance(layer, nn.RNNBase):  # only the decoder's: the encoder's runs over all positions at once
                     store_by_columns(layer)

@@ -1,144 +1,171 @@
-"""Two ways to run a decoder's LSTM: cells in a loop, and torch's fused LSTM over all positions at once.
+"""Recurrent cells: the LSTM and the GRU, each with its equations, and the state that both carry from step to step.
 
-An LSTM cell (Hochreiter and Schmidhuber, 1997, with the forget gate of Gers et al., 2000) computes, from an input x_t:
+A cell computes the next state of one layer from an input x_t and the state before. It has no parameters of its own: it
+builds torch's modules, which have them, and knows how to call them.
 
-    [input_gate; forget_gate; candidate; output_gate] = W x_t + U h_{t-1} + b        4 D numbers
-    c_t = σ(forget_gate) ⊙ c_{t-1} + σ(input_gate) ⊙ tanh(candidate)
-    h_t = σ(output_gate) ⊙ tanh(c_t)
-
-Shapes: B batch, T target positions, E input size, D hidden size, L layers; N rows of one step (B, or A·K hypotheses).
+Shapes: B batch, S positions, D hidden size, L layers; N rows of one step (B, or A·K hypotheses).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from nmt.checks import check_sizes
-from nmt.models.dropout import Dropout
 from nmt.models.seq2seq import State
+
+Parts = tuple[Tensor, ...]
+"""The state of one layer, hidden state first: (h,) of a GRU, (h, c) of an LSTM, each (N, D)."""
 
 
 @dataclass(frozen=True)
-class LSTMState(State):
-    """The hidden and the cell states of L layers, each (N, L, D)."""
+class RecurrentState(State):
+    """The state of L layers, as the same parts: (h,) of GRUs, (h, c) of LSTMs, each (N, L, D)."""
 
-    hidden: Tensor
-    cell: Tensor
+    parts: tuple[Tensor, ...]
+
+    @classmethod
+    def stack(cls, layers: Iterable[Parts]) -> Self:
+        """The state of L layers from the parts of each, lowest first."""
+        return cls(tuple(torch.stack(part, 1) for part in zip(*layers, strict=True)))  # (N, L, D) each
+
+    @property
+    def layers(self) -> list[Parts]:
+        """The parts of each layer, lowest first: L times (N, D) each."""
+        return list(zip(*(part.unbind(1) for part in self.parts), strict=True))
 
     @property
     def top(self) -> Tensor:
         """The hidden state (N, D) of the top layer."""
-        return self.hidden[:, -1]
+        return self.parts[0][:, -1]
 
 
-class StackedCells(nn.Module):
-    """L LSTM cells, one above the other, for decoders whose next input depends on the output of the step before.
+class Cell(ABC):
+    """A kind of recurrent cell.
 
-    The input of the lowest cell is x_t = [y_t; f_t]: the embedded token and a feedback vector (a context, or an
-    attentional vector). Its product W x_t = W_y y_t + W_f f_t is computed in two parts. All y_t are known before the
-    loop, so `project_inputs` computes all W_y y_t in one large product, which is faster than T small ones. One product
-    remains inside the loop: [W_f, U] [f_t; h_{t-1}].
-
-    Args:
-        input_size: of y_t.
-        feedback_size: of f_t.
-        hidden_size: D.
-        num_layers: L.
-        dropout: probability of dropping an element between two layers while training.
+    Attributes:
+        num_gates: how many vectors of D numbers W x_t and U h_{t-1} hold.
+        num_parts: how many vectors of D numbers the state of a layer holds.
     """
 
-    def __init__(
-        self, *, input_size: int, feedback_size: int, hidden_size: int, num_layers: int, dropout: float
-    ) -> None:
-        super().__init__()
-        check_sizes(input_size=input_size, feedback_size=feedback_size, hidden_size=hidden_size, num_layers=num_layers)
-        self.gates_from_input = nn.Linear(input_size, 4 * hidden_size)  # W_y, b
-        self.gates_from_feedback = nn.Linear(feedback_size + hidden_size, 4 * hidden_size, bias=False)  # [W_f, U]
-        self.upper = nn.ModuleList(nn.LSTMCell(hidden_size, hidden_size) for _ in range(num_layers - 1))
-        self.dropout = Dropout(dropout)
+    num_gates: ClassVar[int]
+    num_parts: ClassVar[int]
 
-    def project_inputs(self, inputs: Tensor) -> Tensor:
-        """W_y y_t + b, (…, 4 D), of embedded tokens (…, input_size): the first argument of `forward`."""
-        return self.gates_from_input(inputs)
+    @abstractmethod
+    def make_layers(self, input_size: int, hidden_size: int, num_layers: int, dropout: float) -> nn.LSTM | nn.GRU:
+        """torch's module that runs `num_layers` layers over all positions (B, S, input_size) in one call."""
 
-    def forward(self, projected_inputs: Tensor, feedback: Tensor, state: LSTMState) -> LSTMState:
-        """One step, from projected inputs (N, 4 D) and feedback (N, feedback_size)."""
-        hidden, cell = state.hidden.unbind(1), state.cell.unbind(1)  # 2 × L × (N, D)
-        # The lowest cell: the equations above, with W x_t and U h_{t-1} from both linear layers.
-        gates = projected_inputs + self.gates_from_feedback(torch.cat([feedback, hidden[0]], dim=-1))  # (N, 4 D)
-        input_gate, forget_gate, candidate, output_gate = gates.chunk(4, dim=-1)  # 4 × (N, D)
-        new_cell = torch.sigmoid(forget_gate) * cell[0] + torch.sigmoid(input_gate) * torch.tanh(candidate)
-        new_hidden = torch.sigmoid(output_gate) * torch.tanh(new_cell)
-        # The cells above it: each gets the hidden state of the one below.
-        new_hiddens, new_cells = [new_hidden], [new_cell]
-        for layer, upper in enumerate(self.upper, start=1):
-            new_hidden, new_cell = upper(self.dropout(new_hidden), (hidden[layer], cell[layer]))  # 2 × (N, D)
-            new_hiddens.append(new_hidden)
-            new_cells.append(new_cell)
-        return LSTMState(torch.stack(new_hiddens, 1), torch.stack(new_cells, 1))  # 2 × (N, L, D)
+    @abstractmethod
+    def make_cell(self, input_size: int, hidden_size: int) -> nn.LSTMCell | nn.GRUCell:
+        """torch's module that runs one layer for one position."""
 
+    @abstractmethod
+    def step(self, inputs: Tensor, state: Parts, weights: Iterable[Tensor]) -> Parts:
+        """One step of one layer from inputs (N, ·), by torch's kernel, with the weights [W, U, b, c] of a module."""
 
-class FusedLSTM(nn.Module):
-    """L LSTM layers for decoders without feedback: all positions of the target run in one call of torch's fused kernel.
+    @abstractmethod
+    def step_with_feedback(
+        self, projected_inputs: Tensor, feedback: Tensor, state: Parts, gates_from_feedback: nn.Linear
+    ) -> Parts:
+        """One step of one layer by the equations, whose input x_t = [y_t; f_t] has two parts.
 
-    `forward` computes what a loop over `step` computes, but faster: the kernel multiplies all inputs by W in one
-    product and spends no time in Python between positions.
-
-    Args:
-        input_size: E.
-        hidden_size: D.
-        num_layers: L.
-        dropout: probability of dropping an element between two layers while training.
-    """
-
-    def __init__(self, *, input_size: int, hidden_size: int, num_layers: int, dropout: float) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(
-            input_size, hidden_size, num_layers, batch_first=True, dropout=dropout if num_layers > 1 else 0.0
-        )
-
-    def forward(self, inputs: Tensor, state: LSTMState) -> Tensor:
-        """Runs inputs (B, T, E) from a state of B rows; returns the top layer's hidden states (B, T, D)."""
-        hidden, cell = state.hidden.transpose(0, 1), state.cell.transpose(0, 1)  # 2 × (L, B, D), as torch wants them
-        outputs, _ = run_fused_lstm(self.lstm, inputs, (hidden.contiguous(), cell.contiguous()))  # (B, T, D)
-        return outputs
-
-    def step(self, inputs: Tensor, state: LSTMState) -> LSTMState:
-        """Runs one position (N, E), layer by layer.
-
-        A call of `nn.LSTM` would first rearrange its weights, which takes three times as long as a step with few rows.
+        Args:
+            projected_inputs: W_y y_t + b, (N, num_gates · D).
+            feedback: f_t, (N, F).
+            gates_from_feedback: holds [W_f, U], (num_gates · D, F + D).
         """
-        below, hiddens, cells = inputs, [], []
-        for layer, weights in enumerate(self.lstm.all_weights):
-            below, cell = torch.lstm_cell(below, (state.hidden[:, layer], state.cell[:, layer]), *weights)  # 2 × (N, D)
-            hiddens.append(below)
-            cells.append(cell)
-        return LSTMState(torch.stack(hiddens, 1), torch.stack(cells, 1))  # 2 × (N, L, D)
 
 
-def run_fused_lstm(
-    lstm: nn.Module, inputs: Tensor, initial_state: tuple[Tensor, Tensor] | None = None
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Runs a torch LSTM over inputs (B, S, E), on a GPU always in float32 (with TF32 products).
+class LSTMCell(Cell):
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997, with the forget gate of Gers et al., 2000).
+
+    [input_gate; forget_gate; candidate; output_gate] = W x_t + U h_{t-1} + b        4 D numbers
+    c_t = σ(forget_gate) ⊙ c_{t-1} + σ(input_gate) ⊙ tanh(candidate)
+    h_t = σ(output_gate) ⊙ tanh(c_t)
+    """
+
+    num_gates = 4
+    num_parts = 2
+
+    def make_layers(self, input_size: int, hidden_size: int, num_layers: int, dropout: float) -> nn.LSTM:
+        return nn.LSTM(input_size, hidden_size, num_layers, batch_first=True, dropout=dropout)
+
+    def make_cell(self, input_size: int, hidden_size: int) -> nn.LSTMCell:
+        return nn.LSTMCell(input_size, hidden_size)
+
+    def step(self, inputs: Tensor, state: Parts, weights: Iterable[Tensor]) -> Parts:
+        return torch.lstm_cell(inputs, state, *weights)
+
+    def step_with_feedback(
+        self, projected_inputs: Tensor, feedback: Tensor, state: Parts, gates_from_feedback: nn.Linear
+    ) -> Parts:
+        hidden, cell = state
+        gates = projected_inputs + gates_from_feedback(torch.cat([feedback, hidden], dim=-1))  # (N, 4 D)
+        input_gate, forget_gate, candidate, output_gate = gates.chunk(4, dim=-1)  # 4 × (N, D)
+        cell = torch.sigmoid(forget_gate) * cell + torch.sigmoid(input_gate) * torch.tanh(candidate)
+        return torch.sigmoid(output_gate) * torch.tanh(cell), cell
+
+
+class GRUCell(Cell):
+    """The gated recurrent unit (Cho et al., 2014, https://arxiv.org/abs/1406.1078, Eq. 5 to 8), as torch computes it.
+
+    [reset; update; candidate] = W x_t + b,   [reset'; update'; candidate'] = U h_{t-1} + c        3 D numbers each
+    r = σ(reset + reset'),   z = σ(update + update')
+    h_t = z ⊙ h_{t-1} + (1 - z) ⊙ tanh(candidate + r ⊙ candidate')
+
+    In the paper, and in Bahdanau et al. (2015, A.1.1), the reset gate comes before the product: the candidate is
+    tanh(W x_t + U (r ⊙ h_{t-1})). torch and cuDNN apply it after the product, to U h_{t-1}. Then one product gives all
+    three gates, and all positions can run in one fused call.
+    """
+
+    num_gates = 3
+    num_parts = 1
+
+    def make_layers(self, input_size: int, hidden_size: int, num_layers: int, dropout: float) -> nn.GRU:
+        return nn.GRU(input_size, hidden_size, num_layers, batch_first=True, dropout=dropout)
+
+    def make_cell(self, input_size: int, hidden_size: int) -> nn.GRUCell:
+        return nn.GRUCell(input_size, hidden_size)
+
+    def step(self, inputs: Tensor, state: Parts, weights: Iterable[Tensor]) -> Parts:
+        return (torch.gru_cell(inputs, state[0], *weights),)
+
+    def step_with_feedback(
+        self, projected_inputs: Tensor, feedback: Tensor, state: Parts, gates_from_feedback: nn.Linear
+    ) -> Parts:
+        (hidden,) = state
+        # Two products, because the reset gate applies to that of the hidden state only (here without the bias c).
+        weight = gates_from_feedback.weight  # (3 D, F + D)
+        from_inputs = projected_inputs + F.linear(feedback, weight[:, : feedback.size(-1)])  # (N, 3 D)
+        from_hidden = F.linear(hidden, weight[:, feedback.size(-1) :])  # (N, 3 D)
+        reset, update, candidate = from_inputs.chunk(3, dim=-1)  # 3 × (N, D)
+        hidden_reset, hidden_update, hidden_candidate = from_hidden.chunk(3, dim=-1)  # 3 × (N, D)
+        r, z = torch.sigmoid(reset + hidden_reset), torch.sigmoid(update + hidden_update)  # 2 × (N, D)
+        return (z * hidden + (1 - z) * torch.tanh(candidate + r * hidden_candidate),)
+
+
+def run_layers(layers: nn.Module, inputs: Tensor, initial_state: Parts | None = None) -> Tensor:
+    """The outputs (B, S, D) of torch's LSTM or GRU for inputs (B, S, ·), on a GPU always in float32 (TF32 products).
 
     Under autocast, torch gives cuDNN float16 whatever format was requested, and small gradients would underflow in it.
     TF32 has the range of bfloat16 and more digits.
 
     Args:
-        lstm: an `nn.LSTM` with batch_first.
-        inputs: (B, S, E).
-        initial_state: hidden and cell states (L, B, D); None for zeros.
-
-    Returns:
-        outputs (B, S, D), and the last hidden and cell states, each (L, B, D).
+        layers: of `Cell.make_layers`.
+        inputs: (B, S, ·).
+        initial_state: the parts of all layers, each (L, B, D); None for zeros.
     """
-    if inputs.device.type != "cuda":
-        return lstm(inputs, initial_state)
-    if initial_state is not None:
-        hidden, cell = initial_state
-        initial_state = hidden.float(), cell.float()
+    on_gpu = inputs.device.type == "cuda"
+    if initial_state is not None and on_gpu:
+        initial_state = tuple(part.float() for part in initial_state)
+    # torch's LSTM takes a tuple of both parts, its GRU a tensor.
+    state = initial_state[0] if initial_state is not None and len(initial_state) == 1 else initial_state
+    if not on_gpu:
+        return layers(inputs, state)[0]
     with torch.autocast("cuda", enabled=False):
-        return lstm(inputs.float(), initial_state)
+        return layers(inputs.float(), state)[0]

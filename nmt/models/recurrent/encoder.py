@@ -13,17 +13,18 @@ from torch import Tensor, nn
 from nmt.checks import check_sizes
 from nmt.errors import UserError
 from nmt.models.dropout import Dropout
-from nmt.models.recurrent.cells import run_fused_lstm
+from nmt.models.recurrent.cells import Cell, run_layers
 
 
 class BidirectionalEncoder(nn.Module):
-    """h_j = [→h_j; ←h_j]: one LSTM reads the sentence forwards, another backwards, in each of L layers.
+    """h_j = [→h_j; ←h_j]: one network reads the sentence forwards, another backwards, in each of L layers.
 
     This computes the same as `nn.LSTM(bidirectional=True)` on packed sequences. Packing would make the host wait for
-    the sentence lengths. Instead, the backward LSTM runs forwards over reversed sentences, each reversed within its own
-    length. So padding follows the words in both directions and cannot influence their outputs.
+    the sentence lengths. Instead, the backward network runs forwards over reversed sentences, each reversed within its
+    own length. So padding follows the words in both directions and cannot influence their outputs.
 
     Args:
+        cell: the kind of cell of both networks.
         input_size: E.
         hidden_size: D, half for each direction.
         num_layers: L.
@@ -33,14 +34,14 @@ class BidirectionalEncoder(nn.Module):
         UserError: a size is not a positive integer, or hidden_size is odd.
     """
 
-    def __init__(self, *, input_size: int, hidden_size: int, num_layers: int, dropout: Dropout) -> None:
+    def __init__(self, *, cell: Cell, input_size: int, hidden_size: int, num_layers: int, dropout: Dropout) -> None:
         super().__init__()
         check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         if hidden_size % 2:
             raise UserError(f"hidden_size={hidden_size} must be even: each direction of the encoder has half of it")
         sizes = [input_size] + [hidden_size] * (num_layers - 1)
-        self.forwards = nn.ModuleList(nn.LSTM(size, hidden_size // 2, batch_first=True) for size in sizes)
-        self.backwards = nn.ModuleList(nn.LSTM(size, hidden_size // 2, batch_first=True) for size in sizes)
+        self.forwards = nn.ModuleList(cell.make_layers(size, hidden_size // 2, 1, 0.0) for size in sizes)
+        self.backwards = nn.ModuleList(cell.make_layers(size, hidden_size // 2, 1, 0.0) for size in sizes)
         self.dropout = dropout
 
     def forward(self, inputs: Tensor, source_mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,8 +55,8 @@ class BidirectionalEncoder(nn.Module):
         for layer, (forwards, backwards) in enumerate(zip(self.forwards, self.backwards, strict=True)):
             if layer > 0:
                 outputs = self.dropout(outputs)
-            left_to_right, _ = run_fused_lstm(forwards, outputs)  # (B, S, D/2)
-            right_to_left, _ = run_fused_lstm(backwards, reorder(outputs, reverse))  # (B, S, D/2), last word first
+            left_to_right = run_layers(forwards, outputs)  # (B, S, D/2)
+            right_to_left = run_layers(backwards, reorder(outputs, reverse))  # (B, S, D/2), last word first
             outputs = torch.cat([left_to_right, reorder(right_to_left, reverse)], dim=-1)  # (B, S, D)
         # At the last real position both directions have read all of the sentence, the backward one from its end.
         last = (source_mask.sum(1) - 1).view(-1, 1, 1).expand(-1, 1, left_to_right.size(-1))  # (B, 1, D/2)

@@ -18,7 +18,8 @@ is that queries are compared with positions of other hypotheses too, which the b
 
 The K queries of a sentence are one attention over one row, like K positions of a target.
 
-Shapes: A sentences, K hypotheses of each, P positions that are read, H heads, d numbers per head, L layers.
+Shapes: A sentences, K hypotheses of each, P positions that are read, H heads, G heads of keys and values (H, or fewer
+that are shared by R = H / G heads each), d numbers per head, L layers.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from nmt.models.attention import MIN_KEY_POSITIONS
+from nmt.models.positions import Positions
 from nmt.models.seq2seq import State
 
 INITIAL_CAPACITY_STEPS = 16
@@ -39,16 +42,21 @@ INITIAL_CAPACITY_STEPS = 16
 
 
 class Buffer:
-    """Memory for keys (L, A, H, d, capacity) and values (L, A, H, capacity, d), filled from position 0 on.
+    """Memory for keys (L, A, G, d, capacity) and values (L, A, G, capacity, d), filled from position 0 on.
 
-    It is the only mutable part of the cache. `num_written` is the number of positions that are taken by any of the
-    caches that use this buffer.
+    It is the only mutable part of the cache. `steps` has the step at which each position was written that is taken by
+    any of the caches that use this buffer.
     """
 
-    def __init__(self, keys: Tensor, values: Tensor, num_written: int) -> None:
+    def __init__(self, keys: Tensor, values: Tensor, steps: list[int]) -> None:
         self.keys = keys
         self.values = values
-        self.num_written = num_written
+        self.steps = steps
+
+    @property
+    def num_written(self) -> int:
+        """The number of positions that are taken."""
+        return len(self.steps)
 
     @property
     def capacity(self) -> int:
@@ -66,23 +74,23 @@ class Buffer:
         # weight of 0 times NaN is NaN.
         keys[..., num_written:MIN_KEY_POSITIONS] = 0.0
         values[:, :, :, num_written:MIN_KEY_POSITIONS] = 0.0
-        return Buffer(keys, values, num_written)
+        return Buffer(keys, values, self.steps[:num_written])
 
     def select(self, sentences: Tensor, num_written: int) -> Buffer:
         """A new buffer for the sentences with indices (A',), of whose positions the first `num_written` are taken."""
-        keys = self.keys.index_select(1, sentences)  # (L, A', H, d, capacity)
-        values = self.values.index_select(1, sentences)  # (L, A', H, capacity, d)
-        return Buffer(keys, values, num_written)
+        keys = self.keys.index_select(1, sentences)  # (L, A', G, d, capacity)
+        values = self.values.index_select(1, sentences)  # (L, A', G, capacity, d)
+        return Buffer(keys, values, self.steps[:num_written])
 
 
 class LayerCache(NamedTuple):
     """Views of one layer's buffer, for one step.
 
     Attributes:
-        new_keys: (A, H, d, K), where this step writes its keys.
-        new_values: (A, H, K, d), where this step writes its values.
-        keys: (A·H, d, P), all keys that this step reads, including its own.
-        values: (A·H, P, d), likewise.
+        new_keys: (A, G, d, K), where this step writes its keys.
+        new_values: (A, G, K, d), where this step writes its values.
+        keys: (A·G, d, P), all keys that this step reads, including its own.
+        values: (A·G, P, d), likewise.
     """
 
     new_keys: Tensor
@@ -91,8 +99,8 @@ class LayerCache(NamedTuple):
     values: Tensor
 
     def write(self, keys: Tensor, values: Tensor) -> None:
-        """Stores the keys and values, each (A, H, K, d), of this step's tokens."""
-        self.new_keys.copy_(keys.transpose(2, 3))  # (A, H, d, K)
+        """Stores the keys and values, each (A, G, K, d), of this step's tokens."""
+        self.new_keys.copy_(keys.transpose(2, 3))  # (A, G, d, K)
         self.new_values.copy_(values)
 
 
@@ -117,11 +125,11 @@ class KeyValueCache(State):
 
     @classmethod
     def empty(cls, values: Tensor, *, num_layers: int) -> Self:
-        """The cache before the first token; A, H, d, device and type are those of the source's values (A, H, S, d)."""
+        """The cache before the first token; A, G, d, device and type are those of the source's values (A, G, S, d)."""
         num_sentences, num_heads, _, head_size = values.shape
-        keys = values.new_empty((num_layers, num_sentences, num_heads, head_size, 0))  # (L, A, H, d, 0)
+        keys = values.new_empty((num_layers, num_sentences, num_heads, head_size, 0))  # (L, A, G, d, 0)
         bias = values.new_empty((num_sentences, 1, 0))  # (A, 1, 0)
-        return cls(Buffer(keys, keys.transpose(3, 4), 0), num_written=0, length=0, bias=bias)
+        return cls(Buffer(keys, keys.transpose(3, 4), []), num_written=0, length=0, bias=bias)
 
     def advance(self, num_hypotheses: int) -> Self:
         """The cache after one more token of each hypothesis, whose positions the layers still have to write."""
@@ -135,7 +143,7 @@ class KeyValueCache(State):
             buffer = buffer.copy(self.num_written, capacity)
             bias = F.pad(bias, (0, capacity - bias.size(2)), value=-math.inf)  # (A, K, capacity)
         # 2. Reserve one position per hypothesis.
-        buffer.num_written = end
+        buffer.steps += [self.length] * num_hypotheses
         # 3. Let hypothesis k see the position num_written + k, in addition to its past.
         visible = bias.new_zeros((bias.size(0), num_hypotheses))  # (A, K)
         bias = bias.diagonal_scatter(visible, offset=self.num_written, dim1=1, dim2=2)  # (A, K, capacity)
@@ -146,18 +154,32 @@ class KeyValueCache(State):
         """P, how many positions of the buffer a step reads."""
         return max(self.num_written, MIN_KEY_POSITIONS)
 
-    def head_bias(self, num_heads: int) -> Tensor:
-        """The bias (A·H, K, P), repeated for each head."""
-        bias = self.bias[:, None, :, : self.num_read]  # (A, 1, K, P)
-        return bias.expand(-1, num_heads, -1, -1).flatten(0, 1)  # (A·H, K, P)
+    def head_bias(self, num_heads: int, positions: Positions) -> Tensor:
+        """The bias (A·G, K·R, P) of each head, to which the bias of `positions` is added.
+
+        The rows of a head of keys and values are those of its R heads of queries: row k·R + r is hypothesis k.
+        """
+        num_key_value_heads = self.buffer.keys.size(2)  # G
+        num_sharing = num_heads // num_key_value_heads  # R
+        bias = self.bias[:, None, :, None, : self.num_read]  # (A, 1, K, 1, P)
+        if positions.has_bias:
+            # Positions that are read before they are written may have any distance: the bias hides them.
+            steps = self.buffer.steps[: self.num_written] + [0] * (self.num_read - self.num_written)
+            distances = self.length - 1 - torch.tensor([steps], device=bias.device)  # (1, P), the same for all rows
+            added = positions.bias(distances, causal=True)  # (H, 1, P)
+            assert added is not None
+            added = added.to(bias.dtype).reshape(num_key_value_heads, 1, num_sharing, -1)  # (G, 1, R, P)
+            bias = bias + added  # (A, G, K, R, P)
+        bias = bias.expand(-1, num_key_value_heads, -1, num_sharing, -1)  # (A, G, K, R, P)
+        return bias.reshape(-1, self.bias.size(1) * num_sharing, self.num_read)  # (A·G, K·R, P)
 
     def layers(self) -> Iterator[LayerCache]:
         """Each layer's views of the buffer, for the step whose positions `advance` reserved."""
         new = slice(self.num_written - self.bias.size(1), self.num_written)  # K positions
-        new_keys = self.buffer.keys[..., new]  # (L, A, H, d, K)
-        new_values = self.buffer.values[:, :, :, new]  # (L, A, H, K, d)
-        keys = self.buffer.keys[..., : self.num_read].flatten(1, 2)  # (L, A·H, d, P)
-        values = self.buffer.values[:, :, :, : self.num_read].flatten(1, 2)  # (L, A·H, P, d)
+        new_keys = self.buffer.keys[..., new]  # (L, A, G, d, K)
+        new_values = self.buffer.values[:, :, :, new]  # (L, A, G, K, d)
+        keys = self.buffer.keys[..., : self.num_read].flatten(1, 2)  # (L, A·G, d, P)
+        values = self.buffer.values[:, :, :, : self.num_read].flatten(1, 2)  # (L, A·G, P, d)
         for layer in range(len(keys)):
             yield LayerCache(new_keys[layer], new_values[layer], keys[layer], values[layer])
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from nmt.models.attention import NO_RECORD, AttentionRecord
+from nmt.models.positions import Order, Positions
 from nmt.models.transformer.sublayers import (
     FeedForward,
     LayerDropout,
     LayerSettings,
     Residual,
     final_norm,
-    make_attention,
+    make_cross_attention,
+    make_self_attention,
 )
 
 
@@ -25,8 +27,8 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, settings: LayerSettings) -> None:
         super().__init__()
-        self.self_attention = make_attention(settings)
-        self.cross_attention = make_attention(settings)
+        self.self_attention = make_self_attention(settings)
+        self.cross_attention = make_cross_attention(settings)
         self.feedforward = FeedForward(settings)
         self.around_self_attention = Residual(settings)
         self.around_cross_attention = Residual(settings)
@@ -37,14 +39,15 @@ class DecoderLayer(nn.Module):
         hidden: Tensor,
         encoded: Tensor,
         source_mask: Tensor,
+        order: Order,
         self_record: list[Tensor] | None,
         cross_record: list[Tensor] | None,
     ) -> Tensor:
         """From (B, T, D), the encoder's outputs (B, S, D) and their mask (B, 1, 1, S) to (B, T, D).
 
-        The records are as in MultiHeadAttention.
+        The order of the target and the records are as in MultiHeadAttention.
         """
-        hidden = self.around_self_attention(hidden, self.self_attention, causal=True, record=self_record)
+        hidden = self.around_self_attention(hidden, self.self_attention, causal=True, order=order, record=self_record)
         hidden = self.around_cross_attention(
             hidden, self.cross_attention, encoded, mask=source_mask, record=cross_record
         )
@@ -52,10 +55,11 @@ class DecoderLayer(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A stack of decoder layers."""
+    """A stack of decoder layers, which knows the order of its inputs by its positions."""
 
-    def __init__(self, settings: LayerSettings, num_layers: int) -> None:
+    def __init__(self, settings: LayerSettings, num_layers: int, positions: Positions) -> None:
         super().__init__()
+        self.positions = positions
         self.layers = nn.ModuleList(DecoderLayer(settings) for _ in range(num_layers))
         self.layer_dropout = LayerDropout(settings)
         self.norm = final_norm(settings)
@@ -65,9 +69,10 @@ class Decoder(nn.Module):
     ) -> Tensor:
         """From embedded target pieces (B, T, D), the encoder's outputs (B, S, D) and their mask (B, S) to (B, T, D)."""
         mask = source_mask[:, None, None, :]  # (B, 1, 1, S), the same for every head and query
+        order = self.positions.order(embedded, causal=True)
         hidden = embedded
         for index, layer in enumerate(self.layers):
             self_record, cross_record = record.slot("decoder", index), record.slot("cross", index)
-            outputs = layer(hidden, encoded, mask, self_record, cross_record)  # (B, T, D)
+            outputs = layer(hidden, encoded, mask, order, self_record, cross_record)  # (B, T, D)
             hidden = self.layer_dropout(hidden, outputs)
         return self.norm(hidden)

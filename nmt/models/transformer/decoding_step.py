@@ -8,7 +8,7 @@ No weight is copied or kept here. A step reads the parameters from the decoder's
 present values, also after an optimizer updated them, a file was loaded or the model moved to another device.
 
 Shapes: A sentences, K hypotheses of each, N = A · K rows, P positions of the target so far, S source positions and S'
-with padding, D model size, H heads, d = D / H.
+with padding, D model size, H heads, d = D / H, G heads of keys and values, each shared by R = H / G heads.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.models.attention import MIN_KEY_POSITIONS, step_attention
+from nmt.models.positions import rotate
 from nmt.models.seq2seq import Memory
 from nmt.models.transformer.cache import KeyValueCache, LayerCache
 from nmt.models.transformer.decoder import Decoder, DecoderLayer
@@ -35,9 +36,9 @@ class TransformerMemory(Memory):
     """The source as the decoding step reads it: each decoder layer's keys and values, computed once per sentence.
 
     Attributes:
-        keys: of each layer, (A, H, d, S'), transposed as `step_attention` expects them.
-        values: of each layer, (A, H, S', d).
-        bias: (A, H, 1, S'), 0 at real positions and -inf at padding. S' is S, but at least MIN_KEY_POSITIONS.
+        keys: of each layer, (A, G, d, S'), transposed as `step_attention` expects them.
+        values: of each layer, (A, G, S', d).
+        bias: (A, G, 1, S'), 0 at real positions and -inf at padding. S' is S, but at least MIN_KEY_POSITIONS.
     """
 
     keys: tuple[Tensor, ...]
@@ -50,12 +51,12 @@ class TransformerMemory(Memory):
         padding = max(0, MIN_KEY_POSITIONS - source_mask.size(1))
         all_keys, all_values = [], []
         for layer in decoder.layers:
-            keys, values = cast(DecoderLayer, layer).cross_attention.keys_values(encoded)  # 2 × (A, H, S, d)
-            all_keys.append(F.pad(keys.transpose(2, 3), (0, padding)).contiguous())  # (A, H, d, S')
-            all_values.append(F.pad(values, (0, 0, 0, padding)).contiguous())  # (A, H, S', d)
+            keys, values = cast(DecoderLayer, layer).cross_attention.keys_values(encoded)  # 2 × (A, G, S, d)
+            all_keys.append(F.pad(keys.transpose(2, 3), (0, padding)).contiguous())  # (A, G, d, S')
+            all_values.append(F.pad(values, (0, 0, 0, padding)).contiguous())  # (A, G, S', d)
         mask = F.pad(source_mask, (0, padding))[:, None, None, :]  # (A, 1, 1, S')
         bias = torch.zeros_like(mask, dtype=all_keys[0].dtype).masked_fill_(~mask, -math.inf)  # (A, 1, 1, S')
-        bias = bias.repeat(1, all_keys[0].size(1), 1, 1)  # (A, H, 1, S')
+        bias = bias.repeat(1, all_keys[0].size(1), 1, 1)  # (A, G, 1, S')
         return cls(source_mask, tuple(all_keys), tuple(all_values), bias)
 
 
@@ -65,6 +66,8 @@ class DecodingStep:
     def __init__(self, decoder: Decoder) -> None:
         self.layers = [LayerStep(cast(DecoderLayer, layer)) for layer in decoder.layers]
         self.norm = decoder.norm
+        self.positions = decoder.positions
+        self.num_heads = self.layers[0].num_heads
 
     def __call__(self, hidden: Tensor, cache: KeyValueCache, memory: TransformerMemory) -> Tensor:
         """Computes what `Decoder.forward` does at the newest position.
@@ -77,12 +80,13 @@ class DecodingStep:
         Returns:
             decoder outputs (N, D).
         """
-        _, num_heads, _, _ = memory.bias.shape
-        past_bias = cache.head_bias(num_heads)  # (A·H, K, P)
-        source_bias = memory.bias.flatten(0, 1)  # (A·H, 1, S')
+        position = cache.length - 1
+        rotation = self.positions.rotation(position, 1, hidden)  # (2, 1, d/2), the same for all hypotheses
+        past_bias = cache.head_bias(self.num_heads, self.positions)  # (A·G, K·R, P)
+        source_bias = memory.bias.flatten(0, 1)  # (A·G, 1, S')
         for layer, past, keys, values in zip(self.layers, cache.layers(), memory.keys, memory.values, strict=True):
-            source = keys.flatten(0, 1), values.flatten(0, 1)  # (A·H, d, S'), (A·H, S', d)
-            hidden = layer(hidden, past, past_bias, *source, source_bias)  # (N, D)
+            source = keys.flatten(0, 1), values.flatten(0, 1)  # (A·G, d, S'), (A·G, S', d)
+            hidden = layer(hidden, rotation, past, past_bias, *source, source_bias)  # (N, D)
         return self.norm(hidden)
 
 
@@ -95,6 +99,8 @@ class LayerStep:
 
     def __init__(self, layer: DecoderLayer) -> None:
         self.num_heads = layer.self_attention.num_heads
+        self.num_key_value_heads = layer.self_attention.num_key_value_heads
+        self.num_sharing = self.num_heads // self.num_key_value_heads  # R
         self.pre_norm = layer.around_feedforward.pre_norm
         self.self_norm = parameters_of(layer.around_self_attention.norm)
         self.self_query = parameters_of(layer.self_attention.query_projection)
@@ -110,6 +116,7 @@ class LayerStep:
     def __call__(
         self,
         hidden: Tensor,
+        rotation: Tensor | None,
         past: LayerCache,
         past_bias: Tensor,
         source_keys: Tensor,
@@ -120,29 +127,34 @@ class LayerStep:
 
         Args:
             hidden: (N, D).
+            rotation: (2, 1, d/2), of the newest position, as `rotate` takes it.
             past: this layer's views of the cache; the newest positions are written here.
-            past_bias: (A·H, K, P), 0 at the positions of a hypothesis's own past and -inf elsewhere.
-            source_keys: (A·H, d, S').
-            source_values: (A·H, S', d).
-            source_bias: (A·H, 1, S').
+            past_bias: (A·G, K·R, P), -inf at positions outside a hypothesis's own past.
+            source_keys: (A·G, d, S').
+            source_values: (A·G, S', d).
+            source_bias: (A·G, 1, S').
         """
         num_rows, model_size = hidden.shape
-        num_sentences = source_bias.size(0) // self.num_heads
-        split = (num_sentences, num_rows // num_sentences, self.num_heads, model_size // self.num_heads)  # A, K, H, d
+        num_sentences = source_bias.size(0) // self.num_key_value_heads
+        head_size = model_size // self.num_heads
+        # The sizes A, K, G, R, d into which the queries (N, D) are split.
+        split = (num_sentences, num_rows // num_sentences, self.num_key_value_heads, self.num_sharing, head_size)
 
-        # hidden = around_self_attention(hidden, self_attention, causal=True)
+        # hidden = around_self_attention(hidden, self_attention, causal=True, order=order)
         inputs = self.before(hidden, self.self_norm)  # (N, D)
-        queries = linear(inputs, self.self_query).view(split).transpose(1, 2).flatten(0, 1)  # (A·H, K, d)
-        keys_values = linear(inputs, self.self_key_value).view(*split[:2], 2, *split[2:])  # (A, K, 2, H, d)
-        keys, values = keys_values.permute(2, 0, 3, 1, 4)  # 2 × (A, H, K, d)
+        queries = rows_of_heads(linear(inputs, self.self_query), split)  # (A·G, K·R, d)
+        keys_values = linear(inputs, self.self_key_value).view(*split[:2], 2, split[2], head_size)  # (A, K, 2, G, d)
+        keys, values = keys_values.permute(2, 0, 3, 1, 4)  # 2 × (A, G, K, d)
+        if rotation is not None:
+            queries, keys = rotate(queries, rotation), rotate(keys, rotation)  # (A·G, K·R, d), (A, G, K, d)
         past.write(keys, values)
-        heads = step_attention(queries, past.keys, past.values, past_bias)  # (A·H, K, d)
+        heads = step_attention(queries, past.keys, past.values, past_bias)  # (A·G, K·R, d)
         hidden = self.after(hidden, linear(join(heads, split), self.self_output), self.self_norm)  # (N, D)
 
         # hidden = around_cross_attention(hidden, cross_attention, encoded, mask=source_mask)
         inputs = self.before(hidden, self.cross_norm)  # (N, D)
-        queries = linear(inputs, self.cross_query).view(split).transpose(1, 2).flatten(0, 1)  # (A·H, K, d)
-        heads = step_attention(queries, source_keys, source_values, source_bias)  # (A·H, K, d)
+        queries = rows_of_heads(linear(inputs, self.cross_query), split)  # (A·G, K·R, d)
+        heads = step_attention(queries, source_keys, source_values, source_bias)  # (A·G, K·R, d)
         hidden = self.after(hidden, linear(join(heads, split), self.cross_output), self.cross_norm)  # (N, D)
 
         # hidden = around_feedforward(hidden, feedforward)
@@ -175,8 +187,15 @@ def normalise(inputs: Tensor, norm: Parameters) -> Tensor:
     return torch.layer_norm(inputs, inputs.shape[-1:], norm["weight"], norm["bias"])
 
 
-def join(heads: Tensor, split: tuple[int, int, int, int]) -> Tensor:
-    """Joins the heads of each hypothesis: (A·H, K, d) to (N, D)."""
-    num_sentences, num_hypotheses, num_heads, head_size = split
-    heads = heads.view(num_sentences, num_heads, num_hypotheses, head_size).transpose(1, 2)  # (A, K, H, d)
-    return heads.reshape(num_sentences * num_hypotheses, num_heads * head_size)  # (N, D)
+def rows_of_heads(queries: Tensor, split: tuple[int, int, int, int, int]) -> Tensor:
+    """Queries (N, D) as rows (A·G, K·R, d): the R heads that share keys and values follow each other."""
+    num_sentences, num_hypotheses, num_key_value_heads, num_sharing, head_size = split
+    heads = queries.view(split).transpose(1, 2)  # (A, G, K, R, d)
+    return heads.reshape(num_sentences * num_key_value_heads, num_hypotheses * num_sharing, head_size)
+
+
+def join(heads: Tensor, split: tuple[int, int, int, int, int]) -> Tensor:
+    """Joins the heads of each hypothesis: (A·G, K·R, d) to (N, D)."""
+    num_sentences, num_hypotheses, num_key_value_heads, num_sharing, head_size = split
+    heads = heads.view(num_sentences, num_key_value_heads, num_hypotheses, -1).transpose(1, 2)  # (A, K, G, R·d)
+    return heads.reshape(num_sentences * num_hypotheses, num_key_value_heads * num_sharing * head_size)  # (N, D)

@@ -24,22 +24,26 @@ class LayerSettings:
     Attributes:
         model_size: D.
         num_heads: H, must divide D.
+        num_key_value_heads: heads of keys and values, must divide H.
         feedforward_size: of the feed-forward network's hidden layer.
         dropout: probability of dropping an element of a sublayer's output.
         activation_dropout: the same for the feed-forward network's hidden layer.
         attention_dropout: the same for the attention weights.
         layer_dropout: probability with which a sentence skips the layer (`LayerDropout`).
         pre_norm: normalise before each sublayer instead of after the sum.
+        self_attention_class: of encoder and decoder; cross-attention is always `MultiHeadAttention`.
     """
 
     model_size: int
     num_heads: int
+    num_key_value_heads: int
     feedforward_size: int
     dropout: float
     activation_dropout: float
     attention_dropout: float
     layer_dropout: float
     pre_norm: bool
+    self_attention_class: type[MultiHeadAttention]
 
 
 class Residual(nn.Module):
@@ -63,11 +67,22 @@ class Residual(nn.Module):
         return self.norm(inputs + sublayer(inputs, *arguments, **options))
 
 
-def make_attention(settings: LayerSettings) -> MultiHeadAttention:
-    """The self-attention or the cross-attention of a layer."""
-    return MultiHeadAttention(
+def make_self_attention(settings: LayerSettings) -> MultiHeadAttention:
+    """The self-attention of a layer."""
+    return make_attention(settings, settings.self_attention_class)
+
+
+def make_cross_attention(settings: LayerSettings) -> MultiHeadAttention:
+    """The cross-attention of a layer."""
+    return make_attention(settings, MultiHeadAttention)
+
+
+def make_attention(settings: LayerSettings, attention_class: type[MultiHeadAttention]) -> MultiHeadAttention:
+    """An attention of this class, with the sizes of a layer."""
+    return attention_class(
         model_size=settings.model_size,
         num_heads=settings.num_heads,
+        num_key_value_heads=settings.num_key_value_heads,
         dropout=settings.dropout,
         attention_dropout=settings.attention_dropout,
     )

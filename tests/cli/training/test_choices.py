@@ -1,9 +1,11 @@
 """Every YAML file composes and trains one step."""
 
 import gzip
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,6 +17,7 @@ from nmt.run import RunFolder
 Train = Callable[..., int]
 
 GRAMMAR = ["data.train_size=200", "data.val_size=8", "data.test_size=8", "data.test_long_size=4"]
+SCENES = ["data.train_size=60", "data.val_size=8", "data.test_size=8"]
 
 
 def choices(group: str) -> list[str]:
@@ -28,7 +31,11 @@ def test_every_group_is_tested_here() -> None:
         "data",
         "cleaning",
         "model",
+        "model/cell",
         "model/score",
+        "model/span",
+        "model/positions",
+        "model/encoder_attention",
         "tokenizer",
         "optimizer",
         "schedule",
@@ -38,7 +45,7 @@ def test_every_group_is_tested_here() -> None:
         "objective",
     }
     assert groups == tried | {"experiment"}
-    assert choices("data") == ["files", "grammar", "hub", "multi30k", "text"]
+    assert choices("data") == ["files", "grammar", "grammar_documents", "hub", "multi30k", "scenes", "text"]
 
 
 @pytest.mark.parametrize("group", ["data", "search"])
@@ -57,20 +64,61 @@ def test_the_choice_run_is_only_offered_where_it_is_possible(capsys: pytest.Capt
         assert main([command, "--help"]) == 0
         assert ("*run" in capsys.readouterr().out) == is_offered
     assert main(["train", "--help"]) == 0
-    assert "data         files, grammar, hub, *multi30k, text\n" in capsys.readouterr().out
+    assert re.search(
+        r"^  data +files, grammar, grammar_documents, hub, \*multi30k", capsys.readouterr().out, re.MULTILINE
+    )
 
 
-@pytest.mark.parametrize("model", choices("model"))
+@pytest.mark.parametrize("model", [model for model in choices("model") if model != "picture_transformer"])
 def test_every_model_trains(train: Train, tmp_path: Path, model: str) -> None:
     assert train(model=model) == 0
     assert RunFolder(tmp_path / "run").model().num_parameters() > 0
 
 
-@pytest.mark.parametrize("score", choices("model/score"))
-def test_every_score_trains(train: Train, tmp_path: Path, score: str) -> None:
-    assert train(f"model/score={score}", model="lstm_luong") == 0
-    described = RunFolder(tmp_path / "run").description("model")["arguments"]["score"]
-    assert described["class"] == {"dot": "DotScore", "general": "GeneralScore", "concat": "AdditiveScore"}[score]
+@pytest.mark.parametrize(
+    ("group", "choice", "name"),
+    [
+        ("cell", "gru", "GRUCell"),
+        ("cell", "lstm", "LSTMCell"),
+        ("score", "concat", "AdditiveScore"),
+        ("score", "coverage", "CoverageScore"),
+        ("score", "dot", "DotScore"),
+        ("score", "general", "GeneralScore"),
+        ("score", "multi_head", "MultiHeadAdditiveScore"),
+        ("span", "global", "GlobalSpan"),
+        ("span", "local_m", "MonotonicSpan"),
+        ("span", "local_p", "PredictiveSpan"),
+    ],
+)
+def test_every_part_of_a_recurrent_model_trains(
+    train: Train, tmp_path: Path, group: str, choice: str, name: str
+) -> None:
+    assert choice in choices(f"model/{group}")
+    assert train(f"model/{group}={choice}", model="lstm_luong") == 0
+    assert RunFolder(tmp_path / "run").description("model")["arguments"][group]["class"] == name
+    assert RunFolder(tmp_path / "run").model().num_parameters() > 0
+
+
+@pytest.mark.parametrize("pattern", choices("model/encoder_attention"))
+def test_every_sparse_pattern_trains(train: Train, tmp_path: Path, pattern: str) -> None:
+    assert train(f"model/encoder_attention={pattern}", model="transformer") == 0
+    described = RunFolder(tmp_path / "run").description("model")["arguments"]["encoder_attention"]["arguments"]
+    assert (described["num_global"] > 0, described["num_random"] > 0) == {
+        "sliding_window": (False, False),
+        "longformer": (True, False),
+        "big_bird": (True, True),
+    }[pattern]
+    assert RunFolder(tmp_path / "run").model().num_parameters() > 0
+
+
+@pytest.mark.parametrize("positions", choices("model/positions"))
+def test_every_kind_of_positions_trains(train: Train, tmp_path: Path, positions: str) -> None:
+    """Also with heads that share keys and values."""
+    assert train(f"model/positions={positions}", "model.num_key_value_heads=1", model="transformer") == 0
+    run = RunFolder(tmp_path / "run")
+    assert run.description("model")["arguments"]["positions"]["class"].lower() == f"{positions}positions"
+    heads: Any = run.model().attention_layers()["decoder"][0]
+    assert heads.num_key_value_heads == 1
 
 
 @pytest.mark.parametrize(
@@ -115,6 +163,28 @@ def test_the_built_in_corpus_trains_with_the_usual_vocabulary_size(
     assert f"select other text by data=files data.path={corpus_folder}\n" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("join", [1, 2])
+def test_documents_train_and_their_pronouns_are_scored(
+    tmp_path: Path,
+    tiny_models: dict[str, list[str]],
+    tiny_training: list[str],
+    capsys: pytest.CaptureFixture[str],
+    join: int,
+) -> None:
+    sizes = ["data.train_size=100", "data.val_size=4", "data.pronouns_size=4", "tokenizer.vocab_size=120"]
+    words = ["data=grammar_documents", f"data.join={join}", *tiny_models["lstm"], *tiny_training, *sizes]
+    run = f"run={tmp_path / 'run'}"
+    assert main(["train", *words, run]) == 0
+    assert len(RunFolder(tmp_path / "run").corpus().split("train")) == 200 // join
+    capsys.readouterr()
+    assert main(["evaluate", run, "split=pronouns", "device=cpu"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("pronouns with")]
+    # A distractor stands in the first sentence, so a second sentence alone has none.
+    assert [line[line.index("of") + 1] for line in lines] == (["2", "2"] if join == 2 else ["0", "4"])
+    assert main(["evaluate", run, "split=pronouns", "data.path=text"]) == 2
+    assert "select other text by data=files data.path=text\n" in capsys.readouterr().err
+
+
 def test_compressed_files_train(train: Train, own_corpus: Path) -> None:
     for path in list(own_corpus.iterdir()):
         with gzip.open(own_corpus / f"{path.name}.gz", "wb") as file:
@@ -124,10 +194,13 @@ def test_compressed_files_train(train: Train, own_corpus: Path) -> None:
 
 
 CLASSES = {
-    "lstm": "LSTM",
-    "lstm_bahdanau": "BahdanauLSTM",
-    "lstm_luong": "LuongLSTM",
+    "lstm": "PlainRNN",
+    "lstm_bahdanau": "BahdanauRNN",
+    "lstm_luong": "LuongRNN",
     "transformer": "Transformer",
+    "transformer_linear": "LinearTransformer",
+    "decoder_only": "DecoderOnly",
+    "prefix_lm": "PrefixLM",
 }
 
 
@@ -151,19 +224,24 @@ def test_every_experiment_trains(
     selected = own_model or typed_models
     assert selected is not None, "neither the file nor its command selects a model"
     for name in selected[1].split(","):
-        sizes = [word for word in tiny_models[name] if not (own_model and word.startswith("model="))]
+        sizes = [
+            word for word in tiny_models[name.removeprefix("picture_")] if not (own_model and word.startswith("model="))
+        ]
         data = [f"data.path={corpus_folder}"]
         if "/data: grammar" in text:
             data = [*GRAMMAR, "tokenizer.vocab_size=120"]
+        if "/data: scenes" in text:
+            data = [*SCENES, "tokenizer.vocab_size=150"]
         training = [word for word in tiny_training if word != "search=greedy"]  # a recipe may change the beam search
         words = [f"experiment={experiment}", *sizes, *training, *data, "validation_split=val"]
         assert main(["train", *words, f"run={tmp_path / name}"]) == 0
-        assert RunFolder.open(tmp_path / name).description("model")["class"] == CLASSES[name]
+        classes = CLASSES | {"picture_transformer": "PictureTransformer"}
+        assert RunFolder.open(tmp_path / name).description("model")["class"] == classes[name]
 
 
 def test_the_recipes_for_multi30k_differ_only_where_the_systems_do(capsys: pytest.CaptureFixture[str]) -> None:
     recipes = [name for name in choices("experiment") if name.startswith("multi30k_")]
-    assert len(recipes) == len(CLASSES)
+    assert len(recipes) == 4
     settings = []
     for recipe in recipes:
         assert main(["train", f"experiment={recipe}", "--cfg", "job"]) == 0
@@ -171,3 +249,16 @@ def test_the_recipes_for_multi30k_differ_only_where_the_systems_do(capsys: pytes
         del composed["model"], composed["schedule"]["learning_rate"], composed["trainer"]["consistency"]
         settings.append(composed)
     assert settings[1:] == settings[:-1]
+
+
+def test_the_heads_of_a_recurrent_model_are_selected_and_silenced(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("model/score=multi_head", "model.score.num_heads=2", model="lstm_bahdanau") == 0
+    run, out = f"run={tmp_path / 'run'}", tmp_path / "out.json"
+    assert main(["plot", run, "source=one two", f"out={out}", "heads=1"]) == 0
+    assert json.loads(out.read_text())["systems"][0]["attention"]["cross"]["heads"] == [1]
+    assert main(["evaluate", run, "split=val", "heads_off=[cross.0.1]"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", run, "split=val", "heads_off=[cross.0.2]"]) == 2
+    assert "heads_off=cross.0.2: the model has no such head, only cross.0.0 to cross.0.1" in capsys.readouterr().err

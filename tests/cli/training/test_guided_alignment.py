@@ -78,7 +78,7 @@ def test_the_grammar_has_links_of_its_own(
     ("model", "words", "message"),
     [
         ("transformer", [], "train has no word links, which guided alignment needs: put them beside its text"),
-        ("lstm", [], "trainer.alignment_weight: LSTM has no attention to guide; set it to 0"),
+        ("lstm", [], "trainer.alignment_weight: PlainRNN has no attention to guide; set it to 0"),
         ("transformer", ["trainer.alignment_layer=1"], "trainer.alignment_layer=1 does not exist: the decoder has 1"),
         ("lstm_luong", ["trainer.alignment_head=1"], "trainer.alignment_head=1 does not exist: the decoder has 1"),
     ],

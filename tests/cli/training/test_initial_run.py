@@ -160,7 +160,7 @@ def test_the_configuration_shows_the_settings_of_the_other_run(
     assert main(["train", "--cfg", "job", f"init={trained_run}", "model.dropout=0.3", "seed=2", "--resolve"]) == 0
     shown = yaml.safe_load(capsys.readouterr().out)
     recorded = yaml.safe_load(read_text(trained_run / "config.yaml"))
-    assert shown["model"]["_target_"] == "nmt.models.LuongLSTM"
+    assert shown["model"]["_target_"] == "nmt.models.LuongRNN"
     assert shown["model"] == {**recorded["model"], "dropout": 0.3}
     assert shown["tokenizer"] == recorded["tokenizer"]
     assert shown["run"] == "runs/multi30k/init-luong-seed2"

@@ -126,9 +126,12 @@ def test_a_split_whose_pairs_are_all_too_long_is_named_with_the_remedy(
         (own_corpus / f"{split}.{language}").write_text(f"{word} " * 300 + "\n")
     message = error_line(f"data.path={own_corpus}", "loader.max_length=9", "cleaning.drop_duplicates=false")
     assert f"split {split}: no pair of " in message
-    assert "raise loader.max_length (for a Transformer also model.max_length), since the shortest pair has " in message
+    assert (
+        "raise loader.max_length (for a Transformer also model.positions.max_length), since the shortest pair has "
+        in message
+    )
 
 
 def test_a_transformer_too_short_for_one_piece_is_refused(error_line: Callable[..., str]) -> None:
-    message = error_line("model.max_length=1", model="transformer")
-    assert message == "model.max_length=1 must be at least 2: one piece and the end"
+    message = error_line("model.positions.max_length=1", model="transformer")
+    assert message == "model.positions.max_length=1 must be at least 2: one piece and the end"

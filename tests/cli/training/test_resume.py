@@ -154,7 +154,7 @@ def test_a_finished_run_stays_finished(train: Train, tmp_path: Path) -> None:
 SETTINGS = [
     ("lstm", ["model.hidden_size=18"], "model.hidden_size=16, not 18"),
     ("lstm", ["model.dropout=0.5"], "model.dropout=0.3, not 0.5"),
-    ("lstm_luong", [], "model=LSTM, not LuongLSTM; "),
+    ("lstm_luong", [], "model=PlainRNN, not LuongRNN; "),
     ("lstm", ["schedule=plateau"], "schedule=InverseSquareRoot, not Plateau; "),
     ("lstm", ["optimizer=adamw"], "optimizer=Adam, not AdamW; "),
     ("lstm", ["tokenizer.vocab_size=39"], "tokenizer.vocab_size=40, not 39"),

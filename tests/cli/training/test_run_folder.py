@@ -48,7 +48,7 @@ def test_a_run_folder_holds_everything(
     assert list((folder / "tensorboard").iterdir())
     run = RunFolder.open(folder)
     description = json.loads((folder / "model.json").read_text())
-    assert description["class"] == "LSTM"
+    assert description["class"] == "PlainRNN"
     assert description["parameters"] == run.model().num_parameters()
     assert [record.step for record in read_history(run.history).train] == [1, 2, 3, 4]
     translator = Translator.load(folder, device="cpu")
@@ -161,7 +161,7 @@ def test_pairs_of_exactly_max_length_pieces_are_trained_on(
     tokenizer = RunFolder(tmp_path / "run").tokenizer()
     lines = [(own_corpus / f"train.{language}").read_text().splitlines() for language in ("en", "de")]
     longest = max(map(len, tokenizer.encode_source(lines[0] + lines[1])))
-    sizes = [f"model.max_length={longest + 1}"] if model == "transformer" else []
+    sizes = [f"model.positions.max_length={longest + 1}"] if model == "transformer" else []
     shutil.rmtree(tmp_path / "run")
     assert train(f"data.path={own_corpus}", "cleaning=none", f"loader.max_length={longest}", *sizes, model=model) == 0
     assert json.loads((tmp_path / "run" / "cleaning.json").read_text())["dropped"] == {"too long": 0}

@@ -126,6 +126,7 @@ def test_every_example_is_decided_by_its_form(rows: list[tuple[GrammarPair, Pron
         assert source[example.pronoun] == "it", pair
         assert example.correct == target[example.target_pronoun], pair
         assert (example.pronoun, example.target_pronoun) in pair.alignment, pair
+        assert example.antecedent is not None
         assert example.distance == example.pronoun - example.antecedent, pair
         assert (example.gender, example.case) in FORMS[example.correct], pair
         assert {example.correct, *example.wrong} == {*FORMS, "ihnen"}, pair
@@ -135,6 +136,7 @@ def test_every_example_is_decided_by_its_form(rows: list[tuple[GrammarPair, Pron
 def test_distractors_stand_between_and_take_another_form(rows: list[tuple[GrammarPair, PronounExample]]) -> None:
     for pair, example in rows:
         genders = {noun.index: noun.gender_number for noun in pair.source_grammar.nouns}
+        assert example.antecedent is not None
         assert genders[example.antecedent] == example.gender
         others = [index for index in genders if index != example.antecedent]
         if example.distractor is None:
