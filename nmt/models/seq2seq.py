@@ -29,7 +29,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from typing import Any, Generic, Protocol, Self
 
 import torch
@@ -42,6 +43,12 @@ from nmt.models.embedding import Vocabulary
 from nmt.models.weight_layout import store_by_columns
 
 
+@cache
+def field_names(dataclass_type: type[Any]) -> tuple[str, ...]:
+    """The names of a dataclass's fields. A search selects rows at every step, and looking the fields up takes time."""
+    return tuple(field.name for field in fields(dataclass_type))
+
+
 def select_rows(value: Any, rows: Tensor) -> Any:
     """Applies `index_select(0, rows)` to every tensor of a tensor, tuple or dataclass."""
     if isinstance(value, Tensor):
@@ -49,7 +56,7 @@ def select_rows(value: Any, rows: Tensor) -> Any:
     if isinstance(value, tuple):
         return tuple(select_rows(item, rows) for item in value)
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{field.name: select_rows(getattr(value, field.name), rows) for field in fields(value)})
+        return type(value)(*(select_rows(getattr(value, name), rows) for name in field_names(type(value))))
     assert value is None, f"cannot select rows of a {type(value).__name__}"
     return None
 

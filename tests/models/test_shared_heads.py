@@ -37,6 +37,7 @@ def transformer(num_key_value_heads: int, positions: Positions) -> Transformer:
         layer_dropout=0.0,
         pre_norm=True,
         positions=positions,
+        encoder_attention=None,
     )
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5)

@@ -146,7 +146,7 @@ def test_simcut_equals_plain_torch_with_zeroed_embeddings(model: Seq2Seq, batch:
     target = batch.target_output[batch.target_mask]
     cross_entropy = F.cross_entropy(logits, target, reduction="sum", label_smoothing=0.1)
     divergence = plain_divergence(logits, cut_logits, nn.Identity(), symmetric=False)
-    assert divergence.item() > 0.1
+    assert divergence.item() > 0.01
     expected = cross_entropy + 3.0 * divergence
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(found_nll, F.cross_entropy(logits, target, reduction="sum"))

@@ -172,8 +172,10 @@ def test_a_model_without_such_a_head_is_refused(description: dict[str, Any]) -> 
         with pytest.raises(UserError, match=r"trainer\.alignment_weight: PlainRNN has no attention to guide"):
             choose_guided_layer(model, layer=None, head=0)
         return
-    assert choose_guided_layer(model, layer=None, head=0) == 0
-    num_layers, num_heads = (2, 2) if description["class"] == "Transformer" else (1, 1)
+    has_heads = "num_heads" in description["arguments"]
+    num_layers = description["arguments"].get("num_layers", 2) if has_heads else 1  # of a recurrent model, one attends
+    num_heads = 2 if has_heads else 1
+    assert choose_guided_layer(model, layer=None, head=0) == max(num_layers - 2, 0)  # the last but one
     assert choose_guided_layer(model, layer=num_layers - 1, head=num_heads - 1) == num_layers - 1
     with pytest.raises(UserError, match=f"alignment_layer={num_layers} does not exist: the decoder has {num_layers}"):
         choose_guided_layer(model, layer=num_layers, head=0)
