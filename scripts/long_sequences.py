@@ -26,6 +26,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from nmt import models
@@ -148,11 +149,15 @@ def draw(path: Path, plots: dict[str, tuple[str, Curves]]) -> None:
     """Draws plots side by side. Both axes are logarithmic, so linear growth is a straight line of slope one."""
     figure, axes = plt.subplots(1, len(plots), figsize=(4.6 * len(plots), 3.9), layout="constrained")
     for axis, (title, (label, curves)) in zip(axes, plots.items(), strict=True):
-        for kind, marker in zip(PATTERNS, "os^Dv", strict=True):
+        for number, (kind, marker) in enumerate(zip(PATTERNS, "os^Dv", strict=True)):
             if kind in curves:
-                axis.plot(LENGTHS, [curves[kind][length] for length in LENGTHS], marker=marker, ms=4, label=kind)
+                values = [curves[kind][length] for length in LENGTHS]
+                axis.plot(LENGTHS, values, color=f"C{number}", marker=marker, ms=4, label=kind)
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.set_xticks(LENGTHS, [f"{length:,}" for length in LENGTHS], rotation=45)
         axis.set(title=title, xlabel="pieces", ylabel=label)
         axis.grid(alpha=0.3)
