@@ -98,6 +98,7 @@ class LinearTransformer(BaseTransformer[LinearState]):
     """A Transformer with linear self-attention in encoder and decoder; cross-attention stays as it is.
 
     A step takes the same time and memory after any number of target pieces, while the cache of a `Transformer` grows.
+    Self-attention never computes its weights in training, so `attention_dropout` acts on cross-attention only.
 
     Args: those of BaseTransformer (`arguments`).
 
