@@ -2,7 +2,8 @@
 
 With the few rows of one sentence's beam, the modules of `decoder` would spend more time on calling each other than on
 arithmetic. Here each layer is written out in plain functions. The comment above each sublayer is the line of
-`DecoderLayer.forward` that it computes, and tests compare both, layer by layer.
+`DecoderLayer.forward` that it computes, and tests compare both, layer by layer. Decoder-only models use `BaseLayerStep`
+and `TransformerMemory`, too.
 
 No weight is copied or kept here. A step reads the parameters from the decoder's own modules, so it always uses their
 present values, also after an optimizer updated them, a file was loaded or the model moved to another device.
