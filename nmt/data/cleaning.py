@@ -211,7 +211,7 @@ def _explain_nothing_left(dropped: dict[str, int], too_long: NDArray[np.int32]) 
     remedy = "check that the files contain text in both languages"
     if main_reason == TOO_LONG:
         remedy = (
-            f"raise loader.max_length (for a Transformer also model.positions.max_length), since the shortest pair has "
+            f"raise loader.max_length (and the model's max_length, if it has one), since the shortest pair has "
             f"{too_long.min()} pieces on its longer side"
         )
     if main_reason == LENGTH_RATIO:

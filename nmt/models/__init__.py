@@ -10,6 +10,7 @@ In reading order:
     transformer/     the Transformer, its decoding step and its key/value cache
     decoder_only/    source and target in one stack of self-attention, causal or with a bidirectional source
     ensemble.py      several models that translate together
+    heads.py         names attention heads, and silences them
 """
 
 from nmt.models.attention import (

@@ -80,6 +80,24 @@ def test_the_host_never_waits_for_the_gpu_during_an_update(description: dict[str
     assert results[1].nll < results[0].nll
 
 
+@torch.no_grad()
+def test_the_host_never_waits_for_the_gpu_during_a_step(description: dict[str, Any]) -> None:
+    arguments = description["arguments"]
+    if "positions" in arguments:  # a cache must know the distances if positions have a bias
+        arguments = arguments | {"positions": {"class": "ALiBiPositions", "arguments": {"num_heads": 2}}}
+    model: Seq2Seq = build(description | {"arguments": arguments}, models).to("cuda").eval()
+    source, token = torch.tensor([[5, 6, 2], [7, 8, 2]], device="cuda"), torch.tensor([1, 1], device="cuda")
+    rows = torch.tensor([[0, 0], [1, 1]], device="cuda")
+    memory = model.encode(source, source > 0)
+    try:
+        for debug_mode in ("default", "error"):  # the first step may wait while it sets things up
+            torch.cuda.set_sync_debug_mode(debug_mode)
+            _, state = model.step(token, model.start(memory), memory)
+            model.step(token.repeat_interleave(2), state.select(rows, None), memory)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_a_gpu_skips_an_update_that_is_not_finite(description: dict[str, Any], batch: Batch) -> None:
     updater = make_updater(description, nullcontext)
     model = updater.model

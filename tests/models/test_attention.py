@@ -72,7 +72,7 @@ def test_the_additive_score_equals_its_formula_by_hand() -> None:
 
 
 def test_additive_score_is_luongs_concat() -> None:
-    """score(h_t, h̄_s) = v_aᵀ tanh(W_a [h_t; h̄_s]) with one matrix W_a (Luong et al., 2015, Eq. 8)."""
+    """score(h_t, h̄_s) = v_aᵀ tanh(W_a [h_t; h̄_s]) with one matrix W_a (Luong et al., 2015, §3.1)."""
     score = AdditiveScore(query_size=4, value_size=6, attention_size=5)
     query, values = torch.randn(2, 3, 4), torch.randn(2, 7, 6)
     matrix = torch.cat([score.query_projection.weight, score.key_projection.weight], dim=1)  # (5, 4 + 6)

@@ -83,6 +83,16 @@ def test_step_equals_teacher_forcing(model: Seq2Seq) -> None:
     torch.testing.assert_close(step_through(model, source, mask, target), logits, **EXACT)
 
 
+@torch.no_grad()
+def test_a_converted_model_steps_in_bfloat16(largest: Variant) -> None:
+    model = largest.build().bfloat16()
+    source, mask = padded(SOURCES)
+    target, _ = padded(TARGETS)
+    logits = model(source, mask, target)
+    assert logits.dtype == torch.bfloat16
+    torch.testing.assert_close(step_through(model, source, mask, target), logits, rtol=0.0, atol=0.06)
+
+
 def test_the_output_layer_predicts_from_the_decoder_outputs(model: Seq2Seq) -> None:
     calls = []
     model.vocabulary.output.register_forward_hook(lambda *_: calls.append(1))

@@ -1,6 +1,7 @@
 """Sparse and linear attention against the rules and equations of the papers, position by position."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from nmt.models.attention.linear import (
 )
 from nmt.models.attention.sparse import SparseAttention
 from nmt.models.dropout import Dropout
+from tests.models.conftest import Variant
 
 PATTERNS = {
     "window": SparseAttention(window=3, num_global=0, num_random=0),
@@ -124,3 +126,32 @@ def test_chunks_change_nothing(length: int) -> None:
     weights = linear_attention_weights(queries, keys, mask=None, causal=True)
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2, length, dtype=torch.float64))
     torch.testing.assert_close(causal_linear_attention(queries, keys, values), weights @ values)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 0.005)])
+def test_features_of_very_negative_numbers_stay_positive(dtype: torch.dtype, tolerance: float) -> None:
+    vectors = torch.tensor([-3.0, -7.0, -20.0, -80.0], dtype=dtype)
+    expected = [elu_plus_one(-3.0), elu_plus_one(-7.0), elu_plus_one(-20.0), elu_plus_one(-80.0)]
+    torch.testing.assert_close(features(vectors).double(), torch.tensor(expected).double(), rtol=tolerance, atol=0.0)
+    queries, values = features(torch.full((1, 1, 2, 5), -20.0, dtype=dtype)), torch.ones(1, 1, 2, 5, dtype=dtype)
+    torch.testing.assert_close(linear_attention(queries, queries, values, None), values)
+
+
+def test_weights_under_autocast_sum_to_one() -> None:
+    queries, keys, _ = heads(1, 40)
+    with torch.autocast("cpu", torch.bfloat16):
+        weights = linear_attention_weights(features(queries.float()), features(keys.float()), mask=None, causal=True)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(1, 2, 40))
+
+
+@torch.no_grad()
+def test_the_sums_of_a_long_target_go_on_growing_in_bfloat16() -> None:
+    """A bfloat16 sum of 1,000 equal numbers would end at 256 times the number: 257 would be rounded to 256."""
+    model = Variant("transformer-linear", 2, shared_vocab=False, tie_output=False).build().bfloat16()
+    memory = model.encode(torch.tensor([[5, 2]]), torch.tensor([[True, True]]))
+    attention: Any = model.get_submodule("decoder.layers.0.self_attention")
+    token, outputs, sums = torch.randn(1, 1, 8).bfloat16(), [], [model.start(memory).sums[0]]
+    for _ in range(1000):
+        outputs.append(attention.step(token, sums[-1], sums))
+    torch.testing.assert_close(sums[1000], 1000 * sums[1])
+    torch.testing.assert_close(outputs[999], outputs[0])

@@ -276,7 +276,7 @@ def test_luong_equals_its_equations_by_hand(input_feeding: bool) -> None:
             cells_by_hand(model.decoder.recurrence, torch.cat([embedded, attentional]), hidden, cell)
         else:
             fused_by_hand(model.decoder.recurrence.layers, embedded, hidden, cell)
-        scores = torch.stack([hidden[1] @ (score.key_projection.weight @ h) for h in annotations])  # Eq. 8
+        scores = torch.stack([hidden[1] @ (score.key_projection.weight @ h) for h in annotations])  # §3.1
         weights = scores.exp() / scores.exp().sum()  # Eq. 7
         context = sum(weight * h for weight, h in zip(weights, annotations, strict=True))
         attentional = torch.tanh(model.decoder.readout.weight @ torch.cat([context, hidden[1]]))  # Eq. 5

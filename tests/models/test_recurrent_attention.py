@@ -84,9 +84,9 @@ def make_model(kind: str, score: str, span: str, cell: Cell) -> Any:
 def score_by_hand(score: Any, query: Tensor, annotation: Tensor, covered: float, head: int) -> float:
     """One number: the score of one head for one query and one annotation."""
     if isinstance(score, DotScore):
-        return float(query @ annotation)  # Luong Eq. 8, dot
+        return float(query @ annotation)  # Luong §3.1, dot
     if isinstance(score, GeneralScore):
-        return float(query @ (score.key_projection.weight @ annotation))  # Luong Eq. 8, general
+        return float(query @ (score.key_projection.weight @ annotation))  # Luong §3.1, general
     inner = score.query_projection.weight @ query + score.key_projection.weight @ annotation  # W_a s + U_a h_j
     if isinstance(score, CoverageScore):
         inner = inner + score.coverage_weight * covered  # See Eq. 11

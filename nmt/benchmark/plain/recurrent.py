@@ -23,7 +23,7 @@ from nmt.models.seq2seq import Memory, Seq2Seq, State
 
 
 class DotScore(nn.Module):
-    """score(h_t, h̄_s) = h_tᵀ h̄_s (Luong et al., 2015, Eq. 8, dot)."""
+    """score(h_t, h̄_s) = h_tᵀ h̄_s (Luong et al., 2015, §3.1, dot)."""
 
     def __init__(self, *, query_size: int, value_size: int) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class DotScore(nn.Module):
 
 
 class GeneralScore(nn.Module):
-    """score(h_t, h̄_s) = h_tᵀ W_a h̄_s (Luong et al., 2015, Eq. 8, general)."""
+    """score(h_t, h̄_s) = h_tᵀ W_a h̄_s (Luong et al., 2015, §3.1, general)."""
 
     def __init__(self, *, query_size: int, value_size: int) -> None:
         super().__init__()

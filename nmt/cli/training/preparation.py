@@ -223,7 +223,7 @@ def make_loader(
     max_length = settings.max_length
     if model.max_length is not None:
         if model.max_length < 2:
-            raise UserError(f"model.positions.max_length={model.max_length} must be at least 2: one piece and the end")
+            raise UserError(f"the model's max_length={model.max_length} must be at least 2: one piece and the end")
         max_length = min(max_length, model.max_length - 1)  # one position is left for bos or eos
 
     def encode() -> Dataset:

@@ -14,6 +14,7 @@ one product computes numerator and denominator.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -23,8 +24,12 @@ a processor busy, and the number of scores grows only linearly with the length."
 
 
 def features(vectors: Tensor) -> Tensor:
-    """φ(x) = elu(x) + 1 (Eq. 7), of queries or keys."""
-    return F.elu(vectors) + 1
+    """φ(x) = elu(x) + 1 = max(x, 0) + exp(min(x, 0)) (Eq. 7), of queries or keys.
+
+    The sum with 1 would round a small feature to zero (in float32 below x = -17, in bfloat16 below -6), and a query
+    whose weights are all zero has no output. An exponential keeps its digits.
+    """
+    return F.relu(vectors) + vectors.clamp(max=0).exp()
 
 
 def linear_attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
@@ -63,8 +68,12 @@ def causal_linear_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Te
 
 
 def linear_attention_weights(queries: Tensor, keys: Tensor, *, mask: Tensor | None, causal: bool) -> Tensor:
-    """The weights (B, H, T, S) of the formula above, whose rows sum to one; arguments as above."""
+    """The weights (B, H, T, S) of the formula above, whose rows sum to one; arguments as above.
+
+    They are float32 even under autocast, as in `attention_with_weights`.
+    """
     products = queries @ keys.transpose(2, 3)  # (B, H, T, S)
+    products = products.to(torch.promote_types(products.dtype, torch.float32))
     if mask is not None:
         products = products * mask.unsqueeze(-2)
     if causal:

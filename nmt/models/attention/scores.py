@@ -56,7 +56,7 @@ class Score(nn.Module, ABC):
 
 
 class DotScore(Score):
-    """score(h_t, h̄_s) = h_tᵀ h̄_s (Luong et al., 2015, Eq. 8, dot). It has no parameters, so both sizes must agree.
+    """score(h_t, h̄_s) = h_tᵀ h̄_s (Luong et al., 2015, §3.1, dot). It has no parameters, so both sizes must agree.
 
     Raises:
         UserError: the sizes differ.
@@ -75,7 +75,7 @@ class DotScore(Score):
 
 
 class GeneralScore(Score):
-    """score(h_t, h̄_s) = h_tᵀ W_a h̄_s (Luong et al., 2015, Eq. 8, general). W_a h̄_s is computed once per sentence."""
+    """score(h_t, h̄_s) = h_tᵀ W_a h̄_s (Luong et al., 2015, §3.1, general). W_a h̄_s is computed once per sentence."""
 
     def __init__(self, *, query_size: int, value_size: int) -> None:
         super().__init__(query_size=query_size, value_size=value_size)
@@ -91,7 +91,7 @@ class GeneralScore(Score):
 class AdditiveScore(Score):
     """score(s, h_j) = v_aᵀ tanh(W_a s + U_a h_j), a network with one hidden layer.
 
-    This is the score of Bahdanau et al. (2015, appendix A.1.2) and also Luong's "concat" (2015, Eq. 8): one matrix
+    This is the score of Bahdanau et al. (2015, appendix A.1.2) and also Luong's "concat" (2015, §3.1): one matrix
     applied to [h_t; h̄_s] is the sum of its two halves applied to each. Written as a sum, U_a h_j can be computed once
     per sentence.
     """
@@ -138,7 +138,7 @@ class CoverageScore(AdditiveScore):
 
 
 class MultiHeadAdditiveScore(AdditiveScore):
-    """H additive attentions side by side, as in RNMT+ (Chen et al., 2018, §3).
+    """H additive attentions side by side, as in RNMT+ (Chen et al., 2018, Figure 1).
 
         score_i(s, h_j) = v_iᵀ tanh(W_i s + U_i h_j)                  attention_size / H hidden units for each head i
         c = [Σ_j α_1j V_1 h_j; …; Σ_j α_Hj V_H h_j]                   α_i = softmax_j(score_i), value_size / H each

@@ -80,6 +80,7 @@ class LocalSpan(Span):
         center = self.center(query, position, source_mask.sum(1, keepdim=True))  # (B, T)
         offsets = torch.arange(source_mask.size(1), device=center.device) - center.unsqueeze(-1)  # s - p_t, (B, T, S)
         bias = self.bias(offsets).masked_fill(offsets.abs() > self.window, -math.inf)  # (B, T, S)
+        bias = bias.to(scores.dtype)  # float32 until here, but the values that the weights multiply may be bfloat16
         return scores + (bias if scores.dim() == 3 else bias.unsqueeze(1))  # (B, 1, T, S): the same for all heads
 
 
@@ -120,9 +121,9 @@ class PredictiveSpan(LocalSpan):
         nn.init.uniform_(self.center_weight, -1 / math.sqrt(query_size), 1 / math.sqrt(query_size))
 
     def center(self, query: Tensor, position: Tensor | None, length: Tensor) -> Tensor:
-        fraction = torch.sigmoid(torch.tanh(self.hidden(query)) @ self.center_weight)  # (B, T)
+        logits = torch.tanh(self.hidden(query)) @ self.center_weight  # (B, T)
         # A position needs more than the 8 binary digits of bfloat16.
-        return length * fraction.to(torch.promote_types(fraction.dtype, torch.float32))  # (B, T)
+        return length * torch.sigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32)))  # (B, T)
 
     def bias(self, offsets: Tensor) -> Tensor:
         return -offsets.square() / (2 * (self.window / 2) ** 2)

@@ -26,17 +26,18 @@ from torch.nn import functional as F
 from nmt.checks import check_probabilities, check_sizes
 from nmt.models.attention import NO_RECORD, AttentionRecord, Kind, MultiHeadAttention
 from nmt.models.autocast import to_autocast_format
-from nmt.models.decoder_only.decoding_step import DecodingStep, SourceMemory
+from nmt.models.decoder_only.decoding_step import DecodingStep
 from nmt.models.decoder_only.stack import Stack
 from nmt.models.dropout import Dropout
 from nmt.models.embedding import Vocabulary
 from nmt.models.positions import SinusoidalPositions
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.transformer.cache import KeyValueCache
+from nmt.models.transformer.decoding_step import TransformerMemory
 from nmt.models.transformer.sublayers import LayerSettings
 
 
-class DecoderOnly(Seq2Seq[SourceMemory, KeyValueCache]):
+class DecoderOnly(Seq2Seq[TransformerMemory, KeyValueCache]):
     """Translates with one causal stack over the source and the target so far.
 
     Positions are counted on each side from 0, and a learned vector per side tells the two apart. So a target's
@@ -158,14 +159,14 @@ class DecoderOnly(Seq2Seq[SourceMemory, KeyValueCache]):
         embedded = embedded + self.target_side
         return self.embedding_dropout(to_autocast_format(embedded))
 
-    def encode(self, source: Tensor, source_mask: Tensor) -> SourceMemory:
+    def encode(self, source: Tensor, source_mask: Tensor) -> TransformerMemory:
         visible = self.visible_positions(source_mask, 0)  # (A, S, S)
-        return SourceMemory.of(self.stack.source_keys_values(self.embed_source(source), visible), source_mask)
+        return TransformerMemory.of(self.stack.source_keys_values(self.embed_source(source), visible), source_mask)
 
-    def start(self, memory: SourceMemory) -> KeyValueCache:
+    def start(self, memory: TransformerMemory) -> KeyValueCache:
         return KeyValueCache.empty(memory.values[0], num_layers=len(self.stack))
 
-    def step(self, token: Tensor, state: KeyValueCache, memory: SourceMemory) -> tuple[Tensor, KeyValueCache]:
+    def step(self, token: Tensor, state: KeyValueCache, memory: TransformerMemory) -> tuple[Tensor, KeyValueCache]:
         assert not self.training, "steps are for decoding: they apply no dropout"
         num_hypotheses = token.size(0) // memory.num_sentences  # K
         cache = state.advance(num_hypotheses)

@@ -165,7 +165,9 @@ class KeyValueCache(State):
         if positions.has_bias:
             # Positions that are read before they are written may have any distance: the bias hides them.
             steps = self.buffer.steps[: self.num_written] + [0] * (self.num_read - self.num_written)
-            distances = self.length - 1 - torch.tensor([steps], device=bias.device)  # (1, P), the same for all rows
+            # A blocking copy to a GPU would wait for all of its work.
+            steps_on_device = torch.tensor([steps]).to(bias.device, non_blocking=True)  # (1, P), the same for all rows
+            distances = self.length - 1 - steps_on_device  # (1, P)
             added = positions.bias(distances, causal=True)  # (H, 1, P)
             assert added is not None
             added = added.to(bias.dtype).reshape(num_key_value_heads, 1, num_sharing, -1)  # (G, 1, R, P)

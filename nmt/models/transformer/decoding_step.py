@@ -2,7 +2,8 @@
 
 With the few rows of one sentence's beam, the modules of `decoder` would spend more time on calling each other than on
 arithmetic. Here each layer is written out in plain functions. The comment above each sublayer is the line of
-`DecoderLayer.forward` that it computes, and tests compare both, layer by layer.
+`DecoderLayer.forward` that it computes, and tests compare both, layer by layer. Decoder-only models use `BaseLayerStep`
+and `TransformerMemory`, too.
 
 No weight is copied or kept here. A step reads the parameters from the decoder's own modules, so it always uses their
 present values, also after an optimizer updated them, a file was loaded or the model moved to another device.
@@ -14,6 +15,7 @@ with padding, D model size, H heads, d = D / H, G heads of keys and values, each
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self, cast
 
@@ -26,14 +28,18 @@ from nmt.models.positions import rotate
 from nmt.models.seq2seq import Memory
 from nmt.models.transformer.cache import KeyValueCache, LayerCache
 from nmt.models.transformer.decoder import Decoder, DecoderLayer
+from nmt.models.transformer.encoder import EncoderLayer
 
 Parameters = dict[str, Tensor]
 """A module's weight and bias, by these names."""
 
+Split = tuple[int, int, int, int, int]
+"""The sizes A, K, G, R, d into which queries (N, D) are split."""
+
 
 @dataclass(frozen=True)
 class TransformerMemory(Memory):
-    """The source as the decoding step reads it: each decoder layer's keys and values, computed once per sentence.
+    """The source as a decoding step reads it: each layer's keys and values, computed once per sentence.
 
     Attributes:
         keys: of each layer, (A, G, d, S'), transposed as `step_attention` expects them.
@@ -46,12 +52,11 @@ class TransformerMemory(Memory):
     bias: Tensor
 
     @classmethod
-    def of(cls, encoded: Tensor, source_mask: Tensor, decoder: Decoder) -> Self:
-        """Projects the encoder's outputs (A, S, D) to keys and values and pads them to S' positions."""
+    def of(cls, keys_values: Iterable[tuple[Tensor, Tensor]], source_mask: Tensor) -> Self:
+        """Pads each layer's keys and values, 2 × (A, G, S, d), to S' positions."""
         padding = max(0, MIN_KEY_POSITIONS - source_mask.size(1))
         all_keys, all_values = [], []
-        for layer in decoder.layers:
-            keys, values = cast(DecoderLayer, layer).cross_attention.keys_values(encoded)  # 2 × (A, G, S, d)
+        for keys, values in keys_values:
             all_keys.append(F.pad(keys.transpose(2, 3), (0, padding)).contiguous())  # (A, G, d, S')
             all_values.append(F.pad(values, (0, 0, 0, padding)).contiguous())  # (A, G, S', d)
         mask = F.pad(source_mask, (0, padding))[:, None, None, :]  # (A, 1, 1, S')
@@ -90,28 +95,67 @@ class DecodingStep:
         return self.norm(hidden)
 
 
-class LayerStep:
-    """Runs one decoder layer for one target position.
+class BaseLayerStep:
+    """Runs one layer for one target position. A subclass adds what it attends to.
 
     It holds each module's dictionary of parameters, not the parameters themselves, so it also sees a parameter that was
     replaced. A lookup there takes a fifth of the time of `module.weight`.
     """
 
-    def __init__(self, layer: DecoderLayer) -> None:
+    def __init__(self, layer: EncoderLayer | DecoderLayer) -> None:
         self.num_heads = layer.self_attention.num_heads
         self.num_key_value_heads = layer.self_attention.num_key_value_heads
         self.num_sharing = self.num_heads // self.num_key_value_heads  # R
         self.pre_norm = layer.around_feedforward.pre_norm
-        self.self_norm = parameters_of(layer.around_self_attention.norm)
         self.self_query = parameters_of(layer.self_attention.query_projection)
         self.self_key_value = parameters_of(layer.self_attention.key_value_projection)
         self.self_output = parameters_of(layer.self_attention.output_projection)
-        self.cross_norm = parameters_of(layer.around_cross_attention.norm)
-        self.cross_query = parameters_of(layer.cross_attention.query_projection)
-        self.cross_output = parameters_of(layer.cross_attention.output_projection)
         self.feedforward_norm = parameters_of(layer.around_feedforward.norm)
         linear_layers = [module for module in layer.feedforward if isinstance(module, nn.Linear)]
         self.feedforward_inner, self.feedforward_outer = map(parameters_of, linear_layers)
+
+    def split_sizes(self, hidden: Tensor, source_bias: Tensor) -> Split:
+        """A, K, G, R and d, from hidden (N, D) and source_bias (A·G, 1, S')."""
+        num_rows, model_size = hidden.shape
+        num_sentences = source_bias.size(0) // self.num_key_value_heads
+        num_hypotheses, head_size = num_rows // num_sentences, model_size // self.num_heads
+        return num_sentences, num_hypotheses, self.num_key_value_heads, self.num_sharing, head_size
+
+    def project(self, inputs: Tensor, split: Split) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (A·G, K·R, d), keys and values, each (A, G, K, d), of self-attention, from inputs (N, D)."""
+        queries = rows_of_heads(linear(inputs, self.self_query), split)  # (A·G, K·R, d)
+        num_sentences, num_hypotheses, num_key_value_heads, _, head_size = split
+        keys_values = linear(inputs, self.self_key_value).view(
+            num_sentences, num_hypotheses, 2, num_key_value_heads, head_size
+        )  # (A, K, 2, G, d)
+        keys, values = keys_values.permute(2, 0, 3, 1, 4)  # 2 × (A, G, K, d)
+        return queries, keys, values
+
+    def feedforward(self, hidden: Tensor) -> Tensor:
+        """The feed-forward network with its residual connection, (N, D) to (N, D)."""
+        inputs = self.before(hidden, self.feedforward_norm)  # (N, D)
+        outputs = linear(linear(inputs, self.feedforward_inner).relu_(), self.feedforward_outer)  # (N, D)
+        return self.after(hidden, outputs, self.feedforward_norm)
+
+    def before(self, hidden: Tensor, norm: Parameters) -> Tensor:
+        """The input of a sublayer, as `Residual` computes it."""
+        return normalise(hidden, norm) if self.pre_norm else hidden
+
+    def after(self, hidden: Tensor, outputs: Tensor, norm: Parameters) -> Tensor:
+        """The sum with a sublayer's outputs, as `Residual` computes it. `outputs` is overwritten, which is faster."""
+        hidden = outputs.add_(hidden)
+        return hidden if self.pre_norm else normalise(hidden, norm)
+
+
+class LayerStep(BaseLayerStep):
+    """Runs one decoder layer for one target position."""
+
+    def __init__(self, layer: DecoderLayer) -> None:
+        super().__init__(layer)
+        self.self_norm = parameters_of(layer.around_self_attention.norm)
+        self.cross_norm = parameters_of(layer.around_cross_attention.norm)
+        self.cross_query = parameters_of(layer.cross_attention.query_projection)
+        self.cross_output = parameters_of(layer.cross_attention.output_projection)
 
     def __call__(
         self,
@@ -134,17 +178,10 @@ class LayerStep:
             source_values: (A·G, S', d).
             source_bias: (A·G, 1, S').
         """
-        num_rows, model_size = hidden.shape
-        num_sentences = source_bias.size(0) // self.num_key_value_heads
-        head_size = model_size // self.num_heads
-        # The sizes A, K, G, R, d into which the queries (N, D) are split.
-        split = (num_sentences, num_rows // num_sentences, self.num_key_value_heads, self.num_sharing, head_size)
+        split = self.split_sizes(hidden, source_bias)
 
         # hidden = around_self_attention(hidden, self_attention, causal=True, order=order)
-        inputs = self.before(hidden, self.self_norm)  # (N, D)
-        queries = rows_of_heads(linear(inputs, self.self_query), split)  # (A·G, K·R, d)
-        keys_values = linear(inputs, self.self_key_value).view(*split[:2], 2, split[2], head_size)  # (A, K, 2, G, d)
-        keys, values = keys_values.permute(2, 0, 3, 1, 4)  # 2 × (A, G, K, d)
+        queries, keys, values = self.project(self.before(hidden, self.self_norm), split)
         if rotation is not None:
             queries, keys = rotate(queries, rotation), rotate(keys, rotation)  # (A·G, K·R, d), (A, G, K, d)
         past.write(keys, values)
@@ -158,18 +195,7 @@ class LayerStep:
         hidden = self.after(hidden, linear(join(heads, split), self.cross_output), self.cross_norm)  # (N, D)
 
         # hidden = around_feedforward(hidden, feedforward)
-        inputs = self.before(hidden, self.feedforward_norm)  # (N, D)
-        outputs = linear(linear(inputs, self.feedforward_inner).relu_(), self.feedforward_outer)  # (N, D)
-        return self.after(hidden, outputs, self.feedforward_norm)
-
-    def before(self, hidden: Tensor, norm: Parameters) -> Tensor:
-        """The input of a sublayer, as `Residual` computes it."""
-        return normalise(hidden, norm) if self.pre_norm else hidden
-
-    def after(self, hidden: Tensor, outputs: Tensor, norm: Parameters) -> Tensor:
-        """The sum with a sublayer's outputs, as `Residual` computes it. `outputs` is overwritten, which is faster."""
-        hidden = outputs.add_(hidden)
-        return hidden if self.pre_norm else normalise(hidden, norm)
+        return self.feedforward(hidden)
 
 
 def parameters_of(module: nn.Module) -> Parameters:
@@ -187,14 +213,14 @@ def normalise(inputs: Tensor, norm: Parameters) -> Tensor:
     return torch.layer_norm(inputs, inputs.shape[-1:], norm["weight"], norm["bias"])
 
 
-def rows_of_heads(queries: Tensor, split: tuple[int, int, int, int, int]) -> Tensor:
+def rows_of_heads(queries: Tensor, split: Split) -> Tensor:
     """Queries (N, D) as rows (A·G, K·R, d): the R heads that share keys and values follow each other."""
     num_sentences, num_hypotheses, num_key_value_heads, num_sharing, head_size = split
     heads = queries.view(split).transpose(1, 2)  # (A, G, K, R, d)
     return heads.reshape(num_sentences * num_key_value_heads, num_hypotheses * num_sharing, head_size)
 
 
-def join(heads: Tensor, split: tuple[int, int, int, int, int]) -> Tensor:
+def join(heads: Tensor, split: Split) -> Tensor:
     """Joins the heads of each hypothesis: (A·G, K·R, d) to (N, D)."""
     num_sentences, num_hypotheses, num_key_value_heads, num_sharing, head_size = split
     heads = heads.view(num_sentences, num_key_value_heads, num_hypotheses, -1).transpose(1, 2)  # (A, K, G, R·d)

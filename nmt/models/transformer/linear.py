@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, cast
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -70,14 +71,15 @@ class LinearSelfAttention(MultiHeadAttention):
         """One more position of a causal sequence (N, 1, D), as `forward` computes it.
 
         Args:
-            sums: (N, H, d, d + 1), Σ φ(k_j) [v_j, 1]ᵀ over the positions so far.
+            sums: (N, H, d, d + 1), Σ φ(k_j) [v_j, 1]ᵀ over the positions so far; at least float32, since a sum in
+                bfloat16 stops growing after a few hundred terms.
             new_sums: receives the sums with this position.
         """
         queries = features(self.split_heads(self.query_projection(inputs)))  # (N, H, 1, d)
         keys, values = self.keys_values(inputs)  # 2 × (N, H, 1, d)
         sums = sums + features(keys).transpose(2, 3) * with_ones(values)  # (N, H, d, d + 1)
         new_sums.append(sums)
-        heads = divide(queries @ sums)  # (N, H, 1, d)
+        heads = divide(queries.to(sums.dtype) @ sums).to(inputs.dtype)  # (N, H, 1, d)
         return self.output_projection(heads.transpose(1, 2).flatten(2))  # (N, 1, D)
 
 
@@ -96,6 +98,7 @@ class LinearTransformer(BaseTransformer[LinearState]):
     """A Transformer with linear self-attention in encoder and decoder; cross-attention stays as it is.
 
     A step takes the same time and memory after any number of target pieces, while the cache of a `Transformer` grows.
+    Self-attention never computes its weights in training, so `attention_dropout` acts on cross-attention only.
 
     Args: those of BaseTransformer (`arguments`).
 
@@ -119,7 +122,8 @@ class LinearTransformer(BaseTransformer[LinearState]):
     def start(self, memory: TransformerMemory) -> LinearState:
         attention = cast(DecoderLayer, self.decoder.layers[0]).self_attention
         shape = memory.num_sentences, attention.num_heads, attention.head_size, attention.head_size + 1
-        zeros = memory.values[0].new_zeros(shape)  # (A, H, d, d + 1)
+        values = memory.values[0]
+        zeros = values.new_zeros(shape, dtype=torch.promote_types(values.dtype, torch.float32))  # (A, H, d, d + 1)
         return LinearState((zeros,) * len(self.decoder.layers), length=0)
 
     def step(self, token: Tensor, state: LinearState, memory: TransformerMemory) -> tuple[Tensor, LinearState]:

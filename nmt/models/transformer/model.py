@@ -156,7 +156,8 @@ class BaseTransformer(Seq2Seq[TransformerMemory, StateT]):
 
     def encode(self, source: Tensor, source_mask: Tensor) -> TransformerMemory:
         encoded = self.encode_source(source, source_mask)  # (A, S, D)
-        return TransformerMemory.of(encoded, source_mask, self.decoder)
+        layers = cast("Iterable[DecoderLayer]", self.decoder.layers)
+        return TransformerMemory.of([layer.cross_attention.keys_values(encoded) for layer in layers], source_mask)
 
 
 class Transformer(BaseTransformer[KeyValueCache]):

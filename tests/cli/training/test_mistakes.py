@@ -127,11 +127,13 @@ def test_a_split_whose_pairs_are_all_too_long_is_named_with_the_remedy(
     message = error_line(f"data.path={own_corpus}", "loader.max_length=9", "cleaning.drop_duplicates=false")
     assert f"split {split}: no pair of " in message
     assert (
-        "raise loader.max_length (for a Transformer also model.positions.max_length), since the shortest pair has "
-        in message
+        "raise loader.max_length (and the model's max_length, if it has one), since the shortest pair has " in message
     )
 
 
-def test_a_transformer_too_short_for_one_piece_is_refused(error_line: Callable[..., str]) -> None:
-    message = error_line("model.positions.max_length=1", model="transformer")
-    assert message == "model.positions.max_length=1 must be at least 2: one piece and the end"
+@pytest.mark.parametrize(
+    ("model", "key"), [("transformer", "model.positions.max_length"), ("prefix_lm", "model.max_length")]
+)
+def test_a_model_too_short_for_one_piece_is_refused(error_line: Callable[..., str], model: str, key: str) -> None:
+    message = error_line(f"{key}=1", model=model)
+    assert message == "the model's max_length=1 must be at least 2: one piece and the end"
