@@ -1,5 +1,5 @@
-# Sourced by reproduce.sh and zoo.sh, which train and evaluate many runs. It resolves the folders that the environment
-# names, changes to the project's root and creates .venv if no other PYTHON is named.
+# Sourced by reproduce.sh, zoo.sh and pretraining.sh, which train and evaluate many runs. It resolves the folders that
+# the environment names, changes to the project's root and creates .venv if no other PYTHON is named.
 
 # Paths are relative to where the script was started.
 absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
@@ -23,8 +23,8 @@ nmt() {
 }
 export -f nmt
 
-# for_each_run FUNCTION [WORD…]: calls FUNCTION RUN WORD… for each name of a run on standard input, JOBS at a time. $runs
-# is the folder for run folders and logs.
+# for_each_run FUNCTION [WORD…]: calls FUNCTION RUN WORD… for each name of a run on standard input, JOBS at a time.
+# $runs is the folder for run folders and logs.
 for_each_run() {
     local function=$1
     shift

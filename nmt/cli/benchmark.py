@@ -93,6 +93,7 @@ def run(config: DictConfig) -> None:
     # 1. Build the corpus, the tokenizer, both models and the batches.
     if settings.out is not None:
         prepare_output_file(settings.out, key="out")
+    check_plain_model(settings.model.description())
     device = pick_device(settings.device)
     corpus: Corpus = settings.data.build()
     train_split = corpus.split(settings.train_split)
@@ -159,15 +160,22 @@ def enlarge_vocabulary(description: Description, vocab_size: int) -> Description
     return {**description, "arguments": {**description["arguments"], **dict.fromkeys(keys, vocab_size)}}
 
 
-def build_plain_model(description: Description) -> Seq2Seq:
-    """The plain model with the class name and the arguments of the model, which were checked when that was built.
-
-    Raises:
-        UserError: there is no plain counterpart of a class.
-    """
+def check_plain_model(description: Description) -> None:
+    """Raises UserError if there is no plain counterpart of a model's class, or of one of its parts."""
     name = description["class"]
     if name not in plain.__all__:
-        raise UserError(f"there is no plain {name} to compare with; select one of {', '.join(plain.__all__)}")
+        raise UserError(
+            f"{name} has no plain counterpart with which its speed could be compared: choose another model, or another "
+            "part of it"
+        )
+    for value in description["arguments"].values():
+        if isinstance(value, dict):
+            check_plain_model(value)
+
+
+def build_plain_model(description: Description) -> Seq2Seq:
+    """The plain model with the class names and the arguments of the model, which were checked when that was built."""
+    name = description["class"]
     arguments = {
         key: build_plain_model(value) if isinstance(value, dict) else value
         for key, value in description["arguments"].items()

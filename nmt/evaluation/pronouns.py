@@ -122,11 +122,17 @@ def find_form(example: PronounExample, hypothesis: str, reference: str, words: S
 
 
 def list_counts(scores: PronounScores) -> list[tuple[str, PronounCounts]]:
-    """All counts with their labels for a table: "pronouns", "… with a distractor", "… 3 to 4 words away"."""
-    return [
-        ("pronouns", scores.all),
+    """All counts with their labels for a table: "pronouns", "… with a distractor", "… 3 to 4 words away".
+
+    Distractors are left out if there are none, such as in lines whose nouns are in the line before.
+    """
+    distractors = [
         ("pronouns with a distractor", scores.with_distractor),
         ("pronouns without a distractor", scores.without_distractor),
+    ]
+    return [
+        ("pronouns", scores.all),
+        *(distractors if scores.with_distractor.total else []),
         *((f"pronouns {_describe_distance(bucket)}", bucket.counts) for bucket in scores.by_distance),
         *((f"pronouns: {form}", counts) for form, counts in scores.by_form.items()),
     ]

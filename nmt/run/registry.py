@@ -170,8 +170,8 @@ def _check_arguments(cls: type[Any], arguments: Mapping[str, Any]) -> None:
     required = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
     if missing := [name for name in required if name not in arguments]:
         raise UserError(
-            f"{cls.__name__} cannot be built from these arguments: {', '.join(missing)} is missing; if another version "
-            f"of this program trained the run, train it again"
+            f"{cls.__name__} cannot be built without {', '.join(missing)}; if another version of this program trained "
+            f"the run, train it again"
         )
     for name, value in arguments.items():
         if name not in parameters:

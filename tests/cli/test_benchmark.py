@@ -89,6 +89,7 @@ def test_a_part_can_be_left_out_and_the_vocabulary_enlarged(
         ("single_sentences=9", "single_sentences=9 must be from 1 to sentences=4"),
         ("vocab_size=99", "vocab_size=99 adds pieces without a text, so nothing can be decoded: set sentences=0"),
         ("device=cuda:99", "device=cuda:99 is not available"),
+        ("model=picture_transformer", "PictureTransformer has no plain counterpart"),
         ("search=run", "search=run is only for commands that read a trained run"),
     ],
 )

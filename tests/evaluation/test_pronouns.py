@@ -82,3 +82,8 @@ def test_pronouns_are_counted_by_distance_distractor_and_form() -> None:
         ("pronouns: ihr", PronounCounts(1, 0, 0)),
     ]
     assert (scores.all.total, scores.all.accuracy) == (4, 50.0)
+
+
+def test_distractors_are_left_out_where_there_are_none() -> None:
+    scores = score_pronouns([example("es", 8, distractor=None)], [REASON], [REASON], separate_words)
+    assert [label for label, _ in list_counts(scores)] == ["pronouns", "pronouns 7 to 8 words away", "pronouns: es"]

@@ -30,6 +30,18 @@ def test_weights_come_back_and_tied_ones_are_written_once(tmp_path: Path, luong_
     assert len(read_weights(tmp_path / "w")) == len(unique)
 
 
+def test_a_part_is_loaded_from_a_file_with_the_same_layers_of_this_part(
+    tmp_path: Path, luong_arguments: dict[str, Any]
+) -> None:
+    model, deeper = luong(luong_arguments, num_layers=1), luong(luong_arguments, num_layers=2)
+    save_weights(deeper.state_dict(), tmp_path / "w", step=1)
+    encoder = {name for name, _ in model.named_parameters() if name.startswith("encoder.")}
+    with pytest.raises(UserError, match=r"the model has no encoder\."):
+        load_weights(model, tmp_path / "w", only=encoder)
+    load_weights(model, tmp_path / "w", only={"vocabulary.output.bias"})
+    assert torch.equal(model.vocabulary.output.bias, deeper.vocabulary.output.bias)
+
+
 @pytest.mark.parametrize(
     ("saved", "read"), [({"num_layers": 2}, {}), ({}, {"num_layers": 2}), ({"tie_output": False}, {})]
 )

@@ -22,10 +22,11 @@ MAX_MEASURED_LINES = 32
 
 
 def describe_model(model: Seq2Seq) -> str:
-    """The class, and the number of parameters by part."""
+    """The class, and the number of trained parameters by part."""
     counts: Counter[str] = Counter()
     for name, parameter in model.named_parameters():
-        counts[name.split(".")[0]] += parameter.numel()
+        if parameter.requires_grad:
+            counts[name.split(".")[0]] += parameter.numel()
     by_part = ", ".join(f"{part} {count:,}" for part, count in counts.items())
     return f"{type(model).__name__}, {model.num_parameters():,} parameters: {by_part}"
 

@@ -75,6 +75,16 @@ class ComposedConfig:
             names -= {"run"}
         return sorted(names)
 
+    def has_subgroup(self, group: str, choice: str, subgroup: str) -> bool:
+        """Whether a choice, or one on which it builds, has a group of its own: model=lstm has model/cell."""
+        content = yaml.safe_load((self.folder / group / f"{choice}.yaml").read_text(encoding="utf-8")) or {}
+        return any(
+            subgroup in {f"{group}/{name}" for name in entry}
+            if isinstance(entry, dict)
+            else entry != "_self_" and self.has_subgroup(group, entry, subgroup)
+            for entry in content.get("defaults", [])
+        )
+
     def groups(self) -> list[str]:
         """All groups, in the order of their keys; those that place their keys elsewhere come last."""
         order = {key: position for position, key in enumerate(self.config)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections import defaultdict
 from pathlib import Path
 
 from nmt.cli.shell.commands import Command
@@ -15,6 +16,9 @@ from nmt.cli.shell.configuration import ComposedConfig, SourceFile
 
 WIDTH = 80
 """The width of the page in columns."""
+
+MIN_FOLDED_NAMES = 4
+"""Minimum number of choices with the same first word that are listed together: zoo_{alibi, rotary, …}."""
 
 OPTIONS = {
     "--help": "print this page; after GROUP=CHOICE, with the keys of that choice",
@@ -62,14 +66,26 @@ def _section(file: SourceFile) -> str:
 def _list_choices(composed: ComposedConfig, group: str, width: int) -> str:
     """The line of a group, whose name takes `width` columns."""
     selected = composed.choices[group]
-    names = [f"*{name}" if name == selected else name for name in composed.available_choices(group)]
     return textwrap.fill(
-        ", ".join(names),
+        ", ".join(_fold_names(composed.available_choices(group), selected)),
         WIDTH,
         initial_indent=f"  {group:<{width}}",
         subsequent_indent=" " * (width + 2),
         break_long_words=False,
     )
+
+
+def _fold_names(names: list[str], selected: str | None) -> list[str]:
+    """Marks the selected name, and joins many names that begin with the same word: zoo_{alibi, rotary, …}."""
+    alike: dict[str, list[str]] = defaultdict(list)  # names by their first word, with the underscore behind it
+    for name in names:
+        alike[re.sub(r"(?<=_).*", "", name)].append(name)
+    folded = []
+    for prefix, members in alike.items():
+        prefix = prefix if len(members) >= MIN_FOLDED_NAMES else ""
+        shown = ["*" * (name == selected) + name.removeprefix(prefix) for name in members]
+        folded += [f"{prefix}{{{', '.join(shown)}}}"] if prefix else shown
+    return folded
 
 
 def _read_yaml_file(path: Path) -> tuple[str, str]:

@@ -27,6 +27,9 @@ from nmt.cli.shell.settings import yaml_text
 from nmt.cli.shell.text_values import is_text_key, quote, quote_text
 from nmt.errors import UserError
 
+MAX_LISTED_CHOICES = 12
+"""Maximum number of choices that a message lists beside a suggestion; --help lists all."""
+
 TYPE_NAMES: tuple[tuple[type, str], ...] = (
     (bool, "true or false"),  # before int, because bool is a subclass of int
     (int, "a whole number"),
@@ -214,8 +217,10 @@ def _check_choice(composed: ComposedConfig, group: str, choice: Any) -> None:
     for name in choice if isinstance(choice, list) else [choice]:
         if name is not None and str(name) not in available:
             similar = nearest(str(name), available)
-            remedy = f"did you mean {similar[0]}? The choices are" if similar else "the choices are"
-            raise UserError(f"{group}={shorten(str(name))}: no such choice; {remedy} {', '.join(available)}")
+            remedies = [f"did you mean {similar[0]}?"] if similar else []
+            if not similar or len(available) <= MAX_LISTED_CHOICES:
+                remedies.append(f"{'The' if similar else 'the'} choices are {', '.join(available)}")
+            raise UserError(f"{group}={shorten(str(name))}: no such choice; {' '.join(remedies)}")
 
 
 def _check_key(composed: ComposedConfig, key: str) -> None:
@@ -229,9 +234,12 @@ def _check_key(composed: ComposedConfig, key: str) -> None:
         parent = parent.rpartition(".")[0]
     group = parent.replace(".", "/")
     choice = composed.choices.get(group)
-    condition = f" with {group}={choice}" if choice is not None and len(composed.available_choices(group)) > 1 else ""
-    if key in {path.parent.relative_to(composed.folder).as_posix() for path in composed.folder.glob("*/*/*.yaml")}:
-        raise UserError(f"{shorten(key)}: no such group{condition}; another choice of {group} has it")
+    available = composed.available_choices(group) if group in composed.choices else []
+    if available and choice is None:
+        raise UserError(f"{shorten(key)}: no such key without a choice of {group}; choose {' or '.join(available)}")
+    condition = f" with {group}={choice}" if len(available) > 1 else ""
+    if others := [other for other in available if composed.has_subgroup(group, other, key)]:
+        raise UserError(f"{shorten(key)}: no such group{condition}; choose {group}={' or '.join(others)}")
     similar = nearest(key, [name for name in keys if not key.startswith(f"{name}.")])
     if similar:
         remedy = f"did you mean {' or '.join(similar)}?"

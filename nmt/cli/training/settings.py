@@ -79,6 +79,8 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 check_sizes(**{name: getattr(self, name)})
         if self.init_parts not in ("all", "encoder"):
             raise UserError(f"init_parts={self.init_parts} must be all or encoder")
+        if self.init_parts != "all" and self.init is None:
+            raise UserError(f"init_parts={self.init_parts} needs a run of which it takes a part: add init=RUN")
         if self.objective is not None:
             self._check_pretraining()
         if self.validation_split is not None:

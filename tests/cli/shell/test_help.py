@@ -34,6 +34,16 @@ def test_selected_choices_show_their_keys(calls: list[DictConfig], capsys: pytes
     assert "seed: 7" in lines[lines.index("# experiment=concert") :]  # at the top level, where the file puts it
 
 
+def test_many_choices_with_the_same_first_word_are_listed_together(
+    conf: Path, calls: list[DictConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("zoo", "zoo_a", "zoo_b_c", "zoo_b_d", "zoo_e", "duo_a", "duo_b"):
+        (conf / "voice" / f"{name}.yaml").write_text("volume: 1\n")
+    assert main(["greet", "voice=zoo_e", "--help"]) == 0
+    output = capsys.readouterr().out
+    assert "calm, duo_a, duo_b, loud, shrill, zoo, zoo_{a, b_c, b_d, *e}" in " ".join(output.split())
+
+
 def test_wide_comments_are_wrapped(conf: Path, calls: list[DictConfig], capsys: pytest.CaptureFixture[str]) -> None:
     comment = "very " * 20 + "long"
     (conf / "voice" / "calm.yaml").write_text(f"a:\n  volume: 0.5  # {comment}\n  # {comment}\n")

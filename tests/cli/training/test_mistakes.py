@@ -14,7 +14,9 @@ Train = Callable[..., int]
     [
         (["trainer.max_step=3"], "trainer.max_step: no such key; did you mean trainer.max_steps?"),
         (["model=lstmm"], "model=lstmm: no such choice; did you mean lstm"),
-        (["model/score=dot"], "model/score: no such group with model=lstm; another choice of model has it"),
+        (["model/score=dot"], "model/score: no such group with model=lstm; choose model=lstm_bahdanau or lstm_luong"),
+        (["model/positions=alibi"], "choose model=picture_transformer or transformer or transformer_linear"),
+        (["objective.share=0.3"], "no such key without a choice of objective; choose denoising or masked"),
         (["trainer.max_steps=null", "trainer.patience=null"], "trainer: max_steps, max_epochs, max_minutes and"),
         (["trainer.max_steps=many"], "trainer.max_steps: must be a whole number"),
         (["trainer.max_epochs=two"], "trainer.max_epochs: must be a whole number or null, not two"),
@@ -69,6 +71,10 @@ Train = Callable[..., int]
 )
 def test_a_wrong_setting_is_named(error_line: Callable[..., str], words: list[str], message: str) -> None:
     assert message in error_line(*words)
+
+
+def test_a_long_list_of_choices_is_left_out_beside_a_suggestion(error_line: Callable[..., str]) -> None:
+    assert error_line("experiment=zoo_rotry").endswith("did you mean zoo_rotary?")
 
 
 def test_a_missing_file_is_named(error_line: Callable[..., str], own_corpus: Path) -> None:

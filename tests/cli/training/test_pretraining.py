@@ -1,6 +1,7 @@
 """Pre-training on text alone, and translation systems that start from it."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -171,6 +172,10 @@ def test_the_doctor_examines_pretraining(
     output = " ".join(capsys.readouterr().out.split())
     assert "This run will work" in output and "every parameter gets a gradient" in output
     assert "decoding" not in output and "BLEU" not in output
+    [(total, parts)] = re.findall(r"([\d,]+) parameters: (.*?) memory ", output)
+    counts = [int(count.replace(",", "")) for count in re.findall(r" ([\d,]+\d)", parts)]
+    assert sum(counts) == int(total.replace(",", ""))
+    assert ("decoder" in parts) == (objective == "denoising")
 
 
 def test_a_pretrained_run_does_not_translate(
@@ -218,6 +223,7 @@ def test_settings_that_do_not_fit_are_refused(
         ((*text, "objective=denoising", "objective.share=2"), "objective.share=2 must be a number from 0 to 1"),
         ((*text, "objective=mask"), "objective=mask: no such choice; did you mean masked?"),
         (("init_parts=decoder",), "init_parts=decoder must be all or encoder"),
+        (("init_parts=encoder",), "init_parts=encoder needs a run of which it takes a part: add init=RUN"),
         ((*text, "objective=masked", "data.languages=[en,fr]"), f"{text_folder} has no split train, which takes"),
     ]:
         assert error_line(*words).startswith(message)
