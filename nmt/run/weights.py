@@ -115,14 +115,13 @@ def load_weights(model: Seq2Seq, path: Path, *, only: Set[str] | None = None) ->
         if not weight.isfinite().all():
             raise UserError(f"{path} cannot be used: {name} holds numbers that are not finite")
         parameters[name].data.copy_(weight)
-    others = set(saved)
-    if (
-        only is not None
-    ):  # the file may hold other parts, but not more of a part than the model has, such as more layers
+    if only is None:
+        superfluous = set(saved)
+    else:  # the file may hold other parts, but not more of a part than the model has, such as more layers
         parts = {name.partition(".")[0] for name in only}
-        others = {name for name in saved if name.partition(".")[0] in parts and name not in parameters}
-    if others:
-        raise UserError(f"{path} does not fit model.json: the model has no {min(others)[:80]}")
+        superfluous = {name for name in saved if name.partition(".")[0] in parts and name not in parameters}
+    if superfluous:
+        raise UserError(f"{path} does not fit model.json: the model has no {min(superfluous)[:80]}")
 
 
 def check_is_file(path: Path) -> None:

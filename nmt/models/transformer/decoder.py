@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nmt.models.attention import NO_RECORD, AttentionRecord
+from nmt.models.attention import NO_RECORD, AttentionRecord, MultiHeadAttention
 from nmt.models.positions import Order, Positions
 from nmt.models.transformer.sublayers import (
     FeedForward,
@@ -17,8 +17,7 @@ from nmt.models.transformer.sublayers import (
     LayerSettings,
     Residual,
     final_norm,
-    make_cross_attention,
-    make_self_attention,
+    make_attention,
 )
 
 
@@ -27,8 +26,8 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, settings: LayerSettings) -> None:
         super().__init__()
-        self.self_attention = make_self_attention(settings)
-        self.cross_attention = make_cross_attention(settings)
+        self.self_attention = make_attention(settings, settings.self_attention_class)
+        self.cross_attention = make_attention(settings, MultiHeadAttention)
         self.feedforward = FeedForward(settings)
         self.around_self_attention = Residual(settings)
         self.around_cross_attention = Residual(settings)

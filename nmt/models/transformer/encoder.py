@@ -17,7 +17,7 @@ from nmt.models.transformer.sublayers import (
     LayerSettings,
     Residual,
     final_norm,
-    make_self_attention,
+    make_attention,
 )
 
 
@@ -26,7 +26,7 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, settings: LayerSettings) -> None:
         super().__init__()
-        self.self_attention = make_self_attention(settings)
+        self.self_attention = make_attention(settings, settings.self_attention_class)
         self.feedforward = FeedForward(settings)
         self.around_attention = Residual(settings)
         self.around_feedforward = Residual(settings)

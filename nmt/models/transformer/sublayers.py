@@ -67,16 +67,6 @@ class Residual(nn.Module):
         return self.norm(inputs + sublayer(inputs, *arguments, **options))
 
 
-def make_self_attention(settings: LayerSettings) -> MultiHeadAttention:
-    """The self-attention of a layer."""
-    return make_attention(settings, settings.self_attention_class)
-
-
-def make_cross_attention(settings: LayerSettings) -> MultiHeadAttention:
-    """The cross-attention of a layer."""
-    return make_attention(settings, MultiHeadAttention)
-
-
 def make_attention(settings: LayerSettings, attention_class: type[MultiHeadAttention]) -> MultiHeadAttention:
     """An attention of this class, with the sizes of a layer."""
     return attention_class(
