@@ -12,7 +12,14 @@ export function serverClient() {
     const body = { system, source, heads_off: headsOff };
     if (target) body.target = target;
     if (prefix) body.prefix = prefix;
-    return answer(fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal }));
+    return answer(
+      fetch(path, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(body),
+        signal,
+      }),
+    );
   };
   return {
     isServed: true,
@@ -37,7 +44,8 @@ async function answer(request) {
 /** The same calls, answered from the data of a self-contained file. */
 export function fileClient({ analyses, beams }, template) {
   const sources = [...new Set(analyses.map((analysis) => analysis.source))];
-  const find = async (list, { system, source }) => list.find((each) => each.system === system && each.source === source);
+  const find = async (list, { system, source }) =>
+    list.find((each) => each.system === system && each.source === source);
   return {
     isServed: false,
     systems: async () => [...new Set(analyses.map(({ system }) => system))].map((name) => ({ name, heads: [] })),

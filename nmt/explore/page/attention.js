@@ -17,15 +17,21 @@ export function chooseKind(analysis, kind) {
 export function chooseMatrix(view, layer, head) {
   const pick = (list, numbers, number) => (numbers.includes(number) ? [list[numbers.indexOf(number)]] : list);
   const matrices = pick(view.weights, view.layers, layer).flatMap((heads) => pick(heads, view.heads, head));
-  return view.rows.map((_, row) => view.columns.map((_, column) => sum(matrices.map((matrix) => matrix[row][column])) / matrices.length));
+  return view.rows.map((_, row) =>
+    view.columns.map((_, column) => sum(matrices.map((matrix) => matrix[row][column])) / matrices.length),
+  );
 }
 
 /** The matrix between words: the columns of a word's pieces are added, and its rows are averaged. The column of a piece
  * that spells parts of several words is divided equally among them. */
 export function groupWords(matrix, rowWords, columnWords) {
   const sharing = matrix[0].map((_, piece) => columnWords.filter(({ pieces }) => pieces.includes(piece)).length);
-  const byColumns = matrix.map((row) => columnWords.map(({ pieces }) => sum(pieces.map((piece) => row[piece] / sharing[piece]))));
-  return rowWords.map(({ pieces }) => columnWords.map((_, column) => sum(pieces.map((piece) => byColumns[piece][column])) / pieces.length));
+  const byColumns = matrix.map((row) =>
+    columnWords.map(({ pieces }) => sum(pieces.map((piece) => row[piece] / sharing[piece]))),
+  );
+  return rowWords.map(({ pieces }) =>
+    columnWords.map((_, column) => sum(pieces.map((piece) => byColumns[piece][column])) / pieces.length),
+  );
 }
 
 /** The matrix without the last row and column if they are the end of the sentence; each row sums to one again. A row
@@ -52,12 +58,22 @@ export function showAttention(analysis, { kind: wanted, layer, head, words, eos 
   if (kind === null) return null;
   const view = analysis.attention[kind];
   const matrix = chooseMatrix(view, layer, head);
-  const [rowWords, columnWords] = [view.row_words, view.column_words].map((words, side) => joinPatches(words, analysis.picture, kind, side));
+  const [rowWords, columnWords] = [view.row_words, view.column_words].map((words, side) =>
+    joinPatches(words, analysis.picture, kind, side),
+  );
   const shown = words
-    ? { rows: rowWords.map(({ text }) => text), columns: columnWords.map(({ text }) => text), weights: groupWords(matrix, rowWords, columnWords) }
+    ? {
+        rows: rowWords.map(({ text }) => text),
+        columns: columnWords.map(({ text }) => text),
+        weights: groupWords(matrix, rowWords, columnWords),
+      }
     : { rows: view.rows.map(labelPiece), columns: view.columns.map(labelPiece), weights: matrix };
   const links = kind === "cross" && !analysis.picture ? (analysis.gold ?? []) : [];
-  return { kind, gold: links.flatMap(([source, target]) => outline(view, source, target, words)), ...(eos ? shown : hideEos(shown)) };
+  return {
+    kind,
+    gold: links.flatMap(([source, target]) => outline(view, source, target, words)),
+    ...(eos ? shown : hideEos(shown)),
+  };
 }
 
 /** The words of a source, in which all patches of its picture count as one word. */
@@ -65,7 +81,10 @@ function joinPatches(words, picture, kind, side) {
   if (!picture || kind === "decoder" || (kind === "cross" && side === 0)) return words;
   const end = picture.first + picture.rows * picture.columns;
   const isPatch = ({ pieces }) => pieces.length && pieces.every((piece) => piece >= picture.first && piece < end);
-  const patches = { text: "picture", pieces: Array.from({ length: end - picture.first }, (_, index) => picture.first + index) };
+  const patches = {
+    text: "picture",
+    pieces: Array.from({ length: end - picture.first }, (_, index) => picture.first + index),
+  };
   const first = words.findIndex(isPatch);
   return words.flatMap((word, index) => (index === first ? [patches] : isPatch(word) ? [] : [word]));
 }
@@ -75,7 +94,14 @@ function outline(view, source, target, words) {
   const [row, column] = [view.row_words[target], view.column_words[source]];
   if (!row || !column) return [];
   if (words) return [[target, source, 1, 1]];
-  return [[row.pieces[0], column.pieces[0], row.pieces.at(-1) + 1 - row.pieces[0], column.pieces.at(-1) + 1 - column.pieces[0]]];
+  return [
+    [
+      row.pieces[0],
+      column.pieces[0],
+      row.pieces.at(-1) + 1 - row.pieces[0],
+      column.pieces.at(-1) + 1 - column.pieces[0],
+    ],
+  ];
 }
 
 /** A piece as people read it: "▁dog" is "dog", and a piece that continues a word has a dot: "gie" is "·gie". */
@@ -83,22 +109,38 @@ export function labelPiece(piece, index, pieces) {
   if (/^<.+>$/.test(piece)) return piece;
   const text = piece.replace(/^▁/, "");
   if (text === "") return "␣";
-  const continues = !piece.startsWith("▁") && /^[\p{L}\p{M}\p{N}]/u.test(text) && pieces.some((each) => each.startsWith("▁"));
-  return continues && !/[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/u.test(text) ? `·${text}` : text;
+  const continues =
+    !piece.startsWith("▁") && /^[\p{L}\p{M}\p{N}]/u.test(text) && pieces.some((each) => each.startsWith("▁"));
+  return continues && !/[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/u.test(text)
+    ? `·${text}`
+    : text;
 }
 
 /** Whether text with these labels is read from right to left: most of its letters are of such a script. */
 export function isRightToLeft(labels) {
-  const letters = labels.filter((label) => !/^<.+>$/.test(label)).join("").match(/\p{L}/gu) ?? [];
-  const count = letters.filter((letter) => /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u.test(letter)).length;
+  const letters =
+    labels
+      .filter((label) => !/^<.+>$/.test(label))
+      .join("")
+      .match(/\p{L}/gu) ?? [];
+  const count = letters.filter((letter) =>
+    /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u.test(letter),
+  ).length;
   return count > letters.length / 2;
 }
 
 /** The largest weights of a row or a column in words: "Hund attends to dog 0.82, the 0.10". */
 export function describeWord({ rows, columns, weights }, { row, column }) {
-  if (row !== undefined && column !== undefined) return `${rows[row]} attends to ${columns[column]} with weight ${weights[row][column].toFixed(3)}`;
-  const others = row !== undefined ? weights[row].map((weight, index) => [weight, columns[index]]) : weights.map((each, index) => [each[column], rows[index]]);
-  const largest = others.sort(([a], [b]) => b - a).slice(0, 3).filter(([weight]) => weight >= 0.005);
+  if (row !== undefined && column !== undefined)
+    return `${rows[row]} attends to ${columns[column]} with weight ${weights[row][column].toFixed(3)}`;
+  const others =
+    row !== undefined
+      ? weights[row].map((weight, index) => [weight, columns[index]])
+      : weights.map((each, index) => [each[column], rows[index]]);
+  const largest = others
+    .sort(([a], [b]) => b - a)
+    .slice(0, 3)
+    .filter(([weight]) => weight >= 0.005);
   const list = largest.map(([weight, label]) => `${label} ${weight.toFixed(2)}`).join(", ") || "nothing";
   return row !== undefined ? `${rows[row]} attends to ${list}` : `${columns[column]} gets the attention of ${list}`;
 }

@@ -4,7 +4,8 @@
 import { labelPiece } from "./attention.js";
 import { moveByArrows, svg, textWidth } from "./dom.js";
 
-const HEIGHT = 24, LINE = 32; // of a node, and of a node with the space below it, in pixels
+const HEIGHT = 24,
+  LINE = 32; // of a node, and of a node with the space below it, in pixels
 const GAP = 34; // between two columns
 const PADDING = 7; // in a node, beside its text
 
@@ -15,22 +16,40 @@ export function drawBeam(tree, { onPoint, onContinue }) {
   const places = new Map(); // id → {x, y, width}
   let x = 2;
   for (const nodes of columns) {
-    const width = Math.max(...nodes.map((node) => textWidth(labelOf(node, tree)) + textWidth(chance(node), 10) + 3 * PADDING));
+    const width = Math.max(
+      ...nodes.map((node) => textWidth(labelOf(node, tree)) + textWidth(chance(node), 10) + 3 * PADDING),
+    );
     nodes.forEach((node, index) => places.set(node.id, { x, y: 2 + index * LINE, width }));
     x += width + GAP;
   }
   const height = Math.max(...columns.map((nodes) => nodes.length)) * LINE + 4;
   const all = columns.flat();
-  const edges = all.filter(({ parent }) => places.has(parent)).map((node) => {
-    const [from, to] = [places.get(node.parent), places.get(node.id)];
-    const [x0, y0, x1, y1] = [from.x + from.width, from.y + HEIGHT / 2, to.x, to.y + HEIGHT / 2];
-    return svg("path", { class: classOf(node, best), d: `M${x0} ${y0}C${x0 + GAP / 2} ${y0} ${x1 - GAP / 2} ${y1} ${x1} ${y1}` });
-  });
+  const edges = all
+    .filter(({ parent }) => places.has(parent))
+    .map((node) => {
+      const [from, to] = [places.get(node.parent), places.get(node.id)];
+      const [x0, y0, x1, y1] = [from.x + from.width, from.y + HEIGHT / 2, to.x, to.y + HEIGHT / 2];
+      return svg("path", {
+        class: classOf(node, best),
+        d: `M${x0} ${y0}C${x0 + GAP / 2} ${y0} ${x1 - GAP / 2} ${y1} ${x1} ${y1}`,
+      });
+    });
   const boxes = all.map((node) => drawNode(node, tree, places.get(node.id), best, { onPoint, onContinue }));
   const group = svg("g", { role: "group", "aria-label": "Candidates, one step after the other" }, ...boxes);
   moveByArrows(group, (index, key) => stepInTree(all, columns, best, index, key));
-  return svg("svg", { class: "beam", width: x - GAP + 4, height, viewBox: `0 0 ${x - GAP + 4} ${height}`, role: "group", "aria-label": "Tree of the beam search" },
-    svg("g", { class: "edges", "aria-hidden": "true" }, ...edges), group);
+  return svg(
+    "svg",
+    {
+      class: "beam",
+      width: x - GAP + 4,
+      height,
+      viewBox: `0 0 ${x - GAP + 4} ${height}`,
+      role: "group",
+      "aria-label": "Tree of the beam search",
+    },
+    svg("g", { class: "edges", "aria-hidden": "true" }, ...edges),
+    group,
+  );
 }
 
 /** The nodes of each step from top to bottom. Children stand in the order of their parents, so that no lines cross, and
@@ -42,13 +61,21 @@ function layOut({ nodes, best }) {
   while (column.length) {
     columns.push(column);
     const children = (parent) => nodes.filter((node) => node.parent === parent.id);
-    const rank = (node) => (onBestPath.has(node.id) ? Infinity : node.state === "pruned" ? node.total - 1e6 : node.total);
+    const rank = (node) =>
+      onBestPath.has(node.id) ? Infinity : node.state === "pruned" ? node.total - 1e6 : node.total;
     column = column.flatMap((parent) => children(parent).sort((a, b) => rank(b) - rank(a)));
   }
   return columns;
 }
 
-const labelOf = (node, tree) => (node.parent === null ? node.piece || "<s>" : labelPiece(node.piece, 0, tree.nodes.map(({ piece }) => piece)));
+const labelOf = (node, tree) =>
+  node.parent === null
+    ? node.piece || "<s>"
+    : labelPiece(
+        node.piece,
+        0,
+        tree.nodes.map(({ piece }) => piece),
+      );
 
 const chance = (node) => (node.parent === null ? "" : Math.exp(node.log_probability).toFixed(2));
 
@@ -58,16 +85,34 @@ function drawNode(node, tree, { x, y, width }, best, { onPoint, onContinue }) {
   const status = best.has(node.id) ? "on the best path" : node.state;
   const isRoot = node.parent === null;
   const choose = onContinue && !isRoot ? () => onContinue(node) : null;
-  return svg("g", {
-    id: `node-${node.id}`, class: classOf(node, best), role: choose ? "button" : "img", "data-item": true,
-    "aria-label": isRoot ? "start" : `${labelOf(node, tree)}, probability ${chance(node)}, ${status}${choose ? ": continue from here" : ""}`,
-    onclick: choose, onkeydown: (event) => ["Enter", " "].includes(event.key) && choose && (event.preventDefault(), choose()),
-    onfocus: () => onPoint(node), onmouseenter: () => onPoint(node),
-  },
-  svg("rect", { class: "box", x, y, width, height: HEIGHT, rx: 5 }),
-  isRoot ? null : svg("rect", { class: "bar", x: x + 5, y: y + HEIGHT - 4, width: (width - 10) * Math.exp(node.log_probability), height: 2.5 }),
-  svg("text", { x: x + PADDING, y: y + 15.5 }, labelOf(node, tree)),
-  svg("text", { class: "chance", x: x + width - PADDING, y: y + 15, "text-anchor": "end" }, chance(node)));
+  return svg(
+    "g",
+    {
+      id: `node-${node.id}`,
+      class: classOf(node, best),
+      role: choose ? "button" : "img",
+      "data-item": true,
+      "aria-label": isRoot
+        ? "start"
+        : `${labelOf(node, tree)}, probability ${chance(node)}, ${status}${choose ? ": continue from here" : ""}`,
+      onclick: choose,
+      onkeydown: (event) => ["Enter", " "].includes(event.key) && choose && (event.preventDefault(), choose()),
+      onfocus: () => onPoint(node),
+      onmouseenter: () => onPoint(node),
+    },
+    svg("rect", { class: "box", x, y, width, height: HEIGHT, rx: 5 }),
+    isRoot
+      ? null
+      : svg("rect", {
+          class: "bar",
+          x: x + 5,
+          y: y + HEIGHT - 4,
+          width: (width - 10) * Math.exp(node.log_probability),
+          height: 2.5,
+        }),
+    svg("text", { x: x + PADDING, y: y + 15.5 }, labelOf(node, tree)),
+    svg("text", { class: "chance", x: x + width - PADDING, y: y + 15, "text-anchor": "end" }, chance(node)),
+  );
 }
 
 /** Up and down within a step, left to the parent, right to the best child. */
@@ -90,4 +135,9 @@ export function pathTo(tree, node) {
 }
 
 /** The text that pieces spell. */
-export const spell = (pieces) => pieces.filter((piece) => !/^<.+>$/.test(piece)).join("").replaceAll("▁", " ").trim();
+export const spell = (pieces) =>
+  pieces
+    .filter((piece) => !/^<.+>$/.test(piece))
+    .join("")
+    .replaceAll("▁", " ")
+    .trim();

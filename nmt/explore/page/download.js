@@ -2,7 +2,19 @@
 
 import { html, svg } from "./dom.js";
 
-const STYLES = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-opacity", "font-size", "font-weight", "font-family", "opacity", "visibility"];
+const STYLES = [
+  "fill",
+  "fill-opacity",
+  "stroke",
+  "stroke-width",
+  "stroke-dasharray",
+  "stroke-opacity",
+  "font-size",
+  "font-weight",
+  "font-family",
+  "opacity",
+  "visibility",
+];
 const MARGIN = 16; // around the drawings, in pixels
 const SCALE = 2; // pixels of a PNG file for each pixel on the screen
 
@@ -16,7 +28,9 @@ export function save(name, content, type) {
 /** SVG drawings side by side in one, without any need of the page's style sheet. */
 export function combine(drawings, title) {
   const copies = drawings.map(copyWithStyle);
-  const [widths, heights] = ["width", "height"].map((side) => drawings.map((drawing) => Number(drawing.getAttribute(side))));
+  const [widths, heights] = ["width", "height"].map((side) =>
+    drawings.map((drawing) => Number(drawing.getAttribute(side))),
+  );
   const width = widths.reduce((total, each) => total + each + MARGIN, MARGIN);
   const height = Math.max(...heights) + 2 * MARGIN;
   let x = MARGIN;
@@ -26,8 +40,13 @@ export function combine(drawings, title) {
     x += widths[index] + MARGIN;
   });
   const paper = getComputedStyle(document.body).backgroundColor;
-  return svg("svg", { xmlns: "http://www.w3.org/2000/svg", width, height, viewBox: `0 0 ${width} ${height}` },
-    svg("title", {}, title), svg("rect", { width, height, fill: paper }), ...copies);
+  return svg(
+    "svg",
+    { xmlns: "http://www.w3.org/2000/svg", width, height, viewBox: `0 0 ${width} ${height}` },
+    svg("title", {}, title),
+    svg("rect", { width, height, fill: paper }),
+    ...copies,
+  );
 }
 
 /** A copy in which each element has the style of the original as attributes. */

@@ -38,7 +38,12 @@ function askFor(changes, options) {
 function draw(now) {
   const { analysis, error } = results.of(now.system);
   const kind = analysis && chooseKind(analysis, now.kind);
-  replaceChildren(byId("systems"), ...drawSystems(systems, results.of, now, (system) => askFor({ system, ...FREE, headsOff: [], layer: null, head: null })));
+  replaceChildren(
+    byId("systems"),
+    ...drawSystems(systems, results.of, now, (system) =>
+      askFor({ system, ...FREE, headsOff: [], layer: null, head: null }),
+    ),
+  );
   byId("attention").hidden = byId("multiples").hidden = !kind;
   byId("picture-section").hidden = !analysis?.picture;
   byId("target-section").hidden = !analysis;
@@ -54,10 +59,32 @@ function draw(now) {
 /** The controls, both views, the table and the small multiples. */
 function drawAttention(analysis, kind, now) {
   const view = analysis.attention[kind];
-  replaceChildren(byId("kinds"), drawKinds(analysis, kind, (chosen) => state.set({ kind: chosen, layer: null, head: null })));
-  replaceChildren(byId("layers"), drawNumbers("layer", "Layer", view.layers, now.layer, (layer) => state.set({ layer })));
-  replaceChildren(byId("heads"), drawNumbers("head", "Head", view.heads, now.head, (head) => state.set({ head })));
-  replaceChildren(byId("units"), drawChoice("unit", "Show", [[true, "words"], [false, "pieces"]], now.words, (words) => state.set({ words }), { isPlain: true }));
+  replaceChildren(
+    byId("kinds"),
+    drawKinds(analysis, kind, (chosen) => state.set({ kind: chosen, layer: null, head: null })),
+  );
+  replaceChildren(
+    byId("layers"),
+    drawNumbers("layer", "Layer", view.layers, now.layer, (layer) => state.set({ layer })),
+  );
+  replaceChildren(
+    byId("heads"),
+    drawNumbers("head", "Head", view.heads, now.head, (head) => state.set({ head })),
+  );
+  replaceChildren(
+    byId("units"),
+    drawChoice(
+      "unit",
+      "Show",
+      [
+        [true, "words"],
+        [false, "pieces"],
+      ],
+      now.words,
+      (words) => state.set({ words }),
+      { isPlain: true },
+    ),
+  );
 
   const shown = showAttention(analysis, now);
   const readout = byId("readout");
@@ -77,14 +104,20 @@ function drawAttention(analysis, kind, now) {
 
   byId("multiples").hidden = view.layers.length * view.heads.length === 1;
   const switchable = client.isServed ? (systems.find(({ name }) => name === now.system).heads ?? []) : [];
-  byId("multiples-help").textContent = `A line for each layer. Click a head to see it large.${switchable.length ? " Clear its box to switch it off, and see the translation change." : ""}`;
-  const actions = { switchable, onChoose: (layer, head) => state.set({ layer, head }), onSwitch: (headsOff) => askFor({ headsOff }) };
+  byId("multiples-help").textContent =
+    `A line for each layer. Click a head to see it large.${switchable.length ? " Clear its box to switch it off, and see the translation change." : ""}`;
+  const actions = {
+    switchable,
+    onChoose: (layer, head) => state.set({ layer, head }),
+    onSwitch: (headsOff) => askFor({ headsOff }),
+  };
   replaceChildren(byId("tiles"), ...drawHeads(analysis, now, kind, { ...actions, room: byId("tiles").clientWidth }));
 }
 
 /** The probability of each word of the translation, and the text that the reader may change. */
 function drawTarget(analysis, error, now) {
-  byId("target-help").textContent = `Log-probability ${format(analysis.log_probability)} of ${now.target === null ? `the translation by ${now.system}` : `your translation, if ${now.system} must write it`}. ${client.isServed ? "Change a word below to see what the system thinks of it. " : ""}The stronger the colour, the less probable the word.`;
+  byId("target-help").textContent =
+    `Log-probability ${format(analysis.log_probability)} of ${now.target === null ? `the translation by ${now.system}` : `your translation, if ${now.system} must write it`}. ${client.isServed ? "Change a word below to see what the system thinks of it. " : ""}The stronger the colour, the less probable the word.`;
   replaceChildren(byId("words"), ...(error ? [] : drawScoredWords(analysis)));
   byId("edit").hidden = !client.isServed;
   if (document.activeElement !== byId("target")) byId("target").value = now.target ?? analysis.text;
@@ -102,7 +135,8 @@ function drawSearch(beam, now) {
   byId("clear-prefix").hidden = now.prefix === null;
   byId("next-word").hidden = !client.isServed;
   const onPoint = (node) => {
-    byId("beam-help").textContent = `${spell(pathTo(tree, node)) || "The start"}: log-probability ${format(node.total)}${node.score === null ? "" : `, score ${format(node.score)}`}, ${node.state}.`;
+    byId("beam-help").textContent =
+      `${spell(pathTo(tree, node)) || "The start"}: log-probability ${format(node.total)}${node.score === null ? "" : `, score ${format(node.score)}`}, ${node.state}.`;
   };
   const onContinue = client.isServed ? (node) => askFor({ target: null, prefix: pathTo(tree, node) }) : null;
   replaceChildren(byId("beam"), drawBeam(tree, { onPoint, onContinue }));
@@ -137,7 +171,10 @@ function connect() {
   byId("threshold").value = state.get().threshold;
   byId("threshold").addEventListener("input", ({ target }) => state.set({ threshold: Number(target.value) }));
   const target = byId("target");
-  target.addEventListener("input", () => target.value.trim() && askFor({ target: target.value, prefix: null }, { isTyping: true }));
+  target.addEventListener(
+    "input",
+    () => target.value.trim() && askFor({ target: target.value, prefix: null }, { isTyping: true }),
+  );
   byId("clear-target").addEventListener("click", () => askFor(FREE));
   byId("clear-prefix").addEventListener("click", () => askFor(FREE));
   byId("next-word").addEventListener("submit", (event) => {

@@ -4,7 +4,8 @@
 import { isRightToLeft } from "./attention.js";
 import { svg, textWidth } from "./dom.js";
 
-const MAX_CELL = 26, MIN_CELL = 12; // side of a cell, in pixels
+const MAX_CELL = 26,
+  MIN_CELL = 12; // side of a cell, in pixels
 const MAX_SMALL_CELL = 14; // in a miniature
 const MAX_LABEL = 150; // width of a label
 const SHADES = 20; // of the cells in a miniature
@@ -26,32 +27,74 @@ export function drawMatrix(shown, { threshold, onFocus, room }) {
   const y = (row) => top + cell * row;
 
   const cells = weights.flatMap((row, i) =>
-    row.map((weight, j) =>
-      weight < Math.max(threshold, VISIBLE) ? null
-        : svg("rect", { x: x(j), y: y(i), width: cell, height: cell, "fill-opacity": Math.min(1, weight).toFixed(3), "data-row": i, "data-column": j },
-          svg("title", {}, `${rows[i]} ← ${columns[j]}: ${weight.toFixed(3)}`))).filter((each) => each !== null),
+    row
+      .map((weight, j) =>
+        weight < Math.max(threshold, VISIBLE)
+          ? null
+          : svg(
+              "rect",
+              {
+                x: x(j),
+                y: y(i),
+                width: cell,
+                height: cell,
+                "fill-opacity": Math.min(1, weight).toFixed(3),
+                "data-row": i,
+                "data-column": j,
+              },
+              svg("title", {}, `${rows[i]} ← ${columns[j]}: ${weight.toFixed(3)}`),
+            ),
+      )
+      .filter((each) => each !== null),
   );
   let grid = "";
   for (let i = 0; i <= columns.length; i++) grid += `M${left + i * cell} ${top}v${down}`;
   for (let i = 0; i <= rows.length; i++) grid += `M${left} ${top + i * cell}h${across}`;
-  const links = shown.gold.filter(([row, column, height, width]) => row + height <= rows.length && column + width <= columns.length);
-  const outline = links.map(([row, column, height, width]) => `M${x(rightToLeft ? column + width - 1 : column)} ${y(row)}h${width * cell}v${height * cell}h${-width * cell}z`).join("");
+  const links = shown.gold.filter(
+    ([row, column, height, width]) => row + height <= rows.length && column + width <= columns.length,
+  );
+  const outline = links
+    .map(
+      ([row, column, height, width]) =>
+        `M${x(rightToLeft ? column + width - 1 : column)} ${y(row)}h${width * cell}v${height * cell}h${-width * cell}z`,
+    )
+    .join("");
   const columnLabels = columns.map((label, j) => {
     const [labelX, labelY] = [x(j) + 0.65 * cell, top - 6];
     return svg("text", { x: labelX, y: labelY, transform: `rotate(-60 ${labelX} ${labelY})` }, label);
   });
-  const rowLabels = rows.map((label, i) => svg("text", { x: left - 6, y: y(i) + cell / 2 + 4.5, "text-anchor": "end" }, label));
+  const rowLabels = rows.map((label, i) =>
+    svg("text", { x: left - 6, y: y(i) + cell / 2 + 4.5, "text-anchor": "end" }, label),
+  );
   const bands = [svg("rect", { class: "band" }), svg("rect", { class: "band" })];
-  const element = svg("svg", { class: "matrix", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Matrix of ${rows.length} × ${columns.length} weights` },
-    svg("rect", { class: "paper", x: left, y: top, width: across, height: down }), svg("g", { class: "cells" }, ...cells),
-    svg("path", { class: "grid", d: grid }), svg("path", { class: "rim", d: outline }), svg("path", { class: "outline", d: outline }), ...bands,
-    svg("g", { class: "labels" }, ...columnLabels), svg("g", { class: "labels" }, ...rowLabels));
+  const element = svg(
+    "svg",
+    {
+      class: "matrix",
+      width,
+      height,
+      viewBox: `0 0 ${width} ${height}`,
+      role: "img",
+      "aria-label": `Matrix of ${rows.length} × ${columns.length} weights`,
+    },
+    svg("rect", { class: "paper", x: left, y: top, width: across, height: down }),
+    svg("g", { class: "cells" }, ...cells),
+    svg("path", { class: "grid", d: grid }),
+    svg("path", { class: "rim", d: outline }),
+    svg("path", { class: "outline", d: outline }),
+    ...bands,
+    svg("g", { class: "labels" }, ...columnLabels),
+    svg("g", { class: "labels" }, ...rowLabels),
+  );
 
   element.addEventListener("pointermove", (event) => {
     const { left: x0, top: y0 } = element.getBoundingClientRect();
     const row = Math.floor((event.clientY - y0 - top) / cell);
     const column = Math.floor((event.clientX - x0 - left) / cell);
-    const target = { ...(row >= 0 && row < rows.length ? { row } : {}), ...(column >= 0 && column < columns.length ? { column: rightToLeft ? columns.length - 1 - column : column } : {}) };
+    const target = {
+      ...(row >= 0 && row < rows.length ? { row } : {}),
+      ...(column >= 0 && column < columns.length ? { column: rightToLeft ? columns.length - 1 - column : column } : {}),
+    };
     onFocus(Object.keys(target).length ? target : null);
   });
   element.addEventListener("pointerleave", () => onFocus(null));
@@ -81,7 +124,17 @@ export function drawMiniature({ rows, columns, weights }, label, room, maxHeight
       if (shade > 0) shades[shade - 1] += `M${rightToLeft ? columns.length - 1 - j : j} ${i}h1v1h-1z`;
     }),
   );
-  return svg("svg", { class: "matrix", width: cell * columns.length, height: cell * rows.length, viewBox: `0 0 ${columns.length} ${rows.length}`, role: "img", "aria-label": label },
+  return svg(
+    "svg",
+    {
+      class: "matrix",
+      width: cell * columns.length,
+      height: cell * rows.length,
+      viewBox: `0 0 ${columns.length} ${rows.length}`,
+      role: "img",
+      "aria-label": label,
+    },
     svg("rect", { class: "paper", width: columns.length, height: rows.length }),
-    svg("g", { class: "cells" }, ...shades.map((d, index) => svg("path", { d, "fill-opacity": (index + 1) / SHADES }))));
+    svg("g", { class: "cells" }, ...shades.map((d, index) => svg("path", { d, "fill-opacity": (index + 1) / SHADES }))),
+  );
 }

@@ -43,11 +43,21 @@ export function createResults(client, systems, onChange) {
     controller = new AbortController();
     if (!state.source.trim()) [current, beam] = [{}, null];
     else {
-      current = Object.fromEntries(systems.map(({ name }) => [name, { ...current[name], error: null, isWaiting: true }]));
+      current = Object.fromEntries(
+        systems.map(({ name }) => [name, { ...current[name], error: null, isWaiting: true }]),
+      );
       for (const { name } of systems)
-        request("attention", queryFor(state, name), ({ answer, error }) => (current[name] = { analysis: answer ?? null, error: error ?? null, isWaiting: false }));
+        request(
+          "attention",
+          queryFor(state, name),
+          ({ answer, error }) => (current[name] = { analysis: answer ?? null, error: error ?? null, isWaiting: false }),
+        );
       const query = queryFor(state, state.system);
-      request("beam", query, ({ answer, error }) => (beam = { tree: answer ?? null, error: error ?? null, prefix: query.prefix }));
+      request(
+        "beam",
+        query,
+        ({ answer, error }) => (beam = { tree: answer ?? null, error: error ?? null, prefix: query.prefix }),
+      );
     }
     onChange();
   };

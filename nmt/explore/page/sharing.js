@@ -6,7 +6,11 @@ import { combine, fillTemplate, save, toPng } from "./download.js";
 /** Connects the buttons of index.html. */
 export function connectSharing({ client, systems, results, state }) {
   const analyses = () => systems.map(({ name }) => results.of(name).analysis).filter((analysis) => analysis !== null);
-  const picture = () => combine(["lines", "matrix"].map((id) => byId(id).querySelector("svg")).filter((drawing) => drawing !== null), state.get().source);
+  const picture = () =>
+    combine(
+      ["lines", "matrix"].map((id) => byId(id).querySelector("svg")).filter((drawing) => drawing !== null),
+      state.get().source,
+    );
   const actions = {
     "copy-link": async () => {
       await navigator.clipboard.writeText(location.href);
@@ -19,7 +23,11 @@ export function connectSharing({ client, systems, results, state }) {
       const beams = [results.beam()?.tree].filter(Boolean);
       // The analyses are the answers to these choices already.
       const choices = { ...state.get(), target: null, prefix: null, headsOff: [], kept: null };
-      save("attention.html", fillTemplate(await client.template(), { analyses: analyses(), beams, state: choices }), "text/html");
+      save(
+        "attention.html",
+        fillTemplate(await client.template(), { analyses: analyses(), beams, state: choices }),
+        "text/html",
+      );
     },
   };
   for (const [id, act] of Object.entries(actions))

@@ -37,7 +37,8 @@ export function toHash(state) {
   const parameters = new URLSearchParams();
   for (const [key, standard] of Object.entries(DEFAULTS)) {
     const value = TEXTS.includes(key) ? state[key] : JSON.stringify(state[key]);
-    if (value !== (TEXTS.includes(key) ? standard : JSON.stringify(standard)) && value !== null) parameters.set(key, value);
+    if (value !== (TEXTS.includes(key) ? standard : JSON.stringify(standard)) && value !== null)
+      parameters.set(key, value);
   }
   return parameters.toString();
 }
@@ -59,5 +60,7 @@ export function fromHash(hash) {
 /** What a system is asked: the sentence, and for the selected system also what it must do. */
 export function queryFor(state, system) {
   const { source, target, prefix, headsOff } = state;
-  return system === state.system ? { system, source, target, prefix, headsOff } : { system, source, target: null, prefix: null, headsOff: [] };
+  return system === state.system
+    ? { system, source, target, prefix, headsOff }
+    : { system, source, target: null, prefix: null, headsOff: [] };
 }

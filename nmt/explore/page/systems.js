@@ -4,20 +4,33 @@ import { showAttention } from "./attention.js";
 import { format, html, svg } from "./dom.js";
 import { drawMiniature } from "./matrix.js";
 
-const MINIATURE = 170, MAX_HEIGHT = 110; // sides of a small matrix, in pixels
+const MINIATURE = 170,
+  MAX_HEIGHT = 110; // sides of a small matrix, in pixels
 
 /** The cards of all systems. `resultOf` gives the result of a system, see results.js. */
 export function drawSystems(systems, resultOf, state, onSelect) {
   return systems.map((system, index) => {
     const { analysis, error, isWaiting } = resultOf(system.name);
     const isSelected = system.name === state.system;
-    return html("label", { class: isSelected ? "card selected" : "card", "aria-busy": String(isWaiting) },
-      html("input", { type: "radio", name: "system", id: `system-${index}`, class: "visually-hidden", checked: isSelected, onchange: () => onSelect(system.name) }),
+    return html(
+      "label",
+      { class: isSelected ? "card selected" : "card", "aria-busy": String(isWaiting) },
+      html("input", {
+        type: "radio",
+        name: "system",
+        id: `system-${index}`,
+        class: "visually-hidden",
+        checked: isSelected,
+        onchange: () => onSelect(system.name),
+      }),
       html("span", { class: "name" }, system.name),
       error ? html("span", { class: "error", role: "alert" }, error) : null,
-      analysis && !error ? html("bdi", { class: "translation", dir: "auto", lang: system.target }, analysis.text) : null,
+      analysis && !error
+        ? html("bdi", { class: "translation", dir: "auto", lang: system.target }, analysis.text)
+        : null,
       analysis && !error ? html("span", { class: "quiet" }, describe(analysis)) : null,
-      analysis && !error ? drawSmall(analysis, state, isSelected) : null);
+      analysis && !error ? drawSmall(analysis, state, isSelected) : null,
+    );
   });
 }
 

@@ -17,8 +17,12 @@ export function scoreWords({ target_words: words, log_probabilities: logProbabil
 export function drawScoredWords(analysis) {
   return scoreWords(analysis).map(({ text, logProbability }) => {
     const probability = Math.exp(logProbability);
-    const word = html("span", { class: "scored", title: `log-probability ${logProbability.toFixed(3)}` },
-      html("bdi", {}, text), html("small", {}, probability < 0.01 ? logProbability.toExponential(0) && "<.01" : probability.toFixed(2)));
+    const word = html(
+      "span",
+      { class: "scored", title: `log-probability ${logProbability.toFixed(3)}` },
+      html("bdi", {}, text),
+      html("small", {}, probability < 0.01 ? logProbability.toExponential(0) && "<.01" : probability.toFixed(2)),
+    );
     word.style.setProperty("--doubt", `${Math.round(60 * (1 - probability))}%`);
     return word;
   });
