@@ -20,13 +20,13 @@ from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_trans
 from nmt.data.pharaoh import GoldLinks, check_links, format_links, parse_links
 from nmt.data.words import Splitter, separate_words, spaced_words
 from nmt.errors import UserError
+from nmt.explore.gold import find_gold_links, find_grammar
 from nmt.files import write_text
 from nmt.models.attention import Kind
 from nmt.report.alignment_plot import SUFFIXES, write_figure
 from nmt.report.exhibits import Exhibit, build_figure, outline_links
 from nmt.report.runs import name_runs
 from nmt.run import RunFolder, open_run
-from nmt.run.registry import main_corpus
 from nmt.translator import Attention, Translation, check_kinds, sanitize
 from nmt.translator.attention import NAMES
 
@@ -171,27 +171,16 @@ def draw(systems: Sequence[System], lacking: Sequence[str], settings: PlotSettin
     write_figure(settings.out, figure, warn=partial(print_message, PROGRAM))
 
 
-def find_grammar(folders: Sequence[RunFolder]) -> GrammarCorpus | None:
-    """The built-in corpus of the first run that was trained on it; None if there is none."""
-    for folder in folders:
-        if main_corpus(folder.description("corpus")).get("class") == "GrammarCorpus":
-            corpus: Any = folder.corpus().main
-            return corpus
-    return None
-
-
 def find_links(
     translation: Translation, settings: PlotSettings, grammar: GrammarCorpus | None, split: Splitter
 ) -> GoldLinks | None:
     """The word links of the source and a translation that are given, or that the grammar knows."""
-    source, target = sanitize(settings.source), sanitize(settings.target or translation.text)
+    target = settings.target or translation.text
     if settings.gold is None:
-        pair = None if grammar is None else grammar.find_pair(source)
-        if pair is None or pair.target != target:
-            return None
-        return GoldLinks(sure=frozenset(pair.alignment), possible=frozenset(pair.alignment))
+        return find_gold_links(grammar, settings.source, target)
+    pair = (sanitize(settings.source), sanitize(target))
     links = parse_links(settings.gold, location="gold=")
-    check_links(links, (source, target), split=split, location="gold=")
+    check_links(links, pair, split=split, location="gold=")
     return links
 
 

@@ -53,6 +53,7 @@ def to_translation(tokenizer: Tokenizer, source_ids: SourceIds, hypothesis: Hypo
         log_probability=hypothesis.log_probability,
         source_tokens=tokenizer.source_pieces([*source_ids, tokenizer.eos_id]),
         target_tokens=tokenizer.target_pieces(hypothesis.tokens),
+        log_probabilities=list(hypothesis.log_probabilities),
         truncated=hypothesis.truncated,
     )
 

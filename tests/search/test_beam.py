@@ -276,6 +276,9 @@ def test_forced_decoding_reports_what_the_search_reports(model: TranslationModel
             assert forced.tokens == found.tokens
             assert forced.log_probability == pytest.approx(found.log_probability, abs=1e-5)
             assert forced.score == pytest.approx(found.score, abs=1e-5)
+            totals = log_probabilities(model, sentence, [found.tokens[:end] for end in range(1, len(found.tokens) + 1)])
+            assert list(itertools.accumulate(forced.log_probabilities)) == pytest.approx(totals, abs=1e-5)
+            assert found.log_probabilities == ()
 
 
 def test_every_translation_ends_at_its_length_limit(model: TranslationModel, case: SearchCase) -> None:
