@@ -4,6 +4,7 @@
     gold.py        the word links that are known to be right
     analysis.py    everything about one translation: pieces, words, log-probabilities, attention
     pictures.py    the picture in a source line, as an image
+    page.py        the page in page/, and the same as one file without a server
 
 The results are plain dataclasses, so that a server answers with them, and a file can hold them as JSON.
 """
