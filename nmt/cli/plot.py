@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,20 +20,29 @@ from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_trans
 from nmt.data.pharaoh import GoldLinks, check_links, format_links, parse_links
 from nmt.data.words import Splitter, separate_words, spaced_words
 from nmt.errors import UserError
+from nmt.explore.analysis import describe_translation
 from nmt.explore.gold import find_gold_links, find_grammar
+from nmt.explore.page import render_page
 from nmt.files import write_text
 from nmt.models.attention import Kind
-from nmt.report.alignment_plot import SUFFIXES, write_figure
+from nmt.report.alignment_plot import PICTURE_SUFFIXES, write_figure
 from nmt.report.exhibits import Exhibit, build_figure, outline_links
 from nmt.report.runs import name_runs
 from nmt.run import RunFolder, open_run
 from nmt.translator import Attention, Translation, check_kinds, sanitize
+from nmt.translator.arguments import Kinds
 from nmt.translator.attention import NAMES
 
 if TYPE_CHECKING:  # imports the library `datasets`, which only the grammar needs
     from nmt.data.grammar import GrammarCorpus
 
 PROGRAM = "nmt plot"
+
+SUFFIXES = (*PICTURE_SUFFIXES, ".html", ".json")
+"""The formats that can be written."""
+
+MAX_PAGE_WEIGHTS = 2**21
+"""Maximum number of attention weights in a page; a browser takes a few seconds for so many."""
 
 Numbers = list[int] | int | str | None
 """Layers or heads: one, several, "all", or None."""
@@ -57,9 +66,8 @@ class PlotSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     device: str
 
     def __post_init__(self) -> None:
-        if self.out.suffix.lower() not in (*SUFFIXES, ".json"):
-            allowed = " ".join((*SUFFIXES, ".json"))
-            raise UserError(f"out={self.out}: the suffix selects the format and must be one of {allowed}")
+        if self.suffix not in SUFFIXES:
+            raise UserError(f"out={self.out}: the suffix selects the format and must be one of {' '.join(SUFFIXES)}")
         if not self.source.strip():
             raise UserError('source= contains no words: give a sentence, such as source="A dog runs."')
         if isinstance(self.runs, str) or self.runs == []:
@@ -74,6 +82,11 @@ class PlotSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         for key, numbers in (("layers", self.layers), ("heads", self.heads)):
             if numbers == [] or (isinstance(numbers, str) and numbers != "all"):
                 raise UserError(f"{key}={numbers} must be a number from 0, a list such as [0,1], or all")
+
+    @property
+    def suffix(self) -> str:
+        """The format to write, such as ".png"."""
+        return self.out.suffix.lower()
 
     @property
     def all_kinds(self) -> tuple[Kind, ...]:
@@ -120,7 +133,9 @@ def run(config: DictConfig) -> None:
     for name, translation in zip(names, translations, strict=True):
         gold = find_links(translation, settings, grammar, split)
         exhibits = {
-            kind: make_exhibit(name, translation, kind, gold, settings, split) for kind in translation.attention
+            kind: make_exhibit(name, translation, kind, gold, settings, split)
+            for kind in kinds
+            if kind in translation.attention
         }
         systems.append(System(name, translation, gold, exhibits))
     lacking = [f"{each.name} has no {NAMES[kind]}" for kind in kinds for each in systems if kind not in each.exhibits]
@@ -129,8 +144,10 @@ def run(config: DictConfig) -> None:
 
     # 3. Write it.
     prepare_output_file(settings.out, key="out")
-    if settings.out.suffix.lower() == ".json":
+    if settings.suffix == ".json":
         write_text(settings.out, json.dumps(to_json(systems, settings), ensure_ascii=False) + "\n")
+    elif settings.suffix == ".html":
+        write_text(settings.out, draw_page(systems, settings, split))
     else:
         draw(systems, lacking, settings)
     for system in systems:
@@ -150,18 +167,21 @@ def translate(folder: RunFolder, settings: PlotSettings) -> Translation:
 
     search = describe_search(folder, settings.search)
     translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
-    kinds = settings.all_kinds
-    if settings.target is None:
-        translation = translator.translate(settings.source, attention=kinds, warn=warn)
-    else:
-        translation = translator.force_decode(settings.source, settings.target, attention=kinds, warn=warn)
+    is_page = settings.suffix == ".html"  # its reader can choose among all kinds, and sees log-probabilities
+    kinds: Kinds = "all" if is_page and settings.kinds is None else settings.all_kinds
+    if settings.target is not None:
+        return translator.force_decode(settings.source, settings.target, attention=kinds, warn=warn)
+    translation = translator.translate(settings.source, attention=kinds, warn=warn)
     if not translation.source_tokens:
         raise UserError(f"source={settings.source} contains no words: the tokenizer keeps nothing of it")
+    if is_page:
+        forced = translator.force_decode(settings.source, translation.target_tokens, attention=())
+        translation = replace(translation, log_probabilities=forced.log_probabilities)
     return translation
 
 
 def draw(systems: Sequence[System], lacking: Sequence[str], settings: PlotSettings) -> None:
-    """Writes a picture or a page; its caption also says which attention is `lacking`."""
+    """Writes a picture; its caption also says which attention is `lacking`."""
     kinds = settings.all_kinds
     shown = [system.exhibits[kind] for kind in kinds for system in systems if kind in system.exhibits]
     is_outlined = any(exhibit.outlines for exhibit in shown)
@@ -169,6 +189,35 @@ def draw(systems: Sequence[System], lacking: Sequence[str], settings: PlotSettin
     captions += [f"{sentence}." for sentence in lacking]
     figure = build_figure(shown, with_eos=settings.eos, caption=" ".join(captions))
     write_figure(settings.out, figure, warn=partial(print_message, PROGRAM))
+
+
+def draw_page(systems: Sequence[System], settings: PlotSettings, split: Splitter) -> str:
+    """The explorer as one HTML file, which first shows what a picture would show.
+
+    Raises:
+        UserError: there are more than MAX_PAGE_WEIGHTS weights.
+    """
+    num_weights = sum(each.weights.size for system in systems for each in system.translation.attention.values())
+    if num_weights > MAX_PAGE_WEIGHTS:
+        raise UserError(
+            f"{num_weights:,} attention weights are too many for a page (at most {MAX_PAGE_WEIGHTS:,}): "
+            f"choose fewer runs or kinds, or a shorter sentence, or draw a picture"
+        )
+    analyses = [
+        describe_translation(system.name, settings.source, system.translation, gold=system.gold, split=split)
+        for system in systems
+    ]
+    first = next(system.name for system in systems if system.exhibits)
+    layer, head = (numbers if isinstance(numbers, int) else None for numbers in (settings.layers, settings.heads))
+    state = {
+        "system": first,
+        "kind": settings.all_kinds[0],
+        "layer": layer,
+        "head": head,
+        "words": settings.words,
+        "eos": settings.eos,
+    }
+    return render_page(analyses, state=state)
 
 
 def find_links(

@@ -7,16 +7,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from nmt.explore import api, libretranslate
 from nmt.explore.batching import BatchingQueue
 from nmt.explore.guard import Guard
+from nmt.explore.page import PAGE_FOLDER, render_page
 from nmt.explore.problems import ANSWERED, answer_error
 from nmt.explore.systems import System
 
-PAGE = Path(__file__).parent / "page"
-"""The folder of the page's files."""
+TEMPLATE_PATH = "/explorer.html"
+"""Where the page finds itself as one file, into which it writes what it shows for a download."""
 
 
 def create_app(systems: Mapping[str, System], *, hosts: Collection[str] | None, queue: BatchingQueue) -> FastAPI:
@@ -39,9 +40,9 @@ def create_app(systems: Mapping[str, System], *, hosts: Collection[str] | None, 
     app.state.queue = queue
     app.include_router(api.router)
     app.include_router(libretranslate.router)
-    for path in sorted(PAGE.rglob("*")):  # exactly these files: no part of a request is ever used as a path
-        if path.is_file():
-            add_file(app, path)
+    for path in sorted(PAGE_FOLDER.iterdir()):  # exactly these files: no part of a request is ever used as a path
+        add_file(app, path)
+    app.add_route(TEMPLATE_PATH, serve_template)
     for kind in ANSWERED:
         app.add_exception_handler(kind, answer_error)
     app.add_middleware(Guard, hosts=hosts)
@@ -54,7 +55,11 @@ def add_file(app: FastAPI, path: Path) -> None:
     async def serve_file(request: Request) -> Response:
         return FileResponse(path)
 
-    name = path.relative_to(PAGE).as_posix()
-    app.add_route(f"/{name}", serve_file)
-    if name == "index.html":
+    app.add_route(f"/{path.name}", serve_file)
+    if path.name == "index.html":
         app.add_route("/", serve_file)
+
+
+async def serve_template(request: Request) -> Response:
+    """The page as one file without data."""
+    return HTMLResponse(render_page([]))

@@ -56,7 +56,7 @@ def test_a_signal_ends_the_server_after_what_is_in_progress(
             time.sleep(SECONDS)
             return original(self, *args, **options)
 
-        Translator.translate = translate  # type: ignore[method-assign,assignment]
+        Translator.translate = translate  # type: ignore[method-assign]
 
     words = ["explore", f"runs=[{trained_run}]", "port=0", "device=cpu", "threads=1"]
     process = fork_command(words, stderr=err, setup=slow_down)

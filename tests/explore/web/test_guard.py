@@ -7,19 +7,21 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from nmt.explore.app import PAGE
 from nmt.explore.batching import BatchingQueue
 from nmt.explore.guard import MAX_BODY_BYTES, SECURITY_HEADERS
+from nmt.explore.page import PAGE_FOLDER
 
 
 def test_the_page_comes_from_this_server_alone(client: TestClient) -> None:
     response = client.get("/")
     assert response.status_code == 200
-    assert response.content == (PAGE / "index.html").read_bytes()
+    assert response.content == (PAGE_FOLDER / "index.html").read_bytes()
     assert response.headers["content-type"].startswith("text/html")
     for name, value in SECURITY_HEADERS.items():
         assert response.headers[name] == value
     assert "http" not in response.headers["content-security-policy"]
+    assert client.get("/main.js").headers["content-type"].startswith("text/javascript")
+    assert client.get("/explorer.html").text.startswith("<!DOCTYPE html>")
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/../app.py", "/%2e%2e/app.py", "/api/nothing", "/docs", "/redoc"])

@@ -1,5 +1,7 @@
 """Requests that schemathesis derives from the OpenAPI schema: no server error, and every response fits the schema."""
 
+from typing import Any
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -37,7 +39,7 @@ def test_every_response_conforms_to_the_schema(
 
     @given(case=schema[path][method].as_strategy(generation_mode=mode))
     @settings(max_examples=12, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    def check(case: schemathesis.Case) -> None:
+    def check(case: schemathesis.Case[Any]) -> None:
         if mode is GenerationMode.POSITIVE and isinstance(case.body, dict):  # names that exist, to reach the models
             case.body |= {"source": "en", "target": "de"} if path == "/translate" else {"system": "luong"}
         # The schema does not know which heads and pieces there are, so a request that fits it may still be refused.
