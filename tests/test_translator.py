@@ -257,7 +257,7 @@ def test_the_first_of_the_n_best_is_the_translation(translator: Translator) -> N
 
 def find_scripted(
     hypotheses: dict[int, list[tuple[str, float]]],
-) -> tuple[FindTranslations, list[tuple[int, int]]]:
+) -> tuple[FindTranslations[list[int]], list[tuple[int, int]]]:
     """A search whose hypotheses (text, score), best first, are written down; a beam of K finds the K first ones.
 
     Also returns the list to which each search appends its number of sentences and its number of hypotheses.

@@ -1,6 +1,7 @@
 """Looks into trained systems: attention, the probability of each word, the beam as a tree.
 
     systems.py     the systems that are explored, with any of their heads switched off
+    examples.py    sentences to begin with
     gold.py        the word links that are known to be right
     analysis.py    everything about one translation: pieces, words, log-probabilities, attention
     pictures.py    the picture in a source line, as an image

@@ -19,7 +19,7 @@ from nmt.explore.pictures import Picture, find_picture
 from nmt.explore.systems import System
 from nmt.models.attention import Kind
 from nmt.translator import Attention, Translation
-from nmt.translator.arguments import Kinds
+from nmt.translator.arguments import Kinds, Prefix
 from nmt.translator.attention import DECIMALS
 
 
@@ -114,6 +114,7 @@ def analyse(
     source: str,
     target: str | Sequence[str] | None = None,
     *,
+    prefix: Prefix | None = None,
     kinds: Kinds = "all",
     heads_off: Sequence[str] = (),
 ) -> Analysis:
@@ -123,19 +124,22 @@ def analyse(
         system: translates.
         source: the line.
         target: a translation to analyse instead of the system's own: text, or a list of pieces.
+        prefix: what the system's own translation must begin with, see `Translator.translate`.
         kinds: the kinds of attention to return.
         heads_off: names of heads to switch off.
 
     Raises:
         UserError: the source or the target has no words; the target has an unknown piece or more pieces than the model
-            takes; or the system has no such head.
+            takes; both a target and a prefix are given; or the system has no such head.
     """
+    if target is not None and prefix:
+        raise UserError("name a target or a prefix, not both: a given target is not continued")
     translator = system.translator(heads_off)
     if target is not None:
         translation, milliseconds = translator.force_decode(source, target, attention=kinds), None
     else:
         start = perf_counter()
-        found = translator.translate(source, attention=())
+        found = translator.translate(source, attention=(), prefix=prefix)
         milliseconds = 1000 * (perf_counter() - start)
         if not found.source_tokens:
             raise UserError("the source has no words")

@@ -58,6 +58,15 @@ def test_a_given_target_is_analysed_as_text_or_pieces(systems: dict[str, System]
     assert other.log_probability < own.log_probability
 
 
+def test_the_own_translation_continues_a_prefix(systems: dict[str, System]) -> None:
+    analysis = analyse(systems["luong"], "one two", prefix="neun")
+    found = systems["luong"].translator().translate("one two", prefix="neun")
+    assert analysis.text.startswith("neun")
+    assert (analysis.target_pieces, analysis.score) == (found.target_tokens, found.score)
+    with pytest.raises(UserError, match="a target or a prefix, not both"):
+        analyse(systems["luong"], "one", "eins", prefix="neun")
+
+
 def test_heads_that_are_off_change_the_analysis(systems: dict[str, System]) -> None:
     system = systems["transformer"]
     heads = ["encoder.0.0", "encoder.0.1"]
