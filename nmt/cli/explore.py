@@ -52,6 +52,7 @@ def run(config: DictConfig) -> None:
     check_extra()
     from nmt.explore.app import create_app  # needs the extra
     from nmt.explore.batching import BatchingQueue
+    from nmt.explore.examples import find_examples
     from nmt.explore.server import address_of, bind, is_loopback, serve
     from nmt.explore.systems import open_systems
 
@@ -73,12 +74,14 @@ def run(config: DictConfig) -> None:
             return translator
 
         systems = {system.name: system for system in open_systems(folders, load=load)}
+        examples = find_examples(next(iter(systems.values())))
+        app = create_app(systems, examples=examples, hosts=hosts, queue=BatchingQueue())
 
         def announce() -> None:
             print(address_of(listener), flush=True)
             print_message(PROGRAM, f"serves {', '.join(systems)}; Ctrl-C ends it")
 
-        serve(create_app(systems, hosts=hosts, queue=BatchingQueue()), listener, announce)
+        serve(app, listener, announce)
 
 
 def check_extra() -> None:

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from nmt.explore.analysis import Analysis, analyse
-from nmt.explore.calls import MAX_BEAM_SIZE, AnyCall, check_length
+from nmt.explore.calls import MAX_BEAM_SIZE, AnyCall, Options, check_length
+from nmt.explore.examples import Example
 from nmt.explore.systems import SystemInfo
 from nmt.models.attention import KINDS, Kind
-from nmt.search.protocol import SearchArguments
 
 MAX_ANALYSED_CHARACTERS = 2_000
 """Maximum length of a source and its target whose attention is shown: the number of weights grows with its square."""
@@ -38,7 +38,7 @@ router = APIRouter(prefix="/api", responses=PROBLEMS)
 BeamSize = Annotated[int, Field(ge=1, le=MAX_BEAM_SIZE)]
 
 Target = str | list[str]
-"""A translation as text, or as pieces."""
+"""A translation, or the beginning of one, as text or as pieces."""
 
 
 class SystemRequest(BaseModel):
@@ -51,12 +51,16 @@ class SystemRequest(BaseModel):
 
 
 class TranslateRequest(SystemRequest):
-    """What to translate: a text, or several; null leaves a setting of the search as the command line has it."""
+    """What to translate: a text, or several. Each translation begins with the prefix.
+
+    null leaves a setting of the search as the command line has it.
+    """
 
     text: str | list[str]
     n_best: BeamSize = 1
     beam_size: BeamSize | None = None
     length_penalty: Annotated[float, Field(ge=0, le=10)] | None = None
+    prefix: Target = []
 
 
 class ForceRequest(SystemRequest):
@@ -67,10 +71,11 @@ class ForceRequest(SystemRequest):
 
 
 class AttentionRequest(SystemRequest):
-    """A source, and the translation to analyse: null is the system's own."""
+    """A source, and the translation to analyse: null is the system's own, which begins with the prefix."""
 
     source: str
     target: Target | None = None
+    prefix: Target = []
     kinds: list[Kind] = list(KINDS)
 
 
@@ -110,14 +115,24 @@ async def systems(call: AnyCall) -> list[SystemInfo]:
     return [system.info for system in call.systems.values()]
 
 
+@router.get("/examples")
+async def examples(call: AnyCall) -> list[Example]:
+    """Sentences to begin with."""
+    return call.examples
+
+
 @router.post("/translate")
 async def translate(body: TranslateRequest, call: AnyCall) -> TranslateResponse:
     """Translates a text, or several."""
     lines = [body.text] if isinstance(body.text, str) else body.text
-    search = search_arguments(beam_size=body.beam_size, length_penalty=body.length_penalty)
-    found, milliseconds = await call.translate(
-        call.system(body.system), lines, n_best=body.n_best, heads_off=body.heads_off, search=search
+    options = Options(
+        n_best=body.n_best,
+        beam_size=body.beam_size,
+        length_penalty=body.length_penalty,
+        prefix=body.prefix if isinstance(body.prefix, str) else tuple(body.prefix),
+        heads_off=tuple(body.heads_off),
     )
+    found, milliseconds = await call.translate(call.system(body.system), lines, options)
     fields = [
         [OneTranslation(t.text, t.score, t.log_probability, t.target_tokens, t.truncated) for t in translations]
         for translations in found
@@ -147,7 +162,9 @@ async def attention(body: AttentionRequest, call: AnyCall) -> Response:
     check_analysed(body.source, body.target)
 
     def compute() -> bytes:
-        found = analyse(system, body.source, body.target, kinds=body.kinds, heads_off=body.heads_off)
+        found = analyse(
+            system, body.source, body.target, prefix=body.prefix, kinds=body.kinds, heads_off=body.heads_off
+        )
         return msgspec.json.encode(found)  # here, not on the event loop: there may be a million weights
 
     return Response(await call.compute(compute), media_type="application/json")
@@ -156,8 +173,3 @@ async def attention(body: AttentionRequest, call: AnyCall) -> Response:
 def check_analysed(source: str, target: Target | None) -> None:
     """Raises TextTooLongError if the attention between source and target would be too large."""
     check_length([source, target if isinstance(target, str) else "".join(target or "")], MAX_ANALYSED_CHARACTERS)
-
-
-def search_arguments(**changes: Any) -> SearchArguments:
-    """The arguments of the search that a request changes."""
-    return {name: value for name, value in changes.items() if value is not None}  # type: ignore[return-value]

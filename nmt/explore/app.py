@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from nmt.explore import api, libretranslate
 from nmt.explore.batching import BatchingQueue
+from nmt.explore.examples import Example
 from nmt.explore.guard import Guard
 from nmt.explore.page import PAGE_FOLDER, render_page
 from nmt.explore.problems import ANSWERED, answer_error
@@ -20,11 +21,18 @@ TEMPLATE_PATH = "/explorer.html"
 """Where the page finds itself as one file, into which it writes what it shows for a download."""
 
 
-def create_app(systems: Mapping[str, System], *, hosts: Collection[str] | None, queue: BatchingQueue) -> FastAPI:
+def create_app(
+    systems: Mapping[str, System],
+    *,
+    examples: Sequence[Example],
+    hosts: Collection[str] | None,
+    queue: BatchingQueue,
+) -> FastAPI:
     """The application that serves the page and the calls of some systems.
 
     Args:
         systems: by the names by which requests choose them, which are the only ones that a request can reach.
+        examples: sentences to begin with.
         hosts: names by which requests may call the server; None: any.
         queue: where requests wait; it starts and ends with the application.
     """
@@ -37,6 +45,7 @@ def create_app(systems: Mapping[str, System], *, hosts: Collection[str] | None, 
 
     app = FastAPI(title="nmt explore", docs_url=None, redoc_url=None, lifespan=run_queue)
     app.state.systems = dict(systems)
+    app.state.examples = list(examples)
     app.state.queue = queue
     app.include_router(api.router)
     app.include_router(libretranslate.router)

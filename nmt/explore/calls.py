@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, HTTPException, Request
 
 from nmt.errors import UserError
 from nmt.explore.batching import BatchingQueue
+from nmt.explore.examples import Example
 from nmt.explore.problems import TextTooLongError
 from nmt.explore.systems import System
 from nmt.search.protocol import SearchArguments
@@ -32,16 +34,46 @@ CLIENT_CLOSED_REQUEST = 499
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True)
+class Options:
+    """How to translate. Requests with the same options can share a batch.
+
+    Attributes:
+        n_best: number of translations of each line.
+        beam_size, length_penalty: of the search; None: as the command line has them.
+        prefix: the text or the pieces with which each translation must begin.
+        heads_off: names of attention heads to silence.
+    """
+
+    n_best: int
+    beam_size: int | None = None
+    length_penalty: float | None = None
+    prefix: str | tuple[str, ...] = ()
+    heads_off: tuple[str, ...] = ()
+
+    @property
+    def search(self) -> SearchArguments:
+        """The arguments of the search that differ from the command line's."""
+        changes: SearchArguments = {}
+        if self.beam_size is not None:
+            changes["beam_size"] = self.beam_size
+        if self.length_penalty is not None:
+            changes["length_penalty"] = self.length_penalty
+        return changes
+
+
 class Call:
     """One request, with the systems that it may name.
 
     Attributes:
         systems: by their names, in the order of the command line.
+        examples: sentences to begin with.
     """
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.systems: dict[str, System] = request.app.state.systems
+        self.examples: list[Example] = request.app.state.examples
         self.queue: BatchingQueue = request.app.state.queue
 
     def system(self, name: str) -> System:
@@ -58,10 +90,7 @@ class Call:
         self,
         system: System,
         lines: Sequence[str],
-        *,
-        n_best: int,
-        heads_off: Sequence[str],
-        search: SearchArguments,
+        options: Options,
     ) -> tuple[list[list[Translation]], float]:
         """Translates lines, perhaps in one batch with those of other requests.
 
@@ -72,12 +101,16 @@ class Call:
 
         def compute(batch: list[str]) -> list[tuple[list[Translation], float]]:
             start = time.perf_counter()
-            found = system.translator(heads_off).translate(batch, n_best=n_best, **search)
+            found = system.translator(options.heads_off).translate(
+                batch,
+                n_best=options.n_best,
+                prefix=[options.prefix] * len(batch) if options.prefix else None,
+                **options.search,
+            )
             milliseconds = 1000 * (time.perf_counter() - start)
             return [(translations, milliseconds) for translations in found]
 
-        key = (system.info.name, n_best, tuple(heads_off), *sorted(search.items()))
-        results = await self.wait_for(self.queue.submit(compute, lines, key=key))
+        results = await self.wait_for(self.queue.submit(compute, lines, key=(system.name, options)))
         return [translations for translations, _ in results], max((time for _, time in results), default=0.0)
 
     async def compute(self, compute: Callable[[], Result]) -> Result:

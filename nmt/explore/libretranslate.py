@@ -14,10 +14,9 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field, ValidationError
 
-from nmt.explore.calls import MAX_TEXT_CHARACTERS, AnyCall, Call
+from nmt.explore.calls import MAX_TEXT_CHARACTERS, AnyCall, Call, Options
 from nmt.explore.problems import TextTooLongError, explain
 from nmt.explore.systems import System
-from nmt.search.protocol import SearchArguments
 from nmt.translator import Translation
 
 FORM = "application/x-www-form-urlencoded"
@@ -204,11 +203,9 @@ async def translate_texts(call: Call, system: System, texts: list[str], *, num_a
     """
     lines = [text.splitlines() or [""] for text in texts]
     n_best = num_alternatives + 1
-    search: SearchArguments = {"beam_size": max(n_best, system.info.beam_size)} if num_alternatives else {}
+    options = Options(n_best, beam_size=max(n_best, system.info.beam_size) if num_alternatives else None)
     try:
-        found, _ = await call.translate(
-            system, [line for each in lines for line in each], n_best=n_best, heads_off=(), search=search
-        )
+        found, _ = await call.translate(system, [line for each in lines for line in each], options)
     except TextTooLongError as error:
         raise HTTPException(400, f"Invalid request: {error}") from None
     remaining = iter(found)

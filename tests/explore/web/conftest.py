@@ -9,8 +9,11 @@ from fastapi.testclient import TestClient
 
 from nmt.explore.app import create_app
 from nmt.explore.batching import BatchingQueue
+from nmt.explore.examples import Example
 from nmt.explore.server import Server, address_of, bind
 from nmt.explore.systems import System
+
+EXAMPLES = [Example("one two", "one two", None)]
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def make_app(systems: dict[str, System]) -> Callable[..., FastAPI]:
     """`create_app` with these systems; the client of the tests calls the server "testserver"."""
 
     def make(queue: BatchingQueue) -> FastAPI:
-        return create_app(systems, hosts={"testserver", "127.0.0.1"}, queue=queue)
+        return create_app(systems, examples=EXAMPLES, hosts={"testserver", "127.0.0.1"}, queue=queue)
 
     return make
 
@@ -35,7 +38,9 @@ def address(systems: dict[str, System]) -> Iterator[str]:
     """The address of a real server, which runs in a thread."""
     is_ready = threading.Event()
     with bind("127.0.0.1", 0) as listener:
-        server = Server(create_app(systems, hosts={"127.0.0.1"}, queue=BatchingQueue()), is_ready.set)
+        server = Server(
+            create_app(systems, examples=EXAMPLES, hosts={"127.0.0.1"}, queue=BatchingQueue()), is_ready.set
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         assert is_ready.wait(10)

@@ -3,9 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 from fastapi.testclient import TestClient
 
+from nmt.explore.analysis import analyse
 from nmt.explore.calls import MAX_LINES, MAX_TEXT_CHARACTERS
 from nmt.explore.systems import System
 from nmt.translator import Translator
@@ -45,6 +47,66 @@ def test_a_request_changes_the_search_and_the_heads(client: TestClient, systems:
     [expected] = systems["transformer"].translator(off).translate(["one two"])
     assert silenced["log_probability"] == pytest.approx(expected.log_probability, abs=1e-5)
     assert expected.log_probability != systems["transformer"].translator().translate("one two").log_probability
+
+
+def test_a_translation_begins_with_the_prefix(client: TestClient, systems: dict[str, System]) -> None:
+    translator = systems["luong"].translator()
+    for prefix in ("neun", translator.tokenizer.target_pieces(translator.tokenizer.encode_target(["neun"])[0])):
+        answer = translate(client, "luong", ["one two", "three"], prefix=prefix)
+        expected = translator.translate(["one two", "three"], prefix=[prefix, prefix])
+        assert [found[0]["text"] for found in answer["translations"]] == [each.text for each in expected]
+        assert all(found[0]["text"].startswith("neun") for found in answer["translations"])
+
+
+def test_a_given_translation_is_scored(client: TestClient, systems: dict[str, System]) -> None:
+    expected = systems["luong"].translator().force_decode("one two", "eins zwei")
+    for target in ("eins zwei", expected.target_tokens):
+        fields = {"system": "luong", "source": "one two", "target": target}
+        assert client.post("/api/force", json=fields).json() == {
+            "text": "eins zwei",
+            "score": pytest.approx(expected.score),
+            "log_probability": pytest.approx(expected.log_probability),
+            "pieces": expected.target_tokens,
+            "log_probabilities": pytest.approx(expected.log_probabilities),
+        }
+
+
+def test_attention_is_that_of_the_analysis(client: TestClient, systems: dict[str, System]) -> None:
+    expected = msgspec.to_builtins(analyse(systems["transformer"], "one two", kinds=["cross", "encoder"]))
+    fields = {"system": "transformer", "source": "one two", "kinds": ["encoder", "cross"]}
+    answer = client.post("/api/attention", json=fields).json()
+    assert answer.pop("milliseconds") > 0
+    assert answer == {name: value for name, value in expected.items() if name != "milliseconds"}
+    given = client.post("/api/attention", json={**fields, "target": "eins", "heads_off": ["cross.0.1"]}).json()
+    assert (given["text"], given["milliseconds"], given["heads_off"]) == ("eins", None, ["cross.0.1"])
+    assert client.post("/api/attention", json={"system": "lstm", "source": "one"}).json()["attention"] == {}
+
+
+def test_systems_and_examples_are_listed(client: TestClient, systems: dict[str, System]) -> None:
+    listed = client.get("/api/systems").json()
+    assert listed == [msgspec.to_builtins(system.info) for system in systems.values()]
+    assert [each["architecture"] for each in listed] == ["PlainRNN", "LuongRNN", "Transformer"]
+    assert client.get("/api/examples").json() == [{"source": "one two", "label": "one two", "picture": None}]
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "status", "detail"),
+    [
+        ("force", {"source": "one", "target": ""}, 422, "the target has no words"),
+        ("force", {"source": "", "target": "eins"}, 422, "the source has no words"),
+        ("force", {"source": "one"}, 422, "target: Field required"),
+        ("force", {"source": "one", "target": "x" * 2_001}, 413, "the text has 2,004 characters"),
+        ("attention", {"source": "one", "kinds": ["self"]}, 422, "kinds: Input should be 'cross', 'encoder' or"),
+        ("attention", {"source": "one", "target": ["no piece"]}, 422, "no piece"),
+        ("attention", {"source": "x" * 2_001}, 413, "the text has 2,001 characters"),
+    ],
+)
+def test_what_cannot_be_analysed_is_refused(
+    client: TestClient, path: str, fields: dict[str, Any], status: int, detail: str
+) -> None:
+    response = client.post(f"/api/{path}", json={"system": "luong", **fields})
+    assert response.status_code == status
+    assert detail in response.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 
 CALLS = {
-    "GET": ("/api/systems", "/languages", "/health", "/frontend/settings"),
+    "GET": ("/api/systems", "/api/examples", "/languages", "/health", "/frontend/settings"),
     "POST": ("/api/translate", "/api/force", "/api/attention", "/translate", "/translate_file", "/detect"),
 }
 
