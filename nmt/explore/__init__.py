@@ -5,6 +5,8 @@
     gold.py        the word links that are known to be right
     analysis.py    everything about one translation: pieces, words, log-probabilities, attention
     pictures.py    the picture in a source line, as an image
+    app.py         the web application: the page, its API (api.py), LibreTranslate's calls (libretranslate.py)
+    server.py      runs it
     page.py        the page in page/, and the same as one file without a server
 
 The results are plain dataclasses, so that a server answers with them, and a file can hold them as JSON.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nmt.explore.analysis import analyse
-from nmt.explore.page import PAGE_FOLDER
+from nmt.explore.app import create_app
+from nmt.explore.batching import BatchingQueue
+from nmt.explore.examples import Example
+from nmt.explore.server import Server, address_of, bind
 from nmt.explore.systems import System
 
 if TYPE_CHECKING:
@@ -39,55 +38,18 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def address(systems: dict[str, System]) -> Iterator[str]:
-    """Where a server for the tiny systems answers."""
-    lock = threading.Lock()
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
-        def answer(self, status: int, content: object, kind: str = "application/json") -> None:
-            body = content if isinstance(content, bytes) else json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_GET(self) -> None:
-            if self.path == "/api/systems":
-                self.answer(200, [asdict(system.info) for system in systems.values()])
-            elif self.path == "/api/examples":
-                examples = ["one two three", "four five"]
-                self.answer(200, [{"source": each, "label": each, "picture": None} for each in examples])
-            elif self.path == "/explorer.html":
-                from nmt.explore.page import render_page
-
-                self.answer(200, render_page([]).encode(), "text/html")
-            else:
-                path = PAGE_FOLDER / (self.path.removeprefix("/") or "index.html")
-                kinds = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
-                self.answer(200, path.read_bytes(), kinds[path.suffix])
-
-        def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if self.path == "/api/beam":
-                self.answer(200, None)
-                return
-            try:
-                with lock:
-                    system = systems[request["system"]]
-                    analysis = analyse(
-                        system, request["source"], request.get("target"), heads_off=request.get("heads_off", [])
-                    )
-                self.answer(200, asdict(analysis))
-            except Exception as error:
-                self.answer(422, {"detail": str(error)})
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
+    """Where `nmt explore` answers, with the tiny systems; it runs in a thread."""
+    is_ready = threading.Event()
+    examples = [Example(line, line, None) for line in ("one two three", "four five")]
+    with bind("127.0.0.1", 0) as listener:
+        app = create_app(systems, examples=examples, hosts={"127.0.0.1"}, queue=BatchingQueue())
+        server = Server(app, is_ready.set)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        assert is_ready.wait(10)
+        yield address_of(listener)
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture

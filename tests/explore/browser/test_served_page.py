@@ -236,7 +236,9 @@ def test_right_to_left_columns_run_from_the_right(open_page: OpenPage, address: 
     page = open_page(link(address, source="שלום לכם", system="luong"))
     columns, _, weights = table(page)
     assert columns == ["שלום", "לכם", "</s>"]  # the data keep the order of the sentence
-    places = page.locator("#matrix .labels text[transform]").evaluate_all("texts => texts.map(t => +t.getAttribute('x'))")
+    places = page.locator("#matrix .labels text[transform]").evaluate_all(
+        "texts => texts.map(t => +t.getAttribute('x'))"
+    )
     assert places == sorted(places, reverse=True)
     cells = page.locator('#matrix .cells rect[data-column="0"]')
     assert cells.count() == sum(row[0] >= 0.05 for row in weights)
