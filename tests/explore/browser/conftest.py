@@ -91,3 +91,15 @@ def settle(page: Page) -> None:
     page.wait_for_selector("#systems .card")
     page.wait_for_selector('#systems [aria-busy="true"]', state="detached")
     page.wait_for_function("document.getElementById('status').textContent !== 'translating'")
+
+
+@pytest.fixture(scope="session")
+def read_table() -> Callable[[Page], tuple[list[str], list[str], list[list[float]]]]:
+    """Reads the columns, the rows and the weights of a page's table."""
+
+    def read(page: Page) -> tuple[list[str], list[str], list[list[float]]]:
+        rows = page.locator("#table tr").evaluate_all("rows => rows.map(r => [...r.cells].map(c => c.textContent))")
+        columns, *body = rows
+        return columns[1:], [row[0] for row in body], [[float(cell) for cell in row[1:]] for row in body]
+
+    return read

@@ -21,6 +21,9 @@ pytestmark = pytest.mark.browser
 
 OpenPage = Callable[..., "Page"]
 Systems = dict[str, System]
+Table = tuple[list[str], list[str], list[list[float]]]
+ReadTable = Callable[["Page"], Table]
+CheckTable = Callable[["Page", Attention], None]
 
 SETTLED = """() => document.getElementById("status").textContent !== "translating"
     && !document.querySelector('#systems [aria-busy="true"]')"""
@@ -37,18 +40,16 @@ def attention_of(system: System, source: str, kind: Any = "cross") -> Attention:
     return system.translator().translate(source, attention="all").attention[kind]
 
 
-def table(page: Page) -> tuple[list[str], list[str], list[list[float]]]:
-    """The columns, the rows and the weights of the page's table."""
-    cells = page.locator("#table tr").evaluate_all("rows => rows.map(row => [...row.cells].map(c => c.textContent))")
-    columns, *rows = cells
-    return columns[1:], [row[0] for row in rows], [[float(cell) for cell in row[1:]] for row in rows]
+@pytest.fixture
+def check_table(read_table: ReadTable) -> Callable[[Page, Attention], None]:
+    """Checks that a page shows exactly these weights."""
 
+    def check(page: Page, expected: Attention) -> None:
+        columns, rows, weights = read_table(page)
+        assert (columns, rows) == (expected.columns, expected.rows)
+        np.testing.assert_allclose(weights, expected.matrix, atol=6e-4)
 
-def check_table(page: Page, expected: Attention) -> None:
-    """The page shows exactly these weights."""
-    columns, rows, weights = table(page)
-    assert (columns, rows) == (expected.columns, expected.rows)
-    np.testing.assert_allclose(weights, expected.matrix, atol=6e-4)
+    return check
 
 
 def test_every_system_translates_while_the_user_types(open_page: OpenPage, address: str, systems: Systems) -> None:
@@ -95,7 +96,9 @@ def test_stale_answers_are_dropped_and_errors_shown_in_one_line(open_page: OpenP
     assert page.locator("#systems [role=alert]").all_inner_texts() == errors
 
 
-def test_both_views_show_the_weights_of_the_system(open_page: OpenPage, address: str, systems: Systems) -> None:
+def test_both_views_show_the_weights_of_the_system(
+    open_page: OpenPage, address: str, systems: Systems, check_table: CheckTable
+) -> None:
     page = open_page(link(address, system="transformer", threshold=0))
     expected = attention_of(systems["transformer"], "one two three").mean().words()
     check_table(page, expected)
@@ -128,11 +131,13 @@ def test_both_views_show_the_weights_of_the_system(open_page: OpenPage, address:
     assert page.locator("#matrix .cells rect").count() == page.locator("#lines .curves path").count() == visible
 
 
-def test_kinds_layers_heads_pieces_and_eos_are_chosen(open_page: OpenPage, address: str, systems: Systems) -> None:
+def test_kinds_layers_heads_pieces_and_eos_are_chosen(
+    open_page: OpenPage, address: str, systems: Systems, check_table: CheckTable, read_table: ReadTable
+) -> None:
     page = open_page(link(address, source="three six", system="transformer", words=False))
     transformer = systems["transformer"]
     cross = attention_of(transformer, "three six")
-    columns, rows, weights = table(page)
+    columns, rows, weights = read_table(page)
     assert len(columns) == len(cross.columns) and len(rows) == len(cross.rows)
     assert columns[0] == cross.columns[0].removeprefix("▁") and columns[-1] == "</s>"
     np.testing.assert_allclose(weights, cross.mean().matrix, atol=6e-4)
@@ -149,14 +154,16 @@ def test_kinds_layers_heads_pieces_and_eos_are_chosen(open_page: OpenPage, addre
     check_table(page, attention_of(transformer, "three six", "decoder").mean().words())
     # The address holds all of it.
     again = open_page(page.url)
-    assert table(again) == table(page)
+    assert read_table(again) == read_table(page)
     assert again.is_checked("#kind-2")
     page.locator("#systems .card").nth(1).click()
     page.wait_for_function(SETTLED)
     check_table(page, attention_of(systems["luong"], "three six").mean().words())
 
 
-def test_a_head_is_enlarged_and_switched_off(open_page: OpenPage, address: str, systems: Systems) -> None:
+def test_a_head_is_enlarged_and_switched_off(
+    open_page: OpenPage, address: str, systems: Systems, check_table: CheckTable
+) -> None:
     page = open_page(link(address, source="one two", system="transformer"))
     before: Analysis = analyse(systems["transformer"], "one two")
     assert page.locator("#tiles .tile").count() == 2
@@ -173,7 +180,9 @@ def test_a_head_is_enlarged_and_switched_off(open_page: OpenPage, address: str, 
     assert f"score {before.score:.2f}".replace("-", "−") in page.locator("#systems .card").nth(2).inner_text()
 
 
-def test_an_edited_translation_is_scored_word_by_word(open_page: OpenPage, address: str, systems: Systems) -> None:
+def test_an_edited_translation_is_scored_word_by_word(
+    open_page: OpenPage, address: str, systems: Systems, check_table: CheckTable
+) -> None:
     page = open_page(link(address, source="one two", system="luong"))
     page.fill("#target", "eins drei")
     page.wait_for_selector("#words >> text=drei")
@@ -232,9 +241,9 @@ def test_axe_finds_nothing(open_page: OpenPage, address: str, width: int, scheme
     assert page.evaluate("document.documentElement.scrollWidth") == width  # nothing runs over the edge
 
 
-def test_right_to_left_columns_run_from_the_right(open_page: OpenPage, address: str) -> None:
+def test_right_to_left_columns_run_from_the_right(open_page: OpenPage, address: str, read_table: ReadTable) -> None:
     page = open_page(link(address, source="שלום לכם", system="luong"))
-    columns, _, weights = table(page)
+    columns, _, weights = read_table(page)
     assert columns == ["שלום", "לכם", "</s>"]  # the data keep the order of the sentence
     places = page.locator("#matrix .labels text[transform]").evaluate_all(
         "texts => texts.map(t => +t.getAttribute('x'))"
