@@ -4,6 +4,7 @@
     examples.py    sentences to begin with
     gold.py        the word links that are known to be right
     analysis.py    everything about one translation: pieces, words, log-probabilities, attention
+    beam_tree.py   what a beam search kept and what it pruned
     pictures.py    the picture in a source line, as an image
 
 The results are plain dataclasses, so that a server answers with them, and a file can hold them as JSON.
