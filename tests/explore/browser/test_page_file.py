@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from nmt.cli import main
-from nmt.explore.analysis import Analysis, AttentionView, Picture, Word, analyse
+from nmt.explore.analysis import Analysis, AttentionView, Word, analyse
 from nmt.explore.page import render_page
+from nmt.explore.pictures import Picture
 from nmt.explore.systems import System
 from nmt.translator import Attention
 
@@ -111,7 +112,7 @@ def test_words_by_hand(open_page: OpenPage, systems: dict[str, System], tmp_path
         "async ([m, r, c]) => (await import('nmt/attention.js')).groupWords(m, r, c)", [matrix, rows, words]
     )
     # Row 0: 0.1 + 0.2 + 0.4 / 2 = 0.5; row 1: 0.5 + 0.1 + 0.2 / 2 = 0.7; their mean is 0.6.
-    np.testing.assert_allclose(grouped, [[0.6, 0.15, 0.25], [0, 0, 1]])
+    np.testing.assert_allclose(grouped, np.array([[0.6, 0.15, 0.25], [0, 0, 1]]))
     shown = {"rows": ["x", "</s>"], "columns": ["a", "b", "</s>"], "weights": grouped}
     hidden = page.evaluate("async shown => (await import('nmt/attention.js')).hideEos(shown)", shown)
     assert (hidden["rows"], hidden["columns"]) == (["x"], ["a", "b"])
