@@ -4,6 +4,7 @@
     examples.py    sentences to begin with
     gold.py        the word links that are known to be right
     analysis.py    everything about one translation: pieces, words, log-probabilities, attention
+    beam_tree.py   what a beam search kept and what it pruned
     pictures.py    the picture in a source line, as an image
     app.py         the web application: the page, its API (api.py), LibreTranslate's calls (libretranslate.py)
     server.py      runs it

@@ -190,7 +190,7 @@ class Translator:
         """The `n_best` translations of each line, best first, in the order of the lines; see `translate`."""
         check_sizes(n_best=n_best)
         lines = [sanitize(line) for line in lines]
-        sources, truncated = self._encode_sources(lines, warn)
+        sources, truncated = self.encode_sources(lines, warn)
         prefix_ids = [encode_prefix(self.tokenizer, each, max_pieces=self.max_length - 1) for each in prefixes]
         fragments = list(map(find_fragments, lines, map(self.tokenizer.unknown_spans, lines, sources)))
         # Lines of similar length share a batch, so that little of it is padding; the longest come first.
@@ -217,8 +217,11 @@ class Translator:
             results[index] = [replace(translation, source_truncated=True) for translation in results[index]]
         return results
 
-    def _encode_sources(self, lines: Sequence[str], warn: LineWarning | None) -> tuple[list[SourceIds], list[int]]:
-        """The source ids of each line, without `eos`, and the indices of the lines that had to be cut off."""
+    def encode_sources(self, lines: Sequence[str], warn: LineWarning | None) -> tuple[list[SourceIds], list[int]]:
+        """The source ids of each line, without `eos`, and the indices of the lines that had to be cut off.
+
+        `warn` is called for each of these.
+        """
         sources = self.tokenizer.encode_source(lines)
         limit = self.max_length - 1  # one position is left for `eos`
         truncated = [index for index, ids in enumerate(sources) if len(ids) > limit]
@@ -276,7 +279,7 @@ class Translator:
         """
         tokenizer, model = self.tokenizer, self.model
         searcher = change_search(self.search, search)
-        [source_ids], truncated = self._encode_sources([sanitize(source)], warn)
+        [source_ids], truncated = self.encode_sources([sanitize(source)], warn)
         if not source_ids:
             raise UserError("the source has no words")
         target_ids = encode_target(model, tokenizer, source_ids, target, searcher)
