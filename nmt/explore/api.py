@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from nmt.explore.analysis import Analysis, analyse
+from nmt.explore.beam_tree import BeamTree, beam_tree
 from nmt.explore.calls import MAX_BEAM_SIZE, AnyCall, Options, check_length
 from nmt.explore.examples import Example
 from nmt.explore.systems import SystemInfo
@@ -77,6 +78,14 @@ class AttentionRequest(SystemRequest):
     target: Target | None = None
     prefix: Target = []
     kinds: list[Kind] = list(KINDS)
+
+
+class BeamRequest(SystemRequest):
+    """A source whose beam search is shown, and what its translation must begin with."""
+
+    source: str
+    prefix: Target = []
+    beam_size: BeamSize | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +175,21 @@ async def attention(body: AttentionRequest, call: AnyCall) -> Response:
             system, body.source, body.target, prefix=body.prefix, kinds=body.kinds, heads_off=body.heads_off
         )
         return msgspec.json.encode(found)  # here, not on the event loop: there may be a million weights
+
+    return Response(await call.compute(compute), media_type="application/json")
+
+
+@router.post("/beam", response_model=BeamTree)
+async def beam(body: BeamRequest, call: AnyCall) -> Response:
+    """The beam search of a source as a tree."""
+    system = call.system(body.system)
+    check_analysed(body.source, None)
+    search = Options(n_best=1, beam_size=body.beam_size).search
+
+    def compute() -> bytes:
+        return msgspec.json.encode(
+            beam_tree(system, body.source, prefix=body.prefix, heads_off=body.heads_off, **search)
+        )
 
     return Response(await call.compute(compute), media_type="application/json")
 

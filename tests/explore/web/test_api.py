@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from nmt.explore.analysis import analyse
+from nmt.explore.beam_tree import beam_tree
 from nmt.explore.calls import MAX_LINES, MAX_TEXT_CHARACTERS
 from nmt.explore.systems import System
 from nmt.translator import Translator
@@ -80,6 +81,14 @@ def test_attention_is_that_of_the_analysis(client: TestClient, systems: dict[str
     given = client.post("/api/attention", json={**fields, "target": "eins", "heads_off": ["cross.0.1"]}).json()
     assert (given["text"], given["milliseconds"], given["heads_off"]) == ("eins", None, ["cross.0.1"])
     assert client.post("/api/attention", json={"system": "lstm", "source": "one"}).json()["attention"] == {}
+
+
+def test_the_beam_is_the_recorded_tree(client: TestClient, systems: dict[str, System]) -> None:
+    fields = {"system": "luong", "source": "one two", "prefix": "eins", "beam_size": 2}
+    answer = client.post("/api/beam", json=fields).json()
+    expected = beam_tree(systems["luong"], "one two", prefix="eins", beam_size=2)
+    assert answer == msgspec.json.decode(msgspec.json.encode(expected))
+    assert answer["prefix"] == expected.prefix
 
 
 def test_systems_and_examples_are_listed(client: TestClient, systems: dict[str, System]) -> None:

@@ -9,7 +9,7 @@ from schemathesis import GenerationMode
 
 CALLS = {
     "GET": ("/api/systems", "/api/examples", "/languages", "/health", "/frontend/settings"),
-    "POST": ("/api/translate", "/api/force", "/api/attention", "/translate", "/translate_file", "/detect"),
+    "POST": ("/api/translate", "/api/force", "/api/attention", "/api/beam", "/translate", "/translate_file", "/detect"),
 }
 
 
