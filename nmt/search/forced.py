@@ -49,10 +49,12 @@ def force_decode(
     for token, next_token in zip(inputs.unsqueeze(1), tokens, strict=True):  # (1,), ()
         logits, state = model.step(token, state, memory)
         log_probabilities.append(logits[0].float().log_softmax(-1)[next_token])  # ()
-    log_probability = float(torch.stack(log_probabilities).sum())
+    of_tokens = torch.stack(log_probabilities)  # (T,)
+    log_probability = float(of_tokens.sum())
     return Hypothesis(
         tokens=tuple(target),
         log_probability=log_probability,
         score=log_probability / length_penalty(float(len(target))),
         truncated=False,
+        log_probabilities=tuple(of_tokens.tolist()),
     )
