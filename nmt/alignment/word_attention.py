@@ -9,7 +9,7 @@ source words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +23,7 @@ from nmt.errors import UserError
 from nmt.translator import LineWarning, Translator, sanitize
 from nmt.translator.attending import MAX_ATTENTION_CELLS
 from nmt.translator.attention import membership
+from nmt.translator.batch import batches_by_length
 
 Floats = NDArray[np.float32]
 
@@ -140,7 +141,10 @@ def attend_words(
     targets = _prepare([target for _, target in pairs], translator, split, side="target", warn=warn)
     attention: dict[int, WordAttention] = {}
     lengths = [max(len(source.ids), len(target.ids)) + 1 for source, target in zip(sources, targets, strict=True)]
-    for indices in _similar_lengths(lengths, batch_tokens=translator.batch_tokens):
+    cells = MAX_ATTENTION_CELLS
+    for indices in batches_by_length(
+        lengths, lambda longest: min(translator.batch_tokens // longest, cells // longest**2)
+    ):
         translator.before_batch()
         batch_sources, batch_targets = ([side[index].ids for index in indices] for side in (sources, targets))
         weights = _attend_batch(translator, batch_sources, batch_targets, layer)  # (B, L, H, T, S)
@@ -212,13 +216,3 @@ def _attend_batch(
             raise UserError("the model has no attention: use one with attention")
         raise UserError(f"layer={layer} does not exist: the last layer is {shape[0] - 1}")
     return weights.float().cpu().numpy()
-
-
-def _similar_lengths(lengths: Sequence[int], *, batch_tokens: int) -> Iterator[list[int]]:
-    """Divides pairs into batches of similar lengths, the longest first: the indices of the pairs of each batch."""
-    by_length = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    while by_length:
-        longest = lengths[by_length[0]]
-        size = max(1, min(batch_tokens // longest, MAX_ATTENTION_CELLS // longest**2))
-        yield by_length[:size]
-        by_length = by_length[size:]

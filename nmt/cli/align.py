@@ -6,16 +6,13 @@ printed to standard error. Memory holds only the pairs of one batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 from omegaconf import DictConfig
 
-from nmt.alignment.aligner import Aligner, Pair, WordAlignment
+from nmt.alignment.aligner import Aligner, WordAlignment
 from nmt.alignment.choice import find_choice
 from nmt.alignment.extraction import METHODS, ROWS, Extraction, Method
 from nmt.checks import check_sizes
@@ -24,7 +21,7 @@ from nmt.cli.shell.line_streams import (
     json_line,
     open_file,
     open_output,
-    read_lines,
+    read_pairs,
     refuse_other_formats,
     write_lines,
 )
@@ -127,7 +124,7 @@ def run(config: DictConfig) -> None:
         if settings.output is not None:
             prepare_output_file(settings.output, key="output")
         aligner = load_aligner(folder, settings, reverse_folder)
-        pairs = read_pairs(source, target, names=(settings.source, settings.target))
+        pairs = read_pairs(source, target, names=(settings.source, settings.target), program=PROGRAM)
         with limit_threads(settings.threads, aligner.translator.model.device) as aligner.translator.before_batch:
             alignments = aligner.stream(pairs, batch_size=settings.batch_size, warn=warnings.add_cut_off)
             format_line = format_json if settings.format == "jsonl" else format_pharaoh
@@ -163,27 +160,6 @@ def load_aligner(folder: RunFolder, settings: AlignSettings, reverse: RunFolder 
     if reverse is not None:
         backward = Aligner.load(reverse, device=settings.device, remark=partial(print_message, PROGRAM))
     return Aligner(translator, settings.extraction(chosen), reverse=backward)
-
-
-def read_pairs(source: BinaryIO, target: BinaryIO, *, names: tuple[str, str]) -> Iterator[Pair]:
-    """Yields line i of both files together.
-
-    Raises:
-        UserError: one file has more lines.
-    """
-    sides = [
-        read_lines(file, LineWarnings(PROGRAM, text=f"{key}, "))
-        for file, key in ((source, "source"), (target, "target"))
-    ]
-    for number, (source_line, target_line) in enumerate(zip_longest(*sides), start=1):
-        if source_line is None or target_line is None:
-            longer, shorter = names if target_line is None else names[::-1]
-            num_lines = number + sum(1 for lines in sides for _ in lines)
-            raise UserError(
-                f"{longer} has {num_lines:,} lines, but {shorter} has {number - 1:,}: line i of one must be the "
-                "translation of line i of the other"
-            )
-        yield source_line, target_line
 
 
 def format_pharaoh(alignment: WordAlignment) -> str:

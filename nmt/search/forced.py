@@ -1,4 +1,4 @@
-"""The score of a given translation (forced decoding).
+"""The score of given translations: of one, step by step as a search works, or of a batch at once.
 
     tokens, state = bos, model.start(memory)
     for each given token:
@@ -7,6 +7,9 @@
 
 The result is what a search reports if it finds the same tokens. A search may forbid tokens, but it takes the
 log-probabilities of the others as the model gives them, without renormalising, so nothing that it forbids changes them.
+
+A model that is trained by teacher forcing computes all positions of a batch at once. `score_batch` does that: the same
+numbers up to rounding, many times faster.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from nmt.data.batch import Batch
 from nmt.models.seq2seq import TranslationModel
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.scoring import LengthPenalty
@@ -58,3 +62,18 @@ def force_decode(
         truncated=False,
         log_probabilities=tuple(of_tokens.tolist()),
     )
+
+
+@torch.inference_mode()
+def score_batch(model: TranslationModel, batch: Batch) -> list[list[float]]:
+    """The log-probability of every target token of each of B pairs, `eos` included, in nats.
+
+    Args:
+        model: in evaluation mode.
+        batch: B pairs, on the device of the model.
+    """
+    logits = model(batch.source, batch.source_mask, batch.target_input).float()  # (B, T, V)
+    of_tokens = logits.gather(2, batch.target_output.unsqueeze(2)).squeeze(2)  # (B, T)
+    log_probabilities = of_tokens - logits.logsumexp(2)  # (B, T), without a second (B, T, V) tensor
+    lengths = batch.target_mask.sum(1).tolist()  # B
+    return [row[:length] for row, length in zip(log_probabilities.tolist(), lengths, strict=True)]

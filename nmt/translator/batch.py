@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from nmt.data.batch import pad
@@ -27,6 +27,23 @@ class Sentence(NamedTuple):
 
     source: SourceIds
     prefix: Sequence[int] = ()
+
+
+def batches_by_length(lengths: Sequence[int], size_for: Callable[[int], int]) -> Iterator[list[int]]:
+    """Divides sentences into batches of similar lengths, the longest first, so that little of a batch is padding.
+
+    Args:
+        lengths: of each sentence, in pieces; those of length 0 are left out.
+        size_for: maximum number of sentences of a batch whose longest one has a given length; counts as at least 1.
+
+    Yields:
+        the indices of the sentences of each batch.
+    """
+    by_length = sorted((index for index, length in enumerate(lengths) if length), key=lambda index: -lengths[index])
+    while by_length:
+        size = max(1, size_for(lengths[by_length[0]]))
+        yield by_length[:size]
+        by_length = by_length[size:]
 
 
 def translate_batch(

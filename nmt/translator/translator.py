@@ -39,7 +39,14 @@ from nmt.translator.arguments import (
     shift,
 )
 from nmt.translator.attending import attend_all, with_attention
-from nmt.translator.batch import Sentence, SourceIds, label_source, to_translation, translate_batch
+from nmt.translator.batch import (
+    Sentence,
+    SourceIds,
+    batches_by_length,
+    label_source,
+    to_translation,
+    translate_batch,
+)
 from nmt.translator.completion import complete_translations
 from nmt.translator.given_target import encode_prefix, encode_target, list_prefixes
 from nmt.translator.n_best import find_distinct
@@ -193,13 +200,9 @@ class Translator:
         sources, truncated = self.encode_sources(lines, warn)
         prefix_ids = [encode_prefix(self.tokenizer, each, max_pieces=self.max_length - 1) for each in prefixes]
         fragments = list(map(find_fragments, lines, map(self.tokenizer.unknown_spans, lines, sources)))
-        # Lines of similar length share a batch, so that little of it is padding; the longest come first.
-        by_length = sorted((index for index, ids in enumerate(sources) if ids), key=lambda index: -len(sources[index]))
+        lengths = [len(ids) + 1 if ids else 0 for ids in sources]  # with `eos`
         results: list[list[Translation]] = [[EMPTY_TRANSLATION]] * len(lines)
-        while by_length:
-            longest = len(sources[by_length[0]]) + 1  # with `eos`
-            batch_size = max(1, self.batch_tokens // longest)
-            indices, by_length = by_length[:batch_size], by_length[batch_size:]
+        for indices in batches_by_length(lengths, lambda longest: self.batch_tokens // longest):
             batch = [Sentence(sources[index], prefix_ids[index]) for index in indices]
             self.before_batch()
             find = partial(translate_batch, self.model, self.tokenizer)

@@ -38,13 +38,19 @@ COMMANDS = (
     Command(
         "translate",
         "translate a file, standard input, or what you type",
-        verbatim_keys=("input", "output"),
+        verbatim_keys=("input", "prefix", "output"),
         output_key="output",
     ),
     Command(
         "align",
         "link the words of sentence pairs",
         verbatim_keys=("source", "target", "reverse", "output"),
+        output_key="output",
+    ),
+    Command(
+        "score",
+        "score given translations, or rank n-best lists",
+        verbatim_keys=("source", "target", "n_best", "output"),
         output_key="output",
     ),
     Command("compare", "compare trained systems side by side in a report", output_key="out"),

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,6 +26,9 @@ MAX_LINE_BYTES = 2**20
 No model takes as many pieces. Without the limit a file without line feeds, or an endless stream, would have to fit into
 memory as one line.
 """
+
+STANDARD_INPUT = "-"
+"""In place of the name of a file: standard input."""
 
 JSON_ESCAPES = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 """Line separators that `json.dumps` does not escape."""
@@ -53,6 +57,15 @@ def open_input(path: str | None) -> AbstractContextManager[io.BufferedReader]:
     buffer: Any = sys.stdin.buffer
     # A caller may have replaced standard input by a stream without a buffer, such as a BytesIO.
     return nullcontext(buffer if isinstance(buffer, io.BufferedReader) else io.BufferedReader(buffer))
+
+
+def open_file_or_input(path: str, *, key: str) -> AbstractContextManager[io.BufferedReader]:
+    """Opens a file that the user has named by a key, or standard input for "-".
+
+    Raises:
+        UserError: the file cannot be read, or the caller has closed standard input.
+    """
+    return open_input(None) if path == STANDARD_INPUT else open_file(path, key=key)
 
 
 def refuse_other_formats(source: io.BufferedReader, name: str) -> None:
@@ -94,6 +107,33 @@ def read_lines(source: BinaryIO, warnings: LineWarnings) -> Iterator[str]:
 
         # 2. Remove its end and decode it; warn of what is lost.
         yield decode_with_warnings(line, number, warnings, num_skipped=num_skipped)
+
+
+def read_pairs(
+    source: BinaryIO, target: BinaryIO, *, names: tuple[str, str], program: str
+) -> Iterator[tuple[str, str]]:
+    """Yields line i of both files together.
+
+    Args:
+        names: of the files, for the message.
+        program: the words before the colon in every warning, such as "nmt align".
+
+    Raises:
+        UserError: one file has more lines.
+    """
+    sides = [
+        read_lines(file, LineWarnings(program, text=f"{key}, "))
+        for file, key in ((source, "source"), (target, "target"))
+    ]
+    for number, (source_line, target_line) in enumerate(zip_longest(*sides), start=1):
+        if source_line is None or target_line is None:
+            longer, shorter = names if target_line is None else names[::-1]
+            num_lines = number + sum(1 for lines in sides for _ in lines)
+            raise UserError(
+                f"{longer} has {num_lines:,} lines, but {shorter} has {number - 1:,}: line i of one must be the "
+                "translation of line i of the other"
+            )
+        yield source_line, target_line
 
 
 def skip_rest_of_line(source: BinaryIO) -> int:
