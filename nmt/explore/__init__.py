@@ -6,6 +6,9 @@
     analysis.py    everything about one translation: pieces, words, log-probabilities, attention
     beam_tree.py   what a beam search kept and what it pruned
     pictures.py    the picture in a source line, as an image
+    app.py         the web application: the page, its API (api.py), LibreTranslate's calls (libretranslate.py)
+    server.py      runs it
+    page.py        the page in page/, and the same as one file without a server
 
 The results are plain dataclasses, so that a server answers with them, and a file can hold them as JSON.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:  # imports the library `datasets`, which only the grammar need
 
 MAX_VARIANTS = 4
 """Maximum number of copies of a system with heads switched off that stay in memory; the oldest one makes room."""
+
+
+LoadTranslator = Callable[[RunFolder, Sequence[str]], Translator]
+"""Loads the translator of a run without the heads that are named."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class System:
     Args:
         name: unique among the systems.
         folder: the run, or an ensemble of several.
-        device: auto, cpu or cuda.
+        load: loads the run's translator without some heads.
         grammar: knows the gold links of its sentences; None without.
 
     Attributes:
@@ -76,12 +80,12 @@ class System:
         UserError: the folder is damaged, or there is no such device.
     """
 
-    def __init__(self, name: str, folder: RunFolder, *, device: str, grammar: GrammarCorpus | None) -> None:
+    def __init__(self, name: str, folder: RunFolder, *, load: LoadTranslator, grammar: GrammarCorpus | None) -> None:
         self.name = name
         self.folder = folder
         self.grammar = grammar
-        self._device = device
-        self._complete = Translator.load(folder, device=device)
+        self._load = load
+        self._complete = load(folder, ())
         self._variants: dict[tuple[str, ...], Translator] = {}  # by the heads that are off, the newest last
         self.info = describe_system(name, self._complete, folder)
 
@@ -98,22 +102,22 @@ class System:
         key = tuple(map(str, parse_heads(heads_off)))  # sorted, so that their order does not matter
         if not key:
             return self._complete
-        variant = self._variants.pop(key, None) or Translator.load(self.folder, device=self._device, heads_off=key)
+        variant = self._variants.pop(key, None) or self._load(self.folder, key)
         self._variants[key] = variant
         if len(self._variants) > MAX_VARIANTS:
             del self._variants[next(iter(self._variants))]
         return variant
 
 
-def open_systems(folders: Sequence[RunFolder], *, device: str) -> list[System]:
-    """Loads the best model of each run, with the search of the run; see `name_runs` for the names.
+def open_systems(folders: Sequence[RunFolder], *, load: LoadTranslator) -> list[System]:
+    """Loads the best model of each run; see `name_runs` for the names.
 
     Raises:
-        UserError: a run is listed twice or damaged, or there is no such device.
+        UserError: a run is listed twice, or `load` fails.
     """
     names = name_runs([folder.path for folder in folders])
     grammar = find_grammar(folders)
-    return [System(name, folder, device=device, grammar=grammar) for name, folder in zip(names, folders, strict=True)]
+    return [System(name, folder, load=load, grammar=grammar) for name, folder in zip(names, folders, strict=True)]
 
 
 def describe_system(name: str, translator: Translator, folder: RunFolder) -> SystemInfo:
