@@ -124,7 +124,8 @@ def run(config: DictConfig) -> None:
         if settings.output is not None:
             prepare_output_file(settings.output, key="output")
         aligner = load_aligner(folder, settings, reverse_folder)
-        pairs = read_pairs(source, target, names=(settings.source, settings.target), program=PROGRAM)
+        sides = (LineWarnings(PROGRAM, text="source, "), LineWarnings(PROGRAM, text="target, "))
+        pairs = read_pairs(source, target, sides, names=(settings.source, settings.target))
         with limit_threads(settings.threads, aligner.translator.model.device) as aligner.translator.before_batch:
             alignments = aligner.stream(pairs, batch_size=settings.batch_size, warn=warnings.add_cut_off)
             format_line = format_json if settings.format == "jsonl" else format_pharaoh

@@ -108,7 +108,8 @@ def run(config: DictConfig) -> None:
             prepare_output_file(settings.output, key="output")
         search = folder.description("search")
         translator = load_translator(folder, search, device=settings.device, batch_tokens=None, tag=settings.tag)
-        pairs = read_pairs(source, given, names=(names[0], names[1]), program=PROGRAM)
+        sides = (LineWarnings(PROGRAM, text="source, "), LineWarnings(PROGRAM, text=f"{settings.given_key}, "))
+        pairs = read_pairs(source, given, sides, names=(names[0], names[1]))
         perplexity = Perplexity()
         if settings.n_best is None:
             scored = stream_scores(

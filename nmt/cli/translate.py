@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import count, islice, tee
 from pathlib import Path
@@ -26,9 +27,11 @@ from nmt.cli.shell.line_streams import (
     MAX_LINE_BYTES,
     decode_with_warnings,
     json_line,
+    open_file,
     open_input,
     open_output,
     read_lines,
+    read_pairs,
     refuse_other_formats,
     write_lines,
 )
@@ -42,6 +45,9 @@ from nmt.run import RunFolder
 from nmt.run.model_hash import hash_model
 from nmt.threads import check_threads, limit_threads
 from nmt.translator import Translation, Translator, check_kinds
+from nmt.translator.given_target import encode_prefix
+
+PROGRAM = "nmt translate"
 
 
 class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +55,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     run: list[Path] | str
     input: str | None
+    prefix: str | None
     output: Path | None
     format: str
     n_best: int
@@ -80,7 +87,7 @@ def run(config: DictConfig) -> None:
     """Translates the input line by line."""
     settings = to_settings(config, TranslateSettings)
     folder = open_system(settings.run)
-    warnings = LineWarnings("nmt translate")
+    warnings = LineWarnings(PROGRAM)
     with open_input(settings.input) as source:
         if settings.output is not None:
             prepare_output_file(settings.output, key="output")
@@ -94,7 +101,9 @@ def run(config: DictConfig) -> None:
         format_line = format_text if settings.format == "text" else as_json
         name = "standard output" if settings.output is None else f"output={settings.output}"
 
-        def translate_lines(lines: Iterable[str], target: BinaryIO, *, first: int = 0) -> None:
+        def translate_lines(
+            lines: Iterable[str], target: BinaryIO, *, prefixes: Iterable[str] | None = None, first: int = 0
+        ) -> None:
             """Translates and writes lines; `first` is the index of the first one in the whole input."""
             truncated, missing = TruncatedLines(), MissingText()
             sources: Iterable[str] = ()
@@ -106,6 +115,7 @@ def run(config: DictConfig) -> None:
                 batch_size=settings.batch_size,
                 attention=kinds,
                 copy=settings.copy,
+                prefixes=prefixes,
                 warn=lambda index, message: warnings.add_cut_off(first + index, message),
             )
             translations = missing.watch(truncated.watch(translations, first=first), first=first)
@@ -115,17 +125,54 @@ def run(config: DictConfig) -> None:
                 linked = link_words(translations, sources, aligner, batch_size=settings.batch_size)
                 formatted = (as_json(found, links=links) for found, links in linked)
             write_lines(formatted, target, name=name, first=first)
-            truncated.print_remark("nmt translate")
-            missing.print_remark("nmt translate", copied=settings.copy)
+            truncated.print_remark(PROGRAM)
+            missing.print_remark(PROGRAM, copied=settings.copy)
 
         with limit_threads(settings.threads, translator.model.device) as translator.before_batch:
             if settings.input is None and sys.stdin.isatty():
+                if settings.prefix is not None:
+                    raise UserError("prefix=FILE has a line for each input line: name the input by input=FILE")
                 translate_interactively(translate_lines, warnings, settings.output)
             else:
                 refuse_other_formats(source, "standard input" if settings.input is None else f"input={settings.input}")
-                with open_output(settings.output) as target:
-                    translate_lines(read_lines(source, warnings), target)
+                with (
+                    open_lines(source, settings, warnings, translator) as (lines, prefixes),
+                    open_output(settings.output) as target,
+                ):
+                    translate_lines(lines, target, prefixes=prefixes)
     warnings.print_totals()
+
+
+@contextmanager
+def open_lines(
+    source: BinaryIO, settings: TranslateSettings, warnings: LineWarnings, translator: Translator
+) -> Iterator[tuple[Iterator[str], Iterator[str] | None]]:
+    """The lines of the input, and what the translation of each must begin with; None without a file of prefixes.
+
+    Raises:
+        UserError: the file of prefixes cannot be read. While lines are read: the files have different numbers of lines,
+            or no translation can begin with a prefix.
+    """
+    if settings.prefix is None:
+        yield read_lines(source, warnings), None
+        return
+    key = f"prefix={settings.prefix}"
+    with open_file(settings.prefix, key="prefix") as file:
+        refuse_other_formats(file, key)
+        names = ("standard input" if settings.input is None else f"input={settings.input}", key)
+        pairs, same_pairs = tee(
+            read_pairs(source, file, (warnings, LineWarnings(PROGRAM, text="prefix, ")), names=names)
+        )
+
+        def checked_prefixes() -> Iterator[str]:
+            for number, (_, prefix) in enumerate(same_pairs, start=1):
+                try:
+                    encode_prefix(translator.tokenizer, prefix, max_pieces=translator.max_length - 1)
+                except UserError as error:
+                    raise UserError(f"{key}, line {number}: {error}") from None
+                yield prefix
+
+        yield (line for line, _ in pairs), checked_prefixes()
 
 
 def load_own_aligner(folder: RunFolder, translator: Translator) -> Aligner:
@@ -134,7 +181,7 @@ def load_own_aligner(folder: RunFolder, translator: Translator) -> Aligner:
     Raises:
         UserError: the model has no attention, or a choice is necessary and the run's corpus cannot be read.
     """
-    remark = partial(print_message, "nmt translate")
+    remark = partial(print_message, PROGRAM)
     choice = find_choice(folder, translator, folder.corpus, model_hash=hash_model(folder), remark=remark)
     return Aligner(translator, choice.extraction)
 

@@ -1,15 +1,12 @@
-"""The score of given translations: of one, step by step as a search works, or of a batch at once.
+"""The scores of given translations (forced decoding), by one pass of teacher forcing.
 
-    tokens, state = bos, model.start(memory)
-    for each given token:
-        log p += log_softmax(model.step(tokens, state, memory))[token]
-        tokens, state = the given token, the state after the step
+    log p(y | x) = Σ_t log p(y_t | y_<t, x),  with the log-probabilities of all positions t from one forward pass
 
-The result is what a search reports if it finds the same tokens. A search may forbid tokens, but it takes the
-log-probabilities of the others as the model gives them, without renormalising, so nothing that it forbids changes them.
+The result is what a search reports if it finds the same tokens, up to rounding: a model's step equals teacher forcing.
+A search may forbid tokens, but it takes the log-probabilities of the others as the model gives them, without
+renormalising, so nothing that it forbids changes them.
 
-A model that is trained by teacher forcing computes all positions of a batch at once. `score_batch` does that: the same
-numbers up to rounding, many times faster.
+Shapes: B sentence pairs, S source positions, T target positions, V target vocabulary.
 """
 
 from __future__ import annotations
@@ -45,15 +42,9 @@ def force_decode(
         bos_id: id that the decoder reads before the first token.
         length_penalty: of the search whose score is wanted.
     """
-    memory = model.encode(source, source_mask)
-    state = model.start(memory)
     tokens = torch.tensor(target, device=source.device)  # (T,)
-    inputs = torch.cat([tokens.new_tensor([bos_id]), tokens[:-1]])  # (T,)
-    log_probabilities = []
-    for token, next_token in zip(inputs.unsqueeze(1), tokens, strict=True):  # (1,), ()
-        logits, state = model.step(token, state, memory)
-        log_probabilities.append(logits[0].float().log_softmax(-1)[next_token])  # ()
-    of_tokens = torch.stack(log_probabilities)  # (T,)
+    target_input = torch.cat([tokens.new_tensor([bos_id]), tokens[:-1]])  # (T,)
+    [of_tokens] = score_tokens(model, source, source_mask, target_input.unsqueeze(0), tokens.unsqueeze(0))  # (T,)
     log_probability = float(of_tokens.sum())
     return Hypothesis(
         tokens=tuple(target),
@@ -72,8 +63,15 @@ def score_batch(model: TranslationModel, batch: Batch) -> list[list[float]]:
         model: in evaluation mode.
         batch: B pairs, on the device of the model.
     """
-    logits = model(batch.source, batch.source_mask, batch.target_input).float()  # (B, T, V)
-    of_tokens = logits.gather(2, batch.target_output.unsqueeze(2)).squeeze(2)  # (B, T)
-    log_probabilities = of_tokens - logits.logsumexp(2)  # (B, T), without a second (B, T, V) tensor
+    table = score_tokens(model, batch.source, batch.source_mask, batch.target_input, batch.target_output)  # (B, T)
     lengths = batch.target_mask.sum(1).tolist()  # B
-    return [row[:length] for row, length in zip(log_probabilities.tolist(), lengths, strict=True)]
+    return [row[:length] for row, length in zip(table.tolist(), lengths, strict=True)]
+
+
+def score_tokens(
+    model: TranslationModel, source: Tensor, source_mask: Tensor, target_input: Tensor, target_output: Tensor
+) -> Tensor:
+    """The log-probabilities (B, T) of `target_output` (B, T); arguments as for `TranslationModel.forward`."""
+    logits = model(source, source_mask, target_input).float()  # (B, T, V)
+    of_tokens = logits.gather(2, target_output.unsqueeze(2)).squeeze(2)  # (B, T)
+    return of_tokens - logits.logsumexp(2)  # (B, T), without a second (B, T, V) tensor

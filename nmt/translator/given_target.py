@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from nmt.data.batch import pad
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import TranslationModel
+from nmt.search.forced import force_decode
+from nmt.search.hypothesis import Hypothesis
 from nmt.search.protocol import Search
 from nmt.translator.arguments import Prefix, sanitize
 from nmt.translator.batch import Sentence, SourceIds, list_banned_ids, translate_batch
@@ -54,6 +57,26 @@ def encode_prefix(tokenizer: Tokenizer, prefix: Prefix, *, max_pieces: int) -> l
     if len(ids) > max_pieces:
         raise UserError(f"the prefix has {len(ids)} pieces, but the model takes at most {max_pieces}")
     return ids
+
+
+def force_target(
+    model: TranslationModel, tokenizer: Tokenizer, source_ids: SourceIds, target: str | Sequence[str], search: Search
+) -> Hypothesis:
+    """Scores a given translation as if the search had found it; see `Translator.force_decode`.
+
+    Raises:
+        UserError: a text has no words; or there are more pieces than the model takes, or one that does not exist.
+    """
+    target_ids = [*encode_target(model, tokenizer, source_ids, target, search), tokenizer.eos_id]
+    source, mask = pad([source_ids], tokenizer.pad_id, last=tokenizer.eos_id)  # (1, S)
+    return force_decode(
+        model,
+        source.to(model.device),
+        mask.to(model.device),
+        target_ids,
+        bos_id=tokenizer.bos_id,
+        length_penalty=search.penalty(),
+    )
 
 
 def encode_target(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Self, overload
 
@@ -14,7 +14,6 @@ from typing_extensions import Unpack
 from nmt import search as searches
 from nmt.checks import check_sizes
 from nmt.copying import find_fragments
-from nmt.data.batch import pad
 from nmt.data.tokenizer import Tokenizer
 from nmt.device import pick_device
 from nmt.errors import UserError
@@ -22,7 +21,6 @@ from nmt.models.attention import Kind
 from nmt.models.seq2seq import TranslationModel
 from nmt.run import RunFolder, open_run
 from nmt.run.registry import build
-from nmt.search.forced import force_decode
 from nmt.search.protocol import Search, SearchArguments
 from nmt.threads import keep_threads
 from nmt.translator.arguments import (
@@ -48,7 +46,7 @@ from nmt.translator.batch import (
     translate_batch,
 )
 from nmt.translator.completion import complete_translations
-from nmt.translator.given_target import encode_prefix, encode_target, list_prefixes
+from nmt.translator.given_target import encode_prefix, force_target, list_prefixes
 from nmt.translator.n_best import find_distinct
 from nmt.translator.translation import EMPTY_TRANSLATION, Translation
 
@@ -244,15 +242,24 @@ class Translator:
         attention: Kinds | None = (),
         warn: LineWarning,
         copy: bool = False,
+        prefixes: Iterable[Prefix] | None = None,
     ) -> Iterator[list[Translation]]:
         """Translates lines as they arrive, `batch_size` lines at a time, and keeps only these in memory.
 
         Yields the `n_best` translations of each line, see `translate`. `warn` gets indices from the start of the
-        stream.
+        stream. `prefixes` holds what each translation must begin with.
         """
         iterator, offset = iter(lines), 0
+        beginnings = repeat("") if prefixes is None else iter(prefixes)
         while batch := list(islice(iterator, batch_size)):
-            yield from self.translate(batch, n_best=n_best, attention=attention, copy=copy, warn=shift(warn, offset))
+            yield from self.translate(
+                batch,
+                n_best=n_best,
+                attention=attention,
+                copy=copy,
+                prefix=list(islice(beginnings, len(batch))),
+                warn=shift(warn, offset),
+            )
             offset += len(batch)
 
     def force_decode(
@@ -285,11 +292,7 @@ class Translator:
         [source_ids], truncated = self.encode_sources([sanitize(source)], warn)
         if not source_ids:
             raise UserError("the source has no words")
-        target_ids = encode_target(model, tokenizer, source_ids, target, searcher)
-        tensors = pad([source_ids], tokenizer.pad_id, last=tokenizer.eos_id)
-        batch, mask = (tensor.to(model.device) for tensor in tensors)  # (1, S)
-        ids = [*target_ids, tokenizer.eos_id]
-        hypothesis = force_decode(model, batch, mask, ids, bos_id=tokenizer.bos_id, length_penalty=searcher.penalty())
+        hypothesis = force_target(model, tokenizer, source_ids, target, searcher)
         translation = replace(
             to_translation(tokenizer, source_ids, hypothesis),
             source_tokens=label_source(tokenizer, source_ids, sanitize(source)),

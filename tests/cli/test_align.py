@@ -173,8 +173,7 @@ def test_files_of_different_lengths_are_refused(run: Path, tmp_path: Path, capsy
     arguments = [f"source={tmp_path / 'b'}", f"target={tmp_path / 'a'}", f"output={tmp_path / 'out'}"]
     assert main(["align", f"run={run}", *arguments, "device=cpu"]) == 2
     assert capsys.readouterr().err.endswith(
-        f"{tmp_path / 'a'} has 3 lines, but {tmp_path / 'b'} has 1: line i of one must be the translation of line i of "
-        "the other\n"
+        f"{tmp_path / 'a'} has 3 lines, but {tmp_path / 'b'} has 1: line i of one must belong to line i of the other\n"
     )
     assert not (tmp_path / "out").exists()
 

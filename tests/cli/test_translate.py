@@ -633,3 +633,28 @@ def test_translations_that_the_length_limit_cut_are_counted_in_one_remark(
     assert err.startswith(remark) and err.count("\n") == 1
     assert "search.max_length_factor" in err
     assert translate(monkeypatch, capfdbinary, text, f"run={trained_run}")[2] == ""
+
+
+def test_translations_begin_with_the_prefixes_of_a_file(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    path = tmp_path / "prefixes, with a comma"
+    words = ["one two three", "", "nine", "four"]
+    text = "\n".join(words).encode()
+
+    def run(prefixes: list[str]) -> tuple[int, str, str]:
+        path.write_text("".join(prefix + "\n" for prefix in prefixes), encoding="utf-8")
+        arguments = (f"run={trained_run}", f"prefix={path}", "batch_size=3")
+        code, out, err = translate(monkeypatch, capfdbinary, text, *arguments)
+        return code, out.decode("utf-8"), err
+
+    code, out, err = run(["neun vier", "eins", "", "acht"])
+    assert (code, err) == (0, "")
+    translator = Translator.load(trained_run, device="cpu")
+    expected = [each.text for each in translator.translate(words, prefix=["neun vier", "", "", "acht"])]
+    assert out.split("\n")[:-1] == expected
+    assert expected[0].startswith("neun vier") and expected[3].startswith("acht")
+    assert run(["", "", ""])[2].startswith("nmt translate: standard input has 4 lines, but prefix=")
+    code, _, err = run(["", "", "", "ж"])
+    assert code == 2
+    assert "line 4: the prefix has a character that the vocabulary lacks: 'ж'" in err and err.count("\n") == 1

@@ -110,30 +110,29 @@ def read_lines(source: BinaryIO, warnings: LineWarnings) -> Iterator[str]:
 
 
 def read_pairs(
-    source: BinaryIO, target: BinaryIO, *, names: tuple[str, str], program: str
+    first: BinaryIO, second: BinaryIO, warnings: tuple[LineWarnings, LineWarnings], *, names: tuple[str, str]
 ) -> Iterator[tuple[str, str]]:
     """Yields line i of both files together.
 
     Args:
+        first: a file.
+        second: a file with as many lines.
+        warnings: about the lines of each file, see `read_lines`.
         names: of the files, for the message.
-        program: the words before the colon in every warning, such as "nmt align".
 
     Raises:
         UserError: one file has more lines.
     """
-    sides = [
-        read_lines(file, LineWarnings(program, text=f"{key}, "))
-        for file, key in ((source, "source"), (target, "target"))
-    ]
-    for number, (source_line, target_line) in enumerate(zip_longest(*sides), start=1):
-        if source_line is None or target_line is None:
-            longer, shorter = names if target_line is None else names[::-1]
+    sides = [read_lines(file, own_warnings) for file, own_warnings in zip((first, second), warnings, strict=True)]
+    for number, (line, other) in enumerate(zip_longest(*sides), start=1):
+        if line is None or other is None:
+            longer, shorter = names if other is None else names[::-1]
             num_lines = number + sum(1 for lines in sides for _ in lines)
             raise UserError(
-                f"{longer} has {num_lines:,} lines, but {shorter} has {number - 1:,}: line i of one must be the "
-                "translation of line i of the other"
+                f"{longer} has {num_lines:,} lines, but {shorter} has {number - 1:,}: line i of one must belong to "
+                "line i of the other"
             )
-        yield source_line, target_line
+        yield line, other
 
 
 def skip_rest_of_line(source: BinaryIO) -> int:
