@@ -33,9 +33,9 @@ from nmt.errors import UserError
 from nmt.models.seq2seq import TranslationModel
 from nmt.search.backtrace import BeamStep, backtrace
 from nmt.search.candidates import best_continuations, masked_log_softmax
-from nmt.search.constraints import ForcedPrefixes, ban_early_end, ban_repeated_ngrams, force_end, force_tokens
+from nmt.search.constraints import ForcedPrefixes, constrain
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.protocol import SearchArguments, StepObserver
+from nmt.search.protocol import DecodeTokens, SearchArguments, StepObserver
 from nmt.search.scoring import LengthLimit, LengthPenalty
 
 MIN_FINISHED_SHARE = 1 / 8
@@ -177,6 +177,11 @@ class BeamSearch:
         """The same search with some arguments changed."""
         return replace(self, **changes)
 
+    @property
+    def has_beam(self) -> bool:
+        """A larger beam finds more hypotheses."""
+        return True
+
     @torch.inference_mode()
     def __call__(
         self,
@@ -190,6 +195,7 @@ class BeamSearch:
         n_best: int,
         prefixes: Sequence[Sequence[int]] | None = None,
         observer: StepObserver | None = None,
+        decode: DecodeTokens | None = None,
     ) -> list[list[Hypothesis]]:
         """Translates a batch; see `Search`.
 
@@ -200,7 +206,7 @@ class BeamSearch:
         length_penalty = self.penalty()
         device = source.device
         memory = model.encode(source, source_mask)
-        max_lengths = self._limit_lengths(source_mask.sum(1).tolist(), model.max_length, prefixes)  # B
+        max_lengths = self.length_limit().of_batch(source_mask.sum(1).tolist(), model.max_length, prefixes)  # B
         forced = None if prefixes is None else ForcedPrefixes(prefixes, device)
         beam = Beam.start(torch.tensor(max_lengths, device=device), self.beam_size, n_best, length_penalty)
         banned = torch.tensor(banned_ids, dtype=torch.int64, device=device)
@@ -215,9 +221,16 @@ class BeamSearch:
             num_active, width = beam.totals.shape
             next_forced = None if forced is None else forced.tokens(length - 1, beam.sentences, width)  # (A·K,)
             at_limit = beam.at_limit(length) if length in max_lengths else None  # (A·K,)
-            is_cut = self._constrain(
-                log_probabilities, length=length, history=history, forced=next_forced, at_limit=at_limit, eos_id=eos_id
-            )
+            is_cut = constrain(
+                log_probabilities,
+                history,
+                length=length,
+                min_length=self.min_length,
+                no_repeat_ngram=self.no_repeat_ngram,
+                forced=next_forced,
+                at_limit=at_limit,
+                eos_id=eos_id,
+            )  # (A·K,)
             # 2. The best continuations of each sentence.
             step = beam.extend(log_probabilities, is_cut, eos_id=eos_id, penalty=length_penalty(float(length)))
             steps.append(step)
@@ -243,49 +256,3 @@ class BeamSearch:
         if not 1 <= n_best <= self.beam_size:
             remedy = f": set search.beam_size={n_best}" if n_best > self.beam_size else ""
             raise UserError(f"n_best={n_best} must be from 1 to search.beam_size={self.beam_size}{remedy}")
-
-    def _limit_lengths(
-        self, source_lengths: Sequence[int], model_max_length: int | None, prefixes: Sequence[Sequence[int]] | None
-    ) -> list[int]:
-        """The length limit of each sentence, in tokens, which always leaves room for its prefix and for `eos`."""
-        length_limit = self.length_limit()
-        limits = [length_limit(length, model_max_length) for length in source_lengths]
-        if prefixes is None:
-            return limits
-        return [max(limit, len(prefix) + 1) for limit, prefix in zip(limits, prefixes, strict=True)]
-
-    def _constrain(
-        self,
-        log_probabilities: Tensor,
-        *,
-        length: int,
-        history: Tensor,
-        forced: Tensor | None,
-        at_limit: Tensor | None,
-        eos_id: int,
-    ) -> Tensor | None:
-        """Forbids tokens as the arguments of the search and its prefixes ask for it.
-
-        Args:
-            log_probabilities: (A·K, V), of the next token; overwritten.
-            length: number of tokens with the next one.
-            history: (A·K, length - 1), all tokens so far.
-            forced: (A·K,), the next tokens of the prefixes, see `ForcedPrefixes.tokens`.
-            at_limit: (A·K,), True = this hypothesis must end now; None if none must.
-            eos_id: the token that finishes a hypothesis.
-
-        Returns:
-            (A·K,), True = this hypothesis must end now although it would not; None if none must end.
-        """
-        is_cut = None
-        if forced is not None:
-            own = log_probabilities.gather(1, forced.clamp(min=0).unsqueeze(1))  # (A·K, 1), before others are forbidden
-        if self.no_repeat_ngram:
-            ban_repeated_ngrams(log_probabilities, history, self.no_repeat_ngram)
-        if at_limit is not None:
-            is_cut = force_end(log_probabilities, at_limit, eos_id)  # (A·K,)
-        if length <= self.min_length:
-            ban_early_end(log_probabilities, eos_id)
-        if forced is not None:
-            force_tokens(log_probabilities, forced, own)
-        return is_cut

@@ -21,6 +21,46 @@ ANY_TOKEN = -1
 """In place of the id of a forced token: any token may come."""
 
 
+def constrain(
+    log_probabilities: Tensor,
+    history: Tensor,
+    *,
+    length: int,
+    min_length: int,
+    no_repeat_ngram: int | None,
+    forced: Tensor | None,
+    at_limit: Tensor | None,
+    eos_id: int,
+) -> Tensor | None:
+    """Forbids tokens as the arguments of a search and its prefixes ask for it.
+
+    Args:
+        log_probabilities: (N, V), of the next token; overwritten.
+        history: (N, t), all tokens so far; only needed for `no_repeat_ngram`.
+        length: number of tokens with the next one, t + 1.
+        min_length: minimum number of tokens before `eos`.
+        no_repeat_ngram: no hypothesis contains any n-gram of this size twice; None or 0 allows everything.
+        forced: (N,), the next tokens of the prefixes, see `ForcedPrefixes.tokens`.
+        at_limit: (N,), True = this hypothesis must end now; None if none must.
+        eos_id: the token that finishes a hypothesis.
+
+    Returns:
+        (N,), True = this hypothesis must end now although it would not; None if none must end.
+    """
+    is_cut = None
+    if forced is not None:
+        own = log_probabilities.gather(1, forced.clamp(min=0).unsqueeze(1))  # (N, 1), before others are forbidden
+    if no_repeat_ngram:
+        ban_repeated_ngrams(log_probabilities, history, no_repeat_ngram)
+    if at_limit is not None:
+        is_cut = force_end(log_probabilities, at_limit, eos_id)  # (N,)
+    if length <= min_length:
+        ban_early_end(log_probabilities, eos_id)
+    if forced is not None:
+        force_tokens(log_probabilities, forced, own)
+    return is_cut
+
+
 def ban_repeated_ngrams(log_probabilities: Tensor, prefixes: Tensor, size: int) -> None:
     """Forbids the tokens that would repeat an n-gram of their own hypothesis.
 

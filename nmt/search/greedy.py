@@ -13,7 +13,7 @@ from nmt.errors import UserError
 from nmt.models.seq2seq import TranslationModel
 from nmt.search.beam import BeamSearch
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.protocol import SearchArguments, StepObserver
+from nmt.search.protocol import DecodeTokens, SearchArguments, StepObserver
 from nmt.search.scoring import LengthPenalty
 
 
@@ -51,6 +51,11 @@ class GreedySearch:
         """One hypothesis per sentence."""
         return 1
 
+    @property
+    def has_beam(self) -> bool:
+        """A beam finds more hypotheses."""
+        return True
+
     def penalty(self) -> LengthPenalty:
         """No length penalty."""
         return LengthPenalty(0.0)
@@ -74,6 +79,7 @@ class GreedySearch:
         n_best: int,
         prefixes: Sequence[Sequence[int]] | None = None,
         observer: StepObserver | None = None,
+        decode: DecodeTokens | None = None,
     ) -> list[list[Hypothesis]]:
         """Translates a batch; see `Search`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypedDict
+from typing import Protocol, TypedDict, runtime_checkable
 
 from torch import Tensor
 from typing_extensions import Unpack
@@ -30,12 +30,26 @@ StepObserver = Callable[[Tensor, BeamStep], None]
 forbidden, which the observer must not change; and the step."""
 
 
+DecodeTokens = Callable[[Sequence[int]], str]
+"""The text of some tokens."""
+
+
+@runtime_checkable  # a search that is an argument of another one is checked when it is read from a run folder
 class Search(Protocol):
-    """Finds translations of a batch of sentences. `GreedySearch` and `BeamSearch` implement it."""
+    """Finds translations of a batch of sentences. The classes in `nmt.search` implement it."""
 
     @property
     def beam_size(self) -> int:
         """Maximum number of hypotheses per sentence."""
+        ...
+
+    @property
+    def has_beam(self) -> bool:
+        """Whether a larger `beam_size` finds more hypotheses.
+
+        If it does, the translator merges hypotheses with the same text and searches again for the missing ones. If not,
+        it takes what the search returns.
+        """
         ...
 
     def penalty(self) -> LengthPenalty:
@@ -62,8 +76,11 @@ class Search(Protocol):
         n_best: int,
         prefixes: Sequence[Sequence[int]] | None = None,
         observer: StepObserver | None = None,
+        decode: DecodeTokens | None = None,
     ) -> list[list[Hypothesis]]:
         """Returns the `n_best` hypotheses of each sentence, best first; fewer if the length limit allows fewer.
+
+        Samples are not ordered by their scores, but in the order in which they were drawn.
 
         Args:
             model: in evaluation mode.
@@ -77,6 +94,7 @@ class Search(Protocol):
                 or banned, and the model takes one token more. The log-probabilities stay those of the model. None, or
                 an empty prefix: a translation may begin with any token.
             observer: is called after every step.
+            decode: gives the text of tokens; only a search that compares texts needs it.
 
         Raises:
             UserError: the search cannot return `n_best` hypotheses.

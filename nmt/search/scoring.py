@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from torch import Tensor
@@ -50,3 +51,15 @@ class LengthLimit:
         """The limit for a sentence, capped at the model's own limit if it has one."""
         limit = max(int(source_length * self.factor) + self.margin, self.min_length + 1)
         return limit if model_max_length is None else min(limit, model_max_length)
+
+    def of_batch(
+        self,
+        source_lengths: Sequence[int],
+        model_max_length: int | None,
+        prefixes: Sequence[Sequence[int]] | None,
+    ) -> list[int]:
+        """The limit of each of B sentences, which always leaves room for its prefix and for `eos`."""
+        limits = [self(length, model_max_length) for length in source_lengths]
+        if prefixes is None:
+            return limits
+        return [max(limit, len(prefix) + 1) for limit, prefix in zip(limits, prefixes, strict=True)]

@@ -11,6 +11,7 @@ from nmt.errors import UserError
 from nmt.models.seq2seq import TranslationModel
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.protocol import Search, StepObserver
+from nmt.translator.arguments import LineWarning
 from nmt.translator.translation import Translation
 
 SourceIds = list[int]
@@ -27,6 +28,25 @@ class Sentence(NamedTuple):
 
     source: SourceIds
     prefix: Sequence[int] = ()
+
+
+def cut_off(sentences: Sequence[list[int]], limit: int, warn: LineWarning | None, *, side: str = "") -> list[int]:
+    """Cuts sentences with more than `limit` pieces off, in place; returns their indices.
+
+    Args:
+        sentences: ids of each.
+        limit: maximum number of pieces.
+        warn: called for each of them.
+        side: the words before "has" in a warning; empty for a sentence alone.
+    """
+    long = [index for index, ids in enumerate(sentences) if len(ids) > limit]
+    for index in long:
+        if warn is not None:
+            subject = f"its {side} has " if side else ""
+            num_pieces = len(sentences[index])
+            warn(index, f"{subject}{num_pieces} pieces, but the model takes at most {limit}: the rest is cut off")
+        del sentences[index][limit:]
+    return long
 
 
 def batches_by_length(lengths: Sequence[int], size_for: Callable[[int], int]) -> Iterator[list[int]]:
@@ -80,6 +100,7 @@ def translate_batch(
         n_best=n_best,
         prefixes=prefixes if any(prefixes) else None,
         observer=observer,
+        decode=tokenizer.decode_target,
     )
     if not all(n_best_lists):  # a list is empty if every score is NaN
         raise UserError("no translation was found, since the model's scores are not finite numbers: train it again")

@@ -28,6 +28,8 @@ def find_distinct(
 ) -> list[list[Translation]]:
     """At least `n_best` translations of each sentence with distinct texts, best first; fewer if no more are found.
 
+    A search without a beam decides by itself: samples may have the same text, and its frequency counts.
+
     Sentences with too few texts are searched again with wider beams. These only supply the missing texts: the best
     translation stays the one that the search finds by itself, and the score of a text does not depend on `n_best`.
 
@@ -40,8 +42,8 @@ def find_distinct(
     Raises:
         UserError: the search cannot return `n_best` hypotheses.
     """
-    if n_best == 1:
-        return find(sentences, search, 1)
+    if n_best == 1 or not search.has_beam:
+        return find(sentences, search, n_best)
     num_hypotheses = max(n_best, search.beam_size)
     lists = find(sentences, search, num_hypotheses)
     distinct = [merge_segmentations(translations) for translations in lists]

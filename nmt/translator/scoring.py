@@ -18,7 +18,7 @@ from nmt.errors import UserError
 from nmt.search.forced import score_batch
 from nmt.search.scoring import LengthPenalty
 from nmt.translator.arguments import LineWarning, sanitize, shift
-from nmt.translator.batch import batches_by_length, label_source
+from nmt.translator.batch import batches_by_length, cut_off, label_source
 from nmt.translator.translation import EMPTY_TRANSLATION, Translation
 from nmt.translator.translator import Translator
 
@@ -52,14 +52,7 @@ def score_pairs(
     lines, texts = [sanitize(line) for line, _ in pairs], [sanitize(text) for _, text in pairs]
     sources, truncated = translator.encode_sources(lines, warn)
     targets = tokenizer.encode_target(texts)
-    limit = translator.max_length - 1  # one position is left for `eos`
-    for index, ids in enumerate(targets):
-        if len(ids) > limit:
-            if warn is not None:
-                warn(
-                    index, f"its target has {len(ids)} pieces, but the model takes at most {limit}: the rest is cut off"
-                )
-            del ids[limit:]
+    cut_off(targets, translator.max_length - 1, warn, side="target")  # one position is left for `eos`
     results = [EMPTY_TRANSLATION] * len(pairs)
     longer = [max(len(source), len(target)) for source, target in zip(sources, targets, strict=True)]
     lengths = [length + 1 if length else 0 for length in longer]  # with `eos`

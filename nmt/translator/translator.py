@@ -41,6 +41,7 @@ from nmt.translator.batch import (
     Sentence,
     SourceIds,
     batches_by_length,
+    cut_off,
     label_source,
     to_translation,
     translate_batch,
@@ -224,13 +225,7 @@ class Translator:
         `warn` is called for each of these.
         """
         sources = self.tokenizer.encode_source(lines)
-        limit = self.max_length - 1  # one position is left for `eos`
-        truncated = [index for index, ids in enumerate(sources) if len(ids) > limit]
-        for index in truncated:
-            if warn is not None:
-                num_pieces = len(sources[index])
-                warn(index, f"{num_pieces} pieces, but the model takes at most {limit}: the rest is cut off")
-            del sources[index][limit:]
+        truncated = cut_off(sources, self.max_length - 1, warn)  # one position is left for `eos`
         return sources, truncated
 
     def stream(
