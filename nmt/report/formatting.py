@@ -84,7 +84,11 @@ def format_length_range(lengths: LengthRange) -> str:
 
 def format_call(class_name: str, arguments: dict[str, Any]) -> str:
     """A class with its arguments: BeamSearch(beam_size=5, length_penalty=0.6)."""
-    return f"{class_name}({', '.join(f'{key}={value}' for key, value in arguments.items())})"
+    shown = {
+        key: format_call(value["class"], value["arguments"]) if isinstance(value, dict) and "class" in value else value
+        for key, value in arguments.items()
+    }
+    return f"{class_name}({', '.join(f'{key}={value}' for key, value in shown.items())})"
 
 
 def show_control_characters(text: str) -> str:

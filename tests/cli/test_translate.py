@@ -658,3 +658,26 @@ def test_translations_begin_with_the_prefixes_of_a_file(
     code, _, err = run(["", "", "", "ж"])
     assert code == 2
     assert "line 4: the prefix has a character that the vocabulary lacks: 'ж'" in err and err.count("\n") == 1
+
+
+def test_samples_and_minimum_bayes_risk(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    text = b"one two three\nnine\n\n"
+
+    def run(*arguments: str) -> list[dict[str, Any]]:
+        code, out, _ = translate(monkeypatch, capfdbinary, text, f"run={trained_run}", "format=jsonl", *arguments)
+        assert code == 0
+        return [json.loads(line) for line in out.decode("utf-8").split("\n")[:-1]]
+
+    samples = run("search=sampling", "search.temperature=2", "search.seed=5", "n_best=8")
+    assert [len(value["n_best"]) for value in samples] == [8, 8, 1]  # the same text may be drawn twice
+    assert [each["text"] for each in samples] == [
+        each["text"] for each in run("search=sampling", "search.temperature=2", "search.seed=5", "batch_size=1")
+    ]
+    chosen = run("search=mbr", "search.num_candidates=8", "search.candidates.temperature=2", "search.candidates.seed=5")
+    for value, found in zip(samples[:2], chosen[:2], strict=True):
+        assert found["text"] in {each["text"] for each in value["n_best"]}
+        assert 0 < found["score"] <= 100
+    of_beam = run("search=mbr", "search/candidates=beam", "search.num_candidates=3", "search.utility=bleu", "n_best=2")
+    assert [len({each["text"] for each in value["n_best"]}) for value in of_beam] == [2, 2, 1]

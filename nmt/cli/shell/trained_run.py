@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nmt import search as searches
 from nmt.cli.shell.settings import Component, RunChanges, expand_home, naming_group
@@ -106,7 +106,14 @@ def describe_search(run: RunFolder, search: Component | SearchChanges) -> Descri
         return description
     with naming_group("search"):
         changed = build(description, searches).changed(**changes)
-    return {"class": type(changed).__name__, "arguments": asdict(changed)}
+    return _describe(changed)
+
+
+def _describe(search: Any) -> Description:
+    """The class and the arguments of a search, some of which may be searches themselves."""
+    arguments = {field.name: getattr(search, field.name) for field in fields(search)}
+    nested = {name: _describe(value) if is_dataclass(value) else value for name, value in arguments.items()}
+    return {"class": type(search).__name__, "arguments": nested}
 
 
 def load_translator(

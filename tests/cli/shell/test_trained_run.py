@@ -50,6 +50,16 @@ def test_greedy_search_stays_greedy_unless_it_gets_an_argument_of_beam_search() 
     assert description == {"class": "BeamSearch", "arguments": arguments}
 
 
+def test_a_change_reaches_the_search_for_candidates() -> None:
+    candidates = {"class": "BeamSearch", "arguments": BEAM["arguments"] | {"beam_size": 8}}
+    arguments = {"candidates": candidates, "num_candidates": 8, "utility": "bleu"}
+    run = run_with({"class": "MinimumBayesRisk", "arguments": arguments})
+    changed = {"class": "BeamSearch", "arguments": candidates["arguments"] | {"min_length": 2}}
+    description = describe_search(run, SearchChanges(min_length=2))
+    assert description == {"class": "MinimumBayesRisk", "arguments": arguments | {"candidates": changed}}
+    assert describe_search(run, SearchChanges(beam_size=3))["class"] == "BeamSearch"
+
+
 def test_a_wrong_change_names_its_key() -> None:
     with pytest.raises(UserError, match=r"^search\.min_length=-1 must be a whole number of at least 0$"):
         describe_search(run_with(BEAM), SearchChanges(min_length=-1))

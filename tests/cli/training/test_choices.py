@@ -42,6 +42,7 @@ def test_every_group_is_tested_here() -> None:
         "loader",
         "trainer",
         "search",
+        "search/candidates",
         "objective",
     }
     assert groups == tried | {"experiment"}
@@ -132,6 +133,13 @@ def test_every_kind_of_positions_trains(train: Train, tmp_path: Path, positions:
 def test_every_choice_trains(train: Train, tmp_path: Path, group: str, choice: str) -> None:
     assert train(f"{group}={choice}") == 0
     assert RunFolder.open(tmp_path / "run").best_step() == 1
+
+
+def test_candidates_come_from_samples_or_from_a_beam(train: Train, tmp_path: Path) -> None:
+    assert choices("search/candidates") == ["beam", "sampling"]  # samples are the default
+    assert train("search=mbr", "search/candidates=beam", "search.num_candidates=3") == 0
+    arguments = RunFolder.open(tmp_path / "run").description("search")["arguments"]
+    assert (arguments["candidates"]["class"], arguments["candidates"]["arguments"]["beam_size"]) == ("BeamSearch", 3)
 
 
 @pytest.mark.parametrize("objective", choices("objective"))
