@@ -46,6 +46,7 @@ from nmt.run.model_hash import hash_model
 from nmt.threads import check_threads, limit_threads
 from nmt.translator import Translation, Translator, check_kinds
 from nmt.translator.given_target import encode_prefix
+from nmt.translator.terms import Terminology
 
 PROGRAM = "nmt translate"
 
@@ -56,6 +57,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     run: list[Path] | str
     input: str | None
     prefix: str | None
+    terms: str | None
     output: Path | None
     format: str
     n_best: int
@@ -95,6 +97,8 @@ def run(config: DictConfig) -> None:
         translator = load_translator(
             folder, search, device=settings.device, batch_tokens=None, heads_off=settings.heads_off, tag=settings.tag
         )
+        if settings.terms is not None:
+            translator.terms = read_terms(settings.terms, translator)
         kinds = check_kinds(settings.attention or ())
         aligner = load_own_aligner(folder, translator) if settings.links else None
         as_json = partial(format_json, n_best=settings.n_best, with_attention=bool(kinds))
@@ -175,6 +179,30 @@ def open_lines(
         yield (line for line, _ in pairs), checked_prefixes()
 
 
+def read_terms(path: str, translator: Translator) -> Terminology:
+    """Reads a file with a source term, a tab and its target term per line.
+
+    Raises:
+        UserError: the file cannot be read, a line has no two terms, a source term occurs twice, or the vocabulary lacks
+            a character of a target term.
+    """
+    terms: dict[str, str] = {}
+    key = f"terms={path}"
+    with open_file(path, key="terms") as file:
+        refuse_other_formats(file, key)
+        for number, line in enumerate(read_lines(file, LineWarnings(PROGRAM, text="terms, ")), start=1):
+            source, _, target = (part.strip() for part in line.partition("\t"))
+            if not (source and target) or "\t" in target:
+                raise UserError(f"{key}, line {number}: a line is a source term, a tab and its target term")
+            if terms.setdefault(source.casefold(), target) != target:
+                raise UserError(f"{key}, line {number}: {source} has another target term before: leave one of them out")
+            try:
+                encode_prefix(translator.tokenizer, target, max_pieces=translator.max_length - 1)
+            except UserError as error:
+                raise UserError(f"{key}, line {number}: {str(error).replace('the prefix', 'the term')}") from None
+    return Terminology(terms)
+
+
 def load_own_aligner(folder: RunFolder, translator: Translator) -> Aligner:
     """An aligner with the model that translates.
 
@@ -205,7 +233,7 @@ def link_words(
 def warn_of_missing(
     translations: Iterable[list[Translation]], n_best: int, warnings: LineWarnings, *, first: int
 ) -> Iterator[list[Translation]]:
-    """Passes on the translations of each line, and warns of lines with words that have fewer than `n_best`.
+    """Passes on the translations of each line, and warns of those that have fewer than `n_best`, or lack a term.
 
     Args:
         first: the index of the first line in the whole input.
@@ -214,6 +242,8 @@ def warn_of_missing(
         if len(found) < n_best and found[0].source_tokens:
             kind = "have fewer translations than n_best"
             warnings.add(kind, number, f"only {len(found)} of {n_best} different translations were found")
+        if missing := found[0].missing_terms:
+            warnings.add("lack a term", number, f"the translation lacks the term {', '.join(missing)}")
         yield found
 
 

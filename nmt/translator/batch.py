@@ -24,10 +24,12 @@ class Sentence(NamedTuple):
     Attributes:
         source: the ids of its source pieces.
         prefix: the ids of the target pieces with which its translation must begin.
+        terms: the target terms that its translation must contain.
     """
 
     source: SourceIds
     prefix: Sequence[int] = ()
+    terms: Sequence[str] = ()
 
 
 def cut_off(sentences: Sequence[list[int]], limit: int, warn: LineWarning | None, *, side: str = "") -> list[int]:
@@ -88,7 +90,7 @@ def translate_batch(
     Raises:
         UserError: a sentence has no hypothesis, since the model's scores are not finite.
     """
-    sources, prefixes = zip(*sentences, strict=True)
+    sources, prefixes, _ = zip(*sentences, strict=True)
     source, source_mask = pad(sources, tokenizer.pad_id, last=tokenizer.eos_id)  # (B, S)
     n_best_lists = search(
         model,

@@ -23,6 +23,7 @@ class Translation(Displayed):
         target_tokens: the T pieces of the translation; the last one is the end-of-sentence piece.
         attention: the attention weights of each kind that was asked for and that the model has.
         missing: numbers, URLs, words that the model does not know, and the like, which the text lacks.
+        missing_terms: the target terms that the text should contain and lacks, see `nmt.translator.terms`.
         truncated: the search's length limit has cut the translation off; it probably lacks its end.
         source_truncated: the line had more pieces than the model takes; the rest of it was not translated.
         log_probabilities: of each of the T pieces, in nats, if the translation was given to the model (`force_decode`);
@@ -36,6 +37,7 @@ class Translation(Displayed):
     target_tokens: list[str]
     attention: dict[Kind, Attention] = field(default_factory=dict, repr=False, compare=False)
     missing: tuple[Fragment, ...] = ()
+    missing_terms: tuple[str, ...] = ()
     truncated: bool = False
     source_truncated: bool = False
     log_probabilities: list[float] = field(default_factory=list, repr=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
 from typing import Self, overload
@@ -44,11 +43,10 @@ from nmt.translator.batch import (
     cut_off,
     label_source,
     to_translation,
-    translate_batch,
 )
 from nmt.translator.completion import complete_translations
 from nmt.translator.given_target import encode_prefix, force_target, list_prefixes
-from nmt.translator.n_best import find_distinct
+from nmt.translator.terms import NO_TERMS, find_with_terms
 from nmt.translator.translation import EMPTY_TRANSLATION, Translation
 
 
@@ -64,6 +62,7 @@ class Translator:
 
     Attributes:
         before_batch: called before every batch; it does nothing unless a command replaces it.
+        terms: the terms that translations must contain; none unless a caller sets them.
 
     Raises:
         UserError: `batch_tokens` is not positive.
@@ -81,6 +80,7 @@ class Translator:
         self.search = search
         self.batch_tokens = batch_tokens
         self.before_batch: Callable[[], None] = keep_threads
+        self.terms = NO_TERMS
 
     @property
     def max_length(self) -> int:
@@ -202,10 +202,10 @@ class Translator:
         lengths = [len(ids) + 1 if ids else 0 for ids in sources]  # with `eos`
         results: list[list[Translation]] = [[EMPTY_TRANSLATION]] * len(lines)
         for indices in batches_by_length(lengths, lambda longest: self.batch_tokens // longest):
-            batch = [Sentence(sources[index], prefix_ids[index]) for index in indices]
+            batch = [Sentence(sources[index], prefix_ids[index], self.terms.wanted(lines[index])) for index in indices]
             self.before_batch()
-            find = partial(translate_batch, self.model, self.tokenizer)
-            found = dict(zip(indices, find_distinct(find, batch, search, n_best), strict=True))
+            lists = find_with_terms(self.model, self.tokenizer, batch, search, n_best)
+            found = dict(zip(indices, lists, strict=True))
             for index in indices:
                 pieces = label_source(self.tokenizer, sources[index], lines[index])
                 found[index] = [replace(each, source_tokens=pieces) for each in found[index][:n_best]]

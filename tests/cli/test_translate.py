@@ -681,3 +681,29 @@ def test_samples_and_minimum_bayes_risk(
         assert 0 < found["score"] <= 100
     of_beam = run("search=mbr", "search/candidates=beam", "search.num_candidates=3", "search.utility=bleu", "n_best=2")
     assert [len({each["text"] for each in value["n_best"]}) for value in of_beam] == [2, 2, 1]
+
+
+def test_translations_contain_the_terms_of_a_file(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    path = tmp_path / "terms, with a comma.tsv"
+
+    def run(terms: str) -> tuple[int, str, str]:
+        path.write_text(terms, encoding="utf-8")
+        code, out, err = translate(
+            monkeypatch, capfdbinary, b"one two\nnine\n\n", f"run={trained_run}", f"terms={path}"
+        )
+        return code, out.decode("utf-8"), err
+
+    code, out, err = run("One\tacht\n nine \t sechs \n")
+    assert (code, err) == (0, "")
+    assert "acht" in out.split("\n")[0].split() and "sechs" in out.split("\n")[1].split()
+    for terms, message in (
+        ("one\tacht\ntwo acht\n", "line 2: a line is a source term, a tab and its target term"),
+        ("one\tacht\tneun\n", "line 1: a line is a source term, a tab and its target term"),
+        ("\tacht\n", "line 1: a line is a source term, a tab and its target term"),
+        ("one\tacht\nOne\tneun\n", "line 2: One has another target term before: leave one of them out"),
+        ("one\tж\n", "line 1: the term has a character that the vocabulary lacks: 'ж'"),
+    ):
+        code, out, err = run(terms)
+        assert (code, out) == (2, "") and message in err and err.count("\n") == 1

@@ -38,7 +38,7 @@ COMMANDS = (
     Command(
         "translate",
         "translate a file, standard input, or what you type",
-        verbatim_keys=("input", "prefix", "output"),
+        verbatim_keys=("input", "prefix", "terms", "output"),
         output_key="output",
     ),
     Command(
