@@ -21,15 +21,16 @@ from nmt.data.pharaoh import GoldLinks, check_links, format_links, parse_links
 from nmt.data.words import Splitter, separate_words, spaced_words
 from nmt.errors import UserError
 from nmt.explore.analysis import describe_translation
-from nmt.explore.gold import find_gold_links, find_grammar
+from nmt.explore.beam_tree import beam_tree
+from nmt.explore.gold import find_gold_links
 from nmt.explore.page import render_page
+from nmt.explore.systems import System, open_systems
 from nmt.files import write_text
 from nmt.models.attention import Kind
 from nmt.report.alignment_plot import PICTURE_SUFFIXES, write_figure
 from nmt.report.exhibits import Exhibit, build_figure, outline_links
-from nmt.report.runs import name_runs
 from nmt.run import RunFolder, open_run
-from nmt.translator import Attention, Translation, check_kinds, sanitize
+from nmt.translator import Attention, Translation, Translator, check_kinds, sanitize
 from nmt.translator.arguments import Kinds
 from nmt.translator.attention import NAMES
 
@@ -101,17 +102,17 @@ class PlotSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 @dataclass(frozen=True)
-class System:
-    """What one system contributes to a figure.
+class Shown:
+    """What is shown of one system.
 
     Attributes:
-        name: of its run.
+        system: translates; its name is that of its run.
         translation: its own, or the given one with its scores and attention.
         gold: the word links between the source and the translation; None if they are not known.
         exhibits: the layers and heads that are shown, of each kind of attention that it has.
     """
 
-    name: str
+    system: System
     translation: Translation
     gold: GoldLinks | None
     exhibits: dict[Kind, Exhibit]
@@ -122,51 +123,57 @@ def run(config: DictConfig) -> None:
     settings = to_settings(config, PlotSettings)
     # 1. Translate with every system.
     kinds = settings.all_kinds
-    folders = settings.open_folders()
-    names = name_runs([folder.path for folder in folders])
-    translations = [translate(folder, settings) for folder in folders]
+    systems = open_systems(settings.open_folders(), load=partial(load, settings))
+    translations = [translate(system, settings) for system in systems]
 
     # 2. Collect what is shown: the chosen layers and heads, and the gold links.
-    grammar = find_grammar(folders)
+    grammar = systems[0].grammar
     split = spaced_words if settings.gold is not None and grammar is None else separate_words
-    systems = []
-    for name, translation in zip(names, translations, strict=True):
+    shown = []
+    for system, translation in zip(systems, translations, strict=True):
         gold = find_links(translation, settings, grammar, split)
         exhibits = {
-            kind: make_exhibit(name, translation, kind, gold, settings, split)
+            kind: make_exhibit(system.name, translation, kind, gold, settings, split)
             for kind in kinds
             if kind in translation.attention
         }
-        systems.append(System(name, translation, gold, exhibits))
-    lacking = [f"{each.name} has no {NAMES[kind]}" for kind in kinds for each in systems if kind not in each.exhibits]
-    if not any(system.exhibits for system in systems):
+        shown.append(Shown(system, translation, gold, exhibits))
+    lacking = [
+        f"{each.system.name} has no {NAMES[kind]}" for kind in kinds for each in shown if kind not in each.exhibits
+    ]
+    if not any(each.exhibits for each in shown):
         raise UserError(f"{'; '.join(lacking)}, so there is nothing to draw: choose another run or other kinds")
 
     # 3. Write it.
     prepare_output_file(settings.out, key="out")
     if settings.suffix == ".json":
-        write_text(settings.out, json.dumps(to_json(systems, settings), ensure_ascii=False) + "\n")
+        write_text(settings.out, json.dumps(to_json(shown, settings), ensure_ascii=False) + "\n")
     elif settings.suffix == ".html":
-        write_text(settings.out, draw_page(systems, settings, split))
+        write_text(settings.out, draw_page(shown, settings, split))
     else:
-        draw(systems, lacking, settings)
-    for system in systems:
-        print(system.translation.text if len(systems) == 1 else f"{system.name}\t{system.translation.text}")
+        draw(shown, lacking, settings)
+    for each in shown:
+        print(each.translation.text if len(shown) == 1 else f"{each.system.name}\t{each.translation.text}")
     remark_on_truncated(PROGRAM, [1] if any(translation.truncated for translation in translations) else [])
     for sentence in lacking:
         print_message(PROGRAM, sentence)
     print_message(PROGRAM, f"wrote {settings.out}")
 
 
-def translate(folder: RunFolder, settings: PlotSettings) -> Translation:
+def load(settings: PlotSettings, folder: RunFolder, heads_off: Sequence[str]) -> Translator:
+    """Loads a run with the search that the settings choose."""
+    search = describe_search(folder, settings.search)
+    return load_translator(folder, search, device=settings.device, batch_tokens=None, heads_off=heads_off)
+
+
+def translate(system: System, settings: PlotSettings) -> Translation:
     """The system's translation, or the given one, with the wanted kinds of attention."""
 
     def warn(index: int, message: str) -> None:
         """Prints a warning about the source, which is the only line."""
-        print_message(PROGRAM, f"source: {message}" if settings.run else f"{folder.path}: source: {message}")
+        print_message(PROGRAM, f"source: {message}" if settings.run else f"{system.folder.path}: source: {message}")
 
-    search = describe_search(folder, settings.search)
-    translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
+    translator = system.translator()
     is_page = settings.suffix == ".html"  # its reader can choose among all kinds, and sees log-probabilities
     kinds: Kinds = "all" if is_page and settings.kinds is None else settings.all_kinds
     if settings.target is not None:
@@ -180,34 +187,35 @@ def translate(folder: RunFolder, settings: PlotSettings) -> Translation:
     return translation
 
 
-def draw(systems: Sequence[System], lacking: Sequence[str], settings: PlotSettings) -> None:
+def draw(shown: Sequence[Shown], lacking: Sequence[str], settings: PlotSettings) -> None:
     """Writes a picture; its caption also says which attention is `lacking`."""
     kinds = settings.all_kinds
-    shown = [system.exhibits[kind] for kind in kinds for system in systems if kind in system.exhibits]
-    is_outlined = any(exhibit.outlines for exhibit in shown)
+    exhibits = [each.exhibits[kind] for kind in kinds for each in shown if kind in each.exhibits]
+    is_outlined = any(exhibit.outlines for exhibit in exhibits)
     captions = ["Outlined: word links that are known to be right."] if is_outlined else []
     captions += [f"{sentence}." for sentence in lacking]
-    figure = build_figure(shown, with_eos=settings.eos, caption=" ".join(captions))
+    figure = build_figure(exhibits, with_eos=settings.eos, caption=" ".join(captions))
     write_figure(settings.out, figure, warn=partial(print_message, PROGRAM))
 
 
-def draw_page(systems: Sequence[System], settings: PlotSettings, split: Splitter) -> str:
+def draw_page(shown: Sequence[Shown], settings: PlotSettings, split: Splitter) -> str:
     """The explorer as one HTML file, which first shows what a picture would show.
 
     Raises:
         UserError: there are more than MAX_PAGE_WEIGHTS weights.
     """
-    num_weights = sum(each.weights.size for system in systems for each in system.translation.attention.values())
+    num_weights = sum(weights.weights.size for each in shown for weights in each.translation.attention.values())
     if num_weights > MAX_PAGE_WEIGHTS:
         raise UserError(
             f"{num_weights:,} attention weights are too many for a page (at most {MAX_PAGE_WEIGHTS:,}): "
             f"choose fewer runs or kinds, or a shorter sentence, or draw a picture"
         )
     analyses = [
-        describe_translation(system.name, settings.source, system.translation, gold=system.gold, split=split)
-        for system in systems
+        describe_translation(each.system.name, settings.source, each.translation, gold=each.gold, split=split)
+        for each in shown
     ]
-    first = next(system.name for system in systems if system.exhibits)
+    beams = [] if settings.target is not None else [beam_tree(each.system, settings.source) for each in shown]
+    first = next(each.system.name for each in shown if each.exhibits)
     layer, head = (numbers if isinstance(numbers, int) else None for numbers in (settings.layers, settings.heads))
     state = {
         "system": first,
@@ -217,7 +225,7 @@ def draw_page(systems: Sequence[System], settings: PlotSettings, split: Splitter
         "words": settings.words,
         "eos": settings.eos,
     }
-    return render_page(analyses, state=state)
+    return render_page(analyses, beams, state=state)
 
 
 def find_links(
@@ -269,23 +277,23 @@ def select_heads(every: Attention, layers: Numbers, heads: Numbers) -> Attention
     return every.select(choose(layers, every.layers), None if heads is None else choose(heads, every.heads))
 
 
-def to_json(systems: Sequence[System], settings: PlotSettings) -> dict[str, Any]:
+def to_json(shown: Sequence[Shown], settings: PlotSettings) -> dict[str, Any]:
     """What a figure would show, as data."""
 
-    def describe(system: System) -> dict[str, Any]:
-        shown = {kind: exhibit.attention for kind, exhibit in system.exhibits.items()}
+    def describe(each: Shown) -> dict[str, Any]:
+        attentions = {kind: exhibit.attention for kind, exhibit in each.exhibits.items()}
         return {
-            "run": system.name,
-            "text": system.translation.text,
-            "score": system.translation.score,
-            "log_probability": system.translation.log_probability,
-            "source_tokens": system.translation.source_tokens,
-            "target_tokens": system.translation.target_tokens,
-            "gold": None if system.gold is None else format_links(system.gold.sure, system.gold.possible),
+            "run": each.system.name,
+            "text": each.translation.text,
+            "score": each.translation.score,
+            "log_probability": each.translation.log_probability,
+            "source_tokens": each.translation.source_tokens,
+            "target_tokens": each.translation.target_tokens,
+            "gold": None if each.gold is None else format_links(each.gold.sure, each.gold.possible),
             "attention": {
                 kind: (attention if settings.eos else attention.without_eos()).to_json()
-                for kind, attention in shown.items()
+                for kind, attention in attentions.items()
             },
         }
 
-    return {"source": settings.source, "systems": [describe(system) for system in systems]}
+    return {"source": settings.source, "systems": list(map(describe, shown))}

@@ -19,6 +19,7 @@ from nmt.files import read_text
 
 if TYPE_CHECKING:
     from nmt.explore.analysis import Analysis
+    from nmt.explore.beam_tree import BeamTree
 
 PAGE_FOLDER = Path(__file__).parent / "page"
 """index.html, style.css and the modules, which a server sends as they are."""
@@ -35,7 +36,7 @@ IMPORT = re.compile(r'(?<=from )"\./(\w+\.js)"')
 
 
 def render_page(
-    analyses: Sequence[Analysis], beams: Sequence[object] = (), *, state: Mapping[str, Any] | None = None
+    analyses: Sequence[Analysis], beams: Sequence[BeamTree] = (), *, state: Mapping[str, Any] | None = None
 ) -> str:
     """The explorer in one HTML file.
 

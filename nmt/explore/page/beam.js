@@ -9,6 +9,8 @@ const HEIGHT = 24,
 const GAP = 34; // between two columns
 const PADDING = 7; // in a node, beside its text
 
+const MAX_PRUNED = 5; // candidates of a step that are shown though the search dropped them, the most probable ones
+
 /** Draws a BeamTree. `onPoint` gets the node that the reader points at; `onContinue`, if given, one that is chosen. */
 export function drawBeam(tree, { onPoint, onContinue }) {
   const columns = layOut(tree);
@@ -56,14 +58,16 @@ export function drawBeam(tree, { onPoint, onContinue }) {
  * the best translation runs along the top. */
 function layOut({ nodes, best }) {
   const onBestPath = new Set(best);
+  const children = Map.groupBy(nodes, ({ parent }) => parent);
+  const rank = (node) => (onBestPath.has(node.id) ? Infinity : node.total);
   const columns = [];
-  let column = nodes.filter(({ parent }) => parent === null);
+  let column = children.get(null);
   while (column.length) {
     columns.push(column);
-    const children = (parent) => nodes.filter((node) => node.parent === parent.id);
-    const rank = (node) =>
-      onBestPath.has(node.id) ? Infinity : node.state === "pruned" ? node.total - 1e6 : node.total;
-    column = column.flatMap((parent) => children(parent).sort((a, b) => rank(b) - rank(a)));
+    const next = column.flatMap(({ id }) => (children.get(id) ?? []).sort((a, b) => rank(b) - rank(a)));
+    const pruned = next.filter(({ state }) => state === "pruned").sort((a, b) => b.total - a.total);
+    const hidden = new Set(pruned.slice(MAX_PRUNED));
+    column = next.filter((node) => !hidden.has(node));
   }
   return columns;
 }
@@ -126,12 +130,12 @@ function stepInTree(all, columns, best, index, key) {
   return all.indexOf(column[place]);
 }
 
-/** The pieces from the start of the tree to a node, the prefix of the search included. */
+/** The pieces from the start of the tree to a node. */
 export function pathTo(tree, node) {
   const byId = new Map(tree.nodes.map((each) => [each.id, each]));
   const pieces = [];
   for (let each = node; each.parent !== null; each = byId.get(each.parent)) pieces.unshift(each.piece);
-  return [...tree.prefix, ...pieces];
+  return pieces;
 }
 
 /** The text that pieces spell. */

@@ -52,10 +52,10 @@ const stepInList = (index, key, length) => Math.max(0, Math.min(length - 1, inde
  * in the page's tab order (the pattern "roving tabindex" of the ARIA Authoring Practices). */
 export function moveByArrows(group, step = stepInList) {
   const items = [...group.querySelectorAll("[data-item]")];
-  items.forEach((item, index) => item.setAttribute("tabindex", index ? -1 : 0));
-  group.addEventListener("focusin", (event) => {
-    for (const item of items) item.setAttribute("tabindex", item === event.target ? 0 : -1);
-  });
+  const letTabReach = (chosen) => items.forEach((item) => item.setAttribute("tabindex", item === chosen ? 0 : -1));
+  letTabReach(items[0]);
+  // Not a listener of the group: Chromium takes every SVG element that listens to the focus for focusable.
+  for (const item of items) item.addEventListener("focus", () => letTabReach(item));
   group.addEventListener("keydown", (event) => {
     const index = items.indexOf(event.target);
     if (!(event.key in STEPS) || index < 0) return;

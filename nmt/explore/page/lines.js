@@ -102,7 +102,7 @@ export function drawLines(shown, { threshold, onFocus, room }) {
   const list = (labels, side, name) =>
     svg("g", { role: "listbox", "aria-label": name }, ...labels.map((label, index) => word(label, index, side)));
   const lists = [list(columns, "column", columnName), list(rows, "row", rowName)];
-  lists.forEach(moveByArrows);
+  for (const each of lists) moveByArrows(each);
   const heading = (text, x, anchor) => svg("text", { class: "heading", x, y: 12, "text-anchor": anchor }, text);
   const element = svg(
     "svg",

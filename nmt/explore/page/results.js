@@ -38,28 +38,14 @@ export function createResults(client, systems, onChange) {
     onChange();
   };
 
-  const start = (state) => {
-    controller.abort();
-    controller = new AbortController();
-    if (!state.source.trim()) [current, beam] = [{}, null];
-    else {
-      current = Object.fromEntries(
-        systems.map(({ name }) => [name, { ...current[name], error: null, isWaiting: true }]),
-      );
-      for (const { name } of systems)
-        request(
-          "attention",
-          queryFor(state, name),
-          ({ answer, error }) => (current[name] = { analysis: answer ?? null, error: error ?? null, isWaiting: false }),
-        );
-      const query = queryFor(state, state.system);
-      request(
-        "beam",
-        query,
-        ({ answer, error }) => (beam = { tree: answer ?? null, error: error ?? null, prefix: query.prefix }),
-      );
-    }
-    onChange();
+  const askAll = (state) => {
+    for (const { name } of systems)
+      request("attention", queryFor(state, name), ({ answer, error }) => {
+        current[name] = { analysis: answer ?? null, error: error ?? null, isWaiting: false };
+      });
+    request("beam", queryFor(state, state.system), ({ answer, error }) => {
+      beam = { tree: answer ?? null, error: error ?? null };
+    });
   };
 
   return {
@@ -70,8 +56,16 @@ export function createResults(client, systems, onChange) {
     /** Asks for everything that a state needs; when typing, after a pause. */
     refresh(state, { isTyping = false } = {}) {
       clearTimeout(timer);
-      if (isTyping) timer = setTimeout(start, PAUSE, state);
-      else start(state);
+      controller.abort();
+      controller = new AbortController();
+      if (!state.source.trim()) [current, beam] = [{}, null];
+      else {
+        const wait = ({ name }) => [name, { ...current[name], error: null, isWaiting: true }];
+        current = Object.fromEntries(systems.map(wait));
+        if (isTyping) timer = setTimeout(askAll, PAUSE, state);
+        else askAll(state);
+      }
+      onChange();
     },
   };
 }

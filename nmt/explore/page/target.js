@@ -21,9 +21,9 @@ export function drawScoredWords(analysis) {
       "span",
       { class: "scored", title: `log-probability ${logProbability.toFixed(3)}` },
       html("bdi", {}, text),
-      html("small", {}, probability < 0.01 ? logProbability.toExponential(0) && "<.01" : probability.toFixed(2)),
+      html("small", {}, probability < 0.005 ? "<0.01" : probability.toFixed(2)),
     );
-    word.style.setProperty("--doubt", `${Math.round(60 * (1 - probability))}%`);
+    word.style.setProperty("--doubt", (1 - probability).toFixed(3));
     return word;
   });
 }
