@@ -192,7 +192,7 @@ def choose_system(call: Call, source: str, target: str) -> System:
         if fits and target.lower() == system.info.target.lower():
             return system
     pairs = dict.fromkeys(f"{system.info.source} to {system.info.target}" for system in call.systems.values())
-    raise HTTPException(400, f"no system translates from {source} to {target}: there is {', '.join(pairs)}")
+    raise HTTPException(400, f"no system translates from {source:.40} to {target:.40}: there is {', '.join(pairs)}")
 
 
 async def translate_texts(call: Call, system: System, texts: list[str], *, num_alternatives: int) -> list[list[str]]:
