@@ -5,6 +5,8 @@
 
 export const EOS = "</s>";
 
+const SPACE = "␣"; // the label of a space
+
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
 /** The kind of attention to show: the chosen one, or the first that the system has; null if it has none. */
@@ -63,8 +65,8 @@ export function showAttention(analysis, { kind: wanted, layer, head, words, eos 
   );
   const shown = words
     ? {
-        rows: rowWords.map(({ text }) => text),
-        columns: columnWords.map(({ text }) => text),
+        rows: rowWords.map(labelWord),
+        columns: columnWords.map(labelWord),
         weights: groupWords(matrix, rowWords, columnWords),
       }
     : { rows: view.rows.map(labelPiece), columns: view.columns.map(labelPiece), weights: matrix };
@@ -104,11 +106,14 @@ function outline(view, source, target, words) {
   ];
 }
 
+/** A word, or a sign for spaces that belong to no word. */
+const labelWord = ({ text }) => (/^▁+$/.test(text) ? SPACE : text);
+
 /** A piece as people read it: "▁dog" is "dog", and a piece that continues a word has a dot: "gie" is "·gie". */
 export function labelPiece(piece, index, pieces) {
   if (/^<.+>$/.test(piece)) return piece;
   const text = piece.replace(/^▁/, "");
-  if (text === "") return "␣";
+  if (text === "") return SPACE;
   const continues =
     !piece.startsWith("▁") && /^[\p{L}\p{M}\p{N}]/u.test(text) && pieces.some((each) => each.startsWith("▁"));
   return continues && !/[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/u.test(text)

@@ -32,7 +32,7 @@ export function drawBeam(tree, { onPoint, onContinue }) {
       const [from, to] = [places.get(node.parent), places.get(node.id)];
       const [x0, y0, x1, y1] = [from.x + from.width, from.y + HEIGHT / 2, to.x, to.y + HEIGHT / 2];
       return svg("path", {
-        class: classOf(node, best),
+        class: stateOf(node, best),
         d: `M${x0} ${y0}C${x0 + GAP / 2} ${y0} ${x1 - GAP / 2} ${y1} ${x1} ${y1}`,
       });
     });
@@ -83,7 +83,7 @@ const labelOf = (node, tree) =>
 
 const chance = (node) => (node.parent === null ? "" : Math.exp(node.log_probability).toFixed(2));
 
-const classOf = (node, best) => (best.has(node.id) ? "node best" : `node ${node.state}`);
+const stateOf = (node, best) => (best.has(node.id) ? "best" : node.state);
 
 function drawNode(node, tree, { x, y, width }, best, { onPoint, onContinue }) {
   const status = best.has(node.id) ? "on the best path" : node.state;
@@ -93,7 +93,7 @@ function drawNode(node, tree, { x, y, width }, best, { onPoint, onContinue }) {
     "g",
     {
       id: `node-${node.id}`,
-      class: classOf(node, best),
+      class: `node ${stateOf(node, best)}`,
       role: choose ? "button" : "img",
       "data-item": true,
       "aria-label": isRoot

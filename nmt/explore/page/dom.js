@@ -40,8 +40,8 @@ export function textWidth(text, size = 13) {
   return ruler.measureText(text).width;
 }
 
-/** A number with a fixed number of decimals and a real minus sign. */
-export const format = (number, decimals = 2) => number.toFixed(decimals).replace("-", "\u2212");
+/** A number with two decimals and a real minus sign, which zero does not get. */
+export const format = (number) => number.toFixed(2).replace("-0.00", "0.00").replace("-", "\u2212");
 
 const STEPS = { ArrowUp: -1, ArrowLeft: -1, ArrowDown: 1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 

@@ -20,7 +20,10 @@ const client = embedded ? fileClient(embedded, template) : serverClient();
 
 const [systems, examples] = await Promise.all([client.systems(), client.examples()]);
 const state = createState({ source: examples[0]?.source ?? "", ...embedded?.state, ...fromHash(location.hash) });
-if (!systems.some(({ name }) => name === state.get().system)) state.set({ system: systems[0]?.name });
+if (!systems.some(({ name }) => name === state.get().system)) {
+  const hasAttention = ({ kinds }) => Object.keys(kinds).length > 0;
+  state.set({ system: (systems.find(hasAttention) ?? systems[0])?.name });
+}
 const results = createResults(client, systems, () => draw(state.get()));
 
 /** Changes what the systems are asked, and asks them. */

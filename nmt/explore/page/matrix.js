@@ -6,6 +6,7 @@ import { svg, textWidth } from "./dom.js";
 
 const MAX_CELL = 26,
   MIN_CELL = 12; // side of a cell, in pixels
+const DENSE_CELL = 16; // below it, labels are small
 const MAX_SMALL_CELL = 14; // in a miniature
 const MAX_LABEL = 150; // width of a label
 const SHADES = 20; // of the cells in a miniature
@@ -59,6 +60,7 @@ export function drawMatrix(shown, { threshold, onFocus, room }) {
         `M${x(rightToLeft ? column + width - 1 : column)} ${y(row)}h${width * cell}v${height * cell}h${-width * cell}z`,
     )
     .join("");
+  const labelClass = cell < DENSE_CELL ? "labels small" : "labels";
   const columnLabels = columns.map((label, j) => {
     const [labelX, labelY] = [x(j) + 0.65 * cell, top - 6];
     return svg("text", { x: labelX, y: labelY, transform: `rotate(-60 ${labelX} ${labelY})` }, label);
@@ -83,8 +85,8 @@ export function drawMatrix(shown, { threshold, onFocus, room }) {
     svg("path", { class: "rim", d: outline }),
     svg("path", { class: "outline", d: outline }),
     ...bands,
-    svg("g", { class: "labels" }, ...columnLabels),
-    svg("g", { class: "labels" }, ...rowLabels),
+    svg("g", { class: labelClass }, ...columnLabels),
+    svg("g", { class: labelClass }, ...rowLabels),
   );
 
   element.addEventListener("pointermove", (event) => {
