@@ -3,7 +3,7 @@
 
 import { showAttention } from "./attention.js";
 import { html } from "./dom.js";
-import { drawMiniature } from "./matrix.js";
+import { drawMiniature } from "./miniature.js";
 
 const MIN_TILE = 90,
   MAX_TILE = 200; // width of a matrix, in pixels

@@ -2,6 +2,7 @@
 
 import { chooseKind, chooseMatrix } from "./attention.js";
 import { html, svg } from "./dom.js";
+import { isSpecial } from "./labels.js";
 
 const SIDE = 120; // of a picture, in pixels
 const DARKNESS = 0.78; // of a patch without attention
@@ -13,7 +14,7 @@ export function drawSpotlights(analysis, state) {
   const { rows: numRows, columns: numColumns, first } = analysis.picture;
   const view = analysis.attention.cross;
   const matrix = chooseMatrix(view, state.layer, state.head);
-  const words = view.row_words.filter(({ text }) => !/^<.+>$/.test(text));
+  const words = view.row_words.filter(({ text }) => !isSpecial(text));
   const weights = words.map(({ pieces }) =>
     Array.from(
       { length: numRows * numColumns },

@@ -2,7 +2,7 @@
 
 import { showAttention } from "./attention.js";
 import { format, html, svg } from "./dom.js";
-import { drawMiniature } from "./matrix.js";
+import { drawMiniature } from "./miniature.js";
 
 const MINIATURE = 170,
   MAX_HEIGHT = 110; // sides of a small matrix, in pixels
