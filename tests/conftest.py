@@ -81,7 +81,7 @@ TINY_TRAINING = [
     "trainer.validate_every=100",
     "device=cpu",
     "loader.num_workers=1",
-    "tensorboard=false",
+    "tracker=null",
     "search=greedy",
 ]
 

@@ -248,8 +248,8 @@ class BeamSearch:
         self, source_lengths: Sequence[int], model_max_length: int | None, prefixes: Sequence[Sequence[int]] | None
     ) -> list[int]:
         """The length limit of each sentence, in tokens, which always leaves room for its prefix and for `eos`."""
-        limit = self.length_limit()
-        limits = [limit(length, model_max_length) for length in source_lengths]
+        length_limit = self.length_limit()
+        limits = [length_limit(length, model_max_length) for length in source_lengths]
         if prefixes is None:
             return limits
         return [max(limit, len(prefix) + 1) for limit, prefix in zip(limits, prefixes, strict=True)]
