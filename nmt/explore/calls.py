@@ -100,8 +100,9 @@ class Call:
         check_length(lines, MAX_TEXT_CHARACTERS)
 
         def compute(batch: list[str]) -> list[tuple[list[Translation], float]]:
+            translator = system.translator(options.heads_off)
             start = time.perf_counter()
-            found = system.translator(options.heads_off).translate(
+            found = translator.translate(
                 batch,
                 n_best=options.n_best,
                 prefix=[options.prefix] * len(batch) if options.prefix else None,
