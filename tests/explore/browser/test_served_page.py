@@ -127,8 +127,8 @@ def test_both_views_show_the_weights_of_the_system(
     mark = page.locator(f"#lines-column-{column} .mark").get_attribute("fill-opacity")
     assert float(mark or 0) == pytest.approx(0.6 * expected.matrix[row, column], abs=1e-3)
     page.hover(f'#matrix .cells rect[data-row="1"][data-column="{column}"]')
-    assert f"{expected.rows[1]} attends to {expected.columns[column]} with weight" in page.inner_text("#readout")
-    assert f"{expected.matrix[1, column]:.3f}" in page.inner_text("#readout")
+    cell = f"{expected.rows[1]} ← {expected.columns[column]}: {expected.matrix[1, column]:.3f}."
+    assert page.inner_text("#readout") == cell
     page.locator("#threshold").fill("0.5")
     visible = int((expected.matrix >= 0.5).sum())
     assert page.locator("#matrix .cells rect").count() == page.locator("#lines .curves path").count() == visible
