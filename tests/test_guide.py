@@ -119,7 +119,7 @@ def test_the_commands_and_scripts_exist(command: str, capsys: pytest.CaptureFixt
 def test_the_notebook_runs(notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every cell with its assertions, on systems that are trained for a few steps."""
     [parameters] = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    assert parameters.source.endswith("STEPS, SENTENCES = 600, 20_000")
+    assert parameters.source.endswith("STEPS, SENTENCES = 1_500, 20_000")
     parameters.source = "STEPS, SENTENCES = 10, 1_000"
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
