@@ -1,10 +1,9 @@
 #!/usr/bin/env python
-"""Draws the three charts of docs/attention.md that no command of nmt draws, and prints the numbers of one of them.
+"""Draws the three charts of docs/attention.md that no command of nmt draws.
 
-    python scripts/guide_pictures.py docs/pictures report/report.json runs/zoo/relative
-
-report/report.json is what `nmt compare` writes for the runs of the guide's first chapter, and runs/zoo/relative what
-`nmt train experiment=zoo_relative` trains. It takes some seconds.
+python scripts/guide_pictures.py lengths lengths.png report/report.json      from the report of `nmt compare`
+python scripts/guide_pictures.py saturation saturation.png                   also prints the numbers as a table
+python scripts/guide_pictures.py positions positions.png runs/zoo/relative   a run of experiment=zoo_relative
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,10 @@ def draw_saturation(path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def draw_lengths(path: Path, report: dict[str, Any]) -> None:
+def draw_lengths(path: Path, report: Path) -> None:
     """BLEU by the number of words of the source sentence, with confidence bands."""
     figure, axis = plt.subplots(figsize=(7, 3.4), layout="constrained")
-    ranges = report["bleu_by_length"]["ranges"]
+    ranges = json.loads(report.read_text(encoding="utf-8"))["bleu_by_length"]["ranges"]
     lengths = [each["mean_length"] for each in ranges]
     for number, style in enumerate(("o-", "s--", "^:", "D-.")):
         groups = [each["groups"][number] for each in ranges]
@@ -121,13 +121,17 @@ def plot_distances(axis: Axes, title: str, lines: Any) -> None:
         axis.legend(fontsize="small")
 
 
+CHARTS: dict[str, Callable[..., None]] = {
+    "lengths": draw_lengths,
+    "saturation": draw_saturation,
+    "positions": draw_positions,
+}
+
+
 def main() -> None:
-    if len(sys.argv) != 4:
-        sys.exit("usage: python scripts/guide_pictures.py FOLDER REPORT.json RUN")
-    folder, report, relative = map(Path, sys.argv[1:])
-    draw_lengths(folder / "guide-lengths.png", json.loads(report.read_text(encoding="utf-8")))
-    draw_saturation(folder / "guide-saturation.png")
-    draw_positions(folder / "guide-positions.png", relative)
+    if len(sys.argv) < 3 or sys.argv[1] not in CHARTS:
+        sys.exit("usage: python scripts/guide_pictures.py lengths|saturation|positions FILE [REPORT.json or RUN]")
+    CHARTS[sys.argv[1]](*map(Path, sys.argv[2:]))
 
 
 if __name__ == "__main__":
