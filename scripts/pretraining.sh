@@ -24,17 +24,7 @@ Environment variables, with their defaults in brackets:
   PYTHON  interpreter with the packages of nmt (.venv/bin/python, which is
           created)"
 
-if [ "${1:-}" = --help ]; then
-    echo "$usage"
-    exit
-elif [ -z "${DATA:-}" ]; then
-    echo "$usage" >&2
-    exit 2
-elif [ ! -d "$DATA" ]; then
-    echo "DATA=$DATA is not a folder: name the one with train.en and train.de" >&2
-    exit 2
-fi
-data=$(cd "$DATA" && pwd)
+needs_data=true
 source "$(dirname "${BASH_SOURCE[0]}")/runs.sh"
 runs=${RUNS:-runs/pretraining}
 export runs

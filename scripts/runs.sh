@@ -1,5 +1,19 @@
-# Sourced by reproduce.sh, zoo.sh and pretraining.sh, which train and evaluate many runs. It resolves the folders that
-# the environment names, changes to the project's root and creates .venv if no other PYTHON is named.
+# Sourced by reproduce.sh, zoo.sh and pretraining.sh, which train and evaluate many runs. They set $usage, the answer to
+# --help, and $needs_data: whether they need the folder that DATA names.
+# It resolves the folders that the environment names, changes to the project's root and creates .venv if no other PYTHON
+# is named. $data is the absolute path of DATA.
+
+if [ "${1:-}" = --help ]; then
+    echo "$usage"
+    exit
+elif [ -z "${DATA:-}" ] && $needs_data; then
+    echo "$usage" >&2
+    exit 2
+elif [ -n "${DATA:-}" ] && [ ! -d "$DATA" ]; then
+    echo "DATA=$DATA is not a folder: name the one with train.en and train.de" >&2
+    exit 2
+fi
+data=${DATA:+$(cd "$DATA" && pwd)}
 
 # Paths are relative to where the script was started.
 absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }

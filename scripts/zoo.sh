@@ -21,14 +21,7 @@ Environment variables, with their defaults in brackets:
   PYTHON      interpreter with the packages of nmt (.venv/bin/python, which is
               created)"
 
-if [ "${1:-}" = --help ]; then
-    echo "$usage"
-    exit
-elif [ -n "${DATA:-}" ] && [ ! -d "$DATA" ]; then
-    echo "DATA=$DATA is not a folder: name the one with train.en and train.de" >&2
-    exit 2
-fi
-[ -z "${DATA:-}" ] || DATA=$(cd "$DATA" && pwd)
+needs_data=false
 source "$(dirname "${BASH_SOURCE[0]}")/runs.sh"
 runs=${RUNS:-runs/zoo}
 export runs
@@ -36,7 +29,7 @@ all=$(cd conf/experiment && echo zoo_*.yaml | sed 's/zoo_//g; s/\.yaml//g')
 
 # train_and_evaluate CORPUS/MECHANISM-seedN [SETTING=VALUE …]
 train_and_evaluate() {
-    local name=$1 split mechanism data splits="test test_long pronouns"
+    local name=$1 split mechanism splits="test test_long pronouns"
     shift
     mechanism=${name#*/} mechanism=${mechanism%-seed*}
     if [ "${name%%/*}" = multi30k ]; then
@@ -51,15 +44,15 @@ train_and_evaluate() {
 }
 
 mkdir -p "$runs/grammar"
-if [ -n "${DATA:-}" ]; then
+if [ -n "$data" ]; then
     mkdir -p "$runs/multi30k/text"
     for language in en de; do
-        head -n 10000 "$DATA/train.$language" >"$runs/multi30k/text/train.$language"
-        cp "$DATA/val.$language" "$DATA/test_2016_flickr.$language" "$runs/multi30k/text"
+        head -n 10000 "$data/train.$language" >"$runs/multi30k/text/train.$language"
+        cp "$data/val.$language" "$data/test_2016_flickr.$language" "$runs/multi30k/text"
     done
 fi
 for seed in ${SEEDS:-1 2 3}; do
-    for corpus in grammar ${DATA:+multi30k}; do
+    for corpus in grammar ${data:+multi30k}; do
         for mechanism in ${MECHANISMS:-$all}; do
             echo "$corpus/$mechanism-seed$seed"
         done

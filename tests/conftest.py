@@ -1,7 +1,9 @@
 """Fixtures of all tests: a cache of their own, one thread, a tiny corpus, and one tiny run trained by `nmt train`."""
 
+import json
 import os
 import random
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -79,7 +81,7 @@ TINY_TRAINING = [
     "trainer.validate_every=100",
     "device=cpu",
     "loader.num_workers=1",
-    "tensorboard=false",
+    "tracker=null",
     "search=greedy",
 ]
 
@@ -362,3 +364,14 @@ def batch() -> Batch:
     sources = [generator.integers(4, 50, size=size).tolist() for size in range(3, 9)]
     targets = [generator.integers(4, 50, size=size).tolist() for size in range(9, 3, -1)]
     return make_batch(sources, targets, pad_id=0, bos_id=1, eos_id=2)
+
+
+@pytest.fixture(scope="session")
+def read_page() -> Callable[[Path], Any]:
+    """Reads the data in a file that `nmt.explore.page` has written: {analyses, beams, state}."""
+
+    def read(path: Path) -> Any:
+        [data] = re.findall(r'<script type="application/json" id="data">(.*?)</script>', path.read_text("utf-8"))
+        return json.loads(data)
+
+    return read

@@ -57,7 +57,7 @@ def test_subnormal_numbers_are_zero_in_every_command_that_trains(
     monkeypatch.setattr(FilesCorpus, "split", record_products)
     words = ["data=files", f"data.path={corpus_folder}", *tiny_models["lstm"], *tiny_training]
     if command == "benchmark":  # it writes no run
-        words = [word for word in words if not word.startswith("tensorboard=")]
+        words = [word for word in words if not word.startswith("tracker=")]
     else:
         words.append(f"run={tmp_path / 'x'}")
     assert main([command, *words]) == 1

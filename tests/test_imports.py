@@ -36,9 +36,11 @@ ALLOWED: dict[str, Set[str]] = {
     "alignment": {"translator", "search", "run", "models", "data", *BOTTOM},
     "evaluation": {"alignment", "translator", "search", "run", "models", "data", *BOTTOM},
     "report": {"evaluation", "translator", "run", "data", *BOTTOM},
+    "explore": {"report", "evaluation", "translator", "search", "run", "models", "data", *BOTTOM},
     "benchmark": {"translator", "search", "training", "run", "models", "data", *BOTTOM},
     "cli": {
-        *("benchmark", "report", "evaluation", "translator", "search", "training", "run", "models", "data", "console"),
+        *("explore", "benchmark", "report", "evaluation", "translator", "search", "training", "run", "models", "data"),
+        "console",
         "alignment",
         *BOTTOM,
         "",

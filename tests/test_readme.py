@@ -40,7 +40,7 @@ def shortened(words: list[str], tiny_models: dict[str, list[str]], tiny_training
     sizes = [override for override in tiny_models[model] if not override.startswith("model=")]
     training = [override for override in tiny_training if not override.startswith("search=")]
     if words[0] == "benchmark":  # it writes no run folder, and so has no TensorBoard either
-        training = [*TINY_BENCHMARK, *(override for override in training if not override.startswith("tensorboard="))]
+        training = [*TINY_BENCHMARK, *(override for override in training if not override.startswith("tracker="))]
     return [*words, *sizes, *training]
 
 

@@ -257,7 +257,7 @@ def test_the_first_of_the_n_best_is_the_translation(translator: Translator) -> N
 
 def find_scripted(
     hypotheses: dict[int, list[tuple[str, float]]],
-) -> tuple[FindTranslations, list[tuple[int, int]]]:
+) -> tuple[FindTranslations[list[int]], list[tuple[int, int]]]:
     """A search whose hypotheses (text, score), best first, are written down; a beam of K finds the K first ones.
 
     Also returns the list to which each search appends its number of sentences and its number of hypotheses.
@@ -539,10 +539,12 @@ def test_forced_decoding_equals_teacher_forcing(translator: Translator, source: 
     )
     with torch.no_grad():
         logits = translator.model(batch.source, batch.source_mask, batch.target_input)[0].double()
-    expected = -torch.nn.functional.cross_entropy(logits, batch.target_output[0], reduction="sum")
+    of_pieces = -torch.nn.functional.cross_entropy(logits, batch.target_output[0], reduction="none")
+    expected = of_pieces.sum()
     pieces = tokenizer.target_pieces(target_ids[0])
     forced = translator.force_decode(source, pieces)
     assert forced.log_probability == pytest.approx(float(expected), rel=1e-4)
+    assert forced.log_probabilities == pytest.approx(of_pieces.tolist(), rel=1e-3, abs=1e-5)
     assert forced.score == pytest.approx(float(expected) / ((5 + len(pieces) + 1) / 6) ** 0.6, rel=1e-4)
     assert forced.text == tokenizer.decode_target(target_ids[0])
     assert forced.target_tokens == tokenizer.target_pieces([*target_ids[0], tokenizer.eos_id])

@@ -15,8 +15,14 @@ from nmt.cli.shell.main import main
 from nmt.cli.shell.settings import to_settings
 from nmt.cli.training.parallel import ParallelTraining, TrainingCommand
 from nmt.console import MessageConsole
-from nmt.files import reading
+from nmt.explore.analysis import analyse
+from nmt.explore.beam_tree import beam_tree
+from nmt.explore.page import render_page
+from nmt.explore.systems import open_systems
+from nmt.files import reading, write_text
+from nmt.run import RunFolder
 from nmt.threads import num_usable_cores
+from nmt.translator import Translator
 
 SYSTEMS = {
     "lstm": ["experiment=demo_recurrent", "model=lstm"],
@@ -55,18 +61,23 @@ class DemoSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 def run(config: DictConfig) -> None:
-    """Trains the systems that are not finished yet, compares them on two splits, and plots two sentences."""
+    """Trains the systems that are not finished yet, compares them, and shows their attention on two sentences."""
     settings = to_settings(config, DemoSettings)
     train_systems(settings)
     device = f"device={settings.device}"
     runs = f"runs=[{','.join(str(settings.out / system) for system in SYSTEMS)}]"
     reports = settings.out / "report"
+    page = reports / "attention.html"
     for split in ("test_long", "test"):
         run_command("compare", runs, f"split={split}", f"out={reports / split}", device, "threads=1")
     for name, sentence in PLOTTED_SENTENCES.items():
         run_folder, picture = settings.out / "transformer", reports / f"{name}.png"
         run_command("plot", f"run={run_folder}", f"source={sentence}", f"out={picture}", device)
+    write_page(page, settings)
+    print_message("nmt demo", f"the attention of all systems is {page}")
     print_message("nmt demo", f"the report is {reports / 'test' / 'report.html'}")
+    print_message("nmt demo", "to try sentences of your own:")
+    print_command(["explore", runs])
 
 
 def train_systems(settings: DemoSettings) -> None:
@@ -106,6 +117,20 @@ def train_arguments(system: str, settings: DemoSettings) -> list[str]:
         f"device={settings.device}",
         *resume,
     ]
+
+
+def write_page(path: Path, settings: DemoSettings) -> None:
+    """Writes how all systems translate the plotted sentences as one page, with the attention and the beam of each."""
+    folders = [RunFolder.open(settings.out / system) for system in SYSTEMS]
+
+    def load(folder: RunFolder, heads_off: Sequence[str]) -> Translator:
+        return Translator.load(folder, device=settings.device, heads_off=heads_off)
+
+    systems = open_systems(folders, load=load)
+    pairs = [(system, sentence) for sentence in PLOTTED_SENTENCES.values() for system in systems]
+    analyses = [analyse(system, sentence) for system, sentence in pairs]
+    beams = [beam_tree(system, sentence) for system, sentence in pairs]
+    write_text(path, render_page(analyses, beams, state={"system": "transformer"}))
 
 
 def run_command(*arguments: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,20 +20,30 @@ from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_trans
 from nmt.data.pharaoh import GoldLinks, check_links, format_links, parse_links
 from nmt.data.words import Splitter, separate_words, spaced_words
 from nmt.errors import UserError
+from nmt.explore.analysis import describe_translation
+from nmt.explore.beam_tree import beam_tree
+from nmt.explore.gold import find_gold_links
+from nmt.explore.page import render_page
+from nmt.explore.systems import System, open_systems
 from nmt.files import write_text
 from nmt.models.attention import Kind
-from nmt.report.alignment_plot import SUFFIXES, write_figure
+from nmt.report.alignment_plot import PICTURE_SUFFIXES, write_figure
 from nmt.report.exhibits import Exhibit, build_figure, outline_links
-from nmt.report.runs import name_runs
 from nmt.run import RunFolder, open_run
-from nmt.run.registry import main_corpus
-from nmt.translator import Attention, Translation, check_kinds, sanitize
+from nmt.translator import Attention, Translation, Translator, check_kinds, sanitize
+from nmt.translator.arguments import Kinds
 from nmt.translator.attention import NAMES
 
 if TYPE_CHECKING:  # imports the library `datasets`, which only the grammar needs
     from nmt.data.grammar import GrammarCorpus
 
 PROGRAM = "nmt plot"
+
+SUFFIXES = (*PICTURE_SUFFIXES, ".html", ".json")
+"""The formats that can be written."""
+
+MAX_PAGE_WEIGHTS = 2**21
+"""Maximum number of attention weights in a page; a browser takes a few seconds for so many."""
 
 Numbers = list[int] | int | str | None
 """Layers or heads: one, several, "all", or None."""
@@ -57,9 +67,8 @@ class PlotSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     device: str
 
     def __post_init__(self) -> None:
-        if self.out.suffix.lower() not in (*SUFFIXES, ".json"):
-            allowed = " ".join((*SUFFIXES, ".json"))
-            raise UserError(f"out={self.out}: the suffix selects the format and must be one of {allowed}")
+        if self.suffix not in SUFFIXES:
+            raise UserError(f"out={self.out}: the suffix selects the format and must be one of {' '.join(SUFFIXES)}")
         if not self.source.strip():
             raise UserError('source= contains no words: give a sentence, such as source="A dog runs."')
         if isinstance(self.runs, str) or self.runs == []:
@@ -76,6 +85,11 @@ class PlotSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
                 raise UserError(f"{key}={numbers} must be a number from 0, a list such as [0,1], or all")
 
     @property
+    def suffix(self) -> str:
+        """The format to write, such as ".png"."""
+        return self.out.suffix.lower()
+
+    @property
     def all_kinds(self) -> tuple[Kind, ...]:
         """The kinds of attention to draw."""
         return check_kinds(self.kinds or "cross")
@@ -88,17 +102,17 @@ class PlotSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 @dataclass(frozen=True)
-class System:
-    """What one system contributes to a figure.
+class Shown:
+    """What is shown of one system.
 
     Attributes:
-        name: of its run.
+        system: translates; its name is that of its run.
         translation: its own, or the given one with its scores and attention.
         gold: the word links between the source and the translation; None if they are not known.
         exhibits: the layers and heads that are shown, of each kind of attention that it has.
     """
 
-    name: str
+    system: System
     translation: Translation
     gold: GoldLinks | None
     exhibits: dict[Kind, Exhibit]
@@ -109,89 +123,121 @@ def run(config: DictConfig) -> None:
     settings = to_settings(config, PlotSettings)
     # 1. Translate with every system.
     kinds = settings.all_kinds
-    folders = settings.open_folders()
-    names = name_runs([folder.path for folder in folders])
-    translations = [translate(folder, settings) for folder in folders]
+    systems = open_systems(settings.open_folders(), load=partial(load, settings))
+    translations = [translate(system, settings) for system in systems]
 
     # 2. Collect what is shown: the chosen layers and heads, and the gold links.
-    grammar = find_grammar(folders)
+    grammar = systems[0].grammar
     split = spaced_words if settings.gold is not None and grammar is None else separate_words
-    systems = []
-    for name, translation in zip(names, translations, strict=True):
+    shown = []
+    for system, translation in zip(systems, translations, strict=True):
         gold = find_links(translation, settings, grammar, split)
         exhibits = {
-            kind: make_exhibit(name, translation, kind, gold, settings, split) for kind in translation.attention
+            kind: make_exhibit(system.name, translation, kind, gold, settings, split)
+            for kind in kinds
+            if kind in translation.attention
         }
-        systems.append(System(name, translation, gold, exhibits))
-    lacking = [f"{each.name} has no {NAMES[kind]}" for kind in kinds for each in systems if kind not in each.exhibits]
-    if not any(system.exhibits for system in systems):
+        shown.append(Shown(system, translation, gold, exhibits))
+    lacking = [
+        f"{each.system.name} has no {NAMES[kind]}" for kind in kinds for each in shown if kind not in each.exhibits
+    ]
+    if not any(each.exhibits for each in shown):
         raise UserError(f"{'; '.join(lacking)}, so there is nothing to draw: choose another run or other kinds")
 
     # 3. Write it.
     prepare_output_file(settings.out, key="out")
-    if settings.out.suffix.lower() == ".json":
-        write_text(settings.out, json.dumps(to_json(systems, settings), ensure_ascii=False) + "\n")
+    if settings.suffix == ".json":
+        write_text(settings.out, json.dumps(to_json(shown, settings), ensure_ascii=False) + "\n")
+    elif settings.suffix == ".html":
+        write_text(settings.out, draw_page(shown, settings, split))
     else:
-        draw(systems, lacking, settings)
-    for system in systems:
-        print(system.translation.text if len(systems) == 1 else f"{system.name}\t{system.translation.text}")
+        draw(shown, lacking, settings)
+    for each in shown:
+        print(each.translation.text if len(shown) == 1 else f"{each.system.name}\t{each.translation.text}")
     remark_on_truncated(PROGRAM, [1] if any(translation.truncated for translation in translations) else [])
     for sentence in lacking:
         print_message(PROGRAM, sentence)
     print_message(PROGRAM, f"wrote {settings.out}")
 
 
-def translate(folder: RunFolder, settings: PlotSettings) -> Translation:
+def load(settings: PlotSettings, folder: RunFolder, heads_off: Sequence[str]) -> Translator:
+    """Loads a run with the search that the settings choose."""
+    search = describe_search(folder, settings.search)
+    return load_translator(folder, search, device=settings.device, batch_tokens=None, heads_off=heads_off)
+
+
+def translate(system: System, settings: PlotSettings) -> Translation:
     """The system's translation, or the given one, with the wanted kinds of attention."""
 
     def warn(index: int, message: str) -> None:
         """Prints a warning about the source, which is the only line."""
-        print_message(PROGRAM, f"source: {message}" if settings.run else f"{folder.path}: source: {message}")
+        print_message(PROGRAM, f"source: {message}" if settings.run else f"{system.folder.path}: source: {message}")
 
-    search = describe_search(folder, settings.search)
-    translator = load_translator(folder, search, device=settings.device, batch_tokens=None)
-    kinds = settings.all_kinds
-    if settings.target is None:
-        translation = translator.translate(settings.source, attention=kinds, warn=warn)
-    else:
-        translation = translator.force_decode(settings.source, settings.target, attention=kinds, warn=warn)
+    translator = system.translator()
+    is_page = settings.suffix == ".html"  # its reader can choose among all kinds, and sees log-probabilities
+    kinds: Kinds = "all" if is_page and settings.kinds is None else settings.all_kinds
+    if settings.target is not None:
+        return translator.force_decode(settings.source, settings.target, attention=kinds, warn=warn)
+    translation = translator.translate(settings.source, attention=kinds, warn=warn)
     if not translation.source_tokens:
         raise UserError(f"source={settings.source} contains no words: the tokenizer keeps nothing of it")
+    if is_page:
+        forced = translator.force_decode(settings.source, translation.target_tokens, attention=())
+        translation = replace(translation, log_probabilities=forced.log_probabilities)
     return translation
 
 
-def draw(systems: Sequence[System], lacking: Sequence[str], settings: PlotSettings) -> None:
-    """Writes a picture or a page; its caption also says which attention is `lacking`."""
+def draw(shown: Sequence[Shown], lacking: Sequence[str], settings: PlotSettings) -> None:
+    """Writes a picture; its caption also says which attention is `lacking`."""
     kinds = settings.all_kinds
-    shown = [system.exhibits[kind] for kind in kinds for system in systems if kind in system.exhibits]
-    is_outlined = any(exhibit.outlines for exhibit in shown)
+    exhibits = [each.exhibits[kind] for kind in kinds for each in shown if kind in each.exhibits]
+    is_outlined = any(exhibit.outlines for exhibit in exhibits)
     captions = ["Outlined: word links that are known to be right."] if is_outlined else []
     captions += [f"{sentence}." for sentence in lacking]
-    figure = build_figure(shown, with_eos=settings.eos, caption=" ".join(captions))
+    figure = build_figure(exhibits, with_eos=settings.eos, caption=" ".join(captions))
     write_figure(settings.out, figure, warn=partial(print_message, PROGRAM))
 
 
-def find_grammar(folders: Sequence[RunFolder]) -> GrammarCorpus | None:
-    """The built-in corpus of the first run that was trained on it; None if there is none."""
-    for folder in folders:
-        if main_corpus(folder.description("corpus")).get("class") == "GrammarCorpus":
-            corpus: Any = folder.corpus().main
-            return corpus
-    return None
+def draw_page(shown: Sequence[Shown], settings: PlotSettings, split: Splitter) -> str:
+    """The explorer as one HTML file, which first shows what a picture would show.
+
+    Raises:
+        UserError: there are more than MAX_PAGE_WEIGHTS weights.
+    """
+    num_weights = sum(weights.weights.size for each in shown for weights in each.translation.attention.values())
+    if num_weights > MAX_PAGE_WEIGHTS:
+        raise UserError(
+            f"{num_weights:,} attention weights are too many for a page (at most {MAX_PAGE_WEIGHTS:,}): "
+            f"choose fewer runs or kinds, or a shorter sentence, or draw a picture"
+        )
+    analyses = [
+        describe_translation(each.system.name, settings.source, each.translation, gold=each.gold, split=split)
+        for each in shown
+    ]
+    beams = [] if settings.target is not None else [beam_tree(each.system, settings.source) for each in shown]
+    first = next(each.system.name for each in shown if each.exhibits)
+    layer, head = (numbers if isinstance(numbers, int) else None for numbers in (settings.layers, settings.heads))
+    state = {
+        "system": first,
+        "kind": settings.all_kinds[0],
+        "layer": layer,
+        "head": head,
+        "words": settings.words,
+        "eos": settings.eos,
+    }
+    return render_page(analyses, beams, state=state)
 
 
 def find_links(
     translation: Translation, settings: PlotSettings, grammar: GrammarCorpus | None, split: Splitter
 ) -> GoldLinks | None:
     """The word links of the source and a translation that are given, or that the grammar knows."""
-    source, target = sanitize(settings.source), sanitize(settings.target or translation.text)
+    target = settings.target or translation.text
     if settings.gold is None:
-        pair = None if grammar is None else grammar.find_pair(source)
-        if pair is None or pair.target != target:
-            return None
-        return GoldLinks(sure=frozenset(pair.alignment), possible=frozenset(pair.alignment))
+        return find_gold_links(grammar, settings.source, target)
+    pair = (sanitize(settings.source), sanitize(target))
     links = parse_links(settings.gold, location="gold=")
-    check_links(links, (source, target), split=split, location="gold=")
+    check_links(links, pair, split=split, location="gold=")
     return links
 
 
@@ -231,23 +277,23 @@ def select_heads(every: Attention, layers: Numbers, heads: Numbers) -> Attention
     return every.select(choose(layers, every.layers), None if heads is None else choose(heads, every.heads))
 
 
-def to_json(systems: Sequence[System], settings: PlotSettings) -> dict[str, Any]:
+def to_json(shown: Sequence[Shown], settings: PlotSettings) -> dict[str, Any]:
     """What a figure would show, as data."""
 
-    def describe(system: System) -> dict[str, Any]:
-        shown = {kind: exhibit.attention for kind, exhibit in system.exhibits.items()}
+    def describe(each: Shown) -> dict[str, Any]:
+        attentions = {kind: exhibit.attention for kind, exhibit in each.exhibits.items()}
         return {
-            "run": system.name,
-            "text": system.translation.text,
-            "score": system.translation.score,
-            "log_probability": system.translation.log_probability,
-            "source_tokens": system.translation.source_tokens,
-            "target_tokens": system.translation.target_tokens,
-            "gold": None if system.gold is None else format_links(system.gold.sure, system.gold.possible),
+            "run": each.system.name,
+            "text": each.translation.text,
+            "score": each.translation.score,
+            "log_probability": each.translation.log_probability,
+            "source_tokens": each.translation.source_tokens,
+            "target_tokens": each.translation.target_tokens,
+            "gold": None if each.gold is None else format_links(each.gold.sure, each.gold.possible),
             "attention": {
                 kind: (attention if settings.eos else attention.without_eos()).to_json()
-                for kind, attention in shown.items()
+                for kind, attention in attentions.items()
             },
         }
 
-    return {"source": settings.source, "systems": [describe(system) for system in systems]}
+    return {"source": settings.source, "systems": list(map(describe, shown))}

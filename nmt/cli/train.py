@@ -37,6 +37,7 @@ from nmt.training.interrupt import Interrupt
 from nmt.training.parts import TrainingParts
 from nmt.training.progress import ProgressBar
 from nmt.training.settings import TrainerSettings
+from nmt.training.trackers import Tracker, Tracking
 from nmt.training.trainer import Trainer
 from nmt.training.validation import ValidationSplit
 
@@ -52,6 +53,7 @@ def run(config: DictConfig) -> None:
                 print_message("nmt train", start.finished)
             return
         settings = msgspec.structs.replace(settings, resume="true" if start.resume else "false")
+        tracker: Tracker | None = None if settings.tracker is None else settings.tracker.build()
         prepared = prepare_run(settings, processes)
 
         # 2. Open the run folder. Only the main process writes to it.
@@ -66,7 +68,9 @@ def run(config: DictConfig) -> None:
         ):
             history = History(
                 folder.history if processes.is_main else None,
-                tensorboard=folder.path / "tensorboard" if processes.is_main and settings.tensorboard else None,
+                tracking=None
+                if tracker is None or not processes.is_main
+                else Tracking(tracker, folder.path, values, warn=bar.print),
             )
             parts = TrainingParts(
                 model=prepared.model,

@@ -86,6 +86,21 @@ class Corpus(ABC):
         return None
 
     @property
+    def languages(self) -> list[str]:
+        """The codes of the languages that the two columns are written in."""
+        return [self.source, self.target]
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether the target is a translation of the source; else both are the same text, for pre-training."""
+        return True
+
+    @property
+    def own_tags(self) -> tuple[str, ...]:
+        """The tags in the column "tag" that the corpus itself adds to its lines; empty without such a column."""
+        return ()
+
+    @property
     def symbols(self) -> tuple[str, ...]:
         """The symbols of which pictures in source lines consist, each a piece of its own; empty without pictures."""
         return ()

@@ -38,8 +38,20 @@ class TextCorpus(Corpus):
             raise UserError(f"data.languages={languages} must name one or several different languages, such as [en,de]")
         self.source = self.target = languages[0]
         self.path = expand_path(path)
-        self.languages = languages
-        self.tags = {language: f"2{language}" for language in languages} if tags and len(languages) > 1 else {}
+        self._languages = languages
+        self._has_tags = tags and len(languages) > 1
+
+    @property
+    def languages(self) -> list[str]:
+        return self._languages
+
+    @property
+    def is_translated(self) -> bool:
+        return False
+
+    @property
+    def own_tags(self) -> tuple[str, ...]:
+        return tuple(f"2{language}" for language in self.languages) if self._has_tags else ()
 
     def splits(self) -> list[str]:
         return sort_splits(find_texts(self.path, languages=self.languages))
@@ -48,10 +60,10 @@ class TextCorpus(Corpus):
         files = self._find_files(name)
         return cached_dataset(
             _generate,
-            TAGGED_FEATURES if self.tags else FEATURES,
+            TAGGED_FEATURES if self.own_tags else FEATURES,
             files=files,
             paths=tuple(map(str, files)),
-            tags=tuple(self.tags.values()),
+            tags=self.own_tags,
         )
 
     def repairs(self, name: str) -> list[str]:

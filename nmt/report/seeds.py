@@ -14,7 +14,7 @@ from nmt.report.record import MeanScore, SeedGroup
 from nmt.report.runs import EvaluatedRun
 from nmt.report.scores import SCORES
 
-IGNORED_SETTINGS = {"seed", "run", "name", "resume", "device", "threads", "tensorboard"}
+IGNORED_SETTINGS = {"seed", "run", "name", "resume", "device", "threads", "tracker"}
 """Settings of config.yaml in which the runs of a group may differ: the seed, and what does not change the result."""
 
 SEED_NUMBER = re.compile(r"seed\d+")
@@ -51,7 +51,12 @@ def _describe_setup(run: EvaluatedRun) -> str:
 
     Each run of a group may start with a run of its own: init: runs/both-seed1, init: runs/both-seed2.
     """
-    settings = [line for line in run.config.splitlines() if line.split(":")[0] not in IGNORED_SETTINGS]
+    settings, is_ignored = [], False
+    for line in run.config.splitlines():
+        if not line.startswith(" "):  # else it belongs to the key above
+            is_ignored = line.split(":")[0] in IGNORED_SETTINGS
+        if not is_ignored:
+            settings.append(line)
     settings = [SEED_NUMBER.sub("seed", line) if line.startswith("init: ") else line for line in settings]
     return "\n".join([*settings, msgspec.json.encode([run.model, run.evaluation.search]).decode()])
 

@@ -1,15 +1,12 @@
 """Attention to a picture: for each word, the picture with light on the patches that the word attends to.
 
 A model of `nmt.models.transformer.pictures` attends to the patches of a picture and to words. Figures of such attention
-split the two: the patches are shown on the drawing, and the words as numbers, or as a matrix with one column for the
-whole picture.
+split the two: the patches are shown on the drawing, and the words as numbers.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -25,9 +22,6 @@ from nmt.report.labels import piece_labels, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-PICTURE = "<picture>"
-"""The label of the column that stands for the whole picture."""
 
 SPOT_INCHES, GAP_INCHES, TEXT_INCHES = 1.3, 0.1, 0.45
 """Side of a drawing with the gap beside it, that gap, and the height of the text above and below it, in inches."""
@@ -65,14 +59,6 @@ class Spot:
 def shows_picture(panel: Panel) -> bool:
     """Whether the columns of a matrix contain a complete picture, and its rows do not."""
     return len(_find_patches(panel)) == GRID * GRID and not any(row in SYMBOLS for row in panel.rows)
-
-
-def collapse_picture(panel: Panel) -> Panel:
-    """The matrix with one column for the whole picture, which begins the source; outlines are left out."""
-    end = _find_patches(panel)[-1] + 1
-    weights = check_weights(panel.columns, panel.rows, panel.matrix)  # (R, C)
-    matrix = np.column_stack([weights[:, :end].sum(1), weights[:, end:]])  # (R, 1 + words)
-    return replace(panel, columns=[PICTURE, *panel.columns[end:]], matrix=matrix, outlines=())
 
 
 def save_spotlights(file: BinaryIO, figure: Figure, *, file_format: str) -> None:
@@ -116,13 +102,6 @@ def save_spotlights(file: BinaryIO, figure: Figure, *, file_format: str) -> None
         canvas.savefig(
             file, format=file_format, dpi=DOTS_PER_INCH, bbox_inches="tight", facecolor="white", metadata=metadata
         )
-
-
-def encode_spotlights(figure: Figure) -> str:
-    """The drawing of `save_spotlights` as a PNG file in base64."""
-    file = io.BytesIO()
-    save_spotlights(file, figure, file_format="png")
-    return base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def _find_patches(panel: Panel) -> list[int]:

@@ -5,7 +5,7 @@
     changes.jsonl (settings that changed when the run was resumed, each with its step)
     alignment.json (how links are read from attention, see `nmt.alignment.choice`)
     checkpoints/  best.safetensors   last.safetensors (exact resume)   step-*.safetensors (for averaging)
-    evaluation/   report/   tensorboard/
+    evaluation/   report/   tensorboard/   tracker.json (the run in another tracker, see `nmt.training.trackers`)
 
 Nothing in it is executable. A class is stored by its name and its arguments, and looked up by that name among the
 public classes of one package of this project (`nmt.run.registry`).

@@ -4,6 +4,7 @@
     for length = 1, 2, …:
         log p = log_softmax(model.step(tokens, state, memory))
         if asked for: log p = -inf for tokens that would repeat an n-gram, and for an eos that comes too early
+        if a prefix is given: log p = -inf for all tokens but its next one
         for each sentence:
             of the K · V continuations of its K hypotheses, keep the best, one for each free slot
             a hypothesis that now ends with eos is finished: note its score; its slot stays taken
@@ -32,9 +33,9 @@ from nmt.errors import UserError
 from nmt.models.seq2seq import TranslationModel
 from nmt.search.backtrace import BeamStep, backtrace
 from nmt.search.candidates import best_continuations, masked_log_softmax
-from nmt.search.constraints import ban_early_end, ban_repeated_ngrams, force_end
+from nmt.search.constraints import ForcedPrefixes, ban_early_end, ban_repeated_ngrams, force_end, force_tokens
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.protocol import SearchArguments
+from nmt.search.protocol import SearchArguments, StepObserver
 from nmt.search.scoring import LengthLimit, LengthPenalty
 
 MIN_FINISHED_SHARE = 1 / 8
@@ -69,6 +70,10 @@ class Beam:
             free_slots=max_lengths.new_full((num_sentences, 1), beam_size),
             best_scores=max_penalty.new_full((num_sentences, n_best), -math.inf),
         )
+
+    def at_limit(self, length: int) -> Tensor:
+        """True (A·K,) for the hypotheses that reach their length limit with their next token."""
+        return (self.max_lengths == length).repeat_interleave(self.totals.size(1))
 
     def extend(
         self,
@@ -183,41 +188,41 @@ class BeamSearch:
         eos_id: int,
         banned_ids: Sequence[int],
         n_best: int,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        observer: StepObserver | None = None,
     ) -> list[list[Hypothesis]]:
         """Translates a batch; see `Search`.
 
         Raises:
             UserError: `n_best` is not between 1 and K.
         """
-        if not 1 <= n_best <= self.beam_size:
-            remedy = f": set search.beam_size={n_best}" if n_best > self.beam_size else ""
-            raise UserError(f"n_best={n_best} must be from 1 to search.beam_size={self.beam_size}{remedy}")
-        length_penalty, length_limit = self.penalty(), self.length_limit()
+        self._check_n_best(n_best)
+        length_penalty = self.penalty()
         device = source.device
         memory = model.encode(source, source_mask)
-        max_lengths = [length_limit(length, model.max_length) for length in source_mask.sum(1).tolist()]  # B
+        max_lengths = self._limit_lengths(source_mask.sum(1).tolist(), model.max_length, prefixes)  # B
+        forced = None if prefixes is None else ForcedPrefixes(prefixes, device)
         beam = Beam.start(torch.tensor(max_lengths, device=device), self.beam_size, n_best, length_penalty)
         banned = torch.tensor(banned_ids, dtype=torch.int64, device=device)
         state = model.start(memory)
         tokens = source.new_full((source.size(0),), bos_id)  # (A·K,): one hypothesis of each sentence
-        prefixes = tokens.new_empty((source.size(0), 0))  # (A·K, t), all tokens so far; empty unless they are needed
+        history = tokens.new_empty((source.size(0), 0))  # (A·K, t), all tokens so far; empty unless they are needed
         steps: list[BeamStep] = []
         for length in range(1, max(max_lengths) + 1):
-            # 1. The probabilities of the next token, and what it may be. A hypothesis at its length limit can only end.
+            # 1. The probabilities of the next token, and what it may be.
             logits, state = model.step(tokens, state, memory)
             log_probabilities = masked_log_softmax(logits, banned)  # (A·K, V)
             num_active, width = beam.totals.shape
-            is_cut = None
-            if self.no_repeat_ngram:
-                ban_repeated_ngrams(log_probabilities, prefixes, self.no_repeat_ngram)
-            if length in max_lengths:
-                at_limit = (beam.max_lengths == length).repeat_interleave(width)  # (A·K,)
-                is_cut = force_end(log_probabilities, at_limit, eos_id)  # (A·K,)
-            if length <= self.min_length:
-                ban_early_end(log_probabilities, eos_id)
+            next_forced = None if forced is None else forced.tokens(length - 1, beam.sentences, width)  # (A·K,)
+            at_limit = beam.at_limit(length) if length in max_lengths else None  # (A·K,)
+            is_cut = self._constrain(
+                log_probabilities, length=length, history=history, forced=next_forced, at_limit=at_limit, eos_id=eos_id
+            )
             # 2. The best continuations of each sentence.
             step = beam.extend(log_probabilities, is_cut, eos_id=eos_id, penalty=length_penalty(float(length)))
             steps.append(step)
+            if observer is not None:
+                observer(log_probabilities, step)
             # 3. The sentences that are finished. The host reads nothing else from the device in a step: while it waits
             # for a value, it cannot queue the next operations, and the GPU becomes idle.
             finished = beam.finished().tolist()
@@ -231,5 +236,56 @@ class BeamSearch:
                 rows, tokens, memory = rows[kept], tokens[kept], memory.select(kept)  # (A', K'), (A', K')
             state, tokens = state.select(rows, kept), tokens.flatten()  # tokens: (A'·K',)
             if self.no_repeat_ngram:
-                prefixes = torch.cat([prefixes[rows.flatten()], tokens.unsqueeze(1)], dim=1)  # (A'·K', t + 1)
+                history = torch.cat([history[rows.flatten()], tokens.unsqueeze(1)], dim=1)  # (A'·K', t + 1)
         return backtrace(steps, source.size(0), eos_id, n_best, length_penalty)
+
+    def _check_n_best(self, n_best: int) -> None:
+        if not 1 <= n_best <= self.beam_size:
+            remedy = f": set search.beam_size={n_best}" if n_best > self.beam_size else ""
+            raise UserError(f"n_best={n_best} must be from 1 to search.beam_size={self.beam_size}{remedy}")
+
+    def _limit_lengths(
+        self, source_lengths: Sequence[int], model_max_length: int | None, prefixes: Sequence[Sequence[int]] | None
+    ) -> list[int]:
+        """The length limit of each sentence, in tokens, which always leaves room for its prefix and for `eos`."""
+        length_limit = self.length_limit()
+        limits = [length_limit(length, model_max_length) for length in source_lengths]
+        if prefixes is None:
+            return limits
+        return [max(limit, len(prefix) + 1) for limit, prefix in zip(limits, prefixes, strict=True)]
+
+    def _constrain(
+        self,
+        log_probabilities: Tensor,
+        *,
+        length: int,
+        history: Tensor,
+        forced: Tensor | None,
+        at_limit: Tensor | None,
+        eos_id: int,
+    ) -> Tensor | None:
+        """Forbids tokens as the arguments of the search and its prefixes ask for it.
+
+        Args:
+            log_probabilities: (A·K, V), of the next token; overwritten.
+            length: number of tokens with the next one.
+            history: (A·K, length - 1), all tokens so far.
+            forced: (A·K,), the next tokens of the prefixes, see `ForcedPrefixes.tokens`.
+            at_limit: (A·K,), True = this hypothesis must end now; None if none must.
+            eos_id: the token that finishes a hypothesis.
+
+        Returns:
+            (A·K,), True = this hypothesis must end now although it would not; None if none must end.
+        """
+        is_cut = None
+        if forced is not None:
+            own = log_probabilities.gather(1, forced.clamp(min=0).unsqueeze(1))  # (A·K, 1), before others are forbidden
+        if self.no_repeat_ngram:
+            ban_repeated_ngrams(log_probabilities, history, self.no_repeat_ngram)
+        if at_limit is not None:
+            is_cut = force_end(log_probabilities, at_limit, eos_id)  # (A·K,)
+        if length <= self.min_length:
+            ban_early_end(log_probabilities, eos_id)
+        if forced is not None:
+            force_tokens(log_probabilities, forced, own)
+        return is_cut

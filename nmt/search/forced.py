@@ -1,12 +1,12 @@
-"""The score of a given translation (forced decoding).
+"""The score of a given translation (forced decoding), by one pass of teacher forcing.
 
-    tokens, state = bos, model.start(memory)
-    for each given token:
-        log p += log_softmax(model.step(tokens, state, memory))[token]
-        tokens, state = the given token, the state after the step
+    log p(y | x) = Σ_t log p(y_t | y_<t, x),  with the log-probabilities of all positions t from one forward pass
 
-The result is what a search reports if it finds the same tokens. A search may forbid tokens, but it takes the
-log-probabilities of the others as the model gives them, without renormalising, so nothing that it forbids changes them.
+The result is what a search reports if it finds the same tokens, up to rounding: a model's step equals teacher forcing.
+A search may forbid tokens, but it takes the log-probabilities of the others as the model gives them, without
+renormalising, so nothing that it forbids changes them.
+
+Shapes: S source positions, T target positions, V target vocabulary.
 """
 
 from __future__ import annotations
@@ -41,18 +41,15 @@ def force_decode(
         bos_id: id that the decoder reads before the first token.
         length_penalty: of the search whose score is wanted.
     """
-    memory = model.encode(source, source_mask)
-    state = model.start(memory)
     tokens = torch.tensor(target, device=source.device)  # (T,)
-    inputs = torch.cat([tokens.new_tensor([bos_id]), tokens[:-1]])  # (T,)
-    log_probabilities = []
-    for token, next_token in zip(inputs.unsqueeze(1), tokens, strict=True):  # (1,), ()
-        logits, state = model.step(token, state, memory)
-        log_probabilities.append(logits[0].float().log_softmax(-1)[next_token])  # ()
-    log_probability = float(torch.stack(log_probabilities).sum())
+    target_input = torch.cat([tokens.new_tensor([bos_id]), tokens[:-1]])  # (T,)
+    logits = model(source, source_mask, target_input.unsqueeze(0))[0]  # (T, V)
+    of_tokens = logits.float().log_softmax(-1).gather(1, tokens.unsqueeze(1)).squeeze(1)  # (T,)
+    log_probability = float(of_tokens.sum())
     return Hypothesis(
         tokens=tuple(target),
         log_probability=log_probability,
         score=log_probability / length_penalty(float(len(target))),
         truncated=False,
+        log_probabilities=tuple(of_tokens.tolist()),
     )

@@ -13,7 +13,7 @@ from nmt.errors import UserError
 from nmt.models.seq2seq import TranslationModel
 from nmt.search.beam import BeamSearch
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.protocol import SearchArguments
+from nmt.search.protocol import SearchArguments, StepObserver
 from nmt.search.scoring import LengthPenalty
 
 
@@ -72,6 +72,8 @@ class GreedySearch:
         eos_id: int,
         banned_ids: Sequence[int],
         n_best: int,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        observer: StepObserver | None = None,
     ) -> list[list[Hypothesis]]:
         """Translates a batch; see `Search`.
 
@@ -90,4 +92,6 @@ class GreedySearch:
             eos_id=eos_id,
             banned_ids=banned_ids,
             n_best=n_best,
+            prefixes=prefixes,
+            observer=observer,
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypedDict
 
 from torch import Tensor
 from typing_extensions import Unpack
 
 from nmt.models.seq2seq import TranslationModel
+from nmt.search.backtrace import BeamStep
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.scoring import LengthPenalty
 
@@ -22,6 +23,11 @@ class SearchArguments(TypedDict, total=False):
     max_length_margin: int
     min_length: int
     no_repeat_ngram: int | None
+
+
+StepObserver = Callable[[Tensor, BeamStep], None]
+"""Sees what a search chose from and what it kept: the log-probabilities (A·K, V) of the next token, -inf where it is
+forbidden, which the observer must not change; and the step."""
 
 
 class Search(Protocol):
@@ -54,6 +60,8 @@ class Search(Protocol):
         eos_id: int,
         banned_ids: Sequence[int],
         n_best: int,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        observer: StepObserver | None = None,
     ) -> list[list[Hypothesis]]:
         """Returns the `n_best` hypotheses of each sentence, best first; fewer if the length limit allows fewer.
 
@@ -65,6 +73,10 @@ class Search(Protocol):
             eos_id: id that ends a translation.
             banned_ids: ids that are never produced.
             n_best: number of hypotheses per sentence.
+            prefixes: the tokens with which each of the B translations must begin, without `bos`; none of them is `eos`
+                or banned, and the model takes one token more. The log-probabilities stay those of the model. None, or
+                an empty prefix: a translation may begin with any token.
+            observer: is called after every step.
 
         Raises:
             UserError: the search cannot return `n_best` hypotheses.

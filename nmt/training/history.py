@@ -1,34 +1,31 @@
-"""The history of a run: one record for each training loss and validation, for programs and for TensorBoard."""
+"""The history of a run: one record for each training loss and validation, for programs and for a tracker."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from nmt.files import append, flush, write_text, writing
+from nmt.files import append, flush, write_text
 from nmt.run.history import read_lines
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+from nmt.training.trackers import Tracking
 
 
 class History:
-    """Appends each record to history.jsonl and, on request, to TensorBoard. Call `start` first.
+    """Appends each record to history.jsonl, and passes it on to a tracker. Call `start` first.
 
     Args:
         path: history.jsonl; None writes nothing, for processes other than the main one.
-        tensorboard: folder of TensorBoard's event files; None writes none.
+        tracking: the run in a tracker such as TensorBoard; None: there is no tracker.
     """
 
-    def __init__(self, path: Path | None, *, tensorboard: Path | None) -> None:
+    def __init__(self, path: Path | None, *, tracking: Tracking | None) -> None:
         self.path = path
-        self.tensorboard = tensorboard
+        self.tracking = tracking
         self.num_records = 0
-        self._writer: SummaryWriter | None = None
 
     def start(self, *, num_records: int, last_step: int) -> None:
-        """Opens the files. Records behind those of the checkpoint are removed, because they will be written again.
+        """Opens the file. Records behind those of the checkpoint are removed, because they will be written again.
 
         Args:
             num_records: number of records when the checkpoint was written; 0 for a new run.
@@ -41,11 +38,8 @@ class History:
             kept = [line for line in read_lines(self.path)[:num_records] if line] if self.path.exists() else []
             write_text(self.path, "".join(line + "\n" for line in kept))
             self.num_records = len(kept)
-        if self.tensorboard is not None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            with writing(self.tensorboard):
-                self._writer = SummaryWriter(str(self.tensorboard), purge_step=last_step + 1 if last_step else None)
+        if self.tracking is not None:
+            self.tracking.start(last_step=last_step)
 
     def record(self, record: dict[str, Any]) -> None:
         """Adds a record; it is in the file when this returns.
@@ -56,12 +50,8 @@ class History:
         if self.path is not None:
             append(self.path, json.dumps(record) + "\n")
         self.num_records += 1
-        if self._writer is not None:
-            assert self.tensorboard is not None
-            with writing(self.tensorboard):
-                for name, value in record.items():
-                    if isinstance(value, float):
-                        self._writer.add_scalar(f"{record['kind']}/{name}", value, record["step"])
+        if self.tracking is not None:
+            self.tracking.record(record)
 
     def flush(self) -> None:
         """Waits until the records are on the disk, before a checkpoint is written that counts on them."""
@@ -69,8 +59,6 @@ class History:
             flush(self.path)
 
     def close(self) -> None:
-        """Closes TensorBoard's file."""
-        if self._writer is not None:
-            assert self.tensorboard is not None
-            with writing(self.tensorboard):
-                self._writer.close()
+        """Ends the run in the tracker."""
+        if self.tracking is not None:
+            self.tracking.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from nmt.errors import UserError
@@ -21,6 +21,9 @@ DEFAULT_BATCH_TOKENS = {"cpu": 768, "cuda": 16384}
 Transformer was fastest at 512, recurrent models from 768 on. The value for GPUs has not been measured."""
 
 
+Prefix = str | Sequence[str]
+"""The beginning of a translation: text, or a list of pieces."""
+
 Kinds = Kind | Literal["all"] | Iterable[Kind]
 """How a caller names kinds of attention."""
 
@@ -30,6 +33,7 @@ class TranslateOptions(SearchArguments, total=False):
 
     attention: Kinds | None
     copy: bool
+    prefix: Prefix | Sequence[Prefix] | None
     warn: LineWarning | None
 
 

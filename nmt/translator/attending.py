@@ -11,7 +11,7 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.models.attention import Kind
 from nmt.models.seq2seq import TranslationModel
 from nmt.translator.attention import Attention
-from nmt.translator.n_best import SourceIds
+from nmt.translator.batch import SourceIds
 from nmt.translator.translation import Translation
 
 MAX_ATTENTION_CELLS = 2**18

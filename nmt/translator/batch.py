@@ -3,39 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from nmt.data.batch import pad
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import TranslationModel
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.protocol import Search
-from nmt.translator.n_best import SourceIds
+from nmt.search.protocol import Search, StepObserver
 from nmt.translator.translation import Translation
+
+SourceIds = list[int]
+"""The ids of a source line, without `eos`."""
+
+
+class Sentence(NamedTuple):
+    """A sentence to translate.
+
+    Attributes:
+        source: the ids of its source pieces.
+        prefix: the ids of the target pieces with which its translation must begin.
+    """
+
+    source: SourceIds
+    prefix: Sequence[int] = ()
 
 
 def translate_batch(
     model: TranslationModel,
     tokenizer: Tokenizer,
-    sources: Sequence[SourceIds],
+    sentences: Sequence[Sentence],
     search: Search,
     n_best: int,
+    *,
+    observer: StepObserver | None = None,
 ) -> list[list[Translation]]:
-    """Translates source ids (without `eos`) of a batch: the n best hypotheses of each sentence.
+    """Translates the sentences of a batch: the n best hypotheses of each.
+
+    Args:
+        model: on any device.
+        tokenizer: of the model.
+        sentences: at least one.
+        search: finds the hypotheses.
+        n_best: maximum number of hypotheses of each sentence.
+        observer: see `Search`.
 
     Raises:
         UserError: a sentence has no hypothesis, since the model's scores are not finite.
     """
+    sources, prefixes = zip(*sentences, strict=True)
     source, source_mask = pad(sources, tokenizer.pad_id, last=tokenizer.eos_id)  # (B, S)
-    mask_ids = [tokenizer.mask_id] if tokenizer.shared and tokenizer.mask_id is not None else []
     n_best_lists = search(
         model,
         source.to(model.device),
         source_mask.to(model.device),
         bos_id=tokenizer.bos_id,
         eos_id=tokenizer.eos_id,
-        banned_ids=[tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id, *mask_ids],
+        banned_ids=list_banned_ids(tokenizer),
         n_best=n_best,
+        prefixes=prefixes if any(prefixes) else None,
+        observer=observer,
     )
     if not all(n_best_lists):  # a list is empty if every score is NaN
         raise UserError("no translation was found, since the model's scores are not finite numbers: train it again")
@@ -43,6 +70,12 @@ def translate_batch(
         [to_translation(tokenizer, ids, hypothesis) for hypothesis in hypotheses]
         for ids, hypotheses in zip(sources, n_best_lists, strict=True)
     ]
+
+
+def list_banned_ids(tokenizer: Tokenizer) -> list[int]:
+    """The ids of the target pieces that no translation contains."""
+    mask_ids = [tokenizer.mask_id] if tokenizer.shared and tokenizer.mask_id is not None else []
+    return [tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id, *mask_ids]
 
 
 def to_translation(tokenizer: Tokenizer, source_ids: SourceIds, hypothesis: Hypothesis) -> Translation:
@@ -53,6 +86,7 @@ def to_translation(tokenizer: Tokenizer, source_ids: SourceIds, hypothesis: Hypo
         log_probability=hypothesis.log_probability,
         source_tokens=tokenizer.source_pieces([*source_ids, tokenizer.eos_id]),
         target_tokens=tokenizer.target_pieces(hypothesis.tokens),
+        log_probabilities=list(hypothesis.log_probabilities),
         truncated=hypothesis.truncated,
     )
 

@@ -25,6 +25,8 @@ class Translation(Displayed):
         missing: numbers, URLs, words that the model does not know, and the like, which the text lacks.
         truncated: the search's length limit has cut the translation off; it probably lacks its end.
         source_truncated: the line had more pieces than the model takes; the rest of it was not translated.
+        log_probabilities: of each of the T pieces, in nats, if the translation was given to the model (`force_decode`);
+            empty if the search has found it, since the search keeps their sum alone.
     """
 
     text: str
@@ -36,6 +38,7 @@ class Translation(Displayed):
     missing: tuple[Fragment, ...] = ()
     truncated: bool = False
     source_truncated: bool = False
+    log_probabilities: list[float] = field(default_factory=list, repr=False)
 
     def alignment(self, *, layer: int | None = None) -> Matrix | None:
         """The cross-attention as one matrix (T, S) whose rows sum to one; None if the translation has none.

@@ -30,6 +30,7 @@ from nmt.translator.arguments import (
     DEFAULT_MAX_PIECES,
     Kinds,
     LineWarning,
+    Prefix,
     TranslateOptions,
     change_search,
     check_kinds,
@@ -38,9 +39,10 @@ from nmt.translator.arguments import (
     shift,
 )
 from nmt.translator.attending import attend_all, with_attention
-from nmt.translator.batch import label_source, to_translation, translate_batch
+from nmt.translator.batch import Sentence, SourceIds, label_source, to_translation, translate_batch
 from nmt.translator.completion import complete_translations
-from nmt.translator.n_best import SourceIds, find_distinct, text_key
+from nmt.translator.given_target import encode_prefix, encode_target, list_prefixes
+from nmt.translator.n_best import find_distinct
 from nmt.translator.translation import EMPTY_TRANSLATION, Translation
 
 
@@ -126,6 +128,7 @@ class Translator:
         n_best: int | None = None,
         attention: Kinds | None = None,
         copy: bool = False,
+        prefix: Prefix | Sequence[Prefix] | None = None,
         warn: LineWarning | None = None,
         **search: Unpack[SearchArguments],
     ) -> Translation | list[Translation] | list[list[Translation]]:
@@ -141,6 +144,11 @@ class Translator:
                 which somebody may want to look at, and none for several lines, since it takes time.
             copy: copy numbers, URLs, words that the model does not know, and the like, from the source if a translation
                 lacks them; see `nmt.copying`.
+            prefix: what the translation of a single line must begin with, as text or as a list of pieces; for several
+                lines a list with one prefix per line, which may be empty. Scores and log-probabilities stay those of
+                the model, for the whole translation. A text counts as whole words: it is cut into pieces like any
+                other text. What follows is the model's choice. As a rule a new word follows, whose first piece begins
+                with "▁", or a punctuation mark; but nothing forbids the model to continue the last word.
             warn: called for each line that is cut off.
             search: arguments of the search that replace its own for this call: `beam_size`, `length_penalty`,
                 `max_length_factor`, `max_length_margin`, `min_length` and `no_repeat_ngram`, see `BeamSearch`.
@@ -151,11 +159,14 @@ class Translator:
         Raises:
             TypeError: `lines` is neither a string nor an iterable of strings, or the search has no such argument.
             UserError: an argument is out of range, the search cannot return `n_best` translations, or the model's
-                scores are not finite.
+                scores are not finite; or a prefix is longer than the model takes, or has a piece that does not exist or
+                that no translation contains before its end.
         """
         is_single = isinstance(lines, str)
+        checked = [lines] if isinstance(lines, str) else check_lines(lines)
         n_best_lists = self._translate_lines(
-            [lines] if isinstance(lines, str) else check_lines(lines),
+            checked,
+            list_prefixes(prefix, len(checked), is_single=is_single),
             change_search(self.search, search),
             n_best=1 if n_best is None else n_best,
             kinds=check_kinds(attention if attention is not None else ["cross"] if is_single else []),
@@ -168,6 +179,7 @@ class Translator:
     def _translate_lines(
         self,
         lines: Sequence[str],
+        prefixes: Sequence[Prefix],
         search: Search,
         *,
         n_best: int,
@@ -178,7 +190,8 @@ class Translator:
         """The `n_best` translations of each line, best first, in the order of the lines; see `translate`."""
         check_sizes(n_best=n_best)
         lines = [sanitize(line) for line in lines]
-        sources, truncated = self._encode_sources(lines, warn)
+        sources, truncated = self.encode_sources(lines, warn)
+        prefix_ids = [encode_prefix(self.tokenizer, each, max_pieces=self.max_length - 1) for each in prefixes]
         fragments = list(map(find_fragments, lines, map(self.tokenizer.unknown_spans, lines, sources)))
         # Lines of similar length share a batch, so that little of it is padding; the longest come first.
         by_length = sorted((index for index, ids in enumerate(sources) if ids), key=lambda index: -len(sources[index]))
@@ -187,7 +200,7 @@ class Translator:
             longest = len(sources[by_length[0]]) + 1  # with `eos`
             batch_size = max(1, self.batch_tokens // longest)
             indices, by_length = by_length[:batch_size], by_length[batch_size:]
-            batch = [sources[index] for index in indices]
+            batch = [Sentence(sources[index], prefix_ids[index]) for index in indices]
             self.before_batch()
             find = partial(translate_batch, self.model, self.tokenizer)
             found = dict(zip(indices, find_distinct(find, batch, search, n_best), strict=True))
@@ -204,8 +217,11 @@ class Translator:
             results[index] = [replace(translation, source_truncated=True) for translation in results[index]]
         return results
 
-    def _encode_sources(self, lines: Sequence[str], warn: LineWarning | None) -> tuple[list[SourceIds], list[int]]:
-        """The source ids of each line, without `eos`, and the indices of the lines that had to be cut off."""
+    def encode_sources(self, lines: Sequence[str], warn: LineWarning | None) -> tuple[list[SourceIds], list[int]]:
+        """The source ids of each line, without `eos`, and the indices of the lines that had to be cut off.
+
+        `warn` is called for each of these.
+        """
         sources = self.tokenizer.encode_source(lines)
         limit = self.max_length - 1  # one position is left for `eos`
         truncated = [index for index, ids in enumerate(sources) if len(ids) > limit]
@@ -263,17 +279,10 @@ class Translator:
         """
         tokenizer, model = self.tokenizer, self.model
         searcher = change_search(self.search, search)
-        [source_ids], truncated = self._encode_sources([sanitize(source)], warn)
+        [source_ids], truncated = self.encode_sources([sanitize(source)], warn)
         if not source_ids:
             raise UserError("the source has no words")
-        if isinstance(target, str):
-            target_ids = self._find_segmentation(source_ids, sanitize(target), searcher)
-        else:
-            target_ids = [id for id in tokenizer.target_ids(target) if id != tokenizer.eos_id]
-        if model.max_length is not None and len(target_ids) >= model.max_length:
-            raise UserError(
-                f"the target has {len(target_ids)} pieces, but the model takes at most {model.max_length - 1}"
-            )
+        target_ids = encode_target(model, tokenizer, source_ids, target, searcher)
         tensors = pad([source_ids], tokenizer.pad_id, last=tokenizer.eos_id)
         batch, mask = (tensor.to(model.device) for tensor in tensors)  # (1, S)
         ids = [*target_ids, tokenizer.eos_id]
@@ -286,14 +295,3 @@ class Translator:
         )
         kinds, targets = check_kinds(attention), [hypothesis.tokens]
         return with_attention(model, tokenizer, [source_ids], targets, [translation], kinds)[0]
-
-    def _find_segmentation(self, source_ids: SourceIds, target: str, search: Search) -> list[int]:
-        """The segmentation in which the search finds the target; if it does not, the tokenizer's best one."""
-        [target_ids] = self.tokenizer.encode_target([target])
-        if not target_ids:
-            raise UserError("the target has no words")
-        key = text_key(self.tokenizer.decode_target(target_ids))
-        find = partial(translate_batch, self.model, self.tokenizer)
-        [found] = find_distinct(find, [source_ids], search, search.beam_size)
-        pieces = next((each.target_tokens[:-1] for each in found if text_key(each.text) == key), None)
-        return target_ids if pieces is None else self.tokenizer.target_ids(pieces)

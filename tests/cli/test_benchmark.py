@@ -17,7 +17,7 @@ SMALL = ["rounds=2", "steps=2", "warmup_steps=1", "sentences=4", "single_sentenc
 @pytest.fixture
 def overrides(corpus_folder: Path, tiny_training: list[str]) -> list[str]:
     """Overrides that make the benchmark tiny, without its model."""
-    training = [word for word in tiny_training if not word.startswith("tensorboard")]
+    training = [word for word in tiny_training if not word.startswith("tracker=")]
     return ["data=files", f"data.path={corpus_folder}", *training, *SMALL]
 
 

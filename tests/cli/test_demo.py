@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -55,8 +56,15 @@ def test_four_systems_are_trained_compared_and_plotted(tmp_path: Path, capsys: p
     out = tmp_path / "demo"
     assert main(["demo", f"out={out}", "steps=2"]) == 0
     captured = capsys.readouterr()
-    page = out / "report" / "test" / "report.html"
-    assert captured.err.rstrip().endswith(f"the report is {page}")  # the last line
+    assert f"the report is {out / 'report' / 'test' / 'report.html'}\n" in captured.err
+    systems = [str(out / system) for system in demo.SYSTEMS]
+    last_command = captured.err.rpartition("$ ")[2].replace("\\\n", "")
+    assert shlex.split(last_command) == ["nmt", "explore", f"runs=[{','.join(systems)}]"]
+    page = (out / "report" / "attention.html").read_text(encoding="utf-8")
+    data = json.loads(page.partition('<script type="application/json" id="data">')[2].partition("</script>")[0])
+    shown = [(analysis["source"], analysis["system"]) for analysis in data["analyses"]]
+    assert shown == [(line, system) for line in demo.PLOTTED_SENTENCES.values() for system in demo.SYSTEMS]
+    assert [(beam["source"], beam["system"]) for beam in data["beams"]] == shown
     for system in demo.SYSTEMS:
         assert f"{system:<13}  step 2, " in captured.err
         assert "(1 thread)" in (out / system / "log.txt").read_text()

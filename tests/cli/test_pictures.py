@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +81,11 @@ def test_the_attention_of_each_word_is_drawn_on_the_picture(run: Path, source: s
         assert plot(run, source, tmp_path / f"picture{suffix}").stat().st_size > 1000
 
 
-def test_a_page_has_the_drawing_and_a_matrix_with_one_column_for_the_picture(
-    run: Path, source: str, tmp_path: Path
-) -> None:
-    page = plot(run, source, tmp_path / "page.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png;base64,") == 1
-    assert "&lt;picture&gt;" in page
-    assert "&lt;.&gt;" not in page
+def test_a_page_has_the_picture(run: Path, source: str, tmp_path: Path, read_page: Callable[[Path], Any]) -> None:
+    [analysis] = read_page(plot(run, source, tmp_path / "page.html"))["analyses"]
+    assert analysis["picture"]["image"].startswith("data:image/png;base64,")
+    assert (analysis["picture"]["rows"], analysis["picture"]["columns"]) == (GRID, GRID)
+    assert analysis["source_pieces"][analysis["picture"]["first"]] in SYMBOLS
 
 
 def test_data_has_a_column_for_each_patch(run: Path, source: str, tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 import io
 import json
+import re
 import shutil
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +99,46 @@ def test_systems_are_drawn_side_by_side(
 
 
 def test_the_caption_explains_outlines_only_where_there_are_some(trained_run: Path, tmp_path: Path) -> None:
-    out = tmp_path / "links.html"
+    out = tmp_path / "links.svg"
     for gold, is_outlined in (("0-0", True), ("", False)):
         words = ["source=one two", "target=eins zwei", f"gold={gold}", f"out={out}", "device=cpu"]
         assert main(["plot", f"run={trained_run}", *words]) == 0
         assert ("Outlined" in out.read_text(encoding="utf-8")) == is_outlined
+
+
+def test_a_page_holds_everything_and_first_shows_what_the_settings_choose(
+    trained_run: Path, transformer_run: Path, lstm_run: Path, tmp_path: Path, read_page: Callable[[Path], Any]
+) -> None:
+    out, runs = tmp_path / "page.html", f"runs=[{lstm_run},{trained_run},{transformer_run}]"
+    words = ["source=one </script><b>two", "target=eins zwei", "gold=0-0 1p1"]
+    assert main(["plot", runs, *words, "heads=1", "layers=0", "kinds=[decoder]", f"out={out}", "device=cpu"]) == 0
+    page = read_page(out)
+    first = {"system": "transformer", "kind": "decoder", "layer": 0, "head": 1, "words": True, "eos": True}
+    assert page["state"] == first
+    assert [list(each["attention"]) for each in page["analyses"]] == [[], [], ["decoder"]]
+    assert main(["plot", runs, *words, "eos=false", "words=false", f"out={out}", "device=cpu"]) == 0
+    page, text = read_page(out), out.read_text(encoding="utf-8")
+    first = {"system": "luong", "kind": "cross", "layer": None, "head": None, "words": False, "eos": False}
+    assert page["state"] == first
+    assert [list(each["attention"]) for each in page["analyses"]] == [[], ["cross"], ["cross", "encoder", "decoder"]]
+    for each in page["analyses"]:
+        assert (each["source"], each["text"]) == ("one </script><b>two", "eins zwei")
+        assert each["gold"] == [[0, 0], [1, 1]]
+        assert sum(each["log_probabilities"]) == pytest.approx(each["log_probability"], rel=1e-4)
+    assert text.count("</script>") == 3  # the data, the import map, and the start of the program
+    assert not re.search(r"(src|href)=\"(?!data:)|url\(|@import|https?://(?!www\.w3\.org)", text)
+
+
+def test_a_page_scores_the_system_s_own_translation(
+    trained_run: Path, tmp_path: Path, read_page: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["plot", f"run={trained_run}", "source=one two", f"out={tmp_path / 'page.html'}", "device=cpu"]
+    assert main(words) == 0
+    [analysis] = read_page(tmp_path / "page.html")["analyses"]
+    assert len(analysis["log_probabilities"]) == len(analysis["target_pieces"])
+    assert sum(analysis["log_probabilities"]) == pytest.approx(analysis["log_probability"], rel=1e-4)
+    monkeypatch.setattr("nmt.cli.plot.MAX_PAGE_WEIGHTS", 3)
+    assert main(words) == 2
 
 
 def test_the_links_of_a_grammar_sentence_are_known(grammar_run: Path, tmp_path: Path) -> None:

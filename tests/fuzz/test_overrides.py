@@ -24,7 +24,7 @@ Outcome = Callable[[Callable[[], object], str], None]
 
 KEYS = [
     *("run", "runs", "out", "name", "split", "data.path", "data.source", "train_split", "validation_split", "device"),
-    *("seed", "resume", "tensorboard", "batch_tokens", "layer", "n_best", "format", "data", "model", "search"),
+    *("seed", "resume", "tracker", "batch_tokens", "layer", "n_best", "format", "data", "model", "search"),
     *("trainer", "tokenizer", "optimizer", "schedule", "cleaning", "experiment", "model/score", "data@x", "hydra.x"),
     *("trainer.max_steps", "trainer.patience", "trainer.max_minutes", "trainer.x", "trainer.precision"),
     *("loader.batch_tokens", "loader.max_length", "loader.num_workers", "loader.subword_alpha", "model.dropout"),

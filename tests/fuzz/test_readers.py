@@ -346,7 +346,7 @@ def test_safetensors(runs: list[RunFolder], name: str, outcome: Outcome) -> None
         optimizer = torch.optim.Adam(model.parameters())
         progress, tensors = read_checkpoint(run.last)
         restore(tensors, run.last, model, optimizer)
-        history = History(run.path / "other.jsonl", tensorboard=None)
+        history = History(run.path / "other.jsonl", tracking=None)
         history.start(num_records=progress.num_records, last_step=progress.step)
         update(model, optimizer)
 
@@ -404,7 +404,7 @@ RECORDS = [
 
 def resume(run: RunFolder) -> None:
     """Opens the history as a resumed run does, which keeps the records up to its checkpoint."""
-    history = History(run.history, tensorboard=None)
+    history = History(run.history, tracking=None)
     history.start(num_records=2, last_step=15)
     history.record({"kind": "train", "step": 16})
 

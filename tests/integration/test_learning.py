@@ -22,7 +22,7 @@ TRAINING = [
     "trainer.precision=fp32",
     "trainer.validate_every=1000",
     "trainer.average_checkpoints=1",
-    "tensorboard=false",
+    "tracker=null",
     "device=cpu",
     "search=greedy",
 ]

@@ -8,7 +8,7 @@ import pytest
 from nmt.data.scenes.drawing import draw
 from nmt.data.scenes.world import EMPTY, GRID
 from nmt.report.figure import Figure, Panel
-from nmt.report.spotlights import collapse_picture, light, save_spotlights, shows_picture
+from nmt.report.spotlights import light, save_spotlights, shows_picture
 
 PATCHES = ["<.small-red-circle>", *[EMPTY] * (GRID * GRID - 1)]
 
@@ -28,15 +28,6 @@ def test_a_picture_is_recognised_by_its_complete_set_of_patches() -> None:
     assert not shows_picture(Panel("", columns, whole.rows, np.delete(np.asarray(whole.matrix), 1, axis=1)))
     side = whole.columns
     assert not shows_picture(Panel("", side, side, np.eye(len(side))))  # self-attention, from patches to patches
-
-
-def test_the_picture_becomes_one_column() -> None:
-    collapsed = collapse_picture(panel())
-    assert collapsed.columns == ["<picture>", "a", "circle", "</s>"]
-    assert np.asarray(collapsed.matrix).tolist() == [
-        pytest.approx([0.85, 0.15, 0, 0]),
-        pytest.approx([0, 0, 0.75, 0.25]),
-    ]
 
 
 def test_light_grows_with_the_root_of_the_weight() -> None:

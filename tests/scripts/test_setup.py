@@ -46,7 +46,8 @@ def test_nothing_is_installed_twice_unless_the_requirements_change(checkout: Pat
     for name in ("python", "pip", "nmt"):
         executable(checkout / ".venv" / "bin" / name, f'echo {name} "$@"')
     first, second = demo(checkout, "seed=1"), demo(checkout, "seed=2")
-    assert first.stdout == "pip install --quiet --disable-pip-version-check -c constraints.txt -e .\nnmt demo seed=1\n"
+    install = "pip install --quiet --disable-pip-version-check -c constraints.txt -e .[explore]"
+    assert first.stdout == f"{install}\nnmt demo seed=1\n"
     assert (second.stdout, second.stderr) == ("nmt demo seed=2\n", "")
 
     with (checkout / "constraints.txt").open("a") as file:

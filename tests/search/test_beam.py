@@ -79,6 +79,7 @@ def run(
     *,
     banned_ids: Sequence[int] = (PAD, BOS),
     n_best: int = 1,
+    prefixes: Sequence[Tokens] | None = None,
 ) -> list[list[Hypothesis]]:
     return search(
         model,
@@ -87,6 +88,7 @@ def run(
         eos_id=EOS,
         banned_ids=banned_ids,
         n_best=n_best,
+        prefixes=prefixes,
     )
 
 
@@ -276,6 +278,59 @@ def test_forced_decoding_reports_what_the_search_reports(model: TranslationModel
             assert forced.tokens == found.tokens
             assert forced.log_probability == pytest.approx(found.log_probability, abs=1e-5)
             assert forced.score == pytest.approx(found.score, abs=1e-5)
+            totals = log_probabilities(model, sentence, [found.tokens[:end] for end in range(1, len(found.tokens) + 1)])
+            assert list(itertools.accumulate(forced.log_probabilities)) == pytest.approx(totals, abs=1e-5)
+            assert found.log_probabilities == ()
+
+
+PREFIXES: list[Tokens] = [(4,), (), (5, 5)]  # of the three sentences
+
+
+def test_an_empty_prefix_changes_nothing(model: TranslationModel, case: SearchCase) -> None:
+    assert run(case.make(), model, n_best=case.n_best, prefixes=[(), (), ()]) == run(
+        case.make(), model, n_best=case.n_best
+    )
+
+
+def test_an_exhaustive_beam_finds_the_best_translations_with_a_prefix(model: TranslationModel) -> None:
+    found = run(beam(13, length_penalty=0.6, margin=3), model, n_best=3, prefixes=PREFIXES)
+    for sentence, prefix, hypotheses in zip(SOURCES, PREFIXES, found, strict=True):
+        every = exhaustive_search(model, sentence, limit=3, alpha=0.6)
+        assert_found(hypotheses, [one for one in every if one.tokens[: len(prefix)] == prefix][:3])
+
+
+def test_the_prefix_of_a_translation_leads_to_it_and_to_its_score(model: TranslationModel) -> None:
+    translations = [hypothesis for [hypothesis] in run(greedy(margin=6), model)]
+    for length in range(6):
+        prefixes = [hypothesis.tokens[:-1][:length] for hypothesis in translations]
+        for before, [after] in zip(translations, run(greedy(margin=6), model, prefixes=prefixes), strict=True):
+            assert_found([after], [Expected(before.tokens, before.log_probability, before.score)])
+
+
+def test_a_batch_with_prefixes_equals_its_sentences_one_by_one(model: TranslationModel, case: SearchCase) -> None:
+    search = case.make(factor=1.0, margin=3)
+    together = run(search, model, n_best=case.n_best, prefixes=PREFIXES)
+    for sentence, prefix, hypotheses in zip(SOURCES, PREFIXES, together, strict=True):
+        [alone] = run(search, model, [sentence], n_best=case.n_best, prefixes=[prefix])
+        assert_found(alone, [Expected(other.tokens, other.log_probability, other.score) for other in hypotheses])
+        for hypothesis in hypotheses:
+            assert hypothesis.tokens[: len(prefix)] == prefix
+            forced = force_decode(
+                model, *make_batch([sentence]), hypothesis.tokens, bos_id=BOS, length_penalty=search.penalty()
+            )
+            assert hypothesis.score == pytest.approx(forced.score, abs=1e-5)
+
+
+def test_a_prefix_may_break_the_rules_of_the_search(model: TranslationModel) -> None:
+    """It may repeat n-grams and be longer than the length limit; the other sentences keep to the rules."""
+    search = beam(4, margin=3, no_repeat_ngram=1)
+    prefixes: list[Tokens] = [(3, 3, 3, 3), (), (4,)]
+    (long,), (free,), (short,) = run(search, model, prefixes=prefixes)
+    assert long.tokens == (3, 3, 3, 3, EOS)
+    assert [free.tokens] == [hypothesis.tokens for hypothesis in run(search, model, SOURCES[1:2])[0]]
+    assert short.tokens[0] == 4 and len(set(short.tokens)) == len(short.tokens) <= 3
+    [early] = run(beam(2, margin=4, min_length=3), model, SOURCES[:1], prefixes=[(5,)])[0]
+    assert early.tokens[0] == 5 and len(early.tokens) == 4
 
 
 def test_every_translation_ends_at_its_length_limit(model: TranslationModel, case: SearchCase) -> None:

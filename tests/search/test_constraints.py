@@ -11,7 +11,14 @@ import torch
 
 from nmt.errors import UserError
 from nmt.search import BeamSearch, GreedySearch
-from nmt.search.constraints import ban_early_end, ban_repeated_ngrams, force_end
+from nmt.search.constraints import (
+    ANY_TOKEN,
+    ForcedPrefixes,
+    ban_early_end,
+    ban_repeated_ngrams,
+    force_end,
+    force_tokens,
+)
 from nmt.search.hypothesis import Hypothesis
 
 if TYPE_CHECKING:
@@ -64,6 +71,23 @@ def test_at_the_limit_only_eos_is_possible_at_its_own_log_probability() -> None:
     assert log_probabilities.tolist() == [[-INF, -2.0, -INF], [-INF, -1.0, -INF], [-4.0, -5.0, -6.0]]
     # The second would have ended by itself; the third is not at its limit.
     assert is_cut.tolist() == [True, False, False]
+
+
+def test_a_forced_token_keeps_its_own_log_probability_even_if_it_was_banned() -> None:
+    log_probabilities = torch.tensor([[-1.0, -INF, -3.0], [-1.0, -2.0, -INF], [-1.0, -2.0, -3.0]])
+    own = torch.tensor([[-2.5], [-7.0], [-2.0]])
+    force_tokens(log_probabilities, torch.tensor([1, ANY_TOKEN, 1]), own)
+    assert log_probabilities.tolist() == [[-INF, -2.5, -INF], [-1.0, -2.0, -INF], [-INF, -2.0, -INF]]
+
+
+def test_prefixes_follow_their_sentences() -> None:
+    forced = ForcedPrefixes([[A, B], [], [C]], torch.device("cpu"))
+    tokens = [forced.tokens(position, [0, 2, 1], 2) for position in range(3)]
+    assert [None if each is None else each.tolist() for each in tokens] == [
+        [A, A, C, C, ANY_TOKEN, ANY_TOKEN],
+        [B, B, *[ANY_TOKEN] * 4],
+        None,
+    ]
 
 
 # --- whole searches ---

@@ -70,7 +70,7 @@ class Copies(TorchFunctionMode):
 
 
 def reads_of_a_search(
-    model: TranslationModel, monkeypatch: pytest.MonkeyPatch
+    model: TranslationModel, monkeypatch: pytest.MonkeyPatch, *, prefixes: list[list[int]] | None = None
 ) -> tuple[list[str], list[list[str]], list[list[str]]]:
     """What a search reads: before the first decoder step, after each decoder step, and inside each decoder step."""
     log: list[str] = []
@@ -96,17 +96,22 @@ def reads_of_a_search(
     with ExitStack() as stack:
         stack.enter_context(ValueReads(log))
         stack.enter_context(Copies(log))
-        search(model, source, source != PAD, bos_id=BOS, eos_id=EOS, banned_ids=[PAD, BOS], n_best=2)
+        banned_ids = [PAD, BOS]
+        search(model, source, source != PAD, bos_id=BOS, eos_id=EOS, banned_ids=banned_ids, n_best=2, prefixes=prefixes)
     before, *after = outside
     assert len(after) > 6
     assert len(num_rows) > 4  # sentences were removed, several times
     return before, after, inside
 
 
-def test_the_host_reads_once_per_step(model: TranslationModel, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("prefixes", [None, [[3, 4], [], [5] * 6, [], [], [4], [3], []]])
+def test_the_host_reads_once_per_step(
+    model: TranslationModel, monkeypatch: pytest.MonkeyPatch, prefixes: list[list[int]] | None
+) -> None:
     never_end(model)  # each sentence ends at its limit
-    before, after, inside = reads_of_a_search(model, monkeypatch)
-    assert before == ["tolist"]  # the source lengths
+    before, after, inside = reads_of_a_search(model, monkeypatch, prefixes=prefixes)
+    # The source lengths; the prefixes are padded on the host, before the first step.
+    assert before == (["tolist"] if prefixes is None else ["tolist", "numpy", "numpy"])
     assert all(names == ["tolist"] for names in after), after  # which sentences are finished
     assert not any(inside), inside
 

@@ -218,7 +218,7 @@ class Bench:
                 train_loader=loader if loader is not None else self.make_loader(),
                 validation_split=None if validate is None else self.make_validation_split(validate),
                 run_folder=self.run,
-                history=History(self.run.history, tensorboard=None),
+                history=History(self.run.history, tracking=None),
                 bar=bar,
                 stop_requested=lambda: stop_at is not None and steps[-1] >= stop_at,
                 adapt_threads=keep_threads,

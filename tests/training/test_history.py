@@ -6,8 +6,8 @@ from pathlib import Path
 from nmt.training.history import History
 
 
-def started(path: Path | None, *, tensorboard: Path | None = None, num_records: int = 0, last_step: int = 0) -> History:
-    history = History(path, tensorboard=tensorboard)
+def started(path: Path | None, *, num_records: int = 0, last_step: int = 0) -> History:
+    history = History(path, tracking=None)
     history.start(num_records=num_records, last_step=last_step)
     return history
 
@@ -67,16 +67,3 @@ def test_bytes_that_are_not_text_are_dropped(tmp_path: Path) -> None:
     path.write_bytes(b'{"kind": "train", "step": 5}\n{"kind": "\xff\x00')
     started(path, num_records=1, last_step=5)
     assert path.read_text() == '{"kind": "train", "step": 5}\n'
-
-
-def test_tensorboard_receives_the_numbers(tmp_path: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    history = started(tmp_path / "history.jsonl", tensorboard=tmp_path / "tensorboard")
-    for step in (1, 2):
-        history.record({"kind": "train", "step": step, "loss": 1.0 / step})
-    history.close()
-    events = EventAccumulator(str(tmp_path / "tensorboard"))
-    events.Reload()
-    assert events.Tags()["scalars"] == ["train/loss"]
-    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(1, 1.0), (2, 0.5)]

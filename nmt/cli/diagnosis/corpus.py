@@ -15,7 +15,6 @@ from nmt.cli.training.validation import remark_on_tokenizer
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
 from nmt.data.statistics import SideStatistics, count_leaks
-from nmt.data.text import TextCorpus
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.evaluation import Metrics
@@ -53,7 +52,7 @@ def report_corpus(report: DoctorReport, settings: TrainSettings, prepared: Prepa
     full_train = corpus.split(train_split)
     languages = {"source": corpus.source, "target": corpus.target}
     summary = f"{corpus.source} to {corpus.target}, splits {', '.join(corpus.splits())}"
-    if isinstance(corpus.main, TextCorpus):  # both sides are the same text
+    if not corpus.main.is_translated:  # both sides are the same text
         languages = {"target": "+".join(corpus.main.languages)}
         summary = f"text in {' and '.join(corpus.main.languages)}, splits {', '.join(corpus.splits())}"
     if len(prepared.train_split) < len(full_train):

@@ -55,6 +55,9 @@ def configure(command: Command, folder: Path, arguments: Sequence[str]) -> Compo
                 f"{shorten(_input_line(override))}: several values need -m, which starts one run for each; "
                 f"a value that contains a comma needs two pairs of quotes: {override.key_or_group}=\"'…'\""
             )
+    # Of several choices for a group the last one counts. To Hydra, null before another choice would be final.
+    last_choices = {override.key_or_group: override for override in overrides if selects_choice(folder, override)}
+    overrides = [each for each in overrides if last_choices.get(each.key_or_group, each) is each]
     # Hydra refuses `model=null`, but not `~model`, which means the same.
     overrides = [
         parse_overrides([f"~{override.key_or_group}"])[0]

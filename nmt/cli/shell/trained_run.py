@@ -61,8 +61,7 @@ def load_corpus(run: RunFolder, data: Component | CorpusChanges) -> Corpus:
         corpus: Corpus = data.build()
         return corpus
     changes = data.changed()
-    generated = ("GrammarCorpus", "GrammarDocuments", "SceneCorpus")
-    if "path" in changes and main_corpus(run.description("corpus")).get("class") in generated:
+    if "path" in changes and "path" not in main_corpus(run.description("corpus"))["arguments"]:
         raise UserError(
             f"data.path={data.path}: the corpus of run={run.path} has no files, because it is generated; select other "
             f"text by data=files data.path={data.path}"

@@ -13,7 +13,6 @@ from nmt.cli.training.settings import TrainSettings
 from nmt.data import HoldOutCorpus, MixedCorpus
 from nmt.data.corpus import Corpus, FilesCorpus
 from nmt.data.readers import expand_path
-from nmt.data.text import TextCorpus
 from nmt.errors import UserError
 from nmt.run.registry import Description
 
@@ -45,8 +44,8 @@ def list_parts(settings: TrainSettings) -> list[tuple[Component, str | None]]:
 
 def list_tags(settings: TrainSettings, corpus: Corpus) -> list[str]:
     """The tags that the settings and the corpus declare, each once."""
-    own_tags = corpus.main.tags.values() if isinstance(corpus.main, TextCorpus) else ()
-    return list(dict.fromkeys([*(tag for _, tag in list_parts(settings) if tag is not None), *own_tags]))
+    part_tags = [tag for _, tag in list_parts(settings) if tag is not None]
+    return list(dict.fromkeys([*part_tags, *corpus.main.own_tags]))
 
 
 def build_corpus(settings: TrainSettings) -> Corpus:
@@ -57,9 +56,9 @@ def build_corpus(settings: TrainSettings) -> Corpus:
     """
     parts = list_parts(settings)
     corpus = settings.data.build_as(Corpus)  # type: ignore[type-abstract]
-    if settings.objective is None and isinstance(corpus, TextCorpus):
+    if settings.objective is None and not corpus.is_translated:
         raise UserError("data=text has no translations, so add objective=masked or objective=denoising to pre-train")
-    if settings.objective is not None and not isinstance(corpus, TextCorpus):
+    if settings.objective is not None and corpus.is_translated:
         raise UserError("objective=… is learned from text alone: add data=text data.path=DIR")
     if len(parts) > 1 or settings.tag is not None:
         others = [_build_part(part) for part, _ in parts[1:]]

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import msgspec
 import torch
 from datasets import Dataset
 from torch import nn
 
 from nmt import search
 from nmt.cli.shell.settings import naming_group
-from nmt.cli.training.corpus import build_corpus, describe_corpus, describe_parts, list_tags
+from nmt.cli.training.corpus import describe_corpus, describe_parts
 from nmt.cli.training.descriptions import describe
 from nmt.cli.training.guidance import make_link_encoder
-from nmt.cli.training.initial_run import load_initial_tokenizer, remark_on_unknown_pieces
+from nmt.cli.training.initial_run import remark_on_unknown_pieces
 from nmt.cli.training.model import build_model
 from nmt.cli.training.pretraining import build_cleaning, build_noise, build_objective
-from nmt.cli.training.settings import LoaderSettings, TokenizerSettings, TrainSettings
+from nmt.cli.training.settings import LoaderSettings, TrainSettings
+from nmt.cli.training.text import PreparedText, prepare_text, remark_on_vocabulary
 from nmt.cli.training.validation import (
     check_schedule,
-    choose_metrics,
     describe_metrics,
-    load_validation_split,
     remark_on_tokenizer,
 )
 from nmt.data.cleaning import Cleaning
@@ -33,18 +31,15 @@ from nmt.data.corpus import Corpus
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
 from nmt.data.noise import Noise
-from nmt.data.tokenizer import MASK, Tokenizer
-from nmt.data.tokenizer.training import train_tokenizer
+from nmt.data.tokenizer import Tokenizer
 from nmt.device import pick_device
 from nmt.errors import UserError
 from nmt.evaluation import Metrics
 from nmt.models import Seq2Seq
-from nmt.run import RunFolder
 from nmt.run.registry import Description
 from nmt.search.protocol import Search
 from nmt.training.distributed import Processes
 from nmt.training.limits import check_limits
-from nmt.training.progress import spinner
 from nmt.training.schedule import Schedule
 
 ONLY_EMPTY = Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=False)
@@ -101,43 +96,19 @@ def prepare_run(
     }
     searcher = settings.search.build()
 
-    # 2. Text, then the tokenizer. With several processes the main one does the work and the others receive the result.
-    corpus = build_corpus(settings)
-    metrics = choose_metrics(settings, corpus.target)
-    descriptions["metrics"] = describe_metrics(metrics)
-    train_split = processes.main_first(lambda: corpus.split(settings.train_split))
-    validation_split, remarks = processes.main_first(lambda: load_validation_split(settings, corpus))
-    if sample is not None:
-        train_split = sample(train_split)
-    tokenizer = processes.broadcast(_tokenizer(settings, corpus, train_split) if processes.is_main else None)
-    assert tokenizer is not None
+    # 2. The text, and what depends on it: the model, whose vocabulary sizes only the tokenizer knows.
+    text = prepare_text(settings, processes, sample)
+    noise = build_noise(settings, text.tokenizer)
+    model, descriptions["model"] = build_model(settings, text.corpus, text.tokenizer, noise, device, processes)
+    descriptions["metrics"] = describe_metrics(text.metrics)
 
-    # 3. The noise of pre-training, and the model, whose vocabulary sizes only the tokenizer knows.
-    noise = build_noise(settings, tokenizer)
-    model, descriptions["model"] = build_model(settings, corpus, tokenizer, noise, device, processes)
-    if "init" in descriptions["model"]:
-        init = descriptions["model"]["init"]
-        owner = "encoder's " if init["parts"] == "encoder" else ""
-        remarks.append(f"the {owner}weights are those of step {init['step']} of {settings.init}")
-        remarks.append(remark_on_unknown_pieces(train_split, tokenizer, settings))
-    add_links = make_link_encoder(settings, corpus, tokenizer, model)
-
-    # 4. Batches and the optimizer, which depend on the model.
-    batch_loader = partial(
-        make_loader,
-        tokenizer=tokenizer,
-        model=model,
-        settings=settings.loader,
-        noise=noise,
-        add_links=None,
-        seed=settings.seed,
-        processes=processes,
-    )
+    # 3. Batches and the optimizer, which depend on the model.
+    train_loader, validation_loader = _make_loaders(settings, text, model, noise, processes)
     return PreparedRun(
-        corpus=corpus,
-        train_split=train_split,
-        validation_split=validation_split,
-        tokenizer=tokenizer,
+        corpus=text.corpus,
+        train_split=text.train_split,
+        validation_split=text.validation_split,
+        tokenizer=text.tokenizer,
         model=model,
         objective=build_objective(settings, noise, model),
         schedule=schedule,
@@ -145,57 +116,57 @@ def prepare_run(
             torch.optim.Optimizer, model.parameters(), lr=schedule.rate(1, fraction_done=0.0)
         ),
         searcher=searcher,
-        metrics=metrics,
-        train_loader=batch_loader(
-            train_split,
-            split_name=settings.train_split,
-            cleaning=build_cleaning(settings),
-            subword_alpha=settings.loader.subword_alpha,
-            add_links=add_links,
-        ),
-        validation_loader=None
-        if validation_split is None or settings.validation_split is None
-        else batch_loader(
-            validation_split, split_name=settings.validation_split, cleaning=ONLY_EMPTY, subword_alpha=0.0
-        ),
+        metrics=text.metrics,
+        train_loader=train_loader,
+        validation_loader=validation_loader,
         descriptions=descriptions,
-        remarks=[
-            *describe_parts(corpus),
-            *([] if settings.init is not None else remark_on_vocabulary(settings.tokenizer, tokenizer)),
-            *remarks,
-            *remark_on_tokenizer(metrics, settings, train_split),
-        ],
+        remarks=_list_remarks(settings, text, descriptions["model"]),
     )
 
 
-def build_tokenizer(
-    settings: TokenizerSettings, split: Dataset, *, tags: Sequence[str] = (), symbols: Sequence[str] = ()
-) -> Tokenizer:
-    """Trains the tokenizer on the training split, or on `max_pairs` of its pairs.
-
-    Args:
-        tags: names of the tags that source lines may have.
-        symbols: of the pictures in source lines.
-
-    Raises:
-        UserError: a setting is wrong, or the split does not allow the vocabulary size.
-    """
-    with spinner(f"learning up to {settings.vocab_size:,} pieces from {len(split):,} pairs"):
-        return train_tokenizer(split, tags=tuple(tags), symbols=tuple(symbols), **msgspec.structs.asdict(settings))
-
-
-def remark_on_vocabulary(settings: TokenizerSettings, tokenizer: Tokenizer) -> list[str]:
-    """Says how many pieces there are if the corpus allowed fewer than the settings ask for."""
-    if min(tokenizer.source_size, tokenizer.target_size) >= settings.vocab_size:
-        return []
-    sizes = (
-        f"{tokenizer.source_size:,}"
-        if tokenizer.shared
-        else f"{tokenizer.source_size:,} source and {tokenizer.target_size:,} target"
+def _make_loaders(
+    settings: TrainSettings, text: PreparedText, model: Seq2Seq, noise: Noise | None, processes: Processes
+) -> tuple[BatchLoader, BatchLoader | None]:
+    """The loader of training batches, and that of the validation loss, if there is one."""
+    make = partial(
+        make_loader,
+        tokenizer=text.tokenizer,
+        model=model,
+        settings=settings.loader,
+        noise=noise,
+        seed=settings.seed,
+        processes=processes,
     )
-    return [
-        f"the vocabulary has {sizes} pieces: this corpus allows no more (tokenizer.vocab_size={settings.vocab_size})"
-    ]
+    train_loader = make(
+        text.train_split,
+        split_name=settings.train_split,
+        cleaning=build_cleaning(settings),
+        subword_alpha=settings.loader.subword_alpha,
+        add_links=make_link_encoder(settings, text.corpus, text.tokenizer, model),
+    )
+    if text.validation_split is None or settings.validation_split is None:
+        return train_loader, None
+    validation_loader = make(
+        text.validation_split,
+        split_name=settings.validation_split,
+        cleaning=ONLY_EMPTY,
+        subword_alpha=0.0,
+        add_links=None,
+    )
+    return train_loader, validation_loader
+
+
+def _list_remarks(settings: TrainSettings, text: PreparedText, model: Description) -> list[str]:
+    """What is noteworthy about the parts of a run, one line each, in the order in which they were built."""
+    remarks = describe_parts(text.corpus)
+    if settings.init is None:  # otherwise the vocabulary is given
+        remarks += remark_on_vocabulary(settings.tokenizer, text.tokenizer)
+    remarks += text.remarks
+    if "init" in model:
+        owner = "encoder's " if model["init"]["parts"] == "encoder" else ""
+        remarks.append(f"the {owner}weights are those of step {model['init']['step']} of {settings.init}")
+        remarks.append(remark_on_unknown_pieces(text.train_split, text.tokenizer, settings))
+    return [*remarks, *remark_on_tokenizer(text.metrics, settings, text.train_split)]
 
 
 def make_loader(
@@ -255,14 +226,3 @@ def naming_split(name: str) -> Iterator[None]:
         if not str(error).startswith("no pair of "):
             raise
         raise UserError(f"split {name}: {error}") from None
-
-
-def _tokenizer(settings: TrainSettings, corpus: Corpus, split: Dataset) -> Tokenizer:
-    """The tokenizer of the run that is resumed, or of the run with which training starts, or a new one."""
-    if settings.resume == "true":
-        return RunFolder(settings.run).tokenizer()
-    if settings.init is not None:
-        return load_initial_tokenizer(settings, corpus)
-    tags = list_tags(settings, corpus) + ([] if settings.objective is None else [MASK])
-    tokenizer = build_tokenizer(settings.tokenizer, split, tags=tags, symbols=corpus.main.symbols)
-    return tokenizer.with_source_tag(settings.tag)

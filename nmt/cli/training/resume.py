@@ -27,7 +27,7 @@ from nmt.training.limits import reached_limit
 CHANGEABLE_KEYS = frozenset(
     {
         # where and how fast
-        *("run", "name", "resume", "device", "threads", "tensorboard", "loader.num_workers", "trainer.precision"),
+        *("run", "name", "resume", "device", "threads", "loader.num_workers", "trainer.precision"),
         # how long, and how often to record, validate and save
         *("trainer.max_steps", "trainer.max_epochs", "trainer.max_minutes", "trainer.patience", "trainer.log_every"),
         *("trainer.validate_every", "trainer.save_every", "trainer.save_minutes", "trainer.average_checkpoints"),
@@ -115,7 +115,7 @@ def compare_settings(folder: RunFolder, config: dict[str, Any]) -> list[SettingC
     new = _flatten(config)
     keys = sorted((old.keys() | new.keys()) - {"run", "resume"})
     changes = [SettingChange(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
-    refused = [change for change in changes if change.key not in CHANGEABLE_KEYS and not _names_corpus(change)]
+    refused = [change for change in changes if not _may_change(change)]
     if refused:
         refused.sort(key=lambda change: not change.key.endswith("._target_"))  # a class says more than its arguments
         shown = "; ".join(map(str, refused[:MAX_SHOWN_CHANGES]))
@@ -171,6 +171,12 @@ def _refusal(folder: RunFolder, difference: str) -> str:
         f"run={folder.path} was started with {difference}: a resumed run keeps its corpus and settings; use these, or "
         f"name another folder with run=… to train a new one"
     )
+
+
+def _may_change(change: SettingChange) -> bool:
+    """Whether a resumed run may have another value of this setting."""
+    is_tracker = change.key.split(".")[0] == "tracker"
+    return is_tracker or change.key in CHANGEABLE_KEYS or _names_corpus(change)
 
 
 def _names_corpus(change: SettingChange) -> bool:

@@ -51,7 +51,6 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     seed: int
     device: str
     threads: str
-    tensorboard: bool
     train_split: str
     validation_split: str | None
     max_validation_pairs: int | None
@@ -60,6 +59,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     extra_data: list[str | dict[str, Any]] | str | None
     bleu_tokenizer: str
     objective: Component | None
+    tracker: Component | None
     data: Component
     cleaning: Component
     tokenizer: TokenizerSettings

@@ -207,3 +207,20 @@ def test_a_list_of_paths_is_taken_as_typed(text: str, expected: object, calls: l
     assert main(["greet", f"run={text}", f"runs={text}"]) == 0
     received = plain_values(calls[0])
     assert received["runs"] == received["run"] == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "volume"),
+    [
+        (["voice=loud", "voice=calm"], 0.5),
+        (["voice=null", "voice=loud"], 1.0),
+        (["voice=null", "voice=calm", "voice.volume=0.7"], 0.7),
+        (["voice=loud", "voice=null"], None),
+    ],
+)
+def test_of_several_choices_the_last_one_counts(
+    words: list[str], volume: float | None, calls: list[DictConfig]
+) -> None:
+    assert main(["greet", "run=x", *words]) == 0
+    [config] = calls
+    assert (config.voice.volume if "voice" in config else None) == volume

@@ -136,7 +136,7 @@ def test_the_encoder_of_any_run_can_be_taken_with_another_decoder(
     same = [
         f"{group}.{key}={config[group][key]}" for group, key in (("loader", "batch_tokens"), ("loader", "num_workers"))
     ]
-    same += [TINY_RATE, "trainer.precision=fp32", "trainer.validate_every=100", "tensorboard=false", "search=greedy"]
+    same += [TINY_RATE, "trainer.precision=fp32", "trainer.validate_every=100", "tracker=null", "search=greedy"]
     assert (
         main(["train", *words, *same, f"run={run}", "resume=true", "trainer.max_steps=2", "seed=2", "device=cpu"]) == 0
     )

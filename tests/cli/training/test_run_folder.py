@@ -20,7 +20,7 @@ Files = Callable[[Path], dict[str, bytes]]
 def test_a_run_folder_holds_everything(
     train: Train, read_files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["trainer.max_steps=4", "trainer.validate_every=2", "trainer.log_every=1", "tensorboard=true"]
+    words = ["trainer.max_steps=4", "trainer.validate_every=2", "trainer.log_every=1", "tracker=tensorboard"]
     assert train(*words) == 0
     output, error = capsys.readouterr()
     assert output == ""  # standard output is reserved for results

@@ -1,0 +1,48 @@
+// The elements of index.html in which the reader types and chooses.
+
+import { spell } from "./beam.js";
+import { byId } from "./dom.js";
+
+/** Connects them. `askFor` changes the state and asks the systems; `FREE` lets them translate as they like. */
+export function connectInputs({ client, examples, results, state, askFor, FREE }) {
+  const source = byId("source");
+  source.value = state.get().source;
+  source.readOnly = !client.isServed;
+  source.addEventListener("input", () => askFor({ source: source.value, ...FREE }, { isTyping: true }));
+
+  const choice = byId("examples");
+  for (const { source: text, label } of examples) choice.append(new Option(label, text));
+  choice.hidden = examples.length < 2;
+  choice.addEventListener("change", () => {
+    if (!choice.value) return;
+    source.value = choice.value;
+    askFor({ source: choice.value, ...FREE });
+    choice.value = "";
+  });
+
+  const [eos, threshold] = [byId("eos"), byId("threshold")];
+  eos.checked = state.get().eos;
+  eos.addEventListener("change", () => state.set({ eos: eos.checked }));
+  threshold.value = state.get().threshold;
+  threshold.addEventListener("input", () => state.set({ threshold: Number(threshold.value) }));
+
+  const target = byId("target");
+  const force = () => askFor({ target: target.value, prefix: null }, { isTyping: true });
+  target.addEventListener("input", () => target.value.trim() && force());
+  byId("clear-target").addEventListener("click", () => askFor(FREE));
+
+  const next = byId("next");
+  byId("next-word").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const start = spell(results.beam().tree.prefix);
+    askFor({ target: null, prefix: `${start} ${next.value}`.trim() });
+    next.value = "";
+  });
+  byId("clear-prefix").addEventListener("click", () => askFor(FREE));
+
+  byId("keep").addEventListener("click", () => {
+    const { source: sentence, target: given, prefix, headsOff } = state.get();
+    state.set({ kept: { source: sentence, target: given, prefix, headsOff } });
+  });
+  byId("forget").addEventListener("click", () => state.set({ kept: null }));
+}
