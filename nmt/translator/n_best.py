@@ -15,16 +15,16 @@ from nmt.translator.translation import Translation
 WIDER_BEAMS = (2, 4, 8, 16)
 """How much wider than the search's own the beams are that look for missing texts, one after the other."""
 
-Sentence = TypeVar("Sentence")
+SentenceT = TypeVar("SentenceT")
 """A sentence in the form in which `FindTranslations` takes it."""
 
-FindTranslations = Callable[[Sequence[Sentence], Search, int], list[list[Translation]]]
+FindTranslations = Callable[[Sequence[SentenceT], Search, int], list[list[Translation]]]
 """Translates a batch of sentences with a search: the given number of hypotheses of each, or fewer if there are no
 more."""
 
 
 def find_distinct(
-    find: FindTranslations[Sentence], sentences: Sequence[Sentence], search: Search, n_best: int
+    find: FindTranslations[SentenceT], sentences: Sequence[SentenceT], search: Search, n_best: int
 ) -> list[list[Translation]]:
     """At least `n_best` translations of each sentence with distinct texts, best first; fewer if no more are found.
 

@@ -20,3 +20,10 @@ def systems(lstm_run: Path, trained_run: Path, transformer_run: Path) -> dict[st
     """An LSTM without attention, a LuongRNN that has learned a little, and a Transformer, by name."""
     folders = [open_run(path) for path in (lstm_run, trained_run, transformer_run)]
     return {system.name: system for system in open_systems(folders, load=load)}
+
+
+@pytest.fixture(scope="session")
+def ensemble(trained_run: Path, transformer_run: Path) -> System:
+    """The LuongRNN and the Transformer as one system."""
+    [system] = open_systems([open_run([trained_run, transformer_run])], load=load)
+    return system

@@ -3,6 +3,8 @@
 import pytest
 
 from nmt.errors import UserError
+from nmt.explore.analysis import analyse
+from nmt.explore.beam_tree import beam_tree
 from nmt.explore.systems import MAX_VARIANTS, AttentionSize, System
 
 
@@ -26,6 +28,18 @@ def test_heads_are_switched_off_in_a_copy(systems: dict[str, System]) -> None:
     assert system.translator([]) is complete
     scores = {translator.force_decode("one", "eins").score for translator in (complete, silenced)}
     assert len(scores) == 2
+
+
+def test_an_ensemble_is_explored_like_a_run(ensemble: System) -> None:
+    assert (ensemble.name, ensemble.info.architecture, ensemble.info.heads) == ("luong+transformer", "Ensemble", [])
+    assert ensemble.info.kinds == {"cross": AttentionSize(layers=1, heads=1)}
+    found = ensemble.translator().translate("one two")
+    analysis, tree = analyse(ensemble, "one two"), beam_tree(ensemble, "one two")
+    assert analysis.text == tree.text == found.text
+    assert sum(analysis.log_probabilities) == pytest.approx(found.log_probability, abs=1e-4)
+    assert analysis.attention.keys() == {"cross"}
+    with pytest.raises(UserError, match="heads_off is for a single run"):
+        ensemble.translator(["cross.0.0"])
 
 
 def test_few_copies_stay_in_memory(systems: dict[str, System]) -> None:

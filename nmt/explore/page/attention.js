@@ -83,11 +83,8 @@ function joinPatches(words, picture, kind, side) {
   if (!picture || kind === "decoder" || (kind === "cross" && side === 0)) return words;
   const end = picture.first + picture.rows * picture.columns;
   const isPatch = ({ pieces }) => pieces.length && pieces.every((piece) => piece >= picture.first && piece < end);
-  const patches = {
-    text: "picture",
-    pieces: Array.from({ length: end - picture.first }, (_, index) => picture.first + index),
-  };
   const first = words.findIndex(isPatch);
+  const patches = { text: "picture", pieces: words.filter(isPatch).flatMap(({ pieces }) => pieces) };
   return words.flatMap((word, index) => (index === first ? [patches] : isPatch(word) ? [] : [word]));
 }
 
@@ -96,12 +93,6 @@ function outline(view, source, target, words) {
   const [row, column] = [view.row_words[target], view.column_words[source]];
   if (!row || !column) return [];
   if (words) return [[target, source, 1, 1]];
-  return [
-    [
-      row.pieces[0],
-      column.pieces[0],
-      row.pieces.at(-1) + 1 - row.pieces[0],
-      column.pieces.at(-1) + 1 - column.pieces[0],
-    ],
-  ];
+  const extent = ({ pieces }) => pieces.at(-1) + 1 - pieces[0];
+  return [[row.pieces[0], column.pieces[0], extent(row), extent(column)]];
 }

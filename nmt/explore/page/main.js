@@ -18,7 +18,10 @@ const template = `<!DOCTYPE html>\n${document.documentElement.outerHTML}`; // be
 const embedded = embeddedData();
 const client = embedded ? fileClient(embedded, template) : serverClient();
 
-const [systems, examples] = await Promise.all([client.systems(), client.examples()]);
+const [systems, examples] = await Promise.all([client.systems(), client.examples()]).catch((error) => {
+  byId("status").textContent = error.message;
+  throw error;
+});
 const choices = location.hash ? fromHash(location.hash) : embedded?.state;
 const state = createState({ source: examples[0]?.source ?? "", ...choices });
 if (!systems.some(({ name }) => name === state.get().system)) {
@@ -117,4 +120,5 @@ state.subscribe((now) => {
   draw(now);
 });
 askFor({});
-addEventListener("resize", () => draw(state.get()));
+addEventListener("resize", drawSoon);
+addEventListener("hashchange", () => location.reload()); // somebody has pasted a link

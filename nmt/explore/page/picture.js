@@ -24,15 +24,13 @@ export function drawSpotlights(analysis, state) {
   const largest = Math.max(1e-9, ...weights.flat());
   const spots = words.map(({ text }, index) => {
     const onPicture = weights[index].reduce((total, weight) => total + weight, 0).toFixed(2);
+    const label = `${text}: ${onPicture} of the attention is on the picture`;
+    const light = weights[index].map((weight) => weight / largest);
     return html(
       "figure",
       { class: "spot" },
       html("figcaption", {}, html("bdi", {}, text)),
-      drawPicture(
-        analysis.picture,
-        `${text}: ${onPicture} of the attention is on the picture`,
-        weights[index].map((weight) => weight / largest),
-      ),
+      drawPicture(analysis.picture, label, light),
       html("small", { class: "quiet" }, `${onPicture} on the picture`),
     );
   });
@@ -45,14 +43,10 @@ export function drawSpotlights(analysis, state) {
 /** A picture, with relative weights of its patches as light on it. */
 export function drawPicture({ image, rows, columns }, label = "the picture", light = null) {
   const [width, height] = [SIDE / columns, SIDE / rows];
-  const shade = (weight, index) =>
-    svg("rect", {
-      x: (index % columns) * width,
-      y: Math.floor(index / columns) * height,
-      width,
-      height,
-      "fill-opacity": (DARKNESS * (1 - Math.sqrt(weight))).toFixed(3),
-    });
+  const shade = (weight, index) => {
+    const place = { x: (index % columns) * width, y: Math.floor(index / columns) * height, width, height };
+    return svg("rect", { ...place, "fill-opacity": (DARKNESS * (1 - Math.sqrt(weight))).toFixed(3) });
+  };
   return svg(
     "svg",
     { class: "picture", width: SIDE, height: SIDE, viewBox: `0 0 ${SIDE} ${SIDE}`, role: "img", "aria-label": label },

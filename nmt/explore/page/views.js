@@ -52,7 +52,10 @@ export function drawViews(analysis, kind, now, change) {
   readout.textContent = hint;
   replaceChildren(byId("lines"), views[0].element);
   replaceChildren(byId("matrix"), views[1].element);
-  replaceChildren(byId("table"), drawTable(shown));
+  const numbers = byId("numbers");
+  const fillTable = () => replaceChildren(byId("table"), numbers.open ? drawTable(shown) : null);
+  numbers.ontoggle = fillTable; // a closed table of thousands of cells would only take time
+  fillTable();
 }
 
 /** Draws the small multiples, unless there is only one head. `switchable` and `onSwitch`: see `drawHeads`. */
