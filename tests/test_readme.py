@@ -104,6 +104,6 @@ def test_links_and_pictures_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_a_page_names_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8").partition("\n## Add an architecture\n")[0]  # the walkthrough adds files
-    for path in re.findall(r"(?<![\w/])(?:nmt|conf|tests|scripts|docs)/[\w/]+(?:\.\w+)?", text):
+    for path in re.findall(r"(?<![\w/])(?:nmt|conf|tests|scripts|docs)/[\w/-]+(?:\.\w+)?", text):
         if "NAME" not in path:  # a placeholder
             assert (ROOT / path).exists(), path

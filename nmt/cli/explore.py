@@ -62,7 +62,7 @@ def run(config: DictConfig) -> None:
         bind(settings.host, settings.port) as listener,  # before the models are loaded, which takes some seconds
         limit_threads(settings.threads, pick_device(settings.device)) as before_batch,
     ):
-        hosts = {settings.host, "localhost", "127.0.0.1", "::1"} if is_loopback(listener) else None
+        hosts = {settings.host.lower(), "localhost", "127.0.0.1", "::1"} if is_loopback(listener) else None
         if hosts is None:
             print_message(PROGRAM, f"host={settings.host}: everybody who reaches this machine can use these systems")
 

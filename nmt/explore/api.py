@@ -16,8 +16,9 @@ from nmt.explore.examples import Example
 from nmt.explore.systems import SystemInfo
 from nmt.models.attention import KINDS, Kind
 
-MAX_ANALYSED_CHARACTERS = 2_000
-"""Maximum length of a source and its target whose attention is shown: the number of weights grows with its square."""
+MAX_ANALYSED_CHARACTERS = 1_000
+"""Maximum length of a source and its target together whose attention is shown. The number of weights grows with its
+square: four layers of four heads then have a million, which are eight megabytes of JSON."""
 
 
 class Problem(BaseModel):

@@ -23,6 +23,10 @@ MAX_WAITING = 128
 MAX_BATCH_LINES = 64
 """Lines of several requests that are computed together. The first request of a batch waits for all of them."""
 
+CLOSE_SECONDS = 5
+"""How long the end waits for the thread. A server ends when all requests are answered, or their clients have gone; then
+only a computation is left whose result nobody receives."""
+
 Result = TypeVar("Result")
 
 
@@ -67,11 +71,11 @@ class BatchingQueue:
         self._thread.start()
 
     def close(self) -> None:
-        """Computes what still waits, and ends the thread."""
+        """Computes what still waits, and ends the thread; waits for that for at most `CLOSE_SECONDS`."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)
 
     def submit(
         self, compute: Callable[[list[str]], Sequence[Result]], lines: Sequence[str], *, key: Hashable

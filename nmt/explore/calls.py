@@ -83,7 +83,7 @@ class Call:
             UserError: there is none.
         """
         if name not in self.systems:
-            raise UserError(f"system: there is no {name}; there are {', '.join(self.systems)}")
+            raise UserError(f"system: there is no {name:.40}; there are {', '.join(self.systems)}")
         return self.systems[name]
 
     async def translate(
@@ -100,8 +100,9 @@ class Call:
         check_length(lines, MAX_TEXT_CHARACTERS)
 
         def compute(batch: list[str]) -> list[tuple[list[Translation], float]]:
+            translator = system.translator(options.heads_off)
             start = time.perf_counter()
-            found = system.translator(options.heads_off).translate(
+            found = translator.translate(
                 batch,
                 n_best=options.n_best,
                 prefix=[options.prefix] * len(batch) if options.prefix else None,
@@ -111,7 +112,7 @@ class Call:
             return [(translations, milliseconds) for translations in found]
 
         results = await self.wait_for(self.queue.submit(compute, lines, key=(system.name, options)))
-        return [translations for translations, _ in results], max((time for _, time in results), default=0.0)
+        return [found for found, _ in results], max((milliseconds for _, milliseconds in results), default=0.0)
 
     async def compute(self, compute: Callable[[], Result]) -> Result:
         """Computes something by itself, in the same thread."""

@@ -35,17 +35,17 @@ NAMES = {
 """English names that clients show; another language is shown by its code."""
 
 
-class Problem(BaseModel):
+class LibreTranslateError(BaseModel):
     """Why a request was refused, in one line."""
 
     error: str
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "a field is missing or wrong"},
-    403: {"model": Problem, "description": "not possible here"},
-    413: {"model": Problem, "description": "the request is too large"},
-    429: {"model": Problem, "description": "too many requests are waiting"},
+    400: {"model": LibreTranslateError, "description": "a field is missing or wrong"},
+    403: {"model": LibreTranslateError, "description": "not possible here"},
+    413: {"model": LibreTranslateError, "description": "the request is too large"},
+    429: {"model": LibreTranslateError, "description": "too many requests are waiting"},
 }
 
 router = APIRouter(responses=PROBLEMS)
@@ -68,7 +68,7 @@ class Detection(BaseModel):
     language: str
 
 
-class TranslateRequest(BaseModel):
+class TextRequest(BaseModel):
     """A text, or a list of texts; other fields, such as api_key, are ignored."""
 
     q: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
@@ -84,7 +84,7 @@ class DetectRequest(BaseModel):
     q: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
 
 
-class TranslateResponse(BaseModel):
+class TextResponse(BaseModel):
     """Each field is a list with one item per text if `q` was a list."""
 
     translatedText: str | list[str]  # noqa: N815  # LibreTranslate's name
@@ -132,17 +132,17 @@ async def frontend_settings(call: AnyCall) -> dict[str, Any]:
     }
 
 
-@router.post("/translate", openapi_extra=documented_body(TranslateRequest), response_model_exclude_none=True)
-async def translate(call: AnyCall) -> TranslateResponse:
+@router.post("/translate", openapi_extra=documented_body(TextRequest), response_model_exclude_none=True)
+async def translate(call: AnyCall) -> TextResponse:
     """Translates a text, or each of several."""
-    body = await read_fields(call, TranslateRequest)
+    body = await read_fields(call, TextRequest)
     system = choose_system(call, body.source, body.target)
     texts = body.q if isinstance(body.q, list) else [body.q]
     found = await translate_texts(call, system, texts, num_alternatives=body.alternatives)
     best, others = [first for first, *_ in found], [rest for _, *rest in found]
     detected = [Detection(confidence=0, language=system.info.source)] * len(texts)
     is_list = isinstance(body.q, list)
-    return TranslateResponse(
+    return TextResponse(
         translatedText=best if is_list else best[0],
         alternatives=None if body.alternatives == 0 else others if is_list else others[0],
         detectedLanguage=None if body.source != "auto" else detected if is_list else detected[0],
@@ -192,7 +192,7 @@ def choose_system(call: Call, source: str, target: str) -> System:
         if fits and target.lower() == system.info.target.lower():
             return system
     pairs = dict.fromkeys(f"{system.info.source} to {system.info.target}" for system in call.systems.values())
-    raise HTTPException(400, f"no system translates from {source} to {target}: there is {', '.join(pairs)}")
+    raise HTTPException(400, f"no system translates from {source:.40} to {target:.40}: there is {', '.join(pairs)}")
 
 
 async def translate_texts(call: Call, system: System, texts: list[str], *, num_alternatives: int) -> list[list[str]]:

@@ -32,6 +32,8 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         [(family, *_, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return socket.create_server(address[:2], family=family)
+    except UnicodeError:  # no name of a host has such characters
+        raise UserError(f"host={host} is no address: use host=127.0.0.1") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UserError(f"port={port} is taken: choose another one, or port=0 for any free one") from None

@@ -87,6 +87,7 @@ def test_a_signal_ends_the_server_after_what_is_in_progress(
         (["port=70000"], "port=70000 must be from 0 to 65535; 0 takes any free port"),
         (["host=192.0.2.1", "port=0"], "host=192.0.2.1 is no address of this machine"),
         (["host=no.such.host.invalid", "port=0"], "host=no.such.host.invalid is no address of this machine"),
+        (["host=a..b", "port=0"], "host=a..b is no address"),
         (["threads=none"], "threads=none must be a whole number"),
         (["search.beam_size=0"], "search.beam_size=0"),
         (["runs=[a,b]"], "name either a run folder, as in run=runs/a, or several, as in runs=[runs/a,runs/b]"),

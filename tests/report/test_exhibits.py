@@ -11,6 +11,7 @@ import pytest
 
 from nmt.data.words import spaced_words
 from nmt.errors import UserError
+from nmt.explore.page import PAGE_FOLDER
 from nmt.models.attention import Kind
 from nmt.report.alignment_plot import write_figure
 from nmt.report.exhibits import Exhibit, build_figure, outline_links
@@ -100,9 +101,10 @@ def test_the_colours_survive_greyscale_printing() -> None:
     assert (np.diff(lightness) < -0.03).all()  # every twentieth is visibly darker than the one before
     outline = luminance(to_rgb(OUTLINE_COLOR)) ** (1 / 2.4)
     assert min(lightness) + 0.25 < outline < max(lightness) - 0.25  # stands out from both ends
-    style = (STYLES / "style.css").read_text(encoding="utf-8")
-    for name, color in (("paper", PAPER_COLOR), ("ink", INK_COLOR), ("outline", OUTLINE_COLOR)):
-        assert f"--{name}: {color};" in style
+    for folder in (STYLES, PAGE_FOLDER):
+        style = (folder / "style.css").read_text(encoding="utf-8")
+        for name, color in (("paper", PAPER_COLOR), ("ink", INK_COLOR), ("outline", OUTLINE_COLOR)):
+            assert f"--{name}: {color};" in style
 
 
 def test_a_figure_of_many_matrices_stays_small(tmp_path: Path) -> None:

@@ -44,11 +44,13 @@ async function answer(request) {
 /** The same calls, answered from the data of a self-contained file. */
 export function fileClient({ analyses, beams }, template) {
   const sources = [...new Set(analyses.map((analysis) => analysis.source))];
+  const names = [...new Set(analyses.map((analysis) => analysis.system))];
+  const kindsOf = (name) => analyses.find((analysis) => analysis.system === name).attention;
   const find = async (list, { system, source }) =>
     list.find((each) => each.system === system && each.source === source);
   return {
     isServed: false,
-    systems: async () => [...new Set(analyses.map(({ system }) => system))].map((name) => ({ name, heads: [] })),
+    systems: async () => names.map((name) => ({ name, kinds: kindsOf(name), heads: [] })),
     examples: async () => sources.map((source) => ({ source, label: source, picture: null })),
     attention: async (query) => (await find(analyses, query)) ?? Promise.reject(new Error("Not in this file.")),
     beam: (query) => find(beams, query),

@@ -3,7 +3,9 @@
 //
 // Shapes: weights [layers][heads][rows][columns]; a row is what attends, a column what is attended to.
 
-export const EOS = "</s>";
+import { labelPieces, labelWord } from "./labels.js";
+
+const EOS = "</s>";
 
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
@@ -63,11 +65,11 @@ export function showAttention(analysis, { kind: wanted, layer, head, words, eos 
   );
   const shown = words
     ? {
-        rows: rowWords.map(({ text }) => text),
-        columns: columnWords.map(({ text }) => text),
+        rows: rowWords.map(labelWord),
+        columns: columnWords.map(labelWord),
         weights: groupWords(matrix, rowWords, columnWords),
       }
-    : { rows: view.rows.map(labelPiece), columns: view.columns.map(labelPiece), weights: matrix };
+    : { rows: labelPieces(view.rows), columns: labelPieces(view.columns), weights: matrix };
   const links = kind === "cross" && !analysis.picture ? (analysis.gold ?? []) : [];
   return {
     kind,
@@ -81,11 +83,8 @@ function joinPatches(words, picture, kind, side) {
   if (!picture || kind === "decoder" || (kind === "cross" && side === 0)) return words;
   const end = picture.first + picture.rows * picture.columns;
   const isPatch = ({ pieces }) => pieces.length && pieces.every((piece) => piece >= picture.first && piece < end);
-  const patches = {
-    text: "picture",
-    pieces: Array.from({ length: end - picture.first }, (_, index) => picture.first + index),
-  };
   const first = words.findIndex(isPatch);
+  const patches = { text: "picture", pieces: words.filter(isPatch).flatMap(({ pieces }) => pieces) };
   return words.flatMap((word, index) => (index === first ? [patches] : isPatch(word) ? [] : [word]));
 }
 
@@ -94,53 +93,6 @@ function outline(view, source, target, words) {
   const [row, column] = [view.row_words[target], view.column_words[source]];
   if (!row || !column) return [];
   if (words) return [[target, source, 1, 1]];
-  return [
-    [
-      row.pieces[0],
-      column.pieces[0],
-      row.pieces.at(-1) + 1 - row.pieces[0],
-      column.pieces.at(-1) + 1 - column.pieces[0],
-    ],
-  ];
-}
-
-/** A piece as people read it: "▁dog" is "dog", and a piece that continues a word has a dot: "gie" is "·gie". */
-export function labelPiece(piece, index, pieces) {
-  if (/^<.+>$/.test(piece)) return piece;
-  const text = piece.replace(/^▁/, "");
-  if (text === "") return "␣";
-  const continues =
-    !piece.startsWith("▁") && /^[\p{L}\p{M}\p{N}]/u.test(text) && pieces.some((each) => each.startsWith("▁"));
-  return continues && !/[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/u.test(text)
-    ? `·${text}`
-    : text;
-}
-
-/** Whether text with these labels is read from right to left: most of its letters are of such a script. */
-export function isRightToLeft(labels) {
-  const letters =
-    labels
-      .filter((label) => !/^<.+>$/.test(label))
-      .join("")
-      .match(/\p{L}/gu) ?? [];
-  const count = letters.filter((letter) =>
-    /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u.test(letter),
-  ).length;
-  return count > letters.length / 2;
-}
-
-/** The largest weights of a row or a column in words: "Hund attends to dog 0.82, the 0.10". */
-export function describeWord({ rows, columns, weights }, { row, column }) {
-  if (row !== undefined && column !== undefined)
-    return `${rows[row]} attends to ${columns[column]} with weight ${weights[row][column].toFixed(3)}`;
-  const others =
-    row !== undefined
-      ? weights[row].map((weight, index) => [weight, columns[index]])
-      : weights.map((each, index) => [each[column], rows[index]]);
-  const largest = others
-    .sort(([a], [b]) => b - a)
-    .slice(0, 3)
-    .filter(([weight]) => weight >= 0.005);
-  const list = largest.map(([weight, label]) => `${label} ${weight.toFixed(2)}`).join(", ") || "nothing";
-  return row !== undefined ? `${rows[row]} attends to ${list}` : `${columns[column]} gets the attention of ${list}`;
+  const extent = ({ pieces }) => pieces.at(-1) + 1 - pieces[0];
+  return [[row.pieces[0], column.pieces[0], extent(row), extent(column)]];
 }

@@ -1,62 +1,61 @@
 // The beam as a tree: a column for each step of the search, and in it the candidates that it considered. Those that it
 // dropped are grey, and the path of the best translation is marked.
 
-import { labelPiece } from "./attention.js";
 import { moveByArrows, svg, textWidth } from "./dom.js";
+import { isSpecial, labelPieces } from "./labels.js";
 
-const HEIGHT = 24,
-  LINE = 32; // of a node, and of a node with the space below it, in pixels
+const HEIGHT = 24; // of a node, in pixels
+const LINE = 32; // of a node with the space below it
 const GAP = 34; // between two columns
 const PADDING = 7; // in a node, beside its text
-
 const MAX_PRUNED = 5; // candidates of a step that are shown though the search dropped them, the most probable ones
 
 /** Draws a BeamTree. `onPoint` gets the node that the reader points at; `onContinue`, if given, one that is chosen. */
 export function drawBeam(tree, { onPoint, onContinue }) {
-  const columns = layOut(tree);
+  const columns = chooseNodes(tree);
+  const labels = labelPieces(tree.nodes.map(({ piece }) => piece)); // by id
+  const { places, width, height } = layOut(columns, labels);
   const best = new Set(tree.best);
-  const places = new Map(); // id → {x, y, width}
-  let x = 2;
-  for (const nodes of columns) {
-    const width = Math.max(
-      ...nodes.map((node) => textWidth(labelOf(node, tree)) + textWidth(chance(node), 10) + 3 * PADDING),
-    );
-    nodes.forEach((node, index) => places.set(node.id, { x, y: 2 + index * LINE, width }));
-    x += width + GAP;
-  }
-  const height = Math.max(...columns.map((nodes) => nodes.length)) * LINE + 4;
-  const all = columns.flat();
-  const edges = all
-    .filter(({ parent }) => places.has(parent))
-    .map((node) => {
-      const [from, to] = [places.get(node.parent), places.get(node.id)];
-      const [x0, y0, x1, y1] = [from.x + from.width, from.y + HEIGHT / 2, to.x, to.y + HEIGHT / 2];
-      return svg("path", {
-        class: classOf(node, best),
-        d: `M${x0} ${y0}C${x0 + GAP / 2} ${y0} ${x1 - GAP / 2} ${y1} ${x1} ${y1}`,
-      });
-    });
-  const boxes = all.map((node) => drawNode(node, tree, places.get(node.id), best, { onPoint, onContinue }));
+  const nodes = columns.flat();
+  const edges = nodes
+    .filter(({ parent }) => parent !== null)
+    .map((node) => drawEdge(places.get(node.parent), places.get(node.id), stateOf(node, best)));
+  const boxes = nodes.map((node) =>
+    drawNode(node, labels[node.id], places.get(node.id), stateOf(node, best), { onPoint, onContinue }),
+  );
   const group = svg("g", { role: "group", "aria-label": "Candidates, one step after the other" }, ...boxes);
-  moveByArrows(group, (index, key) => stepInTree(all, columns, best, index, key));
+  moveByArrows(group, (index, key) => stepInTree(nodes, columns, index, key));
+  const label = "Tree of the beam search";
   return svg(
     "svg",
-    {
-      class: "beam",
-      width: x - GAP + 4,
-      height,
-      viewBox: `0 0 ${x - GAP + 4} ${height}`,
-      role: "group",
-      "aria-label": "Tree of the beam search",
-    },
+    { class: "beam", width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": label },
     svg("g", { class: "edges", "aria-hidden": "true" }, ...edges),
     group,
   );
 }
 
+/** Where the nodes stand: {places, width, height}; `places` leads from an id to {x, y, width}. */
+function layOut(columns, labels) {
+  const places = new Map();
+  const widthOf = (node) => textWidth(labels[node.id]) + textWidth(chance(node), 10) + 3 * PADDING;
+  let x = 2;
+  for (const nodes of columns) {
+    const width = Math.max(...nodes.map(widthOf));
+    nodes.forEach((node, index) => places.set(node.id, { x, y: 2 + index * LINE, width }));
+    x += width + GAP;
+  }
+  return { places, width: x - GAP + 4, height: Math.max(...columns.map(({ length }) => length)) * LINE + 4 };
+}
+
+function drawEdge(from, to, state) {
+  const [x, y, toX, toY] = [from.x + from.width, from.y + HEIGHT / 2, to.x, to.y + HEIGHT / 2];
+  const middle = (x + toX) / 2;
+  return svg("path", { class: state, d: `M${x} ${y}C${middle} ${y} ${middle} ${toY} ${toX} ${toY}` });
+}
+
 /** The nodes of each step from top to bottom. Children stand in the order of their parents, so that no lines cross, and
  * the best translation runs along the top. */
-function layOut({ nodes, best }) {
+function chooseNodes({ nodes, best }) {
   const onBestPath = new Set(best);
   const children = Map.groupBy(nodes, ({ parent }) => parent);
   const rank = (node) => (onBestPath.has(node.id) ? Infinity : node.total);
@@ -72,55 +71,45 @@ function layOut({ nodes, best }) {
   return columns;
 }
 
-const labelOf = (node, tree) =>
-  node.parent === null
-    ? node.piece || "<s>"
-    : labelPiece(
-        node.piece,
-        0,
-        tree.nodes.map(({ piece }) => piece),
-      );
-
 const chance = (node) => (node.parent === null ? "" : Math.exp(node.log_probability).toFixed(2));
 
-const classOf = (node, best) => (best.has(node.id) ? "node best" : `node ${node.state}`);
+const stateOf = (node, best) => (best.has(node.id) ? "best" : node.state);
 
-function drawNode(node, tree, { x, y, width }, best, { onPoint, onContinue }) {
-  const status = best.has(node.id) ? "on the best path" : node.state;
+/** A box with the label and the probability, which is also a bar. */
+function drawNode(node, label, { x, y, width }, state, { onPoint, onContinue }) {
   const isRoot = node.parent === null;
   const choose = onContinue && !isRoot ? () => onContinue(node) : null;
+  const status = `${state === "best" ? "on the best path" : state}${choose ? ": continue from here" : ""}`;
+  const name = isRoot ? "start" : `${label}, probability ${chance(node)}, ${status}`;
+  const onkeydown = (event) => {
+    if (!choose || !["Enter", " "].includes(event.key)) return;
+    event.preventDefault();
+    choose();
+  };
+  const [show, role] = [() => onPoint(node), choose ? "button" : "img"];
+  const barWidth = (width - 10) * Math.exp(node.log_probability);
   return svg(
     "g",
     {
       id: `node-${node.id}`,
-      class: classOf(node, best),
-      role: choose ? "button" : "img",
+      class: `node ${state}`,
+      role,
       "data-item": true,
-      "aria-label": isRoot
-        ? "start"
-        : `${labelOf(node, tree)}, probability ${chance(node)}, ${status}${choose ? ": continue from here" : ""}`,
+      "aria-label": name,
       onclick: choose,
-      onkeydown: (event) => ["Enter", " "].includes(event.key) && choose && (event.preventDefault(), choose()),
-      onfocus: () => onPoint(node),
-      onmouseenter: () => onPoint(node),
+      onkeydown,
+      onfocus: show,
+      onmouseenter: show,
     },
     svg("rect", { class: "box", x, y, width, height: HEIGHT, rx: 5 }),
-    isRoot
-      ? null
-      : svg("rect", {
-          class: "bar",
-          x: x + 5,
-          y: y + HEIGHT - 4,
-          width: (width - 10) * Math.exp(node.log_probability),
-          height: 2.5,
-        }),
-    svg("text", { x: x + PADDING, y: y + 15.5 }, labelOf(node, tree)),
+    isRoot ? null : svg("rect", { class: "bar", x: x + 5, y: y + HEIGHT - 4, width: barWidth, height: 2.5 }),
+    svg("text", { x: x + PADDING, y: y + 15.5 }, label),
     svg("text", { class: "chance", x: x + width - PADDING, y: y + 15, "text-anchor": "end" }, chance(node)),
   );
 }
 
 /** Up and down within a step, left to the parent, right to the best child. */
-function stepInTree(all, columns, best, index, key) {
+function stepInTree(all, columns, index, key) {
   const node = all[index];
   const column = columns.find((nodes) => nodes.includes(node));
   if (key === "ArrowLeft") return all.findIndex(({ id }) => id === node.parent);
@@ -139,9 +128,7 @@ export function pathTo(tree, node) {
 }
 
 /** The text that pieces spell. */
-export const spell = (pieces) =>
-  pieces
-    .filter((piece) => !/^<.+>$/.test(piece))
-    .join("")
-    .replaceAll("▁", " ")
-    .trim();
+export function spell(pieces) {
+  const text = pieces.filter((piece) => !isSpecial(piece)).join("");
+  return text.replaceAll("▁", " ").trim();
+}

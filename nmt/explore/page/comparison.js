@@ -7,31 +7,26 @@ import { drawMatrix } from "./matrix.js";
 /** Both analyses side by side. Words that only one of the two texts has are marked. */
 export function drawComparison(before, after, state, room) {
   const column = (name, analysis, other) => {
-    const shown = showAttention(analysis, state);
+    const without = analysis.heads_off.length ? ` · without ${analysis.heads_off.join(", ")}` : "";
+    const score = html("span", { class: "quiet" }, ` score ${format(analysis.score)}${without}`);
     return html(
       "figure",
       { class: "panel" },
-      html(
-        "figcaption",
-        {},
-        html("strong", {}, name),
-        html(
-          "span",
-          { class: "quiet" },
-          ` score ${format(analysis.score)}${analysis.heads_off.length ? ` · without ${analysis.heads_off.join(", ")}` : ""}`,
-        ),
-      ),
+      html("figcaption", {}, html("strong", {}, name), score),
       html("p", { dir: "auto" }, ...markDifferences(analysis.source, other.source)),
       html("p", { dir: "auto", class: "translation" }, ...markDifferences(analysis.text, other.text)),
-      shown &&
-        html(
-          "div",
-          { class: "wide", dir: "ltr", role: "region", tabindex: 0, "aria-label": `Attention ${name}` },
-          drawMatrix(shown, { threshold: state.threshold, onFocus: () => {}, room }).element,
-        ),
+      drawAttention(name, analysis, state, room),
     );
   };
   return html("div", { class: "views" }, column("before", before, after), column("after", after, before));
+}
+
+function drawAttention(name, analysis, state, room) {
+  const shown = showAttention(analysis, state);
+  if (shown === null) return null;
+  const { element } = drawMatrix(shown, { threshold: state.threshold, onFocus: () => {}, room });
+  const label = `Attention ${name}`;
+  return html("div", { class: "wide", dir: "ltr", role: "region", tabindex: 0, "aria-label": label }, element);
 }
 
 /** The words of a text with spaces between them; those that are not part of a longest common sequence are marked. */

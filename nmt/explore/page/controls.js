@@ -4,21 +4,11 @@ import { html } from "./dom.js";
 
 /** Radio buttons in a row. `options` are pairs of a value and a label; if `isPlain`, they need no visible legend. */
 export function drawChoice(name, legend, options, chosen, onChoose, { isPlain = false } = {}) {
-  const buttons = options.map(([value, label], index) =>
-    html(
-      "label",
-      {},
-      html("input", {
-        type: "radio",
-        name,
-        id: `${name}-${index}`,
-        class: "visually-hidden",
-        checked: value === chosen,
-        onchange: () => onChoose(value),
-      }),
-      html("span", {}, label),
-    ),
-  );
+  const buttons = options.map(([value, label], index) => {
+    const choose = { checked: value === chosen, onchange: () => onChoose(value) };
+    const input = html("input", { type: "radio", name, id: `${name}-${index}`, class: "visually-hidden", ...choose });
+    return html("label", {}, input, html("span", {}, label));
+  });
   return html(
     "fieldset",
     { class: "choice" },
@@ -29,17 +19,8 @@ export function drawChoice(name, legend, options, chosen, onChoose, { isPlain = 
 
 /** The choice among the kinds that an analysis has; null if there is only one. */
 export function drawKinds(analysis, kind, onChoose) {
-  const kinds = Object.keys(analysis.attention);
-  return kinds.length < 2
-    ? null
-    : drawChoice(
-        "kind",
-        "Kind",
-        kinds.map((each) => [each, each]),
-        kind,
-        onChoose,
-        { isPlain: true },
-      );
+  const options = Object.keys(analysis.attention).map((each) => [each, each]);
+  return options.length < 2 ? null : drawChoice("kind", "Kind", options, kind, onChoose, { isPlain: true });
 }
 
 /** The choice of a layer or a head, or their mean; null if there is only one. */

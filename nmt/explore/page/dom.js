@@ -1,6 +1,7 @@
 // Makes and replaces elements of HTML and SVG.
 
 const SVG = "http://www.w3.org/2000/svg";
+const MAX_LABEL = 24; // characters
 
 /** An HTML element. Attributes named `on…` are event listeners; those that are null, undefined or false are left out. */
 export function html(name, attributes = {}, ...children) {
@@ -40,8 +41,12 @@ export function textWidth(text, size = 13) {
   return ruler.measureText(text).width;
 }
 
-/** A number with a fixed number of decimals and a real minus sign. */
-export const format = (number, decimals = 2) => number.toFixed(decimals).replace("-", "\u2212");
+/** A label that is short enough for a drawing. */
+export const shorten = (label) =>
+  [...label].length > MAX_LABEL ? `${[...label].slice(0, MAX_LABEL - 1).join("")}…` : label;
+
+/** A number with two decimals and a real minus sign, which zero does not get. */
+export const format = (number) => number.toFixed(2).replace("-0.00", "0.00").replace("-", "\u2212");
 
 const STEPS = { ArrowUp: -1, ArrowLeft: -1, ArrowDown: 1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 

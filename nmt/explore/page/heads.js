@@ -3,10 +3,10 @@
 
 import { showAttention } from "./attention.js";
 import { html } from "./dom.js";
-import { drawMiniature } from "./matrix.js";
+import { drawMiniature } from "./miniature.js";
 
-const MIN_TILE = 90,
-  MAX_TILE = 200; // width of a matrix, in pixels
+const MIN_TILE = 90; // width of a matrix, in pixels
+const MAX_TILE = 200;
 const MARGIN = 36; // around a matrix
 
 /** The tiles of an analysis.
@@ -17,17 +17,18 @@ const MARGIN = 36; // around a matrix
 export function drawHeads(analysis, state, kind, { switchable, onChoose, onSwitch, room }) {
   const { layers, heads } = analysis.attention[kind];
   const width = Math.max(MIN_TILE, Math.min(MAX_TILE, room / heads.length - MARGIN));
-  const off = new Set(state.headsOff);
   const tile = (layer, head) => {
     const name = `${kind}.${layer}.${head}`;
     const label = `layer ${layer}, head ${head}`;
+    const isOff = state.headsOff.includes(name);
     const isChosen = state.layer === layer && state.head === head;
-    const toggle = (event) =>
-      onSwitch(event.target.checked ? [...off].filter((each) => each !== name) : [...off, name]);
-    const canSwitch = switchable.includes(name);
+    const choose = () => (isChosen ? onChoose(null, null) : onChoose(layer, head));
+    const toggle = ({ target }) =>
+      onSwitch(target.checked ? state.headsOff.filter((each) => each !== name) : [...state.headsOff, name]);
+    const box = { type: "checkbox", id: `switch-${name}`, checked: !isOff, onchange: toggle };
     return html(
       "div",
-      { class: off.has(name) ? "tile off" : "tile" },
+      { class: isOff ? "tile off" : "tile" },
       html(
         "button",
         {
@@ -35,17 +36,12 @@ export function drawHeads(analysis, state, kind, { switchable, onChoose, onSwitc
           id: `head-${name}`,
           "aria-pressed": String(isChosen),
           "aria-label": `Show ${label}`,
-          onclick: () => (isChosen ? onChoose(null, null) : onChoose(layer, head)),
+          onclick: choose,
         },
         drawMiniature(showAttention(analysis, { ...state, kind, layer, head }), label, width),
       ),
-      canSwitch
-        ? html(
-            "label",
-            { class: "check" },
-            html("input", { type: "checkbox", id: `switch-${name}`, checked: !off.has(name), onchange: toggle }),
-            ` ${label}`,
-          )
+      switchable.includes(name)
+        ? html("label", { class: "check" }, html("input", box), ` ${label}`)
         : html("span", { class: "quiet" }, label),
     );
   };

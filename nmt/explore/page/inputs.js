@@ -8,7 +8,7 @@ export function connectInputs({ client, examples, results, state, askFor, FREE }
   const source = byId("source");
   source.value = state.get().source;
   source.readOnly = !client.isServed;
-  source.addEventListener("input", () => askFor({ source: source.value, ...FREE }, { isTyping: true }));
+  onLine(source, (line) => askFor({ source: line, ...FREE }, { isTyping: true }));
 
   const choice = byId("examples");
   for (const { source: text, label } of examples) choice.append(new Option(label, text));
@@ -27,8 +27,7 @@ export function connectInputs({ client, examples, results, state, askFor, FREE }
   threshold.addEventListener("input", () => state.set({ threshold: Number(threshold.value) }));
 
   const target = byId("target");
-  const force = () => askFor({ target: target.value, prefix: null }, { isTyping: true });
-  target.addEventListener("input", () => target.value.trim() && force());
+  onLine(target, (line) => line.trim() && askFor({ target: line, prefix: null }, { isTyping: true }));
   byId("clear-target").addEventListener("click", () => askFor(FREE));
 
   const next = byId("next");
@@ -45,4 +44,11 @@ export function connectInputs({ client, examples, results, state, askFor, FREE }
     state.set({ kept: { source: sentence, target: given, prefix, headsOff } });
   });
   byId("forget").addEventListener("click", () => state.set({ kept: null }));
+}
+
+/** Calls `act` with each text that the reader types, which is one line: Enter does nothing, and a pasted line break is a
+ * space. */
+function onLine(area, act) {
+  area.addEventListener("keydown", (event) => event.key === "Enter" && !event.isComposing && event.preventDefault());
+  area.addEventListener("input", () => act(area.value.replaceAll(/\s*\n\s*/g, " ")));
 }

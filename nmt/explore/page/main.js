@@ -18,15 +18,29 @@ const template = `<!DOCTYPE html>\n${document.documentElement.outerHTML}`; // be
 const embedded = embeddedData();
 const client = embedded ? fileClient(embedded, template) : serverClient();
 
-const [systems, examples] = await Promise.all([client.systems(), client.examples()]);
-const state = createState({ source: examples[0]?.source ?? "", ...embedded?.state, ...fromHash(location.hash) });
-if (!systems.some(({ name }) => name === state.get().system)) state.set({ system: systems[0]?.name });
-const results = createResults(client, systems, () => draw(state.get()));
+const [systems, examples] = await Promise.all([client.systems(), client.examples()]).catch((error) => {
+  byId("status").textContent = error.message;
+  throw error;
+});
+const choices = location.hash ? fromHash(location.hash) : embedded?.state;
+const state = createState({ source: examples[0]?.source ?? "", ...choices });
+if (!systems.some(({ name }) => name === state.get().system)) {
+  const hasAttention = ({ kinds }) => Object.keys(kinds).length > 0;
+  state.set({ system: (systems.find(hasAttention) ?? systems[0])?.name });
+}
+let frame = 0; // in which `drawSoon` will draw
+const results = createResults(client, systems, () => drawSoon());
 
 /** Changes what the systems are asked, and asks them. */
 function askFor(changes, options) {
+  results.refresh({ ...state.get(), ...changes }, options);
   state.set(changes);
-  results.refresh(state.get(), options);
+}
+
+/** Draws once for all answers that arrive together. */
+function drawSoon() {
+  cancelAnimationFrame(frame);
+  frame = requestAnimationFrame(() => draw(state.get()));
 }
 
 /** Lets the systems translate as they like. */
@@ -39,6 +53,7 @@ function draw(now) {
   const select = (system) => askFor({ system, ...FREE, headsOff: [], layer: null, head: null });
   replaceChildren(byId("systems"), ...drawSystems(systems, results.of, now, select));
   byId("attention").hidden = byId("multiples").hidden = !kind;
+  byId("download-png").disabled = byId("download-svg").disabled = !kind;
   byId("picture-section").hidden = !analysis?.picture;
   byId("target-section").hidden = !analysis;
   byId("comparison-section").hidden = !analysis || (!client.isServed && examples.length < 2);
@@ -105,4 +120,5 @@ state.subscribe((now) => {
   draw(now);
 });
 askFor({});
-addEventListener("resize", () => draw(state.get()));
+addEventListener("resize", drawSoon);
+addEventListener("hashchange", () => location.reload()); // somebody has pasted a link

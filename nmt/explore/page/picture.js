@@ -2,6 +2,7 @@
 
 import { chooseKind, chooseMatrix } from "./attention.js";
 import { html, svg } from "./dom.js";
+import { isSpecial } from "./labels.js";
 
 const SIDE = 120; // of a picture, in pixels
 const DARKNESS = 0.78; // of a patch without attention
@@ -13,7 +14,7 @@ export function drawSpotlights(analysis, state) {
   const { rows: numRows, columns: numColumns, first } = analysis.picture;
   const view = analysis.attention.cross;
   const matrix = chooseMatrix(view, state.layer, state.head);
-  const words = view.row_words.filter(({ text }) => !/^<.+>$/.test(text));
+  const words = view.row_words.filter(({ text }) => !isSpecial(text));
   const weights = words.map(({ pieces }) =>
     Array.from(
       { length: numRows * numColumns },
@@ -23,15 +24,13 @@ export function drawSpotlights(analysis, state) {
   const largest = Math.max(1e-9, ...weights.flat());
   const spots = words.map(({ text }, index) => {
     const onPicture = weights[index].reduce((total, weight) => total + weight, 0).toFixed(2);
+    const label = `${text}: ${onPicture} of the attention is on the picture`;
+    const light = weights[index].map((weight) => weight / largest);
     return html(
       "figure",
       { class: "spot" },
       html("figcaption", {}, html("bdi", {}, text)),
-      drawPicture(
-        analysis.picture,
-        `${text}: ${onPicture} of the attention is on the picture`,
-        weights[index].map((weight) => weight / largest),
-      ),
+      drawPicture(analysis.picture, label, light),
       html("small", { class: "quiet" }, `${onPicture} on the picture`),
     );
   });
@@ -44,14 +43,10 @@ export function drawSpotlights(analysis, state) {
 /** A picture, with relative weights of its patches as light on it. */
 export function drawPicture({ image, rows, columns }, label = "the picture", light = null) {
   const [width, height] = [SIDE / columns, SIDE / rows];
-  const shade = (weight, index) =>
-    svg("rect", {
-      x: (index % columns) * width,
-      y: Math.floor(index / columns) * height,
-      width,
-      height,
-      "fill-opacity": (DARKNESS * (1 - Math.sqrt(weight))).toFixed(3),
-    });
+  const shade = (weight, index) => {
+    const place = { x: (index % columns) * width, y: Math.floor(index / columns) * height, width, height };
+    return svg("rect", { ...place, "fill-opacity": (DARKNESS * (1 - Math.sqrt(weight))).toFixed(3) });
+  };
   return svg(
     "svg",
     { class: "picture", width: SIDE, height: SIDE, viewBox: `0 0 ${SIDE} ${SIDE}`, role: "img", "aria-label": label },

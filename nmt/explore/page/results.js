@@ -53,7 +53,7 @@ export function createResults(client, systems, onChange) {
     beam: () => beam,
     /** An analysis of another query than the current one. */
     ask: (query) => ask("attention", query),
-    /** Asks for everything that a state needs; when typing, after a pause. */
+    /** Asks for everything that a state needs; when typing, after a pause. What there is waits for the answers. */
     refresh(state, { isTyping = false } = {}) {
       clearTimeout(timer);
       controller.abort();
@@ -65,7 +65,6 @@ export function createResults(client, systems, onChange) {
         if (isTyping) timer = setTimeout(askAll, PAUSE, state);
         else askAll(state);
       }
-      onChange();
     },
   };
 }

@@ -6,11 +6,8 @@ import { combine, fillTemplate, save, toPng } from "./download.js";
 /** Connects the buttons of index.html. */
 export function connectSharing({ client, systems, results, state }) {
   const analyses = () => systems.map(({ name }) => results.of(name).analysis).filter((analysis) => analysis !== null);
-  const picture = () =>
-    combine(
-      ["lines", "matrix"].map((id) => byId(id).querySelector("svg")).filter((drawing) => drawing !== null),
-      state.get().source,
-    );
+  const drawings = () => ["lines", "matrix"].map((id) => byId(id).querySelector("svg"));
+  const picture = () => combine(drawings(), state.get().source);
   const actions = {
     "copy-link": async () => {
       await navigator.clipboard.writeText(location.href);
@@ -20,20 +17,20 @@ export function connectSharing({ client, systems, results, state }) {
     "download-svg": () => save("attention.svg", new XMLSerializer().serializeToString(picture()), "image/svg+xml"),
     "download-json": () => save("attention.json", JSON.stringify(analyses(), null, 1), "application/json"),
     "download-html": async () => {
-      const beams = [results.beam()?.tree].filter(Boolean);
-      // The analyses are the answers to these choices already.
+      // The analyses are the answers to the other choices already.
       const choices = { ...state.get(), target: null, prefix: null, headsOff: [], kept: null };
-      save(
-        "attention.html",
-        fillTemplate(await client.template(), { analyses: analyses(), beams, state: choices }),
-        "text/html",
-      );
+      const tree = results.beam()?.tree;
+      const data = { analyses: analyses(), beams: tree ? [tree] : [], state: choices };
+      save("attention.html", fillTemplate(await client.template(), data), "text/html");
     },
   };
-  for (const [id, act] of Object.entries(actions))
-    byId(id).addEventListener("click", async () => {
-      const message = await Promise.resolve(act()).catch((error) => error.message);
-      byId("status").textContent = message ?? "";
-    });
+  const run = async (act) => {
+    try {
+      byId("status").textContent = (await act()) ?? "";
+    } catch (error) {
+      byId("status").textContent = error.message;
+    }
+  };
+  for (const [id, act] of Object.entries(actions)) byId(id).addEventListener("click", () => run(act));
   byId("copy-link").hidden = location.protocol === "file:" || !navigator.clipboard;
 }

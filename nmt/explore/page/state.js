@@ -2,7 +2,7 @@
 
 const DEFAULTS = {
   source: "", // the sentence
-  system: null, // the name of the system whose attention is drawn large; null: the first one
+  system: null, // the name of the system whose attention is drawn large; null: the first one with attention
   kind: "cross", // cross, encoder or decoder
   layer: null, // null: the mean of all layers
   head: null, // null: the mean of all heads

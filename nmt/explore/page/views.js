@@ -1,9 +1,10 @@
 // The attention of the selected system: the choices, the lines, the matrix, the table, and all heads.
 
-import { describeWord, showAttention } from "./attention.js";
+import { showAttention } from "./attention.js";
 import { drawChoice, drawKinds, drawNumbers } from "./controls.js";
 import { byId, replaceChildren } from "./dom.js";
 import { drawHeads } from "./heads.js";
+import { describeCell, describeWord } from "./labels.js";
 import { drawLines } from "./lines.js";
 import { drawMatrix } from "./matrix.js";
 import { drawTable } from "./table.js";
@@ -36,9 +37,12 @@ export function drawViews(analysis, kind, now, change) {
   const shown = showAttention(analysis, now);
   const readout = byId("readout");
   const hint = (shown.gold.length ? GOLD_HINT : "") + HINT;
+  const isCell = ({ row, column }) => row !== undefined && column !== undefined;
+  const describe = (target) =>
+    isCell(target) ? describeCell(shown, target.row, target.column) : describeWord(shown, target);
   const onFocus = (target) => {
     for (const view of views) view.highlight(target);
-    readout.textContent = target === null ? hint : `${describeWord(shown, target)}.`;
+    readout.textContent = target === null ? hint : `${describe(target)}.`;
   };
   const options = { threshold: now.threshold, onFocus };
   const views = [
@@ -48,7 +52,10 @@ export function drawViews(analysis, kind, now, change) {
   readout.textContent = hint;
   replaceChildren(byId("lines"), views[0].element);
   replaceChildren(byId("matrix"), views[1].element);
-  replaceChildren(byId("table"), drawTable(shown));
+  const numbers = byId("numbers");
+  const fillTable = () => replaceChildren(byId("table"), numbers.open ? drawTable(shown) : null);
+  numbers.ontoggle = fillTable; // a closed table of thousands of cells would only take time
+  fillTable();
 }
 
 /** Draws the small multiples, unless there is only one head. `switchable` and `onSwitch`: see `drawHeads`. */

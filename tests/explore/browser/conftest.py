@@ -98,6 +98,8 @@ def read_table() -> Callable[[Page], tuple[list[str], list[str], list[list[float
     """Reads the columns, the rows and the weights of a page's table."""
 
     def read(page: Page) -> tuple[list[str], list[str], list[list[float]]]:
+        page.evaluate("document.getElementById('numbers').open = true")
+        page.wait_for_selector("#table table")
         rows = page.locator("#table tr").evaluate_all("rows => rows.map(r => [...r.cells].map(c => c.textContent))")
         columns, *body = rows
         return columns[1:], [row[0] for row in body], [[float(cell) for cell in row[1:]] for row in body]

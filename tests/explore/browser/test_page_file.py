@@ -118,7 +118,7 @@ def test_words_by_hand(open_page: OpenPage, systems: dict[str, System], tmp_path
     assert (hidden["rows"], hidden["columns"]) == (["x"], ["a", "b"])
     np.testing.assert_allclose(hidden["weights"], [[0.8, 0.2]])  # 0.6 / 0.75, 0.15 / 0.75
     pieces = ["▁dog", "gie", ".", "▁", "</s>", "▁犬", "が"]
-    labels = page.evaluate("async p => p.map((await import('nmt/attention.js')).labelPiece)", pieces)
+    labels = page.evaluate("async pieces => (await import('nmt/labels.js')).labelPieces(pieces)", pieces)
     assert labels == ["dog", "·gie", ".", "␣", "</s>", "犬", "が"]
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
 
 from nmt.explore.analysis import Analysis, analyse
+from nmt.explore.beam_tree import beam_tree
 from nmt.explore.systems import System
 from nmt.translator import Attention
 
@@ -124,8 +127,8 @@ def test_both_views_show_the_weights_of_the_system(
     mark = page.locator(f"#lines-column-{column} .mark").get_attribute("fill-opacity")
     assert float(mark or 0) == pytest.approx(0.6 * expected.matrix[row, column], abs=1e-3)
     page.hover(f'#matrix .cells rect[data-row="1"][data-column="{column}"]')
-    assert f"{expected.rows[1]} attends to {expected.columns[column]} with weight" in page.inner_text("#readout")
-    assert f"{expected.matrix[1, column]:.3f}" in page.inner_text("#readout")
+    cell = f"{expected.rows[1]} ← {expected.columns[column]}: {expected.matrix[1, column]:.3f}."
+    assert page.inner_text("#readout") == cell
     page.locator("#threshold").fill("0.5")
     visible = int((expected.matrix >= 0.5).sum())
     assert page.locator("#matrix .cells rect").count() == page.locator("#lines .curves path").count() == visible
@@ -229,16 +232,61 @@ def test_the_keyboard_reaches_the_words(open_page: OpenPage, address: str) -> No
     assert page.inner_text("#readout") == f"{label}."
 
 
-@pytest.mark.parametrize("width", [400, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(open_page: OpenPage, address: str, width: int, scheme: str) -> None:
+def test_the_beam_is_walked(open_page: OpenPage, address: str, systems: Systems) -> None:
+    page = open_page(link(address, source="one two", system="luong"))
+    tree, luong = beam_tree(systems["luong"], "one two"), systems["luong"].translator()
+    page.wait_for_selector("#beam .node")
+    best = page.locator("#beam .node.best").evaluate_all("nodes => nodes.map(node => node.id)")
+    assert best == [f"node-{id}" for id in tree.best]
+    shown = {int(id.removeprefix("node-")) for id in page.locator("#beam .node").evaluate_all("n => n.map(n => n.id)")}
+    assert {node.id for node in tree.nodes if node.state != "pruned"} <= shown
+    other = next(node for node in tree.nodes if node.state == "kept" and node.id not in tree.best)
+    node = page.locator(f"#node-{other.id}")
+    assert f"probability {math.exp(other.log_probability):.2f}, kept" in (node.get_attribute("aria-label") or "")
+    node.hover()
+    assert f"log-probability −{-other.total:.2f}, kept" in page.inner_text("#beam-help")
+
+    node.click()  # the translation must go on from there
+    page.wait_for_selector("#clear-prefix")
+    page.wait_for_function(SETTLED)
+    pieces = [other.piece]
+    parent = other.parent
+    while parent:
+        pieces.insert(0, tree.nodes[parent].piece)
+        parent = tree.nodes[parent].parent
+    card = page.locator("#systems .card").nth(1).locator(".translation")
+    assert card.inner_text() == luong.translate("one two", prefix=pieces).text
+    page.fill("#next", "acht")
+    page.keyboard.press("Enter")
+    page.wait_for_function(SETTLED)
+    beginning = luong.tokenizer.decode_target(luong.tokenizer.target_ids(pieces))
+    assert card.inner_text() == luong.translate("one two", prefix=f"{beginning} acht").text
+    page.wait_for_selector(f"#prefix >> text='{beginning} acht'")
+    page.click("#clear-prefix")
+    page.wait_for_function(SETTLED)
+    assert card.inner_text() == tree.text
+
+    page.focus("#node-0")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == f"node-{tree.best[1]}"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.activeElement.id") == "node-0"
+
+
+def test_axe_finds_nothing_on_narrow_wide_light_and_dark_screens(open_page: OpenPage, address: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
-    page = open_page(link(address, source="one two", system="transformer"), width=width, scheme=scheme)
+    page = open_page(link(address, source="one two", system="transformer"))
     page.click("#keep")
     page.click("#numbers summary")
     page.wait_for_selector("#comparison figure")
-    assert axe.Axe().run(page).generate_snapshot() == ""
-    assert page.evaluate("document.documentElement.scrollWidth") == width  # nothing runs over the edge
+    page.wait_for_selector("#beam .node")
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for width, scheme in itertools.product((400, 1280), schemes):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        assert axe.Axe().run(page).generate_snapshot() == ""
+        assert page.evaluate("document.documentElement.scrollWidth") == width  # nothing runs over the edge
 
 
 def test_right_to_left_columns_run_from_the_right(open_page: OpenPage, address: str, read_table: ReadTable) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from fastapi import FastAPI
@@ -33,17 +34,29 @@ def client(make_app: Callable[..., FastAPI]) -> Iterator[TestClient]:
         yield client
 
 
-@pytest.fixture(scope="session")
-def address(systems: dict[str, System]) -> Iterator[str]:
-    """The address of a real server, which runs in a thread."""
+@contextmanager
+def run_server(app: FastAPI) -> Iterator[str]:
+    """Serves an app in a thread, and yields its address."""
     is_ready = threading.Event()
     with bind("127.0.0.1", 0) as listener:
-        server = Server(
-            create_app(systems, examples=EXAMPLES, hosts={"127.0.0.1"}, queue=BatchingQueue()), is_ready.set
-        )
+        server = Server(app, is_ready.set)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         assert is_ready.wait(10)
         yield address_of(listener)
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture(name="run_server")
+def run_server_fixture() -> Callable[[FastAPI], AbstractContextManager[str]]:
+    """`run_server` as a fixture, since tests cannot import this file."""
+    return run_server
+
+
+@pytest.fixture(scope="session")
+def address(systems: dict[str, System]) -> Iterator[str]:
+    """The address of a real server."""
+    app = create_app(systems, examples=EXAMPLES, hosts={"127.0.0.1"}, queue=BatchingQueue())
+    with run_server(app) as address:
+        yield address

@@ -104,10 +104,10 @@ def test_systems_and_examples_are_listed(client: TestClient, systems: dict[str, 
         ("force", {"source": "one", "target": ""}, 422, "the target has no words"),
         ("force", {"source": "", "target": "eins"}, 422, "the source has no words"),
         ("force", {"source": "one"}, 422, "target: Field required"),
-        ("force", {"source": "one", "target": "x" * 2_001}, 413, "the text has 2,004 characters"),
+        ("force", {"source": "one", "target": "x" * 1_000}, 413, "the text has 1,003 characters"),
         ("attention", {"source": "one", "kinds": ["self"]}, 422, "kinds: Input should be 'cross', 'encoder' or"),
         ("attention", {"source": "one", "target": ["no piece"]}, 422, "no piece"),
-        ("attention", {"source": "x" * 2_001}, 413, "the text has 2,001 characters"),
+        ("attention", {"source": "x" * 1_001}, 413, "the text has 1,001 characters"),
     ],
 )
 def test_what_cannot_be_analysed_is_refused(

@@ -1,7 +1,14 @@
 """Who may call the server, how much they may send, and what every response forbids."""
 
+import json
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from fastapi import FastAPI
@@ -68,6 +75,48 @@ def test_a_large_body_is_refused_before_it_is_parsed(client: TestClient) -> None
     assert client.post("/api/translate", content=exact, headers=headers).status_code == 422
     response = client.post("/api/translate", content=exact + b" ", headers=headers)
     assert (response.status_code, response.json()) == (413, {"detail": "the request is larger than 262,144 bytes"})
+
+
+class WatchedQueue(BatchingQueue):
+    """A queue that remembers its requests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.futures: list[Future[Any]] = []
+
+    def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
+        self.futures.append(super().submit(*arguments, **options))
+        return self.futures[-1]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Waits until a condition holds, at most ten seconds."""
+    for _ in range(1_000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it does not happen")
+
+
+def test_a_client_that_goes_takes_only_its_own_request_with_it(
+    make_app: Callable[..., FastAPI], run_server: Callable[[FastAPI], AbstractContextManager[str]]
+) -> None:
+    queue, may_end = WatchedQueue(), threading.Event()
+    headers = {"content-type": "application/json"}
+    with run_server(make_app(queue)) as address:
+        queue.submit_alone(lambda: may_end.wait(10))
+        clients = [HTTPConnection(urlsplit(address).netloc) for _ in range(2)]
+        for number, client in enumerate(clients):
+            client.request("POST", "/api/translate", b'{"system": "luong", "text": "one"}', headers)
+            wait_until(lambda count=number + 2: len(queue.futures) == count)  # type: ignore[misc]
+        clients[0].close()
+        _, gone, stays = queue.futures
+        wait_until(gone.cancelled)
+        may_end.set()
+        response = clients[1].getresponse()
+        assert (response.status, len(json.load(response)["translations"])) == (200, 1)
+        clients[1].close()
+    assert stays.done() and not stays.cancelled()
 
 
 def test_a_full_queue_asks_to_try_again(make_app: Callable[..., FastAPI]) -> None:

@@ -1,4 +1,4 @@
-"""docs/attention.md is true: its commands and programs run, and its JSON form is the one that is written."""
+"""docs/plots.md is true: its commands and programs run, and its JSON form is the one that is written."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from nmt.cli import main
 from nmt.translator.attention import AttentionJson
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "attention.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "plots.md").read_text(encoding="utf-8")
 SCHEMA = json.loads((ROOT / "docs" / "attention_schema.json").read_text(encoding="utf-8"))
 
 

@@ -1,0 +1,55 @@
+// How pieces, words and weights are written for people.
+
+const SPACE = "␣"; // the label of a space
+const MAX_PARTNERS = 3; // that the description of a word names
+const MIN_NAMED_WEIGHT = 0.005;
+const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/u; // no spaces between words
+const RIGHT_TO_LEFT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/gu;
+
+/** A word, or a sign for spaces that belong to no word. */
+export const labelWord = ({ text }) => (/^▁+$/.test(text) ? SPACE : text);
+
+/** Pieces as people read them: "▁dog" is "dog", and a piece that continues a word has a dot: "gie" is "·gie". If no piece
+ * has the mark "▁", each is a word. */
+export function labelPieces(pieces) {
+  const areMarked = pieces.some((piece) => piece.startsWith("▁"));
+  return pieces.map((piece) => {
+    const text = piece.replace(/^▁/, "");
+    if (isSpecial(piece)) return piece;
+    if (text === "") return SPACE;
+    const continues = areMarked && text === piece && /^[\p{L}\p{M}\p{N}]/u.test(text) && !UNSPACED.test(text);
+    return continues ? `·${text}` : text;
+  });
+}
+
+/** Whether a piece stands for no text, such as "</s>". */
+export const isSpecial = (piece) => /^<.+>$/.test(piece);
+
+/** Whether text with these labels is read from right to left: most of its letters are of such a script. */
+export function isRightToLeft(labels) {
+  const text = labels.filter((label) => !isSpecial(label)).join("");
+  const count = (pattern) => text.match(pattern)?.length ?? 0;
+  return count(RIGHT_TO_LEFT) > count(/\p{L}/gu) / 2;
+}
+
+/** A label between other words: one of the other direction must not change their order. */
+const isolate = (label) => (isRightToLeft([label]) ? `\u2068${label}\u2069` : label);
+
+/** A weight in words: "Hund ← dog: 0.823". */
+export function describeCell({ rows, columns, weights }, row, column) {
+  return `${isolate(rows[row])} ← ${isolate(columns[column])}: ${weights[row][column].toFixed(3)}`;
+}
+
+/** The largest weights of a row or a column in words: "Hund attends to dog 0.82, the 0.10". */
+export function describeWord({ rows, columns, weights }, { row, column }) {
+  const partners =
+    row !== undefined
+      ? weights[row].map((weight, index) => ({ weight, label: columns[index] }))
+      : weights.map((ofRow, index) => ({ weight: ofRow[column], label: rows[index] }));
+  const largest = partners.sort((a, b) => b.weight - a.weight).slice(0, MAX_PARTNERS);
+  const named = largest.filter(({ weight }) => weight >= MIN_NAMED_WEIGHT);
+  const list = named.map(({ weight, label }) => `${isolate(label)} ${weight.toFixed(2)}`).join(", ") || "nothing";
+  return row !== undefined
+    ? `${isolate(rows[row])} attends to ${list}`
+    : `${isolate(columns[column])} gets the attention of ${list}`;
+}
