@@ -12,10 +12,13 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nmt.models.seq2seq import TranslationModel
-from nmt.search import BeamSearch
+from nmt.search import BeamSearch, Sampling
+from nmt.search.protocol import Search
 
 PAD, BOS, EOS = 0, 1, 2
 LENGTHS = [8, 3, 5, 1, 2, 6, 4, 7]  # source pieces; each sentence has a limit of its own, so they finish one by one
+
+LIMITS: dict[str, Any] = {"max_length_factor": 1.0, "max_length_margin": 2, "min_length": 2}
 
 VALUE_READS = {
     "_local_scalar_dense",
@@ -70,7 +73,11 @@ class Copies(TorchFunctionMode):
 
 
 def reads_of_a_search(
-    model: TranslationModel, monkeypatch: pytest.MonkeyPatch, *, prefixes: list[list[int]] | None = None
+    model: TranslationModel,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    search: Search | None = None,
+    prefixes: list[list[int]] | None = None,
 ) -> tuple[list[str], list[list[str]], list[list[str]]]:
     """What a search reads: before the first decoder step, after each decoder step, and inside each decoder step."""
     log: list[str] = []
@@ -90,9 +97,7 @@ def reads_of_a_search(
 
     monkeypatch.setattr(model, "step", logged_step)
     source = torch.tensor([[3] * (length - 1) + [EOS] + [PAD] * (8 - length) for length in LENGTHS])
-    search = BeamSearch(
-        beam_size=3, length_penalty=0.6, max_length_factor=1.0, max_length_margin=2, min_length=2, no_repeat_ngram=4
-    )
+    search = search or BeamSearch(beam_size=3, length_penalty=0.6, no_repeat_ngram=4, **LIMITS)
     with ExitStack() as stack:
         stack.enter_context(ValueReads(log))
         stack.enter_context(Copies(log))
@@ -112,6 +117,15 @@ def test_the_host_reads_once_per_step(
     before, after, inside = reads_of_a_search(model, monkeypatch, prefixes=prefixes)
     # The source lengths; the prefixes are padded on the host, before the first step.
     assert before == (["tolist"] if prefixes is None else ["tolist", "numpy", "numpy"])
+    assert all(names == ["tolist"] for names in after), after  # which sentences are finished
+    assert not any(inside), inside
+
+
+def test_sampling_reads_once_per_step(model: TranslationModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    never_end(model)
+    search = Sampling(temperature=2.0, top_k=3, top_p=0.9, seed=1, no_repeat_ngram=6, **LIMITS)
+    before, after, inside = reads_of_a_search(model, monkeypatch, search=search)
+    assert before == ["tolist", "tolist"]  # the source lengths, and the ids that name the random numbers
     assert all(names == ["tolist"] for names in after), after  # which sentences are finished
     assert not any(inside), inside
 
