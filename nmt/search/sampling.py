@@ -35,6 +35,7 @@ from nmt.search.backtrace import BeamStep, histories_by_sentence
 from nmt.search.beam import BeamSearch
 from nmt.search.candidates import masked_log_softmax
 from nmt.search.constraints import ForcedPrefixes, constrain
+from nmt.search.drawing import draw_tokens
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.protocol import DecodeTokens, SearchArguments, StepObserver
 from nmt.search.scoring import LengthLimit, LengthPenalty
@@ -243,36 +244,6 @@ def name_streams(seed: int, sentences: Sequence[Sequence[int]]) -> Bits:
     """The stream of random numbers (B,) of each sentence, by its ids."""
     digests = [hashlib.blake2b(np.array(ids, dtype="<i8").tobytes(), digest_size=8).digest() for ids in sentences]
     return random_bits(np.uint64(seed), np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64))
-
-
-def draw_tokens(
-    log_probabilities: Tensor, uniforms: Tensor, *, temperature: float, top_k: int | None, top_p: float | None
-) -> Tensor:
-    """Draws a token (N,) of each row.
-
-    Args:
-        log_probabilities: (N, V), -inf for forbidden tokens.
-        uniforms: (N,), float64 numbers in [0, 1).
-        temperature: see `Sampling`.
-        top_k: see `Sampling`.
-        top_p: see `Sampling`.
-    """
-    # The highest value becomes 0 first, so that no temperature makes a whole row infinite.
-    scaled = (log_probabilities - log_probabilities.amax(1, keepdim=True)) / temperature  # (N, V)
-    if top_k is not None and top_k < scaled.size(1):
-        values, tokens = scaled.topk(top_k)  # (N, top_k)
-        scaled = torch.full_like(scaled, -math.inf).scatter_(1, tokens, values)  # (N, V)
-    if top_p is not None:
-        values, tokens = scaled.sort(1, descending=True)  # (N, V)
-        probabilities = values.softmax(1)  # (N, V)
-        before = probabilities.cumsum(1) - probabilities  # (N, V), of the more probable tokens
-        is_left_out = before >= top_p
-        is_left_out[:, 0] = False  # `before` is a rounded 0 there
-        scaled = torch.empty_like(scaled).scatter_(1, tokens, values.masked_fill(is_left_out, -math.inf))  # (N, V)
-    cumulative = scaled.double().softmax(1).cumsum(1)  # (N, V); in 32 bits, sums of V numbers are too inexact
-    thresholds = uniforms.unsqueeze(1) * cumulative[:, -1:]  # (N, 1), since the sum is 1 only up to rounding
-    drawn = torch.searchsorted(cumulative, thresholds, right=True).squeeze(1)  # (N,)
-    return drawn.clamp_(max=scaled.size(1) - 1)  # scores that are NaN lead behind the last token
 
 
 def collect_samples(steps: Sequence[BeamStep], num_sentences: int, eos_id: int) -> list[list[Hypothesis]]:

@@ -14,9 +14,9 @@ from nmt.errors import UserError
 from nmt.models.seq2seq import TranslationModel
 from nmt.search import BeamSearch, Sampling
 from nmt.search import sampling as sampling_module
+from nmt.search.drawing import draw_indices, draw_tokens
 from nmt.search.forced import force_decode
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.sampling import draw_tokens
 from nmt.search.scoring import LengthPenalty
 
 if TYPE_CHECKING:
@@ -105,6 +105,19 @@ def test_the_shares_of_the_tokens_by_hand(arguments: dict[str, Any], shares: lis
     options = {"temperature": 1.0, "top_k": None, "top_p": None} | arguments
     drawn = draw_tokens(table, (torch.arange(size, dtype=torch.float64) + 0.5) / size, **options)
     assert (torch.bincount(drawn, minlength=4) / size).tolist() == pytest.approx(shares, abs=1.01 / size)
+
+
+@pytest.mark.parametrize("size", [1, 6, 256, 1000])
+def test_an_index_is_drawn_as_by_the_plain_formula(size: int) -> None:
+    torch.manual_seed(size)
+    probabilities = (3 * torch.randn(500, size)).softmax(1)
+    probabilities[:, 1::3] = 0
+    probabilities /= probabilities.sum(1, keepdim=True)
+    uniforms = torch.rand(500, dtype=torch.float64)
+    exact = torch.searchsorted(probabilities.double().cumsum(1), uniforms.unsqueeze(1), right=True)
+    drawn = draw_indices(probabilities, uniforms)
+    assert (drawn != exact).sum() <= 1  # where a number lies within rounding of a border
+    assert (probabilities.gather(1, drawn) > 0).all()
 
 
 def test_forbidden_tokens_are_never_drawn() -> None:
