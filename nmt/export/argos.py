@@ -38,10 +38,8 @@ class ArgosFormat:
 
     def check(self, system: System) -> None:
         system.transformer(self.name)
-        if system.tokenizer.source_tag is not None:
-            system.refuse(
-                self.name, f"its programs put no tag before a line, as the run does ({system.tokenizer.source_tag})"
-            )
+        if (tag := system.tokenizer.source_tag) is not None:
+            system.refuse(self.name, f"its programs put no tag before a line, but the run needs tag={tag}")
         check_packages(self.packages, need=f"format={self.name}")
 
     def write(self, system: System, own: OwnTranslations, folder: Path) -> None:
@@ -88,16 +86,15 @@ class ArgosEngine(CTranslate2Engine):
     def __init__(self, folder: Path, system: System) -> None:
         from sentencepiece import SentencePieceProcessor
 
-        length = system.translator.max_length
-        super().__init__(folder / "model", system.tokenizer, max_length=length, compute_type="float32")
+        super().__init__(folder / "model", system.tokenizer, compute_type="float32")
         self.processor = SentencePieceProcessor(model_file=str(folder / "sentencepiece.model"))
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         ids: list[list[int]] = self.processor.encode(list(lines))
         return ids
 
-    def translate(self, lines: Sequence[str], *, beam_size: int, exponent: float) -> list[Output]:
-        outputs = super().translate(lines, beam_size=beam_size, exponent=exponent)
+    def translate(self, lines: Sequence[str], *, beam_size: int, exponent: float, max_tokens: int) -> list[Output]:
+        outputs = super().translate(lines, beam_size=beam_size, exponent=exponent, max_tokens=max_tokens)
         eos_id = self.tokenizer.eos_id
         pieces = [self.tokenizer.target_pieces([id for id in output.ids if id != eos_id]) for output in outputs]
         return [

@@ -88,9 +88,7 @@ class CTranslate2Format:
         (folder / "README.md").write_text(text, encoding="utf-8")
 
     def open(self, system: System, folder: Path) -> Engine:
-        return CTranslate2Engine(
-            folder, system.tokenizer, max_length=system.translator.max_length, compute_type="float32"
-        )
+        return CTranslate2Engine(folder, system.tokenizer, compute_type="float32")
 
     def publish(self, folder: Path, out: Path) -> None:
         move_folder(folder, out)
@@ -102,15 +100,13 @@ class CTranslate2Engine:
     Args:
         folder: of the model.
         tokenizer: of the run.
-        max_length: maximum number of pieces of a line and of a translation, with `eos`.
         compute_type: number format of matrix products: float32 or int8.
     """
 
-    def __init__(self, folder: Path, tokenizer: Tokenizer, *, max_length: int, compute_type: str) -> None:
+    def __init__(self, folder: Path, tokenizer: Tokenizer, *, compute_type: str) -> None:
         import ctranslate2
 
         self.tokenizer = tokenizer
-        self.max_length = max_length
         self.translator = ctranslate2.Translator(
             str(folder),
             device="cpu",
@@ -122,15 +118,15 @@ class CTranslate2Engine:
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         return self.tokenizer.encode_source(lines)
 
-    def translate(self, lines: Sequence[str], *, beam_size: int, exponent: float) -> list[Output]:
+    def translate(self, lines: Sequence[str], *, beam_size: int, exponent: float, max_tokens: int) -> list[Output]:
         tokenizer = self.tokenizer
         results = self.translator.translate_batch(
             [tokenizer.source_pieces(ids) for ids in self.encode(lines)],
             max_batch_size=BATCH_SIZE,
             beam_size=beam_size,
             length_penalty=exponent,
-            max_input_length=self.max_length,
-            max_decoding_length=self.max_length - 1,
+            max_input_length=0,
+            max_decoding_length=max_tokens,
             return_end_token=True,
         )
         outputs = [tokenizer.target_ids(result.hypotheses[0]) for result in results]

@@ -100,11 +100,12 @@ class TransformersEngine:
         return [ids[:-1] for ids in self.tokenizer(self._tagged(lines))["input_ids"]]
 
     @torch.inference_mode()
-    def translate(self, lines: Sequence[str], *, beam_size: int, exponent: float) -> list[Output]:
+    def translate(self, lines: Sequence[str], *, beam_size: int, exponent: float, max_tokens: int) -> list[Output]:
         outputs = []
         for start in range(0, len(lines), BATCH_SIZE):
             batch = self.tokenizer(self._tagged(lines[start : start + BATCH_SIZE]), return_tensors="pt", padding=True)
-            generated = self.model.generate(**batch, num_beams=beam_size, length_penalty=exponent, do_sample=False)
+            search = {"num_beams": beam_size, "length_penalty": exponent, "max_new_tokens": max_tokens}
+            generated = self.model.generate(**batch, **search, do_sample=False, forced_eos_token_id=None)
             texts = self.tokenizer.batch_decode(generated, skip_special_tokens=True)
             outputs += list(map(Output, texts, map(self._to_own, generated.tolist())))
         return outputs

@@ -62,8 +62,11 @@ class Engine(Protocol):
         """The source pieces of each line as ids of our vocabulary, without `eos`."""
         ...
 
-    def translate(self, lines: Sequence[str], *, beam_size: int, exponent: float) -> list[Output]:
-        """Translates each line; hypotheses are ranked by log-probability / length^`exponent`."""
+    def translate(self, lines: Sequence[str], *, beam_size: int, exponent: float, max_tokens: int) -> list[Output]:
+        """Translates each line; hypotheses are ranked by log-probability / length^`exponent`.
+
+        A translation has at most `max_tokens` tokens, `eos` included.
+        """
         ...
 
     def score(self, lines: Sequence[str], targets: Sequence[Sequence[int]]) -> list[list[float]]:
@@ -125,20 +128,30 @@ class OwnTranslations:
         greedy: by greedy search.
         beam: by the run's search.
         exponent: the other programs' length penalty that is closest to ours, see `closest_exponent`.
+        max_tokens: the largest length limit of a line, and one more: the other program need not go on.
     """
 
     lines: list[str]
     greedy: list[Output]
     beam: list[Output]
     exponent: float
+    max_tokens: int
 
 
 def translate_lines(system: System, lines: Sequence[str]) -> OwnTranslations:
-    """Translates the lines with our program."""
+    """Translates the lines, of which there is at least one, with our program."""
     beam = _translate(system, lines, beam_size=system.search.beam_size)
-    mean_length = sum(len(output.ids) for output in beam) / max(1, len(beam))
+    mean_length = sum(len(output.ids) for output in beam) / len(beam)
     exponent = closest_exponent(system.search.length_penalty, mean_length)
-    return OwnTranslations(list(lines), _translate(system, lines, beam_size=1), beam, exponent)
+    limit, limit_of_model = system.search.length_limit(), system.translator.max_length
+    max_tokens = max(limit(len(ids) + 1, limit_of_model) for ids in system.tokenizer.encode_source(lines))
+    return OwnTranslations(
+        lines=list(lines),
+        greedy=_translate(system, lines, beam_size=1),
+        beam=beam,
+        exponent=exponent,
+        max_tokens=min(max_tokens + 1, limit_of_model),
+    )
 
 
 def closest_exponent(alpha: float, mean_length: float) -> float:
@@ -205,7 +218,7 @@ def compare(
         is_encoded_alike: of each line, whether both programs cut it into the same pieces.
     """
     alpha, exponent = (system.search.length_penalty, own.exponent) if beam_size > 1 else (0.0, 0.0)
-    theirs = engine.translate(own.lines, beam_size=beam_size, exponent=exponent)
+    theirs = engine.translate(own.lines, beam_size=beam_size, exponent=exponent, max_tokens=own.max_tokens)
     differences = []
     for line, our, their, is_alike in zip(own.lines, outputs, theirs, is_encoded_alike, strict=True):
         if our.text == their.text:
