@@ -62,6 +62,7 @@ class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
         source, target: codes of the languages.
         beam_size: of the run's search.
         exponent: the length penalty of other programs that is closest to the run's; an approximation.
+        mean_length: of the translations for which it is closest, in tokens.
         max_source_pieces: maximum number of pieces of a line, without the end of the sentence.
         tag: the tag of source lines; None for no tag.
     """
@@ -75,6 +76,7 @@ class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     beam_size: int
     exponent: float
+    mean_length: float
     max_source_pieces: int
     tag: str | None
     verification: Verification
@@ -114,6 +116,7 @@ def export_system(exporter: Format, system: System, lines: Sequence[str], out: P
             target=system.target,
             beam_size=system.search.beam_size,
             exponent=own.exponent,
+            mean_length=own.mean_length,
             max_source_pieces=max_pieces,
             tag=system.tokenizer.source_tag,
             verification=verification,

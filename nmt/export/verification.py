@@ -128,6 +128,7 @@ class OwnTranslations:
         greedy: by greedy search.
         beam: by the run's search.
         exponent: the other programs' length penalty that is closest to ours, see `closest_exponent`.
+        mean_length: of `beam`, in tokens.
         max_tokens: the largest length limit of a line, and one more: the other program need not go on.
     """
 
@@ -135,6 +136,7 @@ class OwnTranslations:
     greedy: list[Output]
     beam: list[Output]
     exponent: float
+    mean_length: float
     max_tokens: int
 
 
@@ -150,6 +152,7 @@ def translate_lines(system: System, lines: Sequence[str]) -> OwnTranslations:
         greedy=_translate(system, lines, beam_size=1),
         beam=beam,
         exponent=exponent,
+        mean_length=mean_length,
         max_tokens=min(max_tokens + 1, limit_of_model),
     )
 

@@ -1,6 +1,7 @@
 """`nmt export` through the real entry point."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,3 +82,71 @@ def test_the_corpus_may_have_moved(
     assert main(["export", run, "format=ctranslate2", *words]) == 0
     assert json.loads((tmp_path / "out" / "export.json").read_text())["verification"]["lines"] == 8
     assert RunFolder(transformer_run).best.is_file()
+
+
+@pytest.fixture
+def exported(transformer_run: Path, tmp_path: Path) -> Path:
+    """The run's model for CTranslate2."""
+    pytest.importorskip("ctranslate2")
+    out = tmp_path / "exported"
+    assert main(["export", f"run={transformer_run}", "format=ctranslate2", f"out={out}", "sentences=3"]) == 0
+    return out
+
+
+def test_translate_with_the_exported_model(
+    exported: Path, transformer_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In batches of one line, whose length limit is the line's own, the translations are those of torch."""
+    (tmp_path / "lines.txt").write_text("one two three\n\nnine\nseven six five four\n", encoding="utf-8")
+    command = ["translate", f"run={transformer_run}", f"input={tmp_path / 'lines.txt'}", "batch_size=1", "format=jsonl"]
+    command += ["search.max_length_factor=2", "device=cpu", "attention=cross"]
+    capsys.readouterr()
+    results = []
+    for engine in ([], ["engine=ctranslate2", f"exported={exported}"]):
+        assert main([*command, *engine]) == 0
+        results.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+    for torch_line, other_line in zip(*results, strict=True):
+        assert other_line["text"] == torch_line["text"]
+        assert other_line["attention"].keys() == torch_line["attention"].keys()  # which torch computes
+    assert (
+        main([*command, "engine=ctranslate2", f"exported={exported}", "compute_type=int8", "search.beam_size=2"]) == 0
+    )
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_evaluate_records_the_engine(
+    exported: Path, transformer_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(transformer_run, tmp_path / "run")
+    engine = ["engine=ctranslate2", f"exported={exported}"]
+    assert main(["evaluate", f"run={run}", "split=test", "device=cpu", *engine]) == 0
+    record = json.loads((run / "evaluation" / "test.json").read_text(encoding="utf-8"))
+    assert record["search"]["class"] == "CTranslate2Search"
+    assert record["search"]["arguments"]["compute_type"] == "float32"
+    assert main(["evaluate", f"run={run}", "split=test", "device=cpu", *engine]) == 0
+    assert "nothing has changed since" in capsys.readouterr().err
+    assert main(["evaluate", f"run={run}", "split=test", "device=cpu"]) == 0
+    assert "GreedySearch instead of CTranslate2Search" in capsys.readouterr().err
+
+
+def test_an_engine_needs_the_right_model(
+    exported: Path, transformer_run: Path, lstm_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "lines.txt").write_text("one\n", encoding="utf-8")
+    capsys.readouterr()
+    for run, words, message in (
+        (transformer_run, ["engine=marian"], "engine=marian is unknown: use torch or ctranslate2"),
+        (transformer_run, ["engine=ctranslate2"], "engine=ctranslate2 needs a model: name the folder"),
+        (transformer_run, [f"exported={exported}"], "is for another engine: add engine=ctranslate2"),
+        (transformer_run, ["compute_type=int3"], "compute_type=int3 is unknown: use float32 or int8"),
+        (transformer_run, ["engine=ctranslate2", f"exported={tmp_path}"], "holds no exported model"),
+        (lstm_run, ["engine=ctranslate2", f"exported={exported}"], "was not exported from run="),
+        (
+            transformer_run,
+            ["engine=ctranslate2", f"exported={exported}", "heads_off=[encoder.0.0]"],
+            "engine=ctranslate2 translates with all heads",
+        ),
+    ):
+        assert main(["translate", f"run={run}", f"input={tmp_path / 'lines.txt'}", "device=cpu", *words]) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
