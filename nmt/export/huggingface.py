@@ -104,7 +104,9 @@ class TransformersEngine:
         outputs = []
         for start in range(0, len(lines), BATCH_SIZE):
             batch = self.tokenizer(self._tagged(lines[start : start + BATCH_SIZE]), return_tensors="pt", padding=True)
-            search = {"num_beams": beam_size, "length_penalty": exponent, "max_new_tokens": max_tokens}
+            search: dict[str, Any] = {"num_beams": beam_size, "max_new_tokens": max_tokens}
+            if beam_size > 1:
+                search["length_penalty"] = exponent
             generated = self.model.generate(**batch, **search, do_sample=False, forced_eos_token_id=None)
             texts = self.tokenizer.batch_decode(generated, skip_special_tokens=True)
             outputs += list(map(Output, texts, map(self._to_own, generated.tolist())))
@@ -135,10 +137,10 @@ class TransformersEngine:
 def describe_generation(system: System, exponent: float) -> dict[str, Any]:
     """The settings of generate() that search like the run."""
     tokenizer, target_ids = system.tokenizer, list_target_ids(system.tokenizer)
+    beam_size = system.search.beam_size
+    beam = {"num_beams": beam_size, "length_penalty": exponent, "early_stopping": False} if beam_size > 1 else {}
     return {
-        "num_beams": system.search.beam_size,
-        "length_penalty": exponent,
-        "early_stopping": False,
+        **beam,
         "max_new_tokens": system.translator.max_length - 1,
         "suppress_tokens": sorted(target_ids[id] for id in list_banned_ids(tokenizer)),
         "pad_token_id": tokenizer.pad_id,
