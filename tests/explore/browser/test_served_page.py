@@ -58,6 +58,7 @@ def check_table(read_table: ReadTable) -> Callable[[Page, Attention], None]:
 def test_every_system_translates_while_the_user_types(open_page: OpenPage, address: str, systems: Systems) -> None:
     page = open_page(address)
     assert page.input_value("#source") == "one two three"  # the first example
+    assert page.inner_text("#systems .selected .name") == "luong"  # the first system that has attention
     page.fill("#source", "")
     page.type("#source", "six seven")
     page.wait_for_function(SETTLED)
