@@ -226,8 +226,7 @@ def compare(
     for line, our, their, is_alike in zip(own.lines, outputs, theirs, is_encoded_alike, strict=True):
         if our.text == their.text:
             continue
-        is_greedy = beam_size == 1
-        reason = explain(system, line, our, their, alpha, exponent, is_greedy) if is_alike else "tokenizer"
+        reason = explain(system, line, our, their, alpha, exponent, beam_size == 1) if is_alike else "tokenizer"
         differences.append(Difference(line, our.text, their.text, reason))
     differences.sort(key=lambda difference: difference.reason != "unexplained")
     return Comparison(
