@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic_core import PydanticCustomError
 
 from nmt.explore.analysis import Analysis, analyse
 from nmt.explore.beam_tree import BeamTree, beam_tree
@@ -59,7 +58,7 @@ class SystemRequest(BaseModel):
         try:
             "".join(value if isinstance(value, str | list) else "").encode()
         except UnicodeEncodeError:
-            raise PydanticCustomError("no_character", "Half of a surrogate pair is no character") from None
+            raise ValueError("half of a surrogate pair is no character") from None
         return value
 
 

@@ -169,7 +169,7 @@ def test_half_of_a_surrogate_pair_is_refused(client: TestClient, path: str, fiel
     body = "{" + ", ".join(f'"{name}": {each}' for name, each in fields.items()) + "}"
     response = client.post(f"/api/{path}", content=body, headers={"content-type": "application/json"})
     assert response.status_code == 422
-    assert response.json() == {"detail": f"{field}: Half of a surrogate pair is no character"}
+    assert response.json() == {"detail": f"{field}: Value error, half of a surrogate pair is no character"}
     pair = body.replace(value, '"\\ud83d\\ude00"')  # a whole pair is a character
     response = client.post(f"/api/{path}", content=pair, headers={"content-type": "application/json"})
     assert "surrogate" not in response.text and response.status_code < 500
