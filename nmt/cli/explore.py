@@ -11,10 +11,16 @@ from omegaconf import DictConfig
 
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.settings import Component, to_settings
-from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator, open_system
+from nmt.cli.shell.trained_run import (
+    SearchChanges,
+    check_run_or_runs,
+    describe_search,
+    load_translator,
+    open_run_or_runs,
+)
 from nmt.device import pick_device
 from nmt.errors import UserError
-from nmt.run import RunFolder, open_run
+from nmt.run import RunFolder
 from nmt.threads import check_threads, limit_threads
 from nmt.translator import Translator
 
@@ -33,17 +39,8 @@ class ExploreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     threads: str
 
     def __post_init__(self) -> None:
-        if isinstance(self.runs, str) or self.runs == []:
-            raise UserError(f"runs={self.runs} must be a list of run folders, such as runs=[runs/a,runs/b]")
-        if (self.run is None) == (self.runs is None):
-            raise UserError("name either a run folder, as in run=runs/a, or several, as in runs=[runs/a,runs/b]")
+        check_run_or_runs(self.run, self.runs)
         check_threads(self.threads)
-
-    def open_folders(self) -> list[RunFolder]:
-        """Opens the run, the ensemble, or each of several runs by itself."""
-        if self.run is not None:
-            return [open_system(self.run)]
-        return [open_run(path, key="runs") for path in self.runs or []]
 
 
 def run(config: DictConfig) -> None:
@@ -56,7 +53,7 @@ def run(config: DictConfig) -> None:
     from nmt.explore.server import address_of, bind, is_loopback, serve
     from nmt.explore.systems import open_systems
 
-    folders = settings.open_folders()
+    folders = open_run_or_runs(settings.run, settings.runs)
     searches = {folder.path: describe_search(folder, settings.search) for folder in folders}
     with (
         bind(settings.host, settings.port) as listener,  # before the models are loaded, which takes some seconds

@@ -16,7 +16,13 @@ from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.length_limit import remark_on_truncated
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
-from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator, open_system
+from nmt.cli.shell.trained_run import (
+    SearchChanges,
+    check_run_or_runs,
+    describe_search,
+    load_translator,
+    open_run_or_runs,
+)
 from nmt.data.pharaoh import GoldLinks, check_links, format_links, parse_links
 from nmt.data.words import Splitter, separate_words, spaced_words
 from nmt.errors import UserError
@@ -29,7 +35,7 @@ from nmt.files import write_text
 from nmt.models.attention import Kind
 from nmt.report.alignment_plot import PICTURE_SUFFIXES, write_figure
 from nmt.report.exhibits import Exhibit, build_figure, outline_links
-from nmt.run import RunFolder, open_run
+from nmt.run import RunFolder
 from nmt.translator import Attention, Translation, Translator, check_kinds, sanitize
 from nmt.translator.arguments import Kinds
 from nmt.translator.attention import NAMES
@@ -71,10 +77,7 @@ class PlotSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise UserError(f"out={self.out}: the suffix selects the format and must be one of {' '.join(SUFFIXES)}")
         if not self.source.strip():
             raise UserError('source= contains no words: give a sentence, such as source="A dog runs."')
-        if isinstance(self.runs, str) or self.runs == []:
-            raise UserError(f"runs={self.runs} must be a list of run folders, such as runs=[runs/a,runs/b]")
-        if (self.run is None) == (self.runs is None):
-            raise UserError("name either a run folder, as in run=runs/a, or several, as in runs=[runs/a,runs/b]")
+        check_run_or_runs(self.run, self.runs)
         if self.gold is not None and self.target is None:
             raise UserError("gold= needs target=: the links are those of a given pair")
         if self.kinds == []:
@@ -93,12 +96,6 @@ class PlotSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def all_kinds(self) -> tuple[Kind, ...]:
         """The kinds of attention to draw."""
         return check_kinds(self.kinds or "cross")
-
-    def open_folders(self) -> list[RunFolder]:
-        """Opens the run, the ensemble, or each of several runs by itself."""
-        if self.run is not None:
-            return [open_system(self.run)]
-        return [open_run(path, key="runs") for path in self.runs or []]
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,7 @@ def run(config: DictConfig) -> None:
     settings = to_settings(config, PlotSettings)
     # 1. Translate with every system.
     kinds = settings.all_kinds
-    systems = open_systems(settings.open_folders(), load=partial(load, settings))
+    systems = open_systems(open_run_or_runs(settings.run, settings.runs), load=partial(load, settings))
     translations = [translate(system, settings) for system in systems]
 
     # 2. Collect what is shown: the chosen layers and heads, and the gold links.

@@ -7,6 +7,7 @@
     beam_tree.py   what a beam search kept and what it pruned
     pictures.py    the picture in a source line, as an image
     app.py         the web application: the page, its API (api.py), LibreTranslate's calls (libretranslate.py)
+                   around both: calls.py, batching.py (a queue), guard.py (who may call), problems.py (errors)
     server.py      runs it
     page.py        the page in page/, and the same as one file without a server
 

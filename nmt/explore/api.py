@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from nmt.explore.analysis import Analysis, analyse
 from nmt.explore.beam_tree import BeamTree, beam_tree
@@ -17,8 +17,8 @@ from nmt.explore.systems import SystemInfo
 from nmt.models.attention import KINDS, Kind
 
 MAX_ANALYSED_CHARACTERS = 1_000
-"""Maximum length of a source and its target together whose attention is shown. The number of weights grows with its
-square: four layers of four heads then have a million, which are eight megabytes of JSON."""
+"""Maximum length of a source and its target, or the prefix of it, together whose attention or beam is shown. The number
+of weights grows with its square: four layers of four heads then have a million, which are eight megabytes of JSON."""
 
 
 class Problem(BaseModel):
@@ -50,6 +50,16 @@ class SystemRequest(BaseModel):
 
     system: str
     heads_off: list[str] = []
+
+    @field_validator("*")
+    @classmethod
+    def check_characters(cls, value: Any) -> Any:
+        """Refuses half of a surrogate pair, such as "\\ud800" in JSON: no answer could contain it."""
+        try:
+            "".join(value if isinstance(value, str | list) else "").encode()
+        except UnicodeEncodeError:
+            raise ValueError("half of a surrogate pair is no character") from None
+        return value
 
 
 class TranslateRequest(SystemRequest):
@@ -169,7 +179,7 @@ async def force(body: ForceRequest, call: AnyCall) -> ForceResponse:
 async def attention(body: AttentionRequest, call: AnyCall) -> Response:
     """Everything about one translation: pieces, words, log-probabilities, attention weights, gold links."""
     system = call.system(body.system)
-    check_analysed(body.source, body.target)
+    check_analysed(body.source, body.prefix if body.target is None else body.target)
 
     def compute() -> bytes:
         found = analyse(
@@ -184,7 +194,7 @@ async def attention(body: AttentionRequest, call: AnyCall) -> Response:
 async def beam(body: BeamRequest, call: AnyCall) -> Response:
     """The beam search of a source as a tree."""
     system = call.system(body.system)
-    check_analysed(body.source, None)
+    check_analysed(body.source, body.prefix)
     search = Options(n_best=1, beam_size=body.beam_size).search
 
     def compute() -> bytes:
@@ -195,6 +205,6 @@ async def beam(body: BeamRequest, call: AnyCall) -> Response:
     return Response(await call.compute(compute), media_type="application/json")
 
 
-def check_analysed(source: str, target: Target | None) -> None:
-    """Raises TextTooLongError if the attention between source and target would be too large."""
-    check_length([source, target if isinstance(target, str) else "".join(target or "")], MAX_ANALYSED_CHARACTERS)
+def check_analysed(source: str, target: Target) -> None:
+    """Raises TextTooLongError if the attention between a source and a target, or its prefix, would be too large."""
+    check_length([source, target if isinstance(target, str) else "".join(target)], MAX_ANALYSED_CHARACTERS)

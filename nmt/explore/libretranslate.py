@@ -192,7 +192,7 @@ async def translate_texts(call: Call, system: System, texts: list[str], *, num_a
     Raises:
         HTTPException: the texts are too long.
     """
-    lines = [text.splitlines() or [""] for text in texts]
+    lines = [text.replace("\r\n", "\n").split("\n") for text in texts]  # as many in the answer
     n_best = num_alternatives + 1
     options = Options(n_best, beam_size=max(n_best, system.info.beam_size) if num_alternatives else None)
     try:

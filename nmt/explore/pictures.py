@@ -29,9 +29,9 @@ class Picture:
 
 
 def find_picture(pieces: Sequence[str]) -> Picture | None:
-    """The picture that source pieces contain; None without a complete one."""
+    """The picture that source pieces contain; None without a complete one whose patches follow each other."""
     patches = [index for index, piece in enumerate(pieces) if piece in SYMBOLS]
-    if len(patches) != GRID * GRID:
+    if len(patches) != GRID * GRID or patches[-1] - patches[0] + 1 != len(patches):
         return None
     from matplotlib.image import imsave  # only here: it is slow to import, and systems without pictures do without it
 

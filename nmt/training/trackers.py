@@ -64,18 +64,23 @@ class TensorBoard:
         self._writer.close()
 
 
+WANDB_MODES = ("online", "offline", "shared")
+
+
 class WandB:
     """Weights & Biases.
 
     Args:
         project: to which the run belongs.
-        mode: online, offline or shared.
+        mode: one of WANDB_MODES.
 
     Raises:
-        UserError: the package is not installed.
+        UserError: there is no such mode, or the package is not installed.
     """
 
     def __init__(self, *, project: str, mode: str) -> None:
+        if mode not in WANDB_MODES:
+            raise UserError(f"mode={mode} must be one of {', '.join(WANDB_MODES)}")
         self.module = import_tracker("wandb")
         self.arguments = {"project": project, "mode": mode}
 

@@ -123,6 +123,7 @@ def test_a_complete_picture_becomes_an_image() -> None:
     pixels = imread(io.BytesIO(base64.b64decode(content)), format="png")
     np.testing.assert_allclose(pixels[:, :, :3], draw(patches), atol=1 / 255)
     assert find_picture(["▁", *patches[1:], "</s>"]) is None
+    assert find_picture([*patches[:9], "▁A", *patches[9:], "</s>"]) is None  # a word interrupts it
     assert find_picture(["▁A", "</s>"]) is None
 
 

@@ -152,6 +152,17 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         WandB(project="p", mode="offline")
 
 
+def test_a_wrong_mode_ends_in_one_line_before_training(
+    tmp_path: Path, tiny_training: list[str], calls: Calls, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [word for word in tiny_training if not word.startswith("tracker=")]
+    words = ["train", *words, "data=grammar", f"run={tmp_path / 'run'}", "tracker=wandb", "tracker.mode=ofline"]
+    assert main(words) == 2
+    line = "nmt train: tracker.mode=ofline must be one of online, offline, shared\n"
+    assert capsys.readouterr().err == line
+    assert calls == []
+
+
 def test_a_run_is_tracked_and_resumed_with_another_tracker(
     tmp_path: Path, corpus_folder: Path, tiny_training: list[str], tiny_models: dict[str, list[str]], calls: Calls
 ) -> None:

@@ -52,6 +52,23 @@ def open_system(run: list[Path] | str, *, out: Path | None = None) -> RunFolder:
     return open_run(expand_home(run) if isinstance(run, str) else run, out=out)
 
 
+def check_run_or_runs(run: list[Path] | str | None, runs: list[Path] | str | None) -> None:
+    """Checks the settings of a command that takes one system, `run=`, or several, `runs=`.
+
+    Raises:
+        UserError: there is not exactly one of the two, or `runs=` is no list.
+    """
+    if isinstance(runs, str) or runs == []:
+        raise UserError(f"runs={runs} must be a list of run folders, such as runs=[runs/a,runs/b]")
+    if (run is None) == (runs is None):
+        raise UserError("name either a run folder, as in run=runs/a, or several, as in runs=[runs/a,runs/b]")
+
+
+def open_run_or_runs(run: list[Path] | str | None, runs: list[Path] | str | None) -> list[RunFolder]:
+    """Opens the system that `run=` names, or each run of `runs=` by itself. Raises as `open_system`."""
+    return [open_run(path, key="runs") for path in runs or []] if run is None else [open_system(run)]
+
+
 def load_corpus(run: RunFolder, data: Component | CorpusChanges) -> Corpus:
     """Loads the selected corpus, or the run's own with the changes.
 

@@ -108,6 +108,9 @@ def test_systems_and_examples_are_listed(client: TestClient, systems: dict[str, 
         ("attention", {"source": "one", "kinds": ["self"]}, 422, "kinds: Input should be 'cross', 'encoder' or"),
         ("attention", {"source": "one", "target": ["no piece"]}, 422, "no piece"),
         ("attention", {"source": "x" * 1_001}, 413, "the text has 1,001 characters"),
+        ("attention", {"source": "one", "prefix": "x" * 1_000}, 413, "the text has 1,003 characters"),
+        ("attention", {"source": "one", "prefix": ["▁eins"] * 200}, 413, "the text has 1,003 characters"),
+        ("beam", {"source": "one", "prefix": "x" * 1_000}, 413, "the text has 1,003 characters"),
     ],
 )
 def test_what_cannot_be_analysed_is_refused(
@@ -147,6 +150,29 @@ def test_a_wrong_request_is_refused_in_one_line(
 def test_a_body_that_is_no_json_is_refused(client: TestClient) -> None:
     response = client.post("/api/translate", content=b'{"system', headers={"content-type": "application/json"})
     assert (response.status_code, response.json()) == (422, {"detail": "the body is not valid JSON"})
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "value"),
+    [
+        ("translate", "system", '"\\ud800"'),
+        ("translate", "text", '["one", "\\udc00"]'),
+        ("translate", "prefix", '["\\ud800"]'),
+        ("translate", "heads_off", '["\\ud800"]'),
+        ("attention", "source", '"one \\ud800"'),
+        ("force", "target", '"\\ud800"'),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_refused(client: TestClient, path: str, field: str, value: str) -> None:
+    """JSON can write it, and Python reads it; but no answer, not even an error, could repeat it."""
+    fields = {"system": '"luong"', "text" if path == "translate" else "source": '"one"', field: value}
+    body = "{" + ", ".join(f'"{name}": {each}' for name, each in fields.items()) + "}"
+    response = client.post(f"/api/{path}", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 422
+    assert response.json() == {"detail": f"{field}: Value error, half of a surrogate pair is no character"}
+    pair = body.replace(value, '"\\ud83d\\ude00"')  # a whole pair is a character
+    response = client.post(f"/api/{path}", content=pair, headers={"content-type": "application/json"})
+    assert "surrogate" not in response.text and response.status_code < 500
 
 
 def test_one_bad_request_among_many_does_not_affect_the_others(client: TestClient, systems: dict[str, System]) -> None:

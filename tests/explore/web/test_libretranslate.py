@@ -42,6 +42,8 @@ def test_a_text_or_a_list_gets_an_answer_of_its_kind(client: TestClient, systems
     assert translate(client, q="one") == {"translatedText": one}
     assert translate(client, q=["one", "two five"]) == {"translatedText": [one, two]}
     assert translate(client, q="one\n\ntwo five") == {"translatedText": f"{one}\n{empty}\n{two}"}
+    assert translate(client, q="one\r\ntwo five\n") == {"translatedText": f"{one}\n{two}\n"}
+    assert "\n" not in translate(client, q="one\u2028two five")["translatedText"]
     assert translate(client, q="one", source="auto", target="DE") == {
         "translatedText": one,
         "detectedLanguage": {"confidence": 0, "language": "en"},
