@@ -1,10 +1,10 @@
 """Compares the decoding speed of a trained Transformer with that of CTranslate2 with the same weights.
 
-    pip install ctranslate2
+    pip install '.[export]'
     python scripts/compare_ctranslate2.py runs/multi30k/transformer-seed1 test.en --threads 2
 
-CTranslate2 (https://github.com/OpenNMT/CTranslate2) is the field's fast engine for Transformers on a CPU. Only this
-script needs it.
+CTranslate2 (https://github.com/OpenNMT/CTranslate2) is the field's fast engine for Transformers on a CPU.
+`nmt export format=ctranslate2` writes its models.
 
 Both engines translate the same lines from text to text, with the run's tokenizer and beam size, in float32, with the
 same number of threads. They sort the lines by length, and translate them in batches and one at a time. Every round
@@ -26,79 +26,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
 
 import ctranslate2
 import torch
-from ctranslate2.specs import TransformerSpec
 
 from nmt import Translator
-from nmt.models import SinusoidalPositions, Transformer
-from nmt.models.transformer.sublayers import Residual
+from nmt.export.ctranslate2 import write_model
+from nmt.models import Transformer
 from nmt.search import GreedySearch
-
-
-def set_linear(spec: Any, *layers: torch.nn.Linear) -> None:
-    """Sets a linear layer of CTranslate2 to one or more of ours that have the same input."""
-    spec.weight = torch.cat([layer.weight for layer in layers]).detach().numpy()
-    spec.bias = torch.cat([layer.bias for layer in layers]).detach().numpy()
-
-
-def set_norm(spec: Any, norm: torch.nn.LayerNorm) -> None:
-    """Sets a layer normalisation of CTranslate2 to ours."""
-    spec.gamma, spec.beta = norm.weight.detach().numpy(), norm.bias.detach().numpy()
-
-
-def set_layer(spec: Any, layer: Any) -> None:
-    """Sets a layer of the encoder, or of the decoder, which has three norms instead of two."""
-    attention = layer.self_attention
-    set_linear(spec.self_attention.linear[0], attention.query_projection, attention.key_value_projection)
-    set_linear(spec.self_attention.linear[1], attention.output_projection)
-    norms = [module.norm for module in layer.children() if isinstance(module, Residual)]
-    set_norm(spec.self_attention.layer_norm, norms[0])
-    if len(norms) == 3:
-        attention = layer.cross_attention
-        set_linear(spec.attention.linear[0], attention.query_projection)
-        set_linear(spec.attention.linear[1], attention.key_value_projection)
-        set_linear(spec.attention.linear[2], attention.output_projection)
-        set_norm(spec.attention.layer_norm, norms[1])
-    set_linear(spec.ffn.linear_0, layer.feedforward[0])
-    set_linear(spec.ffn.linear_1, layer.feedforward[3])
-    set_norm(spec.ffn.layer_norm, norms[-1])
-
-
-def convert(translator: Translator, folder: str) -> None:
-    """Writes the model to a folder in CTranslate2's format."""
-    model, tokenizer = translator.model, translator.tokenizer
-    assert isinstance(model, Transformer), "CTranslate2 needs a Transformer"
-    pre_norm = isinstance(model.encoder.norm, torch.nn.LayerNorm)
-    heads = model.encoder.layers[0].self_attention.num_heads
-    spec = TransformerSpec.from_config((len(model.encoder.layers), len(model.decoder.layers)), heads, pre_norm=pre_norm)
-    positions = model.encoder.positions
-    assert isinstance(positions, SinusoidalPositions), "this script converts added vectors only"
-    table = positions.table.numpy()
-    spec.encoder.embeddings[0].weight = model.vocabulary.source.weight.detach().numpy()
-    spec.decoder.embeddings.weight = model.vocabulary.target.weight.detach().numpy()
-    for side, layers, norm in (
-        (spec.encoder, model.encoder.layers, model.encoder.norm),
-        (spec.decoder, model.decoder.layers, model.decoder.norm),
-    ):
-        side.position_encodings.encodings = table
-        for layer_spec, layer in zip(side.layer, layers, strict=True):
-            set_layer(layer_spec, layer)
-        if pre_norm:
-            set_norm(side.layer_norm, norm)
-    set_linear(spec.decoder.projection, model.vocabulary.output)
-    source = tokenizer.source_pieces(range(tokenizer.source_size))
-    target = tokenizer.target_pieces(range(tokenizer.target_size))
-    spec.register_source_vocabulary(source)
-    spec.register_target_vocabulary(target)
-    spec.config.bos_token = spec.config.decoder_start_token = target[tokenizer.bos_id]
-    spec.config.eos_token, spec.config.unk_token = target[tokenizer.eos_id], target[tokenizer.unk_id]
-    spec.config.add_source_eos = True
-    spec.validate()
-    spec.optimize(quantization="float32")
-    spec.save(folder)
 
 
 def measure_seconds(function: Callable[[], object]) -> tuple[float, float]:
@@ -115,8 +50,9 @@ class CTranslate2:
         self.tokenizer = translator.tokenizer
         self.pieces = self.tokenizer.target_pieces(range(self.tokenizer.target_size))
         self.ids = {piece: index for index, piece in enumerate(self.pieces)}
+        assert isinstance(translator.model, Transformer), "CTranslate2 needs a Transformer"
         with tempfile.TemporaryDirectory() as folder:
-            convert(translator, folder)
+            write_model(translator.model, translator.tokenizer, Path(folder))
             self.engine = ctranslate2.Translator(
                 folder, "cpu", compute_type=compute_type, intra_threads=threads, inter_threads=1
             )
@@ -128,8 +64,6 @@ class CTranslate2:
             beam_size=beam_size,
             max_batch_size=batch_size,
             length_penalty=0.6,
-            disable_unk=True,
-            suppress_sequences=[[self.pieces[self.tokenizer.pad_id]], [self.pieces[self.tokenizer.bos_id]]],
         )
         return [self.tokenizer.decode_target([self.ids[piece] for piece in result.hypotheses[0]]) for result in results]
 

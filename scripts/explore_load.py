@@ -100,6 +100,8 @@ def translate_one_by_one(plain: Process, lines: list[str]) -> list[str]:
 
 
 def main() -> None:
+    if len(sys.argv) != 3:
+        sys.exit("usage: python scripts/explore_load.py RUN LINES")
     run, path = sys.argv[1:]
     lines = list(islice(cycle(Path(path).read_text(encoding="utf-8").splitlines()), NUM_REQUESTS))
     with (

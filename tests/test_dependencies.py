@@ -15,8 +15,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
-EXPLORE = [Requirement(line) for line in PROJECT["optional-dependencies"]["explore"]]
-DEVELOPMENT = [*EXPLORE, *(Requirement(line) for line in PROJECT["optional-dependencies"]["dev"] if "nmt[" not in line)]
+EXTRAS = [Requirement(line) for name in ("explore", "export") for line in PROJECT["optional-dependencies"][name]]
+DEVELOPMENT = [*EXTRAS, *(Requirement(line) for line in PROJECT["optional-dependencies"]["dev"] if "nmt[" not in line)]
 LOCAL = {"nmt", "tests", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
 """The modules of this repository; some test files import each other by name."""
 
@@ -58,7 +58,7 @@ def third_party(folder: Path) -> dict[str, set[str]]:
     return {module: {canonicalize_name(name) for name in distributions().get(module, [module])} for module in modules}
 
 
-@pytest.mark.parametrize(("folder", "declared"), [("nmt", [*RUNTIME, *EXPLORE]), ("tests", [*RUNTIME, *DEVELOPMENT])])
+@pytest.mark.parametrize(("folder", "declared"), [("nmt", [*RUNTIME, *EXTRAS]), ("tests", [*RUNTIME, *DEVELOPMENT])])
 def test_every_import_is_declared(folder: str, declared: list[Requirement]) -> None:
     undeclared = {module for module, owners in third_party(ROOT / folder).items() if not owners & names(declared)}
     assert undeclared == set()

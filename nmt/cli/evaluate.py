@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from omegaconf import DictConfig
 
+from nmt.cli.shell.engine import ExportedEngine, choose_engine
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.planned_evaluation import plan_evaluation
 from nmt.cli.shell.settings import Component, to_settings
@@ -36,10 +37,18 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     device: str
     threads: str
     batch_tokens: int | None
+    engine: str
+    exported: Path | None
+    compute_type: str
     heads_off: list[str]
 
     def __post_init__(self) -> None:
         check_threads(self.threads)
+        self.choose_engine()
+
+    def choose_engine(self) -> ExportedEngine | None:
+        """The engine that translates instead of torch; None for torch."""
+        return choose_engine(self.engine, self.exported, self.compute_type)
 
 
 def run(config: DictConfig) -> None:
@@ -55,6 +64,7 @@ def run(config: DictConfig) -> None:
         data=settings.data,
         search=settings.search,
         heads_off=settings.heads_off,
+        engine=settings.choose_engine(),
     )
     result = plan.stored
     if result is None:

@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from nmt.alignment.aligner import Aligner
 from nmt.alignment.choice import find_choice
 from nmt.checks import check_sizes
+from nmt.cli.shell.engine import ExportedEngine, choose_engine
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.length_limit import TruncatedLines
 from nmt.cli.shell.line_streams import (
@@ -68,6 +69,9 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     search: Component | SearchChanges
     device: str
     threads: str
+    engine: str
+    exported: Path | None
+    compute_type: str
     heads_off: list[str]
     tag: str | None
 
@@ -83,6 +87,11 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         check_kinds(self.attention or ())
         check_sizes(batch_size=self.batch_size)
         check_threads(self.threads)
+        self.choose_engine()
+
+    def choose_engine(self) -> ExportedEngine | None:
+        """The engine that translates instead of torch; None for torch."""
+        return choose_engine(self.engine, self.exported, self.compute_type)
 
 
 def run(config: DictConfig) -> None:
@@ -95,7 +104,13 @@ def run(config: DictConfig) -> None:
             prepare_output_file(settings.output, key="output")
         search = describe_search(folder, settings.search)
         translator = load_translator(
-            folder, search, device=settings.device, batch_tokens=None, heads_off=settings.heads_off, tag=settings.tag
+            folder,
+            search,
+            device=settings.device,
+            batch_tokens=None,
+            heads_off=settings.heads_off,
+            tag=settings.tag,
+            engine=settings.choose_engine(),
         )
         if settings.terms is not None:
             translator.terms = read_terms(settings.terms, translator)

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field, ValidationError
 
+from nmt.data.languages import LANGUAGE_NAMES
 from nmt.explore.calls import MAX_TEXT_CHARACTERS, AnyCall, Call, Options
 from nmt.explore.problems import TextTooLongError, explain
 from nmt.explore.systems import System
@@ -23,16 +24,6 @@ FORM = "application/x-www-form-urlencoded"
 
 MAX_ALTERNATIVES = 9
 """Maximum number of translations besides the best one."""
-
-NAMES = {
-    "ar": "Arabic", "bg": "Bulgarian", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "en": "English",
-    "es": "Spanish", "et": "Estonian", "fa": "Persian", "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi",
-    "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese", "ko": "Korean", "lt": "Lithuanian",
-    "lv": "Latvian", "nl": "Dutch", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian",
-    "sk": "Slovak", "sl": "Slovenian", "sv": "Swedish", "th": "Thai", "tr": "Turkish", "uk": "Ukrainian",
-    "vi": "Vietnamese", "zh": "Chinese",
-}  # fmt: skip
-"""English names that clients show; another language is shown by its code."""
 
 
 class LibreTranslateError(BaseModel):
@@ -104,7 +95,7 @@ async def languages(call: AnyCall) -> list[Language]:
     systems = [system.info for system in call.systems.values()]
     codes = dict.fromkeys([*(info.source for info in systems), *(info.target for info in systems)])
     targets = {code: dict.fromkeys(info.target for info in systems if info.source == code) for code in codes}
-    return [Language(code=code, name=NAMES.get(code, code), targets=list(targets[code])) for code in codes]
+    return [Language(code=code, name=LANGUAGE_NAMES.get(code, code), targets=list(targets[code])) for code in codes]
 
 
 @router.get("/health")
@@ -126,7 +117,7 @@ async def frontend_settings(call: AnyCall) -> dict[str, Any]:
         "filesTranslation": False,
         "supportedFilesFormat": [],
         "language": {
-            side: {"code": code, "name": NAMES.get(code, code)}
+            side: {"code": code, "name": LANGUAGE_NAMES.get(code, code)}
             for side, code in (("source", first.source), ("target", first.target))
         },
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from nmt.cli.shell.engine import ExportedEngine
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.length_limit import remark_on_truncated
 from nmt.cli.shell.line_warnings import LineWarnings
@@ -38,6 +39,7 @@ from nmt.files import read_text
 from nmt.models.heads import parse_heads
 from nmt.run import RunFolder
 from nmt.run.model_hash import hash_model
+from nmt.run.registry import Description
 from nmt.threads import limit_threads
 
 
@@ -54,6 +56,8 @@ class PlannedEvaluation:
         stored: the evaluation in the run folder; None if there is none that can be used.
         reasons: why a stored evaluation cannot be used; or, if it is used, why its text was not compared. May be empty.
         language_pair: the codes of the source and the target language.
+        search: description of the search, whatever carries it out.
+        engine: carries it out instead of torch; None: torch.
     """
 
     run: RunFolder
@@ -64,6 +68,8 @@ class PlannedEvaluation:
     stored: Evaluation | None
     reasons: list[str]
     language_pair: tuple[str, str]
+    search: Description
+    engine: ExportedEngine | None
 
     @property
     def path(self) -> Path:
@@ -105,10 +111,11 @@ class PlannedEvaluation:
         assert self.corpus is not None, "a plan without a corpus has a stored evaluation"
         translator = load_translator(
             self.run,
-            self.inputs.search,
+            self.search,
             device=device,
             batch_tokens=batch_tokens,
             heads_off=self.inputs.heads_off,
+            engine=self.engine,
         )
         warnings = LineWarnings(program, text=f"{self.split}, ")
         with limit_threads(threads, translator.model.device) as translator.before_batch:
@@ -142,6 +149,7 @@ def plan_evaluation(
     search: Component | SearchChanges,
     heads_off: Sequence[str] = (),
     may_lack_text: bool = False,
+    engine: ExportedEngine | None = None,
 ) -> PlannedEvaluation:
     """Finds out whether the stored evaluation of a split still holds.
 
@@ -156,16 +164,18 @@ def plan_evaluation(
         heads_off: names of attention heads to silence, see `nmt.models.heads`.
         may_lack_text: if the run's own corpus cannot be read, since the folder has been copied to another machine,
             use the stored evaluation without comparing the text.
+        engine: see `PlannedEvaluation`.
 
     Raises:
         UserError: the run folder is damaged, the corpus has no such split, or a setting is wrong.
     """
     # 1. Compare weights and search with those of the stored evaluation.
     metrics = load_metrics(run, bleu_tokenizer)
+    described = describe_search(run, search)
     inputs = EvaluationInputs(
         step=run.best_step(),
         model_hash=hash_model(run),
-        search=describe_search(run, search),
+        search=described if engine is None else engine.describe(described),
         text_hash=None,
         links_hash=None,
         signatures={},
@@ -188,7 +198,8 @@ def plan_evaluation(
         if not may_lack_text or not is_own or stored is None or changes:
             raise
         reason = f"the text of its evaluation on {split} was not compared, since the corpus cannot be read: {error}"
-        return PlannedEvaluation(run, None, split, metrics, inputs, stored, [reason], (stored.source, stored.target))
+        pair = (stored.source, stored.target)
+        return PlannedEvaluation(run, None, split, metrics, inputs, stored, [reason], pair, described, engine)
 
     # 3. Compare text, gold links and metrics.
     text_hash = hash_text(pairs["source"], pairs["target"], source=corpus.source, target=corpus.target)
@@ -198,4 +209,5 @@ def plan_evaluation(
         changes = list_changes(stored, inputs)
         if changes:
             stored, reasons = None, changes
-    return PlannedEvaluation(run, corpus, split, metrics, inputs, stored, reasons, (corpus.source, corpus.target))
+    pair = (corpus.source, corpus.target)
+    return PlannedEvaluation(run, corpus, split, metrics, inputs, stored, reasons, pair, described, engine)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmt import search as searches
+from nmt.cli.shell.engine import ExportedEngine
 from nmt.cli.shell.settings import Component, RunChanges, expand_home, naming_group
 from nmt.errors import UserError
 from nmt.run import RunFolder, open_run
@@ -124,6 +125,7 @@ def load_translator(
     batch_tokens: int | None,
     heads_off: Sequence[str] = (),
     tag: str | None = None,
+    engine: ExportedEngine | None = None,
 ) -> Translator:
     """Loads the best model of a run, with the described search.
 
@@ -134,13 +136,27 @@ def load_translator(
         batch_tokens: maximum padded source tokens per batch; None: a number that suits the device.
         heads_off: names of attention heads to silence, see `nmt.models.heads`.
         tag: the tag of source lines; None: the run's own, if it has any.
+        engine: searches instead of torch, which still computes attention; None: torch.
 
     Raises:
-        UserError: the search refuses an argument, the folder is damaged, or there is no such device, head or tag.
+        UserError: the search refuses an argument, the folder is damaged, there is no such device, head or tag, or the
+            engine has another model.
     """
+    if engine is not None and heads_off:
+        raise UserError("engine=ctranslate2 translates with all heads: leave heads_off out, or use engine=torch")
     with naming_group("search"):
         searcher = build(search, searches)
     translator = Translator.load(run, search=searcher, device=device, batch_tokens=batch_tokens, heads_off=heads_off)
     if tag is not None:
         translator.tokenizer = translator.tokenizer.with_source_tag(tag)
+    if engine is not None:
+        from nmt.export.engine import open_search
+
+        translator.search = open_search(
+            engine.folder,
+            run=run,
+            search=searcher,
+            tokenizer=translator.tokenizer,
+            compute_type=engine.compute_type,
+        )
     return translator

@@ -78,7 +78,7 @@ const stateOf = (node, best) => (best.has(node.id) ? "best" : node.state);
 /** A box with the label and the probability, which is also a bar. */
 function drawNode(node, label, { x, y, width }, state, { onPoint, onContinue }) {
   const isRoot = node.parent === null;
-  const choose = onContinue && !isRoot ? () => onContinue(node) : null;
+  const choose = onContinue && !isSpecial(node.piece) ? () => onContinue(node) : null; // nothing follows "</s>"
   const status = `${state === "best" ? "on the best path" : state}${choose ? ": continue from here" : ""}`;
   const name = isRoot ? "start" : `${label}, probability ${chance(node)}, ${status}`;
   const onkeydown = (event) => {

@@ -71,7 +71,9 @@ export async function toPng(drawing) {
   const context = canvas.getContext("2d");
   context.scale(SCALE, SCALE);
   context.drawImage(image, 0, 0, width, height);
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png")); // null if the canvas is too large
+  if (!blob) throw new Error("The drawing is too large for a PNG file: save it as SVG.");
+  return blob;
 }
 
 /** The self-contained page with other data than it has: {analyses, beams, state}. */

@@ -33,8 +33,8 @@ export function connectInputs({ client, examples, results, state, askFor, FREE }
   const next = byId("next");
   byId("next-word").addEventListener("submit", (event) => {
     event.preventDefault();
-    const start = spell(results.beam().tree.prefix);
-    askFor({ target: null, prefix: `${start} ${next.value}`.trim() });
+    const start = spell(results.beam()?.tree?.prefix ?? []);
+    askFor({ target: null, prefix: `${start} ${next.value}`.trim() || null });
     next.value = "";
   });
   byId("clear-prefix").addEventListener("click", () => askFor(FREE));

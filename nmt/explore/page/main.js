@@ -48,14 +48,13 @@ const FREE = { target: null, prefix: null };
 
 /** Draws everything that depends on the state and the answers. */
 function draw(now) {
-  const { analysis, error } = results.of(now.system);
+  const { analysis } = results.of(now.system);
   const kind = analysis && chooseKind(analysis, now.kind);
   const select = (system) => askFor({ system, ...FREE, headsOff: [], layer: null, head: null });
   replaceChildren(byId("systems"), ...drawSystems(systems, results.of, now, select));
   byId("attention").hidden = byId("multiples").hidden = !kind;
   byId("download-png").disabled = byId("download-svg").disabled = !kind;
   byId("picture-section").hidden = !analysis?.picture;
-  byId("target-section").hidden = !analysis;
   byId("comparison-section").hidden = !analysis || (!client.isServed && examples.length < 2);
   byId("status").textContent = systems.some(({ name }) => results.of(name).isWaiting) ? "translating" : "";
   if (kind) {
@@ -64,34 +63,38 @@ function draw(now) {
     drawHeadsOf(analysis, kind, now, state.set, { switchable, onSwitch: (headsOff) => askFor({ headsOff }) });
   }
   if (analysis?.picture) replaceChildren(byId("picture"), ...drawSpotlights(analysis, now));
-  if (analysis) drawTarget(analysis, error, now);
+  drawTarget(analysis, now);
   drawSearch(results.beam()?.tree, now);
   drawKept(analysis, now);
 }
 
-/** The probability of each word of the translation, and the text that the reader may change. */
-function drawTarget(analysis, error, now) {
+/** The probability of each word of the translation, and the text that the reader may change. A text that the system
+ * refuses stays, so that the reader can correct it. */
+function drawTarget(analysis, now) {
+  byId("target-section").hidden = !analysis && now.target === null;
   const subject = now.target === null ? `the translation by ${now.system}` : `your translation by ${now.system}`;
   const hint = client.isServed ? "Change a word below to see what the system thinks of it. " : "";
-  byId("target-help").textContent =
-    `Log-probability ${format(analysis.log_probability)} of ${subject}. ${hint}` +
-    "The stronger the colour, the less probable the word.";
-  replaceChildren(byId("words"), ...(error ? [] : drawScoredWords(analysis)));
+  byId("target-help").textContent = analysis
+    ? `Log-probability ${format(analysis.log_probability)} of ${subject}. ${hint}` +
+      "The stronger the colour, the less probable the word."
+    : "";
+  replaceChildren(byId("words"), ...(analysis ? drawScoredWords(analysis) : []));
   byId("edit").hidden = !client.isServed;
-  if (document.activeElement !== byId("target")) byId("target").value = now.target ?? analysis.text;
+  if (document.activeElement !== byId("target")) byId("target").value = now.target ?? analysis?.text ?? "";
   byId("clear-target").hidden = now.target === null;
 }
 
-/** The tree of the beam search. */
+/** The tree of the beam search. If the system refuses a prefix there is none, and the reader can start again. */
 function drawSearch(tree, now) {
-  byId("beam-section").hidden = !tree;
+  byId("beam-section").hidden = !tree && now.prefix === null;
+  byId("clear-prefix").hidden = now.prefix === null;
+  byId("next-word").hidden = !client.isServed;
+  byId("prefix").textContent = tree ? spell(tree.prefix) : "";
+  byId("beam").hidden = byId("beam-help").hidden = !tree;
   if (!tree) return;
   byId("beam-help").textContent =
     "Each column is a step of the search, with the probability of each next piece. Grey candidates were dropped." +
     (client.isServed ? " Click a piece to continue from there." : "");
-  byId("prefix").textContent = spell(tree.prefix);
-  byId("clear-prefix").hidden = now.prefix === null;
-  byId("next-word").hidden = !client.isServed;
   const onPoint = (node) => {
     const score = node.score === null ? "" : `, score ${format(node.score)}`;
     const text = spell(pathTo(tree, node)) || "The start";

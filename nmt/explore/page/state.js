@@ -43,13 +43,15 @@ export function toHash(state) {
   return parameters.toString();
 }
 
-/** The choices of an address. What cannot be read is left out. */
+/** The choices of an address. What cannot be read, or is not of the default's type, is left out. */
 export function fromHash(hash) {
   const choices = {};
+  const typeOf = (value) => (Array.isArray(value) ? "list" : typeof value);
   for (const [key, value] of new URLSearchParams(hash.replace(/^#/, ""))) {
-    if (!(key in DEFAULTS)) continue;
+    if (!Object.hasOwn(DEFAULTS, key)) continue;
     try {
-      choices[key] = TEXTS.includes(key) ? value : JSON.parse(value);
+      const choice = TEXTS.includes(key) ? value : JSON.parse(value);
+      if (DEFAULTS[key] === null || typeOf(choice) === typeOf(DEFAULTS[key])) choices[key] = choice;
     } catch {
       console.warn(`the address has an unreadable ${key}`);
     }

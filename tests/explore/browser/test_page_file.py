@@ -56,6 +56,10 @@ def test_every_download_holds_what_is_shown(
     assert len(lines) == sum(weight > 0 for row in weights for weight in row)
     assert all(line.get("stroke", "").startswith("rgb(") for line in lines)  # it needs no style sheet
 
+    page.evaluate("() => { HTMLCanvasElement.prototype.toBlob = (answer) => answer(null); }")  # if it is too large
+    page.click("#download-png")
+    page.wait_for_selector("#status >> text=too large")
+
     shown = json.loads(download(page, "json", tmp_path).read_text(encoding="utf-8"))
     expected = [asdict(analyse(system, "one two")) for system in systems.values()]
     for each in (*shown, *expected):

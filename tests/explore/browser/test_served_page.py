@@ -58,6 +58,7 @@ def check_table(read_table: ReadTable) -> Callable[[Page, Attention], None]:
 def test_every_system_translates_while_the_user_types(open_page: OpenPage, address: str, systems: Systems) -> None:
     page = open_page(address)
     assert page.input_value("#source") == "one two three"  # the first example
+    assert page.inner_text("#systems .selected .name") == "luong"  # the first system that has attention
     page.fill("#source", "")
     page.type("#source", "six seven")
     page.wait_for_function(SETTLED)
@@ -272,6 +273,38 @@ def test_the_beam_is_walked(open_page: OpenPage, address: str, systems: Systems)
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowLeft")
     assert page.evaluate("document.activeElement.id") == "node-0"
+
+
+def test_what_a_system_refuses_can_be_taken_back(open_page: OpenPage, address: str, systems: Systems) -> None:
+    page = open_page(link(address, source="one two", system="luong"))
+    translation = systems["luong"].translator().translate("one two").text
+    page.wait_for_selector("#beam .node")
+    roles = page.locator("#beam .node").evaluate_all("nodes => nodes.map(n => [n.textContent, n.getAttribute('role')])")
+    assert {role for text, role in roles if "<" in text} == {"img"}  # nothing can follow "</s>"
+    page.fill("#next", "☃")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#systems [role=alert] >> text=the prefix has a character that the vocabulary lacks")
+    page.click("#clear-prefix")
+    page.wait_for_selector("#beam .node")
+    assert page.locator("#systems .card").nth(1).locator(".translation").inner_text() == translation
+
+    page.route("**/api/attention", lambda route: route.fulfill(status=422, json={"detail": "not this one"}))
+    page.fill("#target", "eins drei")
+    page.wait_for_selector("text=not this one")
+    assert page.evaluate("document.activeElement.id") == "target"  # the reader can correct it
+    assert page.input_value("#target") == "eins drei"
+    page.unroute("**/api/attention")
+    page.click("#clear-target")
+    page.wait_for_function(SETTLED)
+    assert page.input_value("#target") == translation
+
+
+def test_choices_of_the_wrong_type_are_left_out_of_a_link(open_page: OpenPage, address: str, systems: Systems) -> None:
+    choices = {"threshold": None, "headsOff": 5, "eos": 3, "layer": "x", "constructor": 1}
+    page = open_page(link(address, source="one two", system="luong", **choices))
+    assert page.inner_text("#threshold-value") == "0.05"
+    assert page.is_checked("#eos")
+    assert systems["luong"].translator().translate("one two").text in page.locator("#systems .card").nth(1).inner_text()
 
 
 def test_axe_finds_nothing_on_narrow_wide_light_and_dark_screens(open_page: OpenPage, address: str) -> None:

@@ -1,0 +1,12 @@
+"""A trained system as other programs read it.
+
+    system.py         what is exported: the model, its tokenizer, its languages and its search
+    conversion.py     from a system to a verified export; the interface of a format
+    verification.py   compares the translations of the other program with ours
+    ctranslate2.py    a model of CTranslate2, the fast engine for CPUs
+    huggingface.py    a model of transformers, for generating and further training
+    argos.py          a package of Argos Translate, which LibreTranslate serves
+    splitter.py       the sentence splitter in such a package
+
+An export is written into a temporary folder, and gets its name only after the other program has translated as we do.
+"""
