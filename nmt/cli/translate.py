@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import count, islice, tee
 from pathlib import Path
@@ -28,11 +27,8 @@ from nmt.cli.shell.line_streams import (
     MAX_LINE_BYTES,
     decode_with_warnings,
     json_line,
-    open_file,
     open_input,
     open_output,
-    read_lines,
-    read_pairs,
     refuse_other_formats,
     write_lines,
 )
@@ -41,13 +37,12 @@ from nmt.cli.shell.missing_text import MissingText
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator, open_system
+from nmt.cli.translation.given_text import open_lines, read_terms
 from nmt.errors import UserError
 from nmt.run import RunFolder
 from nmt.run.model_hash import hash_model
 from nmt.threads import check_threads, limit_threads
 from nmt.translator import Translation, Translator, check_kinds
-from nmt.translator.given_target import encode_prefix
-from nmt.translator.terms import Terminology
 
 PROGRAM = "nmt translate"
 
@@ -113,7 +108,7 @@ def run(config: DictConfig) -> None:
             engine=settings.choose_engine(),
         )
         if settings.terms is not None:
-            translator.terms = read_terms(settings.terms, translator)
+            translator.terms = read_terms(settings.terms, translator, PROGRAM)
         kinds = check_kinds(settings.attention or ())
         aligner = load_own_aligner(folder, translator) if settings.links else None
         as_json = partial(format_json, n_best=settings.n_best, with_attention=bool(kinds))
@@ -155,67 +150,14 @@ def run(config: DictConfig) -> None:
             else:
                 refuse_other_formats(source, "standard input" if settings.input is None else f"input={settings.input}")
                 with (
-                    open_lines(source, settings, warnings, translator) as (lines, prefixes),
+                    open_lines(source, warnings, translator, input=settings.input, prefix=settings.prefix) as (
+                        lines,
+                        prefixes,
+                    ),
                     open_output(settings.output) as target,
                 ):
                     translate_lines(lines, target, prefixes=prefixes)
     warnings.print_totals()
-
-
-@contextmanager
-def open_lines(
-    source: BinaryIO, settings: TranslateSettings, warnings: LineWarnings, translator: Translator
-) -> Iterator[tuple[Iterator[str], Iterator[str] | None]]:
-    """The lines of the input, and what the translation of each must begin with; None without a file of prefixes.
-
-    Raises:
-        UserError: the file of prefixes cannot be read. While lines are read: the files have different numbers of lines,
-            or no translation can begin with a prefix.
-    """
-    if settings.prefix is None:
-        yield read_lines(source, warnings), None
-        return
-    key = f"prefix={settings.prefix}"
-    with open_file(settings.prefix, key="prefix") as file:
-        refuse_other_formats(file, key)
-        names = ("standard input" if settings.input is None else f"input={settings.input}", key)
-        pairs, same_pairs = tee(
-            read_pairs(source, file, (warnings, LineWarnings(PROGRAM, text="prefix, ")), names=names)
-        )
-
-        def checked_prefixes() -> Iterator[str]:
-            for number, (_, prefix) in enumerate(same_pairs, start=1):
-                try:
-                    encode_prefix(translator.tokenizer, prefix, max_pieces=translator.max_length - 1)
-                except UserError as error:
-                    raise UserError(f"{key}, line {number}: {error}") from None
-                yield prefix
-
-        yield (line for line, _ in pairs), checked_prefixes()
-
-
-def read_terms(path: str, translator: Translator) -> Terminology:
-    """Reads a file with a source term, a tab and its target term per line.
-
-    Raises:
-        UserError: the file cannot be read, a line has no two terms, a source term occurs twice, or the vocabulary lacks
-            a character of a target term.
-    """
-    terms: dict[str, str] = {}
-    key = f"terms={path}"
-    with open_file(path, key="terms") as file:
-        refuse_other_formats(file, key)
-        for number, line in enumerate(read_lines(file, LineWarnings(PROGRAM, text="terms, ")), start=1):
-            source, _, target = (part.strip() for part in line.partition("\t"))
-            if not (source and target) or "\t" in target:
-                raise UserError(f"{key}, line {number}: a line is a source term, a tab and its target term")
-            if terms.setdefault(source.casefold(), target) != target:
-                raise UserError(f"{key}, line {number}: {source} has another target term before: leave one of them out")
-            try:
-                encode_prefix(translator.tokenizer, target, max_pieces=translator.max_length - 1)
-            except UserError as error:
-                raise UserError(f"{key}, line {number}: {str(error).replace('the prefix', 'the term')}") from None
-    return Terminology(terms)
 
 
 def load_own_aligner(folder: RunFolder, translator: Translator) -> Aligner:

@@ -24,7 +24,7 @@ from nmt.run import RunFolder
 from nmt.run.model_hash import hash_model
 from nmt.search import BeamSearch, GreedySearch
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.protocol import Search, SearchArguments, StepObserver
+from nmt.search.protocol import DecodeTokens, Search, SearchArguments, StepObserver
 from nmt.search.scoring import LengthPenalty
 
 
@@ -60,6 +60,11 @@ class CTranslate2Search:
         )
 
     @property
+    def has_beam(self) -> bool:
+        """A larger beam finds more hypotheses."""
+        return True
+
+    @property
     def beam_size(self) -> int:
         """Number of hypotheses per sentence."""
         return self.search.beam_size
@@ -86,6 +91,7 @@ class CTranslate2Search:
         n_best: int,
         prefixes: Sequence[Sequence[int]] | None = None,
         observer: StepObserver | None = None,
+        decode: DecodeTokens | None = None,
     ) -> list[list[Hypothesis]]:
         """Translates a batch; see `Search`. Only the limit of `model` counts, and the export has banned `banned_ids`.
 
