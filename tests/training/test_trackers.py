@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nmt.cli import main
+from nmt.cli.shell.configuration import conf_folder
 from nmt.errors import UserError
 from nmt.run.history import read_history
 from nmt.training.history import History
@@ -174,3 +175,10 @@ def test_a_run_is_tracked_and_resumed_with_another_tracker(
     assert logged == [each.loss for each in read_history(run / "history.jsonl").train] != []
     assert main([*words, "tracker=trackio", "trainer.max_steps=3", "resume=true"]) == 0
     assert json.loads((run / "tracker.json").read_text()) == {"tracker": "Trackio", "id": "tiny"}
+    assert main([*words, "tracker=mlflow", "trainer.max_steps=4", "resume=true"]) == 0
+    assert json.loads((run / "tracker.json").read_text()) == {"tracker": "MLflow", "id": "def"}
+    assert main([*words, "trainer.max_steps=5", "resume=true"]) == 0  # by default
+    assert list((run / "tensorboard").iterdir())
+    assert {path.stem for path in (conf_folder() / "tracker").iterdir()} == {
+        *("wandb", "trackio", "mlflow", "tensorboard"),
+    }

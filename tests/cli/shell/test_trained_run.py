@@ -1,5 +1,6 @@
 """The corpus and the search of a trained run, as they are or changed by the command line."""
 
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -73,9 +74,18 @@ def test_a_selected_search_replaces_that_of_the_run() -> None:
 
 
 def test_the_corpus_of_the_run_is_loaded_with_the_changes() -> None:
-    run = run_with(BEAM)
+    run = run_with({"class": "FilesCorpus", "arguments": {"path": "somewhere", "source": "en", "target": "de"}})
     load_corpus(run, CorpusChanges(path="elsewhere", source=None, target=None))
     run.corpus.assert_called_once_with(path="elsewhere")
+
+
+def test_a_generated_corpus_has_no_path() -> None:
+    run = run_with({"class": "GrammarCorpus", "arguments": {"source": "en", "target": "de", "seed": 1}})
+    run.path = Path("runs/a")
+    with pytest.raises(
+        UserError, match=r"data\.path=x: the corpus of run=runs/a has no files, because it is generated"
+    ):
+        load_corpus(run, CorpusChanges(path="x", source=None, target=None))
 
 
 def test_a_selected_corpus_replaces_that_of_the_run() -> None:

@@ -45,7 +45,7 @@ def test_every_group_is_tested_here() -> None:
         "search/candidates",
         "objective",
     }
-    assert groups == tried | {"experiment"}
+    assert groups == tried | {"experiment", "tracker"}  # tests/training/test_trackers.py trains with each tracker
     assert choices("data") == ["files", "grammar", "grammar_documents", "hub", "multi30k", "scenes", "text"]
 
 
