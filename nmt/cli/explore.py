@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +35,7 @@ class ExploreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     runs: list[Path] | str | None
     host: str
     port: int
+    origins: list[str]
     search: Component | SearchChanges
     device: str
     threads: str
@@ -41,6 +43,9 @@ class ExploreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     def __post_init__(self) -> None:
         check_run_or_runs(self.run, self.runs)
         check_threads(self.threads)
+        for origin in self.origins:
+            if not re.fullmatch(r"https?://[^/\s]+", origin):
+                raise UserError(f"origins={origin} must be the address of a site without a path: https://example.org")
 
 
 def run(config: DictConfig) -> None:
@@ -72,7 +77,7 @@ def run(config: DictConfig) -> None:
 
         systems = {system.name: system for system in open_systems(folders, load=load)}
         examples = find_examples(next(iter(systems.values())))
-        app = create_app(systems, examples=examples, hosts=hosts, queue=BatchingQueue())
+        app = create_app(systems, examples=examples, hosts=hosts, origins=settings.origins, queue=BatchingQueue())
 
         def announce() -> None:
             print(address_of(listener), flush=True)

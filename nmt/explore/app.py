@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from nmt.explore import api, libretranslate
@@ -26,6 +27,7 @@ def create_app(
     *,
     examples: Sequence[Example],
     hosts: Collection[str] | None,
+    origins: Collection[str],
     queue: BatchingQueue,
 ) -> FastAPI:
     """The application that serves the page and the calls of some systems.
@@ -34,6 +36,7 @@ def create_app(
         systems: by the names by which requests choose them, which are the only ones that a request can reach.
         examples: sentences to begin with.
         hosts: names by which requests may call the server; None: any.
+        origins: other sites whose pages may call it (CORS).
         queue: where requests wait; it starts and ends with the application.
     """
 
@@ -54,7 +57,11 @@ def create_app(
     app.add_route(TEMPLATE_PATH, serve_template)
     for kind in ANSWERED:
         app.add_exception_handler(kind, answer_error)
-    app.add_middleware(Guard, hosts=hosts)
+    app.add_middleware(Guard, hosts=hosts, origins=origins)
+    if origins:  # around the guard, so that pages of these sites can read its answers, too
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(origins), allow_methods=["GET", "POST"], allow_headers=["content-type"]
+        )
     return app
 
 

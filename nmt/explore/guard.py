@@ -49,11 +49,13 @@ class Guard:
     Args:
         app: the application.
         hosts: names by which a request may call this server; None: any.
+        origins: other sites whose pages may call it, such as https://example.org.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str] | None) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str] | None, origins: Collection[str]) -> None:
         self.app = app
         self.hosts = hosts
+        self.origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -92,7 +94,7 @@ class Guard:
             return
         site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
         is_own = site in ("same-origin", "none") if site is not None else origin in (None, f"http://{host}")
-        if not is_own:
+        if not is_own and origin not in self.origins:
             raise HTTPException(403, "a page of another site has sent this request")
 
 

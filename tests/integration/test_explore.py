@@ -89,6 +89,7 @@ def test_a_signal_ends_the_server_after_what_is_in_progress(
         (["host=no.such.host.invalid", "port=0"], "host=no.such.host.invalid is no address of this machine"),
         (["host=a..b", "port=0"], "host=a..b is no address"),
         (["threads=none"], "threads=none must be a whole number"),
+        (["origins=[example.org]"], "origins=example.org must be the address of a site without a path"),
         (["search.beam_size=0"], "search.beam_size=0"),
         (["runs=[a,b]"], "name either a run folder, as in run=runs/a, or several, as in runs=[runs/a,runs/b]"),
     ],

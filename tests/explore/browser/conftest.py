@@ -42,7 +42,7 @@ def address(systems: dict[str, System]) -> Iterator[str]:
     is_ready = threading.Event()
     examples = [Example(line, line, None) for line in ("one two three", "four five")]
     with bind("127.0.0.1", 0) as listener:
-        app = create_app(systems, examples=examples, hosts={"127.0.0.1"}, queue=BatchingQueue())
+        app = create_app(systems, examples=examples, hosts={"127.0.0.1"}, origins=[], queue=BatchingQueue())
         server = Server(app, is_ready.set)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -1,7 +1,7 @@
 """The application with tiny systems, called without a network and on a real port."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
@@ -21,8 +21,8 @@ EXAMPLES = [Example("one two", "one two", None)]
 def make_app(systems: dict[str, System]) -> Callable[..., FastAPI]:
     """`create_app` with these systems; the client of the tests calls the server "testserver"."""
 
-    def make(queue: BatchingQueue) -> FastAPI:
-        return create_app(systems, examples=EXAMPLES, hosts={"testserver", "127.0.0.1"}, queue=queue)
+    def make(queue: BatchingQueue, *, origins: Sequence[str] = ()) -> FastAPI:
+        return create_app(systems, examples=EXAMPLES, hosts={"testserver", "127.0.0.1"}, origins=origins, queue=queue)
 
     return make
 
@@ -57,6 +57,6 @@ def run_server_fixture() -> Callable[[FastAPI], AbstractContextManager[str]]:
 @pytest.fixture(scope="session")
 def address(systems: dict[str, System]) -> Iterator[str]:
     """The address of a real server."""
-    app = create_app(systems, examples=EXAMPLES, hosts={"127.0.0.1"}, queue=BatchingQueue())
+    app = create_app(systems, examples=EXAMPLES, hosts={"127.0.0.1"}, origins=[], queue=BatchingQueue())
     with run_server(app) as address:
         yield address

@@ -62,6 +62,20 @@ def test_pages_of_other_sites_cannot_translate(client: TestClient, headers: dict
         assert client.get("/", headers=headers).status_code == status
 
 
+def test_pages_of_a_named_site_can_translate(make_app: Callable[..., FastAPI]) -> None:
+    origin = "https://example.org"
+    body = {"q": "one", "source": "en", "target": "de"}
+    with TestClient(make_app(BatchingQueue(), origins=[origin])) as client:
+        asked = {"origin": origin, "access-control-request-method": "POST"}
+        preflight = client.options("/translate", headers=asked | {"access-control-request-headers": "content-type"})
+        assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, origin)
+        response = client.post("/translate", json=body, headers={"origin": origin, "sec-fetch-site": "cross-site"})
+        assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, origin)
+        other = client.post("/translate", json=body, headers={"origin": "https://evil.example"})
+        assert other.status_code == 403
+        assert "access-control-allow-origin" not in other.headers
+
+
 def test_a_foreign_script_may_not_ask_for_permission(client: TestClient) -> None:
     headers = {"origin": "http://evil.example", "access-control-request-method": "POST"}
     response = client.options("/api/translate", headers=headers)
