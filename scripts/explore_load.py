@@ -1,11 +1,13 @@
 #!/usr/bin/env python
 """Measures how `nmt explore` serves many clients: the record in docs/results/explore.md.
 
-    python scripts/explore_load.py RUN LINES
+    python scripts/explore_load.py RUN LINES [ADDRESS SOURCE TARGET]
 
 16 clients send the lines of a file as 2,000 requests of one line each. This happens in rounds, in turn with the plain
 alternative: a process that translates every fourth of the same lines, one by one. All requests must be answered. The
 answers are compared too: a batch may add numbers in another order, so lines with nearly equal candidates may differ.
+
+ADDRESS is a LibreTranslate server for the same languages. It gets the same requests in the same rounds.
 
 The CPU time of both processes is compared as well, since it hardly depends on what else the machine does. Linux only.
 """
@@ -18,16 +20,21 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from itertools import cycle, islice
 from pathlib import Path
 from threading import local
+from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 NUM_REQUESTS, NUM_CLIENTS, NUM_ROUNDS = 2_000, 16, 5
 SAMPLE = slice(None, None, 4)
 """The lines of a round that are also translated one by one, which takes longer."""
+
+SERVED = "nmt explore"
 
 SETTINGS = ["device=cpu", "threads=1"]
 
@@ -67,10 +74,13 @@ class Process:
         self.process.wait()
 
 
-def send_all(address: str, system: str, lines: list[str]) -> list[tuple[str, float]]:
-    """The translation of each line, and the seconds until it arrived.
+def send_all(address: str, lines: list[str], **fields: str) -> list[tuple[str, float]]:
+    """The translation of each line by one of LibreTranslate's calls, and the seconds until it arrived.
 
     Each of the clients keeps its connection, and sends its next request when it has the answer to its last one.
+
+    Args:
+        fields: of every request, besides the line.
     """
     own = local()
 
@@ -79,67 +89,83 @@ def send_all(address: str, system: str, lines: list[str]) -> list[tuple[str, flo
 
     def send(line: str) -> tuple[str, float]:
         start = time.perf_counter()
-        body = json.dumps({"system": system, "text": line})
-        own.connection.request("POST", "/api/translate", body, {"content-type": "application/json"})
+        body = json.dumps({"q": line, **fields})
+        own.connection.request("POST", "/translate", body, {"content-type": "application/json"})
         response = own.connection.getresponse()
         content = json.load(response)
         assert response.status == 200, content
-        return content["translations"][0][0]["text"], time.perf_counter() - start
+        return content["translatedText"], time.perf_counter() - start
 
     with ThreadPoolExecutor(NUM_CLIENTS, initializer=connect) as clients:
         return list(clients.map(send, lines))
 
 
-def translate_one_by_one(plain: Process, lines: list[str]) -> list[str]:
-    """The translation of each line by the plain alternative."""
-    texts = []
+def translate_one_by_one(plain: Process, lines: list[str]) -> list[tuple[str, float]]:
+    """The translation of each line by the plain alternative, and its seconds."""
+    results = []
     for line in lines:
+        start = time.perf_counter()
         print(line, file=plain.stdin, flush=True)
-        texts.append(plain.stdout.readline().rstrip("\n"))
-    return texts
+        results.append((plain.stdout.readline().rstrip("\n"), time.perf_counter() - start))
+    return results
 
 
 def main() -> None:
-    if len(sys.argv) != 3:
-        sys.exit("usage: python scripts/explore_load.py RUN LINES")
-    run, path = sys.argv[1:]
+    if len(sys.argv) not in (3, 6):
+        sys.exit("usage: python scripts/explore_load.py RUN LINES [ADDRESS SOURCE TARGET]")
+    run, path, *other = sys.argv[1:]
     lines = list(islice(cycle(Path(path).read_text(encoding="utf-8").splitlines()), NUM_REQUESTS))
     with (
         Process("-m", "nmt", "explore", f"run={run}", "port=0", *SETTINGS) as server,
         Process("-c", ONE_BY_ONE, run) as plain,
     ):
-        measure(server, plain, Path(run).name, lines)
+        measure(server, plain, lines, other)
 
 
-def measure(server: Process, plain: Process, system: str, lines: list[str]) -> None:
-    """Translates all lines in both ways, and prints the results."""
+def measure(server: Process, plain: Process, lines: list[str], other: list[str]) -> None:
+    """Translates all lines in each way in turn, and prints the results."""
     address = server.stdout.readline().strip()
-    translate_one_by_one(plain, lines[:1])  # both have now loaded their model
-    latencies, served_rates, plain_rates, num_plain, num_different = [], [], [], 0, 0
+    [system] = read_json(f"{address}api/systems")
+    ways: dict[str, Callable[[list[str]], list[tuple[str, float]]]] = {
+        SERVED: lambda part: send_all(address, part, source=system["source"], target=system["target"]),
+        "one by one": lambda part: translate_one_by_one(plain, part[SAMPLE]),
+    }
+    if other:
+        ways["the other server"] = lambda part: send_all(other[0], part, source=other[1], target=other[2])
+    for translate in ways.values():
+        translate(lines[:1])  # all have now loaded their model
+    answers: dict[str, list[tuple[str, float]]] = {name: [] for name in ways}
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    num_different = 0
     start_cpu = server.cpu_seconds(), plain.cpu_seconds()
     for number in range(NUM_ROUNDS):
-        part = lines[number::NUM_ROUNDS]
-        start = time.perf_counter()
-        answers = send_all(address, system, part)
-        served_rates.append(len(part) / (time.perf_counter() - start))
-        start = time.perf_counter()
-        expected = translate_one_by_one(plain, part[SAMPLE])
-        plain_rates.append(len(expected) / (time.perf_counter() - start))
-        num_plain += len(expected)
-        latencies += [seconds for _, seconds in answers]
-        num_different += sum(text != other for (text, _), other in zip(answers[SAMPLE], expected, strict=True))
-        print(f"round {number + 1}: {served_rates[-1]:.1f} and {plain_rates[-1]:.1f} lines a second", file=sys.stderr)
+        found = {}
+        for name, translate in ways.items():
+            start = time.perf_counter()
+            found[name] = translate(lines[number::NUM_ROUNDS])
+            rates[name].append(len(found[name]) / (time.perf_counter() - start))
+            answers[name] += found[name]
+        pairs = zip(found[SERVED][SAMPLE], found["one by one"], strict=True)
+        num_different += sum(text != expected for (text, _), (expected, _) in pairs)
+        print(f"round {number + 1} of {NUM_ROUNDS}", file=sys.stderr)
     end_cpu = server.cpu_seconds(), plain.cpu_seconds()
-    percentiles = statistics.quantiles(latencies, n=100)
-    ratios = [served / alone for served, alone in zip(served_rates, plain_rates, strict=True)]
-    seconds = [end - start for start, end in zip(start_cpu, end_cpu, strict=True)]
-    print(f"requests answered: {len(latencies):,} of {len(lines):,}")
-    print(f"translations that differ from one by one: {num_different} of {num_plain}")
-    print(f"latency: p50 {1000 * percentiles[49]:.0f} ms, p99 {1000 * percentiles[98]:.0f} ms")
-    print(f"requests a second: {statistics.median(served_rates):.1f}, one by one {statistics.median(plain_rates):.1f}")
-    print(f"ratio by round: {', '.join(f'{ratio:.2f}' for ratio in ratios)}; median {statistics.median(ratios):.2f}")
-    served, alone = 1000 * seconds[0] / len(lines), 1000 * seconds[1] / num_plain
-    print(f"CPU time a request: {served:.1f} ms, one by one {alone:.1f} ms")
+    for name, own in rates.items():
+        percentiles = statistics.quantiles([1000 * seconds for _, seconds in answers[name]], n=100)
+        ratios = [served / each for served, each in zip(rates[SERVED], own, strict=True)]
+        print(
+            f"{name}: {len(answers[name]):,} answers, {statistics.median(own):.1f} a second; "
+            f"p50 {percentiles[49]:.0f} ms, p99 {percentiles[98]:.0f} ms; "
+            f"{SERVED} gives {statistics.median(ratios):.2f} times as many ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+    print(f"translations that differ from one by one: {num_different} of {len(answers['one by one'])}")
+    served, alone = (1000 * (end - start) for start, end in zip(start_cpu, end_cpu, strict=True))
+    print(f"CPU time of a line: {served / len(lines):.1f} ms, one by one {alone / len(answers['one by one']):.1f} ms")
+
+
+def read_json(address: str) -> Any:
+    """The answer to a GET request."""
+    with urlopen(address) as response:
+        return json.load(response)
 
 
 if __name__ == "__main__":
