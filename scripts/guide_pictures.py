@@ -12,6 +12,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +130,10 @@ CHARTS: dict[str, Callable[..., None]] = {
 
 
 def main() -> None:
-    if len(sys.argv) < 3 or sys.argv[1] not in CHARTS:
+    draw = CHARTS.get(sys.argv[1]) if len(sys.argv) > 1 else None
+    if draw is None or len(signature(draw).parameters) != len(sys.argv) - 2:
         sys.exit("usage: python scripts/guide_pictures.py lengths|saturation|positions FILE [REPORT.json or RUN]")
-    CHARTS[sys.argv[1]](*map(Path, sys.argv[2:]))
+    draw(*map(Path, sys.argv[2:]))
 
 
 if __name__ == "__main__":
