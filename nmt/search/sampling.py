@@ -32,7 +32,7 @@ from nmt.data.counter_rng import Bits, random_bits, to_unit_interval
 from nmt.errors import UserError
 from nmt.models.seq2seq import Memory, TranslationModel
 from nmt.search.backtrace import BeamStep, histories_by_sentence
-from nmt.search.beam import BeamSearch
+from nmt.search.beam import MIN_FINISHED_SHARE, BeamSearch
 from nmt.search.candidates import masked_log_softmax
 from nmt.search.constraints import ForcedPrefixes, constrain
 from nmt.search.drawing import draw_tokens
@@ -42,9 +42,6 @@ from nmt.search.scoring import LengthLimit, LengthPenalty
 
 MAX_ROWS = 1024
 """Maximum number of samples that are drawn at the same time; a batch with more sentences draws one of each."""
-
-MIN_FINISHED_SHARE = 1 / 8
-"""Finished sentences are removed once they make up this share of the batch, since removal copies all the others."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +184,7 @@ class Sampling:
         rows = torch.arange(len(sentences), device=device).repeat_interleave(width)  # (A·K,)
         state = model.start(memory).select(rows.view(-1, width), None)
         tokens = torch.full_like(rows, batch.bos_id)  # (A·K,)
-        history = tokens.new_empty((len(tokens), 0))  # (A·K, t), all tokens so far
+        history = tokens.new_empty((len(tokens), 0))  # (A·K, t), all tokens so far; empty unless they are needed
         totals = torch.zeros(len(sentences), width, device=device)  # (A, K), -inf for a finished sample
         steps: list[BeamStep] = []
         for length in range(1, max(batch.max_lengths) + 1):
@@ -229,7 +226,8 @@ class Sampling:
             finished = (totals == -math.inf).all(1).tolist()
             if all(finished):
                 break
-            history = torch.cat([history, tokens.unsqueeze(1)], dim=1)  # (A·K, t + 1)
+            if self.no_repeat_ngram:
+                history = torch.cat([history, tokens.unsqueeze(1)], dim=1)  # (A·K, t + 1)
             if sum(finished) >= MIN_FINISHED_SHARE * len(finished):
                 kept = torch.tensor([row for row, is_finished in enumerate(finished) if not is_finished], device=device)
                 sentences = [sentence for sentence, done in zip(sentences, finished, strict=True) if not done]
