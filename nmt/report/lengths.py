@@ -12,7 +12,7 @@ from nmt.evaluation.languages import Unit, sentence_length
 from nmt.evaluation.significance import bootstrap_intervals
 from nmt.report.chart import Chart, layout_chart
 from nmt.report.record import BleuByLength, Comparison, GroupBleu, LengthRange, SeedGroup
-from nmt.report.runs import EvaluatedRun
+from nmt.report.runs import ComparedSystem
 
 RANGE_WIDTH: dict[Unit, int] = {"words": 5, "characters": 10}
 """Width of a range of lengths; ranges with few sentences are joined."""
@@ -22,7 +22,7 @@ MIN_SENTENCES = 20
 
 
 def bleu_by_length(
-    splits: Mapping[str, Sequence[EvaluatedRun]], groups: Sequence[SeedGroup], *, unit: Unit, metrics: Metrics
+    splits: Mapping[str, Sequence[ComparedSystem]], groups: Sequence[SeedGroup], *, unit: Unit, metrics: Metrics
 ) -> BleuByLength:
     """BLEU of each group of systems in each range of source lengths, with its confidence interval.
 

@@ -81,6 +81,14 @@ class PlannedEvaluation:
         """Identifies the text that the evaluation is about."""
         return self.inputs.text_hash if self.stored is None else self.stored.text_hash
 
+    @property
+    def num_sentences(self) -> int:
+        """The number of sentences of the split."""
+        if self.corpus is not None:
+            return len(self.corpus.split(self.split))
+        assert self.stored is not None, "a plan without a corpus has a stored evaluation"
+        return self.stored.sentences
+
     def print_reasons(self, program: str) -> None:
         """Prints why a stored evaluation is not used again, if there is one."""
         if self.reasons:
