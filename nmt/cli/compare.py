@@ -18,9 +18,9 @@ from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, load_metrics
 from nmt.console import ResultConsole
 from nmt.errors import UserError
+from nmt.evaluation.sentence_file import read_sentences
 from nmt.report.comparison import check_report_folder, compare, summarize
 from nmt.report.names import check_given_names, name_systems
-from nmt.report.runs import read_translations
 from nmt.report.tables import Table, quality_table, seed_table
 from nmt.run import open_run
 from nmt.threads import check_threads
@@ -36,6 +36,7 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     split: str
     out: Path
     bleu_tokenizer: str | None
+    references: list[Path]
     data: Component | CorpusChanges
     search: Component | SearchChanges
     device: str
@@ -72,6 +73,7 @@ def run(config: DictConfig) -> None:
             folder,
             split=settings.split,
             bleu_tokenizer=tokenizer,
+            references=settings.references,
             data=settings.data,
             search=settings.search,
             may_lack_text=True,
@@ -82,7 +84,7 @@ def run(config: DictConfig) -> None:
         check_same_text(plans[0], plan)
     for path in settings.paths:
         if path.is_file():
-            read_translations(path, num_sentences=plans[0].num_sentences, split=settings.split)
+            read_sentences(path, num_sentences=plans[0].num_sentences, split=settings.split)
     for plan in plans:
         complete(plan, settings)
     report = compare(settings.paths, names=settings.names, split=settings.split, out=settings.out)

@@ -31,6 +31,7 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     out: Path | None
     split: str
     bleu_tokenizer: str | None
+    references: list[Path]
     comet: str | None
     data: Component | CorpusChanges
     search: Component | SearchChanges
@@ -61,6 +62,7 @@ def run(config: DictConfig) -> None:
         folder,
         split=settings.split,
         bleu_tokenizer=settings.bleu_tokenizer,
+        references=settings.references,
         data=settings.data,
         search=settings.search,
         heads_off=settings.heads_off,

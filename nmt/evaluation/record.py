@@ -95,6 +95,7 @@ class Evaluation(Versioned, kw_only=True):
         sentences: number of sentences in the split.
         step: the training step of the weights.
         bleu_tokenizer: sacreBLEU's name of the tokenizer of every BLEU.
+        further_references: of every sentence, beside that of the split; each item is a list with one for each.
         length_unit: in which `bleu_by_length` counts the length of a source sentence.
         seconds: for translating the split.
         threads: of the CPU, as torch counts them.
@@ -116,6 +117,7 @@ class Evaluation(Versioned, kw_only=True):
     sentences: Count
     step: Count
     bleu_tokenizer: str
+    further_references: list[list[str]] = msgspec.field(default_factory=list)
     metrics: MetricScores
     length_unit: Unit
     bleu_by_length: Annotated[list[LengthBucket], msgspec.Meta(min_length=1)]

@@ -46,9 +46,9 @@ class EvaluationInputs:
     heads_off: list[str]
 
 
-def hash_text(sources: Sequence[str], references: Sequence[str], *, source: str, target: str) -> str:
-    """SHA-256 of the sentences of a split and of the codes of their languages."""
-    return hashlib.sha256(json.dumps([source, target, list(sources), list(references)]).encode()).hexdigest()
+def hash_text(sources: Sequence[str], *references: Sequence[str], source: str, target: str) -> str:
+    """SHA-256 of the sentences of a split, of their references and of the codes of their languages."""
+    return hashlib.sha256(json.dumps([source, target, list(sources), *map(list, references)]).encode()).hexdigest()
 
 
 def hash_links(pairs: Dataset) -> str | None:
@@ -58,9 +58,9 @@ def hash_links(pairs: Dataset) -> str | None:
     return hashlib.sha256("\n".join(pairs["alignment"]).encode()).hexdigest()
 
 
-def metric_signatures(metrics: Metrics, references: Sequence[str]) -> dict[str, str]:
+def metric_signatures(metrics: Metrics, *references: Sequence[str]) -> dict[str, str]:
     """The signature of each metric on these references, as an evaluation records it."""
-    return {key: metric.signature for key, metric in metrics.score(references, references).items()}
+    return {key: metric.signature for key, metric in metrics.score(references[0], *references).items()}
 
 
 def evaluation_folder(run: RunFolder, heads_off: Sequence[str]) -> Path:

@@ -125,7 +125,7 @@ def compare_systems(systems: Sequence[ComparedSystem], *, split: str) -> Compari
     except UserError as error:
         raise UserError(f"{runs[0].path}: {error}") from None
     hypotheses = {system.name: system.hypotheses for system in systems}
-    significance = paired_bootstrap(hypotheses, runs[0].references, baseline=baseline, metrics=metrics)
+    significance = paired_bootstrap(hypotheses, *runs[0].all_references, baseline=baseline, metrics=metrics)
 
     # 2. Check that each evaluation belongs to its translations.
     for run in runs:
@@ -146,6 +146,7 @@ def compare_systems(systems: Sequence[ComparedSystem], *, split: str) -> Compari
         source=task.source,
         target=task.target,
         sentences=task.sentences,
+        references=len(runs[0].all_references),
         length_unit=task.length_unit,
         baseline=baseline,
         bootstrap=Bootstrap(resamples=NUM_RESAMPLES, seed=SEED),

@@ -38,7 +38,7 @@ def bleu_by_length(
     parts: dict[str, list[SentenceCounts]] = {}
     for runs in splits.values():
         for run in runs:
-            parts.setdefault(run.name, []).append(metrics.count_sentences(run.hypotheses, run.references))
+            parts.setdefault(run.name, []).append(metrics.count_sentences(run.hypotheses, *run.all_references))
     counts = {name: np.concatenate(blocks) for name, blocks in parts.items()}  # each (N, 10)
     ranges = []
     for first, last in choose_ranges(lengths.tolist(), RANGE_WIDTH[unit]):

@@ -179,6 +179,7 @@ class Comparison(Versioned, kw_only=True):
         source: language code of the source, such as "en".
         target: language code of the target.
         sentences: number of sentences in the split.
+        references: number of references of each sentence; the first of them is shown.
         length_unit: in which the length of a source sentence is counted.
         baseline: name of the system that the others are tested against.
         groups: the systems, grouped if they differ in the seed only, in the order of the first system of each group.
@@ -191,6 +192,7 @@ class Comparison(Versioned, kw_only=True):
     source: str
     target: str
     sentences: int
+    references: int
     length_unit: Unit
     baseline: str
     bootstrap: Bootstrap

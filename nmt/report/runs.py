@@ -16,6 +16,7 @@ from nmt.evaluation import Metrics
 from nmt.evaluation.attention_file import SentenceAttention, read_attention
 from nmt.evaluation.pronouns import PronounScores
 from nmt.evaluation.record import AlignmentQuality, Evaluation, MetricScores, list_files, read_evaluation
+from nmt.evaluation.sentence_file import read_lines, read_sentences
 from nmt.files import read_text, reading
 from nmt.report.names import name_systems
 from nmt.run.ensemble import StoredEnsemble
@@ -43,6 +44,7 @@ class ComparedSystem:
         sources: each sentence of the split.
         hypotheses: its translation.
         references: its reference.
+        further_references: of every sentence, see `Evaluation`.
         metrics: BLEU, chrF and TER.
         attention: between the words of source and translation; None for a translation without attention.
     """
@@ -52,8 +54,14 @@ class ComparedSystem:
     sources: list[str]
     hypotheses: list[str]
     references: list[str]
+    further_references: list[list[str]]
     metrics: MetricScores
     attention: list[SentenceAttention | None]
+
+    @property
+    def all_references(self) -> list[list[str]]:
+        """The reference of every sentence, then the further ones."""
+        return [self.references, *self.further_references]
 
     @property
     def alignment(self) -> AlignmentQuality | None:
@@ -138,21 +146,6 @@ def _read_runs(folders: Sequence[Path], *, names: Sequence[str], split: str) -> 
     return runs
 
 
-def read_translations(path: Path, *, num_sentences: int, split: str) -> list[str]:
-    """Reads a file with one translation per line.
-
-    Raises:
-        UserError: the file cannot be read, or has another number of lines than the split has sentences.
-    """
-    lines = _read_lines(path)
-    if len(lines) != num_sentences:
-        raise UserError(
-            f"{path} has {len(lines):,} lines, but {split} has {num_sentences:,} sentences: a file of translations "
-            "has one line for each"
-        )
-    return lines
-
-
 def _score_translations(path: Path, *, name: str, like: EvaluatedRun) -> ComparedSystem:
     """Reads and scores the translations of another program.
 
@@ -160,7 +153,7 @@ def _score_translations(path: Path, *, name: str, like: EvaluatedRun) -> Compare
         like: a run, whose sentences the file translates and whose metrics score it.
     """
     task = like.evaluation
-    hypotheses = read_translations(path, num_sentences=len(like.references), split=task.split)
+    hypotheses = read_sentences(path, num_sentences=len(like.references), split=task.split)
     metrics = Metrics(language=task.target, bleu_tokenizer=task.bleu_tokenizer)
     return ComparedSystem(
         name=name,
@@ -168,7 +161,8 @@ def _score_translations(path: Path, *, name: str, like: EvaluatedRun) -> Compare
         sources=like.sources,
         hypotheses=hypotheses,
         references=like.references,
-        metrics=MetricScores(**metrics.score(hypotheses, like.references)),
+        further_references=like.further_references,
+        metrics=MetricScores(**metrics.score(hypotheses, *like.all_references)),
         attention=[None] * len(hypotheses),
     )
 
@@ -235,10 +229,11 @@ def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
         config=read_text(config) if config.is_file() else "",
         history=read_history(folder / "history.jsonl") if ensemble is None else NO_HISTORY,
         evaluation=stored,
+        further_references=stored.further_references,
         metrics=stored.metrics,
-        sources=_read_lines(files[1]),
-        hypotheses=_read_lines(files[2]),
-        references=_read_lines(files[3]),
+        sources=read_lines(files[1]),
+        hypotheses=read_lines(files[2]),
+        references=read_lines(files[3]),
         attention=read_attention(files[4]),
     )
     if any(sample.index >= run.evaluation.sentences for sample in run.evaluation.samples):
@@ -260,7 +255,7 @@ def describe_ensemble(ensemble: StoredEnsemble) -> StoredModel:
 
 def _check_same_task(first: EvaluatedRun, other: EvaluatedRun, split: str) -> None:
     """Raises UserError unless two runs were evaluated on the same references and languages, with the same tokenizer."""
-    if first.references != other.references:
+    if first.all_references != other.all_references:
         raise UserError(
             f"{first.path} and {other.path} were evaluated on different references for {split}: "
             "compare runs on the same corpus, or evaluate both again"
@@ -283,9 +278,3 @@ def _check_same_task(first: EvaluatedRun, other: EvaluatedRun, split: str) -> No
             f"{first.path} and {other.path} were evaluated on different source sentences for {split}: "
             "compare runs on the same corpus, or evaluate both again"
         )
-
-
-def _read_lines(path: Path) -> list[str]:
-    """The lines of a file. Only "\n" ends a line: a sentence may contain other characters that end lines elsewhere."""
-    text = read_text(path)
-    return text.removesuffix("\n").split("\n") if text else []

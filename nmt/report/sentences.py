@@ -36,7 +36,7 @@ class SentenceRow:
 
 def compare_sentences(runs: Sequence[ComparedSystem], *, unit: Unit, metrics: Metrics) -> list[ComparedSentence]:
     """Every sentence of the split with the translations of all runs."""
-    chrf = [metrics.sentence_chrf(run.hypotheses, run.references) for run in runs]
+    chrf = [metrics.sentence_chrf(run.hypotheses, *run.all_references) for run in runs]
     return [
         ComparedSentence(
             index=index,

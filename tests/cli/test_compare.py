@@ -342,7 +342,7 @@ def test_mistakes_end_in_one_line(runs: str, message: str, tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("lines", "words", "message"),
     [
-        (1, [], "other.de has 1 lines, but test has {count} sentences: a file of translations has one line for each"),
+        (1, [], "other.de has 1 lines, but test has {count} sentences: it needs one line for each"),
         (None, ["names=[a]"], "names has 1 entries, but runs has 2: give each of these a name, in this order"),
         (None, ["names=[a,a]"], "names has a twice: give each system a name of its own"),
         (None, ["names=[a,' ']"], "names has ' ': a name needs characters that can be seen"),

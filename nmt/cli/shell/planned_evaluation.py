@@ -34,6 +34,7 @@ from nmt.evaluation.reuse import (
     metric_signatures,
     read_stored,
 )
+from nmt.evaluation.sentence_file import read_sentences
 from nmt.evaluation.tokenized_text import describe_tokenized_text
 from nmt.files import read_text
 from nmt.models.heads import parse_heads
@@ -52,6 +53,7 @@ class PlannedEvaluation:
         corpus: holds the split; None if it cannot be read, and the stored evaluation is used all the same.
         split: the split of the corpus.
         metrics: of the target language.
+        further_references: of every sentence, beside that of the split.
         inputs: what the evaluation depends on.
         stored: the evaluation in the run folder; None if there is none that can be used.
         reasons: why a stored evaluation cannot be used; or, if it is used, why its text was not compared. May be empty.
@@ -64,6 +66,7 @@ class PlannedEvaluation:
     corpus: Corpus | None
     split: str
     metrics: Metrics
+    further_references: list[list[str]]
     inputs: EvaluationInputs
     stored: Evaluation | None
     reasons: list[str]
@@ -133,6 +136,7 @@ class PlannedEvaluation:
                 self.corpus,
                 split=self.split,
                 metrics=self.metrics,
+                further_references=self.further_references,
                 inputs=self.inputs,
                 warn=warnings.add_cut_off,
                 remark=partial(print_message, program),
@@ -153,6 +157,7 @@ def plan_evaluation(
     *,
     split: str,
     bleu_tokenizer: str | None,
+    references: Sequence[Path],
     data: Component | CorpusChanges,
     search: Component | SearchChanges,
     heads_off: Sequence[str] = (),
@@ -167,6 +172,7 @@ def plan_evaluation(
         run: the run folder.
         split: a split of the corpus.
         bleu_tokenizer: another tokenizer for BLEU; None: the run's own.
+        references: files with further references, one line for each sentence.
         data: the corpus, or changes of the run's own.
         search: the search, or changes of the run's own.
         heads_off: names of attention heads to silence, see `nmt.models.heads`.
@@ -202,20 +208,21 @@ def plan_evaluation(
         corpus = load_corpus(run, data)
         pairs = corpus.split(split)
     except (UserError, Failure) as error:
-        is_own = not isinstance(data, Component) and not data.changed()
+        is_own = not isinstance(data, Component) and not data.changed() and not references
         if not may_lack_text or not is_own or stored is None or changes:
             raise
         reason = f"the text of its evaluation on {split} was not compared, since the corpus cannot be read: {error}"
         pair = (stored.source, stored.target)
-        return PlannedEvaluation(run, None, split, metrics, inputs, stored, [reason], pair, described, engine)
+        return PlannedEvaluation(run, None, split, metrics, [], inputs, stored, [reason], pair, described, engine)
+    further = [read_sentences(path, num_sentences=len(pairs), split=split) for path in references]
 
     # 3. Compare text, gold links and metrics.
-    text_hash = hash_text(pairs["source"], pairs["target"], source=corpus.source, target=corpus.target)
+    pair = (corpus.source, corpus.target)
+    text_hash = hash_text(pairs["source"], pairs["target"], *further, source=corpus.source, target=corpus.target)
     inputs = replace(inputs, text_hash=text_hash, links_hash=hash_links(pairs))
     if stored is not None:
-        inputs = replace(inputs, signatures=metric_signatures(metrics, list(pairs["target"])))
+        inputs = replace(inputs, signatures=metric_signatures(metrics, list(pairs["target"]), *further))
         changes = list_changes(stored, inputs)
         if changes:
             stored, reasons = None, changes
-    pair = (corpus.source, corpus.target)
-    return PlannedEvaluation(run, corpus, split, metrics, inputs, stored, reasons, pair, described, engine)
+    return PlannedEvaluation(run, corpus, split, metrics, further, inputs, stored, reasons, pair, described, engine)
