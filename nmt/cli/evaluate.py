@@ -40,7 +40,7 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     batch_tokens: int | None
     engine: str
     exported: Path | None
-    compute_type: str
+    precision: str
     heads_off: list[str]
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     def choose_engine(self) -> ExportedEngine | None:
         """The engine that translates instead of torch; None for torch."""
-        return choose_engine(self.engine, self.exported, self.compute_type)
+        return choose_engine(self.engine, self.exported, self.precision)
 
 
 def run(config: DictConfig) -> None:
@@ -67,6 +67,7 @@ def run(config: DictConfig) -> None:
         search=settings.search,
         heads_off=settings.heads_off,
         engine=settings.choose_engine(),
+        precision=settings.precision,
     )
     result = plan.stored
     if result is None:

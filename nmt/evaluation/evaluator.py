@@ -117,6 +117,7 @@ def evaluate(
         sentences_per_second=len(sources) / seconds,
         device=str(translator.model.device),
         threads=torch.get_num_threads(),
+        precision=inputs.precision,
         truncated=[number for number, each in enumerate(translations, start=1) if each.truncated],
         samples=[
             make_sample(index, sources[index], references[index], translations[index]) for index in sample_indices

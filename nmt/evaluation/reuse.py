@@ -35,6 +35,7 @@ class EvaluationInputs:
         links_hash: from `hash_links`; not compared either then.
         signatures: sacreBLEU's signature of each metric, by its key; empty if they need not be compared.
         heads_off: names of the attention heads that are silenced, sorted.
+        precision: number format of the model that translates: fp32, bf16 or int8.
     """
 
     step: int
@@ -44,6 +45,7 @@ class EvaluationInputs:
     links_hash: str | None
     signatures: dict[str, str]
     heads_off: list[str]
+    precision: str
 
 
 def hash_text(sources: Sequence[str], *references: Sequence[str], source: str, target: str) -> str:
@@ -104,6 +106,8 @@ def list_changes(stored: Evaluation, inputs: EvaluationInputs) -> list[str]:
         changes.append(f"weights of step {inputs.step} instead of {stored.step}")
     elif stored.model_hash != inputs.model_hash:
         changes.append(f"another model of the same step {inputs.step}")
+    if stored.precision != inputs.precision:
+        changes.append(f"precision={inputs.precision} instead of {stored.precision}")
     changes += _list_search_changes({"class": stored.search.class_name, "arguments": stored.search.arguments}, inputs)
     if inputs.text_hash is not None and stored.text_hash != inputs.text_hash:
         changes.append("other text")

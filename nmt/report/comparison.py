@@ -235,6 +235,7 @@ def _describe_decoding(evaluation: Evaluation) -> Decoding:
         sentences_per_second=evaluation.sentences_per_second,
         device=evaluation.device,
         threads=evaluation.threads,
+        precision=evaluation.precision,
     )
 
 

@@ -38,6 +38,9 @@ def note_differences(systems: Sequence[System]) -> list[str]:
         notes.append(f"The systems were decoded with different searches, which may explain a difference. {searches}.")
     if differ_in(lambda decoding: [decoding.device, decoding.threads]):
         notes.append("The systems were decoded on different devices: their decoding speeds cannot be compared.")
+    if differ_in(lambda decoding: decoding.precision):
+        formats = "; ".join(f"{isolate(name)}: {decoding.precision}" for name, decoding in decoded)
+        notes.append(f"The systems were decoded in different number formats. {formats}.")
     return notes
 
 

@@ -48,6 +48,7 @@ class Decoding(msgspec.Struct, kw_only=True):
     sentences_per_second: float
     device: str
     threads: int
+    precision: str
 
 
 class System(msgspec.Struct, kw_only=True):

@@ -203,7 +203,7 @@ def read_further_splits(
 
 def _is_same_system(a: Evaluation, b: Evaluation) -> bool:
     """Whether the same weights were evaluated by the same search and metrics."""
-    keys = ("step", "model_hash", "search", "bleu_tokenizer", "source", "target", "heads_off")
+    keys = ("step", "model_hash", "search", "precision", "bleu_tokenizer", "source", "target", "heads_off")
     return all(getattr(a, key) == getattr(b, key) for key in keys)
 
 

@@ -58,7 +58,8 @@ def _describe_setup(run: EvaluatedRun) -> str:
         if not is_ignored:
             settings.append(line)
     settings = [SEED_NUMBER.sub("seed", line) if line.startswith("init: ") else line for line in settings]
-    return "\n".join([*settings, msgspec.json.encode([run.model, run.evaluation.search]).decode()])
+    description = msgspec.json.encode([run.model, run.evaluation.search, run.evaluation.precision]).decode()
+    return "\n".join([*settings, description])
 
 
 def system_seed(system: ComparedSystem) -> int | None:

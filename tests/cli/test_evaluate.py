@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import sacrebleu
+import torch
 
 from nmt.cli import main
 from nmt.evaluation.attention_file import read_attention
@@ -61,6 +62,23 @@ def test_further_references_count_in_every_score_and_in_a_comparison(
     second.write_text(references + "one more\n", encoding="utf-8")
     assert main(["evaluate", *words, f"references=[{second}]"]) == 2
     assert "sentences: it needs one line for each" in capsys.readouterr().err
+
+
+def test_another_number_format_is_recorded_and_evaluated_anew(
+    own_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", f"run={own_run}", "split=test", "device=cpu"]
+    assert main(words) == 0
+    before = json.loads((own_run / "evaluation" / "test.json").read_text(encoding="utf-8"))
+    assert main([*words, "precision=bf16"]) == 0
+    assert "again: precision=bf16 instead of fp32" in capsys.readouterr().err
+    after = json.loads((own_run / "evaluation" / "test.json").read_text(encoding="utf-8"))
+    assert (before["precision"], after["precision"]) == ("fp32", "bf16")
+    assert after["samples"][0]["score"] != before["samples"][0]["score"]  # so that it was computed in another format
+    assert after["metrics"]["bleu"]["score"] > before["metrics"]["bleu"]["score"] / 2
+    assert next(Translator.load(own_run, device="cpu", precision="bf16").model.parameters()).dtype == torch.bfloat16
+    assert main([*words, "precision=fp8"]) == 2
+    assert "precision=fp8 is unknown to engine=torch: use fp32 or bf16" in capsys.readouterr().err
 
 
 def test_hypotheses_are_those_of_the_translator(own_run: Path, corpus_folder: Path) -> None:

@@ -127,6 +127,7 @@ class PlannedEvaluation:
             batch_tokens=batch_tokens,
             heads_off=self.inputs.heads_off,
             engine=self.engine,
+            precision=self.inputs.precision,
         )
         warnings = LineWarnings(program, text=f"{self.split}, ")
         with limit_threads(threads, translator.model.device) as translator.before_batch:
@@ -163,6 +164,7 @@ def plan_evaluation(
     heads_off: Sequence[str] = (),
     may_lack_text: bool = False,
     engine: ExportedEngine | None = None,
+    precision: str = "fp32",
 ) -> PlannedEvaluation:
     """Finds out whether the stored evaluation of a split still holds.
 
@@ -179,6 +181,7 @@ def plan_evaluation(
         may_lack_text: if the run's own corpus cannot be read, since the folder has been copied to another machine,
             use the stored evaluation without comparing the text.
         engine: see `PlannedEvaluation`.
+        precision: number format of the engine, or of torch.
 
     Raises:
         UserError: the run folder is damaged, the corpus has no such split, or a setting is wrong.
@@ -193,6 +196,7 @@ def plan_evaluation(
         text_hash=None,
         links_hash=None,
         signatures={},
+        precision=precision,
         heads_off=[str(head) for head in parse_heads(heads_off)],
     )
     stored: Evaluation | None = None
