@@ -89,18 +89,47 @@ def main_corpus(corpus: Description) -> Description:
 
 
 def change_main_corpus(corpus: Description, changes: dict[str, Any]) -> Description:
-    """The description of a corpus whose main corpus, see `main_corpus`, has other arguments."""
+    """The description of a corpus whose main corpus, see `main_corpus`, has other arguments.
+
+    If these name a direction of a mixed corpus, its first part in this direction becomes the main one. Such a corpus
+    has no pairs that are held out, because these are in the first direction.
+    """
     arguments = corpus["arguments"]
-    inner, parts = arguments.get("corpus"), arguments.get("parts")
+    inner = arguments.get("corpus")
     if isinstance(inner, dict) and isinstance(inner.get("arguments"), dict):
-        changed: dict[str, Any] = {"corpus": change_main_corpus(inner, changes)}
-    elif (
-        isinstance(parts, list) and parts and isinstance(parts[0], dict) and isinstance(parts[0].get("arguments"), dict)
-    ):
-        changed = {"parts": [change_main_corpus(parts[0], changes), *parts[1:]]}
-    else:
-        changed = changes
-    return {**corpus, "arguments": {**arguments, **changed}}
+        main = language_pair(inner)
+        changed = change_main_corpus(inner, changes)
+        return changed if language_pair(changed) != main else {**corpus, "arguments": {**arguments, "corpus": changed}}
+    if not list_parts(corpus):
+        return {**corpus, "arguments": {**arguments, **changes}}
+    first, *others = list_parts(corpus)
+    wanted = {**first[0]["arguments"], **changes}
+    pair = (str(wanted.get("source")), str(wanted.get("target")))
+    if pair != language_pair(first[0]):
+        same = [part for part in (first, *others) if language_pair(part[0]) == pair]
+        # Nobody trained this direction: the tag is that of the same target language.
+        into = [part for part in (first, *others) if language_pair(part[0])[1] == pair[1]]
+        main_part, tag, weight = (*same, (first[0], into[0][1] if into else first[1], first[2]))[0]
+        others = [part for part in (first, *others) if part[0] is not main_part]
+        first = (main_part, tag, weight)
+    parts, tags, weights = zip((change_main_corpus(first[0], changes), *first[1:]), *others, strict=True)
+    return {
+        **corpus,
+        "arguments": {**arguments, "parts": list(parts), "tags": list(tags), "weights": list(weights)},
+    }
+
+
+def list_parts(corpus: Description) -> list[tuple[Description, Any, Any]]:
+    """The parts of a described mixed corpus, each with its tag and its weight; none for any other description."""
+    arguments = corpus.get("arguments", {})
+    parts, tags, weights = (arguments.get(name) for name in ("parts", "tags", "weights"))
+    if not (isinstance(parts, list) and isinstance(tags, list) and isinstance(weights, list)):
+        return []
+    if not len(parts) == len(tags) == len(weights):
+        return []
+    if not all(isinstance(part, dict) and isinstance(part.get("arguments"), dict) for part in parts):
+        return []
+    return list(zip(parts, tags, weights, strict=True))
 
 
 def language_pair(corpus: Description) -> tuple[str, str]:

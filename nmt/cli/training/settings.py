@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -55,8 +54,6 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     validation_split: str | None
     max_validation_pairs: int | None
     hold_out: int | None
-    tag: str | None
-    extra_data: list[str | dict[str, Any]] | str | None
     bleu_tokenizer: str
     objective: Component | None
     tracker: Component | None
@@ -105,8 +102,6 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "trainer.consistency": (self.trainer.consistency > 0, "set it to 0"),
             "trainer.simcut": (self.trainer.simcut > 0, "set it to 0"),
             "tokenizer.shared": (not self.tokenizer.shared, "set it to true, since both sides are the same text"),
-            "tag": (self.tag is not None, "leave it out; data.tags=true gives each language a tag"),
-            "extra_data": (self.extra_data is not None, "leave it out, and name all languages in data.languages"),
         }
         for key, (is_wrong, remedy) in remedies.items():
             if is_wrong:

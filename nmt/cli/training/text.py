@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 from datasets import Dataset
 
-from nmt.cli.training.corpus import build_corpus, list_tags
+from nmt.cli.training.corpus import build_corpus
 from nmt.cli.training.initial_run import load_initial_tokenizer
 from nmt.cli.training.settings import TokenizerSettings, TrainSettings
 from nmt.cli.training.validation import choose_metrics, load_validation_split
@@ -67,9 +67,9 @@ def _tokenizer(settings: TrainSettings, corpus: Corpus, split: Dataset) -> Token
         return RunFolder(settings.run).tokenizer()
     if settings.init is not None:
         return load_initial_tokenizer(settings, corpus)
-    tags = list_tags(settings, corpus) + ([] if settings.objective is None else [MASK])
+    tags = [*corpus.own_tags] + ([] if settings.objective is None else [MASK])
     tokenizer = build_tokenizer(settings.tokenizer, split, tags=tags, symbols=corpus.main.symbols)
-    return tokenizer.with_source_tag(settings.tag)
+    return tokenizer.with_source_tag(corpus.main_tag)
 
 
 def build_tokenizer(
