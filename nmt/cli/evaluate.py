@@ -23,8 +23,9 @@ from nmt.evaluation.record import AlignmentQuality, Evaluation
 from nmt.report.formatting import DASH
 from nmt.report.tables import Cell, Table
 from nmt.run import RunFolder
-from nmt.run.directions import list_directions
+from nmt.run.directions import Pair, list_directions
 from nmt.run.ensemble import EnsembleFolder
+from nmt.run.registry import change_main_corpus, main_corpus
 from nmt.threads import check_threads
 
 PROGRAM = "nmt evaluate"
@@ -87,14 +88,25 @@ def list_corpora(folder: RunFolder, data: Component | CorpusChanges, split: str)
     """What to evaluate: the corpus in each direction of the run that has the split, unless one corpus is asked for."""
     if isinstance(data, Component) or data.source is not None or data.target is not None:
         return [data]
-    known: list[Component | CorpusChanges] = [data]
-    for source, target in list(list_directions(folder))[1:]:
-        other = msgspec.structs.replace(data, source=source, target=target)
-        if split in load_corpus(folder, other).splits():
-            known.append(other)
+    corpora: list[Component | CorpusChanges] = [data]
+    first, *others = list_directions(folder)
+    if not others or split not in load_corpus(folder, data).splits():
+        return corpora
+    for pair in others:
+        if data.path is not None and path_of(folder, pair) != path_of(folder, first):
+            continue  # the folder replaces that of the first direction
+        corpus = msgspec.structs.replace(data, source=pair[0], target=pair[1])
+        if split in load_corpus(folder, corpus).splits():
+            corpora.append(corpus)
         else:
-            print_message(PROGRAM, f"there is no split {split} from {source} to {target}")
-    return known
+            print_message(PROGRAM, f"there is no split {split} from {pair[0]} to {pair[1]}")
+    return corpora
+
+
+def path_of(folder: RunFolder, pair: Pair) -> object:
+    """The path of the corpus in a direction of a run, as its description says."""
+    changes = {"source": pair[0], "target": pair[1]}
+    return main_corpus(change_main_corpus(folder.description("corpus"), changes))["arguments"].get("path")
 
 
 def complete(plan: PlannedEvaluation, folder: RunFolder, settings: EvaluateSettings) -> Evaluation:

@@ -100,23 +100,18 @@ def change_main_corpus(corpus: Description, changes: dict[str, Any]) -> Descript
         main = language_pair(inner)
         changed = change_main_corpus(inner, changes)
         return changed if language_pair(changed) != main else {**corpus, "arguments": {**arguments, "corpus": changed}}
-    if not list_parts(corpus):
+    if not (parts := list_parts(corpus)):
         return {**corpus, "arguments": {**arguments, **changes}}
-    first, *others = list_parts(corpus)
-    wanted = {**first[0]["arguments"], **changes}
-    pair = (str(wanted.get("source")), str(wanted.get("target")))
-    if pair != language_pair(first[0]):
-        same = [part for part in (first, *others) if language_pair(part[0]) == pair]
-        # Nobody trained this direction: the tag is that of the same target language.
-        into = [part for part in (first, *others) if language_pair(part[0])[1] == pair[1]]
-        main_part, tag, weight = (*same, (first[0], into[0][1] if into else first[1], first[2]))[0]
-        others = [part for part in (first, *others) if part[0] is not main_part]
-        first = (main_part, tag, weight)
-    parts, tags, weights = zip((change_main_corpus(first[0], changes), *first[1:]), *others, strict=True)
-    return {
-        **corpus,
-        "arguments": {**arguments, "parts": list(parts), "tags": list(tags), "weights": list(weights)},
-    }
+    pair = language_pair({"arguments": {**parts[0][0]["arguments"], **changes}})
+    if pair not in (pairs := [language_pair(part) for part, _, _ in parts]):
+        # A direction in which the run was not trained: its tag is that of the same target language.
+        tag = next((tag for part, tag, _ in parts if language_pair(part)[1] == pair[1]), parts[0][1])
+        parts = [(parts[0][0], tag, parts[0][2]), *parts[1:]]
+    else:
+        parts.insert(0, parts.pop(pairs.index(pair)))
+    parts[0] = (change_main_corpus(parts[0][0], changes), *parts[0][1:])
+    columns = zip(("parts", "tags", "weights"), zip(*parts, strict=True), strict=True)
+    return {**corpus, "arguments": {**arguments, **{name: list(column) for name, column in columns}}}
 
 
 def list_parts(corpus: Description) -> list[tuple[Description, Any, Any]]:

@@ -123,6 +123,10 @@ def _prepare(key: str, value: Any, field_type: Any) -> Any:
                 f"select a {key} whose YAML file names a class by _target_"
             )
         return {"type": changes.__name__, **value}
+    structs = [member for member in types if inspect.isclass(member) and issubclass(member, msgspec.Struct)]
+    if isinstance(value, dict) and len(structs) > 1:  # the choice is told by its keys
+        fitting = [member for member in structs if set(member.__struct_fields__) == value.keys()]
+        return {"type": (fitting or structs)[0].__name__, **value}
     if isinstance(value, int | float) and type(value) not in types and (str in types or Path in types):
         return yaml_text(value)  # split=2016 is a name
     return value

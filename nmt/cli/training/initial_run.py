@@ -102,10 +102,11 @@ def remark_on_unknown_pieces(split: Dataset, tokenizer: Tokenizer, settings: Tra
     shares = {side: each.unknown / max(1, each.pieces) for side, each in sides.items()}
     text = " and ".join(f"{share:.2%} of the {side} pieces" for side, share in shares.items())
     if max(shares.values()) <= WARNING_SHARE:
-        return f"{text} of {settings.train_split} are unknown to the tokenizer of init"
+        return f"{text} of {settings.train_split} are unknown to the tokenizer"
+    key = "tokenizer=…" if settings.init is None else "init"
     return (
-        f"warning: {text} of {settings.train_split} are unknown to the tokenizer of init, so they cannot be learned: "
-        f"leave init out to train a run with a tokenizer of its own"
+        f"warning: {text} of {settings.train_split} are unknown to the tokenizer, so they cannot be learned: "
+        f"leave {key} out to train a run with a tokenizer of its own"
     )
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from nmt.checks import check_sizes
 from nmt.cli.shell.settings import Component
+from nmt.cli.training.tokenizer import NewTokenizer, TokenizerSettings
 from nmt.errors import UserError
 from nmt.threads import check_threads
 from nmt.training.settings import TrainerSettings
@@ -20,19 +21,6 @@ class LoaderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_length: int
     subword_alpha: float
     num_workers: int | None
-
-
-class TokenizerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The configuration group `tokenizer`; conf/tokenizer/unigram.yaml describes each setting."""
-
-    model_type: str
-    vocab_size: int
-    exact_size: bool
-    max_pairs: int | None
-    shared: bool
-    character_coverage: float
-    byte_fallback: bool
-    normalization: str
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,7 +89,10 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             ),
             "trainer.consistency": (self.trainer.consistency > 0, "set it to 0"),
             "trainer.simcut": (self.trainer.simcut > 0, "set it to 0"),
-            "tokenizer.shared": (not self.tokenizer.shared, "set it to true, since both sides are the same text"),
+            "tokenizer.shared": (
+                isinstance(self.tokenizer, NewTokenizer) and not self.tokenizer.shared,
+                "set it to true, since both sides are the same text",
+            ),
         }
         for key, (is_wrong, remedy) in remedies.items():
             if is_wrong:
