@@ -41,15 +41,21 @@ def test_the_commands_of_the_page_run(
             words = words[words.index("|") + 1 :]
         assert words[0] == "nmt"
         starts_anew = words[1] == "train" and not any(word.startswith("init=") for word in words)
-        shared = [word for word in tiny_training if starts_anew or not word.startswith("tokenizer.")]
+        trains_tokenizer = starts_anew and not any(word.startswith("tokenizer=") for word in words)
+        shared = [word for word in tiny_training if trains_tokenizer or not word.startswith("tokenizer.")]
         sizes = [*tiny_models["lstm"], *shared] if starts_anew else shared if words[1] == "train" else ["device=cpu"]
         assert main([*words[1:], *sizes]) == 0, f"{line}\n{capsys.readouterr().err}"
     diverse = RunFolder("runs/diverse").corpus().split("train")
     originals = RunFolder("runs/forward").corpus().split("train")
     assert len(diverse) == 3 * len(originals)
     assert RunFolder("runs/both-then-de").tokenizer().source_tag == "2de"
+    pieces = [RunFolder(f"runs/{name}").tokenizer().fingerprint for name in ("forward", "same-pieces", "from-model")]
+    assert len(set(pieces)) == 1
+    assert RunFolder("runs/both").path.joinpath("evaluation", "de-en", "val.json").is_file()
 
 
 def test_the_settings_in_yaml_are_those_of_training() -> None:
     [block] = code_blocks("yaml")
-    assert yaml.safe_load(block).keys() <= yaml.safe_load((ROOT / "conf" / "train.yaml").read_text()).keys()
+    assert (
+        yaml.safe_load(block)["data"].keys() <= yaml.safe_load((ROOT / "conf" / "data" / "mix.yaml").read_text()).keys()
+    )

@@ -23,8 +23,8 @@ from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.training.model import with_vocabulary
 from nmt.cli.training.preparation import make_loader
-from nmt.cli.training.settings import LoaderSettings, TokenizerSettings
-from nmt.cli.training.text import build_tokenizer
+from nmt.cli.training.settings import LoaderSettings
+from nmt.cli.training.tokenizer import TokenizerSettings, build_tokenizer
 from nmt.console import MessageConsole
 from nmt.data.batch import Batch
 from nmt.data.corpus import Corpus

@@ -23,6 +23,7 @@ from nmt.cli.diagnosis.training import (
 )
 from nmt.cli.shell.configuration import plain_values
 from nmt.cli.shell.settings import to_settings
+from nmt.cli.training.mix import expand_mix
 from nmt.cli.training.preparation import PreparedRun, prepare_run
 from nmt.cli.training.resume import find_start
 from nmt.cli.training.settings import TrainSettings
@@ -52,7 +53,7 @@ def run(config: DictConfig) -> None:
     Raises:
         UserError: the run would not work; the message says why, and what to change.
     """
-    settings = to_settings(config, TrainSettings)
+    settings = expand_mix(to_settings(config, TrainSettings))
     report = DoctorReport()
     start = find_start(settings, plain_values(config))
     if start.finished is not None:

@@ -51,7 +51,7 @@ class ScoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     batch_size: int
     device: str
     threads: str
-    tag: str | None
+    to: str | None
 
     def __post_init__(self) -> None:
         if (self.target is None) == (self.n_best is None):
@@ -107,7 +107,7 @@ def run(config: DictConfig) -> None:
         if settings.output is not None:
             prepare_output_file(settings.output, key="output")
         search = folder.description("search")
-        translator = load_translator(folder, search, device=settings.device, batch_tokens=None, tag=settings.tag)
+        translator = load_translator(folder, search, device=settings.device, batch_tokens=None, to=settings.to)
         sides = (LineWarnings(PROGRAM, text="source, "), LineWarnings(PROGRAM, text=f"{settings.given_key}, "))
         pairs = read_pairs(source, given, sides, names=(names[0], names[1]))
         perplexity = Perplexity()

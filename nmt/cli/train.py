@@ -13,6 +13,7 @@ from nmt.cli.shell.configuration import plain_values
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.settings import to_settings
 from nmt.cli.training.attention import make_attention_measure
+from nmt.cli.training.mix import expand_mix
 from nmt.cli.training.preparation import PreparedRun, prepare_run
 from nmt.cli.training.resume import (
     SettingChange,
@@ -44,7 +45,7 @@ from nmt.training.validation import ValidationSplit
 
 def run(config: DictConfig) -> None:
     """Trains the system that `config` (conf/train.yaml) describes, alone or as one of the processes of torchrun."""
-    settings, values = to_settings(config, TrainSettings), plain_values(config)
+    settings, values = expand_mix(to_settings(config, TrainSettings)), plain_values(config)
     with subnormals_as_zero(), Processes.join() as processes:
         # 1. Build every part. An error in the settings or the corpus appears here, before anything is written.
         start: Start = processes.broadcast(find_start(settings, values) if processes.is_main else Start(resume=False))

@@ -68,15 +68,13 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     exported: Path | None
     precision: str
     heads_off: list[str]
-    tag: str | None
+    to: str | None
 
     def __post_init__(self) -> None:
         if self.format not in ("text", "jsonl"):
             raise UserError(f"format={self.format} is unknown: use text or jsonl")
         if self.format == "text" and (self.n_best != 1 or self.attention is not None or self.links):
             raise UserError("n_best, attention and links need format=jsonl: text has one translation per line")
-        if self.tag == "":
-            raise UserError("tag= names no tag: name one, such as tag=2en, or leave tag out")
         if self.links and self.heads_off:
             raise UserError("links=true is for the whole model: leave heads_off out")
         check_kinds(self.attention or ())
@@ -104,7 +102,7 @@ def run(config: DictConfig) -> None:
             device=settings.device,
             batch_tokens=None,
             heads_off=settings.heads_off,
-            tag=settings.tag,
+            to=settings.to,
             engine=settings.choose_engine(),
             precision=settings.precision,
         )

@@ -101,6 +101,11 @@ class Corpus(ABC):
         return ()
 
     @property
+    def main_tag(self) -> str | None:
+        """The tag of source lines in the direction `source` to `target`; None for no tag."""
+        return None
+
+    @property
     def symbols(self) -> tuple[str, ...]:
         """The symbols of which pictures in source lines consist, each a piece of its own; empty without pictures."""
         return ()

@@ -14,11 +14,11 @@ PAIRS_PER_BLOCK = 10_000
 
 
 def text_digest(split: Dataset, columns: Sequence[str] = ("source", "target")) -> str:
-    """The SHA-256 of all pairs of a split, in order, and of their tags, if any.
+    """The SHA-256 of all pairs of a split, in order, and of their tags and weights, if any.
 
     A text contains no line end, so line ends separate the texts.
     """
-    columns = [*columns, *({"tag"} & set(split.column_names))]
+    columns = [*columns, *(column for column in ("tag", "weight") if column in split.column_names)]
     digest = hashlib.sha256()
     for block in split.select_columns(list(columns)).iter(PAIRS_PER_BLOCK):
         for texts in zip(*(block[column] for column in columns), strict=True):

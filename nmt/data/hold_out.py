@@ -67,6 +67,14 @@ class HoldOutCorpus(Corpus):
     def main(self) -> Corpus:
         return self.corpus.main
 
+    @property
+    def own_tags(self) -> tuple[str, ...]:
+        return self.corpus.own_tags
+
+    @property
+    def main_tag(self) -> str | None:
+        return self.corpus.main_tag
+
     def words(self, line: str) -> list[Span]:
         return self.corpus.words(line)
 

@@ -1,6 +1,6 @@
 """Loads a split as batches; a background thread prepares them in advance.
 
-indices of a batch (sampler) → this process's shard → piece ids (memory-mapped) → resampled segmentation → noise, in
+rows of a batch (sampler) → this process's shard → piece ids (memory-mapped) → resampled segmentation → noise, in
 pre-training → padding → word links, if training is guided by them
 """
 
@@ -44,7 +44,8 @@ class BatchLoader:
 
     Args:
         dataset: with the columns of `encode_corpus`; it stays on disk, and each batch reads its own rows. With the
-            column of `encode_links`, too, the batches have word links.
+            column of `encode_links`, too, the batches have word links. The column "weight", if there is one, says how
+            many times each pair occurs in an epoch: one with 2.5 occurs twice, and a third time in half of all epochs.
         tokenizer: the tokenizer that encoded it.
         cleaning: the rules that drop pairs; `report` counts what they dropped.
         max_length: maximum number of pieces per side, without `eos`; longer pairs are dropped.
@@ -82,14 +83,16 @@ class BatchLoader:
             raise UserError(f"max_length={max_length} must be at least 1")
         tokenizer.check_alpha(subword_alpha)
         self.report = cleaning.apply(dataset, max_length=max_length)
-        self.kept = self.report.kept  # (pairs,) indices into the split
+        # Each copy of a pair is a row: with a weight of 2.5 a pair has three, the last one with probability 0.5.
+        self.kept, self.copies, probabilities = repeat_by_weight(dataset, self.report.kept)
         self.sources, self.targets = IdColumn(dataset, "source_ids"), IdColumn(dataset, "target_ids")
         self.links = LinkColumn(dataset, tokenizer) if "link_spans" in dataset.column_names else None
         self.sampler = TokenBudgetSampler(
-            self.sources.lengths()[self.kept] + 1,  # (pairs,), + 1 for eos
+            self.sources.lengths()[self.kept] + 1,  # (rows,), + 1 for eos
             self.targets.lengths()[self.kept] + 1,
             batch_tokens=batch_tokens,
             seed=seed,
+            probabilities=probabilities,
         )
         self.tokenizer = tokenizer
         self.max_length = max_length
@@ -102,7 +105,7 @@ class BatchLoader:
 
     def __len__(self) -> int:
         """The number of pairs that are left after cleaning."""
-        return len(self.kept)
+        return len(self.report.kept)
 
     def epoch(self, epoch: int, *, start: int) -> Iterator[Batch]:
         """This process's shard of each batch of an epoch, from batch number `start`; repeatable.
@@ -116,21 +119,22 @@ class BatchLoader:
         )
 
     def load_shard(self, sampled: NDArray[np.int64], epoch: int) -> Batch:
-        """Loads this process's shard of a batch of the sampler, whose indices count the pairs left after cleaning."""
-        indices = self.kept[sampled]  # (sentences,) in the split
-        shard = indices[self.rank :: self.num_ranks]  # (sentences of this process,)
+        """Loads this process's shard of a batch of the sampler: `sampled` (sentences,) holds rows."""
+        shard = sampled[self.rank :: self.num_ranks]  # (sentences of this process,)
         if len(shard) == 0:
-            return mask_all_targets(self.load_batch(indices[:1], epoch))
+            return mask_all_targets(self.load_batch(sampled[:1], epoch))
         return self.load_batch(shard, epoch)
 
-    def load_batch(self, indices: NDArray[np.int64], epoch: int) -> Batch:
-        """Loads the pairs at `indices` of the split, segmented as in `epoch`."""
+    def load_batch(self, rows: NDArray[np.int64], epoch: int) -> Batch:
+        """Loads the pairs of these rows (sentences,), segmented as in `epoch`."""
+        indices = self.kept[rows]  # (sentences,) in the split
+        pair_seeds = self._pair_seeds(rows, epoch)  # (sentences,)
         sources, targets = self.sources[indices], self.targets[indices]
         predicted = None
         if self.subword_alpha > 0:
-            sources, targets = self._resample(sources, targets, indices, epoch)
+            sources, targets = self._resample(sources, targets, pair_seeds)
         if self.noise is not None:
-            noise_seeds = random_bits(self._pair_seeds(indices, epoch), NOISE_STREAM)  # (sentences,)
+            noise_seeds = random_bits(pair_seeds, NOISE_STREAM)  # (sentences,)
             sources, targets, predicted = self.noise.apply(sources, targets, noise_seeds)
             sources = [ids[: self.max_length] for ids in sources]  # a mask may hide nothing, and so make a text longer
         batch = make_batch(
@@ -146,21 +150,45 @@ class BatchLoader:
             batch = predict_only(batch, predicted)
         return batch if self.links is None else self.links.add_to(batch, indices, sources, targets)
 
-    def _pair_seeds(self, indices: NDArray[np.int64], epoch: int) -> Bits:
-        """A random stream for each of the pairs at `indices` (sentences,), as a function of (seed, epoch, index)."""
+    def _pair_seeds(self, rows: NDArray[np.int64], epoch: int) -> Bits:
+        """A random stream for the pair of each row (sentences,), as a function of (seed, epoch, index, copy)."""
         epoch_seed = random_bits(np.uint64(self.seed), np.uint64(epoch))
-        return random_bits(epoch_seed, indices.astype(np.uint64))  # (sentences,)
+        seeds = random_bits(epoch_seed, self.kept[rows].astype(np.uint64))  # (sentences,)
+        copies = self.copies[rows]  # (sentences,)
+        # The counters of further copies follow those of the streams of the first one.
+        return np.where(copies == 0, seeds, random_bits(seeds, NOISE_STREAM + copies))  # (sentences,)
 
-    def _resample(
-        self, sources: list[Ids], targets: list[Ids], indices: NDArray[np.int64], epoch: int
-    ) -> tuple[list[Ids], list[Ids]]:
-        """Samples a segmentation of both sides, as a function of (seed, epoch, index, side) alone."""
-        pair_seeds = self._pair_seeds(indices, epoch)  # (sentences,)
+    def _resample(self, sources: list[Ids], targets: list[Ids], pair_seeds: Bits) -> tuple[list[Ids], list[Ids]]:
+        """Samples a segmentation of both sides, as a function of the random stream of each pair (sentences,)."""
         source_seeds, target_seeds = (random_bits(pair_seeds, stream) for stream in SIDE_STREAMS)
         sources = self.tokenizer.resample_source(sources, alpha=self.subword_alpha, seeds=source_seeds)
         targets = self.tokenizer.resample_target(targets, alpha=self.subword_alpha, seeds=target_seeds)
         # A sampled segmentation may be longer than the best one, which cleaning measured.
         return [ids[: self.max_length] for ids in sources], [ids[: self.max_length] for ids in targets]
+
+
+def repeat_by_weight(
+    dataset: Dataset, kept: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.float64] | None]:
+    """One row for each copy of a pair that an epoch may have.
+
+    Args:
+        dataset: may have the column "weight".
+        kept: (pairs,) the indices of the pairs to repeat.
+
+    Returns:
+        index: (rows,) of each row's pair.
+        copy: (rows,) the number of each row among the copies of its pair, from 0.
+        probability: (rows,) of each row in an epoch; None without weights.
+    """
+    if "weight" not in dataset.column_names:
+        return kept, np.zeros(len(kept), dtype=np.uint64), None
+    weights = dataset.select_columns(["weight"]).with_format("numpy")[:]["weight"][kept]  # (pairs,)
+    num_copies = np.ceil(weights).astype(np.int64)  # (pairs,)
+    starts = np.cumsum(num_copies) - num_copies  # (pairs,) the first row of each pair
+    copy = np.arange(num_copies.sum()) - np.repeat(starts, num_copies)  # (rows,)
+    probability = np.minimum(np.repeat(weights, num_copies) - copy, 1.0)  # (rows,)
+    return np.repeat(kept, num_copies), copy.astype(np.uint64), probability
 
 
 def prefetch(function: Callable[[Item], Result], items: Iterable[Item], *, count: int) -> Generator[Result, None, None]:

@@ -23,14 +23,21 @@ class TokenBudgetSampler:
         target_lengths: (N,) number of pieces of each target sentence, including `eos`.
         batch_tokens: maximum of (number of sentences × longest sentence) in a batch, for the source and for the
             target. A single sentence over the budget forms its own batch.
-        seed: for shuffling.
+        seed: for shuffling, and for drawing sentences.
+        probabilities: (N,) with which each sentence takes part in an epoch; None: all sentences always do.
 
     Raises:
         UserError: batch_tokens is not positive, or there is no sentence.
     """
 
     def __init__(
-        self, source_lengths: NDArray[np.int64], target_lengths: NDArray[np.int64], *, batch_tokens: int, seed: int
+        self,
+        source_lengths: NDArray[np.int64],
+        target_lengths: NDArray[np.int64],
+        *,
+        batch_tokens: int,
+        seed: int,
+        probabilities: NDArray[np.float64] | None = None,
     ) -> None:
         check_sizes(batch_tokens=batch_tokens)
         if len(source_lengths) == 0:
@@ -39,6 +46,7 @@ class TokenBudgetSampler:
         self.target_lengths = target_lengths.astype(np.int32)
         self.batch_tokens = batch_tokens
         self.seed = seed
+        self.probabilities = probabilities
 
     @property
     def order(self) -> str:
@@ -46,15 +54,19 @@ class TokenBudgetSampler:
         digest = hashlib.sha256(f"{self.batch_tokens} {self.seed} ".encode())
         for lengths in (self.source_lengths, self.target_lengths):
             digest.update(lengths.astype(np.int64).tobytes())
+        if self.probabilities is not None:
+            digest.update(self.probabilities.tobytes())
         return digest.hexdigest()[:16]
 
     def epoch(self, epoch: int) -> list[NDArray[np.int64]]:
-        """The batches of one epoch, each an array of sentence indices; every sentence occurs once."""
+        """The batches of one epoch, each an array of sentence indices; a sentence occurs at most once."""
         generator = np.random.default_rng([self.seed, epoch])
         # Sort: `lexsort` is stable and its last key is the primary one, so ties keep the shuffled order.
         shuffled = generator.permutation(len(self.source_lengths))  # (N,)
+        if self.probabilities is not None:
+            shuffled = shuffled[generator.random(len(shuffled)) < self.probabilities[shuffled]]  # (drawn,)
         keys = (_to_smallest_type(self.source_lengths)[shuffled], _to_smallest_type(self.target_lengths)[shuffled])
-        order = shuffled[np.lexsort(keys)]  # (N,) sentence indices, sorted by length
+        order = shuffled[np.lexsort(keys)]  # (drawn,) sentence indices, sorted by length
         longer_sides = np.maximum(self.source_lengths, self.target_lengths)[order]  # (N,)
 
         # Cut: from each start, take as many sentences as fit into the budget when padded to the longest of them.

@@ -28,7 +28,7 @@ from nmt.evaluation.record import (
     compute_checksum,
     list_files,
 )
-from nmt.evaluation.reuse import EvaluationInputs, evaluation_folder, hash_text
+from nmt.evaluation.reuse import EvaluationInputs, hash_text
 from nmt.files import atomic_write, write_json, writing
 from nmt.run import RunFolder
 from nmt.run.registry import TypedDescription
@@ -57,7 +57,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Translates a split, scores it against the raw references, and writes the result into the folder evaluation/.
 
-    Without some attention heads, the files go to a folder of their own, see `evaluation_folder`.
+    In another direction than that of the run, or without some attention heads, the files go to a folder of their own,
+    see `evaluation_folder`.
 
     Args:
         run: the folder that the translator was loaded from.
@@ -132,8 +133,7 @@ def evaluate(
         text_hash=hash_text(sources, *all_references, source=corpus.source, target=corpus.target),
         checksum="",
     )
-    folder = evaluation_folder(run, inputs.heads_off)
-    return write_evaluation(folder, evaluation, (sources, hypotheses, references), attention)
+    return write_evaluation(inputs.folder(run), evaluation, (sources, hypotheses, references), attention)
 
 
 def align_references(

@@ -36,6 +36,7 @@ class EvaluationInputs:
         signatures: sacreBLEU's signature of each metric, by its key; empty if they need not be compared.
         heads_off: names of the attention heads that are silenced, sorted.
         precision: number format of the model that translates: fp32, bf16 or int8.
+        direction: such as "de-en", if it is not the one in which the run was validated; else None.
     """
 
     step: int
@@ -46,6 +47,11 @@ class EvaluationInputs:
     signatures: dict[str, str]
     heads_off: list[str]
     precision: str
+    direction: str | None
+
+    def folder(self, run: RunFolder) -> Path:
+        """The folder of such evaluations of a run."""
+        return evaluation_folder(run, self.heads_off, direction=self.direction)
 
 
 def hash_text(sources: Sequence[str], *references: Sequence[str], source: str, target: str) -> str:
@@ -65,9 +71,14 @@ def metric_signatures(metrics: Metrics, *references: Sequence[str]) -> dict[str,
     return {key: metric.signature for key, metric in metrics.score(references[0], *references).items()}
 
 
-def evaluation_folder(run: RunFolder, heads_off: Sequence[str]) -> Path:
-    """The folder of evaluations. Without some heads a model is another one, which has a folder of its own inside."""
+def evaluation_folder(run: RunFolder, heads_off: Sequence[str], *, direction: str | None = None) -> Path:
+    """The folder of evaluations. Inside, each further direction of a run has a folder of its own: de-en.
+
+    So has a run without some heads, which is another model.
+    """
     folder = run.path / "evaluation"
+    if direction is not None:
+        folder /= direction
     if not heads_off:
         return folder
     name = "+".join(heads_off)
@@ -76,13 +87,15 @@ def evaluation_folder(run: RunFolder, heads_off: Sequence[str]) -> Path:
     return folder / "heads_off" / name
 
 
-def read_stored(run: RunFolder, split: str, heads_off: Sequence[str]) -> Evaluation | None:
-    """Reads the stored evaluation of a split, made without some heads; None if there is none.
+def read_stored(
+    run: RunFolder, split: str, heads_off: Sequence[str], *, direction: str | None = None
+) -> Evaluation | None:
+    """Reads the stored evaluation of a split, made in this direction and without some heads; None if there is none.
 
     Raises:
         UserError: the files are damaged, incomplete, of another split, or do not belong together.
     """
-    path = evaluation_folder(run, heads_off) / f"{split}.json"
+    path = evaluation_folder(run, heads_off, direction=direction) / f"{split}.json"
     with reading(f"split={split}"):  # a split may be no file name, such as one that is too long
         if not path.exists():
             return None

@@ -89,18 +89,42 @@ def main_corpus(corpus: Description) -> Description:
 
 
 def change_main_corpus(corpus: Description, changes: dict[str, Any]) -> Description:
-    """The description of a corpus whose main corpus, see `main_corpus`, has other arguments."""
+    """The description of a corpus whose main corpus, see `main_corpus`, has other arguments.
+
+    If these name a direction of a mixed corpus, its first part in this direction becomes the main one. Such a corpus
+    has no pairs that are held out, because these are in the first direction.
+    """
     arguments = corpus["arguments"]
-    inner, parts = arguments.get("corpus"), arguments.get("parts")
+    inner = arguments.get("corpus")
     if isinstance(inner, dict) and isinstance(inner.get("arguments"), dict):
-        changed: dict[str, Any] = {"corpus": change_main_corpus(inner, changes)}
-    elif (
-        isinstance(parts, list) and parts and isinstance(parts[0], dict) and isinstance(parts[0].get("arguments"), dict)
-    ):
-        changed = {"parts": [change_main_corpus(parts[0], changes), *parts[1:]]}
+        main = language_pair(inner)
+        changed = change_main_corpus(inner, changes)
+        return changed if language_pair(changed) != main else {**corpus, "arguments": {**arguments, "corpus": changed}}
+    if not (parts := list_parts(corpus)):
+        return {**corpus, "arguments": {**arguments, **changes}}
+    pair = language_pair({"arguments": {**parts[0][0]["arguments"], **changes}})
+    if pair not in (pairs := [language_pair(part) for part, _, _ in parts]):
+        # A direction in which the run was not trained: its tag is that of the same target language.
+        tag = next((tag for part, tag, _ in parts if language_pair(part)[1] == pair[1]), parts[0][1])
+        parts = [(parts[0][0], tag, parts[0][2]), *parts[1:]]
     else:
-        changed = changes
-    return {**corpus, "arguments": {**arguments, **changed}}
+        parts.insert(0, parts.pop(pairs.index(pair)))
+    parts[0] = (change_main_corpus(parts[0][0], changes), *parts[0][1:])
+    columns = zip(("parts", "tags", "weights"), zip(*parts, strict=True), strict=True)
+    return {**corpus, "arguments": {**arguments, **{name: list(column) for name, column in columns}}}
+
+
+def list_parts(corpus: Description) -> list[tuple[Description, Any, Any]]:
+    """The parts of a described mixed corpus, each with its tag and its weight; none for any other description."""
+    arguments = corpus.get("arguments", {})
+    parts, tags, weights = (arguments.get(name) for name in ("parts", "tags", "weights"))
+    if not (isinstance(parts, list) and isinstance(tags, list) and isinstance(weights, list)):
+        return []
+    if not len(parts) == len(tags) == len(weights):
+        return []
+    if not all(isinstance(part, dict) and isinstance(part.get("arguments"), dict) for part in parts):
+        return []
+    return list(zip(parts, tags, weights, strict=True))
 
 
 def language_pair(corpus: Description) -> tuple[str, str]:

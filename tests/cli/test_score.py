@@ -115,7 +115,7 @@ def test_an_interpolated_score_by_hand() -> None:
         (["target={}", "own_weight=0.5"], "own_weight is for n_best=FILE"),
         (["n_best={}"], "line 1 is no line of nmt translate format=jsonl: "),
         (["target={}", "length_penalty=-1"], "length_penalty=-1"),
-        (["target={}", "tag=2fr"], "tag=2fr: the tokenizer has no such tag"),
+        (["target={}", "to=fr"], "to=fr: the run was trained in one direction"),
         (["target=/missing"], "target=/missing"),
     ],
 )

@@ -31,7 +31,13 @@ def write(folder: Path, **splits: list[tuple[str, str]]) -> FilesCorpus:
 
 
 def mix(*parts: Corpus, tags: list[str | None] | None = None) -> MixedCorpus:
-    return MixedCorpus(parts=parts, tags=tags or [None] * len(parts), train_split="train")
+    return MixedCorpus(
+        parts=parts,
+        tags=tags or [None] * len(parts),
+        weights=[1] * len(parts),
+        temperature=None,
+        train_split="train",
+    )
 
 
 def grammar(source: str, target: str) -> GrammarCorpus:
@@ -199,7 +205,13 @@ def test_a_held_out_target_leaves_the_other_parts_although_its_source_is_a_machi
 def test_the_description_in_a_run_folder_builds_the_same_corpus(tmp_path: Path) -> None:
     part = write(tmp_path / "a", train=PAIRS[:2])
     own = {"class": "FilesCorpus", "arguments": {"path": str(part.path), "source": "en", "target": "de"}}
-    arguments = {"parts": [own, own], "tags": [None, "bt"], "train_split": "train"}
+    arguments = {
+        "parts": [own, own],
+        "tags": [None, "bt"],
+        "weights": [1, 1],
+        "temperature": None,
+        "train_split": "train",
+    }
     mixed = {"class": "MixedCorpus", "arguments": arguments}
     held_out = {
         "class": "HoldOutCorpus",

@@ -15,6 +15,7 @@ from nmt.cli import main
 from nmt.cli.shell.configuration import complete_config, compose, hydra_initialized
 from nmt.cli.shell.settings import to_settings
 from nmt.cli.training.settings import TrainSettings
+from nmt.cli.training.tokenizer import NewTokenizer
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("zoo_*.yaml"))
@@ -47,7 +48,7 @@ def test_every_mechanism_has_the_same_number_of_parameters_and_steps(experiment:
         model = settings.model.build(source_vocab_size=1600, target_vocab_size=1600, shared_vocab=True)
     assert abs(model.num_parameters() - PARAMETERS) < 0.05 * PARAMETERS
     assert (settings.trainer.max_steps, settings.loader.batch_tokens) == (3000, 800)
-    assert settings.tokenizer.vocab_size == 1600
+    assert isinstance(settings.tokenizer, NewTokenizer) and settings.tokenizer.vocab_size == 1600
     assert settings.model.arguments["dropout"] == 0.0
 
 

@@ -29,6 +29,9 @@ from nmt.errors import UserError
 
 PACKAGE = Path(nmt.__file__).parent
 
+RUN_GROUPS = ("data", "search")
+"""The groups whose choice `run` is what the run of a command used. For the tokenizer, it is that of any other run."""
+
 TEXT_MARK = "\ufdd0"
 """Follows a text `???`, which OmegaConf would take for a missing value. Unicode reserves this character for internal
 use, so no other text contains it."""
@@ -68,10 +71,10 @@ class ComposedConfig:
     config_with_hydra: DictConfig
 
     def available_choices(self, group: str) -> list[str]:
-        """The choices of a group, sorted. `run`, what a trained run used, is one only if it is the default."""
+        """The choices of a group, sorted. `run`, what the run of a command used, is one only if it is the default."""
         names = {path.stem for path in (self.folder / group.partition("@")[0]).glob("*.yaml")}
         own_text = (self.folder / f"{self.command}.yaml").read_text(encoding="utf-8")
-        if f"- {group}: run\n" not in own_text:
+        if group in RUN_GROUPS and f"- {group}: run\n" not in own_text:
             names -= {"run"}
         return sorted(names)
 

@@ -15,6 +15,7 @@ from nmt.cli.shell.settings import Component
 from nmt.cli.shell.trained_run import (
     CorpusChanges,
     SearchChanges,
+    asked_pair,
     describe_search,
     load_corpus,
     load_metrics,
@@ -27,7 +28,6 @@ from nmt.evaluation.evaluator import evaluate
 from nmt.evaluation.record import Evaluation, read_evaluation
 from nmt.evaluation.reuse import (
     EvaluationInputs,
-    evaluation_folder,
     hash_links,
     hash_text,
     list_changes,
@@ -40,7 +40,7 @@ from nmt.files import read_text
 from nmt.models.heads import parse_heads
 from nmt.run import RunFolder
 from nmt.run.model_hash import hash_model
-from nmt.run.registry import Description
+from nmt.run.registry import Description, language_pair
 from nmt.threads import limit_threads
 
 
@@ -77,7 +77,7 @@ class PlannedEvaluation:
     @property
     def path(self) -> Path:
         """The JSON file of the evaluation."""
-        return evaluation_folder(self.run, self.inputs.heads_off) / f"{self.split}.json"
+        return self.inputs.folder(self.run) / f"{self.split}.json"
 
     @property
     def text_hash(self) -> str | None:
@@ -126,6 +126,7 @@ class PlannedEvaluation:
             device=device,
             batch_tokens=batch_tokens,
             heads_off=self.inputs.heads_off,
+            to=self.corpus.main_tag,
             engine=self.engine,
             precision=self.inputs.precision,
         )
@@ -186,8 +187,11 @@ def plan_evaluation(
     Raises:
         UserError: the run folder is damaged, the corpus has no such split, or a setting is wrong.
     """
+    own_pair = language_pair(run.description("corpus"))
+    pair = asked_pair(run, data)
     # 1. Compare weights and search with those of the stored evaluation.
-    metrics = load_metrics(run, bleu_tokenizer)
+    language = pair[1] if pair[1] != own_pair[1] and not isinstance(data, Component) else None
+    metrics = load_metrics(run, bleu_tokenizer, language=language)
     described = describe_search(run, search)
     inputs = EvaluationInputs(
         step=run.best_step(),
@@ -198,11 +202,12 @@ def plan_evaluation(
         signatures={},
         precision=precision,
         heads_off=[str(head) for head in parse_heads(heads_off)],
+        direction=None if pair == own_pair else "-".join(pair),
     )
     stored: Evaluation | None = None
     reasons = []
     try:
-        stored = read_stored(run, split, inputs.heads_off)
+        stored = read_stored(run, split, inputs.heads_off, direction=inputs.direction)
     except UserError as error:
         reasons = [str(error)]
     changes = [] if stored is None else list_changes(stored, inputs)
@@ -216,12 +221,10 @@ def plan_evaluation(
         if not may_lack_text or not is_own or stored is None or changes:
             raise
         reason = f"the text of its evaluation on {split} was not compared, since the corpus cannot be read: {error}"
-        pair = (stored.source, stored.target)
         return PlannedEvaluation(run, None, split, metrics, [], inputs, stored, [reason], pair, described, engine)
     further = [read_sentences(path, num_sentences=len(pairs), split=split) for path in references]
 
     # 3. Compare text, gold links and metrics.
-    pair = (corpus.source, corpus.target)
     text_hash = hash_text(pairs["source"], pairs["target"], *further, source=corpus.source, target=corpus.target)
     inputs = replace(inputs, text_hash=text_hash, links_hash=hash_links(pairs))
     if stored is not None:

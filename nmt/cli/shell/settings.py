@@ -29,8 +29,7 @@ Settings = TypeVar("Settings")
 Built = TypeVar("Built")
 
 MAX_NUMBER, MAX_SEED = 2**31 - 1, 2**63 - 1
-"""Maximum of a whole number in a configuration: no size or count that this program can handle exceeds it, and torch
-takes no larger seed."""
+"""Maximum of a whole number in a configuration, above any size or count that is possible; and that of torch's seeds."""
 
 TYPE_NAMES = {
     "bool": "true or false",
@@ -123,6 +122,10 @@ def _prepare(key: str, value: Any, field_type: Any) -> Any:
                 f"select a {key} whose YAML file names a class by _target_"
             )
         return {"type": changes.__name__, **value}
+    structs = [member for member in types if inspect.isclass(member) and issubclass(member, msgspec.Struct)]
+    if isinstance(value, dict) and len(structs) > 1:
+        chosen = next((member for member in structs if set(member.__struct_fields__) == value.keys()), structs[0])
+        return {"type": chosen.__name__, **value}
     if isinstance(value, int | float) and type(value) not in types and (str in types or Path in types):
         return yaml_text(value)  # split=2016 is a name
     return value

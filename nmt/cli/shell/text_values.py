@@ -17,14 +17,18 @@ from omegaconf.errors import GrammarParseError
 from nmt.cli.shell.configuration import escape
 
 TEXT_KEYS = frozenset(
-    {"run", "runs", "name", "out", "split", "comet", "data.path", "data.id", "data.subset", "extra_data", "init"}
+    {
+        *("run", "runs", "name", "out", "split", "comet", "init"),
+        *("data.path", "data.id", "data.subset", "data.parts"),
+        *("tokenizer.run", "tokenizer.path", "tokenizer.target_path", "tokenizer.user_defined_symbols"),
+    }
 )
-"""The keys of all commands whose values are paths or names."""
+"""The keys of all commands whose values are paths, names or other texts."""
 
-LIST_KEYS = frozenset({"run", "runs", "extra_data"})
+LIST_KEYS = frozenset({"run", "runs", "data.parts", "tokenizer.user_defined_symbols"})
 """Those of them that can take a list, `[a,b]`; each of its items is taken as typed."""
 
-GROUP_KEYS = frozenset({"extra_data"})
+GROUP_KEYS = frozenset({"data.parts"})
 """Those of them whose items may also be groups of keys, `{a:b}`."""
 
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)

@@ -12,7 +12,7 @@ from nmt.cli.shell.engine import ExportedEngine
 from nmt.cli.shell.settings import Component, RunChanges, expand_home, naming_group
 from nmt.errors import UserError
 from nmt.run import RunFolder, open_run
-from nmt.run.registry import Description, build, main_corpus
+from nmt.run.registry import Description, build, language_pair, main_corpus
 from nmt.translator import Translator
 
 if TYPE_CHECKING:  # imports the library `datasets`, which `nmt translate` does not need
@@ -87,18 +87,30 @@ def load_corpus(run: RunFolder, data: Component | CorpusChanges) -> Corpus:
     return run.corpus(**changes)
 
 
-def load_metrics(run: RunFolder, bleu_tokenizer: str | None) -> Metrics:
+def asked_pair(run: RunFolder, data: Component | CorpusChanges) -> tuple[str, str]:
+    """The codes of the source and the target language of the selected corpus, or of the run's own with the changes."""
+    own = language_pair(run.description("corpus"))
+    asked = data.arguments if isinstance(data, Component) else data.changed()
+    return str(asked.get("source", own[0])), str(asked.get("target", own[1]))
+
+
+def load_metrics(run: RunFolder, bleu_tokenizer: str | None, *, language: str | None = None) -> Metrics:
     """Loads the metrics with which a run was validated.
 
     Args:
         bleu_tokenizer: another tokenizer for BLEU; None: the run's own.
+        language: another target language, with the tokenizer that suits it; None: the run's own.
 
     Raises:
         UserError: metrics.json in the run folder is missing or damaged, or the tokenizer cannot be used here.
     """
     from nmt import evaluation
 
+    if language is not None and bleu_tokenizer is None:
+        return evaluation.Metrics.for_language(language)
     description = run.description("metrics")
+    if language is not None:
+        description["arguments"]["language"] = language
     if bleu_tokenizer is not None:
         description["arguments"]["bleu_tokenizer"] = bleu_tokenizer
     try:
@@ -141,7 +153,7 @@ def load_translator(
     device: str,
     batch_tokens: int | None,
     heads_off: Sequence[str] = (),
-    tag: str | None = None,
+    to: str | None = None,
     engine: ExportedEngine | None = None,
     precision: str = "fp32",
 ) -> Translator:
@@ -153,7 +165,7 @@ def load_translator(
         device: auto, cpu or cuda.
         batch_tokens: maximum padded source tokens per batch; None: a number that suits the device.
         heads_off: names of attention heads to silence, see `nmt.models.heads`.
-        tag: the tag of source lines; None: the run's own, if it has any.
+        to: the target language, or the name of another tag; None: that of the run, if it has any.
         engine: searches instead of torch, which still computes attention, in fp32; None: torch.
         precision: number format of torch if it searches, fp32 or bf16.
 
@@ -173,8 +185,8 @@ def load_translator(
         heads_off=heads_off,
         precision=precision if engine is None else "fp32",
     )
-    if tag is not None:
-        translator.tokenizer = translator.tokenizer.with_source_tag(tag)
+    if to is not None:
+        translator.tokenizer = translator.tokenizer.with_source_tag(choose_tag(to, list(translator.tokenizer.tags)))
     if engine is not None:
         from nmt.export.engine import open_search
 
@@ -186,3 +198,23 @@ def load_translator(
             precision=engine.precision,
         )
     return translator
+
+
+def choose_tag(to: str, tags: Sequence[str]) -> str:
+    """The tag of a language, such as 2de for de, or the tag that is called so.
+
+    Args:
+        to: the language or the tag.
+        tags: those of the run.
+
+    Raises:
+        UserError: there is no such tag.
+    """
+    for tag in (f"2{to}", to):
+        if tag in tags:
+            return tag
+    if not tags:
+        raise UserError(f"to={to}: the run was trained in one direction, without tags: leave to out")
+    raise UserError(
+        f"to={to}: the run has no such language; choose one of {', '.join(tag.removeprefix('2') for tag in tags)}"
+    )

@@ -20,7 +20,8 @@ from nmt.cli.training.initial_run import remark_on_unknown_pieces
 from nmt.cli.training.model import build_model
 from nmt.cli.training.pretraining import build_cleaning, build_noise, build_objective
 from nmt.cli.training.settings import LoaderSettings, TrainSettings
-from nmt.cli.training.text import PreparedText, prepare_text, remark_on_vocabulary
+from nmt.cli.training.text import PreparedText, prepare_text
+from nmt.cli.training.tokenizer import is_given, remark_on_vocabulary
 from nmt.cli.training.validation import (
     check_schedule,
     describe_metrics,
@@ -159,8 +160,10 @@ def _make_loaders(
 def _list_remarks(settings: TrainSettings, text: PreparedText, model: Description) -> list[str]:
     """What is noteworthy about the parts of a run, one line each, in the order in which they were built."""
     remarks = describe_parts(text.corpus)
-    if settings.init is None:  # otherwise the vocabulary is given
+    if settings.init is None:  # otherwise the vocabulary is that of another run
         remarks += remark_on_vocabulary(settings.tokenizer, text.tokenizer)
+        if is_given(settings.tokenizer):
+            remarks.append(remark_on_unknown_pieces(text.train_split, text.tokenizer, settings))
     remarks += text.remarks
     if "init" in model:
         owner = "encoder's " if model["init"]["parts"] == "encoder" else ""

@@ -181,7 +181,7 @@ def _may_change(change: SettingChange) -> bool:
 
 def _names_corpus(change: SettingChange) -> bool:
     """Whether a setting says where the text is. Such a setting may change as long as the text stays."""
-    names = ("train_split", "validation_split", "extra_data")
+    names = ("train_split", "validation_split")
     return (change.key.startswith("data.") and change.key not in LANGUAGE_KEYS) or change.key in names
 
 

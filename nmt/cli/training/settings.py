@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from nmt.checks import check_sizes
 from nmt.cli.shell.settings import Component
+from nmt.cli.training.tokenizer import NewTokenizer, TokenizerSettings
 from nmt.errors import UserError
 from nmt.threads import check_threads
 from nmt.training.settings import TrainerSettings
@@ -21,19 +21,6 @@ class LoaderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_length: int
     subword_alpha: float
     num_workers: int | None
-
-
-class TokenizerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The configuration group `tokenizer`; conf/tokenizer/unigram.yaml describes each setting."""
-
-    model_type: str
-    vocab_size: int
-    exact_size: bool
-    max_pairs: int | None
-    shared: bool
-    character_coverage: float
-    byte_fallback: bool
-    normalization: str
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,8 +42,6 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     validation_split: str | None
     max_validation_pairs: int | None
     hold_out: int | None
-    tag: str | None
-    extra_data: list[str | dict[str, Any]] | str | None
     bleu_tokenizer: str
     objective: Component | None
     tracker: Component | None
@@ -104,9 +89,10 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             ),
             "trainer.consistency": (self.trainer.consistency > 0, "set it to 0"),
             "trainer.simcut": (self.trainer.simcut > 0, "set it to 0"),
-            "tokenizer.shared": (not self.tokenizer.shared, "set it to true, since both sides are the same text"),
-            "tag": (self.tag is not None, "leave it out; data.tags=true gives each language a tag"),
-            "extra_data": (self.extra_data is not None, "leave it out, and name all languages in data.languages"),
+            "tokenizer.shared": (
+                isinstance(self.tokenizer, NewTokenizer) and not self.tokenizer.shared,
+                "set it to true, since both sides are the same text",
+            ),
         }
         for key, (is_wrong, remedy) in remedies.items():
             if is_wrong:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
 from datasets import Dataset
 
-from nmt.cli.training.corpus import build_corpus, list_tags
+from nmt.cli.training.corpus import build_corpus
 from nmt.cli.training.initial_run import load_initial_tokenizer
-from nmt.cli.training.settings import TokenizerSettings, TrainSettings
+from nmt.cli.training.settings import TrainSettings
+from nmt.cli.training.tokenizer import build_tokenizer
 from nmt.cli.training.validation import choose_metrics, load_validation_split
 from nmt.data.corpus import Corpus
 from nmt.data.tokenizer import MASK, Tokenizer
-from nmt.data.tokenizer.training import train_tokenizer
 from nmt.evaluation import Metrics
 from nmt.run import RunFolder
 from nmt.training.distributed import Processes
-from nmt.training.progress import spinner
 
 
 @dataclass(frozen=True)
@@ -67,36 +65,6 @@ def _tokenizer(settings: TrainSettings, corpus: Corpus, split: Dataset) -> Token
         return RunFolder(settings.run).tokenizer()
     if settings.init is not None:
         return load_initial_tokenizer(settings, corpus)
-    tags = list_tags(settings, corpus) + ([] if settings.objective is None else [MASK])
+    tags = [*corpus.own_tags] + ([] if settings.objective is None else [MASK])
     tokenizer = build_tokenizer(settings.tokenizer, split, tags=tags, symbols=corpus.main.symbols)
-    return tokenizer.with_source_tag(settings.tag)
-
-
-def build_tokenizer(
-    settings: TokenizerSettings, split: Dataset, *, tags: Sequence[str] = (), symbols: Sequence[str] = ()
-) -> Tokenizer:
-    """Trains the tokenizer on the training split, or on `max_pairs` of its pairs.
-
-    Args:
-        tags: names of the tags that source lines may have.
-        symbols: of the pictures in source lines.
-
-    Raises:
-        UserError: a setting is wrong, or the split does not allow the vocabulary size.
-    """
-    with spinner(f"learning up to {settings.vocab_size:,} pieces from {len(split):,} pairs"):
-        return train_tokenizer(split, tags=tuple(tags), symbols=tuple(symbols), **msgspec.structs.asdict(settings))
-
-
-def remark_on_vocabulary(settings: TokenizerSettings, tokenizer: Tokenizer) -> list[str]:
-    """Says how many pieces there are if the corpus allowed fewer than the settings ask for."""
-    if min(tokenizer.source_size, tokenizer.target_size) >= settings.vocab_size:
-        return []
-    sizes = (
-        f"{tokenizer.source_size:,}"
-        if tokenizer.shared
-        else f"{tokenizer.source_size:,} source and {tokenizer.target_size:,} target"
-    )
-    return [
-        f"the vocabulary has {sizes} pieces: this corpus allows no more (tokenizer.vocab_size={settings.vocab_size})"
-    ]
+    return tokenizer.with_source_tag(corpus.main_tag)

@@ -14,6 +14,7 @@ from sentencepiece import SentencePieceProcessor
 
 from nmt.checks import check_sizes
 from nmt.data.tokenizer.description import ModelType
+from nmt.data.tokenizer.model_file import BPE, UNIGRAM, append_control_piece, read_model_type, remove_file_names
 from nmt.data.tokenizer.normalization import Normalization, is_blank, normalization_options, replace_reserved
 from nmt.errors import UserError
 
@@ -33,9 +34,11 @@ occurs in no encoded text."""
 ERRORS_ONLY = 2
 """SentencePiece's log level without information and warnings."""
 
-NORMALIZER_FIELDS, FILE_NAME, LENGTH_DELIMITED = (3, 5), 6, 2
-"""In a serialized model: the numbers of the fields that hold the rules and their inverse, the number of the field in
-them that names a file, and the kind of a field with a length."""
+SPECIAL_PIECES = ("<pad>", "<s>", "</s>", "<unk>")
+"""The names of pad, bos, eos and unk."""
+
+MODEL_TYPES: dict[int, ModelType] = {UNIGRAM: "unigram", BPE: "bpe"}
+"""The types of models that can be used, by their numbers in a serialized model."""
 
 
 def train_models(
@@ -74,6 +77,8 @@ def train_model(
     normalization: Normalization,
     tags: Sequence[str],
     symbols: Sequence[str],
+    user_defined_symbols: Sequence[str],
+    split_digits: bool,
 ) -> bytes:
     """Trains a model on raw lines and returns it serialized; the arguments are those of `Tokenizer.train`.
 
@@ -93,6 +98,7 @@ def train_model(
     check_sizes(**{"tokenizer.vocab_size": vocab_size})
     if not isinstance(character_coverage, int | float) or not 0.98 <= character_coverage <= 1:
         raise UserError(f"tokenizer.character_coverage={character_coverage} must lie between 0.98 and 1")
+    _check_symbols(user_defined_symbols, tags)
     model = io.BytesIO()
     try:
         with normalization_options(normalization) as options:
@@ -109,7 +115,8 @@ def train_model(
                 bos_id=2,
                 eos_id=3,
                 control_symbols=list(map(tag_piece, tags)),
-                user_defined_symbols=list(symbols),
+                user_defined_symbols=[*symbols, *user_defined_symbols],
+                split_digits=split_digits,
                 unk_surface=UNK_SURFACE,
                 max_sentence_length=MAX_LINE_BYTES,
                 num_threads=NUM_TRAINING_THREADS,
@@ -118,7 +125,36 @@ def train_model(
             )
     except RuntimeError as error:
         raise UserError(_explain_training_error(str(error), text_name, vocab_size)) from None
-    return _without_file_names(model.getvalue())
+    return remove_file_names(model.getvalue())
+
+
+def _check_symbols(symbols: Sequence[str], tags: Sequence[str]) -> None:
+    """Raises UserError unless every symbol can be a piece of its own; `tags` have pieces already."""
+    taken = {*SPECIAL_PIECES, *map(tag_piece, tags)}
+    for index, symbol in enumerate(symbols):
+        key = f"tokenizer.user_defined_symbols: {symbol!r:.80}"
+        if symbol.split() != [symbol]:
+            raise UserError(f"{key} must have at least one character and no white space")
+        if symbol in taken or symbol in symbols[:index]:
+            raise UserError(f"{key} is a piece already: leave it out")
+
+
+def adopt_model(model: bytes) -> tuple[bytes, ModelType]:
+    """A model that another program has trained, with the special pieces that it lacks, and its type.
+
+    The pieces that are added follow all others, so the ids of these stay. A model with SentencePiece's own defaults
+    lacks <pad>.
+
+    Raises:
+        UserError: the bytes are not a SentencePiece model, or it is of another type than "unigram" and "bpe".
+    """
+    missing = [name for name, id in zip(SPECIAL_PIECES, special_ids(load_processor(model)), strict=True) if id < 0]
+    model_type = MODEL_TYPES.get(read_model_type(model))
+    if model_type is None:
+        raise UserError("its pieces are words or characters: only unigram and BPE models can be used")
+    for name in missing:
+        model = append_control_piece(model, name)
+    return model, model_type
 
 
 def load_processor(model: bytes) -> SentencePieceProcessor:
@@ -232,51 +268,6 @@ def _prepare_lines(lines: Iterable[str], text_name: str) -> Iterator[str]:
     raise UserError(
         f"{text_name} contains no text to train a tokenizer on: {len(first_lines)} lines, all of them empty"
     )
-
-
-def _without_file_names(model: bytes) -> bytes:
-    """Removes the names of temporary files from a serialized model, so that equal text gives equal bytes."""
-    fields = []
-    for number, field, content in _split_message(model):
-        if number in NORMALIZER_FIELDS:
-            content = b"".join(inner for inner_number, inner, _ in _split_message(content) if inner_number != FILE_NAME)
-            field = bytes([number << 3 | LENGTH_DELIMITED]) + _to_varint(len(content)) + content
-        fields.append(field)
-    return b"".join(fields)
-
-
-def _split_message(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yields the fields of a serialized protocol buffer: each one's number, its bytes, and its content.
-
-    A field is a key, number << 3 | kind, then a number, which is the field's value or the length of its content
-    (https://protobuf.dev/programming-guides/encoding/). Fields of a fixed size do not occur here.
-    """
-    start = 0
-    while start < len(message):
-        key, end = _read_varint(message, start)
-        value, content_start = _read_varint(message, end)
-        end = content_start + (value if key & 7 == LENGTH_DELIMITED else 0)
-        yield key >> 3, message[start:end], message[content_start:end]
-        start = end
-
-
-def _read_varint(message: bytes, start: int) -> tuple[int, int]:
-    """Reads a number of 7 bits per byte, the lowest ones first, and returns it and its end."""
-    value, end = 0, start
-    while True:
-        value |= (message[end] & 127) << 7 * (end - start)
-        end += 1
-        if message[end - 1] < 128:
-            return value, end
-
-
-def _to_varint(value: int) -> bytes:
-    """The inverse of `_read_varint`."""
-    digits = []
-    while value > 127:
-        digits.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*digits, value])
 
 
 def _explain_training_error(message: str, text_name: str, vocab_size: int) -> str:

@@ -103,6 +103,8 @@ class Tokenizer:
         normalization: Normalization,
         tags: Sequence[str] = (),
         symbols: Sequence[str] = (),
+        user_defined_symbols: Sequence[str] = (),
+        split_digits: bool = False,
     ) -> Tokenizer:
         """Trains a tokenizer on raw lines. The same lines give the same model, byte for byte.
 
@@ -116,6 +118,8 @@ class Tokenizer:
             normalization: "compose", "none" or "nmt_nfkc".
             tags: names of the tags that source lines may have; and `MASK`, for pre-training.
             symbols: strings that are pieces of their own wherever source lines have them; their ids are consecutive.
+            user_defined_symbols: the same, in lines of both sides.
+            split_digits: every digit is a piece of its own.
 
         Raises:
             UserError: an argument is out of range, there is no text, or the vocabulary is too small for its characters.
@@ -131,6 +135,8 @@ class Tokenizer:
             character_coverage=character_coverage,
             byte_fallback=byte_fallback,
             normalization=normalization,
+            user_defined_symbols=user_defined_symbols,
+            split_digits=split_digits,
         )
         return cls(source_model=source_model, target_model=target_model, model_type=model_type)
 
@@ -161,8 +167,6 @@ class Tokenizer:
             known = f"choose one of {', '.join(self.tags)}" if self.tags else "there are none"
             raise UserError(f"tag={tag}: the tokenizer has no such tag; {known}")
         return [self.tags[tag]]
-
-    # Encoding
 
     def encode_source(self, texts: Sequence[str], *, tags: Sequence[str] | None = None) -> list[list[int]]:
         """The piece ids of each text in its best segmentation, without bos and eos; none for empty text.
@@ -240,8 +244,6 @@ class Tokenizer:
             self._samplers[key] = sampler_class(self._source if side == "source" else self._target, alpha=alpha)
         return self._samplers[key]
 
-    # Decoding
-
     def decode_target(self, ids: Sequence[int]) -> str:
         """The text of some pieces, in one line. pad, bos and eos are left out; unk becomes "⁇".
 
@@ -267,8 +269,6 @@ class Tokenizer:
     def target_ids(self, pieces: Sequence[str]) -> list[int]:
         """The ids of pieces as `target_pieces` returns them. Raises UserError for a piece that does not exist."""
         return piece_ids(self._target, pieces)
-
-    # Saving and loading
 
     def save(self, folder: Path) -> None:
         """Writes tokenizer.json and the models it names: tokenizer.model, or source.model and target.model."""

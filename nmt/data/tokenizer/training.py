@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -13,6 +14,9 @@ import sentencepiece
 from nmt.data.cache import MIN_CACHED_PAIRS, cache_path, dataset_fingerprint
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
+
+MAX_WEIGHTED_LINES = 2**31 - 1
+"""Maximum number of lines of a dataset with weights, if there is no other limit."""
 
 CHUNK_LINES = 10_000
 """Number of lines that are held as Python strings at a time."""
@@ -67,9 +71,17 @@ def _load_or_train(dataset: datasets.Dataset, *, max_pairs: int | None, **settin
 
 
 def sample_lines(dataset: datasets.Dataset, side: str, *, max_lines: int | None) -> Iterator[str]:
-    """Yields the lines of one side, or `max_lines` of them, evenly spaced."""
-    num_lines = len(dataset) if max_lines is None else min(max_lines, len(dataset))
-    indices = np.arange(num_lines) * len(dataset) // max(1, num_lines)  # (lines,) ascending
+    """Yields the lines of one side, or `max_lines` of them, evenly spaced.
+
+    If the dataset has the column "weight", each line occurs that many times, on average.
+    """
+    if "weight" in dataset.column_names:
+        ends = np.cumsum(dataset.select_columns(["weight"]).with_format("numpy")[:]["weight"])  # (pairs,)
+        num_lines = min(max_lines or MAX_WEIGHTED_LINES, math.ceil(ends[-1]))
+        indices = np.searchsorted(ends, np.arange(num_lines) * (ends[-1] / num_lines), side="right")  # (lines,)
+    else:
+        num_lines = len(dataset) if max_lines is None else min(max_lines, len(dataset))
+        indices = np.arange(num_lines) * len(dataset) // max(1, num_lines)  # (lines,) ascending
     start = 0
     for table in dataset.select_columns([side]).with_format("arrow").iter(batch_size=CHUNK_LINES):
         low, high = np.searchsorted(indices, (start, start + len(table)))  # the indices in this table

@@ -38,8 +38,8 @@ def two_way_run(
     """The run folder of a tiny LSTM, trained for one step in both directions; tests must not change it."""
     folder = tmp_path_factory.mktemp("runs") / "both"
     words = [*tiny_models["lstm"], *tiny_training, "tokenizer.vocab_size=60"]
-    words += ["tag=2de", "extra_data=[{source: de, target: en, tag: 2en}]"]
-    assert main(["train", "data=files", f"data.path={corpus_folder}", f"run={folder}", *words]) == 0
+    words += ["data=mix", f"data.path={corpus_folder}", "data.parts=[{languages: [en, de]}]"]
+    assert main(["train", f"run={folder}", *words]) == 0
     return folder
 
 

@@ -81,18 +81,42 @@ def test_the_tag_is_that_of_the_direction(
 ) -> None:
     for split in ("train", "val"):
         (own_corpus / f"{split}.de").rename(own_corpus / f"{split}.fr")
-    message = error_line(two_way_run, f"data.path={own_corpus}", "data.target=fr")
-    advice = "choose one of its tags 2de, 2en by tag=…"
-    assert message == f"init={two_way_run} was not trained from en to fr: {advice}"
-    message = error_line(two_way_run, "tag=2fr")
+    french = [f"data.path={own_corpus}", "data.target=fr"]
+    assert error_line(two_way_run, *french) == (
+        f"{two_way_run} was not trained to translate into fr: choose one of its tags 2de, 2en, as in data=mix "
+        "'data.parts=[{path: my-text, tag: 2de}]'"
+    )
+    message = error_line(two_way_run, *french, "data=mix", "data.parts=[{tag: 2fr}]")
     assert message == f"tag=2fr: the tokenizer of init={two_way_run} has no such tag; it has 2de, 2en"
+    assert start(two_way_run, *french, "data=mix", "data.parts=[{tag: 2de}]", f"run={tmp_path / 'french'}") == 0
+    assert RunFolder(tmp_path / "french").tokenizer().source_tag == "2de"
     assert start(two_way_run, "data.source=de", "data.target=en") == 0
     assert RunFolder(tmp_path / "run").tokenizer().source_tag == "2en"
-    # The next run starts from a run without parts.
-    assert start(tmp_path / "run", "data.source=de", "data.target=en", f"run={tmp_path / 'next'}") == 0
-    assert RunFolder(tmp_path / "next").tokenizer().source_tag == "2en"
-    assert start(two_way_run, "tag=2en", f"run={tmp_path / 'other'}") == 0
-    assert RunFolder(tmp_path / "other").tokenizer().source_tag == "2en"
+    # The next run starts from a run without parts, and in the other direction.
+    assert start(tmp_path / "run", f"run={tmp_path / 'next'}") == 0
+    assert RunFolder(tmp_path / "next").tokenizer().source_tag == "2de"
+
+
+def test_the_direction_turns_round_if_both_languages_share_the_vocabulary(
+    start: Start,
+    error_line: Callable[..., str],
+    lstm_run: Path,
+    corpus_folder: Path,
+    tiny_models: dict[str, list[str]],
+    tiny_training: list[str],
+    tmp_path: Path,
+) -> None:
+    turned = ["data.source=de", "data.target=en"]
+    assert start(lstm_run, TINY_RATE, *turned) == 0
+    assert RunFolder(tmp_path / "run").tokenizer().fingerprint == RunFolder(lstm_run).tokenizer().fingerprint
+    shutil.rmtree(tmp_path / "run")
+    separate = tmp_path / "separate"
+    words = [*tiny_models["lstm"], *tiny_training, "tokenizer.shared=false", f"run={separate}"]
+    assert main(["train", "data=files", f"data.path={corpus_folder}", *words]) == 0
+    assert error_line(separate, *turned) == (
+        f"init={separate} has one vocabulary for en and another for de, so it cannot start a system from de to en: "
+        "start from a run with tokenizer.shared=true, or leave init out"
+    )
 
 
 def test_dropout_may_change_and_what_the_weights_fix_may_not(
@@ -108,7 +132,6 @@ def test_dropout_may_change_and_what_the_weights_fix_may_not(
         ("model.droput=0.1", "model.droput: no such key; did you mean model.dropout?"),
         ("tokenizer=bpe", "tokenizer: init=RUN brings its own tokenizer, so leave this out; its pieces are fixed"),
         ("tokenizer.vocab_size=50", "tokenizer.vocab_size: init=RUN brings its own tokenizer"),
-        ("tag=2de", "tag=2de: the tokenizer of init=RUN has no such tag; it has none"),
     ]:
         assert error_line(lstm_run, words).replace(str(lstm_run), "RUN").startswith(message)
     assert (

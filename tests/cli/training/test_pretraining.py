@@ -218,8 +218,6 @@ def test_settings_that_do_not_fit_are_refused(
         ),
         ((*text, "objective=denoising", "trainer.consistency=5"), "trainer.consistency does not go together with"),
         ((*text, "objective=denoising", "tokenizer.shared=false"), "tokenizer.shared does not go together with"),
-        ((*text, "objective=denoising", "tag=2en"), "tag does not go together with objective=…: leave it out; data.t"),
-        ((*text, "objective=denoising", "extra_data=[more]"), "extra_data does not go together with objective=…: le"),
         ((*text, "objective=denoising", "objective.share=2"), "objective.share=2 must be a number from 0 to 1"),
         ((*text, "objective=mask"), "objective=mask: no such choice; did you mean masked?"),
         (("init_parts=decoder",), "init_parts=decoder must be all or encoder"),
