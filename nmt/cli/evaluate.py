@@ -69,9 +69,7 @@ def run(config: DictConfig) -> None:
     # First find out what there is to do, so that a mistake ends the command before anything is translated.
     corpora = list_corpora(folder, settings.data, settings.split)
     if settings.references and len(corpora) > 1:
-        raise UserError(
-            "references are of one direction, but the run has several: name one by data.source, data.target"
-        )
+        raise UserError("references are of one direction, but the run has several: add data.source= and data.target=")
     plans = [
         plan_evaluation(
             folder,
