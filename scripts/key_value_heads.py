@@ -17,6 +17,7 @@ from nmt.benchmark.decoding import suppress_eos
 from nmt.device import subnormals_as_zero
 from nmt.models import SinusoidalPositions, Transformer
 from nmt.search import BeamSearch
+from nmt.search.protocol import SearchRequest
 
 VOCAB_SIZE, MODEL_SIZE, NUM_HEADS, NUM_LAYERS = 8000, 256, 8, 3
 KEY_VALUE_HEADS = (8, 2, 1)
@@ -56,8 +57,11 @@ def decode(model: Transformer, num_sentences: int, length: int) -> float:
     """Milliseconds of processor time for each sentence."""
     source = torch.randint(4, VOCAB_SIZE, (num_sentences, length))  # (A, S)
     search = BeamSearch(beam_size=5, length_penalty=0.6, max_length_factor=1.0, max_length_margin=1)
+    request = SearchRequest(
+        source=source, source_mask=source > 0, bos_id=BOS, eos_id=EOS, banned_ids=[0, BOS], n_best=1
+    )
     start = time.process_time()
-    search(model, source, source > 0, bos_id=BOS, eos_id=EOS, banned_ids=[0, BOS], n_best=1)
+    search(model, request)
     return (time.process_time() - start) * 1e3 / num_sentences
 
 

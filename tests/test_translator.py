@@ -22,7 +22,7 @@ from nmt.run import RunFolder
 from nmt.run.registry import build
 from nmt.search import BeamSearch, GreedySearch
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.protocol import Search
+from nmt.search.protocol import Search, SearchRequest
 from nmt.translator import Attention, Translation, Translator, sanitize
 from nmt.translator.n_best import FindTranslations, find_distinct
 
@@ -157,9 +157,9 @@ def test_no_batch_exceeds_batch_tokens(tokenizer: Tokenizer, monkeypatch: pytest
     shapes: list[torch.Size] = []
     search = translator.search
 
-    def logged_search(model: Seq2Seq, source: torch.Tensor, *rest: Any, **options: Any) -> list[list[Hypothesis]]:
-        shapes.append(source.shape)
-        return search(model, source, *rest, **options)
+    def logged_search(model: Seq2Seq, request: SearchRequest) -> list[list[Hypothesis]]:
+        shapes.append(request.source.shape)
+        return search(model, request)
 
     monkeypatch.setattr(translator, "search", logged_search)
     translator.translate(SENTENCES * 5)

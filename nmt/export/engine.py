@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from typing_extensions import Unpack
 
 from nmt.data.tokenizer import Tokenizer
@@ -24,7 +23,7 @@ from nmt.run import RunFolder
 from nmt.run.model_hash import hash_model
 from nmt.search import BeamSearch, GreedySearch
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.protocol import DecodeTokens, Search, SearchArguments, StepObserver
+from nmt.search.protocol import Search, SearchArguments, SearchRequest
 from nmt.search.scoring import LengthPenalty
 
 COMPUTE_TYPES = {"fp32": "float32", "int8": "int8"}
@@ -83,36 +82,23 @@ class CTranslate2Search:
         other.__dict__["translator"] = self.translator
         return other
 
-    def __call__(
-        self,
-        model: TranslationModel,
-        source: Tensor,
-        source_mask: Tensor,
-        *,
-        bos_id: int,
-        eos_id: int,
-        banned_ids: Sequence[int],
-        n_best: int,
-        prefixes: Sequence[Sequence[int]] | None = None,
-        observer: StepObserver | None = None,
-        decode: DecodeTokens | None = None,
-    ) -> list[list[Hypothesis]]:
+    def __call__(self, model: TranslationModel, request: SearchRequest) -> list[list[Hypothesis]]:
         """Translates a batch; see `Search`. Only the limit of `model` counts, and the export has banned `banned_ids`.
 
         Raises:
             UserError: `n_best` is not between 1 and the size of the beam, or there are prefixes.
         """
-        if not 1 <= n_best <= self.beam_size:
-            raise UserError(f"n_best={n_best} must be from 1 to search.beam_size={self.beam_size}")
-        if prefixes is not None or observer is not None:
+        if not 1 <= request.n_best <= self.beam_size:
+            raise UserError(f"n_best={request.n_best} must be from 1 to search.beam_size={self.beam_size}")
+        if request.prefixes is not None or request.observer is not None:
             raise UserError("engine=ctranslate2 follows no prefix and shows no steps: use engine=torch")
-        sources = [ids[mask].tolist() for ids, mask in zip(source, source_mask, strict=True)]
+        sources = [ids[mask].tolist() for ids, mask in zip(request.source, request.source_mask, strict=True)]
         limit = self.search.length_limit()
         exponent = closest_exponent(self.search.length_penalty, self.mean_length) if self.beam_size > 1 else 0.0
         results = self.translator.translate_batch(
             [self.tokenizer.source_pieces(ids[:-1]) for ids in sources],
             beam_size=self.beam_size,
-            num_hypotheses=n_best,
+            num_hypotheses=request.n_best,
             length_penalty=exponent,
             max_input_length=0,
             max_decoding_length=max(limit(len(ids), model.max_length) for ids in sources) - 1,
@@ -123,7 +109,7 @@ class CTranslate2Search:
         )
         return [
             [
-                self._to_hypothesis(pieces, score, exponent, eos_id)
+                self._to_hypothesis(pieces, score, exponent, request.eos_id)
                 for pieces, score in zip(result.hypotheses, result.scores, strict=True)
             ]
             for result in results

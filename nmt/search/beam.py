@@ -35,7 +35,7 @@ from nmt.search.backtrace import BeamStep, backtrace
 from nmt.search.candidates import best_continuations, masked_log_softmax
 from nmt.search.constraints import ForcedPrefixes, constrain
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.protocol import DecodeTokens, SearchArguments, StepObserver
+from nmt.search.protocol import SearchArguments, SearchRequest
 from nmt.search.scoring import LengthLimit, LengthPenalty
 
 MIN_FINISHED_SHARE = 1 / 8
@@ -183,35 +183,23 @@ class BeamSearch:
         return True
 
     @torch.inference_mode()
-    def __call__(
-        self,
-        model: TranslationModel,
-        source: Tensor,
-        source_mask: Tensor,
-        *,
-        bos_id: int,
-        eos_id: int,
-        banned_ids: Sequence[int],
-        n_best: int,
-        prefixes: Sequence[Sequence[int]] | None = None,
-        observer: StepObserver | None = None,
-        decode: DecodeTokens | None = None,
-    ) -> list[list[Hypothesis]]:
+    def __call__(self, model: TranslationModel, request: SearchRequest) -> list[list[Hypothesis]]:
         """Translates a batch; see `Search`.
 
         Raises:
             UserError: `n_best` is not between 1 and K.
         """
-        self._check_n_best(n_best)
+        self._check_n_best(request.n_best)
         length_penalty = self.penalty()
-        device = source.device
-        memory = model.encode(source, source_mask)
-        max_lengths = self.length_limit().of_batch(source_mask.sum(1).tolist(), model.max_length, prefixes)  # B
+        source, prefixes, device = request.source, request.prefixes, request.source.device
+        memory = model.encode(source, request.source_mask)
+        source_lengths = request.source_mask.sum(1).tolist()  # B
+        max_lengths = self.length_limit().of_batch(source_lengths, model.max_length, prefixes)  # B
         forced = None if prefixes is None else ForcedPrefixes(prefixes, device)
-        beam = Beam.start(torch.tensor(max_lengths, device=device), self.beam_size, n_best, length_penalty)
-        banned = torch.tensor(banned_ids, dtype=torch.int64, device=device)
+        beam = Beam.start(torch.tensor(max_lengths, device=device), self.beam_size, request.n_best, length_penalty)
+        banned = torch.tensor(request.banned_ids, dtype=torch.int64, device=device)
         state = model.start(memory)
-        tokens = source.new_full((source.size(0),), bos_id)  # (A·K,): one hypothesis of each sentence
+        tokens = source.new_full((source.size(0),), request.bos_id)  # (A·K,): one hypothesis of each sentence
         history = tokens.new_empty((source.size(0), 0))  # (A·K, t), all tokens so far; empty unless they are needed
         steps: list[BeamStep] = []
         for length in range(1, max(max_lengths) + 1):
@@ -229,13 +217,13 @@ class BeamSearch:
                 no_repeat_ngram=self.no_repeat_ngram,
                 forced=next_forced,
                 at_limit=at_limit,
-                eos_id=eos_id,
+                eos_id=request.eos_id,
             )  # (A·K,)
             # 2. The best continuations of each sentence.
-            step = beam.extend(log_probabilities, is_cut, eos_id=eos_id, penalty=length_penalty(float(length)))
+            step = beam.extend(log_probabilities, is_cut, eos_id=request.eos_id, penalty=length_penalty(float(length)))
             steps.append(step)
-            if observer is not None:
-                observer(log_probabilities, step)
+            if request.observer is not None:
+                request.observer(log_probabilities, step)
             # 3. The sentences that are finished. The host reads nothing else from the device in a step: while it waits
             # for a value, it cannot queue the next operations, and the GPU becomes idle.
             finished = beam.finished().tolist()
@@ -250,7 +238,7 @@ class BeamSearch:
             state, tokens = state.select(rows, kept), tokens.flatten()  # tokens: (A'·K',)
             if self.no_repeat_ngram:
                 history = torch.cat([history[rows.flatten()], tokens.unsqueeze(1)], dim=1)  # (A'·K', t + 1)
-        return backtrace(steps, source.size(0), eos_id, n_best, length_penalty)
+        return backtrace(steps, source.size(0), request.eos_id, request.n_best, length_penalty)
 
     def _check_n_best(self, n_best: int) -> None:
         if not 1 <= n_best <= self.beam_size:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from torch import Tensor
 from typing_extensions import Unpack
 
 from nmt.errors import UserError
 from nmt.models.seq2seq import TranslationModel
 from nmt.search.beam import BeamSearch
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.protocol import DecodeTokens, SearchArguments, StepObserver
+from nmt.search.protocol import SearchArguments, SearchRequest
 from nmt.search.scoring import LengthPenalty
 
 
@@ -67,37 +65,15 @@ class GreedySearch:
             return replace(self.as_beam_search(), **arguments)
         return replace(self, **arguments)
 
-    def __call__(
-        self,
-        model: TranslationModel,
-        source: Tensor,
-        source_mask: Tensor,
-        *,
-        bos_id: int,
-        eos_id: int,
-        banned_ids: Sequence[int],
-        n_best: int,
-        prefixes: Sequence[Sequence[int]] | None = None,
-        observer: StepObserver | None = None,
-        decode: DecodeTokens | None = None,
-    ) -> list[list[Hypothesis]]:
+    def __call__(self, model: TranslationModel, request: SearchRequest) -> list[list[Hypothesis]]:
         """Translates a batch; see `Search`.
 
         Raises:
             UserError: `n_best` is not 1.
         """
-        if n_best != 1:
+        if request.n_best != 1:
             raise UserError(
-                f"greedy search finds one translation, not n_best={n_best}: set search.beam_size or use search=beam"
+                f"greedy search finds one translation, not n_best={request.n_best}: set search.beam_size or use "
+                "search=beam"
             )
-        return self.as_beam_search()(
-            model,
-            source,
-            source_mask,
-            bos_id=bos_id,
-            eos_id=eos_id,
-            banned_ids=banned_ids,
-            n_best=n_best,
-            prefixes=prefixes,
-            observer=observer,
-        )
+        return self.as_beam_search()(model, request)

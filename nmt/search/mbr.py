@@ -19,14 +19,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from torch import Tensor
 from typing_extensions import Unpack
 
 from nmt.checks import check_sizes
 from nmt.errors import UserError
 from nmt.models.seq2seq import TranslationModel
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.protocol import DecodeTokens, Search, SearchArguments, StepObserver
+from nmt.search.protocol import DecodeTokens, Search, SearchArguments, SearchRequest
 from nmt.search.scoring import LengthPenalty
 from nmt.search.utility import UTILITIES
 
@@ -79,40 +78,17 @@ class MinimumBayesRisk:
         changed = self.candidates.changed(**changes)
         return changed if {"beam_size", "length_penalty"} & changes.keys() else replace(self, candidates=changed)
 
-    def __call__(
-        self,
-        model: TranslationModel,
-        source: Tensor,
-        source_mask: Tensor,
-        *,
-        bos_id: int,
-        eos_id: int,
-        banned_ids: Sequence[int],
-        n_best: int,
-        prefixes: Sequence[Sequence[int]] | None = None,
-        observer: StepObserver | None = None,
-        decode: DecodeTokens | None = None,
-    ) -> list[list[Hypothesis]]:
+    def __call__(self, model: TranslationModel, request: SearchRequest) -> list[list[Hypothesis]]:
         """Translates a batch; see `Search`. The hypotheses of a sentence have different texts.
 
         Raises:
             UserError: `n_best` is larger than the number of candidates.
         """
+        decode, n_best = request.decode, request.n_best
         assert decode is not None, "the utility compares texts"
         if not 1 <= n_best <= self.num_candidates:
             raise UserError(f"n_best={n_best} must be from 1 to search.num_candidates={self.num_candidates}")
-        lists = self.candidates(
-            model,
-            source,
-            source_mask,
-            bos_id=bos_id,
-            eos_id=eos_id,
-            banned_ids=banned_ids,
-            n_best=self.num_candidates,
-            prefixes=prefixes,
-            observer=observer,
-            decode=decode,
-        )
+        lists = self.candidates(model, replace(request, n_best=self.num_candidates))
         return [self._rank(hypotheses, decode)[:n_best] for hypotheses in lists]
 
     def _rank(self, hypotheses: Sequence[Hypothesis], decode: DecodeTokens) -> list[Hypothesis]:

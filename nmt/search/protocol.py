@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypedDict, runtime_checkable
 
 from torch import Tensor
@@ -32,6 +33,35 @@ forbidden, which the observer must not change; and the step."""
 
 DecodeTokens = Callable[[Sequence[int]], str]
 """The text of some tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRequest:
+    """A batch of sentences, and what is wanted of their translations.
+
+    Attributes:
+        source: (B, S) ids; each sentence ends with `eos`, followed by padding.
+        source_mask: (B, S), True = a real token.
+        bos_id: id that the decoder reads before the first token.
+        eos_id: id that ends a translation.
+        banned_ids: ids that are never produced.
+        n_best: number of hypotheses per sentence.
+        prefixes: the tokens with which each of the B translations must begin, without `bos`; none of them is `eos` or
+            banned, and the model takes one token more. The log-probabilities stay those of the model. None, or an empty
+            prefix: a translation may begin with any token.
+        observer: is called after every step.
+        decode: gives the text of tokens; only a search that compares texts needs it.
+    """
+
+    source: Tensor
+    source_mask: Tensor
+    bos_id: int
+    eos_id: int
+    banned_ids: Sequence[int]
+    n_best: int
+    prefixes: Sequence[Sequence[int]] | None = None
+    observer: StepObserver | None = None
+    decode: DecodeTokens | None = None
 
 
 @runtime_checkable  # a search that is an argument of another one is checked when it is read from a run folder
@@ -64,37 +94,14 @@ class Search(Protocol):
         """
         ...
 
-    def __call__(
-        self,
-        model: TranslationModel,
-        source: Tensor,
-        source_mask: Tensor,
-        *,
-        bos_id: int,
-        eos_id: int,
-        banned_ids: Sequence[int],
-        n_best: int,
-        prefixes: Sequence[Sequence[int]] | None = None,
-        observer: StepObserver | None = None,
-        decode: DecodeTokens | None = None,
-    ) -> list[list[Hypothesis]]:
+    def __call__(self, model: TranslationModel, request: SearchRequest) -> list[list[Hypothesis]]:
         """Returns the `n_best` hypotheses of each sentence, best first; fewer if the length limit allows fewer.
 
         Samples are not ordered by their scores, but in the order in which they were drawn.
 
         Args:
             model: in evaluation mode.
-            source: (B, S) ids; each sentence ends with `eos`, followed by padding.
-            source_mask: (B, S), True = a real token.
-            bos_id: id that the decoder reads before the first token.
-            eos_id: id that ends a translation.
-            banned_ids: ids that are never produced.
-            n_best: number of hypotheses per sentence.
-            prefixes: the tokens with which each of the B translations must begin, without `bos`; none of them is `eos`
-                or banned, and the model takes one token more. The log-probabilities stay those of the model. None, or
-                an empty prefix: a translation may begin with any token.
-            observer: is called after every step.
-            decode: gives the text of tokens; only a search that compares texts needs it.
+            request: what to find, on the device of the model.
 
         Raises:
             UserError: the search cannot return `n_best` hypotheses.

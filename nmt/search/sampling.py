@@ -37,7 +37,7 @@ from nmt.search.candidates import masked_log_softmax
 from nmt.search.constraints import ForcedPrefixes, constrain
 from nmt.search.drawing import draw_tokens
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.protocol import DecodeTokens, SearchArguments, StepObserver
+from nmt.search.protocol import SearchArguments, SearchRequest, StepObserver
 from nmt.search.scoring import LengthLimit, LengthPenalty
 
 MAX_ROWS = 1024
@@ -135,33 +135,21 @@ class Sampling:
         return replace(self, **arguments)
 
     @torch.inference_mode()
-    def __call__(
-        self,
-        model: TranslationModel,
-        source: Tensor,
-        source_mask: Tensor,
-        *,
-        bos_id: int,
-        eos_id: int,
-        banned_ids: Sequence[int],
-        n_best: int,
-        prefixes: Sequence[Sequence[int]] | None = None,
-        observer: StepObserver | None = None,
-        decode: DecodeTokens | None = None,
-    ) -> list[list[Hypothesis]]:
+    def __call__(self, model: TranslationModel, request: SearchRequest) -> list[list[Hypothesis]]:
         """Draws `n_best` samples of each sentence, in the order of their numbers; see `Search`."""
+        source, n_best = request.source, request.n_best
         check_sizes(n_best=n_best)
-        lengths = source_mask.sum(1).tolist()  # B
+        lengths = request.source_mask.sum(1).tolist()  # B
         limit = LengthLimit(factor=self.max_length_factor, margin=self.max_length_margin, min_length=self.min_length)
         batch = SamplingBatch(
             model=model,
-            memory=model.encode(source, source_mask),
-            max_lengths=limit.of_batch(lengths, model.max_length, prefixes),
-            forced=None if prefixes is None else ForcedPrefixes(prefixes, source.device),
-            banned=torch.tensor(banned_ids, dtype=torch.int64, device=source.device),
-            bos_id=bos_id,
-            eos_id=eos_id,
-            observer=observer,
+            memory=model.encode(source, request.source_mask),
+            max_lengths=limit.of_batch(lengths, model.max_length, request.prefixes),
+            forced=None if request.prefixes is None else ForcedPrefixes(request.prefixes, source.device),
+            banned=torch.tensor(request.banned_ids, dtype=torch.int64, device=source.device),
+            bos_id=request.bos_id,
+            eos_id=request.eos_id,
+            observer=request.observer,
         )
         of_sentences = name_streams(
             self.seed, [row[:n] for row, n in zip(source.tolist(), lengths, strict=True)]
@@ -171,7 +159,7 @@ class Sampling:
         results: list[list[Hypothesis]] = [[] for _ in lengths]
         for start in range(0, n_best, num_together):
             steps = self._draw_samples(batch, of_samples[:, start : start + num_together])
-            for hypotheses, drawn in zip(results, collect_samples(steps, len(lengths), eos_id), strict=True):
+            for hypotheses, drawn in zip(results, collect_samples(steps, len(lengths), request.eos_id), strict=True):
                 hypotheses += drawn
         return results
 

@@ -10,7 +10,7 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.models.seq2seq import TranslationModel
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.protocol import Search, StepObserver
+from nmt.search.protocol import Search, SearchRequest, StepObserver
 from nmt.translator.arguments import LineWarning
 from nmt.translator.translation import Translation
 
@@ -85,17 +85,16 @@ def translate_batch(
         sentences: at least one.
         search: finds the hypotheses.
         n_best: maximum number of hypotheses of each sentence.
-        observer: see `Search`.
+        observer: see `SearchRequest`.
 
     Raises:
         UserError: a sentence has no hypothesis, since the model's scores are not finite.
     """
     sources, prefixes, _ = zip(*sentences, strict=True)
     source, source_mask = pad(sources, tokenizer.pad_id, last=tokenizer.eos_id)  # (B, S)
-    n_best_lists = search(
-        model,
-        source.to(model.device),
-        source_mask.to(model.device),
+    request = SearchRequest(
+        source=source.to(model.device),
+        source_mask=source_mask.to(model.device),
         bos_id=tokenizer.bos_id,
         eos_id=tokenizer.eos_id,
         banned_ids=list_banned_ids(tokenizer),
@@ -104,6 +103,7 @@ def translate_batch(
         observer=observer,
         decode=tokenizer.decode_target,
     )
+    n_best_lists = search(model, request)
     if not all(n_best_lists):  # a list is empty if every score is NaN
         raise UserError("no translation was found, since the model's scores are not finite numbers: train it again")
     return [

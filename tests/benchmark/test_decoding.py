@@ -12,6 +12,7 @@ from nmt.errors import UserError
 from nmt.models import Seq2Seq
 from nmt.run.registry import build
 from nmt.search import BeamSearch, GreedySearch
+from nmt.search.protocol import SearchRequest
 
 EOS = 2
 LIMIT: dict[str, Any] = {"max_length_factor": 1.5, "max_length_margin": 1}
@@ -28,15 +29,10 @@ def test_every_translation_reaches_its_limit(
         model.get_parameter("vocabulary.output.bias")[EOS] = 100.0  # without help, this model would end at once
 
     def lengths_of_translations() -> list[int]:
-        results = search(
-            model,
-            batch.source,
-            batch.source_mask,
-            bos_id=1,
-            eos_id=EOS,
-            banned_ids=[0],
-            n_best=1,
+        request = SearchRequest(
+            source=batch.source, source_mask=batch.source_mask, bos_id=1, eos_id=EOS, banned_ids=[0], n_best=1
         )
+        results = search(model, request)
         tokens = [hypotheses[0].tokens for hypotheses in results]
         assert all(sentence[-1] == EOS and EOS not in sentence[:-1] for sentence in tokens)
         return [len(sentence) for sentence in tokens]

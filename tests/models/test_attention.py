@@ -23,7 +23,7 @@ from nmt.models import (
 from nmt.models.attention import MultiHeadAttention, Score, attend, step_attention
 from nmt.models.attention.kernels import attention_with_weights, fused_attention
 from nmt.search import BeamSearch, GreedySearch
-from nmt.search.protocol import Search
+from nmt.search.protocol import Search, SearchRequest
 
 EXACT: dict[str, Any] = {"rtol": 0.0, "atol": 1e-12}
 
@@ -333,7 +333,8 @@ def test_keys_of_the_source_are_projected_once_per_search(
             lambda _, inputs, __, shapes=shapes: shapes.append(inputs[0].shape[:2])
         )
     source = torch.tensor([[4, 5, 2, 0], [6, 7, 8, 2]])
-    search(model_to_search, source, source != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1)
+    request = SearchRequest(source=source, source_mask=source != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1)
+    search(model_to_search, request)
     for name in projections:
         assert calls[name] == [(2, 4)], name  # once per sentence, not per hypothesis
     width = 3 if isinstance(search, BeamSearch) else 1

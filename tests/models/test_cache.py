@@ -9,6 +9,7 @@ import torch
 from nmt.models import SinusoidalPositions, Transformer
 from nmt.models.transformer.cache import Buffer, LayerCache
 from nmt.search import BeamSearch
+from nmt.search.protocol import SearchRequest
 
 SOURCE = torch.tensor([[4, 5, 2, 0], [6, 7, 8, 2], [3, 2, 0, 0]])
 EXACT: dict[str, Any] = {"rtol": 0.0, "atol": 1e-12}
@@ -115,7 +116,8 @@ def test_a_search_writes_each_position_once_and_allocates_the_buffer_twice(
     monkeypatch.setattr(Buffer, "copy", recorded_copy)
     monkeypatch.setattr(Buffer, "select", None)
     search = BeamSearch(beam_size=3, length_penalty=0.0, max_length_factor=0.0, max_length_margin=20)
-    search(model, SOURCE, SOURCE != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1)
+    request = SearchRequest(source=SOURCE, source_mask=SOURCE != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=1)
+    search(model, request)
     assert written == [(3, 2, 1, 4)] * 2 + [(3, 2, 3, 4)] * 38
     assert [num_written for num_written, _ in copies] == [0, 16]
 

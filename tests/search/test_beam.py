@@ -16,7 +16,7 @@ from nmt.models.seq2seq import TranslationModel
 from nmt.search import BeamSearch, GreedySearch
 from nmt.search.forced import force_decode
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.protocol import Search
+from nmt.search.protocol import Search, SearchRequest
 
 if TYPE_CHECKING:
     from tests.search.conftest import ScriptedModel
@@ -81,15 +81,17 @@ def run(
     n_best: int = 1,
     prefixes: Sequence[Tokens] | None = None,
 ) -> list[list[Hypothesis]]:
-    return search(
-        model,
-        *make_batch(sentences),
+    source, source_mask = make_batch(sentences)
+    request = SearchRequest(
+        source=source,
+        source_mask=source_mask,
         bos_id=BOS,
         eos_id=EOS,
         banned_ids=banned_ids,
         n_best=n_best,
         prefixes=prefixes,
     )
+    return search(model, request)
 
 
 @torch.no_grad()

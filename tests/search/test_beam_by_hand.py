@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nmt.search import BeamSearch, GreedySearch
-from nmt.search.protocol import Search
+from nmt.search.protocol import Search, SearchRequest
 
 if TYPE_CHECKING:
     from tests.search.conftest import ScriptedModel
@@ -36,15 +36,15 @@ def chain(name: int, length: int) -> Table:
 
 def run(search: Search, model: ScriptedModel, names: list[int], *, n_best: int = 1) -> list[list[Result]]:
     source = torch.tensor([[name, EOS] for name in names])
-    found = search(
-        model,
-        source,
-        torch.ones_like(source, dtype=torch.bool),
+    request = SearchRequest(
+        source=source,
+        source_mask=torch.ones_like(source, dtype=torch.bool),
         bos_id=BOS,
         eos_id=EOS,
         banned_ids=[0, BOS],
         n_best=n_best,
     )
+    found = search(model, request)
     return [[(one.tokens, one.log_probability, one.score) for one in hypotheses] for hypotheses in found]
 
 

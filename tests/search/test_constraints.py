@@ -20,6 +20,7 @@ from nmt.search.constraints import (
     force_tokens,
 )
 from nmt.search.hypothesis import Hypothesis
+from nmt.search.protocol import SearchRequest
 
 if TYPE_CHECKING:
     from tests.search.conftest import ScriptedModel
@@ -107,15 +108,15 @@ SHORT: dict[tuple[int, ...], dict[int, float]] = {
 
 def run(search: BeamSearch | GreedySearch, model: ScriptedModel, name: int, *, n_best: int = 1) -> list[Hypothesis]:
     source = torch.tensor([[name, EOS]])
-    [found] = search(
-        model,
-        source,
-        torch.ones_like(source, dtype=torch.bool),
+    request = SearchRequest(
+        source=source,
+        source_mask=torch.ones_like(source, dtype=torch.bool),
         bos_id=BOS,
         eos_id=EOS,
         banned_ids=[0, BOS],
         n_best=n_best,
     )
+    [found] = search(model, request)
     return found
 
 

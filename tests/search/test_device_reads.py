@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nmt.models.seq2seq import TranslationModel
 from nmt.search import BeamSearch, Sampling
-from nmt.search.protocol import Search
+from nmt.search.protocol import Search, SearchRequest
 
 PAD, BOS, EOS = 0, 1, 2
 LENGTHS = [8, 3, 5, 1, 2, 6, 4, 7]  # source pieces; each sentence has a limit of its own, so they finish one by one
@@ -98,11 +98,19 @@ def reads_of_a_search(
     monkeypatch.setattr(model, "step", logged_step)
     source = torch.tensor([[3] * (length - 1) + [EOS] + [PAD] * (8 - length) for length in LENGTHS])
     search = search or BeamSearch(beam_size=3, length_penalty=0.6, no_repeat_ngram=4, **LIMITS)
+    request = SearchRequest(
+        source=source,
+        source_mask=source != PAD,
+        bos_id=BOS,
+        eos_id=EOS,
+        banned_ids=[PAD, BOS],
+        n_best=2,
+        prefixes=prefixes,
+    )
     with ExitStack() as stack:
         stack.enter_context(ValueReads(log))
         stack.enter_context(Copies(log))
-        banned_ids = [PAD, BOS]
-        search(model, source, source != PAD, bos_id=BOS, eos_id=EOS, banned_ids=banned_ids, n_best=2, prefixes=prefixes)
+        search(model, request)
     before, *after = outside
     assert len(after) > 6
     assert len(num_rows) > 4  # sentences were removed, several times

@@ -10,13 +10,15 @@ from nmt.models.ensemble import Ensemble
 from nmt.models.seq2seq import TranslationModel
 from nmt.search import BeamSearch
 from nmt.search.hypothesis import Hypothesis
+from nmt.search.protocol import SearchRequest
 
 SOURCE = torch.tensor([[3, 4, 5, 2, 0, 0], [7, 2, 0, 0, 0, 0], [8, 6, 3, 4, 5, 2]])
 SEARCH = BeamSearch(beam_size=4, length_penalty=0.6, max_length_factor=1.0, max_length_margin=3)
 
 
 def translate(model: TranslationModel) -> list[list[Hypothesis]]:
-    return SEARCH(model, SOURCE, SOURCE != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=3)
+    request = SearchRequest(source=SOURCE, source_mask=SOURCE != 0, bos_id=1, eos_id=2, banned_ids=[0, 1], n_best=3)
+    return SEARCH(model, request)
 
 
 def tokens_of(found: list[list[Hypothesis]]) -> list[list[tuple[int, ...]]]:

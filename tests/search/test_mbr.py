@@ -15,7 +15,7 @@ from sacrebleu.metrics.chrf import CHRF
 from nmt.errors import UserError
 from nmt.search import BeamSearch, MinimumBayesRisk, Sampling
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.protocol import Search
+from nmt.search.protocol import Search, SearchRequest
 from nmt.search.utility import UTILITIES, Matrix, bleu_matrix, chrf_matrix
 
 if TYPE_CHECKING:
@@ -62,12 +62,20 @@ def search_with(candidates: Search, num_candidates: int, **others: str) -> Minim
 
 def find(search: Search, model: ScriptedModel, n_best: int) -> list[Hypothesis]:
     source = torch.tensor([[3, EOS]])
-    ids: dict[str, Any] = {"bos_id": BOS, "eos_id": EOS, "banned_ids": [PAD, BOS]}
 
     def decode(tokens: Sequence[int]) -> str:
         return " ".join(map(str, tokens[:-1]))
 
-    [found] = search(model, source, source == source, n_best=n_best, decode=decode, **ids)
+    request = SearchRequest(
+        source=source,
+        source_mask=source == source,
+        bos_id=BOS,
+        eos_id=EOS,
+        banned_ids=[PAD, BOS],
+        n_best=n_best,
+        decode=decode,
+    )
+    [found] = search(model, request)
     return found
 
 

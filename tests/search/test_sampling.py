@@ -17,6 +17,7 @@ from nmt.search import sampling as sampling_module
 from nmt.search.drawing import draw_indices, draw_tokens
 from nmt.search.forced import force_decode
 from nmt.search.hypothesis import Hypothesis
+from nmt.search.protocol import SearchRequest
 from nmt.search.scoring import LengthPenalty
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ def draw(
     search: Sampling, model: TranslationModel, sentences: list[list[int]] = SOURCES, *, n: int = 3, **options: Any
 ) -> list[list[Hypothesis]]:
     source, mask = make_batch(sentences)
-    return search(model, source, mask, bos_id=BOS, eos_id=EOS, banned_ids=[PAD, BOS], n_best=n, **options)
+    request = SearchRequest(
+        source=source, source_mask=mask, bos_id=BOS, eos_id=EOS, banned_ids=[PAD, BOS], n_best=n, **options
+    )
+    return search(model, request)
 
 
 def chi_square(observed: Counter[tuple[int, ...]], expected: dict[tuple[int, ...], float]) -> float:
