@@ -97,12 +97,10 @@ def describe_run(evaluated: dict[str, EvaluatedRun], metrics: list[str]) -> Reco
     history = run.history
     translated_by = [(each.evaluation.model_hash, each.evaluation.search) for each in evaluated.values()]
     if any(each != translated_by[0] for each in translated_by):
-        raise UserError(
-            f"{run.folder} has changed between its evaluations: evaluate it on {', '.join(evaluated)} again"
-        )
-    folder = RunFolder(run.folder)
+        raise UserError(f"{run.path} has changed between its evaluations: evaluate it on {', '.join(evaluated)} again")
+    folder = RunFolder(run.path)
     if folder.best.is_file() and hash_model(folder) != run.evaluation.model_hash:
-        raise UserError(f"{run.folder} has changed since its evaluations: evaluate it on {', '.join(evaluated)} again")
+        raise UserError(f"{run.path} has changed since its evaluations: evaluate it on {', '.join(evaluated)} again")
     return {
         "run": run.name,
         "seed": find_seed(run.config),
@@ -120,7 +118,7 @@ def describe_run(evaluated: dict[str, EvaluatedRun], metrics: list[str]) -> Reco
             split: round(each.evaluation.sentences_per_second, 1) for split, each in evaluated.items()
         },
         "decoded_on": f"{run.evaluation.device}, threads: {run.evaluation.threads}",
-        "environments": msgspec.to_builtins(read_environments(run.folder)),
+        "environments": msgspec.to_builtins(read_environments(run.path)),
     }
 
 

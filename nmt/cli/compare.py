@@ -18,8 +18,9 @@ from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, load_metrics
 from nmt.console import ResultConsole
 from nmt.errors import UserError
+from nmt.evaluation.sentence_file import read_sentences
 from nmt.report.comparison import check_report_folder, compare, summarize
-from nmt.report.runs import name_runs
+from nmt.report.names import check_given_names, name_systems
 from nmt.report.tables import Table, quality_table, seed_table
 from nmt.run import open_run
 from nmt.threads import check_threads
@@ -31,9 +32,11 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """conf/compare.yaml, which describes each setting."""
 
     runs: list[Path] | str
+    names: list[str] | None
     split: str
     out: Path
     bleu_tokenizer: str | None
+    references: list[Path]
     data: Component | CorpusChanges
     search: Component | SearchChanges
     device: str
@@ -43,16 +46,26 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     def __post_init__(self) -> None:
         if not isinstance(self.runs, list) or not self.runs:
             raise UserError(f"runs={self.runs} must be a list of run folders, such as runs=[runs/a,runs/b]")
+        if self.names is not None:
+            check_given_names(self.names, len(self.runs))
         check_threads(self.threads)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The folders and files to compare."""
+        assert isinstance(self.runs, list), "__post_init__ refuses anything else"
+        return self.runs
 
 
 def run(config: DictConfig) -> None:
     """Evaluates the runs whose stored evaluation is missing or outdated, writes the report, and prints the scores."""
     settings = to_settings(config, CompareSettings)
-    folders = [open_run(path, key="runs") for path in settings.runs]
+    folders = [open_run(path, key="runs") for path in settings.paths if not path.is_file()]
+    if not folders:
+        raise UserError("runs names files of translations only: add a run, whose sentences they translate")
     check_report_folder(settings.out)
-    name_runs([folder.path for folder in folders])  # refuses a run that is listed twice
-    # All systems are scored with the same tokenizer: the one that was asked for, or else the baseline's.
+    name_systems(settings.paths)  # refuses a run that is listed twice
+    # All systems are scored with the same tokenizer: the one that was asked for, or else that of the first run.
     tokenizer = load_metrics(folders[0], settings.bleu_tokenizer).bleu_tokenizer
     # First find out what there is to do, so that a mistake ends the command before the first run is evaluated.
     plans = [
@@ -60,6 +73,7 @@ def run(config: DictConfig) -> None:
             folder,
             split=settings.split,
             bleu_tokenizer=tokenizer,
+            references=settings.references,
             data=settings.data,
             search=settings.search,
             may_lack_text=True,
@@ -68,9 +82,12 @@ def run(config: DictConfig) -> None:
     ]
     for plan in plans[1:]:
         check_same_text(plans[0], plan)
+    for path in settings.paths:
+        if path.is_file():
+            read_sentences(path, num_sentences=plans[0].num_sentences, split=settings.split)
     for plan in plans:
         complete(plan, settings)
-    report = compare([folder.path for folder in folders], split=settings.split, out=settings.out)
+    report = compare(settings.paths, names=settings.names, split=settings.split, out=settings.out)
     print_table(quality_table(report))
     if (seeds := seed_table(report)) is not None:
         print_table(seeds.transposed)  # many columns, but few systems

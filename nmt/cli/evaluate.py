@@ -16,6 +16,7 @@ from nmt.cli.shell.planned_evaluation import PlannedEvaluation, plan_evaluation
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, load_corpus, open_system
 from nmt.device import pick_device
+from nmt.errors import UserError
 from nmt.evaluation.captions import CaptionScores, list_caption_scores
 from nmt.evaluation.comet import add_comet
 from nmt.evaluation.pronouns import PronounScores, list_counts
@@ -38,6 +39,7 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     out: Path | None
     split: str
     bleu_tokenizer: str | None
+    references: list[Path]
     comet: str | None
     data: Component | CorpusChanges
     search: Component | SearchChanges
@@ -46,7 +48,7 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     batch_tokens: int | None
     engine: str
     exported: Path | None
-    compute_type: str
+    precision: str
     heads_off: list[str]
 
     def __post_init__(self) -> None:
@@ -55,7 +57,7 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     def choose_engine(self) -> ExportedEngine | None:
         """The engine that translates instead of torch; None for torch."""
-        return choose_engine(self.engine, self.exported, self.compute_type)
+        return choose_engine(self.engine, self.exported, self.precision)
 
 
 def run(config: DictConfig) -> None:
@@ -65,17 +67,24 @@ def run(config: DictConfig) -> None:
     if isinstance(folder, EnsembleFolder):
         folder.check_heads(settings.heads_off)
     # First find out what there is to do, so that a mistake ends the command before anything is translated.
+    corpora = list_corpora(folder, settings.data, settings.split)
+    if settings.references and len(corpora) > 1:
+        raise UserError(
+            "references are of one direction, but the run has several: name one by data.source, data.target"
+        )
     plans = [
         plan_evaluation(
             folder,
             split=settings.split,
             bleu_tokenizer=settings.bleu_tokenizer,
+            references=settings.references,
             data=data,
             search=settings.search,
             heads_off=settings.heads_off,
             engine=settings.choose_engine(),
+            precision=settings.precision,
         )
-        for data in list_corpora(folder, settings.data, settings.split)
+        for data in corpora
     ]
     results = [complete(plan, folder, settings) for plan in plans]
     if len(results) > 1:

@@ -66,7 +66,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     threads: str
     engine: str
     exported: Path | None
-    compute_type: str
+    precision: str
     heads_off: list[str]
     to: str | None
 
@@ -84,7 +84,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     def choose_engine(self) -> ExportedEngine | None:
         """The engine that translates instead of torch; None for torch."""
-        return choose_engine(self.engine, self.exported, self.compute_type)
+        return choose_engine(self.engine, self.exported, self.precision)
 
 
 def run(config: DictConfig) -> None:
@@ -104,6 +104,7 @@ def run(config: DictConfig) -> None:
             heads_off=settings.heads_off,
             to=settings.to,
             engine=settings.choose_engine(),
+            precision=settings.precision,
         )
         if settings.terms is not None:
             translator.terms = read_terms(settings.terms, translator, PROGRAM)

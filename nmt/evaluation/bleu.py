@@ -17,11 +17,17 @@ SentenceCounts = npt.NDArray[np.int64]
 
 
 def count_sentences(
-    hypotheses: Sequence[str], references: Sequence[str], *, tokenizer: str, lowercase: bool
+    hypotheses: Sequence[str], *references: Sequence[str], tokenizer: str, lowercase: bool
 ) -> SentenceCounts:
-    """The counts of each sentence: (N, 10)."""
+    """The counts of each sentence: (N, 10).
+
+    Args:
+        references: one or several for each sentence. With several, an n-gram matches as often as in the reference that
+            has it most often, and the length is that of the reference closest in length (Papineni et al. 2002, §2).
+    """
     metric = BLEU(tokenize=tokenizer, lowercase=lowercase, effective_order=True, force=True)
-    scores = (metric.sentence_score(hypothesis, [ref]) for hypothesis, ref in zip(hypotheses, references, strict=True))
+    rows = zip(hypotheses, *references, strict=True)
+    scores = (metric.sentence_score(hypothesis, alternatives) for hypothesis, *alternatives in rows)
     return np.array([[*s.counts, *s.totals, s.sys_len, s.ref_len] for s in scores], dtype=np.int64)
 
 
@@ -78,8 +84,8 @@ def bleu_of_draws(counts: SentenceCounts, draws: npt.NDArray[np.int64]) -> npt.N
     return np.where(is_empty, 100.0, np.where(has_score, bleu, 0.0))
 
 
-def bleu_signature(counts: SentenceCounts, *, tokenizer: str, lowercase: bool) -> str:
+def bleu_signature(counts: SentenceCounts, *, num_references: int, tokenizer: str, lowercase: bool) -> str:
     """sacreBLEU's signature of a score that `corpus_bleu` computed from these counts."""
     metric = BLEU(tokenize=tokenizer, lowercase=lowercase, effective_order=uses_effective_order(counts))
-    metric.corpus_score([""], [[""]])  # from this call it knows the number of references per sentence
+    metric.corpus_score([""], [[""]] * num_references)  # from this call it knows the number of references per sentence
     return str(metric.get_signature())

@@ -35,7 +35,8 @@ def add_comet(
 ) -> Evaluation:
     """Adds the COMET score of a stored evaluation to it, unless it has one of this model.
 
-    Nothing is translated. If COMET cannot be computed, the evaluation stays as it is.
+    Nothing is translated. COMET knows one reference for each sentence, that of the split. If it cannot be computed, the
+    evaluation stays as it is.
 
     Args:
         path: the evaluation's JSON file, with the texts beside it.

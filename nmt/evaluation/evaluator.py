@@ -50,6 +50,7 @@ def evaluate(
     *,
     split: str,
     metrics: Metrics,
+    further_references: Sequence[Sequence[str]],
     inputs: EvaluationInputs,
     warn: LineWarning,
     remark: Callable[[str], None],
@@ -65,6 +66,8 @@ def evaluate(
         corpus: contains the split.
         split: name of the split.
         metrics: of the target language.
+        further_references: of every sentence, beside that of the split. Metrics use all of them; links, pronouns and
+            captions only that of the split.
         inputs: what the evaluation depends on, which is recorded. Determined before the translator was loaded: if the
             weights are replaced in the meantime, the record does not match the new ones.
         warn: called for each source sentence that is cut off, in order.
@@ -97,6 +100,7 @@ def evaluate(
 
     # 3. Score the translations, and the links that the attention shows.
     hypotheses = [translation.text for translation in translations]
+    all_references = (references, *further_references)
     examples, captions = corpus.pronoun_examples(split), corpus.caption_examples(split)
     evaluation = Evaluation(
         split=split,
@@ -105,14 +109,16 @@ def evaluate(
         sentences=len(sources),
         step=inputs.step,
         bleu_tokenizer=metrics.bleu_tokenizer,
-        metrics=MetricScores(**metrics.score(hypotheses, references)),
+        further_references=[list(lines) for lines in further_references],
+        metrics=MetricScores(**metrics.score(hypotheses, *all_references)),
         length_unit=unit,
-        bleu_by_length=metrics.bleu_by_length(sources, hypotheses, references, unit=unit),
+        bleu_by_length=metrics.bleu_by_length(sources, hypotheses, *all_references, unit=unit),
         search=TypedDescription(class_name=inputs.search["class"], arguments=inputs.search["arguments"]),
         seconds=seconds,
         sentences_per_second=len(sources) / seconds,
         device=str(translator.model.device),
         threads=torch.get_num_threads(),
+        precision=inputs.precision,
         truncated=[number for number, each in enumerate(translations, start=1) if each.truncated],
         samples=[
             make_sample(index, sources[index], references[index], translations[index]) for index in sample_indices
@@ -124,7 +130,7 @@ def evaluate(
         cut_lines=len(cut_lines),
         model_hash=inputs.model_hash,
         links_hash=inputs.links_hash,
-        text_hash=hash_text(sources, references, source=corpus.source, target=corpus.target),
+        text_hash=hash_text(sources, *all_references, source=corpus.source, target=corpus.target),
         checksum="",
     )
     return write_evaluation(inputs.folder(run), evaluation, (sources, hypotheses, references), attention)

@@ -77,8 +77,12 @@ class Metrics:
         except UserError:
             return cls(language=language, bleu_tokenizer="char")
 
-    def score(self, hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, Metric]:
+    def score(self, hypotheses: Sequence[str], *references: Sequence[str]) -> dict[str, Metric]:
         """Computes every metric of the project for detokenised `hypotheses` and raw `references`, line by line.
+
+        With several references, each metric compares with all of them as sacreBLEU does: BLEU counts an n-gram as often
+        as the reference that has it most often, chrF takes the best reference of each sentence, and TER the one with
+        the fewest edits.
 
         - bleu: cased BLEU (Papineni et al. 2002).
         - chrf: chrF2, over character n-grams up to 6 (Popović 2015); kind to German endings and compounds.
@@ -102,19 +106,19 @@ class Metrics:
         Raises:
             UserError: there are no lines, or the numbers of lines differ.
         """
-        _check_lines(hypotheses, references)
+        _check_lines(hypotheses, *references)
         unspaced = is_unspaced(self.language)
         chrf, ter = CHRF(), TER(normalized=unspaced, asian_support=unspaced)
         scores = {
-            "bleu": self._score_bleu("BLEU", hypotheses, references, lowercase=False),
-            "chrf": Metric("chrF", _corpus_chrf(chrf, hypotheses, references), str(chrf.get_signature())),
-            "ter": Metric("TER", float(ter.corpus_score(hypotheses, [references]).score), str(ter.get_signature())),
+            "bleu": self._score_bleu("BLEU", hypotheses, *references, lowercase=False),
+            "chrf": Metric("chrF", _corpus_chrf(chrf, hypotheses, *references), str(chrf.get_signature())),
+            "ter": Metric("TER", float(ter.corpus_score(hypotheses, references).score), str(ter.get_signature())),
             "bleu_lowercase_tokenized": self._score_bleu(
-                "BLEU (lower-cased, tokenised)", hypotheses, references, lowercase=True
+                "BLEU (lower-cased, tokenised)", hypotheses, *references, lowercase=True
             ),
         }
         if (language := moses_language(self.language)) is not None:
-            scores["bleu_lowercase_moses"] = self._score_moses_bleu(hypotheses, references, language)
+            scores["bleu_lowercase_moses"] = self._score_moses_bleu(language, hypotheses, *references)
         return scores
 
     def bleu(self, hypotheses: Sequence[str], references: Sequence[str]) -> float:
@@ -134,30 +138,30 @@ class Metrics:
         _check_lines(hypotheses, references)
         return _corpus_chrf(CHRF(), hypotheses, references)
 
-    def sentence_chrf(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
+    def sentence_chrf(self, hypotheses: Sequence[str], *references: Sequence[str]) -> list[float]:
         """chrF of each sentence by itself, to find those on which systems differ; 1,000 lines take about a second.
 
         Raises:
             UserError: there are no lines, or the numbers of lines differ.
         """
-        _check_lines(hypotheses, references)
+        _check_lines(hypotheses, *references)
         metric = CHRF()
         return [
-            100.0 if hypothesis == reference else float(metric.sentence_score(hypothesis, [reference]).score)
-            for hypothesis, reference in zip(hypotheses, references, strict=True)
+            100.0 if hypothesis in alternatives else float(metric.sentence_score(hypothesis, alternatives).score)
+            for hypothesis, *alternatives in zip(hypotheses, *references, strict=True)
         ]
 
-    def count_sentences(self, hypotheses: Sequence[str], references: Sequence[str]) -> SentenceCounts:
+    def count_sentences(self, hypotheses: Sequence[str], *references: Sequence[str]) -> SentenceCounts:
         """The n-gram counts of cased BLEU, (N, 10), from which `corpus_bleu` computes it for any choice of sentences.
 
         Raises:
             UserError: there are no lines, or the numbers of lines differ.
         """
-        _check_lines(hypotheses, references)
-        return count_sentences(hypotheses, references, tokenizer=self.bleu_tokenizer, lowercase=False)
+        _check_lines(hypotheses, *references)
+        return count_sentences(hypotheses, *references, tokenizer=self.bleu_tokenizer, lowercase=False)
 
     def bleu_by_length(
-        self, sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], *, unit: Unit
+        self, sources: Sequence[str], hypotheses: Sequence[str], *references: Sequence[str], unit: Unit
     ) -> list[LengthBucket]:
         """Cased BLEU of sentences of similar length, shortest first; a bucket without sentences is left out.
 
@@ -170,11 +174,10 @@ class Metrics:
         Raises:
             UserError: there are no lines, or the numbers of lines differ.
         """
-        counts = self.count_sentences(hypotheses, references)
-        if len(sources) != len(references):
+        counts = self.count_sentences(hypotheses, *references)
+        if len(sources) != len(counts):
             raise UserError(
-                f"{len(sources):,} source lines but {len(references):,} references: each source line needs one "
-                "reference"
+                f"{len(sources):,} source lines but {len(counts):,} references: each source line needs one reference"
             )
         lengths = [sentence_length(source, unit) for source in sources]
         bounds = LENGTH_BOUNDS[unit]
@@ -187,20 +190,20 @@ class Metrics:
                 buckets.append({"from": shortest + 1, "to": longest, "sentences": len(members), "bleu": points})
         return buckets
 
-    def _score_bleu(
-        self, name: str, hypotheses: Sequence[str], references: Sequence[str], *, lowercase: bool
-    ) -> Metric:
+    def _score_bleu(self, name: str, hypotheses: Sequence[str], *references: Sequence[str], lowercase: bool) -> Metric:
         """BLEU with its signature."""
-        counts = count_sentences(hypotheses, references, tokenizer=self.bleu_tokenizer, lowercase=lowercase)
-        signature = bleu_signature(counts, tokenizer=self.bleu_tokenizer, lowercase=lowercase)
+        counts = count_sentences(hypotheses, *references, tokenizer=self.bleu_tokenizer, lowercase=lowercase)
+        signature = bleu_signature(
+            counts, num_references=len(references), tokenizer=self.bleu_tokenizer, lowercase=lowercase
+        )
         return Metric(name, corpus_bleu(counts), signature)
 
-    def _score_moses_bleu(self, hypotheses: Sequence[str], references: Sequence[str], language: str) -> Metric:
+    def _score_moses_bleu(self, language: str, hypotheses: Sequence[str], *references: Sequence[str]) -> Metric:
         """Lower-cased BLEU of the tokens of Moses, with its signature."""
-        tokens = [tokenize_by_moses(lines, language) for lines in (hypotheses, references)]
+        tokens = [tokenize_by_moses(lines, language) for lines in (hypotheses, *references)]
         counts = count_sentences(*tokens, tokenizer="none", lowercase=True)
-        signature = moses_signature(bleu_signature(counts, tokenizer="none", lowercase=True), language)
-        return Metric("BLEU (lower-cased, Moses)", corpus_bleu(counts), signature)
+        signature = bleu_signature(counts, num_references=len(references), tokenizer="none", lowercase=True)
+        return Metric("BLEU (lower-cased, Moses)", corpus_bleu(counts), moses_signature(signature, language))
 
 
 def check_tokenizer(name: str) -> None:
@@ -224,17 +227,18 @@ def check_tokenizer(name: str) -> None:
         ) from None
 
 
-def _corpus_chrf(metric: CHRF, hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """chrF, 0 to 100. Two sides without a single character are equal, and get 100; sacreBLEU would give 0."""
-    score = float(metric.corpus_score(hypotheses, [references]).score)
-    return score if any(line.strip() for line in (*hypotheses, *references)) else 100.0
+def _corpus_chrf(metric: CHRF, hypotheses: Sequence[str], *references: Sequence[str]) -> float:
+    """chrF, 0 to 100. Sides without a single character are equal, and get 100; sacreBLEU would give 0."""
+    score = float(metric.corpus_score(hypotheses, references).score)
+    return score if any(line.strip() for lines in (hypotheses, *references) for line in lines) else 100.0
 
 
-def _check_lines(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+def _check_lines(hypotheses: Sequence[str], *references: Sequence[str]) -> None:
     """Raises UserError unless there is one hypothesis for each reference, and at least one of them."""
-    if len(hypotheses) != len(references):
-        raise UserError(
-            f"{len(hypotheses):,} hypotheses but {len(references):,} references: each line needs exactly one reference"
-        )
-    if not references:
+    for lines in references:
+        if len(hypotheses) != len(lines):
+            raise UserError(
+                f"{len(hypotheses):,} hypotheses but {len(lines):,} references: each line needs exactly one reference"
+            )
+    if not hypotheses:
         raise UserError("there is nothing to score: no hypotheses and no references were given")

@@ -95,9 +95,11 @@ class Evaluation(Versioned, kw_only=True):
         sentences: number of sentences in the split.
         step: the training step of the weights.
         bleu_tokenizer: sacreBLEU's name of the tokenizer of every BLEU.
+        further_references: of every sentence, beside that of the split; each item is a list with one for each.
         length_unit: in which `bleu_by_length` counts the length of a source sentence.
         seconds: for translating the split.
         threads: of the CPU, as torch counts them.
+        precision: number format of the model: fp32, bf16 or int8.
         truncated: numbers of the lines, from 1, whose translation the search's length limit has cut off.
         alignment: None for a split without gold links, for a model without attention, and if heads were silenced.
         pronouns: how pronouns were translated; None for a split without `Corpus.pronoun_examples`.
@@ -116,6 +118,7 @@ class Evaluation(Versioned, kw_only=True):
     sentences: Count
     step: Count
     bleu_tokenizer: str
+    further_references: list[list[str]] = msgspec.field(default_factory=list)
     metrics: MetricScores
     length_unit: Unit
     bleu_by_length: Annotated[list[LengthBucket], msgspec.Meta(min_length=1)]
@@ -124,6 +127,7 @@ class Evaluation(Versioned, kw_only=True):
     sentences_per_second: Number
     device: str
     threads: Count
+    precision: str = "fp32"
     truncated: list[Count] = msgspec.field(default_factory=list)
     samples: list[SentenceSample]
     alignment: AlignmentQuality | None = None

@@ -35,6 +35,7 @@ class EvaluationInputs:
         links_hash: from `hash_links`; not compared either then.
         signatures: sacreBLEU's signature of each metric, by its key; empty if they need not be compared.
         heads_off: names of the attention heads that are silenced, sorted.
+        precision: number format of the model that translates: fp32, bf16 or int8.
         direction: such as "de-en", if it is not the one in which the run was validated; else None.
     """
 
@@ -45,6 +46,7 @@ class EvaluationInputs:
     links_hash: str | None
     signatures: dict[str, str]
     heads_off: list[str]
+    precision: str
     direction: str | None
 
     def folder(self, run: RunFolder) -> Path:
@@ -52,9 +54,9 @@ class EvaluationInputs:
         return evaluation_folder(run, self.heads_off, direction=self.direction)
 
 
-def hash_text(sources: Sequence[str], references: Sequence[str], *, source: str, target: str) -> str:
-    """SHA-256 of the sentences of a split and of the codes of their languages."""
-    return hashlib.sha256(json.dumps([source, target, list(sources), list(references)]).encode()).hexdigest()
+def hash_text(sources: Sequence[str], *references: Sequence[str], source: str, target: str) -> str:
+    """SHA-256 of the sentences of a split, of their references and of the codes of their languages."""
+    return hashlib.sha256(json.dumps([source, target, list(sources), *map(list, references)]).encode()).hexdigest()
 
 
 def hash_links(pairs: Dataset) -> str | None:
@@ -64,9 +66,9 @@ def hash_links(pairs: Dataset) -> str | None:
     return hashlib.sha256("\n".join(pairs["alignment"]).encode()).hexdigest()
 
 
-def metric_signatures(metrics: Metrics, references: Sequence[str]) -> dict[str, str]:
+def metric_signatures(metrics: Metrics, *references: Sequence[str]) -> dict[str, str]:
     """The signature of each metric on these references, as an evaluation records it."""
-    return {key: metric.signature for key, metric in metrics.score(references, references).items()}
+    return {key: metric.signature for key, metric in metrics.score(references[0], *references).items()}
 
 
 def evaluation_folder(run: RunFolder, heads_off: Sequence[str], *, direction: str | None = None) -> Path:
@@ -117,6 +119,8 @@ def list_changes(stored: Evaluation, inputs: EvaluationInputs) -> list[str]:
         changes.append(f"weights of step {inputs.step} instead of {stored.step}")
     elif stored.model_hash != inputs.model_hash:
         changes.append(f"another model of the same step {inputs.step}")
+    if stored.precision != inputs.precision:
+        changes.append(f"precision={inputs.precision} instead of {stored.precision}")
     changes += _list_search_changes({"class": stored.search.class_name, "arguments": stored.search.arguments}, inputs)
     if inputs.text_hash is not None and stored.text_hash != inputs.text_hash:
         changes.append("other text")

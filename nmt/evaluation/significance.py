@@ -59,13 +59,14 @@ class Significance:
 
 
 def paired_bootstrap(
-    systems: Mapping[str, Sequence[str]], references: Sequence[str], *, baseline: str, metrics: Metrics
+    systems: Mapping[str, Sequence[str]], *references: Sequence[str], baseline: str, metrics: Metrics
 ) -> dict[str, Significance]:
     """Cased BLEU of each system (name → detokenised hypotheses) and of its difference from `baseline`'s.
 
     Deterministic: the resampled test sets depend on the number of lines alone.
 
     Args:
+        references: one or several for each sentence, as for `Metrics.score`.
         metrics: of the target language.
 
     Raises:
@@ -73,15 +74,16 @@ def paired_bootstrap(
     """
     if baseline not in systems:
         raise UserError(f"the baseline {baseline!r} is none of the systems: {', '.join(systems)}")
+    num_sentences = len(references[0])
     for name, hypotheses in systems.items():
-        if len(hypotheses) != len(references):
+        if len(hypotheses) != num_sentences:
             raise UserError(
-                f"{name} has {len(hypotheses):,} hypotheses for {len(references):,} references: "
+                f"{name} has {len(hypotheses):,} hypotheses for {num_sentences:,} references: "
                 "evaluate it again on the whole split"
             )
-    counts = {name: metrics.count_sentences(hypotheses, references) for name, hypotheses in systems.items()}
+    counts = {name: metrics.count_sentences(hypotheses, *references) for name, hypotheses in systems.items()}
     bleu = {name: corpus_bleu(rows) for name, rows in counts.items()}
-    resampled = _resampled_bleu(counts, len(references))
+    resampled = _resampled_bleu(counts, num_sentences)
     return {
         name: _compare_with_baseline(
             bleu[name], resampled[name], bleu[baseline], resampled[baseline], is_baseline=name == baseline

@@ -13,7 +13,7 @@ from nmt.models import PictureTransformer
 from nmt.models.attention import KINDS, Kind
 from nmt.models.heads import list_heads, parse_heads
 from nmt.models.seq2seq import TranslationModel
-from nmt.report.runs import name_runs
+from nmt.report.names import name_systems
 from nmt.run import RunFolder
 from nmt.run.registry import language_pair
 from nmt.translator import Translator
@@ -110,12 +110,12 @@ class System:
 
 
 def open_systems(folders: Sequence[RunFolder], *, load: LoadTranslator) -> list[System]:
-    """Loads the best model of each run; see `name_runs` for the names.
+    """Loads the best model of each run; see `name_systems` for the names.
 
     Raises:
         UserError: a run is listed twice, or `load` fails.
     """
-    names = name_runs([folder.path for folder in folders])
+    names = name_systems([folder.path for folder in folders])
     grammar = find_grammar(folders)
     return [System(name, folder, load=load, grammar=grammar) for name, folder in zip(names, folders, strict=True)]
 

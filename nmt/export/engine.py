@@ -27,6 +27,9 @@ from nmt.search.hypothesis import Hypothesis
 from nmt.search.protocol import DecodeTokens, Search, SearchArguments, StepObserver
 from nmt.search.scoring import LengthPenalty
 
+COMPUTE_TYPES = {"fp32": "float32", "int8": "int8"}
+"""What CTranslate2 calls each number format."""
+
 
 @dataclass
 class CTranslate2Search:
@@ -40,14 +43,14 @@ class CTranslate2Search:
         search: the search whose arguments count.
         tokenizer: of the run.
         mean_length: of translations, in tokens, for `closest_exponent`.
-        compute_type: number format of matrix products, as CTranslate2 names it.
+        precision: number format of matrix products, see COMPUTE_TYPES.
     """
 
     folder: Path
     search: BeamSearch
     tokenizer: Tokenizer
     mean_length: float
-    compute_type: str
+    precision: str
 
     @cached_property
     def translator(self) -> Any:
@@ -55,8 +58,9 @@ class CTranslate2Search:
         import ctranslate2
 
         threads = torch.get_num_threads()
+        compute_type = COMPUTE_TYPES[self.precision]
         return ctranslate2.Translator(
-            str(self.folder), device="cpu", compute_type=self.compute_type, intra_threads=threads, inter_threads=1
+            str(self.folder), device="cpu", compute_type=compute_type, intra_threads=threads, inter_threads=1
         )
 
     @property
@@ -140,7 +144,7 @@ class CTranslate2Search:
 
 
 def open_search(
-    folder: Path, *, run: RunFolder, search: Search, tokenizer: Tokenizer, compute_type: str
+    folder: Path, *, run: RunFolder, search: Search, tokenizer: Tokenizer, precision: str
 ) -> CTranslate2Search:
     """The search with a model that was exported from a run.
 
@@ -149,7 +153,7 @@ def open_search(
         run: the run.
         search: the search whose arguments count.
         tokenizer: of the run.
-        compute_type: number format of matrix products: float32 or int8.
+        precision: number format of matrix products: fp32 or int8.
 
     Raises:
         UserError: the package is missing, the folder holds no such model, or the search is no beam or greedy search.
@@ -168,4 +172,4 @@ def open_search(
         search = search.as_beam_search()
     if not isinstance(search, BeamSearch):
         raise UserError(f"engine=ctranslate2 knows no {type(search).__name__}: use search=beam or search=greedy")
-    return CTranslate2Search(folder, search, tokenizer, record.mean_length, compute_type)
+    return CTranslate2Search(folder, search, tokenizer, record.mean_length, precision)

@@ -13,6 +13,7 @@ import msgspec
 
 from nmt.errors import UserError
 from nmt.evaluation import Metrics
+from nmt.evaluation.record import Evaluation
 from nmt.evaluation.significance import NUM_RESAMPLES, SEED, Significance, paired_bootstrap
 from nmt.files import make_folder, reading, write_json, write_text
 from nmt.report.curves import learning_curves
@@ -26,10 +27,11 @@ from nmt.report.formatting import (
 )
 from nmt.report.glossary import GLOSSARY
 from nmt.report.lengths import bleu_by_length, layout_length_chart
+from nmt.report.names import name_systems
 from nmt.report.notes import note_differences
 from nmt.report.record import Bootstrap, Comparison, Decoding, System, Training
 from nmt.report.rendering import render
-from nmt.report.runs import METRIC_KEYS, EvaluatedRun, read_further_splits, read_runs
+from nmt.report.runs import METRIC_KEYS, ComparedSystem, EvaluatedRun, read_further_splits, read_systems, select_runs
 from nmt.report.samples import common_samples, layout_samples
 from nmt.report.seeds import group_seeds
 from nmt.report.sentences import compare_sentences, layout_sentences, pack_attention
@@ -42,19 +44,21 @@ from nmt.report.tables import (
     seed_table,
     significance_table,
 )
+from nmt.run.history import NO_HISTORY
 
 MAX_BLEU_DEVIATION = 0.05
 """How far the BLEU that an evaluation states may be from the BLEU of its hypotheses, in points."""
 
 
-def compare(folders: Sequence[Path], *, split: str, out: Path) -> Comparison:
-    """Compares evaluated runs and writes report.html, report.md and report.json into the folder `out`.
+def compare(paths: Sequence[Path], *, split: str, out: Path, names: Sequence[str] | None = None) -> Comparison:
+    """Compares systems and writes report.html, report.md and report.json into the folder `out`.
 
     Args:
-        folders: run folders, each with an evaluation of `split`, in the order of the report. The first one is the
-            baseline that the others are tested against.
+        paths: run folders, each with an evaluation of `split`, and files with the translations of other programs, in
+            the order of the report. The first one is the baseline that the others are tested against.
         split: the split to compare on.
         out: a folder, created if necessary; an older report in it is replaced.
+        names: of the systems; None: the ends of their paths, see `name_systems`.
 
     Returns:
         The content of report.json.
@@ -64,8 +68,8 @@ def compare(folders: Sequence[Path], *, split: str, out: Path) -> Comparison:
             than the first; or `out` is a file.
     """
     check_report_folder(out)
-    runs = read_runs(folders, split=split)
-    comparison = compare_runs(runs, split=split)
+    systems = read_systems(paths, names=names or name_systems(paths), split=split)
+    comparison = compare_systems(systems, split=split)
     contents: dict[str, Any] = {
         "comparison": comparison,
         "summary": summarize(comparison),
@@ -84,10 +88,13 @@ def compare(folders: Sequence[Path], *, split: str, out: Path) -> Comparison:
         **contents,
         styles=comparison.styles,
         length_chart=layout_length_chart(comparison),
-        curves=learning_curves({run.name: run.history for run in runs}, styles=comparison.styles),
-        heat_maps=layout_samples(runs, split),
+        curves=learning_curves(
+            {system.name: system.history if isinstance(system, EvaluatedRun) else NO_HISTORY for system in systems},
+            styles=comparison.styles,
+        ),
+        heat_maps=layout_samples(systems, split),
         rows=layout_sentences(comparison),
-        packed_attention=pack_attention(runs),
+        packed_attention=pack_attention(systems),
     )
     make_folder(out)
     write_text(out / "report.html", page)
@@ -103,7 +110,7 @@ def check_report_folder(out: Path) -> None:
             raise UserError(f"{out} is a file: out= names the folder for the report")
 
 
-def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
+def compare_systems(systems: Sequence[ComparedSystem], *, split: str) -> Comparison:
     """Every figure of the comparison; the attention weights stay in the run folders.
 
     Raises:
@@ -111,41 +118,44 @@ def compare_runs(runs: Sequence[EvaluatedRun], *, split: str) -> Comparison:
             cannot be used here.
     """
     # 1. Score all systems again, on the same resampled test sets.
-    baseline, first = runs[0].name, runs[0].evaluation
+    runs = select_runs(systems)
+    baseline, task = systems[0].name, runs[0].evaluation
     try:
-        metrics = Metrics(language=first.target, bleu_tokenizer=first.bleu_tokenizer)
+        metrics = Metrics(language=task.target, bleu_tokenizer=task.bleu_tokenizer)
     except UserError as error:
-        raise UserError(f"{runs[0].folder}: {error}") from None
-    hypotheses = {run.name: run.hypotheses for run in runs}
-    significance = paired_bootstrap(hypotheses, runs[0].references, baseline=baseline, metrics=metrics)
+        raise UserError(f"{runs[0].path}: {error}") from None
+    hypotheses = {system.name: system.hypotheses for system in systems}
+    significance = paired_bootstrap(hypotheses, *runs[0].all_references, baseline=baseline, metrics=metrics)
 
     # 2. Check that each evaluation belongs to its translations.
     for run in runs:
         stated, computed = run.evaluation.metrics.bleu.score, significance[run.name].bleu
         if abs(stated - computed) > MAX_BLEU_DEVIATION:
             raise UserError(
-                f"{run.folder}: evaluation/{split}.json says BLEU {stated:.2f}, but {split}.hyp.txt scores "
-                f"{computed:.2f}: call `nmt evaluate run={run.folder} split={split}` again"
+                f"{run.path}: evaluation/{split}.json says BLEU {stated:.2f}, but {split}.hyp.txt scores "
+                f"{computed:.2f}: call `nmt evaluate run={run.path} split={split}` again"
             )
 
     # 3. Collect the figures.
-    systems = [_describe_system(run, significance[run.name]) for run in runs]
-    groups = group_seeds(runs)
-    further_splits, remarks = read_further_splits(runs, split)
+    described = [_describe_system(system, significance[system.name]) for system in systems]
+    groups = group_seeds(systems)
+    further_splits, remarks = read_further_splits(systems, split)
+    splits: dict[str, Sequence[ComparedSystem]] = {split: systems, **further_splits}
     return Comparison(
         split=split,
-        source=first.source,
-        target=first.target,
-        sentences=first.sentences,
-        length_unit=first.length_unit,
+        source=task.source,
+        target=task.target,
+        sentences=task.sentences,
+        references=len(runs[0].all_references),
+        length_unit=task.length_unit,
         baseline=baseline,
         bootstrap=Bootstrap(resamples=NUM_RESAMPLES, seed=SEED),
-        systems=systems,
+        systems=described,
         groups=groups,
-        bleu_by_length=bleu_by_length({split: runs, **further_splits}, groups, unit=first.length_unit, metrics=metrics),
-        notes=[*note_differences(systems), *remarks],
+        bleu_by_length=bleu_by_length(splits, groups, unit=task.length_unit, metrics=metrics),
+        notes=[*note_differences(described), *remarks],
         samples=[samples[0].index for samples in common_samples(runs)],
-        translations=compare_sentences(runs, unit=first.length_unit, metrics=metrics),
+        translations=compare_sentences(systems, unit=task.length_unit, metrics=metrics),
     )
 
 
@@ -164,8 +174,8 @@ def summarize(comparison: Comparison) -> str:
     p_value = format_p_value(best.significance.p_value)
     p_text = f"p\N{NO-BREAK SPACE}{p_value}" if p_value.startswith("<") else f"p = {p_value}"
     compared = (best, next(system for system in comparison.systems if system.name == comparison.baseline))
-    is_fair = all(system.training.is_complete for system in compared)
-    doubt = "" if is_fair else "; part of the difference may be due to training time"
+    is_doubtful = any(system.may_improve for system in compared)
+    doubt = "; part of the difference may be due to training time" if is_doubtful else ""
     return f"{name} has the highest BLEU, {bleu}: {difference} against the baseline {baseline} ({p_text}{doubt})."
 
 
@@ -181,40 +191,51 @@ def _summarize_groups(comparison: Comparison) -> str:
     return f"{result}: {difference} against the mean of the baseline {isolate(baseline.name)}."
 
 
-def _describe_system(run: EvaluatedRun, significance: Significance) -> System:
+def _describe_system(system: ComparedSystem, significance: Significance) -> System:
     """Collects the figures of one system."""
-    evaluation, history = run.evaluation, run.history
-    best = history.best_validation
+    run = system if isinstance(system, EvaluatedRun) else None
     return System(
-        name=run.name,
-        run=show_control_characters(str(run.folder)),
-        num_runs=run.num_runs,
-        class_name=run.model.class_name,
-        arguments=run.model.arguments,
-        parameters=run.model.parameters,
-        step=evaluation.step,
-        metrics=evaluation.metrics,
-        alignment=run.alignment,
-        pronouns=run.pronouns,
-        training=Training(
-            steps=history.steps,
-            seconds=history.seconds,
-            tokens_per_second=history.tokens_per_second,
-            best_validation_bleu=best.bleu if best else None,
-            best_validation_step=best.step if best else None,
-            selected_by=best.selected_by if best else None,
-            has_ended=history.has_ended or run.num_runs > 1,
-            stopped_by_time=history.stopped_by_time,
-            was_improving=history.was_improving,
-        ),
-        decoding=Decoding(
-            search=evaluation.search,
-            seconds=evaluation.seconds,
-            sentences_per_second=evaluation.sentences_per_second,
-            device=evaluation.device,
-            threads=evaluation.threads,
-        ),
+        name=system.name,
+        path=show_control_characters(str(system.path)),
+        num_runs=0 if run is None else run.num_runs,
+        class_name=None if run is None else run.model.class_name,
+        arguments={} if run is None else run.model.arguments,
+        parameters=None if run is None else run.model.parameters,
+        step=None if run is None else run.evaluation.step,
+        metrics=system.metrics,
+        alignment=system.alignment,
+        pronouns=system.pronouns,
+        training=None if run is None else _describe_training(run),
+        decoding=None if run is None else _describe_decoding(run.evaluation),
         significance=significance,
+    )
+
+
+def _describe_training(run: EvaluatedRun) -> Training:
+    """Collects the figures of the training of one run."""
+    history, best = run.history, run.history.best_validation
+    return Training(
+        steps=history.steps,
+        seconds=history.seconds,
+        tokens_per_second=history.tokens_per_second,
+        best_validation_bleu=best.bleu if best else None,
+        best_validation_step=best.step if best else None,
+        selected_by=best.selected_by if best else None,
+        has_ended=history.has_ended or run.num_runs > 1,
+        stopped_by_time=history.stopped_by_time,
+        was_improving=history.was_improving,
+    )
+
+
+def _describe_decoding(evaluation: Evaluation) -> Decoding:
+    """Collects how one run translated the split."""
+    return Decoding(
+        search=evaluation.search,
+        seconds=evaluation.seconds,
+        sentences_per_second=evaluation.sentences_per_second,
+        device=evaluation.device,
+        threads=evaluation.threads,
+        precision=evaluation.precision,
     )
 
 

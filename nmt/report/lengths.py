@@ -12,7 +12,7 @@ from nmt.evaluation.languages import Unit, sentence_length
 from nmt.evaluation.significance import bootstrap_intervals
 from nmt.report.chart import Chart, layout_chart
 from nmt.report.record import BleuByLength, Comparison, GroupBleu, LengthRange, SeedGroup
-from nmt.report.runs import EvaluatedRun
+from nmt.report.runs import ComparedSystem
 
 RANGE_WIDTH: dict[Unit, int] = {"words": 5, "characters": 10}
 """Width of a range of lengths; ranges with few sentences are joined."""
@@ -22,7 +22,7 @@ MIN_SENTENCES = 20
 
 
 def bleu_by_length(
-    splits: Mapping[str, Sequence[EvaluatedRun]], groups: Sequence[SeedGroup], *, unit: Unit, metrics: Metrics
+    splits: Mapping[str, Sequence[ComparedSystem]], groups: Sequence[SeedGroup], *, unit: Unit, metrics: Metrics
 ) -> BleuByLength:
     """BLEU of each group of systems in each range of source lengths, with its confidence interval.
 
@@ -38,7 +38,7 @@ def bleu_by_length(
     parts: dict[str, list[SentenceCounts]] = {}
     for runs in splits.values():
         for run in runs:
-            parts.setdefault(run.name, []).append(metrics.count_sentences(run.hypotheses, run.references))
+            parts.setdefault(run.name, []).append(metrics.count_sentences(run.hypotheses, *run.all_references))
     counts = {name: np.concatenate(blocks) for name, blocks in parts.items()}  # each (N, 10)
     ranges = []
     for first, last in choose_ranges(lengths.tolist(), RANGE_WIDTH[unit]):

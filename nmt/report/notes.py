@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 
 from nmt.report.formatting import format_call, isolate
-from nmt.report.record import System, Training
+from nmt.report.record import Decoding, System, Training
 
 
 def note_differences(systems: Sequence[System]) -> list[str]:
     """Remarks on what makes the figures of the systems less comparable than they look, in one or two sentences each."""
+    decoded = [(system.name, system.decoding) for system in systems if system.decoding is not None]
 
-    def differ_in(value: Callable[[System], Any]) -> bool:
-        return len({json.dumps(msgspec.to_builtins(value(system)), sort_keys=True) for system in systems}) > 1
+    def differ_in(value: Callable[[Decoding], Any]) -> bool:
+        return len({json.dumps(msgspec.to_builtins(value(decoding)), sort_keys=True) for _, decoding in decoded}) > 1
 
     notes = [
         f"{isolate(system.name)} is an ensemble of {system.num_runs} runs: compare it with other ensembles."
@@ -29,14 +30,17 @@ def note_differences(systems: Sequence[System]) -> list[str]:
         notes.append(
             "The systems were scored with different signatures (see below): evaluate them again before comparing."
         )
-    if differ_in(lambda system: system.decoding.search):
+    if differ_in(lambda decoding: decoding.search):
         searches = "; ".join(
-            f"{isolate(name)}: {format_call(search.class_name, search.arguments)}"
-            for name, search in ((system.name, system.decoding.search) for system in systems)
+            f"{isolate(name)}: {format_call(decoding.search.class_name, decoding.search.arguments)}"
+            for name, decoding in decoded
         )
         notes.append(f"The systems were decoded with different searches, which may explain a difference. {searches}.")
-    if differ_in(lambda system: [system.decoding.device, system.decoding.threads]):
+    if differ_in(lambda decoding: [decoding.device, decoding.threads]):
         notes.append("The systems were decoded on different devices: their decoding speeds cannot be compared.")
+    if differ_in(lambda decoding: decoding.precision):
+        formats = "; ".join(f"{isolate(name)}: {decoding.precision}" for name, decoding in decoded)
+        notes.append(f"The systems were decoded in different number formats. {formats}.")
     return notes
 
 
@@ -61,7 +65,7 @@ def _note_training(systems: Sequence[System]) -> list[str]:
     ]
     notes = []
     for group, consequence, belongs in groups:
-        names = [isolate(system.name) for system in systems if belongs(system.training)]
+        names = [isolate(system.name) for system in systems if system.training is not None and belongs(system.training)]
         if names:
             notes.append(f"Systems {group}: {', '.join(names)}. {consequence}")
     return notes

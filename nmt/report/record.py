@@ -48,15 +48,17 @@ class Decoding(msgspec.Struct, kw_only=True):
     sentences_per_second: float
     device: str
     threads: int
+    precision: str
 
 
 class System(msgspec.Struct, kw_only=True):
-    """One of the compared systems.
+    """One of the compared systems. Of another program only the translations are known, and what they score.
 
     Attributes:
         name: in the report; unique.
-        run: its run folder.
-        num_runs: number of runs whose models translated together: 1, or the members of an ensemble.
+        path: its run folder, or the file of its translations.
+        num_runs: number of runs whose models translated together: 1, or the members of an ensemble; 0 for another
+            program.
         class_name: of the model.
         arguments: of the model.
         parameters: number of trained numbers.
@@ -66,18 +68,23 @@ class System(msgspec.Struct, kw_only=True):
     """
 
     name: str
-    run: str
+    path: str
     num_runs: int
-    class_name: str = msgspec.field(name="class")
+    class_name: str | None = msgspec.field(name="class")
     arguments: dict[str, Any]
-    parameters: int
-    step: int
+    parameters: int | None
+    step: int | None
     metrics: MetricScores
     alignment: AlignmentQuality | None
     pronouns: PronounScores | None
-    training: Training
-    decoding: Decoding
+    training: Training | None
+    decoding: Decoding | None
     significance: Significance
+
+    @property
+    def may_improve(self) -> bool:
+        """Whether more training might raise the scores, as far as that is known."""
+        return self.training is not None and not self.training.is_complete
 
 
 class Bootstrap(msgspec.Struct):
@@ -173,6 +180,7 @@ class Comparison(Versioned, kw_only=True):
         source: language code of the source, such as "en".
         target: language code of the target.
         sentences: number of sentences in the split.
+        references: number of references of each sentence; the first of them is shown.
         length_unit: in which the length of a source sentence is counted.
         baseline: name of the system that the others are tested against.
         groups: the systems, grouped if they differ in the seed only, in the order of the first system of each group.
@@ -185,6 +193,7 @@ class Comparison(Versioned, kw_only=True):
     source: str
     target: str
     sentences: int
+    references: int
     length_unit: Unit
     baseline: str
     bootstrap: Bootstrap

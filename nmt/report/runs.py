@@ -1,7 +1,7 @@
-"""Reads and checks the files of a run folder that a comparison needs.
+"""Reads and checks what a comparison needs: evaluated run folders, and files of translations by other programs.
 
-They are model.json, config.yaml, history.jsonl and evaluation/SPLIT.*. An ensemble has ensemble.json in place of the
-first three.
+Of a run folder these are model.json, config.yaml, history.jsonl and evaluation/SPLIT.*. An ensemble has ensemble.json
+in place of the first three.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from functools import cached_property
 from pathlib import Path
 
 from nmt.errors import UserError
+from nmt.evaluation import Metrics
 from nmt.evaluation.attention_file import SentenceAttention, read_attention
 from nmt.evaluation.pronouns import PronounScores
 from nmt.evaluation.record import AlignmentQuality, Evaluation, MetricScores, list_files, read_evaluation
+from nmt.evaluation.sentence_file import read_lines, read_sentences
 from nmt.files import read_text, reading
-from nmt.report.formatting import show_control_characters
+from nmt.report.names import name_systems
 from nmt.run.ensemble import StoredEnsemble
 from nmt.run.folder import ENSEMBLE_FILE
 from nmt.run.format import read_versioned
@@ -32,36 +34,60 @@ PRONOUN_SPLIT = "pronouns"
 """The split of the built-in corpus whose pairs all have an ambiguous pronoun."""
 
 
-@dataclass(frozen=True)
-class EvaluatedRun:
-    """A run folder with an evaluation of one split.
+@dataclass(frozen=True, kw_only=True)
+class ComparedSystem:
+    """A system of a comparison, with its translations of one split: an evaluated run, or another program.
 
     Attributes:
-        name: of the run in the report; unique.
-        num_runs: number of runs whose models translated together: 1, or the members of an ensemble.
-        config: the text of config.yaml; empty if the folder has none.
+        name: in the report; unique.
+        path: its run folder, or the file of its translations.
         sources: each sentence of the split.
         hypotheses: its translation.
         references: its reference.
+        further_references: of every sentence, see `Evaluation`.
+        metrics: BLEU, chrF and TER.
         attention: between the words of source and translation; None for a translation without attention.
     """
 
     name: str
-    folder: Path
+    path: Path
+    sources: list[str]
+    hypotheses: list[str]
+    references: list[str]
+    further_references: list[list[str]]
+    metrics: MetricScores
+    attention: list[SentenceAttention | None]
+
+    @property
+    def all_references(self) -> list[list[str]]:
+        """The reference of every sentence, then the further ones."""
+        return [self.references, *self.further_references]
+
+    @property
+    def alignment(self) -> AlignmentQuality | None:
+        """How well attention aligns words; None if that was not measured."""
+        return None
+
+    @property
+    def pronouns(self) -> PronounScores | None:
+        """How pronouns were translated; None if that was not measured."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedRun(ComparedSystem):
+    """A run folder with an evaluation of one split.
+
+    Attributes:
+        num_runs: number of runs whose models translated together: 1, or the members of an ensemble.
+        config: the text of config.yaml; empty if the folder has none.
+    """
+
     model: StoredModel
     num_runs: int
     config: str
     history: RunHistory
     evaluation: Evaluation
-    sources: list[str]
-    hypotheses: list[str]
-    references: list[str]
-    attention: list[SentenceAttention | None]
-
-    @property
-    def metrics(self) -> MetricScores:
-        """BLEU, chrF and TER."""
-        return self.evaluation.metrics
 
     @property
     def alignment(self) -> AlignmentQuality | None:
@@ -71,48 +97,103 @@ class EvaluatedRun:
     @cached_property
     def pronouns(self) -> PronounScores | None:
         """How pronouns were translated, on this split or else on PRONOUN_SPLIT by the same system; None if unknown."""
-        path = self.folder / "evaluation" / f"{PRONOUN_SPLIT}.json"
+        path = self.path / "evaluation" / f"{PRONOUN_SPLIT}.json"
         if self.evaluation.pronouns is not None or not path.is_file():
             return self.evaluation.pronouns
         other = read_evaluation(path)
         return other.pronouns if _is_same_system(self.evaluation, other) else None
 
 
+def read_systems(paths: Sequence[Path], *, names: Sequence[str], split: str) -> list[ComparedSystem]:
+    """Reads the systems of a comparison, in the given order.
+
+    Args:
+        paths: run folders with an evaluation of `split`, and files with the translations of other programs: UTF-8 text
+            with one line for each sentence of the split.
+        names: of the systems.
+        split: the split of all systems.
+
+    Raises:
+        UserError: there is no run, or a run cannot be used, see `read_runs`; or a file has another number of lines than
+            the split has sentences.
+    """
+    folders = {name: path for name, path in zip(names, paths, strict=True) if not path.is_file()}
+    runs = {run.name: run for run in _read_runs(list(folders.values()), names=list(folders), split=split)}
+    first = next(iter(runs.values()))
+    return [
+        runs[name] if name in runs else _score_translations(path, name=name, like=first)
+        for name, path in zip(names, paths, strict=True)
+    ]
+
+
 def read_runs(folders: Sequence[Path], *, split: str) -> list[EvaluatedRun]:
-    """Reads the runs in the given order; see `name_runs` for their names.
+    """Reads the runs in the given order; see `name_systems` for their names.
 
     Raises:
         UserError: there are no runs; or a run is listed twice, missing, incomplete or not evaluated on `split`; or two
             runs were evaluated on different references.
     """
+    return _read_runs(folders, names=name_systems(folders), split=split)
+
+
+def _read_runs(folders: Sequence[Path], *, names: Sequence[str], split: str) -> list[EvaluatedRun]:
+    """Reads runs under the given names, and checks that they were evaluated on the same task."""
     if not folders:
         raise UserError("there is nothing to compare: name the run folders, as in runs=[runs/a,runs/b]")
-    names = name_runs(folders)
     runs = [_read_run(folder, name=name, split=split) for folder, name in zip(folders, names, strict=True)]
     for run in runs[1:]:
         _check_same_task(runs[0], run, split)
     return runs
 
 
-def read_further_splits(runs: Sequence[EvaluatedRun], split: str) -> tuple[dict[str, list[EvaluatedRun]], list[str]]:
+def _score_translations(path: Path, *, name: str, like: EvaluatedRun) -> ComparedSystem:
+    """Reads and scores the translations of another program.
+
+    Args:
+        like: a run, whose sentences the file translates and whose metrics score it.
+    """
+    task = like.evaluation
+    hypotheses = read_sentences(path, num_sentences=len(like.references), split=task.split)
+    metrics = Metrics(language=task.target, bleu_tokenizer=task.bleu_tokenizer)
+    return ComparedSystem(
+        name=name,
+        path=path,
+        sources=like.sources,
+        hypotheses=hypotheses,
+        references=like.references,
+        further_references=like.further_references,
+        metrics=MetricScores(**metrics.score(hypotheses, *like.all_references)),
+        attention=[None] * len(hypotheses),
+    )
+
+
+def select_runs(systems: Sequence[ComparedSystem]) -> list[EvaluatedRun]:
+    """The systems that are runs, in their order."""
+    return [system for system in systems if isinstance(system, EvaluatedRun)]
+
+
+def read_further_splits(
+    systems: Sequence[ComparedSystem], split: str
+) -> tuple[dict[str, list[EvaluatedRun]], list[str]]:
     """Reads the other test splits on which all runs were evaluated with the same weights and search as on `split`.
 
     Returns:
         The runs by the name of the further split, and a remark for each split that is left out. Both are empty if
-        `split` is not a test split itself.
+        `split` is not a test split itself, and if a system is a file, which has the translations of one split only.
     """
-    names = [{path.stem for path in (run.folder / "evaluation").glob(TEST_SPLITS)} for run in runs]
+    runs = select_runs(systems)
+    if len(runs) < len(systems):
+        return {}, []
+    names = [{path.stem for path in (run.path / "evaluation").glob(TEST_SPLITS)} for run in runs]
     common = set.intersection(*names)
     further: dict[str, list[EvaluatedRun]] = {}
     remarks = []
     for name in sorted(common - {split}) if split in common else []:
         try:
-            others = read_runs([run.folder for run in runs], split=name)
+            others = _read_runs([run.path for run in runs], names=[run.name for run in runs], split=name)
             for run, other in zip(runs, others, strict=True):
                 if not _is_same_system(run.evaluation, other.evaluation):
-                    raise UserError(
-                        f"{run.folder} has changed since: call `nmt evaluate run={run.folder} split={name}`"
-                    )
+                    raise UserError(f"{run.path} has changed since: call `nmt evaluate run={run.path} split={name}`")
         except UserError as error:
             remarks.append(f"BLEU by source length leaves {name} out: {error}.")
         else:
@@ -122,30 +203,8 @@ def read_further_splits(runs: Sequence[EvaluatedRun], split: str) -> tuple[dict[
 
 def _is_same_system(a: Evaluation, b: Evaluation) -> bool:
     """Whether the same weights were evaluated by the same search and metrics."""
-    keys = ("step", "model_hash", "search", "bleu_tokenizer", "source", "target", "heads_off")
+    keys = ("step", "model_hash", "search", "precision", "bleu_tokenizer", "source", "target", "heads_off")
     return all(getattr(a, key) == getattr(b, key) for key in keys)
-
-
-def name_runs(folders: Sequence[Path]) -> list[str]:
-    """Names each run by the shortest end of its path that no other path has.
-
-    Raises:
-        UserError: a folder is listed twice, perhaps by two paths that lead to it.
-    """
-    paths = [folder.resolve().parts for folder in folders]
-    for i, folder in enumerate(folders):
-        for j, earlier in enumerate(folders[:i]):
-            if paths[i] == paths[j]:
-                name = str(folder) if folder == earlier else f"{earlier}, also called {folder},"
-                raise UserError(f"{name} is listed twice: name different runs")
-
-    def shortest_unique_end(i: int) -> str:
-        length = 1
-        while any(paths[i][-length:] == other[-length:] for j, other in enumerate(paths) if j != i):
-            length += 1
-        return show_control_characters("/".join(paths[i][-length:]))
-
-    return [shortest_unique_end(i) for i in range(len(folders))]
 
 
 def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
@@ -161,17 +220,20 @@ def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
     is_ensemble = (folder / ENSEMBLE_FILE).is_file()
     ensemble = read_versioned(folder / ENSEMBLE_FILE, StoredEnsemble) if is_ensemble else None
     config = folder / "config.yaml"
+    stored = read_evaluation(files[0])
     run = EvaluatedRun(
         name=name,
-        folder=folder,
+        path=folder,
         model=read_versioned(folder / "model.json", StoredModel) if ensemble is None else describe_ensemble(ensemble),
         num_runs=1 if ensemble is None else len(ensemble.runs),
         config=read_text(config) if config.is_file() else "",
         history=read_history(folder / "history.jsonl") if ensemble is None else NO_HISTORY,
-        evaluation=read_evaluation(files[0]),
-        sources=_read_lines(files[1]),
-        hypotheses=_read_lines(files[2]),
-        references=_read_lines(files[3]),
+        evaluation=stored,
+        further_references=stored.further_references,
+        metrics=stored.metrics,
+        sources=read_lines(files[1]),
+        hypotheses=read_lines(files[2]),
+        references=read_lines(files[3]),
         attention=read_attention(files[4]),
     )
     if any(sample.index >= run.evaluation.sentences for sample in run.evaluation.samples):
@@ -193,32 +255,26 @@ def describe_ensemble(ensemble: StoredEnsemble) -> StoredModel:
 
 def _check_same_task(first: EvaluatedRun, other: EvaluatedRun, split: str) -> None:
     """Raises UserError unless two runs were evaluated on the same references and languages, with the same tokenizer."""
-    if first.references != other.references:
+    if first.all_references != other.all_references:
         raise UserError(
-            f"{first.folder} and {other.folder} were evaluated on different references for {split}: "
+            f"{first.path} and {other.path} were evaluated on different references for {split}: "
             "compare runs on the same corpus, or evaluate both again"
         )
     tokenizers = [run.evaluation.bleu_tokenizer for run in (first, other)]
     if tokenizers[0] != tokenizers[1]:
         raise UserError(
-            f"{first.folder} and {other.folder} were scored with different tokenizers, {' and '.join(tokenizers)}: "
-            f"call `nmt evaluate run={other.folder} split={split} bleu_tokenizer={tokenizers[0]}` first"
+            f"{first.path} and {other.path} were scored with different tokenizers, {' and '.join(tokenizers)}: "
+            f"call `nmt evaluate run={other.path} split={split} bleu_tokenizer={tokenizers[0]}` first"
         )
     for side in ("source", "target"):
         languages = [getattr(run.evaluation, side) for run in (first, other)]
         if languages[0] != languages[1]:
             raise UserError(
-                f"{first.folder} and {other.folder} have different {side} languages, {' and '.join(languages)}: "
+                f"{first.path} and {other.path} have different {side} languages, {' and '.join(languages)}: "
                 "compare runs of one direction"
             )
     if first.evaluation.text_hash != other.evaluation.text_hash:
         raise UserError(
-            f"{first.folder} and {other.folder} were evaluated on different source sentences for {split}: "
+            f"{first.path} and {other.path} were evaluated on different source sentences for {split}: "
             "compare runs on the same corpus, or evaluate both again"
         )
-
-
-def _read_lines(path: Path) -> list[str]:
-    """The lines of a file. Only "\n" ends a line: a sentence may contain other characters that end lines elsewhere."""
-    text = read_text(path)
-    return text.removesuffix("\n").split("\n") if text else []

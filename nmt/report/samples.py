@@ -8,7 +8,7 @@ from nmt.errors import UserError
 from nmt.evaluation.record import SentenceSample
 from nmt.report.figure import Panel, layout_lines
 from nmt.report.heat_map import HeatMap, check_weights
-from nmt.report.runs import EvaluatedRun
+from nmt.report.runs import ComparedSystem, EvaluatedRun, select_runs
 
 
 def common_samples(runs: Sequence[EvaluatedRun]) -> list[list[SentenceSample]]:
@@ -18,19 +18,19 @@ def common_samples(runs: Sequence[EvaluatedRun]) -> list[list[SentenceSample]]:
     return [[samples[index] for samples in by_index] for index in common]
 
 
-def layout_samples(runs: Sequence[EvaluatedRun], split: str) -> list[list[HeatMap | None]]:
+def layout_samples(systems: Sequence[ComparedSystem], split: str) -> list[list[HeatMap | None]]:
     """For each sample sentence, the alignment matrix of each system; None for a system without attention.
 
     Raises:
         UserError: the attention of a sample is damaged.
     """
-    return [_layout_sentence(runs, samples, split) for samples in common_samples(runs)]
+    runs = select_runs(systems)
+    sentences = [_layout_sentence(runs, samples, split) for samples in common_samples(runs)]
+    return [[heat_maps.get(system.name) for system in systems] for heat_maps in sentences]
 
 
-def _layout_sentence(
-    runs: Sequence[EvaluatedRun], samples: Sequence[SentenceSample], split: str
-) -> list[HeatMap | None]:
-    """Lays out the matrices of one sentence, which stand side by side."""
+def _layout_sentence(runs: Sequence[EvaluatedRun], samples: Sequence[SentenceSample], split: str) -> dict[str, HeatMap]:
+    """Lays out the matrices of one sentence, which stand side by side; the name of the run → its matrix."""
     panels: dict[str, Panel] = {}
     for run, sample in zip(runs, samples, strict=True):
         if not sample.attention:
@@ -38,7 +38,6 @@ def _layout_sentence(
         try:
             weights = check_weights(sample.source_tokens, sample.target_tokens, sample.attention)  # (T, S)
         except UserError as error:
-            raise UserError(f"{run.folder}: sentence {sample.index} of {split}: {error}") from None
+            raise UserError(f"{run.path}: sentence {sample.index} of {split}: {error}") from None
         panels[run.name] = Panel(run.name, sample.source_tokens, sample.target_tokens, weights)
-    heat_maps = dict(zip(panels, layout_lines([list(panels.values())])[0], strict=True))
-    return [heat_maps.get(run.name) for run in runs]
+    return dict(zip(panels, layout_lines([list(panels.values())])[0], strict=True))

@@ -11,7 +11,7 @@ from itertools import takewhile
 import msgspec
 
 from nmt.report.record import MeanScore, SeedGroup
-from nmt.report.runs import EvaluatedRun
+from nmt.report.runs import ComparedSystem, EvaluatedRun
 from nmt.report.scores import SCORES
 
 IGNORED_SETTINGS = {"seed", "run", "name", "resume", "device", "threads", "tracker"}
@@ -24,22 +24,22 @@ SEED_SUFFIX = re.compile(r"[\W_]*(?:seed\d*)?[\W_]*$")
 """The end of what names have in common that does not name the system: the "-seed" of transformer-seed1 and -seed2."""
 
 
-def group_seeds(runs: Sequence[EvaluatedRun]) -> list[SeedGroup]:
-    """Groups the runs, in the order of their first run. A run whose seed is not known is a group by itself."""
-    members: dict[tuple[str, int], list[EvaluatedRun]] = {}
+def group_seeds(systems: Sequence[ComparedSystem]) -> list[SeedGroup]:
+    """Groups the systems, in the order of their first one. A system whose seed is not known is a group by itself."""
+    members: dict[tuple[str, int], list[ComparedSystem]] = {}
     earlier: Counter[tuple[str, int | None]] = Counter()
-    for run in runs:
-        seed = find_seed(run.config)
-        setup = run.name if seed is None else _describe_setup(run)
+    for system in systems:
+        seed = system_seed(system)
+        setup = _describe_setup(system) if isinstance(system, EvaluatedRun) and seed is not None else system.name
         repetition = earlier[setup, seed]  # runs with the same setup and seed go to different groups
         earlier[setup, seed] += 1
-        members.setdefault((setup, repetition), []).append(run)
-    names = [name_group([run.name for run in group]) for group in members.values()]
+        members.setdefault((setup, repetition), []).append(system)
+    names = [name_group([system.name for system in group]) for group in members.values()]
     return [
         SeedGroup(
-            name=name if names.count(name) == 1 else ", ".join(run.name for run in group),
-            systems=[run.name for run in group],
-            seeds=[seed for run in group if (seed := find_seed(run.config)) is not None],
+            name=name if names.count(name) == 1 else ", ".join(system.name for system in group),
+            systems=[system.name for system in group],
+            seeds=[seed for system in group if (seed := system_seed(system)) is not None],
             scores=_mean_scores(group),
         )
         for name, group in zip(names, members.values(), strict=True)
@@ -58,7 +58,13 @@ def _describe_setup(run: EvaluatedRun) -> str:
         if not is_ignored:
             settings.append(line)
     settings = [SEED_NUMBER.sub("seed", line) if line.startswith("init: ") else line for line in settings]
-    return "\n".join([*settings, msgspec.json.encode([run.model, run.evaluation.search]).decode()])
+    description = msgspec.json.encode([run.model, run.evaluation.search, run.evaluation.precision]).decode()
+    return "\n".join([*settings, description])
+
+
+def system_seed(system: ComparedSystem) -> int | None:
+    """The seed with which a run was trained; None if it is not known, and for another program."""
+    return find_seed(system.config) if isinstance(system, EvaluatedRun) else None
 
 
 def find_seed(config: str) -> int | None:
@@ -87,11 +93,11 @@ def mean_score(scores: Sequence[float]) -> MeanScore:
     return MeanScore(statistics.fmean(scores), statistics.stdev(scores) if len(scores) > 1 else None)
 
 
-def _mean_scores(group: Sequence[EvaluatedRun]) -> dict[str, MeanScore]:
-    """The mean of each score that all runs of a group have, by its key."""
+def _mean_scores(group: Sequence[ComparedSystem]) -> dict[str, MeanScore]:
+    """The mean of each score that all systems of a group have, by its key."""
     means = {}
     for score in SCORES:
-        values = [value for run in group if (value := score.get_value(run)) is not None]
+        values = [value for system in group if (value := score.get_value(system)) is not None]
         if len(values) == len(group):
             means[score.key] = mean_score(values)
     return means

@@ -13,7 +13,7 @@ from nmt.evaluation import Metrics
 from nmt.evaluation.languages import Unit, sentence_length
 from nmt.report.differences import Segment, mark_differences
 from nmt.report.record import ComparedSentence, Comparison, SystemTranslation
-from nmt.report.runs import EvaluatedRun
+from nmt.report.runs import ComparedSystem
 
 MAX_ATTENTION_CHARACTERS = 3_000_000
 """Maximum size of the attention weights in a page; a page should stay below 5 MB."""
@@ -34,9 +34,9 @@ class SentenceRow:
     segments: list[list[Segment]]
 
 
-def compare_sentences(runs: Sequence[EvaluatedRun], *, unit: Unit, metrics: Metrics) -> list[ComparedSentence]:
+def compare_sentences(runs: Sequence[ComparedSystem], *, unit: Unit, metrics: Metrics) -> list[ComparedSentence]:
     """Every sentence of the split with the translations of all runs."""
-    chrf = [metrics.sentence_chrf(run.hypotheses, run.references) for run in runs]
+    chrf = [metrics.sentence_chrf(run.hypotheses, *run.all_references) for run in runs]
     return [
         ComparedSentence(
             index=index,
@@ -62,7 +62,7 @@ def layout_sentences(comparison: Comparison) -> list[SentenceRow]:
     return rows
 
 
-def pack_attention(runs: Sequence[EvaluatedRun]) -> str:
+def pack_attention(runs: Sequence[ComparedSystem]) -> str:
     """The attention of all sentences for the script of the page: base64 of compressed JSON (zlib, RFC 1950).
 
     The JSON value is a list with one item per sentence: a list with the attention of each run, or null. If all of them

@@ -98,7 +98,7 @@ def significance_table(comparison: Comparison) -> Table:
                 format_difference(significance.difference),
                 f"{format_difference(low)} to {format_difference(high)}",
                 format_p_value(significance.p_value),
-                describe_verdict(significance, is_fair=system.training.is_complete and baseline.training.is_complete),
+                describe_verdict(significance, is_fair=not (system.may_improve or baseline.may_improve)),
             ]
         rows.append([Cell(system.name), *map(Cell, row)])
     return Table(columns, rows)
@@ -200,29 +200,40 @@ def _format_interval(figure: GroupBleu) -> str:
 
 def cost_table(comparison: Comparison) -> Table:
     """Size, training and decoding."""
+
+    def training(name: str) -> Callable[[System], Any]:
+        return lambda system: None if system.training is None else getattr(system.training, name)
+
+    def speed(system: System) -> float | None:
+        return None if system.decoding is None else system.decoding.sentences_per_second
+
     return _make_table(
         comparison,
         [
             Column("model", _describe_model, str),
             Column("parameters", lambda system: system.parameters, format_parameters),
-            Column("steps", lambda system: system.training.steps, format_number),
-            Column("training time", lambda system: system.training.seconds, format_duration),
-            Column("training tokens/s", lambda system: system.training.tokens_per_second, format_number, max),
-            Column("validation BLEU", lambda system: system.training.best_validation_bleu, format_score, max),
-            Column("at step", lambda system: system.training.best_validation_step, format_number),
-            Column("selected by", lambda system: system.training.selected_by, format_measure),
-            Column("decoded sentences/s", lambda system: system.decoding.sentences_per_second, format_number, max),
+            Column("steps", training("steps"), format_number),
+            Column("training time", training("seconds"), format_duration),
+            Column("training tokens/s", training("tokens_per_second"), format_number, max),
+            Column("validation BLEU", training("best_validation_bleu"), format_score, max),
+            Column("at step", training("best_validation_step"), format_number),
+            Column("selected by", training("selected_by"), format_measure),
+            Column("decoded sentences/s", speed, format_number, max),
             Column("on", _describe_device, str),
         ],
     )
 
 
 def _describe_model(system: System) -> str:
+    if system.class_name is None:
+        return "another program"
     return system.class_name if system.num_runs == 1 else f"ensemble of {system.num_runs} runs"
 
 
 def _describe_device(system: System) -> str:
     decoding = system.decoding
+    if decoding is None:
+        return DASH
     if decoding.device != "cpu":
         return decoding.device
     return f"cpu, {decoding.threads} thread" + ("" if decoding.threads == 1 else "s")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
+import torch
+
 from nmt.errors import UserError
 from nmt.models.attention import KINDS, Kind
 from nmt.search.protocol import Search, SearchArguments
@@ -20,6 +22,9 @@ DEFAULT_BATCH_TOKENS = {"cpu": 768, "cuda": 16384}
 """Maximum number of source positions per batch, by device type. On a CPU the batch should fit into the cache: a narrow
 Transformer was fastest at 512, recurrent models from 768 on. The value for GPUs has not been measured."""
 
+
+NUMBER_FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""The formats of weights and activations in which a model can translate. A search computes its scores in float32."""
 
 Prefix = str | Sequence[str]
 """The beginning of a translation: text, or a list of pieces."""
@@ -64,6 +69,17 @@ def check_kinds(kinds: Kinds | Iterable[str], *, key: str = "attention") -> tupl
         if kind not in KINDS:
             raise UserError(f"{key}={kind} is unknown: it can be {', '.join(KINDS)}, a list of them, or all")
     return tuple(kind for kind in KINDS if kind in named)
+
+
+def number_format(precision: str) -> torch.dtype:
+    """The number format of torch that a setting names.
+
+    Raises:
+        UserError: there is no such format.
+    """
+    if precision not in NUMBER_FORMATS:
+        raise UserError(f"precision={precision} is unknown: use {' or '.join(NUMBER_FORMATS)}")
+    return NUMBER_FORMATS[precision]
 
 
 def change_search(search: Search, changes: SearchArguments) -> Search:

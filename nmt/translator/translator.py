@@ -32,6 +32,7 @@ from nmt.translator.arguments import (
     change_search,
     check_kinds,
     check_lines,
+    number_format,
     sanitize,
     shift,
 )
@@ -73,8 +74,7 @@ class Translator:
     ) -> None:
         if batch_tokens is None:
             batch_tokens = DEFAULT_BATCH_TOKENS[model.device.type]
-        if batch_tokens < 1:
-            raise UserError(f"batch_tokens={batch_tokens} must be at least 1")
+        check_sizes(batch_tokens=batch_tokens)
         self.model = model
         self.tokenizer = tokenizer
         self.search = search
@@ -96,17 +96,19 @@ class Translator:
         device: str = "auto",
         batch_tokens: int | None = None,
         heads_off: Sequence[str] = (),
+        precision: str = "fp32",
     ) -> Self:
         """Loads the best model of a run folder without the heads in `heads_off`, and the run's search if none is given.
 
-        Several folders become an ensemble, with the search of the first one.
+        Several folders become an ensemble, with the search of the first one. `precision` is fp32, or bf16, which is
+        faster for many lines at a time.
 
         Raises:
-            UserError: a folder is missing or damaged or does not fit the others, or there is no such device or head.
+            UserError: a folder is damaged or does not fit the others; or there is no such device, head or format.
         """
         folder = run if isinstance(run, RunFolder) else open_run(run)
         search = search or build(folder.description("search"), searches)
-        model = folder.model(heads_off=heads_off).to(pick_device(device))
+        model = folder.model(heads_off=heads_off).to(pick_device(device), number_format(precision))
         model.prepare_for_decoding()
         return cls(model, folder.tokenizer(), search, batch_tokens=batch_tokens)
 

@@ -337,3 +337,35 @@ def test_mistakes_end_in_one_line(runs: str, message: str, tmp_path: Path, capsy
     assert message in captured.err
     assert captured.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "words", "message"),
+    [
+        (1, [], "other.de has 1 lines, but test has {count} sentences: it needs one line for each"),
+        (None, ["names=[a]"], "names has 1 entries, but runs has 2: give each of these a name, in this order"),
+        (None, ["names=[a,a]"], "names has a twice: give each system a name of its own"),
+        (None, ["names=[a,' ']"], "names has ' ': a name needs characters that can be seen"),
+    ],
+)
+def test_mistakes_with_translations_of_another_program_end_in_one_line(
+    lines: int | None,
+    words: list[str],
+    message: str,
+    evaluated_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    translations = (evaluated_run / "evaluation" / "test.hyp.txt").read_text(encoding="utf-8").splitlines(True)
+    file = tmp_path / "other.de"
+    file.write_text("".join(translations[:lines]), encoding="utf-8")
+    out = tmp_path / "report"
+    assert main(["compare", f"runs=[{evaluated_run},{file}]", "split=test", f"out={out}", "device=cpu", *words]) == 2
+    assert message.format(count=len(translations)) in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_translations_alone_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.de").write_text("Haus\n", encoding="utf-8")
+    assert main(["compare", f"runs=[{tmp_path / 'a.de'}]", "split=test", f"out={tmp_path / 'report'}"]) == 2
+    assert "runs names files of translations only: add a run, whose sentences they translate" in capsys.readouterr().err

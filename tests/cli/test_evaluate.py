@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import sacrebleu
+import torch
 
 from nmt.cli import main
 from nmt.evaluation.attention_file import read_attention
@@ -33,6 +34,51 @@ def test_scores_are_those_of_sacrebleu_for_the_files_beside_them(
     printed = capsys.readouterr().out
     assert f"{expected:.2f}" in printed
     assert result["metrics"]["bleu"]["signature"] in printed
+
+
+def test_further_references_count_in_every_score_and_in_a_comparison(
+    own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"run={own_run}", "split=test", "device=cpu"]
+    assert main(["evaluate", *words]) == 0
+    folder = own_run / "evaluation"
+    hypotheses, references = ((folder / f"test.{name}.txt").read_text(encoding="utf-8") for name in ("hyp", "ref"))
+    second = tmp_path / "second.de"
+    second.write_text("\n".join([*hypotheses.split("\n")[:3], *references.split("\n")[3:]]), encoding="utf-8")
+    assert main(["evaluate", *words, f"references=[{second}]"]) == 0
+    assert "again: other text" in capsys.readouterr().err
+    result = json.loads((folder / "test.json").read_text(encoding="utf-8"))
+    both = [text.read_text(encoding="utf-8").splitlines() for text in (folder / "test.ref.txt", second)]
+    expected = sacrebleu.corpus_bleu(hypotheses.splitlines(), both).score
+    assert result["metrics"]["bleu"]["score"] == pytest.approx(expected)
+    assert result["metrics"]["bleu"]["signature"].startswith("nrefs:2|")
+    # The stored evaluation holds as long as the references do, in a comparison too.
+    compared = ["compare", f"runs=[{own_run}]", *words[1:], f"references=[{second}]", f"out={tmp_path / 'report'}"]
+    assert main(compared) == 0
+    assert "again" not in capsys.readouterr().err
+    report = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    assert report["references"] == 2
+    assert report["systems"][0]["significance"]["bleu"] == pytest.approx(expected)
+    second.write_text(references + "one more\n", encoding="utf-8")
+    assert main(["evaluate", *words, f"references=[{second}]"]) == 2
+    assert "sentences: it needs one line for each" in capsys.readouterr().err
+
+
+def test_another_number_format_is_recorded_and_evaluated_anew(
+    own_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", f"run={own_run}", "split=test", "device=cpu"]
+    assert main(words) == 0
+    before = json.loads((own_run / "evaluation" / "test.json").read_text(encoding="utf-8"))
+    assert main([*words, "precision=bf16"]) == 0
+    assert "again: precision=bf16 instead of fp32" in capsys.readouterr().err
+    after = json.loads((own_run / "evaluation" / "test.json").read_text(encoding="utf-8"))
+    assert (before["precision"], after["precision"]) == ("fp32", "bf16")
+    assert after["samples"][0]["score"] != before["samples"][0]["score"]  # so that it was computed in another format
+    assert after["metrics"]["bleu"]["score"] > before["metrics"]["bleu"]["score"] / 2
+    assert next(Translator.load(own_run, device="cpu", precision="bf16").model.parameters()).dtype == torch.bfloat16
+    assert main([*words, "precision=fp8"]) == 2
+    assert "precision=fp8 is unknown to engine=torch: use fp32 or bf16" in capsys.readouterr().err
 
 
 def test_hypotheses_are_those_of_the_translator(own_run: Path, corpus_folder: Path) -> None:

@@ -108,9 +108,7 @@ def test_translate_with_the_exported_model(
     for torch_line, other_line in zip(*results, strict=True):
         assert other_line["text"] == torch_line["text"]
         assert other_line["attention"].keys() == torch_line["attention"].keys()  # which torch computes
-    assert (
-        main([*command, "engine=ctranslate2", f"exported={exported}", "compute_type=int8", "search.beam_size=2"]) == 0
-    )
+    assert main([*command, "engine=ctranslate2", f"exported={exported}", "precision=int8", "search.beam_size=2"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 
@@ -122,7 +120,7 @@ def test_evaluate_records_the_engine(
     assert main(["evaluate", f"run={run}", "split=test", "device=cpu", *engine]) == 0
     record = json.loads((run / "evaluation" / "test.json").read_text(encoding="utf-8"))
     assert record["search"]["class"] == "CTranslate2Search"
-    assert record["search"]["arguments"]["compute_type"] == "float32"
+    assert record["precision"] == "fp32"
     assert main(["evaluate", f"run={run}", "split=test", "device=cpu", *engine]) == 0
     assert "nothing has changed since" in capsys.readouterr().err
     assert main(["evaluate", f"run={run}", "split=test", "device=cpu"]) == 0
@@ -138,7 +136,7 @@ def test_an_engine_needs_the_right_model(
         (transformer_run, ["engine=marian"], "engine=marian is unknown: use torch or ctranslate2"),
         (transformer_run, ["engine=ctranslate2"], "engine=ctranslate2 needs a model: name the folder"),
         (transformer_run, [f"exported={exported}"], "is for another engine: add engine=ctranslate2"),
-        (transformer_run, ["compute_type=int3"], "compute_type=int3 is unknown: use float32 or int8"),
+        (transformer_run, ["precision=int8"], "precision=int8 is unknown to engine=torch: use fp32 or bf16"),
         (transformer_run, ["engine=ctranslate2", f"exported={tmp_path}"], "holds no exported model"),
         (lstm_run, ["engine=ctranslate2", f"exported={exported}"], "was not exported from run="),
         (

@@ -37,6 +37,24 @@ def test_scores_equal_those_of_sacrebleu() -> None:
     assert {key: metric.score for key, metric in scores.items()} == {key: s.score for key, s in expected.items()}
 
 
+def test_several_references_score_as_sacrebleu_scores_them() -> None:
+    others = [" ".join(reversed(line.split())) for line in REFERENCES]
+    scores = METRICS.score(HYPOTHESES, REFERENCES, others)
+    both = [REFERENCES, others]
+    expected = {
+        "bleu": sacrebleu.corpus_bleu(HYPOTHESES, both),
+        "chrf": sacrebleu.corpus_chrf(HYPOTHESES, both),
+        "ter": sacrebleu.corpus_ter(HYPOTHESES, both),
+        "bleu_lowercase_tokenized": sacrebleu.corpus_bleu(HYPOTHESES, both, lowercase=True),
+    }
+    assert {key: metric.score for key, metric in scores.items()} == {key: s.score for key, s in expected.items()}
+    assert all(metric.signature.startswith("nrefs:2|") for metric in scores.values())
+    assert METRICS.sentence_chrf(others, REFERENCES, others) == [100.0] * len(others)
+    french = Metrics(language="fr", bleu_tokenizer="13a").score(others, REFERENCES, others)["bleu_lowercase_moses"]
+    assert french.score == pytest.approx(100)
+    assert french.signature.startswith("nrefs:2|")
+
+
 def test_signatures_state_how_a_score_was_computed() -> None:
     scores = METRICS.score(HYPOTHESES, REFERENCES)
     version = f"version:{sacrebleu.__version__}"

@@ -117,6 +117,7 @@ def write_run(folder: Path, *, system: str, split: str = "test", seed: int = 1, 
             "bleu_by_length": METRICS.bleu_by_length(sources, hypotheses, references, unit="words"),
             "search": {"class": "BeamSearch", "arguments": {"beam_size": 5, "length_penalty": 0.6}},
             "seconds": 12.1, "sentences_per_second": 82.0 + 10 * len(system), "device": "cpu", "threads": 2,
+            "precision": "fp32",
             "samples": samples, "cut_lines": 0, "model_hash": "", "text_hash": "", "checksum": "",
         },
     )  # fmt: skip

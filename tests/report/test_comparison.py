@@ -13,7 +13,7 @@ import pytest
 from nmt.errors import UserError
 from nmt.evaluation import Metrics
 from nmt.report.comparison import compare, summarize
-from nmt.report.tables import significance_table
+from nmt.report.tables import cost_table, significance_table
 from nmt.run.format import FORMAT
 
 METRICS = Metrics(language="de", bleu_tokenizer="13a")
@@ -322,7 +322,7 @@ def test_a_run_that_continued_after_its_end_has_not_ended(runs: list[Path], tmp_
     with (runs[1] / "history.jsonl").open("a") as file:
         file.write(json.dumps({"kind": "train", "step": 4050, "seconds": 9000.0, "loss": 1.0}) + "\n")
     report = compare(runs, split="test", out=tmp_path / "report")
-    assert [system.training.has_ended for system in report.systems] == [True, False, True, True]
+    assert [system.training and system.training.has_ended for system in report.systems] == [True, False, True, True]
 
 
 def test_only_samples_of_all_runs_are_shown(runs: list[Path], tmp_path: Path) -> None:
@@ -448,3 +448,33 @@ def test_out_must_not_be_a_file(runs: list[Path], tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("mine")
     with pytest.raises(UserError, match="is a file: out= names the folder"):
         compare(runs, split="test", out=tmp_path / "report.html")
+
+
+def test_a_file_of_translations_is_scored_like_the_run_that_wrote_it(runs: list[Path], tmp_path: Path) -> None:
+    """The translations of a run, given as another program's: the same scores, and nothing that only a run has."""
+    file = tmp_path / "other.de"
+    shutil.copy(runs[1] / "evaluation" / "test.hyp.txt", file)
+    report = compare([*runs[:2], file], split="test", out=tmp_path / "report", names=["small", "large", "Other"])
+    run, other = report.systems[1:]
+    assert [system.name for system in report.systems] == ["small", "large", "Other"]
+    assert other.path == str(file)
+    assert other.metrics == run.metrics
+    assert other.significance == run.significance
+    assert (other.training, other.decoding, other.parameters, other.alignment) == (None, None, None, None)
+    assert not any("Other" in note for note in report.notes)
+    assert [each.text for sentence in report.translations for each in sentence.translations[1:2]] == [
+        each.text for sentence in report.translations for each in sentence.translations[2:]
+    ]
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert str(file) in page
+    cost = next(row for row in cost_table(report).rows if row[0].text == "Other")
+    assert [cell.text for cell in cost[1:]] == ["another program", *["–"] * 9]
+
+
+def test_a_file_of_translations_can_be_the_baseline(runs: list[Path], tmp_path: Path) -> None:
+    file = tmp_path / "other.de"
+    shutil.copy(runs[1] / "evaluation" / "test.hyp.txt", file)
+    report = compare([file, runs[1]], split="test", out=tmp_path / "report")
+    assert report.baseline == "other.de"
+    assert report.systems[1].significance.difference == 0.0
+    assert "no system is above the baseline" in summarize(report)

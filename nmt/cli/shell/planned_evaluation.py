@@ -34,6 +34,7 @@ from nmt.evaluation.reuse import (
     metric_signatures,
     read_stored,
 )
+from nmt.evaluation.sentence_file import read_sentences
 from nmt.evaluation.tokenized_text import describe_tokenized_text
 from nmt.files import read_text
 from nmt.models.heads import parse_heads
@@ -52,6 +53,7 @@ class PlannedEvaluation:
         corpus: holds the split; None if it cannot be read, and the stored evaluation is used all the same.
         split: the split of the corpus.
         metrics: of the target language.
+        further_references: of every sentence, beside that of the split.
         inputs: what the evaluation depends on.
         stored: the evaluation in the run folder; None if there is none that can be used.
         reasons: why a stored evaluation cannot be used; or, if it is used, why its text was not compared. May be empty.
@@ -64,6 +66,7 @@ class PlannedEvaluation:
     corpus: Corpus | None
     split: str
     metrics: Metrics
+    further_references: list[list[str]]
     inputs: EvaluationInputs
     stored: Evaluation | None
     reasons: list[str]
@@ -80,6 +83,14 @@ class PlannedEvaluation:
     def text_hash(self) -> str | None:
         """Identifies the text that the evaluation is about."""
         return self.inputs.text_hash if self.stored is None else self.stored.text_hash
+
+    @property
+    def num_sentences(self) -> int:
+        """The number of sentences of the split."""
+        if self.corpus is not None:
+            return len(self.corpus.split(self.split))
+        assert self.stored is not None, "a plan without a corpus has a stored evaluation"
+        return self.stored.sentences
 
     def print_reasons(self, program: str) -> None:
         """Prints why a stored evaluation is not used again, if there is one."""
@@ -117,6 +128,7 @@ class PlannedEvaluation:
             heads_off=self.inputs.heads_off,
             to=self.corpus.main_tag,
             engine=self.engine,
+            precision=self.inputs.precision,
         )
         warnings = LineWarnings(program, text=f"{self.split}, ")
         with limit_threads(threads, translator.model.device) as translator.before_batch:
@@ -126,6 +138,7 @@ class PlannedEvaluation:
                 self.corpus,
                 split=self.split,
                 metrics=self.metrics,
+                further_references=self.further_references,
                 inputs=self.inputs,
                 warn=warnings.add_cut_off,
                 remark=partial(print_message, program),
@@ -146,11 +159,13 @@ def plan_evaluation(
     *,
     split: str,
     bleu_tokenizer: str | None,
+    references: Sequence[Path],
     data: Component | CorpusChanges,
     search: Component | SearchChanges,
     heads_off: Sequence[str] = (),
     may_lack_text: bool = False,
     engine: ExportedEngine | None = None,
+    precision: str = "fp32",
 ) -> PlannedEvaluation:
     """Finds out whether the stored evaluation of a split still holds.
 
@@ -160,12 +175,14 @@ def plan_evaluation(
         run: the run folder.
         split: a split of the corpus.
         bleu_tokenizer: another tokenizer for BLEU; None: the run's own.
+        references: files with further references, one line for each sentence.
         data: the corpus, or changes of the run's own.
         search: the search, or changes of the run's own.
         heads_off: names of attention heads to silence, see `nmt.models.heads`.
         may_lack_text: if the run's own corpus cannot be read, since the folder has been copied to another machine,
             use the stored evaluation without comparing the text.
         engine: see `PlannedEvaluation`.
+        precision: number format of the engine, or of torch.
 
     Raises:
         UserError: the run folder is damaged, the corpus has no such split, or a setting is wrong.
@@ -183,6 +200,7 @@ def plan_evaluation(
         text_hash=None,
         links_hash=None,
         signatures={},
+        precision=precision,
         heads_off=[str(head) for head in parse_heads(heads_off)],
         direction=None if pair == own_pair else "-".join(pair),
     )
@@ -199,18 +217,19 @@ def plan_evaluation(
         corpus = load_corpus(run, data)
         pairs = corpus.split(split)
     except (UserError, Failure) as error:
-        is_own = not isinstance(data, Component) and not data.changed()
+        is_own = not isinstance(data, Component) and not data.changed() and not references
         if not may_lack_text or not is_own or stored is None or changes:
             raise
         reason = f"the text of its evaluation on {split} was not compared, since the corpus cannot be read: {error}"
-        return PlannedEvaluation(run, None, split, metrics, inputs, stored, [reason], pair, described, engine)
+        return PlannedEvaluation(run, None, split, metrics, [], inputs, stored, [reason], pair, described, engine)
+    further = [read_sentences(path, num_sentences=len(pairs), split=split) for path in references]
 
     # 3. Compare text, gold links and metrics.
-    text_hash = hash_text(pairs["source"], pairs["target"], source=corpus.source, target=corpus.target)
+    text_hash = hash_text(pairs["source"], pairs["target"], *further, source=corpus.source, target=corpus.target)
     inputs = replace(inputs, text_hash=text_hash, links_hash=hash_links(pairs))
     if stored is not None:
-        inputs = replace(inputs, signatures=metric_signatures(metrics, list(pairs["target"])))
+        inputs = replace(inputs, signatures=metric_signatures(metrics, list(pairs["target"]), *further))
         changes = list_changes(stored, inputs)
         if changes:
             stored, reasons = None, changes
-    return PlannedEvaluation(run, corpus, split, metrics, inputs, stored, reasons, pair, described, engine)
+    return PlannedEvaluation(run, corpus, split, metrics, further, inputs, stored, reasons, pair, described, engine)

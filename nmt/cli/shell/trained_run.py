@@ -155,6 +155,7 @@ def load_translator(
     heads_off: Sequence[str] = (),
     to: str | None = None,
     engine: ExportedEngine | None = None,
+    precision: str = "fp32",
 ) -> Translator:
     """Loads the best model of a run, with the described search.
 
@@ -165,7 +166,8 @@ def load_translator(
         batch_tokens: maximum padded source tokens per batch; None: a number that suits the device.
         heads_off: names of attention heads to silence, see `nmt.models.heads`.
         to: the target language, or the name of another tag; None: that of the run, if it has any.
-        engine: searches instead of torch, which still computes attention; None: torch.
+        engine: searches instead of torch, which still computes attention, in fp32; None: torch.
+        precision: number format of torch if it searches, fp32 or bf16.
 
     Raises:
         UserError: the search refuses an argument, the folder is damaged, there is no such device, head or tag, or the
@@ -175,7 +177,14 @@ def load_translator(
         raise UserError("engine=ctranslate2 translates with all heads: leave heads_off out, or use engine=torch")
     with naming_group("search"):
         searcher = build(search, searches)
-    translator = Translator.load(run, search=searcher, device=device, batch_tokens=batch_tokens, heads_off=heads_off)
+    translator = Translator.load(
+        run,
+        search=searcher,
+        device=device,
+        batch_tokens=batch_tokens,
+        heads_off=heads_off,
+        precision=precision if engine is None else "fp32",
+    )
     if to is not None:
         translator.tokenizer = translator.tokenizer.with_source_tag(choose_tag(to, list(translator.tokenizer.tags)))
     if engine is not None:
@@ -186,7 +195,7 @@ def load_translator(
             run=run,
             search=searcher,
             tokenizer=translator.tokenizer,
-            compute_type=engine.compute_type,
+            precision=engine.precision,
         )
     return translator
 
