@@ -50,6 +50,5 @@ train general data=mix "data.parts=[$parts]" trainer.max_steps=5000 trainer.vali
 train fine-tuned "${pairs[@]}" "init=$runs/general" trainer.max_steps=1000 "$@"
 train scratch "${pairs[@]}" trainer.max_steps=1000 "$@"
 train scratch-same-pieces "${pairs[@]}" tokenizer=run "tokenizer.run=$runs/general" trainer.max_steps=1000 "$@"
-train scratch-longer "${pairs[@]}" trainer.max_steps=4000 "$@"
-for name in fine-tuned scratch scratch-same-pieces scratch-longer; do evaluate "$name"; done
+for name in fine-tuned scratch scratch-same-pieces; do evaluate "$name"; done
 evaluate general data.source=en data.target=de "data.path=$runs/pairs" # a direction that it has not learned

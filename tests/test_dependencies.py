@@ -15,7 +15,9 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
-EXTRAS = [Requirement(line) for name in ("explore", "export") for line in PROJECT["optional-dependencies"][name]]
+EXTRAS = [
+    Requirement(line) for name in ("explore", "export", "documents") for line in PROJECT["optional-dependencies"][name]
+]
 DEVELOPMENT = [*EXTRAS, *(Requirement(line) for line in PROJECT["optional-dependencies"]["dev"] if "nmt[" not in line)]
 LOCAL = {"nmt", "tests", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
 """The modules of this repository; some test files import each other by name."""

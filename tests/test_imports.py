@@ -33,6 +33,7 @@ ALLOWED: dict[str, Set[str]] = {
     "training": {"run", "models", "data", "console", *BOTTOM},
     "copying": {"data", *BOTTOM},
     "translator": {"copying", "search", "run", "models", "data", *BOTTOM},
+    "documents": {"copying", "data", *BOTTOM},
     "alignment": {"translator", "search", "run", "models", "data", *BOTTOM},
     "evaluation": {"alignment", "translator", "search", "run", "models", "data", *BOTTOM},
     "report": {"evaluation", "translator", "run", "data", *BOTTOM},
@@ -41,6 +42,7 @@ ALLOWED: dict[str, Set[str]] = {
     "benchmark": {"translator", "search", "training", "run", "models", "data", *BOTTOM},
     "cli": {
         *(
+            "documents",
             "export",
             "explore",
             "benchmark",

@@ -37,7 +37,9 @@ from nmt.cli.shell.missing_text import MissingText
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import SearchChanges, describe_search, load_translator, open_system
+from nmt.cli.translation.document import translate_document
 from nmt.cli.translation.given_text import open_lines, read_terms
+from nmt.documents.kinds import find_kind
 from nmt.errors import UserError
 from nmt.run import RunFolder
 from nmt.run.model_hash import hash_model
@@ -56,6 +58,7 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     terms: str | None
     output: Path | None
     format: str
+    document: str | None
     n_best: int
     attention: list[str] | str | None
     links: bool
@@ -71,10 +74,16 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     to: str | None
 
     def __post_init__(self) -> None:
-        if self.format not in ("text", "jsonl"):
-            raise UserError(f"format={self.format} is unknown: use text or jsonl")
-        if self.format == "text" and (self.n_best != 1 or self.attention is not None or self.links):
+        if self.format not in ("text", "jsonl", "document"):
+            raise UserError(f"format={self.format} is unknown: use text, jsonl or document")
+        if self.format != "jsonl" and (self.n_best != 1 or self.attention is not None or self.links):
             raise UserError("n_best, attention and links need format=jsonl: text has one translation per line")
+        if self.format == "document":
+            if self.prefix is not None:
+                raise UserError("prefix has a line for each input line, which a document does not have: leave it out")
+            find_kind(self.input, self.document)
+        elif self.document is not None:
+            raise UserError(f"document={self.document} needs format=document")
         if self.links and self.heads_off:
             raise UserError("links=true is for the whole model: leave heads_off out")
         check_kinds(self.attention or ())
@@ -142,7 +151,18 @@ def run(config: DictConfig) -> None:
             missing.print_remark(PROGRAM, copied=settings.copy)
 
         with limit_threads(settings.threads, translator.model.device) as translator.before_batch:
-            if settings.input is None and sys.stdin.isatty():
+            if settings.format == "document":
+                translate_document(
+                    source,
+                    settings.output,
+                    kind=find_kind(settings.input, settings.document),
+                    folder=folder,
+                    translator=translator,
+                    load_aligner=partial(load_own_aligner, folder, translator),
+                    copy=settings.copy,
+                    program=PROGRAM,
+                )
+            elif settings.input is None and sys.stdin.isatty():
                 if settings.prefix is not None:
                     raise UserError("prefix=FILE has a line for each input line: name the input by input=FILE")
                 translate_interactively(translate_lines, warnings, settings.output)

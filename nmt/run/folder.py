@@ -27,6 +27,7 @@ from nmt.display import Displayed
 from nmt.errors import Failure, UserError
 from nmt.files import is_partial, make_folder, reading, remove_partials, write_json, writing
 from nmt.run.format import FORMAT, read_versioned
+from nmt.run.hub import check_local, find_folder
 from nmt.run.limits import check_model_size, check_search_size
 from nmt.run.lock import is_locked, lock
 from nmt.run.registry import Description, StoredCorpus, StoredObjective, build, change_main_corpus, read_description
@@ -37,11 +38,11 @@ if TYPE_CHECKING:  # importing torch takes a second, and half of the commands ne
     from nmt.models.seq2seq import TranslationModel
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "source.model", "target.model")
-DESCRIPTIONS_BEFORE_MODEL = {"corpus.json", "metrics.json", "search.json"}
 ENSEMBLE_FILE = "ensemble.json"
 """What the folder of an ensemble has in place of a model, see `nmt.run.ensemble`."""
 
-FILES_BEFORE_MODEL = {".lock", "checkpoints", "config.yaml", *DESCRIPTIONS_BEFORE_MODEL, *TOKENIZER_FILES}
+FILES_BEFORE_MODEL = {".lock", "checkpoints", "config.yaml", "corpus.json", "metrics.json", "search.json"}
+FILES_BEFORE_MODEL |= {*TOKENIZER_FILES}
 """What training writes before model.json. A folder with only these files holds no run yet."""
 
 
@@ -86,13 +87,13 @@ class RunFolder(Displayed):
         """Opens a folder that holds a trained model.
 
         Args:
-            path: the folder.
+            path: the folder, or an address on the Hugging Face hub; see `nmt.run.hub.find_folder`.
             key: what the user names it by, for error messages.
 
         Raises:
-            UserError: the folder does not exist, is not a run folder, or has no checkpoint yet.
+            UserError: there is no such folder, it is not a run folder, or it has no checkpoint yet.
         """
-        run = cls(path)
+        run = cls(find_folder(path, key=key))
         with reading(f"{key}={path}"):
             if not run.path.is_dir():
                 raise UserError(f"{key}={path} is not a folder: name one that nmt train wrote")
@@ -111,6 +112,7 @@ class RunFolder(Displayed):
         Raises:
             UserError: the folder holds something already and `resume` is off, or holds no run and `resume` is on.
         """
+        check_local(path)
         run = cls(path)
         with reading(f"run={path}"):
             if run.path.exists() and not run.path.is_dir():
@@ -176,15 +178,13 @@ class RunFolder(Displayed):
         if (step := read_step(self.last)) is not None:
             return f"the checkpoint of step {step} ({self.last}) is intact: continue with resume=true"
         if (step := read_step(self.best)) is not None:
-            return (
-                f"the weights of step {step} in {self.best} are intact: they can translate, but not be trained further"
-            )
+            return f"the weights of step {step} in {self.best} are intact: they can translate, not be trained further"
         return "there is no checkpoint yet: start again with the same command" + (
             " and resume=true" if (self.path / "model.json").is_file() else ""
         )
 
     def step_path(self, step: int) -> Path:
-        """Returns the path of the weights after `step`, which are kept for averaging."""
+        """The path of the weights after `step`, which are kept for averaging."""
         return self.path / "checkpoints" / f"step-{step:08d}.safetensors"
 
     def step_paths(self) -> list[Path]:

@@ -270,3 +270,30 @@ def test_memory_does_not_grow_from_epoch_to_epoch(encoded: datasets.Dataset, tok
         tracemalloc.stop()
     assert peaks[1][1] < 1.5 * peaks[0][1]
     assert peaks[1][0] < peaks[0][0] + 20_000  # what remains allocated afterwards
+
+
+def test_an_epoch_has_a_pair_as_many_times_as_its_weight_says(encoded: datasets.Dataset, tokenizer: Tokenizer) -> None:
+    few = encoded.select(range(4)).add_column("weight", np.array([1.0, 2.5, 0.25, 3.0]))
+    loader = make_loader(few, tokenizer, subword_alpha=0.1)
+    assert len(loader) == 4
+    counts = np.array([np.bincount(loaded_indices(loader, epoch), minlength=4) for epoch in range(400)])  # (400, 4)
+    assert [sorted(set(column)) for column in counts.T.tolist()] == [[1], [2, 3], [0, 1], [3]]
+    # The mean of 400 draws with probability p has a standard deviation of sqrt(p (1 - p) / 400), at most 0.025.
+    np.testing.assert_allclose(counts.mean(axis=0), [1, 2.5, 0.25, 3], atol=4 * 0.025)
+    # The same epoch is the same, on one process and on two; the copies of a pair have segmentations of their own.
+    assert all(map(same, loader.epoch(7, start=0), make_loader(few, tokenizer, subword_alpha=0.1).epoch(7, start=0)))
+    shards = [make_loader(few, tokenizer, subword_alpha=0.1, rank=rank, num_ranks=2) for rank in range(2)]
+    assert sorted(np.concatenate([loaded_indices(shard, 7) for shard in shards])) == sorted(loaded_indices(loader, 7))
+    copies = loader.load_batch(np.flatnonzero(loader.kept == 3), epoch=0)
+    assert len({tuple(row) for row in copies.source.tolist()}) > 1
+
+
+def loaded_indices(loader: BatchLoader, epoch: int) -> NDArray[np.int64]:
+    """The indices of the pairs of an epoch, with their repetitions."""
+    return np.concatenate([loader.kept[rows[loader.rank :: loader.num_ranks]] for rows in loader.sampler.epoch(epoch)])
+
+
+def test_other_weights_give_other_batches(encoded: datasets.Dataset, tokenizer: Tokenizer) -> None:
+    once, more = (encoded.add_column("weight", np.full(len(encoded), weight)) for weight in (1.5, 1.6))
+    loaders = [make_loader(dataset, tokenizer) for dataset in (encoded, once, more)]
+    assert len({loader.sampler.order for loader in loaders}) == 3

@@ -9,6 +9,7 @@ import pytest
 from nmt import data
 from nmt.data.cleaning import Cleaning
 from nmt.data.corpus import Corpus, FilesCorpus
+from nmt.data.digest import text_digest
 from nmt.data.encoding import encode_corpus
 from nmt.data.grammar import GrammarCorpus
 from nmt.data.hold_out import HoldOutCorpus
@@ -17,13 +18,13 @@ from nmt.data.mixed import MixedCorpus
 from nmt.data.tokenizer import Tokenizer
 from nmt.data.words import NO_TEXT, assign_pieces
 from nmt.errors import UserError
-from nmt.run.registry import build, main_corpus
+from nmt.run.registry import build, change_main_corpus, main_corpus
 
 PAIRS = [(f"one {number}", f"eins {number}") for number in range(8)]
 
 
 def write(folder: Path, **splits: list[tuple[str, str]]) -> FilesCorpus:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for split, pairs in splits.items():
         for side, language in enumerate(("en", "de")):
             (folder / f"{split}.{language}").write_text("".join(pair[side] + "\n" for pair in pairs), encoding="utf-8")
@@ -236,3 +237,50 @@ def test_the_description_in_a_run_folder_builds_the_same_corpus(tmp_path: Path) 
 def test_a_tag_that_is_no_word_is_refused(tag: str, message: str) -> None:
     with pytest.raises(UserError, match=f"^{message}"):
         mix(grammar("en", "de"), tags=[tag])
+
+
+def weigh(folder: Path, *sizes: int, **changes: Any) -> MixedCorpus:
+    parts = [write(folder / f"{index}", train=PAIRS[:size]) for index, size in enumerate(sizes)]
+    arguments: dict[str, Any] = {"tags": [None] * len(sizes), "weights": [1] * len(sizes), "temperature": None}
+    return MixedCorpus(parts=parts, **(arguments | changes), train_split="train")
+
+
+def test_parts_have_weights_or_a_temperature_chooses_them(tmp_path: Path) -> None:
+    assert "weight" not in weigh(tmp_path / "a", 3, 2).split("train").column_names
+    given = weigh(tmp_path / "b", 2, 1, weights=[1, 2.5])
+    assert rows_of(given, "train") == [(*PAIRS[0], 1.0), (*PAIRS[1], 1.0), (*PAIRS[0], 2.5)]
+    # n^(1/T) with T = 2: the shares of 8 and 2 pairs are as √8 : √2 = 2 : 1, as with 8 · 1 and 2 · 2 pairs.
+    assert weigh(tmp_path / "c", 8, 2, temperature=2).weights == pytest.approx([1, 2])
+    assert weigh(tmp_path / "d", 8, 2, temperature=1).weights == [1, 1]
+    # Another weight is other text, so a run cannot be resumed with it.
+    assert text_digest(given.split("train")) != text_digest(weigh(tmp_path / "e", 2, 1).split("train"))
+
+
+def test_a_weight_makes_no_duplicates(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(tags=[])
+    encoded = encode_corpus(weigh(tmp_path, 4, 2, weights=[3, 1]).split("train"), tokenizer, num_workers=1)
+    report = Cleaning(drop_empty=True, max_ratio=None, drop_duplicates=True).apply(encoded, max_length=50)
+    assert (report.num_pairs, report.dropped["duplicate"]) == (6, 2)  # those that both parts have
+
+
+def test_another_direction_of_a_mixed_corpus_has_its_part_and_its_tag(tmp_path: Path) -> None:
+    folder = str(write(tmp_path / "a", train=PAIRS[:2], val=PAIRS[2:3]).path)
+    parts = [
+        {"class": "FilesCorpus", "arguments": {"path": folder, "source": source, "target": target}}
+        for source, target in (("en", "de"), ("de", "en"))
+    ]
+    others: dict[str, Any] = {"temperature": None, "train_split": "train"}
+    arguments = {"parts": parts, "tags": ["2de", "2en"], "weights": [1, 2], **others}
+    mixed = {"class": "MixedCorpus", "arguments": arguments}
+    assert change_main_corpus(mixed, {}) == mixed
+    turned = change_main_corpus(mixed, {"source": "de", "target": "en"})
+    assert turned["arguments"] == {"parts": parts[::-1], "tags": ["2en", "2de"], "weights": [2, 1], **others}
+    assert rows_of(build(turned, data), "val") == [(PAIRS[2][1], PAIRS[2][0], "2en")]
+    # A direction that was not trained has the tag of its target language; the pairs that are held out are in the first.
+    new = change_main_corpus(mixed, {"source": "fr", "target": "en"})
+    assert main_corpus(new)["arguments"] == {"path": folder, "source": "fr", "target": "en"}
+    assert new["arguments"]["tags"] == ["2en", "2en"]
+    arguments = {"corpus": mixed, "train_split": "train", "split": "val", "num_pairs": 1}
+    held_out = {"class": "HoldOutCorpus", "arguments": arguments}
+    assert change_main_corpus(held_out, {"path": "b"})["class"] == "HoldOutCorpus"
+    assert change_main_corpus(held_out, {"source": "de", "target": "en"}) == turned

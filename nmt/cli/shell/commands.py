@@ -57,6 +57,7 @@ COMMANDS = (
     Command("heads", "measure what each attention head of an encoder has learned", output_key="out"),
     Command("plot", "draw the attention of a sentence", verbatim_keys=("source", "target", "gold"), output_key="out"),
     Command("export", "write a trained system for CTranslate2, transformers or Argos", output_key="out"),
+    Command("push", "upload a trained system to the Hugging Face hub", output_key="out"),
     Command("explore", "serve a page that shows attention and beams, and an API"),
     Command("benchmark", "measure how fast a configuration trains and translates", output_key="out"),
     Command("demo", "train and compare four systems on the built-in corpus", output_key="out"),

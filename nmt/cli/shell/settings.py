@@ -124,7 +124,7 @@ def _prepare(key: str, value: Any, field_type: Any) -> Any:
         return {"type": changes.__name__, **value}
     structs = [member for member in types if inspect.isclass(member) and issubclass(member, msgspec.Struct)]
     if isinstance(value, dict) and len(structs) > 1:
-        chosen = next((member for member in structs if set(member.__struct_fields__) == value.keys()), structs[0])
+        chosen = next((member for member in structs if value.keys() >= {*member.__struct_fields__}), structs[-1])
         return {"type": chosen.__name__, **value}
     if isinstance(value, int | float) and type(value) not in types and (str in types or Path in types):
         return yaml_text(value)  # split=2016 is a name

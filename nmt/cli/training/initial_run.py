@@ -22,6 +22,7 @@ from nmt.errors import UserError
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
 from nmt.run.directions import find_tag, list_directions
+from nmt.run.hub import HubAddress
 from nmt.run.model_hash import hash_model
 from nmt.run.weights import load_weights
 from nmt.training.masked import HEAD, encoder_parameters
@@ -92,7 +93,8 @@ def load_initial_weights(settings: TrainSettings, model: Seq2Seq) -> dict[str, A
         raise UserError(
             f"{', '.join(changes)}: the weights of init={run.path} do not fit; leave it out to keep {kept}"
         ) from None
-    return {"run": str(run.path.absolute()), "model_hash": hash_model(run), "step": run.best_step(), "parts": parts}
+    origin = HubAddress.parse(str(settings.init)) or run.path.absolute()
+    return {"run": str(origin), "model_hash": hash_model(run), "step": run.best_step(), "parts": parts}
 
 
 def remark_on_unknown_pieces(split: Dataset, tokenizer: Tokenizer, settings: TrainSettings) -> str:

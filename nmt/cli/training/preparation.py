@@ -167,7 +167,7 @@ def _list_remarks(settings: TrainSettings, text: PreparedText, model: Descriptio
     remarks += text.remarks
     if "init" in model:
         owner = "encoder's " if model["init"]["parts"] == "encoder" else ""
-        remarks.append(f"the {owner}weights are those of step {model['init']['step']} of {settings.init}")
+        remarks.append(f"the {owner}weights are those of step {model['init']['step']} of {model['init']['run']}")
         remarks.append(remark_on_unknown_pieces(text.train_split, text.tokenizer, settings))
     return [*remarks, *remark_on_tokenizer(text.metrics, settings, text.train_split)]
 

@@ -39,8 +39,11 @@ class NewTokenizer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             return train_tokenizer(split, tags=tuple(tags), symbols=tuple(symbols), **settings)
 
 
-class RunTokenizer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True):
-    """The tokenizer of another run; conf/tokenizer/run.yaml describes each setting."""
+class RunTokenizer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The tokenizer of another run; conf/tokenizer/run.yaml describes each setting.
+
+    Other settings have no effect: an experiment may have some for a new tokenizer.
+    """
 
     run: Path
 
@@ -51,8 +54,11 @@ class RunTokenizer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return tokenizer
 
 
-class FileTokenizer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True):
-    """SentencePiece models from files; conf/tokenizer/file.yaml describes each setting."""
+class FileTokenizer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """SentencePiece models from files; conf/tokenizer/file.yaml describes each setting.
+
+    Other settings have no effect: an experiment may have some for a new tokenizer.
+    """
 
     path: Path
     target_path: Path | None
@@ -68,7 +74,7 @@ class FileTokenizer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return tokenizer
 
 
-TokenizerSettings = NewTokenizer | RunTokenizer | FileTokenizer
+TokenizerSettings = RunTokenizer | FileTokenizer | NewTokenizer
 """The configuration group `tokenizer`."""
 
 

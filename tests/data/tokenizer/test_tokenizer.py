@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.data.tokenizer import Ids, Tokenizer
-from nmt.data.tokenizer.sentencepiece_model import UNK_SURFACE
+from nmt.data.tokenizer.sentencepiece_model import UNK_SURFACE, adopt_model
 from nmt.data.tokenizer.training import train_tokenizer
 from nmt.errors import UserError
 
@@ -300,3 +300,58 @@ def test_the_tokenizer_imports_no_heavy_library() -> None:
     code = "import sys, nmt.data.tokenizer; print(sorted({'torch', 'datasets', 'pyarrow'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+def test_symbols_and_digits_are_pieces_of_their_own_on_both_sides(model_type: str) -> None:
+    lines = [*ENGLISH, *["the 2024 dog <br> man", "@user 48 2024"] * 20]
+    settings = {**SETTINGS, "model_type": model_type, "user_defined_symbols": ["<br>", "@user"], "split_digits": True}
+    tokenizer = Tokenizer.train(lines, GERMAN, **settings)
+    for encode, name in (
+        (tokenizer.encode_source, tokenizer.source_pieces),
+        (tokenizer.encode_target, tokenizer.target_pieces),
+    ):
+        pieces = name(encode(["@user the<br>ing 2024"])[0])
+        assert [piece for piece in pieces if piece in ("<br>", "@user")] == ["@user", "<br>"]
+        assert pieces[-4:] == ["2", "0", "2", "4"]
+
+
+@pytest.mark.parametrize(
+    ("symbols", "message"),
+    [
+        (["a b"], "'a b' must have at least one character and no white space"),
+        ([""], "'' must have at least one character and no white space"),
+        (["<s>"], "'<s>' is a piece already: leave it out"),
+        (["<2de>"], "'<2de>' is a piece already: leave it out"),
+        (["x", "x"], "'x' is a piece already: leave it out"),
+    ],
+)
+def test_a_symbol_that_cannot_be_a_piece_is_refused(symbols: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=f"^tokenizer.user_defined_symbols: {re.escape(message)}$"):
+        train(user_defined_symbols=symbols, tags=["2de"])
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe", "char"])
+def test_a_model_of_another_program_gets_the_special_pieces_that_it_lacks(model_type: str) -> None:
+    """The ids of its own pieces stay, and so does what they spell."""
+    trained = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(ENGLISH),
+        model_writer=trained,
+        vocab_size=90,
+        model_type=model_type,
+        hard_vocab_limit=False,
+    )
+    if model_type == "char":
+        with pytest.raises(UserError, match=r"^its pieces are words or characters: only unigram and BPE models can be"):
+            adopt_model(trained.getvalue())
+        return
+    original = sentencepiece.SentencePieceProcessor(model_proto=trained.getvalue())
+    assert (original.pad_id(), original.get_piece_size()) == (-1, 90)
+    model, found_type = adopt_model(trained.getvalue())
+    assert found_type == model_type
+    tokenizer = Tokenizer(source_model=model, target_model=None, model_type=found_type)
+    assert (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id) == (90, 1, 2, 0)
+    assert tokenizer.encode_source(ENGLISH) == original.encode(ENGLISH)
+    assert tokenizer.decode_target(tokenizer.encode_target(ENGLISH[:1])[0]) == ENGLISH[0]
+    assert adopt_model(model) == (model, model_type)

@@ -52,6 +52,13 @@ def test_sampled_lines_are_evenly_spaced(
     assert list(sample_lines(dataset, "source", max_lines=max_lines)) == [f"line {row}" for row in expected]
 
 
+def test_sampled_lines_follow_the_weights() -> None:
+    lines = {"source": ["a", "b", "c", "d"], "weight": [2.0, 0.5, 0.5, 1.0]}
+    dataset = datasets.Dataset.from_dict(lines)
+    assert list(sample_lines(dataset, "source", max_lines=None)) == ["a", "a", "b", "d"]  # at 0, 1, 2 and 3 of 4
+    assert list(sample_lines(dataset, "source", max_lines=2)) == ["a", "b"]  # at 0 and 2
+
+
 def test_only_max_pairs_are_trained_on() -> None:
     half = datasets.Dataset.from_dict({"source": ENGLISH[::2], "target": GERMAN[::2]})
     assert train_on(split(), max_pairs=45).fingerprint == train_on(half).fingerprint != train_on(split()).fingerprint

@@ -1,0 +1,196 @@
+"""HTML. Paragraphs and the like are segments; tags inside a line, such as links, are marks."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+from html.parser import HTMLParser
+
+from nmt.documents.edits import Edit, apply_edits, collapse, decode
+from nmt.documents.segment import Change, Mark, Segment
+
+INLINE = frozenset(
+    {"a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "del", "dfn", "em", "font", "i", "img", "ins", "label"}
+    | {"mark", "q", "s", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "wbr"}
+    | {"button", "data", "input", "picture", "source"}
+)
+"""Elements inside a line. Any other element begins a new segment."""
+
+BLOCKS = frozenset({"pre", "script", "style", "textarea", "template", "noscript", "iframe", "object"})
+"""Elements that are not translated and end a segment."""
+
+FIXED = BLOCKS | {"code", "kbd", "samp", "var", "math", "svg"}
+"""Elements that are not translated. Those that are inside a sentence keep their place in it."""
+
+VOID = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
+)
+"""Elements without an end."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A tag, a text, or something else such as a comment.
+
+    Attributes:
+        kind: "start", "end", "text" or "other".
+        name: of the element.
+        is_excluded: whether a start tag says translate="no".
+        start: index of its first character.
+    """
+
+    kind: str
+    name: str
+    is_excluded: bool
+    start: int
+
+
+class Tokenizer(HTMLParser):
+    """Lists the tokens of a document with their places."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=False)
+        self.tokens: list[Token] = []
+        self.line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self.feed(text)
+        self.close()
+
+    def add(self, kind: str, name: str = "", *, is_excluded: bool = False) -> None:
+        line, column = self.getpos()
+        self.tokens.append(Token(kind, name, is_excluded, self.line_starts[line - 1] + column))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        is_excluded = values.get("translate") == "no" or "notranslate" in (values.get("class") or "").split()
+        self.add("start", tag, is_excluded=is_excluded and tag not in VOID)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.add("start" if tag in VOID else "other", tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.add("end", tag)
+
+    def handle_data(self, data: str) -> None:
+        self.add("text")
+
+    def handle_entityref(self, name: str) -> None:
+        self.add("text")
+
+    def handle_charref(self, name: str) -> None:
+        self.add("text")
+
+    def handle_comment(self, data: str) -> None:
+        self.add("other")
+
+    def handle_decl(self, decl: str) -> None:
+        self.add("other", "!")
+
+    def handle_pi(self, data: str) -> None:
+        self.add("other", "!")
+
+    def unknown_decl(self, data: str) -> None:
+        self.add("other", "!")
+
+
+def translate_html(content: bytes, change: Change) -> bytes:
+    """Translates the text of a .html file, without its attributes, and nothing inside translate="no"."""
+    text = decode(content)
+    return apply_edits(text, find_edits(text), change).encode("utf-8")
+
+
+def find_edits(text: str) -> list[Edit]:
+    """The segments of a document."""
+    tokens = Tokenizer(text).tokens
+    ends = [token.start for token in tokens[1:]] + [len(text)]
+    edits: list[Edit] = []
+    buffer: list[tuple[Token, str]] = []
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
+        if token.kind == "start" and (token.name in FIXED or token.is_excluded) and token.name not in VOID:
+            # The whole element is one token, which is not looked into.
+            last = _find_end(tokens, index)
+            if token.name in BLOCKS or (token.name not in INLINE and token.name not in FIXED):
+                edits += _edit(buffer)
+                buffer = []
+            else:
+                buffer.append((Token("fixed", token.name, True, token.start), text[token.start : ends[last]]))
+            index = last + 1
+            continue
+        is_inside = token.kind == "text" or (token.kind == "other" and token.name != "!") or token.name in INLINE
+        if is_inside:
+            buffer.append((token, text[token.start : ends[index]]))
+        else:
+            edits += _edit(buffer)
+            buffer = []
+        index += 1
+    return edits + _edit(buffer)
+
+
+def _find_end(tokens: list[Token], index: int) -> int:
+    """The index of the end tag of an element; the last index if it has none."""
+    depth = 0
+    for position in range(index, len(tokens)):
+        if tokens[position].name == tokens[index].name:
+            depth += {"start": 1, "end": -1}.get(tokens[position].kind, 0)
+            if depth == 0:
+                return position
+    return len(tokens) - 1
+
+
+def _edit(buffer: list[tuple[Token, str]]) -> list[Edit]:
+    """The edit of the tokens between two tags of paragraphs; none without text."""
+    is_text = [token.kind == "text" and raw.strip() != "" for token, raw in buffer]
+    if not any(is_text):
+        return []
+    # White space at both ends stays outside, and so do tags before and after all text that are not in pairs.
+    first, last = 0, len(buffer) - 1
+    while buffer[first][0].kind == "text" and not is_text[first]:
+        first += 1
+    while buffer[last][0].kind == "text" and not is_text[last]:
+        last -= 1
+    start, end = buffer[first][0].start, buffer[last][0].start + len(buffer[last][1])
+    if buffer[first][0].kind == "text":
+        start += len(buffer[first][1]) - len(buffer[first][1].lstrip())
+    if buffer[last][0].kind == "text":
+        end -= len(buffer[last][1]) - len(buffer[last][1].rstrip())
+    return [Edit(start, end, parse_tokens(buffer[first : last + 1]), escape=escape)]
+
+
+def parse_tokens(tokens: list[tuple[Token, str]]) -> Segment:
+    """Texts and tags as a segment. A tag without a partner stays at its place."""
+    segment = Segment()
+    opened: list[tuple[str, int, str, int]] = []
+    for token, raw in tokens:
+        if token.kind == "text":
+            plain = collapse(html.unescape(raw))
+            segment.text += plain.lstrip(" ") if segment.text.endswith(" ") or not segment.text else plain
+        elif token.kind == "fixed":
+            content = collapse(html.unescape(re.sub(r"<[^>]*>", "", raw))).strip()
+            start = len(segment.text)
+            segment.text += content
+            segment.marks.append(Mark(start, len(segment.text), raw, is_fixed=True))
+        elif token.kind == "start" and token.name not in VOID:
+            opened.append((token.name, len(segment.text), raw, len(segment.marks)))
+            segment.marks.append(Mark(0, 0))  # its place, until the end tag is found
+        elif token.kind == "end" and token.name in [name for name, *_ in opened]:
+            while opened:
+                name, start, opening, index = opened.pop()
+                if name == token.name:
+                    is_empty = start == len(segment.text)
+                    opening += raw if is_empty else ""
+                    segment.marks[index] = Mark(start, len(segment.text), opening, raw, is_fixed=is_empty)
+                    break
+                segment.marks[index] = Mark(start, start, opening, is_fixed=True)
+        else:
+            segment.marks.append(Mark(len(segment.text), len(segment.text), raw, is_fixed=True))
+    for _, start, opening, index in opened:
+        segment.marks[index] = Mark(start, start, opening, is_fixed=True)
+    segment.text = segment.text.rstrip(" ")
+    return segment
+
+
+def escape(text: str) -> str:
+    """Text as HTML writes it between tags."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,162 @@
+"""Markdown: paragraphs, headings, items of lists and cells of tables are segments; emphasis and links are marks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from nmt.documents.edits import Edit, apply_edits, collapse, decode
+from nmt.documents.segment import Change, Mark, Segment
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+FRONT_MATTER = re.compile(r"\A---\r?\n.*?^(?:---|\.\.\.)[ \t]*\r?$\n?", re.DOTALL | re.MULTILINE)
+"""Settings at the start of a file, which are no Markdown."""
+
+HARD_BREAK = re.compile(r"(?: {2,}|\\)\Z")
+"""What ends a line that must stay a line."""
+
+FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]:?|\[[ xX]\](?= )")
+"""A footnote's sign, or the box of a task, which are extensions of Markdown."""
+
+
+def translate_markdown(content: bytes, change: Change) -> bytes:
+    """Translates a .md file. The lines of a paragraph become one line, except where the break has a meaning."""
+    text = decode(content)
+    return apply_edits(text, find_edits(text), change).encode("utf-8")
+
+
+def find_edits(text: str) -> list[Edit]:
+    """The segments of a document."""
+    from markdown_it import MarkdownIt
+
+    front = FRONT_MATTER.match(text)
+    offset = front.end() if front else 0
+    parser = MarkdownIt("commonmark", {"store_labels": True}).enable(["table", "strikethrough"])
+    environment: dict[str, object] = {}
+    tokens = parser.parse(text[offset:], environment)
+    # Like the parser, count a line feed, a carriage return, or both as one end of a line.
+    lines = [(offset + each.start(), each[1]) for each in re.finditer(r"([^\r\n]*)(\r\n|\n|\r|\Z)", text[offset:])]
+    edits: list[Edit] = []
+    cursors: dict[int, int] = {}  # number of a line -> where its text has not been found yet
+    for token in tokens:
+        if token.type != "inline" or token.map is None or not token.content.strip():
+            continue
+        for part in _split_lines(token.content):
+            found = _locate(part, lines, range(*token.map), cursors)
+            if found is None:  # the parser has changed the text, as in a cell with \|
+                continue
+            start, end = found
+            source = HARD_BREAK.sub("", "\n".join(part))
+            [inline] = parser.parseInline(source, environment)
+            segment = parse_inline(inline.children or [])
+            edits.append(Edit(start, end, segment, escape=escape, finish=_keep_paragraph))
+    return edits
+
+
+def _split_lines(content: str) -> Iterator[list[str]]:
+    """The lines of a segment, in groups that end at hard breaks."""
+    group: list[str] = []
+    for line in content.split("\n"):
+        group.append(line)
+        if HARD_BREAK.search(line):
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _locate(
+    part: Sequence[str], lines: Sequence[tuple[int, str]], numbers: range, cursors: dict[int, int]
+) -> tuple[int, int] | None:
+    """The range of some lines of a segment in the file, without white space around it."""
+    starts = []
+    remaining = list(numbers)
+    for wanted in (line.strip() for line in part):
+        while remaining:
+            number = remaining[0]
+            start, line = lines[number]
+            column = line.find(wanted, cursors.get(number, 0))
+            if column >= 0:
+                cursors[number] = column + len(wanted)
+                starts.append((start + column, len(wanted)))
+                if len(part) > 1 or len(numbers) > 1:
+                    remaining.pop(0)
+                break
+            remaining.pop(0)
+        else:
+            return None
+    end = starts[-1][0] + len(HARD_BREAK.sub("", part[-1].strip()).rstrip())
+    return starts[0][0], end
+
+
+def parse_inline(tokens: Sequence[Token]) -> Segment:
+    """The text and the marks of the parser's tokens."""
+    segment = Segment()
+    opened: list[tuple[int, int, str, str]] = []  # index of the mark, start, opening, closing
+
+    def add_fixed(text: str, raw: str) -> None:
+        segment.marks.append(Mark(len(segment.text), len(segment.text) + len(text), raw, is_fixed=True))
+        segment.text += text
+
+    is_autolink = False
+    for token in tokens:
+        if token.type in ("text", "text_special"):
+            if is_autolink:
+                continue
+            position = 0
+            for match in FOOTNOTE.finditer(token.content):
+                segment.text += collapse(token.content[position : match.start()])
+                add_fixed("", match[0])
+                position = match.end()
+            segment.text += collapse(token.content[position:])
+        elif token.type in ("softbreak", "hardbreak"):
+            segment.text += "" if segment.text.endswith(" ") else " "
+        elif token.type == "code_inline":
+            edge = " " if token.content.startswith("`") or token.content.endswith("`") else ""
+            add_fixed(token.content, f"{token.markup}{edge}{token.content}{edge}{token.markup}")
+        elif token.type == "html_inline":
+            add_fixed("", token.content)
+        elif token.type == "image":
+            alt = token.content
+            add_fixed("", f"![{alt}]{_write_target(token, 'src')}")
+        elif token.type == "link_open" and token.markup == "autolink":
+            is_autolink = True
+            address = str(token.attrs["href"]).removeprefix("mailto:")
+            add_fixed(address, f"<{address}>")
+        elif token.type == "link_close" and is_autolink:
+            is_autolink = False
+        elif token.nesting == 1:
+            marks = ("[", f"]{_write_target(token, 'href')}") if token.type == "link_open" else (token.markup,) * 2
+            opened.append((len(segment.marks), len(segment.text), *marks))
+            segment.marks.append(Mark(0, 0))  # its place, until its end is found
+        elif token.nesting == -1:
+            index, start, opening, closing = opened.pop()
+            is_empty = start == len(segment.text)
+            mark = Mark(start, len(segment.text), opening + (closing if is_empty else ""), closing, is_fixed=is_empty)
+            segment.marks[index] = mark
+    return segment
+
+
+def _write_target(token: Token, attribute: str) -> str:
+    """What follows the text of a link or a picture: its address, or its label in the file."""
+    if "label" in token.meta:
+        return f"[{token.meta['label']}]"
+    address = str(token.attrs.get(attribute, ""))
+    if re.search(r"[ ()<>]", address) or not address:
+        address = f"<{address}>" if address else ""
+    title = token.attrs.get("title")
+    return f"({address})" if title is None else '({} "{}")'.format(address, str(title).replace('"', '\\"'))
+
+
+def escape(text: str) -> str:
+    """Text in which nothing is markup."""
+    return re.sub(r"([\\`*\[\]<]|(?<!\w)_|_(?!\w))", r"\\\1", text)
+
+
+def _keep_paragraph(text: str) -> str:
+    """The text of a line, changed if its beginning would turn the line into a heading, an item or a quotation."""
+    text = re.sub(r"^(\d{1,9})([.)])(?=\s)", r"\1\\\2", text)
+    return re.sub(r"^([#>+\-=~])(?=[\s#>+\-=~]|$)", r"\\\1", text)

@@ -1,0 +1,286 @@
+"""Documents of each kind, translated by a dictionary: what is translated, and that everything else stays."""
+
+from collections.abc import Sequence, Set
+from pathlib import Path
+
+import pytest
+
+from nmt.cli import main
+from nmt.data.pharaoh import Link
+from nmt.data.words import separate_words
+from nmt.documents.html import translate_html
+from nmt.documents.markdown import translate_markdown
+from nmt.documents.placement import place_marks
+from nmt.documents.plain import is_wrapped, translate_plain
+from nmt.documents.segment import Change, Mark, Piece, Segment, render
+from nmt.documents.sentences import divide, translate_segments
+from nmt.documents.subtitles import translate_subtitles
+
+pytest.importorskip("sentencex")
+
+SENTENCES = {
+    "A dog runs.": "Es läuft ein Hund.",
+    "A cat sleeps.": "Eine Katze schläft.",
+    "A red dog": "Ein roter Hund.",
+    "The dog eats a big fish.": "Der Hund frisst einen großen Fisch.",
+}
+"""Translations; the full stop behind "Hund" is one that the source lacks."""
+
+LINKS: dict[str, Set[Link]] = {
+    "A dog runs.": {(0, 2), (1, 3), (2, 0), (2, 1), (3, 4)},
+    "A red dog": {(0, 0), (1, 1), (2, 2)},
+    "The dog eats a big fish.": {(index, index) for index in range(7)},
+}
+
+
+@pytest.fixture
+def change() -> Change:
+    """Translates by the dictionary; other sentences become upper-case, word by word."""
+
+    def translate(sentences: Sequence[str]) -> list[str]:
+        return [SENTENCES.get(each, each.upper()) for each in sentences]
+
+    def align(pairs: Sequence[tuple[str, str]]) -> list[Set[Link]]:
+        words = [len(separate_words(source)) for source, _ in pairs]
+        return [
+            LINKS.get(pair[0], {(index, index) for index in range(count)})
+            for pair, count in zip(pairs, words, strict=True)
+        ]
+
+    return lambda segments: translate_segments(segments, language="en", translate=translate, align=align)
+
+
+def as_it_is(segment: Segment) -> list[Piece]:
+    """The pieces of a segment that nobody has translated."""
+    sentences = translate_segments(
+        [segment],
+        language="en",
+        translate=list,
+        align=lambda pairs: [{(index, index) for index in range(len(source))} for source, _ in pairs],
+    )
+    return sentences[0]
+
+
+def test_plain_text(change: Change) -> None:
+    source = (
+        "\ufeffA red dog\r\n\r\n"
+        "  A dog runs.  A cat sleeps.\t\r\n"
+        "* A dog runs.\r\n"
+        "2) A dog runs.\r\n"
+        "\t\r\n 42 – 43\r\n"
+        "See me@x.org.\r\n"
+    )
+    expected = (
+        "\ufeffEin roter Hund\r\n\r\n"
+        "  Es läuft ein Hund. Eine Katze schläft.\t\r\n"
+        "* Es läuft ein Hund.\r\n"
+        "2) Es läuft ein Hund.\r\n"
+        "\t\r\n 42 – 43\r\n"
+        "SEE me@x.org.\r\n"
+    )
+    assert translate_plain(source.encode(), change).decode() == expected
+    for text in ("", "\n\n", "--- 1, 2\r\n", "A dog runs.\rA dog runs."):
+        assert translate_plain(text.encode(), lambda segments: [as_it_is(each) for each in segments]) == text.encode()
+
+
+def test_broken_lines_are_joined_and_broken_again(change: Change) -> None:
+    lines = [
+        "    A dog runs. A cat sleeps. A dog runs. A",
+        "    cat sleeps. A dog runs. A cat sleeps. A",
+        "    dog runs.",
+    ]
+    assert is_wrapped(lines)
+    assert not is_wrapped(lines[::-1])  # the second line would fit into the first one
+    assert not is_wrapped(["one", "two"])
+    result = translate_plain("\n".join([*lines, "", "A dog runs.\n"]).encode(), change).decode()
+    assert result == (
+        "    Es läuft ein Hund. Eine Katze schläft.\n    Es läuft ein Hund. Eine Katze schläft.\n"
+        "    Es läuft ein Hund. Eine Katze schläft.\n    Es läuft ein Hund.\n\nEs läuft ein Hund.\n"
+    )
+
+
+MARKDOWN = """\
+---
+title: A dog runs.
+---
+# A *red* dog #
+
+A **dog** runs. The [dog](https://x.org/a "A dog") eats
+a `big` fish.
+
+> * A dog runs.
+>   A cat sleeps.\\
+>   A dog runs.
+> 1. ![A dog](dog.png) A cat sleeps.[^1]
+
+| A red dog | **A dog runs.** |
+|:---|---|
+| `a | b` | 12 |
+
+```sh
+echo A dog runs.
+```
+
+    A dog runs.
+
+<p>A dog runs.</p>
+
+A _red_ dog
+===
+
+[dog]: https://x.org
+[^1]: A [dog] runs.
+"""
+
+MARKDOWN_TRANSLATED = """\
+---
+title: A dog runs.
+---
+# Ein *roter* Hund #
+
+Es läuft ein **Hund**. Der [Hund](https://x.org/a "A dog") frisst einen `big` Fisch.
+
+> * Es läuft ein Hund. Eine Katze schläft.\\
+>   Es läuft ein Hund.
+> 1. ![A dog](dog.png) Eine Katze schläft.[^1]
+
+| Ein roter Hund | **Es läuft ein Hund.** |
+|:---|---|
+| `A | B` | 12 |
+
+```sh
+echo A dog runs.
+```
+
+    A dog runs.
+
+<p>A dog runs.</p>
+
+Ein _roter_ Hund
+===
+
+[dog]: https://x.org
+[^1]: Es läuft ein [Hund][DOG].
+"""
+
+
+def test_markdown(change: Change) -> None:
+    pytest.importorskip("markdown_it")
+    assert translate_markdown(MARKDOWN.encode(), change).decode() == MARKDOWN_TRANSLATED.replace(
+        "| `A | B` |", "| \\`A | B\\` |"
+    )
+    # What a translation adds is no markup.
+    assert translate_markdown(b"x", lambda _: [[Piece("1. *a* [b] c_d <e>")]]) == b"1\\. \\*a\\* \\[b\\] c_d \\<e>"
+
+
+HTML = """\
+<!DOCTYPE html>
+<title>A red dog</title><style>p { color: red }</style>
+<P class=a>A <b>dog</b>  runs. <a href='x?a=1&amp;b'>The dog
+eats</a> a <code>big</code> fish.<br/>A cat sleeps.<!-- A dog runs. -->
+<ul><li> A dog runs. <li>12 &amp; 13</ul>
+<pre>A dog runs.</pre><p translate="no">A dog runs.</p>
+<p>A <span class=notranslate>red</span> dog &lt;3</p><script>"<p>A dog runs.</p>"</script>
+"""
+
+HTML_TRANSLATED = """\
+<!DOCTYPE html>
+<title>Ein roter Hund</title><style>p { color: red }</style>
+<P class=a>Es läuft ein <b>Hund</b>. <a href='x?a=1&amp;b'>Der Hund frisst</a> einen <code>big</code> Fisch.<br/>\
+Eine Katze schläft.<!-- A dog runs. -->
+<ul><li> Es läuft ein Hund. <li>12 &amp; 13</ul>
+<pre>A dog runs.</pre><p translate="no">A dog runs.</p>
+<p>A <span class=notranslate>red</span> DOG &lt;3</p><script>"<p>A dog runs.</p>"</script>
+"""
+
+
+def test_html(change: Change) -> None:
+    assert translate_html(HTML.encode(), change).decode() == HTML_TRANSLATED
+
+
+SUBTITLES = """\
+1\r
+00:00:01,000 --> 00:00:04,500 X1:0\r
+The dog eats\r
+a <i>big fish</i>.\r
+\r
+2\r
+00:00:05,000 --> 00:00:07,000\r
+- A dog runs.\r
+- {\\an8}A <b>cat</b> sleeps.\r
+"""
+
+
+def test_subtitles(change: Change) -> None:
+    expected = SUBTITLES.replace("The dog eats\r\na <i>big fish</i>.", "Der Hund frisst einen\r\n<i>großen Fisch</i>.")
+    expected = expected.replace("A dog runs.", "Es läuft ein Hund.").replace(
+        "A <b>cat</b> sleeps", "Eine <b>Katze</b> schläft"
+    )
+    assert translate_subtitles(SUBTITLES.encode(), change).decode() == expected
+
+
+def test_marks_move_with_their_words() -> None:
+    source, target = "A dog runs.", "Es läuft ein Hund."
+    dog, all_of_it = Mark(2, 5, "<b>", "</b>"), Mark(0, 11, "<i>", "</i>")
+    picture, code = Mark(1, 1, "<img>", is_fixed=True), Mark(6, 10, "`runs`", is_fixed=True)
+    links = LINKS[source]
+    assert render(place_marks(source, target, [all_of_it, dog], links)) == "<i>Es läuft ein <b>Hund</b>.</i>"
+    assert render(place_marks(source, target, [picture, code], links)) == "`runs` ein<img> Hund."
+    # Without links, by position: the second of three words, and of four.
+    assert render(place_marks(source, target, [dog], set())) == "Es <b>läuft</b> ein Hund."
+    assert "".join(piece.text for piece in place_marks(source, "", [dog], set())) == ""
+
+
+def test_a_mark_may_cover_several_sentences(change: Change) -> None:
+    text = "A dog runs. A cat sleeps."
+    segment = Segment(text, [Mark(0, len(text), "*", "*")])
+    assert render(change([segment])[0]) == "*Es läuft ein Hund. Eine Katze schläft.*"
+    whole = "".join(part.text for part in divide(Segment(" A b.  C d. "), "en"))
+    assert whole == " A b.  C d. "
+
+
+def test_word(change: Change, tmp_path: Path) -> None:
+    docx = pytest.importorskip("docx")
+    from nmt.documents.word import translate_word
+
+    document = docx.Document()
+    document.add_heading("A red dog", 1)
+    paragraph = document.add_paragraph("A d", style="List Bullet")
+    paragraph.add_run("og ")
+    paragraph.add_run("runs.").bold = True
+    paragraph.add_run("\tThe dog eats a big fish.\n12")
+    document.add_table(1, 1).cell(0, 0).text = "A cat sleeps."
+    document.sections[0].header.paragraphs[0].text = "A red dog"
+    document.save(tmp_path / "in.docx")
+    (tmp_path / "out.docx").write_bytes(translate_word((tmp_path / "in.docx").read_bytes(), change))
+    result = docx.Document(tmp_path / "out.docx")
+    heading, item = result.paragraphs
+    assert (heading.style.name, heading.text) == ("Heading 1", "Ein roter Hund")
+    assert item.style.name == "List Bullet"
+    assert item.text == "Es läuft ein Hund.\tDer Hund frisst einen großen Fisch.\n12"
+    assert [(run.text, run.bold) for run in item.runs[:3]] == [("Es läuft", True), (" ein Hund.", None), ("\t", None)]
+    assert result.tables[0].cell(0, 0).text == "Eine Katze schläft."
+    assert result.sections[0].header.paragraphs[0].text == "Ein roter Hund"
+
+
+def test_the_command(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in.md").write_text("# one **two** three\n\n`one`\n", encoding="utf-8")
+    words = ["translate", f"run={trained_run}", "format=document", "device=cpu"]
+    assert main([*words, f"input={tmp_path / 'in.md'}", f"output={tmp_path / 'out.md'}"]) == 0
+    lines = (tmp_path / "out.md").read_text(encoding="utf-8").split("\n")
+    assert lines[0].startswith("# ") and lines[0].count("**") == 2 and lines[1:] == ["", "`one`", ""]
+    assert "translated 1 sentences" in capsys.readouterr().err
+    for more, message in [
+        (["input=in.xyz"], "input=in.xyz has no name that tells its kind: add document= with txt, md, html, srt, docx"),
+        (["input=in.txt", "document=pdf"], "document=pdf is unknown: use one of txt, md, html, srt, docx"),
+        (["input=in.txt", "n_best=2"], "n_best, attention and links need format=jsonl"),
+        (["input=in.txt", "format=text", "document=md"], "document=md needs format=document"),
+    ]:
+        assert main([*words, *more]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("nmt.documents.kinds.find_spec", lambda name: None if name == "docx" else object())
+    assert main(["translate", "run=runs/none", "format=document", "input=a.docx"]) == 2
+    assert capsys.readouterr().err == "nmt translate: format=document needs docx: pip install 'nmt[documents]'\n"
