@@ -150,12 +150,17 @@ def _edit(buffer: list[tuple[Token, str]]) -> list[Edit]:
         first += 1
     while buffer[last][0].kind == "text" and not is_text[last]:
         last -= 1
-    start, end = buffer[first][0].start, buffer[last][0].start + len(buffer[last][1])
-    if buffer[first][0].kind == "text":
-        start += len(buffer[first][1]) - len(buffer[first][1].lstrip())
-    if buffer[last][0].kind == "text":
-        end -= len(buffer[last][1]) - len(buffer[last][1].rstrip())
-    return [Edit(start, end, parse_tokens(buffer[first : last + 1]), escape=escape)]
+    tokens = buffer[first : last + 1]
+    start, end = tokens[0][0].start, tokens[-1][0].start + len(tokens[-1][1])
+    if is_text[first]:
+        token, raw = tokens[0]
+        tokens[0] = token, raw.lstrip()
+        start += len(raw) - len(raw.lstrip())
+    if is_text[last]:
+        token, raw = tokens[-1]
+        tokens[-1] = token, raw.rstrip()
+        end -= len(raw) - len(raw.rstrip())
+    return [Edit(start, end, parse_tokens(tokens), escape=escape)]
 
 
 def parse_tokens(tokens: list[tuple[Token, str]]) -> Segment:
@@ -165,7 +170,7 @@ def parse_tokens(tokens: list[tuple[Token, str]]) -> Segment:
     for token, raw in tokens:
         if token.kind == "text":
             plain = collapse(html.unescape(raw))
-            segment.text += plain.lstrip(" ") if segment.text.endswith(" ") or not segment.text else plain
+            segment.text += plain.lstrip(" ") if segment.text.endswith(" ") else plain
         elif token.kind == "fixed":
             content = collapse(html.unescape(re.sub(r"<[^>]*>", "", raw))).strip()
             start = len(segment.text)
@@ -187,7 +192,6 @@ def parse_tokens(tokens: list[tuple[Token, str]]) -> Segment:
             segment.marks.append(Mark(len(segment.text), len(segment.text), raw, is_fixed=True))
     for _, start, opening, index in opened:
         segment.marks[index] = Mark(start, start, opening, is_fixed=True)
-    segment.text = segment.text.rstrip(" ")
     return segment
 
 

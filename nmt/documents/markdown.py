@@ -153,7 +153,7 @@ def _write_target(token: Token, attribute: str) -> str:
 
 def escape(text: str) -> str:
     """Text in which nothing is markup."""
-    return re.sub(r"([\\`*\[\]<]|(?<!\w)_|_(?!\w))", r"\\\1", text)
+    return re.sub(r"([\\`*\[\]<]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
 
 
 def _keep_paragraph(text: str) -> str:

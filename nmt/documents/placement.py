@@ -6,12 +6,16 @@ have none, the place is the one at the same fraction of the sentence.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence, Set
 from itertools import pairwise
 
 from nmt.data.pharaoh import Link
 from nmt.data.words import Span, separate_words
 from nmt.documents.segment import Mark, Piece
+
+MAX_GAP = 2
+"""Maximum number of words without links between two words that get the same mark."""
 
 Placement = tuple[Mark, Span]
 """A mark and its range in the translation, in characters."""
@@ -26,8 +30,9 @@ def place_marks(source: str, target: str, marks: Sequence[Mark], links: Set[Link
         marks: of the sentence, with ranges in it, outer ones first.
         links: between the words of both, as (source, target).
     """
-    words, others = separate_words(source), separate_words(target)
-    places = [(mark, _find_place(mark, source, target, (words, others), links)) for mark in marks]
+    words = separate_words(source), separate_words(target)
+    copies = _find_copies(source, target, marks)
+    places = [(mark, copies.get(id(mark)) or _find_place(mark, source, target, words, links)) for mark in marks]
     fixed = [place for place in places if place[0].is_fixed]
     around = [place for place in places if not place[0].is_fixed]
     pieces, position = [], 0
@@ -54,6 +59,28 @@ def _cut(target: str, start: int, end: int, places: Sequence[Placement]) -> list
     ]
 
 
+def _find_copies(source: str, target: str, marks: Sequence[Mark]) -> dict[int, Span]:
+    """The ranges of the fixed marks whose text stands in the translation as it is, by the ids of the marks."""
+    copies: dict[int, Span] = {}
+    for mark in marks:
+        text = source[mark.start : mark.end]
+        if not mark.is_fixed or not text:
+            continue
+        # No part of another word, unless it is one in the source.
+        left = r"(?<!\w)" if _is_word(source, mark.start) and not _is_word(source, mark.start - 1) else ""
+        right = r"(?!\w)" if _is_word(source, mark.end - 1) and not _is_word(source, mark.end) else ""
+        whole = left + re.escape(text) + right
+        spans = [match.span() for match in re.finditer(whole, target)]
+        originals = [match.start() for match in re.finditer(whole, source)]
+        number = sum(start < mark.start for start in originals)  # of the occurrence in the source
+        free = [span for span in spans if span not in copies.values()]
+        if number < len(spans) == len(originals) and spans[number] in free:
+            copies[id(mark)] = spans[number]
+        elif free:
+            copies[id(mark)] = min(free, key=lambda span: abs(span[0] / len(target) - mark.start / len(source)))
+    return copies
+
+
 def _find_place(
     mark: Mark, source: str, target: str, words: tuple[Sequence[Span], Sequence[Span]], links: Set[Link]
 ) -> Span:
@@ -65,7 +92,7 @@ def _find_place(
     if not covered:
         return _find_point(mark, words, links)
     # All words of the sentence: the whole translation, with its punctuation if the mark has that of the sentence.
-    texts = {index for index, (start, end) in enumerate(sources) if source[start:end].strip("\"'“”„«»").isalnum()}
+    texts = {index for index, span in enumerate(sources) if _is_text(source, span)}
     if texts and texts <= {*covered}:
         first, last = 0, len(targets) - 1
         while first < last and covered[0] > 0 and not _is_text(target, targets[first]):
@@ -80,13 +107,20 @@ def _find_place(
         others = {other for word, other in links if word not in covered} - {*linked}
         runs = [[linked[0]]]
         for index in linked[1:]:
-            between = range(runs[-1][-1] + 1, index)
-            if others.isdisjoint(between) and len(between) <= 2:
+            between = real_targets.intersection(range(runs[-1][-1] + 1, index))
+            if others.isdisjoint(between) and len(between) <= MAX_GAP:
                 runs[-1].append(index)
             else:
                 runs.append([index])
         run = max(runs, key=len)
-        return targets[run[0]][0], targets[run[-1]][1]
+        first, last = run[0], run[-1]
+        # Punctuation inside the mark, if the translation has some there.
+        for _ in covered[: next(i for i, word in enumerate(covered) if word in texts)]:
+            first -= first > 0 and first - 1 not in real_targets
+        for _ in covered[len(covered) - next(i for i, word in enumerate(reversed(covered)) if word in texts) :]:
+            last += last + 1 < len(targets) and last + 1 not in real_targets
+        start, end = targets[first][0], targets[last][1]
+        return _widen(target, start, end) if mark.is_fixed else (start, end)
     if mark.is_fixed:
         return _find_point(mark, words, links)
     real = [span for span in targets if _is_text(target, span)] or targets
@@ -108,6 +142,20 @@ def _find_point(mark: Mark, words: tuple[Sequence[Span], Sequence[Span]], links:
             return targets[max(linked)][1], targets[max(linked)][1]
     nearest = min(len(before) * len(targets) // len(sources), len(targets) - 1)
     return targets[nearest][1], targets[nearest][1]
+
+
+def _widen(target: str, start: int, end: int) -> Span:
+    """A range with the rest of its words, so that nothing is left of a wrong address. Final punctuation stays."""
+    while start > 0 and not target[start - 1].isspace() and target[start - 1] not in "\"'(“„«‘":
+        start -= 1
+    while end < len(target) and not target[end].isspace():
+        end += 1
+    return start, max(start, start + len(target[start:end].rstrip(".,;:!?)\"'”“»’…")))
+
+
+def _is_word(text: str, index: int) -> bool:
+    """Whether there is a letter or a digit at an index, which may lie outside of the text."""
+    return 0 <= index < len(text) and text[index].isalnum()
 
 
 def _is_text(target: str, span: Span) -> bool:

@@ -28,9 +28,10 @@ def test_the_attention_is_that_of_the_run(
     with torch.inference_mode():
         theirs = model(**batch, decoder_input_ids=target, output_attentions=True)
     assert tokenizer.convert_ids_to_tokens(batch.input_ids[0]) == ours.source_tokens
-    for kind, layers in (("cross", theirs.cross_attentions), ("encoder", theirs.encoder_attentions)):
+    pairs = [(theirs.cross_attentions, ours.attention["cross"]), (theirs.encoder_attentions, ours.attention["encoder"])]
+    for layers, attention in pairs:
         weights = np.stack([layer[0].numpy() for layer in layers])  # (layers, H, T, S)
-        assert weights == pytest.approx(ours.attention[kind].weights, abs=1e-5)
+        assert weights == pytest.approx(attention.weights, abs=1e-5)
 
 
 def test_bertviz_and_inseq_show_it(make_system: Callable[..., System], lines: list[str], tmp_path: Path) -> None:
