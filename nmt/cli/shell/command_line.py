@@ -135,7 +135,9 @@ def run_sweep(command: Command, arguments: Sequence[str], *, only_list: bool) ->
         if plugins is None or plugins.sweeper is None:
             runs = configure_sweep(command, folder, arguments)
         elif only_list:
-            raise UserError(f"--lines cannot list runs that hydra/sweeper={plugins.sweeper} chooses one after the other")
+            raise UserError(
+                f"--lines cannot list runs that hydra/sweeper={plugins.sweeper} chooses one after the other"
+            )
     if only_list:
         for run, config in runs:
             print(shlex.join(["nmt", command.name, *complete_words(command, run, config)]))
@@ -144,7 +146,6 @@ def run_sweep(command: Command, arguments: Sequence[str], *, only_list: bool) ->
         codes = run_in_turn(command, runs)
     else:
         if plugins.sweeper is None:
-            print_message(program, f"{len(runs)} runs by hydra/launcher={plugins.launcher}")
             errors = launch(command, plugins, runs)
         else:
             runs, errors = search(command, plugins, arguments)

@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from nmt.cli.shell.commands import Command
 from nmt.cli.shell.configuration import complete_config, escape, hydra_initialized
-from nmt.cli.shell.errors import nearest, one_line
+from nmt.cli.shell.errors import nearest, one_line, print_message
 from nmt.cli.shell.overrides import configure
 from nmt.cli.shell.sweep import SweepRun, complete_words, configure_trial, takes_several_values
 from nmt.errors import Failure, UserError
@@ -241,6 +241,7 @@ def launch(command: Command, plugins: HydraPlugins, runs: list[Planned]) -> list
         config, context = plugins.compose()
         task = plugins.task(command)
         launcher = Plugins.instance().instantiate_launcher(context, task, config)
+    print_message(f"nmt {command.name}", f"{len(runs)} runs by hydra/launcher={plugins.launcher}")
     with plugins.running():
         returns = launcher.launch([complete_words(command, *run) for run in runs], 0)
     return [_error_of(each) for each in returns]
@@ -263,16 +264,16 @@ def search(
     """
     if command.sweep_results is None:
         raise UserError(f"hydra/sweeper={plugins.sweeper} needs a score to improve, which only nmt train has")
-    space = [argument for argument in arguments if takes_several_values(command, argument)]
-    common = [argument for argument in arguments if argument not in space]
-    if not space:
-        raise UserError(f"hydra/sweeper={plugins.sweeper} has nothing to choose: add KEY=VALUE,VALUE or KEY=interval(…)")
 
     def configure_chosen(chosen: Sequence[str]) -> Planned:
         with hydra_initialized() as folder:
             return configure_trial(command, folder, common, chosen)
 
     with hydra_initialized():
+        space = [argument for argument in arguments if takes_several_values(command, argument)]
+        common = [argument for argument in arguments if argument not in space]
+        if not space:
+            raise UserError(f"hydra/sweeper={plugins.sweeper} has nothing to choose: add KEY=VALUE,VALUE")
         config, context = plugins.compose()
         task = plugins.task(command)
         sweeper: Any = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=task, config=config)

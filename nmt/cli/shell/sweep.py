@@ -35,6 +35,9 @@ MAX_VALUE_LENGTH = 32
 MAX_ADDITION_LENGTH = 120
 """Maximum number of characters that are added to a name; most file systems allow 255 bytes."""
 
+SIGNIFICANT_DIGITS = 4
+"""Digits of a number that a sweeper chooses; further ones would make names longer and change no score that counts."""
+
 DIGEST_LENGTH = 6
 """Number of hexadecimal digits that stand for what a shortened value lacks."""
 
@@ -82,13 +85,15 @@ def configure_trial(
 
     Args:
         arguments: what all runs have in common.
-        chosen: the values of this one, `KEY=VALUE`.
+        chosen: the values of this one, `KEY=VALUE`; numbers are rounded to SIGNIFICANT_DIGITS.
 
     Raises:
         UserError: an override is wrong.
     """
     parts = [argument.partition("=") for argument in chosen]
-    run = SweepRun([*arguments, *chosen], {name.lstrip("+"): value for name, _, value in parts})
+    values = {name: _round(value) for name, _, value in parts}
+    overrides = [*arguments, *(f"{name}={value}" for name, value in values.items())]
+    run = SweepRun(overrides, {name.lstrip("+"): value for name, value in values.items()})
     config = complete_config(configure(command, folder, run.overrides))
     if (key := command.output_key) is not None and key not in given_keys(arguments):
         _extend_place(key, run.swept, config)
@@ -178,6 +183,11 @@ def _name_places(key: str, runs: Sequence[SweepRun], configs: Sequence[DictConfi
         return
     for run, config in zip(runs, configs, strict=True):
         _extend_place(key, {name: value for name, value in run.swept.items() if name in hidden}, config)
+
+
+def _round(value: str) -> str:
+    """A number with a fraction to a few significant digits; other values as they are."""
+    return f"{float(value):.{SIGNIFICANT_DIGITS}g}" if re.fullmatch(r"\d+\.\d+(e-?\d+)?|\d+e-?\d+", value) else value
 
 
 def _extend_place(key: str, values: dict[str, str], config: DictConfig) -> None:

@@ -27,21 +27,21 @@ def score(config: DictConfig) -> float | None:
     None for a run without validation.
     """
     best = _best_validation(config)
-    return None if best is None or best.selected_by is None else _score(best)
+    return None if best is None else _score(best)
 
 
 def print_results(runs: Sequence[tuple[SweepRun, DictConfig]]) -> None:
     """Prints a table of runs to standard output, best first: the values in which they differ, and their validation."""
     validations = [_best_validation(config) for _, config in runs]
     keys = list(dict.fromkeys(key for run, _ in runs for key in run.swept))
-    order = sorted(range(len(runs)), key=lambda index: _score(validations[index]), reverse=True)
+    order = sorted(range(len(runs)), key=lambda index: _rank(validations[index]), reverse=True)
     rows = []
     for index in order:
         (run, config), best = runs[index], validations[index]
         values = [run.swept.get(key, DASH) for key in keys]
         figures = [_format(best, *figure) for figure in FIGURES.values()]
-        rows.append([Cell(text) for text in (str(plain_values(config)["run"]), *values, *figures)])
-    print_table(Table(["run", *keys, *FIGURES], rows))
+        rows.append([Cell(text) for text in (*values, *figures, str(plain_values(config)["run"]))])
+    print_table(Table([*keys, *FIGURES, "run"], rows))
 
 
 def _best_validation(config: DictConfig) -> HistoryRecord | None:
@@ -53,13 +53,19 @@ def _best_validation(config: DictConfig) -> HistoryRecord | None:
         return None
 
 
-def _score(best: HistoryRecord | None) -> float:
-    """The measure by which runs are ordered, the higher the better."""
-    measure = None if best is None else best.selected_by
-    value = None if measure is None else getattr(best, measure)
+def _score(best: HistoryRecord) -> float:
+    """The measure that selected the weights, the higher the better."""
+    value = None if best.selected_by is None else getattr(best, best.selected_by)
     if value is None:
         return -math.inf
-    return -float(value) if measure == "loss" else float(value)
+    return -float(value) if best.selected_by == "loss" else float(value)
+
+
+def _rank(best: HistoryRecord | None) -> tuple[float, float]:
+    """Orders runs: the score, and after it the loss, which breaks ties; runs without validation come last."""
+    if best is None:
+        return -math.inf, -math.inf
+    return _score(best), -math.inf if best.loss is None else -best.loss
 
 
 def _format(best: HistoryRecord | None, field: str, form: str) -> str:
