@@ -241,7 +241,8 @@ def launch(command: Command, plugins: HydraPlugins, runs: list[Planned]) -> list
         config, context = plugins.compose()
         task = plugins.task(command)
         launcher = Plugins.instance().instantiate_launcher(context, task, config)
-    print_message(f"nmt {command.name}", f"{len(runs)} runs by hydra/launcher={plugins.launcher}")
+    num_runs = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    print_message(f"nmt {command.name}", f"{num_runs} by hydra/launcher={plugins.launcher}")
     with plugins.running():
         returns = launcher.launch([complete_words(command, *run) for run in runs], 0)
     return [_error_of(each) for each in returns]
