@@ -60,7 +60,7 @@ def run(config: DictConfig) -> None:
         # 2. Open the run folder. Only the main process writes to it.
         folder = open_folder(settings, prepared, start, values) if processes.is_main else RunFolder(settings.run)
 
-        # 3. Train. A failure says what is still intact; Ctrl-C ends the run with a checkpoint.
+        # 3. Train. A failure says what is still intact; Ctrl-C or a scheduler's signal ends the run with a checkpoint.
         with (
             folder.with_recovery_hint(),
             Interrupt(single_process=processes.size == 1) as interrupt,
@@ -103,6 +103,7 @@ def run(config: DictConfig) -> None:
             bar.print(f"{result}the run is in {folder.path}")
             history.close()
         if interrupt.requested:
+            interrupt.pass_on()
             raise KeyboardInterrupt
 
 

@@ -11,7 +11,7 @@ from nmt.errors import UserError
 from nmt.files import read_record
 
 FORMAT = 2
-"""The version of the run folder's format. Files of any other version are refused."""
+"""The version of the run folder's format, see docs/run_folder.md. Files of any other version are refused."""
 
 MAX_NUMBER = 2**53
 """Maximum of any number in a JSON file of a run folder: no count or measurement of this program reaches it."""
@@ -43,6 +43,6 @@ def read_versioned(path: Path, kind: type[Record]) -> Record:
     """
     version = read_record(path, _Version).format  # first: the other fields may differ between versions
     if version != FORMAT:
-        remedy = "update nmt" if version > FORMAT else "train the run again"
+        remedy = "update nmt" if version > FORMAT else "use the version of nmt that wrote it, or train the run again"
         raise UserError(f"{path} has format {version}, this program reads {FORMAT}: {remedy}")
     return read_record(path, kind)

@@ -184,7 +184,7 @@ def handle_signals_as_a_new_process() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_ends_a_run_with_a_checkpoint(
     number: int,
     tmp_path: Path,

@@ -166,7 +166,7 @@ def test_sizes_without_enough_memory_are_a_user_error(package: ModuleType) -> No
         ('{"class": "PlainRNN", "arguments": {}}', "is damaged: Object missing required field `format`"),
         ('{"format": "1", "class": "PlainRNN"}', "is damaged: Expected `int`, got `str`"),
         ('{"format": 3, "class": "PlainRNN"}', "has format 3, this program reads 2: update nmt"),
-        ('{"format": 1, "type": "PlainRNN"}', "has format 1, this program reads 2: train the run again"),
+        ('{"format": 1, "type": "PlainRNN"}', "has format 1, this program reads 2: use the version of nmt that wrote"),
         ('{"format": 2}', "is damaged: Object missing required field `class`"),
         ('{"format": 2, "class": "PlainRNN", "arguments": 3}', "is damaged: Expected `object`, got `int`"),
         ('{"format": 2, "class": "PlainRNN", "arguments": {"dropout": NaN}}', "is damaged: JSON is malformed"),

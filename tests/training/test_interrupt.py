@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from nmt.training.interrupt import Interrupt
+from nmt.training.interrupt import WARNING_SIGNALS, Interrupt
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
 
 
 @pytest.fixture
@@ -74,3 +74,25 @@ def test_control_c_twice_is_a_keyboard_interrupt() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         assert interrupt.requested
         os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("number", "passed_on"), [(number, [number] if number in WARNING_SIGNALS else []) for number in SIGNALS]
+)
+def test_the_warning_of_a_scheduler_is_passed_on_afterwards(
+    received: list[int], number: int, passed_on: list[int]
+) -> None:
+    """The handler that was there before, as submitit's, is called only when the checkpoint is written."""
+    with Interrupt(single_process=True) as interrupt:
+        os.kill(os.getpid(), number)
+    assert received == []
+    interrupt.pass_on()
+    assert received == passed_on
+
+
+def test_without_a_handler_there_is_nothing_to_pass_on(received: list[int]) -> None:
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    with Interrupt(single_process=True) as interrupt:
+        os.kill(os.getpid(), signal.SIGUSR1)
+    interrupt.pass_on()
+    assert received == []

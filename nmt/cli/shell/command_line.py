@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,9 @@ from nmt.cli.shell.commands import Command
 from nmt.cli.shell.configuration import complete_config, hydra_initialized
 from nmt.cli.shell.errors import EXIT_INTERRUPTED, nearest, print_message, run_catching_errors
 from nmt.cli.shell.help import OPTIONS, help_page
+from nmt.cli.shell.launch import HydraPlugins, is_hydra_word, launch, search
 from nmt.cli.shell.overrides import configure
-from nmt.cli.shell.sweep import configure_sweep
+from nmt.cli.shell.sweep import SweepRun, add_experiment_values, complete_words, configure_sweep
 from nmt.errors import UserError
 
 
@@ -26,6 +28,7 @@ class CommandLine:
         show_config: --cfg job was given.
         resolve: --resolve was given.
         multirun: --multirun was given.
+        lines: --lines was given.
         overrides: all other words, in order.
     """
 
@@ -33,6 +36,7 @@ class CommandLine:
     show_config: bool
     resolve: bool
     multirun: bool
+    lines: bool
     overrides: list[str]
 
     @classmethod
@@ -42,7 +46,7 @@ class CommandLine:
         Raises:
             UserError: an option does not exist, or two options exclude each other.
         """
-        line = cls(help=False, show_config=False, resolve=False, multirun=False, overrides=[])
+        line = cls(help=False, show_config=False, resolve=False, multirun=False, lines=False, overrides=[])
         remaining = iter(arguments)
         for argument in remaining:
             if any("\ud800" <= character <= "\udfff" for character in argument):  # how Python decodes invalid bytes
@@ -52,6 +56,8 @@ class CommandLine:
                     line.help = True
                 case "-m" | "--multirun":
                     line.multirun = True
+                case "--lines":
+                    line.lines = True
                 case "--resolve":
                     line.resolve = True
                 case "-c" | "--cfg":
@@ -70,6 +76,8 @@ class CommandLine:
                     line.overrides.append(argument)
         if line.resolve and not line.show_config:
             raise UserError("--resolve needs --cfg job")
+        if line.lines and not line.multirun:
+            raise UserError("--lines lists the runs of -m: add -m")
         if line.show_config and line.multirun:
             raise UserError("--cfg job prints the configuration of one run: remove -m")
         return line
@@ -79,7 +87,7 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
     """Runs one command, or prints its help or its configuration.
 
     With `-m` the command runs once for each combination of values. All configurations are checked before the first run
-    starts. If a run fails, its error is printed and the other runs follow.
+    starts. If a run fails, its error is printed and the other runs follow. With `--lines` the runs are only listed.
 
     Returns:
         The exit code; with `-m` that of the first run that failed.
@@ -89,6 +97,8 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
         Exception: any error of the command, if it runs once.
     """
     line = CommandLine.parse(arguments)
+    if line.multirun:
+        return run_sweep(command, line.overrides, only_list=line.lines)
     with hydra_initialized() as folder:
         if line.help or line.show_config:
             composed = configure(command, folder, line.overrides)
@@ -98,45 +108,80 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
                 config = OmegaConf.create(composed.resolve()) if line.resolve else composed.config
                 print(OmegaConf.to_yaml(config), end="")
             return 0
-        if line.multirun:
-            runs = [(each.overrides, config) for each, config in configure_sweep(command, folder, line.overrides)]
-        else:
-            runs = [(line.overrides, complete_config(configure(command, folder, line.overrides)))]
-
-    run: Callable[[DictConfig], None] = importlib.import_module(command.module).run
-    if line.multirun:
-        return _run_all(command, run, runs)
-    run(runs[0][1])
+        if words := [word for word in line.overrides if is_hydra_word(word)]:
+            raise UserError(f"{words[0]} is for the runs of -m: add -m")
+        config = complete_config(configure(command, folder, line.overrides))
+    importlib.import_module(command.module).run(config)
     return 0
 
 
-def _run_all(
-    command: Command,
-    run: Callable[[DictConfig], None],
-    runs: Sequence[tuple[Sequence[str], DictConfig]],
-) -> int:
-    """Runs a command once for each configuration; stops only when it is interrupted.
+def run_sweep(command: Command, arguments: Sequence[str], *, only_list: bool) -> int:
+    """Runs a command several times, one after the other or by plugins of Hydra, and prints the results of all runs.
 
     Args:
-        runs: the overrides and the configuration of each run.
+        only_list: only prints one command line for each run.
 
     Returns:
         The exit code of the first run that failed, or 0.
+
+    Raises:
+        UserError: an override is wrong.
     """
-    failures = []
-    for number, (overrides, config) in enumerate(runs, start=1):
+    program = f"nmt {command.name}"
+    plugins = HydraPlugins.select(arguments)
+    with hydra_initialized() as folder:
+        arguments = [word for word in arguments if not is_hydra_word(word)]
+        arguments = add_experiment_values(command, folder, arguments)
+        if plugins is None or plugins.sweeper is None:
+            runs = configure_sweep(command, folder, arguments)
+        elif only_list:
+            raise UserError(
+                f"--lines cannot list runs that hydra/sweeper={plugins.sweeper} chooses one after the other"
+            )
+    if only_list:
+        for run, config in runs:
+            print(shlex.join(["nmt", command.name, *complete_words(command, run, config)]))
+        return 0
+    if plugins is None:
+        codes = run_in_turn(command, runs)
+    else:
+        if plugins.sweeper is None:
+            errors = launch(command, plugins, runs)
+        else:
+            runs, errors = search(command, plugins, arguments)
+        codes = [report_error(command, run, error) for (run, _), error in zip(runs, errors, strict=True)]
+    failures = [code for code in codes if code != 0]
+    if failures:
+        print_message(program, f"{len(failures)} of {len(runs)} runs failed")
+    if command.sweep_results is not None and EXIT_INTERRUPTED not in failures:
+        importlib.import_module(command.sweep_results).print_results(runs)
+    return failures[0] if failures else 0
+
+
+def run_in_turn(command: Command, runs: Sequence[tuple[SweepRun, DictConfig]]) -> list[int]:
+    """Runs a command once for each configuration; stops only when it is interrupted. Returns the exit codes."""
+    run: Callable[[DictConfig], None] = importlib.import_module(command.module).run
+    codes: list[int] = []
+    for number, (sweep_run, config) in enumerate(runs, start=1):
 
         def run_once(config: DictConfig = config) -> int:
             run(config)
             return 0
 
-        name = f"nmt {command.name} ({number} of {len(runs)}: {' '.join(overrides)})"
+        name = f"nmt {command.name} ({number} of {len(runs)}: {' '.join(sweep_run.overrides)})"
         print_message(name, "starts")
-        code = run_catching_errors(name, run_once)
-        if code != 0:
-            failures.append(code)
-        if code == EXIT_INTERRUPTED:
+        codes.append(run_catching_errors(name, run_once))
+        if codes[-1] == EXIT_INTERRUPTED:
             break
-    if failures:
-        print_message(f"nmt {command.name}", f"{len(failures)} of {len(runs)} runs failed")
-    return failures[0] if failures else 0
+    return codes
+
+
+def report_error(command: Command, run: SweepRun, error: Exception | None) -> int:
+    """Prints the error that ended a run elsewhere, if any, and returns the run's exit code."""
+
+    def fail() -> int:
+        if error is not None:
+            raise error
+        return 0
+
+    return run_catching_errors(f"nmt {command.name} ({run.label})", fail)

@@ -19,12 +19,15 @@ class Command:
         verbatim_keys: keys whose values are sentences or file names. They are used exactly as typed: commas, brackets,
             quotes and `${…}` have no special meaning in them.
         output_key: the key of the folder or file that the command writes; None if it writes none of its own.
+        sweep_results: a module for the results of `-m`. Its function `score(config)` returns the score of a run, the
+            higher the better, and `print_results(runs)` prints those of all runs. None: a run has no score.
     """
 
     name: str
     summary: str
     verbatim_keys: tuple[str, ...] = ()
     output_key: str | None = None
+    sweep_results: str | None = None
 
     @property
     def module(self) -> str:
@@ -32,7 +35,12 @@ class Command:
 
 
 COMMANDS = (
-    Command("train", "train one system and write its run folder", output_key="run"),
+    Command(
+        "train",
+        "train one system and write its run folder",
+        output_key="run",
+        sweep_results="nmt.cli.training.sweep_results",
+    ),
     Command("doctor", "check in a minute whether nmt train would work"),
     Command("evaluate", "score a trained system on a split: BLEU, chrF, TER"),
     Command(

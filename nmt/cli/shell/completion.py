@@ -13,7 +13,7 @@ from nmt.cli.shell.configuration import ComposedConfig, compose, hydra_initializ
 from nmt.cli.shell.overrides import configure
 from nmt.errors import UserError
 
-_OPTIONS = ("--help", "--cfg job", "--resolve", "--multirun")
+_OPTIONS = ("--help", "--cfg job", "--resolve", "--multirun", "--lines")
 
 
 def complete(line: str) -> list[str]:

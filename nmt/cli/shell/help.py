@@ -24,6 +24,7 @@ OPTIONS = {
     "--help": "print this page; after GROUP=CHOICE, with the keys of that choice",
     "--cfg job": "print the configuration and exit; --resolve fills in references",
     "--multirun": "or -m: one run for each combination of several values: seed=1,2,3",
+    "--lines": "after -m: print one command for each run, and run none",
 }
 
 

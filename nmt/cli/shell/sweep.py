@@ -3,6 +3,8 @@
 If runs would write to the same place, the swept keys that do not show in its name are added to it:
 `runs/grammar/lstm-seed1-dropout=0.1`. The addition depends on the run's own values only, not on those of the other
 runs, so a run has the same folder when the sweep is started again with more values or fewer.
+
+An experiment can name values to try, as in Hydra: `hydra.sweeper.params` maps keys to what `-m` would take after `=`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from nmt.cli.shell.commands import Command
-from nmt.cli.shell.configuration import complete_config, escape, plain_values
+from nmt.cli.shell.configuration import complete_config, compose, escape, plain_values
 from nmt.cli.shell.errors import one_line, shorten
 from nmt.cli.shell.overrides import configure, is_verbatim, parse_overrides
 from nmt.cli.shell.settings import expand_home
@@ -32,6 +34,9 @@ MAX_VALUE_LENGTH = 32
 
 MAX_ADDITION_LENGTH = 120
 """Maximum number of characters that are added to a name; most file systems allow 255 bytes."""
+
+SIGNIFICANT_DIGITS = 4
+"""Digits of a number that a sweeper chooses; further ones would make names longer and change no score that counts."""
 
 DIGEST_LENGTH = 6
 """Number of hexadecimal digits that stand for what a shortened value lacks."""
@@ -58,16 +63,76 @@ class SweepRun:
 def configure_sweep(command: Command, folder: Path, arguments: Sequence[str]) -> list[tuple[SweepRun, DictConfig]]:
     """Returns the runs of a sweep with their configurations. No two of them write to the same place.
 
+    Args:
+        arguments: the command line, with several values for some keys; see also `add_experiment_values`.
+
     Raises:
         UserError: an override is wrong, or several runs would write to a place that the command line names.
     """
     runs = expand_sweep(command, arguments)
     configs = [complete_config(configure(command, folder, run.overrides)) for run in runs]
     if (key := command.output_key) is not None:
-        if not any(argument.partition("=")[0].lstrip("+") == key for argument in arguments):
+        if key not in given_keys(arguments):
             _name_places(key, runs, configs)
         _check_places(key, runs, configs)
     return list(zip(runs, configs, strict=True))
+
+
+def configure_trial(
+    command: Command, folder: Path, arguments: Sequence[str], chosen: Sequence[str]
+) -> tuple[SweepRun, DictConfig]:
+    """Returns a run that a sweeper has chosen. All chosen values are in the name of its place, unless it was given one.
+
+    Args:
+        arguments: what all runs have in common.
+        chosen: the values of this one, `KEY=VALUE`; numbers are rounded to SIGNIFICANT_DIGITS.
+
+    Raises:
+        UserError: an override is wrong.
+    """
+    parts = [argument.partition("=") for argument in chosen]
+    values = {name: _round(value) for name, _, value in parts}
+    overrides = [*arguments, *(f"{name}={value}" for name, value in values.items())]
+    run = SweepRun(overrides, {name.lstrip("+"): value for name, value in values.items()})
+    config = complete_config(configure(command, folder, run.overrides))
+    if (key := command.output_key) is not None and key not in given_keys(arguments):
+        _extend_place(key, run.swept, config)
+    return run, config
+
+
+def complete_words(command: Command, run: SweepRun, config: DictConfig) -> list[str]:
+    """The command line that repeats one run by itself: its overrides, and the place that the sweep gave it."""
+    key = command.output_key
+    if key is None or key in given_keys(run.overrides):
+        return run.overrides
+    return [*run.overrides, f"{key}={escape(str(plain_values(config)[key]))}"]
+
+
+def given_keys(arguments: Sequence[str]) -> set[str]:
+    """The keys that a command line sets."""
+    return {argument.partition("=")[0].lstrip("+") for argument in arguments}
+
+
+def add_experiment_values(command: Command, folder: Path, arguments: Sequence[str]) -> list[str]:
+    """Adds the values that an experiment wants to try, unless the command line sets their keys."""
+    experiments = [argument for argument in arguments if argument.startswith("experiment=")]
+    names = [argument.partition("=")[2] for argument in experiments]
+    if len(names) != 1 or not (folder / "experiment" / f"{names[0]}.yaml").is_file():
+        return list(arguments)  # if there is no such experiment, composing a run says so
+    params = compose(command.name, folder, experiments).config_with_hydra.hydra.sweeper.params or {}
+    added = [f"{key}={value}" for key, value in params.items() if key not in given_keys(arguments)]
+    return [*added, *arguments]
+
+
+def takes_several_values(command: Command, argument: str) -> bool:
+    """Whether an argument stands for several values, or for an interval from which a sweeper chooses.
+
+    Raises:
+        UserError: it cannot be parsed.
+    """
+    if is_verbatim(command, argument) or is_text_key(argument.partition("=")[0]):
+        return False
+    return bool(parse_overrides([argument])[0].is_sweep_override())
 
 
 def expand_sweep(command: Command, arguments: Sequence[str]) -> list[SweepRun]:
@@ -117,9 +182,19 @@ def _name_places(key: str, runs: Sequence[SweepRun], configs: Sequence[DictConfi
     if not hidden:
         return
     for run, config in zip(runs, configs, strict=True):
-        path = Path(plain_values(config)[key])
-        addition = _describe({name: value for name, value in run.swept.items() if name in hidden}, config)
-        OmegaConf.update(config, key, escape(str(path.with_name(f"{path.stem}-{addition}{path.suffix}"))))
+        _extend_place(key, {name: value for name, value in run.swept.items() if name in hidden}, config)
+
+
+def _round(value: str) -> str:
+    """A number with a fraction to a few significant digits; other values as they are."""
+    return f"{float(value):.{SIGNIFICANT_DIGITS}g}" if re.fullmatch(r"\d+\.\d+(e-?\d+)?|\d+e-?\d+", value) else value
+
+
+def _extend_place(key: str, values: dict[str, str], config: DictConfig) -> None:
+    """Adds values to the name of what a run writes."""
+    path = Path(plain_values(config)[key])
+    name = f"{path.stem}-{_describe(values, config)}{path.suffix}"
+    OmegaConf.update(config, key, escape(str(path.with_name(name))))
 
 
 def _describe(values: dict[str, str], config: DictConfig) -> str:
