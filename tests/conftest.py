@@ -4,12 +4,13 @@ import json
 import os
 import random
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import datasets
 import hydra
@@ -24,6 +25,9 @@ from nmt.cli.shell import configuration
 from nmt.data.batch import Batch, make_batch
 from nmt.data.encoding import encode_corpus
 from nmt.data.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # The same examples in every run, and no time limit per example: machines differ and may be busy.
 hypothesis.settings.register_profile("nmt", derandomize=True, deadline=None)
@@ -40,6 +44,7 @@ NUMBERS = {
     "eight": "acht",
     "nine": "neun",
 }
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SPLITS = {"train": 120, "val": 16, "test": 8}
 
 TINY_MODELS = {
@@ -375,3 +380,16 @@ def read_page() -> Callable[[Path], Any]:
         return json.loads(data)
 
     return read
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """The Chromium of this machine. It ends with each module: while it runs, no other test could use asyncio."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("needs Chromium, such as Debian's package chromium")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

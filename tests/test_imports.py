@@ -37,7 +37,7 @@ ALLOWED: dict[str, Set[str]] = {
     "alignment": {"translator", "search", "run", "models", "data", *BOTTOM},
     "evaluation": {"alignment", "translator", "search", "run", "models", "data", *BOTTOM},
     "report": {"evaluation", "translator", "run", "data", *BOTTOM},
-    "export": {"translator", "search", "run", "models", "data", *BOTTOM},
+    "export": {"explore", "translator", "search", "run", "models", "data", *BOTTOM},
     "explore": {"report", "evaluation", "translator", "search", "run", "models", "data", *BOTTOM},
     "benchmark": {"translator", "search", "training", "run", "models", "data", *BOTTOM},
     "cli": {

@@ -16,13 +16,16 @@ from nmt.export.argos import ArgosFormat
 from nmt.export.conversion import ExportRecord, Format, check_out, export_system
 from nmt.export.ctranslate2 import CTranslate2Format
 from nmt.export.huggingface import HuggingFaceFormat
+from nmt.export.onnx import OnnxFormat
 from nmt.export.system import System
 from nmt.run import RunFolder
 from nmt.threads import check_threads, limit_threads
 
 PROGRAM = "nmt export"
 
-FORMATS: dict[str, type[Format]] = {each.name: each for each in (CTranslate2Format, HuggingFaceFormat, ArgosFormat)}
+FORMATS: dict[str, type[Format]] = {
+    each.name: each for each in (CTranslate2Format, HuggingFaceFormat, ArgosFormat, OnnxFormat)
+}
 """The values of `format=`."""
 
 
@@ -74,7 +77,8 @@ def print_record(record: ExportRecord) -> None:
         f"{'log-probabilities':<20}{verification.largest_difference:5.1e} nats is the largest difference, of "
         f"{verification.pieces:,} pieces"
     )
-    for comparison in verification.comparisons[1:]:
+    approximated = [] if FORMATS[record.format].shares_length_penalty else verification.comparisons[1:]
+    for comparison in approximated:
         print(
             f"{'length penalty':<20}{comparison.exponent:5.3f} there is closest to search.length_penalty="
             f"{comparison.length_penalty:g}"

@@ -7,6 +7,8 @@
     huggingface.py    a model of transformers, for generating and further training
     argos.py          a package of Argos Translate, which LibreTranslate serves
     splitter.py       the sentence splitter in such a package
+    onnx.py           any architecture for onnxruntime, and for browsers: two graphs and what is beside them
+    steps.py          the two functions that become graphs; onnx_graphs.py writes them
 
 An export is written into a temporary folder, and gets its name only after the other program has translated as we do.
 """

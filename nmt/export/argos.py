@@ -35,6 +35,7 @@ class ArgosFormat:
 
     name = "argos"
     packages: tuple[str, ...] = ("ctranslate2", "onnx")
+    shares_length_penalty = False
 
     def check(self, system: System) -> None:
         system.transformer(self.name)

@@ -30,10 +30,12 @@ class Format(Protocol):
     Attributes:
         name: as `format=` names it.
         packages: that writing and verifying need; the first one is the program that verifies.
+        shares_length_penalty: whether the program ranks hypotheses as ours does, so that no penalty is approximated.
     """
 
     name: str
     packages: tuple[str, ...]
+    shares_length_penalty: bool
 
     def check(self, system: System) -> None:
         """Raises UserError if the format cannot express the system."""

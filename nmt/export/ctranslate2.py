@@ -64,6 +64,7 @@ class CTranslate2Format:
 
     name = "ctranslate2"
     packages: tuple[str, ...] = ("ctranslate2",)
+    shares_length_penalty = False
 
     def check(self, system: System) -> None:
         system.transformer(self.name)

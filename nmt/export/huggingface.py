@@ -53,6 +53,7 @@ class HuggingFaceFormat:
 
     name = "huggingface"
     packages: tuple[str, ...] = ("transformers",)
+    shares_length_penalty = False
 
     def check(self, system: System) -> None:
         positions = system.transformer(self.name).encoder.positions

@@ -57,7 +57,7 @@ def test_what_a_format_cannot_express_is_refused_in_one_line(
             f"format={name} cannot express run={lstm_run}: it takes an encoder-decoder Transformer, not a PlainRNN"
         )
     assert refused(f"run={transformer_run}", "format=tflite") == (
-        "format=tflite is unknown: use one of ctranslate2, huggingface, argos"
+        "format=tflite is unknown: use one of ctranslate2, huggingface, argos, onnx"
     )
     assert "sentences" in refused(f"run={transformer_run}", "format=argos", "sentences=0")
     assert "split" in refused(f"run={transformer_run}", "format=ctranslate2", "split=nowhere")

@@ -41,6 +41,7 @@ class OwnFormat:
 
     name = "own"
     packages: tuple[str, ...] = ("pytest",)
+    shares_length_penalty = False
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

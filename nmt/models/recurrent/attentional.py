@@ -76,7 +76,7 @@ class AttentionDecoder(RecurrentDecoder[AttentionMemory, StateT]):
         """The history before the first position."""
         mask = memory.source_mask
         return AttentionHistory(
-            position=mask.new_zeros(len(mask), dtype=torch.int64) if self.span.uses_position else None,  # (A,)
+            position=mask.new_zeros(mask.size(0), dtype=torch.int64) if self.span.uses_position else None,  # (A,)
             coverage=memory.values.new_zeros(mask.shape) if self.score.uses_coverage else None,  # (A, S)
         )
 

@@ -1,0 +1,195 @@
+"""ONNX: an exported run in onnxruntime, and in Chromium with onnxruntime-web if NMT_ONNXRUNTIME_WEB names its folder.
+
+`tests/models/test_graph_steps.py` tests every architecture, and `tests/test_export_page.py` exports a Transformer.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from torch import nn
+
+from nmt import Translator
+from nmt.cli import main
+from nmt.data.tokenizer import Tokenizer
+from nmt.export.onnx import write_page
+from nmt.export.onnx_graphs import Graph, OnnxEncoder, Tensors, make_source, write_graph
+from nmt.models.dropout import Dropout
+from nmt.models.recurrent import BidirectionalEncoder, GRUCell
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+LINES = ["one two three", "nine", "", "seven six five four three two one", "two  two \u200b", "zwölf \U0001f600"]
+"""Lines of different lengths, one of them empty, and some with characters that the vocabulary lacks."""
+
+TEXTS = [
+    *LINES,
+    "A dog runs through the snow.",
+    "e\u0301 é ậ a\u0323\u0302 ½ m² ，ｆｕｌｌ ﬁ",
+    "日本語のテキスト、です。",
+    "Привет, мир! Γειά σου. مرحبا بالعالم שלום नमस्ते दुनिया 한국어 ไทย",
+    "<s> </s> <unk> ▁x▁ ▅ \ufdd0 a\tb  ",
+    "👩‍👩‍👧 ⁇ \u3000 \u0301x",
+]
+"""Text of several scripts, with spaces and characters that SentencePiece treats in its own way."""
+
+
+@pytest.fixture(scope="module")
+def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder to which a run with input feeding was exported."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    out = tmp_path_factory.mktemp("exported") / "luong"
+    assert main(["export", f"run={trained_run}", "format=onnx", f"out={out}"]) == 0
+    return out
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A window of its own."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[str]:
+    """The address at which a plain web server for files serves the test's folder."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_onnxruntime_translates_as_the_run_does(exported: Path, trained_run: Path) -> None:
+    record = json.loads((exported / "export.json").read_text(encoding="utf-8"))
+    verification = record["verification"]
+    assert verification["lines"] == 16 and verification["largest_difference"] < 1e-4
+    assert [comparison["same"] for comparison in verification["comparisons"]] == [16, 16]  # greedy, and by a beam
+    translations = Translator.load(trained_run, device="cpu").translate(LINES)
+    command = [sys.executable, "translate.py"]
+    result = subprocess.run(
+        command, cwd=exported, input="\n".join(LINES), capture_output=True, encoding="utf-8", check=True
+    )
+    assert result.stdout.splitlines() == [translation.text for translation in translations]
+
+
+def test_the_operator_of_onnx_reads_sentences_as_the_encoder_does(tmp_path: Path) -> None:
+    """A bidirectional GRU of two layers; the exported run has LSTMs."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    encoder = BidirectionalEncoder(
+        cell=GRUCell(), input_size=4, hidden_size=6, num_layers=2, dropout=Dropout(0.0)
+    ).eval()
+    embedding = nn.Embedding(9, 4)
+
+    class Encoded(Graph):
+        def __init__(self, encoder: nn.Module) -> None:
+            super().__init__()
+            self.embedding, self.encoder = embedding, encoder
+
+        def run(self, tensors: Tensors) -> Tensors:
+            outputs, summary = self.encoder(self.embedding(tensors["source"]), tensors["source_mask"])
+            return {"outputs": outputs, "summary": summary}
+
+    with torch.no_grad():
+        write_graph(Encoded(OnnxEncoder(encoder)), make_source(3, 5), make_source(4, 6), tmp_path / "encoder.onnx")
+        mask = torch.arange(7) < torch.tensor([[7], [3]])  # (2, 7)
+        source = torch.randint(9, (2, 7)) * mask
+        expected = Encoded(encoder).run({"source": source, "source_mask": mask})
+    session = onnxruntime.InferenceSession(str(tmp_path / "encoder.onnx"))
+    outputs, summary = map(
+        torch.from_numpy,
+        session.run(["outputs", "summary"], {"source": source.numpy(), "source_mask": mask.numpy()}),
+    )
+    torch.testing.assert_close(outputs[mask], expected["outputs"][mask], rtol=0, atol=1e-6)
+    torch.testing.assert_close(summary, expected["summary"], rtol=0, atol=1e-6)
+
+
+@pytest.mark.browser
+def test_pieces_in_javascript_are_those_of_sentencepiece(
+    page: Page, serve: str, corpus_folder: Path, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    tokenizers = {"compose": tokenizer}
+    for name, normalization, model_type, byte_fallback in (
+        ("unigram", "nmt_nfkc", "unigram", True),
+        ("bpe", "none", "bpe", False),
+    ):
+        train: Any = Tokenizer.train
+        tokenizers[name] = train(
+            [*TEXTS, *(corpus_folder / "train.en").read_text().splitlines()],
+            [],
+            vocab_size=400,
+            model_type=model_type,
+            shared=True,
+            character_coverage=0.98,
+            byte_fallback=byte_fallback,
+            normalization=normalization,
+            tags=("2de",),
+            symbols=("two", "three t"),
+        )
+    write_page(tmp_path)
+    page.goto(f"{serve}/page/style.css")  # any file of the server: its scripts may load its modules
+    for name, each in tokenizers.items():
+        each.save(tmp_path)
+        result = page.evaluate(
+            """async (texts) => {
+              const { SentencePiece } = await import("/page/sentencepiece.js");
+              const file = await fetch("/tokenizer.model", { cache: "no-store" });
+              const model = new SentencePiece(new Uint8Array(await file.arrayBuffer()));
+              return texts.map((text) => [model.encode(text), model.decode(model.encode(text))]);
+            }""",
+            TEXTS,
+        )
+        for text, (ids, decoded) in zip(TEXTS, result, strict=True):
+            [expected] = each.encode_source([text])
+            if text.strip(" \u200b"):  # the model itself has pieces for text that prints nothing
+                assert ids == expected, (name, text)
+                assert decoded == each.decode_target(expected), (name, text)
+
+
+@pytest.mark.browser
+def test_the_page_translates_without_a_server(
+    exported: Path, trained_run: Path, page: Page, serve: str, tmp_path: Path
+) -> None:
+    package = os.environ.get("NMT_ONNXRUNTIME_WEB")
+    if package is None:
+        pytest.skip("needs NMT_ONNXRUNTIME_WEB, the folder node_modules/onnxruntime-web that `npm install` makes")
+    shutil.copytree(exported, tmp_path / "model")
+    (tmp_path / "model" / "node_modules").mkdir()
+    (tmp_path / "model" / "node_modules" / "onnxruntime-web").symlink_to(package)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: problems.append(request.url) if not request.url.startswith(serve) else None)
+    page.goto(f"{serve}/model/")
+    page.wait_for_selector("#button:enabled")
+    for line in LINES:
+        [translation] = Translator.load(trained_run, device="cpu").translate([line], attention="cross")
+        page.fill("#source", line)
+        page.press("#source", "Enter")
+        page.wait_for_function(
+            "text => document.getElementById('translation').textContent === text", arg=translation.text
+        )
+        assert page.locator("#lines .word").count() > 0 or not line
+    assert problems == []
