@@ -1,7 +1,7 @@
 """Any system as ONNX, for onnxruntime on any machine, and for browsers.
 
 The folder holds two graphs (`onnx_graphs`), model.json with what a program has to know besides, the SentencePiece
-models, and translate.py, which translates by them (`onnx_translator`). It also verifies the export.
+models, translate.py, which translates by them (`onnx_translator`) and verifies the export, and a page for browsers.
 """
 
 from __future__ import annotations

@@ -175,8 +175,8 @@ class OnnxTranslator:
         if all(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Zs") for character in line):
             return []  # nothing of it is printed
         line = line.replace("\0", " ").encode("utf-8", errors="replace").decode("utf-8").strip(" ")
-        ids: list[int] = self.settings["prefix_ids"] + self.source.encode(line)
-        return ids[: self.settings["max_source_length"] - 1]
+        ids: list[int] = self.source.encode(line)
+        return (self.settings["prefix_ids"] + ids)[: self.settings["max_source_length"] - 1] if ids else []
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of target pieces."""

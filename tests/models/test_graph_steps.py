@@ -1,13 +1,20 @@
 """The decoding step that `nmt export format=onnx` writes computes what the model computes, for every architecture."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from nmt.export.onnx_graphs import make_steps
-from nmt.models import Seq2Seq
+
+if TYPE_CHECKING:
+    from tests.models.conftest import Variant
 
 
 @torch.no_grad()
-def test_steps_equal_teacher_forcing(model: Seq2Seq) -> None:
+def test_steps_equal_teacher_forcing(largest: Variant) -> None:
+    model = largest.build()
     source, target = torch.randint(4, 11, (3, 6)), torch.randint(4, 13, (3, 5))  # (N, S), (N, T)
     mask = torch.arange(6) < torch.tensor([[6], [2], [4]])  # (N, S)
     logits = model(source, mask, target)  # (N, T, V)

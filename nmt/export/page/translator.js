@@ -94,7 +94,8 @@ export class Translator {
   encode(line) {
     if (INVISIBLE.test(line)) return [];
     const text = line.replaceAll("\0", " ").replace(/\p{Cs}/gu, "?").replace(/^ +| +$/g, "");
-    return [...this.settings.prefix_ids, ...this.source.encode(text)].slice(0, this.settings.max_source_length - 1);
+    const ids = this.source.encode(text);
+    return ids.length ? [...this.settings.prefix_ids, ...ids].slice(0, this.settings.max_source_length - 1) : [];
   }
 
   /** Translates a line: {text, sourcePieces, targetPieces, weights}; the pieces include the end of the sentence.
