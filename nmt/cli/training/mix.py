@@ -108,7 +108,7 @@ def _list_corpora(key: str, keys: dict[str, Any], common: dict[str, Any]) -> lis
 
 def _default_tags(setting: object, targets: list[str]) -> list[str | None]:
     """The tag of each part that names none, from `data.tags`, and from the target language of each part."""
-    if setting not in (True, False, "auto"):
-        raise UserError(f"data.tags={setting} must be true, false or auto")
-    has_tags = len(set(targets)) > 1 if setting == "auto" else bool(setting)
+    if (text := yaml_text(setting)) not in ("true", "false", "auto"):
+        raise UserError(f"data.tags={text} must be true, false or auto")
+    has_tags = len(set(targets)) > 1 if text == "auto" else text == "true"
     return [f"2{target}" if has_tags else None for target in targets]

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def test_every_group_is_tested_here() -> None:
         "objective",
     }
     assert groups == tried | {"experiment", "tracker"}  # tests/training/test_trackers.py trains with each tracker
-    assert choices("data") == ["files", "grammar", "grammar_documents", "hub", "multi30k", "scenes", "text"]
+    assert choices("data") == ["files", "grammar", "grammar_documents", "hub", "mix", "multi30k", "scenes", "text"]
 
 
 @pytest.mark.parametrize("group", ["data", "search"])
@@ -66,7 +67,7 @@ def test_the_choice_run_is_only_offered_where_it_is_possible(capsys: pytest.Capt
         assert ("*run" in capsys.readouterr().out) == is_offered
     assert main(["train", "--help"]) == 0
     assert re.search(
-        r"^  data +files, grammar, grammar_documents, hub, \*multi30k", capsys.readouterr().out, re.MULTILINE
+        r"^  data +files, grammar, grammar_documents, hub, mix,\s+\*multi30k", capsys.readouterr().out, re.MULTILINE
     )
 
 
@@ -128,6 +129,7 @@ def test_every_kind_of_positions_trains(train: Train, tmp_path: Path, positions:
         (group, choice)
         for group in ("cleaning", "tokenizer", "optimizer", "schedule", "trainer", "search")
         for choice in choices(group)
+        if choice != "file"  # a tokenizer that exists already, like the choice run: tests/test_more_data_page.py
     ],
 )
 def test_every_choice_trains(train: Train, tmp_path: Path, group: str, choice: str) -> None:
@@ -240,6 +242,11 @@ def test_every_experiment_trains(
             data = [*GRAMMAR, "tokenizer.vocab_size=120"]
         if "/data: scenes" in text:
             data = [*SCENES, "tokenizer.vocab_size=150"]
+        if "/data: mix" in text:
+            folder = shutil.copytree(corpus_folder, tmp_path / "text")
+            for path in folder.glob("*.de"):
+                shutil.copy(path, path.with_suffix(".fr"))
+            data = [f"data.path={folder}", "tokenizer.vocab_size=80"]
         training = [word for word in tiny_training if word != "search=greedy"]  # a recipe may change the beam search
         words = [f"experiment={experiment}", *sizes, *training, *data, "validation_split=val"]
         assert main(["train", *words, f"run={tmp_path / name}"]) == 0
