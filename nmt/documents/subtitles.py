@@ -9,7 +9,7 @@ from functools import partial
 from nmt.documents.edits import Edit, apply_edits, collapse, decode
 from nmt.documents.segment import Change, Mark, Segment
 
-CUE = re.compile(r"[^\r\n]*-->[^\r\n]*(?:\r\n|\n|\r)((?:[^\r\n]*\S[^\r\n]*(?:\r\n|\n|\r|\Z))*)")
+CUE = re.compile(r"[^\r\n]*-->[^\r\n]*(?:\r\n|\n|\r)((?:(?![^\r\n]*-->)[^\r\n]*\S[^\r\n]*(?:\r\n|\n|\r|\Z))*)")
 """The line with the times of a subtitle, and the lines of its text."""
 
 TAG = re.compile(r"<(/?)([A-Za-z]\w*)[^<>]*>|\{\\[^{}]*\}|<[\d:.]+>")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import io
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ else:
     Element = Any
 
 TEXT_PARTS = ("header", "footer", "footnotes", "endnotes")
-"""Kinds of parts of the file, besides the document itself, that have paragraphs."""
+"""How the names of the parts begin that have paragraphs, besides the document itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,18 +57,17 @@ class Part:
 def translate_word(content: bytes, change: Change) -> bytes:
     """Translates a .docx file. Raises UserError if it is damaged."""
     import docx
-    from docx.opc.exceptions import PackageNotFoundError
     from lxml import etree
 
     try:
         document = docx.Document(io.BytesIO(content))
-    except (PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError) as error:
+    # A damaged file leads to errors of many kinds in the package and those below it.
+    except Exception as error:
         raise UserError(f"the document is no .docx file ({error}): a .doc file must be saved as .docx first") from None
     roots = [document.element]
     others = []
     for part in document.part.package.iter_parts():
-        name = str(part.partname).rpartition("/")[2].rstrip("0123456789.xml")
-        if any(name.startswith(kind[:-1]) for kind in TEXT_PARTS):
+        if str(part.partname).rpartition("/")[2].startswith(TEXT_PARTS):
             if hasattr(part, "element"):
                 roots.append(part.element)
             else:  # python-docx keeps notes as bytes
