@@ -1,4 +1,4 @@
-"""scripts/train.sbatch, with stand-ins for SLURM's programs: which torchrun it starts, and when it queues the job again."""
+"""scripts/train.sbatch, with stand-ins for SLURM's programs: what it starts, and when it queues the job again."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ esac
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """What SLURM sets for a job on two machines with four GPUs each; srun and scontrol note in `seen` how they are used."""
+    """What SLURM sets for a job on two machines with four GPUs each. srun and scontrol write their words to `seen`."""
     for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 
 from omegaconf import DictConfig
@@ -31,7 +32,12 @@ def score(config: DictConfig) -> float | None:
 
 
 def print_results(runs: Sequence[tuple[SweepRun, DictConfig]]) -> None:
-    """Prints a table of runs to standard output, best first: the values in which they differ, and their validation."""
+    """Prints a table of runs to standard output, best first: the values in which they differ, and their validation.
+
+    Of several processes of torchrun, only the first prints it.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        return
     validations = [_best_validation(config) for _, config in runs]
     keys = list(dict.fromkeys(key for run, _ in runs for key in run.swept))
     order = sorted(range(len(runs)), key=lambda index: _rank(validations[index]), reverse=True)

@@ -29,7 +29,8 @@ def test_cfg_job_prints_yaml_and_runs_nothing(calls: list[DictConfig], capsys: p
         (["--halp"], "--halp: no such option; did you mean --help?"),
         (
             ["-resume"],
-            "-resume: no such option; the options are --help, --cfg job, --multirun, --lines; a setting is written KEY=VALUE",
+            "-resume: no such option; the options are --help, --cfg job, --multirun, --lines; "
+            "a setting is written KEY=VALUE",
         ),
         (["--run=x"], "--run=x: no such option; write run=x"),
         (["--cfg"], "--cfg must be followed by job: --cfg job"),
