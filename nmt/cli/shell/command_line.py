@@ -108,7 +108,7 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
                 config = OmegaConf.create(composed.resolve()) if line.resolve else composed.config
                 print(OmegaConf.to_yaml(config), end="")
             return 0
-        if words := [word for word in line.overrides if is_hydra_word(word)]:
+        if words := [word for word in line.overrides if word.startswith(("hydra/", "hydra.launcher", "hydra.sweep"))]:
             raise UserError(f"{words[0]} is for the runs of -m: add -m")
         config = complete_config(configure(command, folder, line.overrides))
     importlib.import_module(command.module).run(config)

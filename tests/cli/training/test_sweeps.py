@@ -97,7 +97,7 @@ def test_a_killed_sweep_that_joblib_continues_ends_with_the_same_table(
         context.set_start_method(None, force=True)
     output, error = capsys.readouterr()
     assert output.replace("runs/killed", "runs/steady") == expected
-    assert error.splitlines()[0] == "nmt train: 3 runs by hydra/launcher=joblib"
+    assert "nmt train: 3 runs by hydra/launcher=joblib\n" in error
 
 
 @pytest.mark.slow
