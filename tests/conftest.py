@@ -159,6 +159,22 @@ DESCRIPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 """Every architecture at a small size: the name of its class, and its arguments."""
 
 
+FIRST = ("tests/integration/", "tests/test_files.py", "tests/run/test_folder.py", "tests/cli/training/test_sweeps.py")
+"""Tests that fork their own process. A library with threads of its own that has run before breaks its children."""
+
+LAST = ("tests/export/", "tests/cli/test_export.py", "tests/test_export_page.py", "tests/documents/")
+"""Tests that start such libraries: CTranslate2, onnxruntime."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests that fork first, and those after which no test should fork last."""
+
+    def place(item: pytest.Item) -> int:
+        return 0 if item.nodeid.startswith(FIRST) else 2 if item.nodeid.startswith(LAST) else 1
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def datasets_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A cache of datasets for the tests, in this process and those it starts; the user's cache is not touched."""

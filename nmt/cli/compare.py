@@ -19,10 +19,11 @@ from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, load_metrics
 from nmt.console import ResultConsole
 from nmt.errors import UserError
 from nmt.evaluation.sentence_file import read_sentences
+from nmt.files import reading
 from nmt.report.comparison import check_report_folder, compare, summarize
 from nmt.report.names import check_given_names, name_systems
 from nmt.report.tables import Table, quality_table, seed_table
-from nmt.run import open_run
+from nmt.run import RunFolder, open_run
 from nmt.threads import check_threads
 
 PROGRAM = "nmt compare"
@@ -50,21 +51,18 @@ class CompareSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             check_given_names(self.names, len(self.runs))
         check_threads(self.threads)
 
-    @property
-    def paths(self) -> list[Path]:
-        """The folders and files to compare."""
-        assert isinstance(self.runs, list), "__post_init__ refuses anything else"
-        return self.runs
-
 
 def run(config: DictConfig) -> None:
     """Evaluates the runs whose stored evaluation is missing or outdated, writes the report, and prints the scores."""
     settings = to_settings(config, CompareSettings)
-    folders = [open_run(path, key="runs") for path in settings.paths if not path.is_file()]
+    # An address of the hub becomes the folder with that run; a file with translations stays what it is.
+    systems = [path if is_translations(path) else open_run(path, key="runs") for path in map(Path, settings.runs)]
+    folders = [system for system in systems if isinstance(system, RunFolder)]
     if not folders:
         raise UserError("runs names files of translations only: add a run, whose sentences they translate")
     check_report_folder(settings.out)
-    name_systems(settings.paths)  # refuses a run that is listed twice
+    paths = [system.path if isinstance(system, RunFolder) else system for system in systems]
+    name_systems(paths)  # refuses a run that is listed twice
     # All systems are scored with the same tokenizer: the one that was asked for, or else that of the first run.
     tokenizer = load_metrics(folders[0], settings.bleu_tokenizer).bleu_tokenizer
     # First find out what there is to do, so that a mistake ends the command before the first run is evaluated.
@@ -82,12 +80,12 @@ def run(config: DictConfig) -> None:
     ]
     for plan in plans[1:]:
         check_same_text(plans[0], plan)
-    for path in settings.paths:
-        if path.is_file():
-            read_sentences(path, num_sentences=plans[0].num_sentences, split=settings.split)
+    for system in systems:
+        if isinstance(system, Path):
+            read_sentences(system, num_sentences=plans[0].num_sentences, split=settings.split)
     for plan in plans:
         complete(plan, settings)
-    report = compare(settings.paths, names=settings.names, split=settings.split, out=settings.out)
+    report = compare(paths, names=settings.names, split=settings.split, out=settings.out)
     print_table(quality_table(report))
     if (seeds := seed_table(report)) is not None:
         print_table(seeds.transposed)  # many columns, but few systems
@@ -95,6 +93,12 @@ def run(config: DictConfig) -> None:
     for note in report.notes:
         print_message(PROGRAM, note)
     print_message(PROGRAM, f"wrote {settings.out / 'report.html'}, report.md and report.json")
+
+
+def is_translations(path: Path) -> bool:
+    """Whether a path of `runs` is a file with the translations of another program, not a run folder."""
+    with reading(f"runs={path}"):  # a path may be too long, or have other characters than a path can have
+        return path.is_file()
 
 
 def complete(plan: PlannedEvaluation, settings: CompareSettings) -> None:

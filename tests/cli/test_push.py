@@ -62,6 +62,7 @@ def test_a_run_goes_to_the_hub_and_back(
     capsys.readouterr()
     assert main(["evaluate", f"run={address}", "split=test", "device=cpu"]) == 0
     assert not (folder.path / "evaluation" / "test.json").is_symlink()
+    assert main(["compare", f"runs=[{address}]", "split=test", f"out={tmp_path / 'report'}", "device=cpu"]) == 0
     assert cached == {path: path.read_bytes() for path in (tmp_path / "home" / "hub").rglob("blobs/*")}
 
     # A newer version replaces the files, but not the own evaluation; without a connection the last one is used.

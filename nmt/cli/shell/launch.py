@@ -32,7 +32,6 @@ from nmt.cli.shell.errors import nearest, one_line, print_message
 from nmt.cli.shell.overrides import configure
 from nmt.cli.shell.sweep import SweepRun, complete_words, configure_trial, takes_several_values
 from nmt.errors import Failure, UserError
-from nmt.training.interrupt import Interrupt
 
 EXTRAS = {
     "launcher": {"joblib": "sweeps", "submitit_local": "sweeps", "submitit_slurm": "sweeps", "ray": "ray"},
@@ -129,6 +128,8 @@ class HydraPlugins:
             KeyboardInterrupt: a signal has arrived, and the workers have stopped.
             Failure: the launcher failed, rather than a run.
         """
+        from nmt.training.interrupt import Interrupt  # only now: commands that do not train need no `nmt.training`
+
         name = f"hydra/launcher={self.launcher}"
         with Interrupt(single_process=True) if self.launcher == "joblib" else nullcontext() as interrupt:
             try:
