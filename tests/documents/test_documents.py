@@ -8,6 +8,7 @@ import pytest
 from nmt.cli import main
 from nmt.data.pharaoh import Link
 from nmt.data.words import separate_words
+from nmt.documents.html import find_edits as find_html_edits
 from nmt.documents.html import translate_html
 from nmt.documents.markdown import translate_markdown
 from nmt.documents.placement import place_marks
@@ -171,6 +172,24 @@ def test_markdown(change: Change) -> None:
     )
     # What a translation adds is no markup.
     assert translate_markdown(b"x", lambda _: [[Piece("1. *a* [b] c_d <e>")]]) == b"1\\. \\*a\\* \\[b\\] c_d \\<e>"
+
+
+def test_what_stands_between_words_keeps_its_spaces() -> None:
+    pytest.importorskip("markdown_it")
+    for text in (
+        "A ![dog](dog.png) runs.",
+        "A<!-- big --> dog <b>runs</b> .",
+        "A dog<br> runs and <!-- soon --> ![a](a.png) sleeps.",
+        "A [![dog](dog.png)](x) runs, **![b](b.png)** too. [![c](c.png)](y)",
+        "A \\&lt; b",  # the text &lt;, which is no <
+    ):
+        assert translate_markdown(text.encode(), lambda segments: list(map(as_it_is, segments))).decode() == text
+    # Words on both sides of a line break are two words, and none is lost.
+    assert translate_markdown(b"A<br>dog", lambda segments: list(map(as_it_is, segments))) == b"A<br> dog"
+    for text in ("<p>A <img src=x> dog</p>", "<p>A <a href=y><img src=x></a> dog</p>", "<p>A<!-- b --> dog</p>"):
+        assert translate_html(text.encode(), lambda segments: list(map(as_it_is, segments))).decode() == text
+    texts = [edit.segment.text for edit in find_html_edits("<button>Yes</button><button>No</button>")]
+    assert texts == ["Yes", "No"]
 
 
 HTML = """\
