@@ -80,7 +80,7 @@ def test_a_schedule_goes_on_as_it_was_if_epochs_have_different_numbers_of_batche
         assert len({len(loader.sampler.epoch(epoch)) for epoch in range(2)}) == 2
         for stop_at in stops:
             schedule = Cosine(learning_rate=0.01, warmup_steps=0, final_fraction=0.0)
-            settings = {"max_epochs": 2, "log_every": 1, "validate_every": 99}
+            settings: dict[str, Any] = {"max_epochs": 2, "log_every": 1, "validate_every": 99}
             bench.fit(validate=None, loader=loader, schedule=schedule, stop_at=stop_at, **settings)
         rates.append([record["learning_rate"] for record in bench.records("train")])
     assert rates[0] == rates[1]
