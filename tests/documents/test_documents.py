@@ -268,12 +268,14 @@ def test_word(change: Change, tmp_path: Path) -> None:
     paragraph.add_run("og ")
     paragraph.add_run("runs.").bold = True
     paragraph.add_run("\tThe dog eats a big fish.\n12")
+    document.add_paragraph("A dog.").runs[0]._r.append(docx.oxml.OxmlElement("w:noBreakHyphen"))
     document.add_table(1, 1).cell(0, 0).text = "A cat sleeps."
     document.sections[0].header.paragraphs[0].text = "A red dog"
     document.save(tmp_path / "in.docx")
     (tmp_path / "out.docx").write_bytes(translate_word((tmp_path / "in.docx").read_bytes(), change))
     result = docx.Document(tmp_path / "out.docx")
-    heading, item = result.paragraphs
+    heading, item, hyphen = result.paragraphs
+    assert hyphen.text == "A DOG.\u2011"
     assert (heading.style.name, heading.text) == ("Heading 1", "Ein roter Hund")
     assert item.style.name == "List Bullet"
     assert item.text == "Es läuft ein Hund.\tDer Hund frisst einen großen Fisch.\n12"
