@@ -85,7 +85,13 @@ def run(config: DictConfig) -> None:
             read_sentences(system, num_sentences=plans[0].num_sentences, split=settings.split)
     for plan in plans:
         complete(plan, settings)
-    report = compare(paths, names=settings.names, split=settings.split, out=settings.out)
+    report = compare(
+        paths,
+        names=settings.names,
+        split=settings.split,
+        out=settings.out,
+        direction="-".join(plans[0].language_pair),
+    )
     print_table(quality_table(report))
     if (seeds := seed_table(report)) is not None:
         print_table(seeds.transposed)  # many columns, but few systems

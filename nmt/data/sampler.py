@@ -59,15 +59,19 @@ class TokenBudgetSampler:
         return digest.hexdigest()[:16]
 
     def epoch(self, epoch: int) -> list[NDArray[np.int64]]:
-        """The batches of one epoch, each an array of sentence indices; a sentence occurs at most once."""
+        """The batches of one epoch, each an array of sentence indices; a sentence occurs at most once.
+
+        There is at least one batch, even if none of the probabilities comes true.
+        """
         generator = np.random.default_rng([self.seed, epoch])
         # Sort: `lexsort` is stable and its last key is the primary one, so ties keep the shuffled order.
         shuffled = generator.permutation(len(self.source_lengths))  # (N,)
         if self.probabilities is not None:
-            shuffled = shuffled[generator.random(len(shuffled)) < self.probabilities[shuffled]]  # (drawn,)
+            is_drawn = generator.random(len(shuffled)) < self.probabilities[shuffled]  # (N,)
+            shuffled = shuffled[is_drawn] if is_drawn.any() else shuffled[:1]  # (drawn,)
         keys = (_to_smallest_type(self.source_lengths)[shuffled], _to_smallest_type(self.target_lengths)[shuffled])
         order = shuffled[np.lexsort(keys)]  # (drawn,) sentence indices, sorted by length
-        longer_sides = np.maximum(self.source_lengths, self.target_lengths)[order]  # (N,)
+        longer_sides = np.maximum(self.source_lengths, self.target_lengths)[order]  # (drawn,)
 
         # Cut: from each start, take as many sentences as fit into the budget when padded to the longest of them.
         batches = []

@@ -11,9 +11,9 @@ from nmt.documents.edits import Edit, apply_edits, collapse, decode
 from nmt.documents.segment import Change, Mark, Segment
 
 INLINE = frozenset(
-    {"a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "del", "dfn", "em", "font", "i", "img", "ins", "label"}
+    {"a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "del", "dfn", "em", "font", "i", "img", "ins"}
     | {"mark", "q", "s", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "wbr"}
-    | {"button", "data", "input", "picture", "source"}
+    | {"data", "picture", "source"}
 )
 """Elements inside a line. Any other element begins a new segment."""
 
@@ -170,7 +170,9 @@ def parse_tokens(tokens: list[tuple[Token, str]]) -> Segment:
     for token, raw in tokens:
         if token.kind == "text":
             plain = collapse(html.unescape(raw))
-            segment.text += plain.lstrip(" ") if segment.text.endswith(" ") else plain
+            last = segment.marks[-1] if segment.marks else None
+            follows_fixed = last is not None and last.is_fixed and last.start == last.end == len(segment.text)
+            segment.text += plain.lstrip(" ") if segment.text.endswith(" ") and not follows_fixed else plain
         elif token.kind == "fixed":
             content = collapse(html.unescape(re.sub(r"<[^>]*>", "", raw))).strip()
             start = len(segment.text)
@@ -183,9 +185,7 @@ def parse_tokens(tokens: list[tuple[Token, str]]) -> Segment:
             while opened:
                 name, start, opening, index = opened.pop()
                 if name == token.name:
-                    is_empty = start == len(segment.text)
-                    opening += raw if is_empty else ""
-                    segment.marks[index] = Mark(start, len(segment.text), opening, raw, is_fixed=is_empty)
+                    segment.close_mark(index, start, opening, raw)
                     break
                 segment.marks[index] = Mark(start, start, opening, is_fixed=True)
         else:

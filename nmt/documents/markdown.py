@@ -119,6 +119,7 @@ def parse_inline(tokens: Sequence[Token]) -> Segment:
             add_fixed(token.content, f"{token.markup}{edge}{token.content}{edge}{token.markup}")
         elif token.type == "html_inline":
             add_fixed("", token.content)
+            segment.text += " " if token.content.startswith("<br") else ""  # it separates words
         elif token.type == "image":
             alt = token.content
             add_fixed("", f"![{alt}]{_write_target(token, 'src')}")
@@ -133,10 +134,7 @@ def parse_inline(tokens: Sequence[Token]) -> Segment:
             opened.append((len(segment.marks), len(segment.text), *marks))
             segment.marks.append(Mark(0, 0))  # its place, until its end is found
         elif token.nesting == -1:
-            index, start, opening, closing = opened.pop()
-            is_empty = start == len(segment.text)
-            mark = Mark(start, len(segment.text), opening + (closing if is_empty else ""), closing, is_fixed=is_empty)
-            segment.marks[index] = mark
+            segment.close_mark(*opened.pop())
     return segment
 
 
@@ -153,7 +151,7 @@ def _write_target(token: Token, attribute: str) -> str:
 
 def escape(text: str) -> str:
     """Text in which nothing is markup."""
-    return re.sub(r"([\\`*\[\]<]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
+    return re.sub(r"([\\`*\[\]<]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
 
 
 def _keep_paragraph(text: str) -> str:

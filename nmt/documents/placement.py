@@ -38,11 +38,15 @@ def place_marks(source: str, target: str, marks: Sequence[Mark], links: Set[Link
     pieces, position = [], 0
     for mark, (start, end) in sorted(fixed, key=lambda place: place[1]):
         start = max(start, position)  # two marks may be linked to the same words
+        text = source[mark.start : mark.end]
+        follows_space = source[: mark.start].endswith(" ")
+        if not text and follows_space and not source[mark.start :].startswith(" "):
+            start += target[start:].startswith(" ")  # it stands directly before a word
         pieces += _cut(target, position, start, around)
         inside = tuple(outer for outer, (first, last) in around if first <= start < last and outer.start <= mark.start)
-        text = source[mark.start : mark.end]
-        needs_space = text and start >= end and start > 0 and not target[start - 1].isspace()
-        if needs_space:  # the word was not translated
+        # Something between spaces, or a fixed word that was not translated.
+        needs_space = follows_space if not text else start >= end
+        if needs_space and start > 0 and not target[start - 1].isspace():
             pieces.append(Piece(" "))
         pieces.append(Piece(text, inside, mark))
         position = max(start, end)
@@ -89,7 +93,7 @@ def _find_place(
     covered = [index for index, (start, end) in enumerate(sources) if start < mark.end and end > mark.start]
     if not targets or not sources:
         return 0, len(target)
-    if not covered:
+    if not covered or mark.start == mark.end:
         return _find_point(mark, words, links)
     # All words of the sentence: the whole translation, with its punctuation if the mark has that of the sentence.
     texts = {index for index, span in enumerate(sources) if _is_text(source, span)}
@@ -132,7 +136,7 @@ def _find_place(
 def _find_point(mark: Mark, words: tuple[Sequence[Span], Sequence[Span]], links: Set[Link]) -> Span:
     """An empty range in the translation for a mark: behind the translation of the word before it."""
     sources, targets = words
-    before = [index for index, (_, end) in enumerate(sources) if end <= mark.start]
+    before = [index for index, (start, _) in enumerate(sources) if start < mark.start]
     if not before:
         return targets[0][0], targets[0][0]
     if len(before) == len(sources):

@@ -26,10 +26,21 @@ class Mark:
 
 @dataclass
 class Segment:
-    """A text, in which white space is single spaces, and its marks, outer ones first."""
+    """A text and its marks, outer ones first. White space is single spaces, one on each side of a picture."""
 
     text: str = ""
     marks: list[Mark] = field(default_factory=list)
+
+    def close_mark(self, index: int, start: int, opening: str, closing: str) -> None:
+        """Replaces the placeholder at `index` of the marks by a mark from `start` to the end of the text.
+
+        A mark without text, such as a link around a picture, becomes one fixed mark together with those inside it.
+        """
+        if self.text[start:].strip():
+            self.marks[index] = Mark(start, len(self.text), opening, closing)
+            return
+        content = "".join(mark.opening for mark in self.marks[index + 1 :])
+        self.marks[index:] = [Mark(start, start, opening + content + closing, is_fixed=True)]
 
 
 @dataclass(frozen=True)

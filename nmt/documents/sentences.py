@@ -58,7 +58,7 @@ def translate_segments(
     """
     divided = [divide(add_addresses(segment), language) for segment in segments]
     sentences = [each for parts in divided for each in parts if isinstance(each, Sentence) and each.is_translated]
-    texts = translate([each.text for each in sentences])
+    texts = translate([re.sub(" +", " ", each.text) for each in sentences])
     translations = {id(each): match_end(each.text, text) for each, text in zip(sentences, texts, strict=True)}
     marked = [each for each in sentences if each.marks]
     pairs = [(each.text, translations[id(each)]) for each in marked]

@@ -89,6 +89,8 @@ def _paragraphs(root: Element) -> Iterator[Element]:
 
     for element in [*root.iter(qn("w:lastRenderedPageBreak"), qn("w:proofErr"))]:  # notes of Word about the old text
         element.getparent().remove(element)
+    for element in [*root.iter(qn("w:noBreakHyphen"))]:  # a character of the text, written as an element
+        element.tag, element.text = qn("w:t"), "\u2011"
     yield from root.iter(qn("w:p"))
 
 

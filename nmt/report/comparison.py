@@ -50,7 +50,14 @@ MAX_BLEU_DEVIATION = 0.05
 """How far the BLEU that an evaluation states may be from the BLEU of its hypotheses, in points."""
 
 
-def compare(paths: Sequence[Path], *, split: str, out: Path, names: Sequence[str] | None = None) -> Comparison:
+def compare(
+    paths: Sequence[Path],
+    *,
+    split: str,
+    out: Path,
+    names: Sequence[str] | None = None,
+    direction: str | None = None,
+) -> Comparison:
     """Compares systems and writes report.html, report.md and report.json into the folder `out`.
 
     Args:
@@ -59,6 +66,7 @@ def compare(paths: Sequence[Path], *, split: str, out: Path, names: Sequence[str
         split: the split to compare on.
         out: a folder, created if necessary; an older report in it is replaced.
         names: of the systems; None: the ends of their paths, see `name_systems`.
+        direction: of the evaluations, see `read_systems`.
 
     Returns:
         The content of report.json.
@@ -68,7 +76,7 @@ def compare(paths: Sequence[Path], *, split: str, out: Path, names: Sequence[str
             than the first; or `out` is a file.
     """
     check_report_folder(out)
-    systems = read_systems(paths, names=names or name_systems(paths), split=split)
+    systems = read_systems(paths, names=names or name_systems(paths), split=split, direction=direction)
     comparison = compare_systems(systems, split=split)
     contents: dict[str, Any] = {
         "comparison": comparison,

@@ -79,10 +79,12 @@ class EvaluatedRun(ComparedSystem):
     """A run folder with an evaluation of one split.
 
     Attributes:
+        direction: such as "de-en", see `read_systems`.
         num_runs: number of runs whose models translated together: 1, or the members of an ensemble.
         config: the text of config.yaml; empty if the folder has none.
     """
 
+    direction: str | None
     model: StoredModel
     num_runs: int
     config: str
@@ -97,14 +99,16 @@ class EvaluatedRun(ComparedSystem):
     @cached_property
     def pronouns(self) -> PronounScores | None:
         """How pronouns were translated, on this split or else on PRONOUN_SPLIT by the same system; None if unknown."""
-        path = self.path / "evaluation" / f"{PRONOUN_SPLIT}.json"
+        path = _find_evaluations(self.path, self.direction) / f"{PRONOUN_SPLIT}.json"
         if self.evaluation.pronouns is not None or not path.is_file():
             return self.evaluation.pronouns
         other = read_evaluation(path)
         return other.pronouns if _is_same_system(self.evaluation, other) else None
 
 
-def read_systems(paths: Sequence[Path], *, names: Sequence[str], split: str) -> list[ComparedSystem]:
+def read_systems(
+    paths: Sequence[Path], *, names: Sequence[str], split: str, direction: str | None
+) -> list[ComparedSystem]:
     """Reads the systems of a comparison, in the given order.
 
     Args:
@@ -112,14 +116,17 @@ def read_systems(paths: Sequence[Path], *, names: Sequence[str], split: str) -> 
             with one line for each sentence of the split.
         names: of the systems.
         split: the split of all systems.
+        direction: of all systems, such as "de-en", which may be a further one of some runs; None: that of each run's
+            validations.
 
     Raises:
         UserError: there is no run, or a run cannot be used, see `read_runs`; or a file has another number of lines than
             the split has sentences.
     """
     folders = {name: path for name, path in zip(names, paths, strict=True) if not path.is_file()}
-    runs = {run.name: run for run in _read_runs(list(folders.values()), names=list(folders), split=split)}
-    first = next(iter(runs.values()))
+    read = _read_runs(list(folders.values()), names=list(folders), split=split, direction=direction)
+    runs = {run.name: run for run in read}
+    first = read[0]
     return [
         runs[name] if name in runs else _score_translations(path, name=name, like=first)
         for name, path in zip(names, paths, strict=True)
@@ -133,14 +140,17 @@ def read_runs(folders: Sequence[Path], *, split: str) -> list[EvaluatedRun]:
         UserError: there are no runs; or a run is listed twice, missing, incomplete or not evaluated on `split`; or two
             runs were evaluated on different references.
     """
-    return _read_runs(folders, names=name_systems(folders), split=split)
+    return _read_runs(folders, names=name_systems(folders), split=split, direction=None)
 
 
-def _read_runs(folders: Sequence[Path], *, names: Sequence[str], split: str) -> list[EvaluatedRun]:
+def _read_runs(
+    folders: Sequence[Path], *, names: Sequence[str], split: str, direction: str | None
+) -> list[EvaluatedRun]:
     """Reads runs under the given names, and checks that they were evaluated on the same task."""
     if not folders:
         raise UserError("there is nothing to compare: name the run folders, as in runs=[runs/a,runs/b]")
-    runs = [_read_run(folder, name=name, split=split) for folder, name in zip(folders, names, strict=True)]
+    named = zip(folders, names, strict=True)
+    runs = [_read_run(folder, name=name, split=split, direction=direction) for folder, name in named]
     for run in runs[1:]:
         _check_same_task(runs[0], run, split)
     return runs
@@ -184,13 +194,15 @@ def read_further_splits(
     runs = select_runs(systems)
     if len(runs) < len(systems):
         return {}, []
-    names = [{path.stem for path in (run.path / "evaluation").glob(TEST_SPLITS)} for run in runs]
+    direction = runs[0].direction
+    names = [{path.stem for path in _find_evaluations(run.path, direction).glob(TEST_SPLITS)} for run in runs]
     common = set.intersection(*names)
     further: dict[str, list[EvaluatedRun]] = {}
     remarks = []
     for name in sorted(common - {split}) if split in common else []:
         try:
-            others = _read_runs([run.path for run in runs], names=[run.name for run in runs], split=name)
+            paths, own_names = [run.path for run in runs], [run.name for run in runs]
+            others = _read_runs(paths, names=own_names, split=name, direction=direction)
             for run, other in zip(runs, others, strict=True):
                 if not _is_same_system(run.evaluation, other.evaluation):
                     raise UserError(f"{run.path} has changed since: call `nmt evaluate run={run.path} split={name}`")
@@ -207,11 +219,17 @@ def _is_same_system(a: Evaluation, b: Evaluation) -> bool:
     return all(getattr(a, key) == getattr(b, key) for key in keys)
 
 
-def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
+def _find_evaluations(folder: Path, direction: str | None) -> Path:
+    """The folder with the evaluations of a run in a direction: a further one has a folder of its own."""
+    own = folder / "evaluation"
+    return own / direction if direction is not None and (own / direction).is_dir() else own
+
+
+def _read_run(folder: Path, *, name: str, split: str, direction: str | None) -> EvaluatedRun:
     """Reads one run, see `read_runs`, and checks that its files have the same number of sentences."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: name run folders that `nmt train` wrote")
-    evaluation = folder / "evaluation"
+    evaluation = _find_evaluations(folder, direction)
     files = [evaluation / f"{split}.json", *list_files(evaluation, split)]
     with reading(f"split={split}"):
         missing = [file for file in files if not file.is_file()]
@@ -224,6 +242,7 @@ def _read_run(folder: Path, *, name: str, split: str) -> EvaluatedRun:
     run = EvaluatedRun(
         name=name,
         path=folder,
+        direction=direction,
         model=read_versioned(folder / "model.json", StoredModel) if ensemble is None else describe_ensemble(ensemble),
         num_runs=1 if ensemble is None else len(ensemble.runs),
         config=read_text(config) if config.is_file() else "",

@@ -36,12 +36,16 @@ def check_limits(schedule: Schedule, settings: TrainerSettings) -> None:
 
 
 def fraction_done(settings: TrainerSettings, progress: Progress, *, batches_per_epoch: int) -> float:
-    """How much of the run is done, from 0 to 1, by the limit that will be reached first."""
+    """How much of the run is done, from 0 to 1, by the limit that will be reached first.
+
+    Args:
+        batches_per_epoch: of the first epoch. With weights, the number of batches differs a little between epochs.
+    """
     fractions = [0.0]
     if settings.max_steps is not None:
         fractions.append(progress.step / settings.max_steps)
     if settings.max_epochs is not None:
-        fractions.append((progress.epoch + progress.position / batches_per_epoch) / settings.max_epochs)
+        fractions.append((progress.epoch + min(1.0, progress.position / batches_per_epoch)) / settings.max_epochs)
     if settings.max_minutes is not None:
         fractions.append(progress.seconds / 60 / settings.max_minutes)
     return min(1.0, max(fractions))

@@ -79,7 +79,7 @@ class Trainer:
             objective=parts.objective,
             moving_average=self.moving_average,
         )
-        self.batches_per_epoch = len(parts.train_loader.sampler.epoch(progress.epoch))
+        self.batches_per_epoch = len(parts.train_loader.sampler.epoch(0))
         parts.history.start(num_records=progress.num_records, last_step=progress.step)
         self.clock_start = time.monotonic() - progress.seconds
         self.sync_clock()

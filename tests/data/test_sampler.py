@@ -153,3 +153,11 @@ def test_a_budget_that_is_no_positive_whole_number_is_refused(batch_tokens: floa
 def test_a_split_without_sentences_is_refused() -> None:
     with pytest.raises(UserError, match="no training sentences"):
         make_sampler([], [], batch_tokens=10)
+
+
+def test_an_epoch_has_a_batch_even_if_no_sentence_is_drawn() -> None:
+    lengths = np.array([3, 4, 5])
+    sampler = TokenBudgetSampler(lengths, lengths, batch_tokens=99, seed=1, probabilities=np.full(3, 1e-9))
+    batches = [sampler.epoch(epoch) for epoch in range(20)]
+    assert all(len(epoch) == 1 and len(epoch[0]) == 1 for epoch in batches)
+    assert {int(epoch[0][0]) for epoch in batches} == {0, 1, 2}

@@ -8,6 +8,7 @@ import pytest
 from nmt.cli import main
 from nmt.data.pharaoh import Link
 from nmt.data.words import separate_words
+from nmt.documents.html import find_edits as find_html_edits
 from nmt.documents.html import translate_html
 from nmt.documents.markdown import translate_markdown
 from nmt.documents.placement import place_marks
@@ -173,6 +174,24 @@ def test_markdown(change: Change) -> None:
     assert translate_markdown(b"x", lambda _: [[Piece("1. *a* [b] c_d <e>")]]) == b"1\\. \\*a\\* \\[b\\] c_d \\<e>"
 
 
+def test_what_stands_between_words_keeps_its_spaces() -> None:
+    pytest.importorskip("markdown_it")
+    for text in (
+        "A ![dog](dog.png) runs.",
+        "A<!-- big --> dog <b>runs</b> .",
+        "A dog<br> runs and <!-- soon --> ![a](a.png) sleeps.",
+        "A [![dog](dog.png)](x) runs, **![b](b.png)** too. [![c](c.png)](y)",
+        "A \\&lt; b",  # the text &lt;, which is no <
+    ):
+        assert translate_markdown(text.encode(), lambda segments: list(map(as_it_is, segments))).decode() == text
+    # Words on both sides of a line break are two words, and none is lost.
+    assert translate_markdown(b"A<br>dog", lambda segments: list(map(as_it_is, segments))) == b"A<br> dog"
+    for text in ("<p>A <img src=x> dog</p>", "<p>A <a href=y><img src=x></a> dog</p>", "<p>A<!-- b --> dog</p>"):
+        assert translate_html(text.encode(), lambda segments: list(map(as_it_is, segments))).decode() == text
+    texts = [edit.segment.text for edit in find_html_edits("<button>Yes</button><button>No</button>")]
+    assert texts == ["Yes", "No"]
+
+
 HTML = """\
 <!DOCTYPE html>
 <title>A red dog</title><style>p { color: red }</style>
@@ -249,12 +268,14 @@ def test_word(change: Change, tmp_path: Path) -> None:
     paragraph.add_run("og ")
     paragraph.add_run("runs.").bold = True
     paragraph.add_run("\tThe dog eats a big fish.\n12")
+    document.add_paragraph("A dog.").runs[0]._r.append(docx.oxml.OxmlElement("w:noBreakHyphen"))
     document.add_table(1, 1).cell(0, 0).text = "A cat sleeps."
     document.sections[0].header.paragraphs[0].text = "A red dog"
     document.save(tmp_path / "in.docx")
     (tmp_path / "out.docx").write_bytes(translate_word((tmp_path / "in.docx").read_bytes(), change))
     result = docx.Document(tmp_path / "out.docx")
-    heading, item = result.paragraphs
+    heading, item, hyphen = result.paragraphs
+    assert hyphen.text == "A DOG.\u2011"
     assert (heading.style.name, heading.text) == ("Heading 1", "Ein roter Hund")
     assert item.style.name == "List Bullet"
     assert item.text == "Es läuft ein Hund.\tDer Hund frisst einen großen Fisch.\n12"

@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 
 from nmt.run.weights import read_weights
 from nmt.training.checkpoint import read_progress
 from nmt.training.loss_meter import LossMeter
-from nmt.training.schedule import Plateau
+from nmt.training.schedule import Cosine, Plateau
 
 if TYPE_CHECKING:
     from tests.training.conftest import Bench, Scripted
@@ -67,6 +68,22 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
     progress.seconds = other.seconds = 0.0
     progress.loss_meter = other.loss_meter = LossMeter()
     assert progress == other
+
+
+def test_a_schedule_goes_on_as_it_was_if_epochs_have_different_numbers_of_batches(
+    new_bench: Callable[[str], Bench],
+) -> None:
+    rates = []
+    for bench, stops in (new_bench("uninterrupted"), [99]), (new_bench("resumed"), [7, 99]):
+        loader = bench.make_loader(batch_tokens=32)
+        loader.sampler.probabilities = np.full(len(loader), 0.3)  # as fractional weights of pairs
+        assert len({len(loader.sampler.epoch(epoch)) for epoch in range(2)}) == 2
+        for stop_at in stops:
+            schedule = Cosine(learning_rate=0.01, warmup_steps=0, final_fraction=0.0)
+            settings: dict[str, Any] = {"max_epochs": 2, "log_every": 1, "validate_every": 99}
+            bench.fit(validate=None, loader=loader, schedule=schedule, stop_at=stop_at, **settings)
+        rates.append([record["learning_rate"] for record in bench.records("train")])
+    assert rates[0] == rates[1]
 
 
 def test_a_run_interrupted_at_its_last_batch_is_validated_on_resume(bench: Bench) -> None:

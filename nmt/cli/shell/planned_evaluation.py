@@ -39,6 +39,7 @@ from nmt.evaluation.tokenized_text import describe_tokenized_text
 from nmt.files import read_text
 from nmt.models.heads import parse_heads
 from nmt.run import RunFolder
+from nmt.run.directions import find_tag
 from nmt.run.model_hash import hash_model
 from nmt.run.registry import Description, language_pair
 from nmt.threads import limit_threads
@@ -126,7 +127,7 @@ class PlannedEvaluation:
             device=device,
             batch_tokens=batch_tokens,
             heads_off=self.inputs.heads_off,
-            to=self.corpus.main_tag,
+            to=self._choose_tag(),
             engine=self.engine,
             precision=self.inputs.precision,
         )
@@ -148,6 +149,15 @@ class PlannedEvaluation:
         if (remark := describe_tokenized_text(self._read_lines("hyp"), self._read_lines("ref"))) is not None:
             print_message(program, f"{self.path}: {remark}")
         return read_evaluation(self.path)
+
+    def _choose_tag(self) -> str | None:
+        """The tag of source lines: that of the corpus, or that of its direction; None for that of the run, if any."""
+        if self.corpus is not None and self.corpus.main_tag is not None:
+            return self.corpus.main_tag
+        try:
+            return find_tag(self.run, self.language_pair)
+        except UserError:  # the run has no tag for this language, which may be another code for its own
+            return None
 
     def _read_lines(self, name: str) -> list[str]:
         """The lines of SPLIT.hyp.txt or SPLIT.ref.txt."""
@@ -190,7 +200,7 @@ def plan_evaluation(
     own_pair = language_pair(run.description("corpus"))
     pair = asked_pair(run, data)
     # 1. Compare weights and search with those of the stored evaluation.
-    language = pair[1] if pair[1] != own_pair[1] and not isinstance(data, Component) else None
+    language = None if pair[1] == own_pair[1] else pair[1]
     metrics = load_metrics(run, bleu_tokenizer, language=language)
     described = describe_search(run, search)
     inputs = EvaluationInputs(

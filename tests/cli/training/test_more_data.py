@@ -64,6 +64,12 @@ def test_a_run_in_both_directions_is_evaluated_in_each(
     assert f"{run / 'evaluation' / 'de-en' / 'val.json'} was written" in capsys.readouterr().err
     assert main(["evaluate", f"run={run}", "split=val", f"data.path={two_way_run}"]) == 2
     assert capsys.readouterr().err.startswith(f"nmt evaluate: {two_way_run} has no split val")
+    # Other text in the second direction has its tag, too, and `compare` finds its evaluation.
+    other = ["data=files", f"data.path={corpus_folder}", "data.source=de", "data.target=en", "device=cpu"]
+    assert main(["compare", f"runs=[{run}]", "split=test", *other, f"out={tmp_path / 'report'}"]) == 0
+    evaluation = json.loads(read_text(run / "evaluation" / "de-en" / "test.json"))
+    assert evaluation["samples"][0]["source_tokens"][0] == "<2en>"
+    assert not (run / "evaluation" / "test.json").exists()
 
 
 def test_folders_add_their_training_pairs(
