@@ -64,10 +64,7 @@ def write_card(
     searches = [evaluation.search for evaluation in evaluations]
     history, environments = read_history(run.history), read_environments(run.path)
     stored = read_versioned(run.path / "model.json", StoredModel)
-    tokenizer, limit = run.tokenizer(), stored.arguments.get("max_length")
-    positions = stored.arguments.get("positions")
-    if limit is None and isinstance(positions, dict):
-        limit = positions.get("arguments", {}).get("max_length")
+    tokenizer = run.tokenizer()
     text = render(
         "model_card.md.j2",
         name=name,
@@ -88,10 +85,18 @@ def write_card(
         duration=format_duration(history.seconds),
         environment=environments[-1] if environments else None,
         command=command,
-        max_pieces=limit - 1 if isinstance(limit, int) else None,
+        max_pieces=find_max_pieces(stored.arguments),
         license=license,
     )
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}")
+
+
+def find_max_pieces(arguments: dict[str, Any]) -> int | None:
+    """The maximum number of pieces of a line, from a model's arguments; None for a model without a limit."""
+    limit, positions = arguments.get("max_length"), arguments.get("positions")
+    if limit is None and isinstance(positions, dict):
+        limit = positions.get("arguments", {}).get("max_length")
+    return limit - 1 if isinstance(limit, int) else None  # one position is left for the end of the sentence
 
 
 def read_current_evaluations(run: RunFolder) -> tuple[dict[Path, Evaluation], list[str]]:
