@@ -80,15 +80,12 @@ def prepare(settings: PushSettings, run: RunFolder, folder: Path) -> None:
         print_message(PROGRAM, "the card states no licence: license=mit or another one tells others what they may do")
     words = find_training_command(read_config(run.path / "config.yaml"))
     command = None if words is None else shlex.join(["nmt", "train", *words])
-    card = write_card(run, evaluations, repository=settings.to, license=settings.license, command=command)
-    kept = {f"{each.split}.json" for each in evaluations}
-    files = [path for pattern in RUN_FILES for path in run.path.glob(pattern)]
+    card = write_card(run, [*evaluations.values()], repository=settings.to, license=settings.license, command=command)
+    files = [path.relative_to(run.path) for pattern in RUN_FILES for path in run.path.glob(pattern)]
     with writing(folder):
-        for path in files:
-            if path.parent.name != "evaluation" or path.name in kept:
-                target = folder / path.relative_to(run.path)
-                target.parent.mkdir(exist_ok=True)
-                shutil.copyfile(path, target)
+        for file in [file for file in files if file.parent.name != "evaluation"] + [*evaluations]:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(run.path / file, folder / file)
     write_text(folder / CARD_FILE, str(card))
     if settings.exported is not None:
         check_export(settings.exported, run)

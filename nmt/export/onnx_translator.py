@@ -103,7 +103,8 @@ class Beam:
             totals[:] = -np.inf
             totals[:, self.eos_id] = ends
         flat = totals.ravel()
-        best = np.argpartition(flat, -self.num_free)[-self.num_free :]  # one for each free slot, in any order
+        count = min(self.num_free, flat.size)  # one for each free slot
+        best = np.argpartition(flat, -count)[-count:]  # in any order
         best = best[np.argsort(-flat[best])]
         continued, parents = [], []
         for parent, token in zip(*map(np.ndarray.tolist, np.divmod(best, totals.shape[1])), strict=True):

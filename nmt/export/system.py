@@ -12,6 +12,7 @@ from nmt.models import ALiBiPositions, PictureTransformer, Seq2Seq, Transformer
 from nmt.run import RunFolder
 from nmt.run.registry import build, language_pair
 from nmt.search import BeamSearch
+from nmt.search.protocol import Search, SearchArguments
 from nmt.translator import Translator
 
 
@@ -23,7 +24,7 @@ class System:
         run: its folder.
         translator: translates on a CPU.
         search: the run's beam search, without what other programs do not know: a minimum length and forbidden n-grams.
-            A run with greedy search has a beam of size 1.
+            A run with another search has a beam of size 1.
         source, target: codes of its languages.
     """
 
@@ -36,15 +37,12 @@ class System:
     @classmethod
     def load(cls, run: RunFolder) -> Self:
         """Loads the best model of a run. Raises UserError if the folder is damaged."""
-        description = run.description("search")
-        build(description, searches)  # checks the arguments
-        arguments = description["arguments"]
-        search = BeamSearch(
-            beam_size=arguments.get("beam_size", 1),
-            length_penalty=arguments.get("length_penalty", 0.0),
-            max_length_factor=arguments["max_length_factor"],
-            max_length_margin=arguments["max_length_margin"],
-        )
+        own: Search = build(run.description("search"), searches)
+        changes = SearchArguments(min_length=0, no_repeat_ngram=None)
+        if not isinstance(own, BeamSearch):
+            changes |= {"beam_size": 1, "length_penalty": 0.0}
+        search = own.changed(**changes)
+        assert isinstance(search, BeamSearch), "a beam size makes any search a beam search"
         translator = Translator.load(run, search=search, device="cpu")
         return cls(run, translator, search, *language_pair(run.description("corpus")))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -12,7 +13,7 @@ from nmt.data.languages import LANGUAGE_NAMES
 from nmt.errors import UserError
 from nmt.evaluation.metrics import Metric
 from nmt.evaluation.record import Evaluation, read_evaluation
-from nmt.report.formatting import format_duration, format_parameters
+from nmt.report.formatting import format_call, format_duration, format_parameters
 from nmt.report.rendering import render
 from nmt.run import RunFolder
 from nmt.run.environment import read_environments
@@ -59,12 +60,11 @@ def write_card(
         model_name=name,
         eval_results=results or None,
     )
+    metrics = [metric for evaluation in evaluations for _, metric in list_metrics(evaluation)]
+    searches = [evaluation.search for evaluation in evaluations]
     history, environments = read_history(run.history), read_environments(run.path)
     stored = read_versioned(run.path / "model.json", StoredModel)
-    tokenizer, limit = run.tokenizer(), stored.arguments.get("max_length")
-    positions = stored.arguments.get("positions")
-    if limit is None and isinstance(positions, dict):
-        limit = positions.get("arguments", {}).get("max_length")
+    tokenizer = run.tokenizer()
     text = render(
         "model_card.md.j2",
         name=name,
@@ -78,30 +78,45 @@ def write_card(
         dataset=dataset,
         is_on_hub=is_on_hub(corpus),
         evaluations=[(each, list_metrics(each)) for each in evaluations],
+        signatures=list(dict.fromkeys((metric.name, metric.signature) for metric in metrics)),
+        searches=list(dict.fromkeys(format_call(search.class_name, search.arguments) for search in searches)),
         step=run.best_step(),
         epochs=history.epochs,
         duration=format_duration(history.seconds),
         environment=environments[-1] if environments else None,
         command=command,
-        max_pieces=limit - 1 if isinstance(limit, int) else None,
+        max_pieces=find_max_pieces(stored.arguments),
         license=license,
     )
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}")
 
 
-def read_current_evaluations(run: RunFolder) -> tuple[list[Evaluation], list[str]]:
-    """The evaluations of the run's present weights with all heads, and the names of the splits with older ones."""
-    current, old, model_hash = [], [], hash_model(run)
-    for path in sorted((run.path / "evaluation").glob("*.json")):
+def find_max_pieces(arguments: dict[str, Any]) -> int | None:
+    """The maximum number of pieces of a line, from a model's arguments; None for a model without a limit."""
+    limit, positions = arguments.get("max_length"), arguments.get("positions")
+    if limit is None and isinstance(positions, dict):
+        limit = positions.get("arguments", {}).get("max_length")
+    return limit - 1 if isinstance(limit, int) else None  # one position is left for the end of the sentence
+
+
+def read_current_evaluations(run: RunFolder) -> tuple[dict[Path, Evaluation], list[str]]:
+    """The evaluations of the run's present weights with all heads, by their paths in the run; and the names of others.
+
+    Those of further directions are in folders such as `de-en`.
+    """
+    folder = run.path / "evaluation"
+    current, old, model_hash = {}, [], hash_model(run)
+    for path in [*sorted(folder.glob("*.json")), *sorted(folder.glob("*-*/*.json"))]:
+        name = str(path.relative_to(folder).with_suffix(""))
         try:
             evaluation = read_evaluation(path)
         except UserError:
-            old.append(path.stem)
+            old.append(name)
             continue
         if evaluation.model_hash == model_hash and not evaluation.heads_off:
-            current.append(evaluation)
+            current[path.relative_to(run.path)] = evaluation
         else:
-            old.append(path.stem)
+            old.append(name)
     return current, old
 
 
@@ -117,6 +132,7 @@ def describe_result(evaluation: Evaluation, key: str, metric: Metric, dataset: s
         task_name=f"Translation {evaluation.source}-{evaluation.target}",
         dataset_type=dataset,
         dataset_name=dataset,
+        dataset_config=f"{evaluation.source}-{evaluation.target}",  # or directions of a split would become one
         dataset_split=evaluation.split,
         metric_type=METRIC_TYPES[key],
         metric_name=metric.name,
@@ -133,8 +149,9 @@ def is_on_hub(corpus: Description) -> bool:
 def name_dataset(corpus: Description) -> str:
     """What the card calls a corpus: its id on the hub, or the last part of its path, or its class."""
     main = main_corpus(corpus)
-    name = main["arguments"].get("id" if is_on_hub(corpus) else "path")
-    return str(name).rstrip("/").rpartition("/" if not is_on_hub(corpus) else "\0")[2] if name else main["class"]
+    arguments = main["arguments"]
+    name = arguments.get("id") if is_on_hub(corpus) else Path(str(arguments.get("path") or "")).name
+    return str(name or main["class"])
 
 
 def list_languages(corpus: Any) -> list[str]:

@@ -129,20 +129,19 @@ def link_files(snapshot: Path, folder: Path) -> None:
     """
     files = {path.relative_to(snapshot) for path in snapshot.rglob("*") if path.is_file()}
     make_folder(folder)
-    with writing(folder):
+    # Another process may be reading a file, or filling the folder too, so each link is replaced at once.
+    with writing(folder), tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         for path in folder.rglob("*"):
             if path.is_symlink() and path.relative_to(folder) not in files:  # of an earlier version
-                path.unlink()
+                path.unlink(missing_ok=True)
         for file in files:
             link = folder / file
             link.parent.mkdir(parents=True, exist_ok=True)
             if link.exists() and not link.is_symlink():  # an evaluation of our own
                 continue
-            # Another process may be reading the old file, so the link is replaced at once.
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=".partial") as temporary:
-                new = Path(temporary) / "link"
-                new.symlink_to(os.path.realpath(snapshot / file))
-                new.replace(link)
+            new = Path(temporary) / "link"
+            new.symlink_to(os.path.realpath(snapshot / file))
+            new.replace(link)
 
 
 def check_login(subject: str) -> None:

@@ -14,7 +14,7 @@ from nmt import Translator
 from nmt.cli import main
 from nmt.errors import UserError
 from nmt.run import RunFolder
-from nmt.run.hub import HubAddress
+from nmt.run.hub import HubAddress, link_files
 from tests.cli.hub_server import TOKEN, HubServer, serve
 
 
@@ -83,9 +83,13 @@ def test_the_card_is_valid_and_true(
     stored = json.loads((run / "evaluation" / "test.json").read_text(encoding="utf-8"))
     shutil.copy(run / "evaluation" / "test.json", run / "evaluation" / "old.json")
     (run / "evaluation" / "old.json").write_text(json.dumps(stored | {"split": "old", "model_hash": "0"}))
+    (run / "evaluation" / "de-en").mkdir()
+    other_direction = stored | {"source": "de", "target": "en"}
+    (run / "evaluation" / "de-en" / "test.json").write_text(json.dumps(other_direction))
     assert main(["push", f"run={run}", "to=ann/luong", "dry_run=true", f"out={out}"]) == 0
     assert "the evaluations of old are not of the present weights: left out" in capsys.readouterr().err
-    assert [path.name for path in (out / "evaluation").iterdir()] == ["test.json"]
+    files = sorted(str(path.relative_to(out / "evaluation")) for path in (out / "evaluation").rglob("*.json"))
+    assert files == ["de-en/test.json", "test.json"]
     text = (out / "README.md").read_text(encoding="utf-8")
     data = ModelCard(text).data
     assert isinstance(data, ModelCardData)
@@ -93,7 +97,9 @@ def test_the_card_is_valid_and_true(
     bleu, *others = data.eval_results or []
     assert bleu.metric_value == round(stored["metrics"]["bleu"]["score"], 2)
     assert bleu.metric_args == {"signature": stored["metrics"]["bleu"]["signature"]}
-    assert (bleu.dataset_name, bleu.dataset_split, len(others)) == (corpus_folder.name, "test", 2)
+    assert (bleu.dataset_name, bleu.dataset_split, len(others)) == (corpus_folder.name, "test", 5)
+    assert [result.task_name for result in (bleu, others[2])] == ["Translation en-de", "Translation de-en"]
+    assert text.count(f"`{stored['metrics']['bleu']['signature']}`") == 1 and "| de → en | test | 8 |" in text
     assert "No licence was stated" in text
     # The command in the card gives the settings of the run.
     [command] = [line for line in text.splitlines() if line.startswith("nmt train")]
@@ -137,6 +143,27 @@ def test_a_hub_that_cannot_be_reached(hub: HubServer, monkeypatch: pytest.Monkey
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=r"init=hf://ann/luong@v1: the hub cannot be reached, and the run was not"):
         RunFolder.open("hf://ann/luong@v1", key="init")
+
+
+def test_two_processes_may_link_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the processes of torchrun do with init=hf://…: the second one starts before the first one has all links."""
+    (tmp_path / "snapshot").mkdir()
+    for name in ("model.json", "search.json"):
+        (tmp_path / "snapshot" / name).write_text(name)
+    folder, symlink_to = tmp_path / "runs" / "ann" / "luong", Path.symlink_to
+
+    def interrupted(link: Path, target: str) -> None:
+        symlink_to(link, target)
+        monkeypatch.setattr(Path, "symlink_to", symlink_to)
+        link_files(tmp_path / "snapshot", folder)
+
+    monkeypatch.setattr(Path, "symlink_to", interrupted)
+    link_files(tmp_path / "snapshot", folder)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        "model.json": "model.json",
+        "search.json": "search.json",
+    }
+    assert [path.name for path in folder.parent.iterdir()] == ["luong"]
 
 
 def test_addresses_are_recognised() -> None:

@@ -1,36 +1,41 @@
 """ONNX: an exported run in onnxruntime, and in Chromium with onnxruntime-web if NMT_ONNXRUNTIME_WEB names its folder.
 
-`tests/models/test_graph_steps.py` tests every architecture, and `tests/test_export_page.py` exports a Transformer.
+`tests/models/test_graph_steps.py` tests every architecture, and `test_page.py` exports a Transformer.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor
 
 from nmt import Translator
 from nmt.cli import main
 from nmt.data.tokenizer import Tokenizer
 from nmt.export.onnx import write_page
-from nmt.export.onnx_graphs import Graph, OnnxEncoder, Tensors, make_source, write_graph
+from nmt.export.onnx_graphs import OnnxEncoder
+from nmt.export.onnx_translator import Beam
 from nmt.models.dropout import Dropout
 from nmt.models.recurrent import BidirectionalEncoder, GRUCell
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+ONNXRUNTIME_WEB = os.environ.get("NMT_ONNXRUNTIME_WEB")
 
 LINES = ["one two three", "nine", "", "seven six five four three two one", "two  two \u200b", "zwölf \U0001f600"]
 """Lines of different lengths, one of them empty, and some with characters that the vocabulary lacks."""
@@ -95,36 +100,47 @@ def test_onnxruntime_translates_as_the_run_does(exported: Path, trained_run: Pat
     assert result.stdout.splitlines() == [translation.text for translation in translations]
 
 
-def test_the_operator_of_onnx_reads_sentences_as_the_encoder_does(tmp_path: Path) -> None:
+def test_the_operator_of_onnx_reads_sentences_as_the_encoder_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bidirectional GRU of two layers; the exported run has LSTMs."""
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
+    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+
+    def run_operator(
+        operator: str, tensors: Sequence[Tensor], attributes: dict[str, Any], *, version: int, **_: Any
+    ) -> list[Tensor]:
+        """Computes in onnxruntime what the exporter would write into a graph."""
+        names = ["inputs", "weights", "recurrent", "biases", "lengths"]
+        arrays = dict(zip(names, (tensor.numpy() for tensor in tensors), strict=True))
+        types = {name: onnx.helper.np_dtype_to_tensor_dtype(array.dtype) for name, array in arrays.items()}
+        graph = onnx.helper.make_graph(
+            [onnx.helper.make_node(operator, names, ["outputs", "last"], **attributes)],
+            "operator",
+            [onnx.helper.make_tensor_value_info(name, types[name], array.shape) for name, array in arrays.items()],
+            [onnx.helper.make_tensor_value_info(name, types["inputs"], None) for name in ("outputs", "last")],
+        )
+        opsets = [onnx.helper.make_opsetid("", version)]
+        model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
+        session = onnxruntime.InferenceSession(model.SerializeToString())
+        return [torch.from_numpy(each) for each in session.run(["outputs", "last"], arrays)]
+
+    monkeypatch.setattr(torch.onnx.ops, "symbolic_multi_out", run_operator)
     encoder = BidirectionalEncoder(
         cell=GRUCell(), input_size=4, hidden_size=6, num_layers=2, dropout=Dropout(0.0)
     ).eval()
-    embedding = nn.Embedding(9, 4)
-
-    class Encoded(Graph):
-        def __init__(self, encoder: nn.Module) -> None:
-            super().__init__()
-            self.embedding, self.encoder = embedding, encoder
-
-        def run(self, tensors: Tensors) -> Tensors:
-            outputs, summary = self.encoder(self.embedding(tensors["source"]), tensors["source_mask"])
-            return {"outputs": outputs, "summary": summary}
-
+    inputs, mask = torch.randn(2, 7, 4), torch.arange(7) < torch.tensor([[7], [3]])  # (2, 7, 4), (2, 7)
     with torch.no_grad():
-        write_graph(Encoded(OnnxEncoder(encoder)), make_source(3, 5), make_source(4, 6), tmp_path / "encoder.onnx")
-        mask = torch.arange(7) < torch.tensor([[7], [3]])  # (2, 7)
-        source = torch.randint(9, (2, 7)) * mask
-        expected = Encoded(encoder).run({"source": source, "source_mask": mask})
-    session = onnxruntime.InferenceSession(str(tmp_path / "encoder.onnx"))
-    outputs, summary = map(
-        torch.from_numpy,
-        session.run(["outputs", "summary"], {"source": source.numpy(), "source_mask": mask.numpy()}),
-    )
-    torch.testing.assert_close(outputs[mask], expected["outputs"][mask], rtol=0, atol=1e-6)
-    torch.testing.assert_close(summary, expected["summary"], rtol=0, atol=1e-6)
+        expected_outputs, expected_summary = encoder(inputs, mask)
+        outputs, summary = OnnxEncoder(encoder)(inputs, mask)
+    torch.testing.assert_close(outputs[mask], expected_outputs[mask], rtol=0, atol=1e-6)
+    torch.testing.assert_close(summary, expected_summary, rtol=0, atol=1e-6)
+
+
+def test_a_beam_may_be_larger_than_the_vocabulary() -> None:
+    """Of 3 tokens, the 5 slots get the two that are possible."""
+    beam = Beam(5, 2, 0.0, bos_id=1, eos_id=2)
+    beam.extend(1, np.array([[math.log(0.75), -math.inf, math.log(0.25)]], np.float32), None)
+    assert [hypothesis.token for hypothesis in beam.open] == [0]
+    assert beam.best.token == 2 and beam.num_free == 4
+    assert beam.best_score == pytest.approx(math.log(0.25))
 
 
 @pytest.mark.browser
@@ -170,15 +186,17 @@ def test_pieces_in_javascript_are_those_of_sentencepiece(
 
 
 @pytest.mark.browser
+@pytest.mark.skipif(
+    ONNXRUNTIME_WEB is None,
+    reason="needs NMT_ONNXRUNTIME_WEB, the folder node_modules/onnxruntime-web that `npm install` makes",
+)
 def test_the_page_translates_without_a_server(
     exported: Path, trained_run: Path, page: Page, serve: str, tmp_path: Path
 ) -> None:
-    package = os.environ.get("NMT_ONNXRUNTIME_WEB")
-    if package is None:
-        pytest.skip("needs NMT_ONNXRUNTIME_WEB, the folder node_modules/onnxruntime-web that `npm install` makes")
+    assert ONNXRUNTIME_WEB is not None
     shutil.copytree(exported, tmp_path / "model")
     (tmp_path / "model" / "node_modules").mkdir()
-    (tmp_path / "model" / "node_modules" / "onnxruntime-web").symlink_to(package)
+    (tmp_path / "model" / "node_modules" / "onnxruntime-web").symlink_to(ONNXRUNTIME_WEB)
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("request", lambda request: problems.append(request.url) if not request.url.startswith(serve) else None)

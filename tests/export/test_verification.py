@@ -1,5 +1,6 @@
 """When an export counts as right, and how differences are explained."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from nmt.export import conversion, verification
 from nmt.export.conversion import export_system, move_folder
 from nmt.export.system import System
 from nmt.export.verification import Engine, Output, OwnTranslations, closest_exponent, explain, score_target, with_end
+from nmt.run import RunFolder
+from nmt.search import BeamSearch
 
 SCORES = {(5, 3): [-1.0, -1.0], (6, 3): [-1.0005, -1.0], (7, 3): [-2.0, -1.0], (5, 6, 7, 3): [-0.7] * 4}
 """Log-probabilities of targets; 3 is `eos`."""
@@ -109,6 +112,24 @@ def test_a_line_that_is_cut_into_other_pieces_is_no_failure(
     record = export_system(OwnFormat(OtherTokenizer(system)), system, lines, tmp_path / "out")
     assert [comparison.different for comparison in record.verification.comparisons] == [{"tokenizer": 1}] * 2
     assert record.verification.comparisons[0].examples[0].source == lines[-1]
+
+
+def test_any_search_becomes_a_beam_that_other_programs_know(transformer_run: Path, tmp_path: Path) -> None:
+    run = RunFolder(shutil.copytree(transformer_run, tmp_path / "run"))
+    limits: dict[str, Any] = {"max_length_factor": 1.5, "max_length_margin": 7}
+    sampling = {"class": "Sampling", "arguments": limits | {"temperature": 1.0, "top_k": 3, "top_p": None, "seed": 1}}
+    others = [
+        sampling,
+        {"class": "MinimumBayesRisk", "arguments": {"candidates": sampling, "num_candidates": 4, "utility": "bleu"}},
+        {"class": "GreedySearch", "arguments": limits},
+    ]
+    for description in others:
+        run.write_description("search", description)
+        assert System.load(run).search == BeamSearch(beam_size=1, length_penalty=0.0, **limits)
+    beam: dict[str, Any] = {"beam_size": 3, "length_penalty": 0.6, **limits}
+    constrained = beam | {"min_length": 2, "no_repeat_ngram": 3}
+    run.write_description("search", {"class": "BeamSearch", "arguments": constrained})
+    assert System.load(run).search == BeamSearch(**beam)
 
 
 def test_there_must_be_a_line(make_system: Callable[..., System], tmp_path: Path) -> None:

@@ -53,9 +53,13 @@ function drawAttention({ sourcePieces, targetPieces, weights }) {
   replaceChildren(byId("lines"), drawing.element);
 }
 
+let latest = 0; // number of the translation that was asked for last
+
 async function translate(translator) {
+  const number = ++latest;
   const start = performance.now();
   const result = await translator.translate(byId("source").value.replace(/\s*\n\s*/g, " "));
+  if (number !== latest) return; // a shorter line, asked for later, may have been done before this one
   byId("translation").textContent = result.text;
   drawAttention(result);
   showStatus(`${Math.round(performance.now() - start)} ms`);

@@ -32,7 +32,7 @@ export class SentencePiece {
     const scores = this.pieces.filter(({ type }) => type === NORMAL).map(({ score }) => score);
     [this.minScore, this.maxScore] = [scores.reduce((a, b) => Math.min(a, b)), scores.reduce((a, b) => Math.max(a, b))];
     this.symbols = this.pieces.filter(({ type }) => type === USER_DEFINED).map(({ piece }) => piece);
-    this.maxLength = Math.max(...this.pieces.map(({ piece }) => [...piece].length));
+    this.maxLength = this.pieces.reduce((longest, { piece }) => Math.max(longest, [...piece].length), 0);
     this.normalizer = new Normalizer(model.get(3)[0], this.symbols);
     this.denormalizer = model.has(5) ? new Normalizer(model.get(5)[0], []) : null;
   }

@@ -1,4 +1,7 @@
-"""docs/export.md is true: its commands run, one after the other."""
+"""docs/export.md is true: its commands run, one after the other.
+
+Beside the tests of the formats, since a process needs seconds to import their programs.
+"""
 
 import re
 import shlex
@@ -9,7 +12,7 @@ import pytest
 
 from nmt.cli import main
 
-PAGE = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
 
 
 def test_the_commands_of_the_page_run(
