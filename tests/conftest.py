@@ -162,7 +162,7 @@ DESCRIPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 FIRST = ("tests/integration/", "tests/test_files.py", "tests/run/test_folder.py", "tests/cli/training/test_sweeps.py")
 """Tests that fork their own process. A library with threads of its own that has run before breaks its children."""
 
-LAST = ("tests/export/", "tests/cli/test_export.py", "tests/test_export_page.py", "tests/documents/")
+LAST = ("tests/export/", "tests/cli/test_export.py", "tests/documents/")
 """Tests that start such libraries: CTranslate2, onnxruntime."""
 
 
