@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice, tee
 from pathlib import Path
@@ -96,6 +97,55 @@ class TranslateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         return choose_engine(self.engine, self.exported, self.precision)
 
 
+@dataclass(frozen=True)
+class LineTranslation:
+    """Translates lines and writes the result, one line for each.
+
+    Attributes:
+        settings: of the command.
+        translator: of the run.
+        aligner: adds word links; None: without.
+        warnings: about single lines.
+    """
+
+    settings: TranslateSettings
+    translator: Translator
+    aligner: Aligner | None
+    warnings: LineWarnings
+
+    def __call__(
+        self, lines: Iterable[str], target: BinaryIO, *, prefixes: Iterable[str] | None = None, first: int = 0
+    ) -> None:
+        """Translates and writes lines; `first` is the index of the first one in the whole input."""
+        settings, truncated, missing = self.settings, TruncatedLines(), MissingText()
+        kinds = check_kinds(settings.attention or ())
+        sources: Iterable[str] = ()
+        if self.aligner is not None:
+            lines, sources = tee(lines)  # read twice: to translate, and to link the words
+        translations = self.translator.stream(
+            lines,
+            n_best=settings.n_best,
+            batch_size=settings.batch_size,
+            attention=kinds,
+            copy=settings.copy,
+            prefixes=prefixes,
+            warn=lambda index, message: self.warnings.add_cut_off(first + index, message),
+        )
+        translations = missing.watch(truncated.watch(translations, first=first), first=first)
+        translations = warn_of_missing(translations, settings.n_best, self.warnings, first=first)
+        as_json = partial(format_json, n_best=settings.n_best, with_attention=bool(kinds))
+        formatted: Iterable[str]
+        if self.aligner is not None:
+            linked = link_words(translations, sources, self.aligner, batch_size=settings.batch_size)
+            formatted = (as_json(found, links=links) for found, links in linked)
+        else:
+            formatted = map(format_text if settings.format == "text" else as_json, translations)
+        name = "standard output" if settings.output is None else f"output={settings.output}"
+        write_lines(formatted, target, name=name, first=first)
+        truncated.print_remark(PROGRAM)
+        missing.print_remark(PROGRAM, copied=settings.copy)
+
+
 def run(config: DictConfig) -> None:
     """Translates the input line by line."""
     settings = to_settings(config, TranslateSettings)
@@ -117,39 +167,8 @@ def run(config: DictConfig) -> None:
         )
         if settings.terms is not None:
             translator.terms = read_terms(settings.terms, translator, PROGRAM)
-        kinds = check_kinds(settings.attention or ())
         aligner = load_own_aligner(folder, translator) if settings.links else None
-        as_json = partial(format_json, n_best=settings.n_best, with_attention=bool(kinds))
-        format_line = format_text if settings.format == "text" else as_json
-        name = "standard output" if settings.output is None else f"output={settings.output}"
-
-        def translate_lines(
-            lines: Iterable[str], target: BinaryIO, *, prefixes: Iterable[str] | None = None, first: int = 0
-        ) -> None:
-            """Translates and writes lines; `first` is the index of the first one in the whole input."""
-            truncated, missing = TruncatedLines(), MissingText()
-            sources: Iterable[str] = ()
-            if aligner is not None:
-                lines, sources = tee(lines)  # read twice: to translate, and to link the words
-            translations = translator.stream(
-                lines,
-                n_best=settings.n_best,
-                batch_size=settings.batch_size,
-                attention=kinds,
-                copy=settings.copy,
-                prefixes=prefixes,
-                warn=lambda index, message: warnings.add_cut_off(first + index, message),
-            )
-            translations = missing.watch(truncated.watch(translations, first=first), first=first)
-            translations = warn_of_missing(translations, settings.n_best, warnings, first=first)
-            formatted: Iterable[str] = map(format_line, translations)
-            if aligner is not None:
-                linked = link_words(translations, sources, aligner, batch_size=settings.batch_size)
-                formatted = (as_json(found, links=links) for found, links in linked)
-            write_lines(formatted, target, name=name, first=first)
-            truncated.print_remark(PROGRAM)
-            missing.print_remark(PROGRAM, copied=settings.copy)
-
+        translate_lines = LineTranslation(settings, translator, aligner, warnings)
         with limit_threads(settings.threads, translator.model.device) as translator.before_batch:
             if settings.format == "document":
                 translate_document(

@@ -214,12 +214,7 @@ def plan_evaluation(
         heads_off=[str(head) for head in parse_heads(heads_off)],
         direction=None if pair == own_pair else "-".join(pair),
     )
-    stored: Evaluation | None = None
-    reasons = []
-    try:
-        stored = read_stored(run, split, inputs.heads_off, direction=inputs.direction)
-    except UserError as error:
-        reasons = [str(error)]
+    stored, reasons = find_stored(run, split, inputs)
     changes = [] if stored is None else list_changes(stored, inputs)
 
     # 2. Read the text. Without it, a stored evaluation may be used as it is.
@@ -243,3 +238,11 @@ def plan_evaluation(
         if changes:
             stored, reasons = None, changes
     return PlannedEvaluation(run, corpus, split, metrics, further, inputs, stored, reasons, pair, described, engine)
+
+
+def find_stored(run: RunFolder, split: str, inputs: EvaluationInputs) -> tuple[Evaluation | None, list[str]]:
+    """The stored evaluation of a split, or None; and why one that is there cannot be used."""
+    try:
+        return read_stored(run, split, inputs.heads_off, direction=inputs.direction), []
+    except UserError as error:
+        return None, [str(error)]
