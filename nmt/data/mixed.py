@@ -65,9 +65,9 @@ class MixedCorpus(Corpus):
         for tag in tags:
             check_tag(tag)
         for weight in weights:
-            if not isinstance(weight, int | float) or not 0 < weight <= MAX_WEIGHT:
+            if not is_number(weight) or not 0 < weight <= MAX_WEIGHT:
                 raise UserError(f"weight={weight} must be a number above 0, at most {MAX_WEIGHT}")
-        if temperature is not None and (not isinstance(temperature, int | float) or not temperature >= 1):
+        if temperature is not None and not (is_number(temperature) and temperature >= 1):
             raise UserError(f"temperature={temperature} must be a number of at least 1, or null for the parts' weights")
         if temperature is not None and any(weight != 1 for weight in weights):
             raise UserError(f"temperature={temperature} gives all parts their weights: leave it out, or weight=…")
@@ -147,3 +147,8 @@ def check_tag(tag: object) -> None:
         raise UserError(f"tag={tag} must be a word of letters, digits, _ and -, such as 2de for the piece <2de>")
     if RESERVED_TAGS.fullmatch(tag):
         raise UserError(f"tag={tag} is reserved, since the tokenizer has a piece <{tag}>: choose another name")
+
+
+def is_number(value: object) -> bool:
+    """Whether a value, which may come from a run folder of others, is a number: true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -263,6 +263,12 @@ def test_a_weight_makes_no_duplicates(tmp_path: Path) -> None:
     assert (report.num_pairs, report.dropped["duplicate"]) == (6, 2)  # those that both parts have
 
 
+@pytest.mark.parametrize("changes", [{"temperature": True}, {"temperature": "2"}, {"weights": [True]}])
+def test_weights_and_temperature_are_numbers(changes: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="must be a number"):
+        weigh(tmp_path, 2, **changes)
+
+
 def test_another_direction_of_a_mixed_corpus_has_its_part_and_its_tag(tmp_path: Path) -> None:
     folder = str(write(tmp_path / "a", train=PAIRS[:2], val=PAIRS[2:3]).path)
     parts = [
