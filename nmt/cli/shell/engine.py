@@ -18,11 +18,9 @@ class ExportedEngine:
 
     Attributes:
         folder: of the model.
-        precision: number format of matrix products, fp32 or int8.
     """
 
     folder: Path
-    precision: str
 
     def describe(self, search: Description) -> Description:
         """The description of a search that this engine carries out, for the record of an evaluation."""
@@ -30,7 +28,7 @@ class ExportedEngine:
 
 
 def choose_engine(engine: str, exported: Path | None, precision: str) -> ExportedEngine | None:
-    """The engine that the settings of these names ask for; None for torch.
+    """The engine that the settings of these names ask for, which has the number format; None for torch.
 
     Raises:
         UserError: a value is unknown, or one is missing or useless.
@@ -45,4 +43,4 @@ def choose_engine(engine: str, exported: Path | None, precision: str) -> Exporte
         return None
     if exported is None:
         raise UserError("engine=ctranslate2 needs a model: name the folder that nmt export wrote by exported=")
-    return ExportedEngine(exported, precision)
+    return ExportedEngine(exported)

@@ -167,7 +167,7 @@ def load_translator(
         heads_off: names of attention heads to silence, see `nmt.models.heads`.
         to: the target language, or the name of another tag; None: that of the run, if it has any.
         engine: searches instead of torch, which still computes attention, in fp32; None: torch.
-        precision: number format of torch if it searches, fp32 or bf16.
+        precision: number format of the search: fp32; bf16 with torch; int8 with the engine.
 
     Raises:
         UserError: the search refuses an argument, the folder is damaged, there is no such device, head or tag, or the
@@ -195,7 +195,7 @@ def load_translator(
             run=run,
             search=searcher,
             tokenizer=translator.tokenizer,
-            precision=engine.precision,
+            precision=precision,
         )
     return translator
 
