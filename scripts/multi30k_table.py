@@ -3,7 +3,7 @@
     python scripts/multi30k_table.py runs/multi30k docs/results val test_2016_flickr test_2017_flickr
 
 The runs are all folders in the first folder that were evaluated on all these splits. Those that differ in nothing but
-the seed are one system. All figures come from the run folders, and the prose around them from multi30k.md.j2 beside
+the seed are one system. Ensembles have a table of their own. All figures come from the run folders, and the prose around them from multi30k.md.j2 beside
 this script. The table of the README is printed, and belongs there word for word.
 """
 
@@ -23,12 +23,14 @@ from nmt.report.record import MeanScore
 from nmt.report.runs import METRIC_KEYS, EvaluatedRun, read_runs
 from nmt.report.seeds import SEED_SUFFIX, find_seed, group_seeds, mean_score
 from nmt.run import RunFolder
+from nmt.run.ensemble import EnsembleFolder
 from nmt.run.environment import read_environments
+from nmt.run.folder import ENSEMBLE_FILE
 from nmt.run.model_hash import hash_model
 
 SCRIPTS = Path(__file__).parent
 RECIPES = SCRIPTS.parent / "conf" / "experiment"
-ORDER = ("lstm", "bahdanau", "luong", "transformer")
+ORDER = ("lstm", "bahdanau", "luong", "transformer", "transformer_rdrop")
 """The systems that have a recipe, in the order of the tables; others follow by name."""
 
 Record = dict[str, Any]
@@ -41,12 +43,13 @@ def collect(folder: Path, splits: list[str]) -> Record:
         UserError: no run was evaluated on all splits, or runs cannot be compared.
     """
     # 1. Find the runs, and group them by system.
-    folders = sorted(path.parent for path in folder.glob("*/model.json"))
+    folders = sorted(path.parent for file in ("model.json", ENSEMBLE_FILE) for path in folder.glob(f"*/{file}"))
     evaluated = [run for run in folders if all((run / "evaluation" / f"{split}.json").is_file() for split in splits)]
     for run in sorted(set(folders) - set(evaluated)):
         print(f"{run} is left out: it was not evaluated on {', '.join(splits)}", file=sys.stderr)
     runs = {split: {run.name: run for run in read_runs(evaluated, split=split)} for split in splits}
-    groups = group_seeds(list(runs[splits[0]].values()))
+    ensembles = [name for name, run in runs[splits[0]].items() if run.num_runs > 1]
+    groups = group_seeds([run for name, run in runs[splits[0]].items() if name not in ensembles])
     names = [SEED_SUFFIX.sub("", group.name) for group in groups]
     for i, name in enumerate(names):
         if name in names[:i]:
@@ -84,6 +87,9 @@ def collect(folder: Path, splits: list[str]) -> Record:
         "sentences": {split: next(iter(runs[split].values())).evaluation.sentences for split in splits},
         "signatures": {key: find_signature(key, everything) for key in metrics},
         "systems": systems,
+        "ensembles": [
+            describe_ensemble({split: runs[split][name] for split in splits}, metrics) for name in ensembles
+        ],
     }
 
 
@@ -91,16 +97,11 @@ def describe_run(evaluated: dict[str, EvaluatedRun], metrics: list[str]) -> Reco
     """The figures of one run, from its evaluation on each split.
 
     Raises:
-        UserError: the splits were translated by different weights or searches, or by others than those in the folder.
+        UserError: see `check_translations`.
     """
+    check_translations(evaluated)
     run = next(iter(evaluated.values()))
     history = run.history
-    translated_by = [(each.evaluation.model_hash, each.evaluation.search) for each in evaluated.values()]
-    if any(each != translated_by[0] for each in translated_by):
-        raise UserError(f"{run.path} has changed between its evaluations: evaluate it on {', '.join(evaluated)} again")
-    folder = RunFolder(run.path)
-    if folder.best.is_file() and hash_model(folder) != run.evaluation.model_hash:
-        raise UserError(f"{run.path} has changed since its evaluations: evaluate it on {', '.join(evaluated)} again")
     return {
         "run": run.name,
         "seed": find_seed(run.config),
@@ -110,15 +111,51 @@ def describe_run(evaluated: dict[str, EvaluatedRun], metrics: list[str]) -> Reco
         "training_seconds": round(history.seconds or 0),
         "target_tokens_per_second": round(history.tokens_per_second or 0),
         "ended_by": history.end.reason if history.end else None,
-        "scores": {
-            split: {key: round(getattr(each.metrics, key).score, 4) for key in metrics}
-            for split, each in evaluated.items()
-        },
+        "scores": round_scores(evaluated, metrics),
         "decoded_sentences_per_second": {
             split: round(each.evaluation.sentences_per_second, 1) for split, each in evaluated.items()
         },
         "decoded_on": f"{run.evaluation.device}, threads: {run.evaluation.threads}",
         "environments": msgspec.to_builtins(read_environments(run.path)),
+    }
+
+
+def describe_ensemble(evaluated: dict[str, EvaluatedRun], metrics: list[str]) -> Record:
+    """The figures of an ensemble, from its evaluation on each split.
+
+    Raises:
+        UserError: see `check_translations`.
+    """
+    check_translations(evaluated)
+    run = next(iter(evaluated.values()))
+    return {
+        "ensemble": run.name,
+        "runs": run.num_runs,
+        "parameters": run.model.parameters,
+        "scores": round_scores(evaluated, metrics),
+    }
+
+
+def check_translations(evaluated: dict[str, EvaluatedRun]) -> None:
+    """Refuses the evaluations of a run, one for each split, that do not belong together.
+
+    Raises:
+        UserError: the splits were translated by different weights or searches, or by others than those in the folder.
+    """
+    run = next(iter(evaluated.values()))
+    translated_by = [(each.evaluation.model_hash, each.evaluation.search) for each in evaluated.values()]
+    if any(each != translated_by[0] for each in translated_by):
+        raise UserError(f"{run.path} has changed between its evaluations: evaluate it on {', '.join(evaluated)} again")
+    folder = RunFolder(run.path) if run.num_runs == 1 else EnsembleFolder.read(run.path)
+    has_weights = all(member.best.is_file() for member in folder.members)
+    if has_weights and hash_model(folder) != run.evaluation.model_hash:
+        raise UserError(f"{run.path} has changed since its evaluations: evaluate it on {', '.join(evaluated)} again")
+
+
+def round_scores(evaluated: dict[str, EvaluatedRun], metrics: list[str]) -> Record:
+    """The metrics of each split, with 4 decimals."""
+    return {
+        split: {key: round(getattr(each.metrics, key).score, 4) for key in metrics} for split, each in evaluated.items()
     }
 
 

@@ -5,8 +5,9 @@ set -euo pipefail
 usage="usage: DATA=DIR scripts/reproduce.sh [SETTING=VALUE …]
 
 Trains each system with each seed (conf/experiment/multi30k_*.yaml), evaluates
-it on val, test_2016_flickr and test_2017_flickr, and generates multi30k.md and
-multi30k.json from the run folders. After an interruption, the same command
+it, and the ensemble of its seeds, on val, test_2016_flickr and
+test_2017_flickr, and generates multi30k.md and multi30k.json from the run
+folders. After an interruption, the same command
 continues, and repeats nothing that is finished. Arguments are settings of every
 training, such as device=cuda.
 
@@ -15,7 +16,8 @@ Environment variables, with their defaults in brackets:
            git clone https://github.com/multi30k/dataset
   RUNS     folder for the run folders and their logs (runs/multi30k)
   OUT      folder for multi30k.md and multi30k.json (docs/results)
-  SYSTEMS  names of recipes (lstm bahdanau luong transformer)
+  SYSTEMS  names of recipes (lstm bahdanau luong transformer
+           transformer_rdrop; the last one is made for a GPU)
   SEEDS    seeds of each system (1 2 3)
   JOBS     runs at the same time, with one thread each (the number of cores)
   MINUTES  limit of each training in minutes, for a smaller reproduction (none)
@@ -25,7 +27,8 @@ Environment variables, with their defaults in brackets:
 needs_data=true
 source "$(dirname "${BASH_SOURCE[0]}")/runs.sh"
 runs=${RUNS:-runs/multi30k} splits="val test_2016_flickr test_2017_flickr"
-export runs data splits
+systems=${SYSTEMS:-lstm bahdanau luong transformer transformer_rdrop} seeds=${SEEDS:-1 2 3}
+export runs data splits seeds
 
 # train_and_evaluate SYSTEM-seedN [SETTING=VALUE …]
 train_and_evaluate() {
@@ -38,9 +41,19 @@ train_and_evaluate() {
     done
 }
 
-for seed in ${SEEDS:-1 2 3}; do
-    for system in ${SYSTEMS:-lstm bahdanau luong transformer}; do
+# evaluate_ensemble SYSTEM: all its seeds translate together.
+evaluate_ensemble() {
+    local name=$1-ensemble members="" seed split
+    for seed in $seeds; do members+="${members:+,}'$runs/$1-seed$seed'"; done
+    for split in $splits; do
+        nmt "$name" evaluate "split=$split" "run=[$members]" "out=$runs/$name" "data.path=$data" || return
+    done
+}
+
+for seed in $seeds; do
+    for system in $systems; do
         echo "$system-seed$seed"
     done
 done | for_each_run train_and_evaluate ${MINUTES:+"trainer.max_minutes=$MINUTES"} "$@"
+if [[ $seeds == *" "* ]]; then printf '%s\n' $systems | for_each_run evaluate_ensemble; fi
 exec "$python" scripts/multi30k_table.py "$runs" "${OUT:-docs/results}" $splits

@@ -130,7 +130,8 @@ def test_the_page_is_made_from_runs_that_continue_after_a_kill(
     finished |= read_times(tmp_path / "runs" / "transformer-seed1" / "evaluation")
     assert len(finished) >= 6
     assert reproduction.start() == 0
-    assert reproduction.commands == ["train seed=1", *EVALUATIONS, "train seed=2", *EVALUATIONS, "table"]
+    seeds_and_ensemble = ["train seed=1", *EVALUATIONS, "train seed=2", *EVALUATIONS, *EVALUATIONS]
+    assert reproduction.commands == [*seeds_and_ensemble, "table"]
     assert finished.items() <= read_times(tmp_path / "runs").items()
 
     # 3. The figures are the means over both seeds.
@@ -145,6 +146,9 @@ def test_the_page_is_made_from_runs_that_continue_after_a_kill(
         a, b = (json.loads(file.read_text())["metrics"]["chrf"]["score"] for file in files)
         assert a != b
         assert f" {(a + b) / 2:.2f} ± {abs(a - b) / sqrt(2):.2f} |" in page  # n - 1 is 1
+    (ensemble,) = record["ensembles"]
+    assert (ensemble["ensemble"], ensemble["runs"]) == ("transformer-ensemble", 2)
+    assert page.count("| `transformer-ensemble` |") == 1
     (environment,) = system["runs"][0]["environments"]
     assert page.count(f"; {environment['device']}, threads: 1, fp32\n") == 2
 
