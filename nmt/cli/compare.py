@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from rich.text import Text
 
 from nmt.cli.shell.errors import print_message
-from nmt.cli.shell.planned_evaluation import PlannedEvaluation, plan_evaluation
+from nmt.cli.shell.planned_evaluation import EvaluationRequest, PlannedEvaluation, plan_evaluation
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, load_metrics
 from nmt.console import ResultConsole
@@ -65,19 +65,16 @@ def run(config: DictConfig) -> None:
     name_systems(paths)  # refuses a run that is listed twice
     # All systems are scored with the same tokenizer: the one that was asked for, or else that of the first run.
     tokenizer = load_metrics(folders[0], settings.bleu_tokenizer).bleu_tokenizer
+    request = EvaluationRequest(
+        split=settings.split,
+        bleu_tokenizer=tokenizer,
+        references=settings.references,
+        data=settings.data,
+        search=settings.search,
+        may_lack_text=True,
+    )
     # First find out what there is to do, so that a mistake ends the command before the first run is evaluated.
-    plans = [
-        plan_evaluation(
-            folder,
-            split=settings.split,
-            bleu_tokenizer=tokenizer,
-            references=settings.references,
-            data=settings.data,
-            search=settings.search,
-            may_lack_text=True,
-        )
-        for folder in folders
-    ]
+    plans = [plan_evaluation(folder, request) for folder in folders]
     for plan in plans[1:]:
         check_same_text(plans[0], plan)
     for system in systems:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from nmt.cli.compare import print_table
 from nmt.cli.shell.engine import ExportedEngine, choose_engine
 from nmt.cli.shell.errors import print_message
-from nmt.cli.shell.planned_evaluation import PlannedEvaluation, plan_evaluation
+from nmt.cli.shell.planned_evaluation import EvaluationRequest, PlannedEvaluation, plan_evaluation
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.shell.trained_run import CorpusChanges, SearchChanges, load_corpus, open_system
 from nmt.device import pick_device
@@ -59,6 +59,19 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         """The engine that translates instead of torch; None for torch."""
         return choose_engine(self.engine, self.exported, self.precision)
 
+    def request(self, data: Component | CorpusChanges) -> EvaluationRequest:
+        """What is to be evaluated in one direction, whose corpus is `data`."""
+        return EvaluationRequest(
+            split=self.split,
+            bleu_tokenizer=self.bleu_tokenizer,
+            references=self.references,
+            data=data,
+            search=self.search,
+            heads_off=self.heads_off,
+            engine=self.choose_engine(),
+            precision=self.precision,
+        )
+
 
 def run(config: DictConfig) -> None:
     """Evaluates a run, unless its stored evaluation still holds, and prints the scores."""
@@ -70,20 +83,7 @@ def run(config: DictConfig) -> None:
     corpora = list_corpora(folder, settings.data, settings.split)
     if settings.references and len(corpora) > 1:
         raise UserError("references are of one direction, but the run has several: add data.source= and data.target=")
-    plans = [
-        plan_evaluation(
-            folder,
-            split=settings.split,
-            bleu_tokenizer=settings.bleu_tokenizer,
-            references=settings.references,
-            data=data,
-            search=settings.search,
-            heads_off=settings.heads_off,
-            engine=settings.choose_engine(),
-            precision=settings.precision,
-        )
-        for data in corpora
-    ]
+    plans = [plan_evaluation(folder, settings.request(data)) for data in corpora]
     results = [complete(plan, folder, settings) for plan in plans]
     if len(results) > 1:
         print_directions(results)

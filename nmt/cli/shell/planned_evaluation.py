@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from datasets import Dataset
+
 from nmt.cli.shell.engine import ExportedEngine
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.length_limit import remark_on_truncated
@@ -45,35 +47,71 @@ from nmt.run.registry import Description, language_pair
 from nmt.threads import limit_threads
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRequest:
+    """What a command asks for.
+
+    Attributes:
+        split: a split of the corpus.
+        bleu_tokenizer: another tokenizer for BLEU; None: the run's own.
+        references: files with further references, one line for each sentence.
+        data: the corpus, or changes of the run's own.
+        search: the search, or changes of the run's own.
+        heads_off: names of attention heads to silence, see `nmt.models.heads`.
+        engine: carries out the search instead of torch; None: torch.
+        precision: number format of the engine, or of torch.
+        may_lack_text: if the run's own corpus cannot be read, since the folder has been copied to another machine,
+            use the stored evaluation without comparing the text.
+    """
+
+    split: str
+    bleu_tokenizer: str | None
+    references: Sequence[Path]
+    data: Component | CorpusChanges
+    search: Component | SearchChanges
+    heads_off: Sequence[str] = ()
+    engine: ExportedEngine | None = None
+    precision: str = "fp32"
+    may_lack_text: bool = False
+
+    @property
+    def is_of_own_text(self) -> bool:
+        """Whether it is about the run's own corpus, as it was in training."""
+        return not isinstance(self.data, Component) and not self.data.changed() and not self.references
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedEvaluation:
     """What a command knows about an evaluation before it loads any model.
 
     Attributes:
         run: the run folder.
-        corpus: holds the split; None if it cannot be read, and the stored evaluation is used all the same.
-        split: the split of the corpus.
+        request: what the command asks for.
+        language_pair: the codes of the source and the target language.
+        search: description of the search, whatever carries it out.
         metrics: of the target language.
-        further_references: of every sentence, beside that of the split.
         inputs: what the evaluation depends on.
         stored: the evaluation in the run folder; None if there is none that can be used.
         reasons: why a stored evaluation cannot be used; or, if it is used, why its text was not compared. May be empty.
-        language_pair: the codes of the source and the target language.
-        search: description of the search, whatever carries it out.
-        engine: carries it out instead of torch; None: torch.
+        corpus: holds the split; None if it cannot be read, and the stored evaluation is used all the same.
+        further_references: of every sentence, beside that of the split.
     """
 
     run: RunFolder
-    corpus: Corpus | None
-    split: str
+    request: EvaluationRequest
+    language_pair: tuple[str, str]
+    search: Description
     metrics: Metrics
-    further_references: list[list[str]]
     inputs: EvaluationInputs
     stored: Evaluation | None
     reasons: list[str]
-    language_pair: tuple[str, str]
-    search: Description
-    engine: ExportedEngine | None
+    corpus: Corpus | None = None
+    further_references: Sequence[list[str]] = ()
+
+    @property
+    def split(self) -> str:
+        """The split of the corpus."""
+        return self.request.split
 
     @property
     def path(self) -> Path:
@@ -128,8 +166,8 @@ class PlannedEvaluation:
             batch_tokens=batch_tokens,
             heads_off=self.inputs.heads_off,
             to=self._choose_tag(),
-            engine=self.engine,
-            precision=self.inputs.precision,
+            engine=self.request.engine,
+            precision=self.request.precision,
         )
         warnings = LineWarnings(program, text=f"{self.split}, ")
         with limit_threads(threads, translator.model.device) as translator.before_batch:
@@ -139,7 +177,7 @@ class PlannedEvaluation:
                 self.corpus,
                 split=self.split,
                 metrics=self.metrics,
-                further_references=self.further_references,
+                further_references=list(self.further_references),
                 inputs=self.inputs,
                 warn=warnings.add_cut_off,
                 remark=partial(print_message, program),
@@ -164,83 +202,72 @@ class PlannedEvaluation:
         return read_text(self.path.with_name(f"{self.split}.{name}.txt")).split("\n")[:-1]
 
 
-def plan_evaluation(
-    run: RunFolder,
-    *,
-    split: str,
-    bleu_tokenizer: str | None,
-    references: Sequence[Path],
-    data: Component | CorpusChanges,
-    search: Component | SearchChanges,
-    heads_off: Sequence[str] = (),
-    may_lack_text: bool = False,
-    engine: ExportedEngine | None = None,
-    precision: str = "fp32",
-) -> PlannedEvaluation:
+def plan_evaluation(run: RunFolder, request: EvaluationRequest) -> PlannedEvaluation:
     """Finds out whether the stored evaluation of a split still holds.
 
     It first compares what is cheap to know, and then the text, which may not be available.
 
-    Args:
-        run: the run folder.
-        split: a split of the corpus.
-        bleu_tokenizer: another tokenizer for BLEU; None: the run's own.
-        references: files with further references, one line for each sentence.
-        data: the corpus, or changes of the run's own.
-        search: the search, or changes of the run's own.
-        heads_off: names of attention heads to silence, see `nmt.models.heads`.
-        may_lack_text: if the run's own corpus cannot be read, since the folder has been copied to another machine,
-            use the stored evaluation without comparing the text.
-        engine: see `PlannedEvaluation`.
-        precision: number format of the engine, or of torch.
-
     Raises:
         UserError: the run folder is damaged, the corpus has no such split, or a setting is wrong.
     """
+    plan = _plan_without_text(run, request)
+    try:
+        corpus = load_corpus(run, request.data)
+        pairs = corpus.split(request.split)
+    except (UserError, Failure) as error:
+        holds = plan.stored is not None and not list_changes(plan.stored, plan.inputs)
+        if not (request.may_lack_text and request.is_of_own_text and holds):
+            raise
+        reason = (
+            f"the text of its evaluation on {plan.split} was not compared, since the corpus cannot be read: {error}"
+        )
+        return replace(plan, reasons=[reason])
+    return _compare_text(plan, corpus, pairs)
+
+
+def _plan_without_text(run: RunFolder, request: EvaluationRequest) -> PlannedEvaluation:
+    """Plans an evaluation as far as it depends on the run; its text is not known yet."""
     own_pair = language_pair(run.description("corpus"))
-    pair = asked_pair(run, data)
-    # 1. Compare weights and search with those of the stored evaluation.
-    language = None if pair[1] == own_pair[1] else pair[1]
-    metrics = load_metrics(run, bleu_tokenizer, language=language)
-    described = describe_search(run, search)
+    pair = asked_pair(run, request.data)
+    search = describe_search(run, request.search)
     inputs = EvaluationInputs(
         step=run.best_step(),
         model_hash=hash_model(run),
-        search=described if engine is None else engine.describe(described),
+        search=search if request.engine is None else request.engine.describe(search),
         text_hash=None,
         links_hash=None,
         signatures={},
-        precision=precision,
-        heads_off=[str(head) for head in parse_heads(heads_off)],
+        precision=request.precision,
+        heads_off=[str(head) for head in parse_heads(request.heads_off)],
         direction=None if pair == own_pair else "-".join(pair),
     )
-    stored, reasons = find_stored(run, split, inputs)
-    changes = [] if stored is None else list_changes(stored, inputs)
+    stored, reasons = _find_stored(run, request.split, inputs)
+    return PlannedEvaluation(
+        run=run,
+        request=request,
+        language_pair=pair,
+        search=search,
+        metrics=load_metrics(run, request.bleu_tokenizer, language=None if pair[1] == own_pair[1] else pair[1]),
+        inputs=inputs,
+        stored=stored,
+        reasons=reasons,
+    )
 
-    # 2. Read the text. Without it, a stored evaluation may be used as it is.
-    try:
-        corpus = load_corpus(run, data)
-        pairs = corpus.split(split)
-    except (UserError, Failure) as error:
-        is_own = not isinstance(data, Component) and not data.changed() and not references
-        if not may_lack_text or not is_own or stored is None or changes:
-            raise
-        reason = f"the text of its evaluation on {split} was not compared, since the corpus cannot be read: {error}"
-        return PlannedEvaluation(run, None, split, metrics, [], inputs, stored, [reason], pair, described, engine)
-    further = [read_sentences(path, num_sentences=len(pairs), split=split) for path in references]
 
-    # 3. Compare text, gold links and metrics.
+def _compare_text(plan: PlannedEvaluation, corpus: Corpus, pairs: Dataset) -> PlannedEvaluation:
+    """Completes a plan by the text of the split, its gold links and the metrics, which depend on the language."""
+    further = [read_sentences(path, num_sentences=len(pairs), split=plan.split) for path in plan.request.references]
     text_hash = hash_text(pairs["source"], pairs["target"], *further, source=corpus.source, target=corpus.target)
-    inputs = replace(inputs, text_hash=text_hash, links_hash=hash_links(pairs))
+    inputs = replace(plan.inputs, text_hash=text_hash, links_hash=hash_links(pairs))
+    stored, reasons = plan.stored, plan.reasons
     if stored is not None:
-        inputs = replace(inputs, signatures=metric_signatures(metrics, list(pairs["target"]), *further))
-        changes = list_changes(stored, inputs)
-        if changes:
+        inputs = replace(inputs, signatures=metric_signatures(plan.metrics, list(pairs["target"]), *further))
+        if changes := list_changes(stored, inputs):
             stored, reasons = None, changes
-    return PlannedEvaluation(run, corpus, split, metrics, further, inputs, stored, reasons, pair, described, engine)
+    return replace(plan, corpus=corpus, further_references=further, inputs=inputs, stored=stored, reasons=reasons)
 
 
-def find_stored(run: RunFolder, split: str, inputs: EvaluationInputs) -> tuple[Evaluation | None, list[str]]:
+def _find_stored(run: RunFolder, split: str, inputs: EvaluationInputs) -> tuple[Evaluation | None, list[str]]:
     """The stored evaluation of a split, or None; and why one that is there cannot be used."""
     try:
         return read_stored(run, split, inputs.heads_off, direction=inputs.direction), []
