@@ -3,8 +3,8 @@
     python scripts/multi30k_table.py runs/multi30k docs/results val test_2016_flickr test_2017_flickr
 
 The runs are all folders in the first folder that were evaluated on all these splits. Those that differ in nothing but
-the seed are one system. Ensembles have a table of their own. All figures come from the run folders, and the prose around them from multi30k.md.j2 beside
-this script. The table of the README is printed, and belongs there word for word.
+the seed are one system. Ensembles have a table of their own. All figures come from the run folders, and the prose
+around them from multi30k.md.j2 beside this script. The table of the README is printed, and belongs there word for word.
 """
 
 from __future__ import annotations
@@ -87,9 +87,7 @@ def collect(folder: Path, splits: list[str]) -> Record:
         "sentences": {split: next(iter(runs[split].values())).evaluation.sentences for split in splits},
         "signatures": {key: find_signature(key, everything) for key in metrics},
         "systems": systems,
-        "ensembles": [
-            describe_ensemble({split: runs[split][name] for split in splits}, metrics) for name in ensembles
-        ],
+        "ensembles": [describe_ensemble({split: runs[split][name] for split in splits}, metrics) for name in ensembles],
     }
 
 
