@@ -2,103 +2,132 @@
 
     python scripts/ablation_table.py runs/ablation docs/results
 
-The runs are runs/ablation/SYSTEM/IDEA-seedN; those of the idea "recipe" have no change. What an idea changes is read
-from the configurations of the runs, and the prose comes from ablation.md.j2 beside this script.
+The runs are runs/ablation/SYSTEM/METHOD-seedN; those of the method "recipe" have no change. What a method changes is
+read from the configurations of the runs, and the prose comes from ablation.md.j2 beside this script.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import NamedTuple
 
-import jinja2
 import yaml
 
 from nmt.errors import UserError
 from nmt.files import make_folder, write_text
-from nmt.report.formatting import format_mean
 from nmt.report.record import MeanScore
 from nmt.report.seeds import IGNORED_SETTINGS, mean_score
-from nmt.run.environment import read_environments
 from nmt.run.history import read_history
+from results_page import describe_programs, format_points, render
 
-SCRIPTS = Path(__file__).parent
 RECIPE = "recipe"
-"""The idea that changes nothing."""
+"""The method that changes nothing."""
+
+IGNORED_KEYS = {"data.path"}
+"""Settings in which the runs may differ, beside IGNORED_SETTINGS: the text may have moved."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """An idea in the table.
+    """A method in the table.
 
     Attributes:
         changes: the settings in which it differs from the recipe, such as "trainer.simcut=3".
         bleu: the best BLEU on val, over the seeds.
         chrf: of the same validations.
         gain: BLEU minus that of the recipe.
-        epochs: of each training.
+        time: the time of an update, in that of the recipe.
     """
 
     changes: list[str]
     bleu: MeanScore
     chrf: MeanScore
     gain: float
-    epochs: int
+    time: float
 
 
 def collect(folder: Path) -> dict[str, list[Row]]:
-    """The ideas of each system, the best one first.
+    """The methods of each system, the best one first.
 
     Raises:
-        UserError: there is no run, a run is not complete, or the recipe itself is missing.
+        UserError: there is no run, a run is not complete, or runs cannot be compared.
     """
     systems: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted(folder.glob("*/*-seed*/config.yaml")):
         systems[path.parents[1].name][path.parent.name.rsplit("-seed", 1)[0]].append(path.parent)
     if not systems:
         raise UserError(f"{folder} has no runs: call scripts/ablation.sh")
-    for system, ideas in systems.items():
-        if RECIPE not in ideas:
-            raise UserError(f"{folder / system} has no run of the recipe itself: add {system}/{RECIPE} to IDEAS")
-    return {system: make_rows(ideas) for system, ideas in sorted(systems.items(), reverse=True)}
+    for system, methods in systems.items():
+        if RECIPE not in methods:
+            raise UserError(f"{folder / system} has no run of the recipe itself: add {system}/{RECIPE} to METHODS")
+    return {system: make_rows(methods) for system, methods in sorted(systems.items(), reverse=True)}
 
 
-def make_rows(ideas: dict[str, list[Path]]) -> list[Row]:
-    """The rows of a system, from the run folders of each idea."""
-    base = flatten_config(ideas[RECIPE][0])
-    scores = {idea: [best_scores(run) for run in runs] for idea, runs in ideas.items()}
-    base_bleu = fmean(bleu for bleu, _, _ in scores[RECIPE])
+def make_rows(methods: dict[str, list[Path]]) -> list[Row]:
+    """The rows of a system, from the run folders of each method.
+
+    Raises:
+        UserError: the seeds of a method have different settings, or it was trained for longer than the recipe.
+    """
+    base = read_settings(methods[RECIPE])
+    recipe = [read_result(run) for run in methods[RECIPE]]
     rows = []
-    for idea, runs in ideas.items():
-        config = flatten_config(runs[0])
-        bleu = mean_score([bleu for bleu, _, _ in scores[idea]])
+    for runs in methods.values():
+        settings, results = read_settings(runs), [read_result(run) for run in runs]
+        changed = [key for key in settings if settings[key] != base.get(key)]
+        if "trainer.max_epochs" in changed:
+            raise UserError(
+                f"{runs[0]} has another trainer.max_epochs than the recipe: use a folder of its own as RUNS"
+            )
+        bleu = mean_score([result.bleu for result in results])
         rows.append(
             Row(
-                changes=[f"{key}={config[key]}" for key in config if config[key] != base.get(key)],
+                changes=[f"{key}={settings[key]}" for key in changed],
                 bleu=bleu,
-                chrf=mean_score([chrf for _, chrf, _ in scores[idea]]),
-                gain=bleu.mean - base_bleu,
-                epochs=scores[idea][0][2],
+                chrf=mean_score([result.chrf for result in results]),
+                gain=bleu.mean - fmean(result.bleu for result in recipe),
+                time=fmean(result.seconds for result in results) / fmean(result.seconds for result in recipe),
             )
         )
     return sorted(rows, key=lambda row: -row.gain)
 
 
-def best_scores(run: Path) -> tuple[float, float, int]:
-    """BLEU and chrF of the best validation of a run, and its number of epochs.
+class Result(NamedTuple):
+    """The best validation of a run, and how long its training took."""
+
+    bleu: float
+    chrf: float
+    seconds: float
+
+
+def read_result(run: Path) -> Result:
+    """The result of a run.
 
     Raises:
         UserError: the run has not ended.
     """
     history = read_history(run / "history.jsonl")
     best = history.best_validation
-    if history.end is None or best is None or best.bleu is None or best.chrf is None:
+    if not history.has_ended or best is None or best.bleu is None or best.chrf is None:
         raise UserError(f"{run} is not complete: call scripts/ablation.sh again")
-    return best.bleu, best.chrf, history.epochs or 0
+    return Result(best.bleu, best.chrf, history.seconds or 0.0)
+
+
+def read_settings(runs: Sequence[Path]) -> dict[str, str]:
+    """The settings that all seeds of a method have in common, and that may change the result.
+
+    Raises:
+        UserError: they differ.
+    """
+    first, *others = map(flatten_config, runs)
+    if any(other != first for other in others):
+        raise UserError(f"{', '.join(map(str, runs))} differ in more than their seeds: remove those that are old")
+    return first
 
 
 def flatten_config(run: Path) -> dict[str, str]:
@@ -112,18 +141,8 @@ def flatten_config(run: Path) -> dict[str, str]:
             yield name, str(value)
 
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    return dict(walk({key: value for key, value in config.items() if key not in IGNORED_SETTINGS}, ""))
-
-
-def describe_programs(folder: Path) -> list[str]:
-    """The programs and machines that trained the runs."""
-    environments = [each for path in folder.glob("*/*-seed*") for each in read_environments(path)]
-    return sorted({f"{each.program}, torch {each.torch}; {each.device}" for each in environments})
-
-
-def format_points(score: MeanScore) -> str:
-    """A mean with its deviation, such as 41.02 ± 0.31."""
-    return format_mean(score, lambda value: "–" if value is None else f"{value:.2f}")
+    settings = walk({key: value for key, value in config.items() if key not in IGNORED_SETTINGS}, "")
+    return {key: value for key, value in settings if key not in IGNORED_KEYS}
 
 
 def main() -> None:
@@ -135,16 +154,8 @@ def main() -> None:
         make_folder(out)
     except UserError as error:
         sys.exit(str(error))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(SCRIPTS),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(format_points=format_points)
-    page = environment.get_template("ablation.md.j2").render(systems=systems, programs=describe_programs(runs))
-    write_text(out / "ablation.md", page)
+    values = {"systems": systems, "programs": describe_programs(runs.glob("*/*-seed*"))}
+    write_text(out / "ablation.md", render("ablation.md.j2", values, format_points))
     print(f"wrote {out / 'ablation.md'}", file=sys.stderr)
 
 

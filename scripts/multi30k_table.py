@@ -13,22 +13,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import msgspec
 
 from nmt.errors import UserError
 from nmt.files import make_folder, write_json, write_text
-from nmt.report.formatting import DASH, format_duration, format_mean, format_number, format_parameters
+from nmt.report.formatting import format_duration, format_number, format_parameters
 from nmt.report.record import MeanScore
 from nmt.report.runs import METRIC_KEYS, EvaluatedRun, read_runs
 from nmt.report.seeds import SEED_SUFFIX, find_seed, group_seeds, mean_score
 from nmt.run import RunFolder
-from nmt.run.ensemble import EnsembleFolder
+from nmt.run.ensemble import EnsembleFolder, StoredEnsemble
 from nmt.run.environment import read_environments
 from nmt.run.folder import ENSEMBLE_FILE
+from nmt.run.format import read_versioned
 from nmt.run.model_hash import hash_model
+from results_page import SCRIPTS, format_points, render
 
-SCRIPTS = Path(__file__).parent
 RECIPES = SCRIPTS.parent / "conf" / "experiment"
 ORDER = ("lstm", "bahdanau", "luong", "transformer", "transformer_rdrop")
 """The systems that have a recipe, in the order of the tables; others follow by name."""
@@ -128,7 +128,7 @@ def describe_ensemble(evaluated: dict[str, EvaluatedRun], metrics: list[str]) ->
     run = next(iter(evaluated.values()))
     return {
         "ensemble": run.name,
-        "runs": run.num_runs,
+        "members": [member.name for member in find_members(run)],
         "parameters": run.model.parameters,
         "scores": round_scores(evaluated, metrics),
     }
@@ -144,10 +144,19 @@ def check_translations(evaluated: dict[str, EvaluatedRun]) -> None:
     translated_by = [(each.evaluation.model_hash, each.evaluation.search) for each in evaluated.values()]
     if any(each != translated_by[0] for each in translated_by):
         raise UserError(f"{run.path} has changed between its evaluations: evaluate it on {', '.join(evaluated)} again")
-    folder = RunFolder(run.path) if run.num_runs == 1 else EnsembleFolder.read(run.path)
-    has_weights = all(member.best.is_file() for member in folder.members)
-    if has_weights and hash_model(folder) != run.evaluation.model_hash:
+    members = find_members(run)
+    if any(not member.best.is_file() for member in members):
+        return  # the folder was copied without weights
+    folder = members[0] if run.num_runs == 1 else EnsembleFolder(members, run.path)
+    if hash_model(folder) != run.evaluation.model_hash:
         raise UserError(f"{run.path} has changed since its evaluations: evaluate it on {', '.join(evaluated)} again")
+
+
+def find_members(run: EvaluatedRun) -> list[RunFolder]:
+    """The run folder, or those of an ensemble's members, which need not exist."""
+    if run.num_runs == 1:
+        return [RunFolder(run.path)]
+    return [RunFolder(run.path / member) for member in read_versioned(run.path / ENSEMBLE_FILE, StoredEnsemble).runs]
 
 
 def round_scores(evaluated: dict[str, EvaluatedRun], metrics: list[str]) -> Record:
@@ -176,24 +185,14 @@ def find_signature(metric: str, runs: list[EvaluatedRun]) -> Record:
     return {"name": found[0].name, "signature": signatures[0]}
 
 
-def format_points(score: Record, decimals: int = 2) -> str:
-    """A mean with its deviation, such as 41.02 ± 0.31."""
-    mean = MeanScore(score["mean"], score["deviation"])
-    return format_mean(mean, lambda value: DASH if value is None else f"{value:.{decimals}f}")
+def format_stored(score: Record, decimals: int = 2) -> str:
+    """A mean of the record with its deviation, such as 41.02 ± 0.31."""
+    return format_points(MeanScore(score["mean"], score["deviation"]), decimals)
 
 
 def render_page(record: Record) -> str:
     """The content of multi30k.md."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(SCRIPTS),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    for function in (format_points, format_duration, format_number, format_parameters):
-        environment.filters[function.__name__] = function
-    return environment.get_template("multi30k.md.j2").render(record)
+    return render("multi30k.md.j2", record, format_stored, format_duration, format_number, format_parameters)
 
 
 def render_readme_table(record: Record) -> str:
@@ -201,7 +200,7 @@ def render_readme_table(record: Record) -> str:
     splits = list(record["sentences"])
     lines = ["| BLEU | " + " | ".join(splits) + " | seeds |", "| --- |" + " ---: |" * (len(splits) + 1)]
     for system in record["systems"]:
-        scores = [format_points(system["scores"][split]["bleu"], decimals=1) for split in splits]
+        scores = [format_stored(system["scores"][split]["bleu"], decimals=1) for split in splits]
         lines.append(f"| `{system['system']}` | {' | '.join(scores)} | {len(system['runs'])} |")
     return "\n".join(lines) + "\n"
 

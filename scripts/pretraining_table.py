@@ -12,18 +12,14 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-import jinja2
-
 from nmt.errors import UserError
 from nmt.evaluation.record import read_evaluation
 from nmt.files import make_folder, write_text
-from nmt.report.formatting import DASH, format_mean
-from nmt.report.record import MeanScore
+from nmt.report.formatting import DASH
 from nmt.report.seeds import mean_score
-from nmt.run.environment import read_environments
 from nmt.run.history import read_history
+from results_page import describe_programs, format_points, render
 
-SCRIPTS = Path(__file__).parent
 STARTS = {
     "none": "no pre-training",
     "masked": "masked pieces (encoder)",
@@ -60,20 +56,9 @@ def collect_losses(folder: Path) -> dict[str, list[float]]:
     return losses
 
 
-def describe_programs(folder: Path) -> list[str]:
-    """The programs and machines that trained the runs."""
-    environments = [each for path in folder.glob("*/*-seed*") for each in read_environments(path)]
-    return sorted({f"{each.program}, torch {each.torch}; {each.device}" for each in environments})
-
-
 def format_scores(values: list[float] | None, decimals: int = 1) -> str:
     """A mean with its deviation over the seeds, such as 25.1 ± 0.4."""
-    if not values:
-        return DASH
-    score = mean_score(values)
-    return format_mean(
-        MeanScore(score.mean, score.deviation), lambda value: DASH if value is None else f"{value:.{decimals}f}"
-    )
+    return format_points(mean_score(values), decimals) if values else DASH
 
 
 def main() -> None:
@@ -85,21 +70,13 @@ def main() -> None:
         make_folder(out)
     except UserError as error:
         sys.exit(str(error))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(SCRIPTS),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(format_scores=format_scores)
-    page = environment.get_template("pretraining.md.j2").render(
-        scores=scores,
-        losses=collect_losses(runs),
-        starts={start: text for start, text in STARTS.items() if any(start in row for row in scores.values())},
-        programs=describe_programs(runs),
-    )
-    write_text(out / "pretraining.md", page)
+    values = {
+        "scores": scores,
+        "losses": collect_losses(runs),
+        "starts": {start: text for start, text in STARTS.items() if any(start in row for row in scores.values())},
+        "programs": describe_programs(runs.glob("*/*-seed*")),
+    }
+    write_text(out / "pretraining.md", render("pretraining.md.j2", values, format_scores))
     print(f"wrote {out / 'pretraining.md'}", file=sys.stderr)
 
 

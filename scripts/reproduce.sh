@@ -4,20 +4,19 @@ set -euo pipefail
 
 usage="usage: DATA=DIR scripts/reproduce.sh [SETTING=VALUE …]
 
-Trains each system with each seed (conf/experiment/multi30k_*.yaml), evaluates
-it, and the ensemble of its seeds, on val, test_2016_flickr and
-test_2017_flickr, and generates multi30k.md and multi30k.json from the run
-folders. After an interruption, the same command
-continues, and repeats nothing that is finished. Arguments are settings of every
-training, such as device=cuda.
+Trains each system with each seed (conf/experiment/multi30k_*.yaml). Evaluates
+each run, and the ensemble of a system's seeds, on val, test_2016_flickr and
+test_2017_flickr. Generates multi30k.md and multi30k.json from the run folders.
+After an interruption, the same command continues, and repeats nothing that is
+finished. Arguments are settings of every training, such as device=cuda.
 
 Environment variables, with their defaults in brackets:
   DATA     folder with the text: dataset/data/task1/raw after
            git clone https://github.com/multi30k/dataset
   RUNS     folder for the run folders and their logs (runs/multi30k)
   OUT      folder for multi30k.md and multi30k.json (docs/results)
-  SYSTEMS  names of recipes (lstm bahdanau luong transformer
-           transformer_rdrop; the last one is made for a GPU)
+  SYSTEMS  names of recipes (lstm bahdanau luong transformer); for a GPU, there
+           is also transformer_rdrop
   SEEDS    seeds of each system (1 2 3)
   JOBS     runs at the same time, with one thread each (the number of cores)
   MINUTES  limit of each training in minutes, for a smaller reproduction (none)
@@ -27,7 +26,7 @@ Environment variables, with their defaults in brackets:
 needs_data=true
 source "$(dirname "${BASH_SOURCE[0]}")/runs.sh"
 runs=${RUNS:-runs/multi30k} splits="val test_2016_flickr test_2017_flickr"
-systems=${SYSTEMS:-lstm bahdanau luong transformer transformer_rdrop} seeds=${SEEDS:-1 2 3}
+systems=${SYSTEMS:-lstm bahdanau luong transformer} seeds=${SEEDS:-1 2 3}
 export runs data splits seeds
 
 # train_and_evaluate SYSTEM-seedN [SETTING=VALUE …]
@@ -43,10 +42,10 @@ train_and_evaluate() {
 
 # evaluate_ensemble SYSTEM: all its seeds translate together.
 evaluate_ensemble() {
-    local name=$1-ensemble members="" seed split
+    local members="" seed split
     for seed in $seeds; do members+="${members:+,}'$runs/$1-seed$seed'"; done
     for split in $splits; do
-        nmt "$name" evaluate "split=$split" "run=[$members]" "out=$runs/$name" "data.path=$data" || return
+        nmt "$1-ensemble" evaluate "split=$split" "run=[$members]" "data.path=$data" || return
     done
 }
 
@@ -55,5 +54,5 @@ for seed in $seeds; do
         echo "$system-seed$seed"
     done
 done | for_each_run train_and_evaluate ${MINUTES:+"trainer.max_minutes=$MINUTES"} "$@"
-if [[ $seeds == *" "* ]]; then printf '%s\n' $systems | for_each_run evaluate_ensemble; fi
+if [ "$(wc -w <<<"$seeds")" -gt 1 ]; then printf '%s\n' $systems | for_each_run evaluate_ensemble; fi
 exec "$python" scripts/multi30k_table.py "$runs" "${OUT:-docs/results}" $splits

@@ -1,5 +1,5 @@
-# Sourced by reproduce.sh, zoo.sh, pretraining.sh and finetuning.sh, which train and evaluate many runs. They set
-# $usage, the answer to --help, and $needs_data: whether they need the folder that DATA names.
+# Sourced by reproduce.sh, ablation.sh, zoo.sh, pretraining.sh and finetuning.sh, which train and evaluate many runs.
+# They set $usage, the answer to --help, and $needs_data: whether they need the folder that DATA names.
 # It resolves the folders that the environment names, changes to the project's root and creates .venv if no other PYTHON
 # is named. $data is the absolute path of DATA.
 

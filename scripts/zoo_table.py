@@ -15,19 +15,16 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from nmt.errors import UserError
 from nmt.evaluation.record import Evaluation, read_evaluation
 from nmt.files import make_folder, write_json, write_text
 from nmt.report.formatting import DASH, format_mean, format_number
 from nmt.report.record import MeanScore
 from nmt.report.seeds import mean_score
-from nmt.run.environment import read_environments
 from nmt.run.format import read_versioned
 from nmt.run.registry import StoredModel
+from results_page import SCRIPTS, describe_programs, render
 
-SCRIPTS = Path(__file__).parent
 EXPERIMENTS = SCRIPTS.parent / "conf" / "experiment"
 SPLITS = {"grammar": ("test", "test_long", "pronouns"), "multi30k": ("test_2016_flickr",)}
 """The splits of each corpus on which every run must be evaluated."""
@@ -42,7 +39,7 @@ def collect(folder: Path) -> Record:
         UserError: there are no finished runs, or one has no experiment.
     """
     mechanisms: dict[str, Record] = {}
-    programs: set[str] = set()
+    used: list[Path] = []
     for corpus, splits in SPLITS.items():
         scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for path in sorted((folder / corpus).glob("*-seed*/model.json")):
@@ -58,8 +55,7 @@ def collect(folder: Path) -> Record:
                 model = read_versioned(path, StoredModel)
                 mechanisms[name] = {"description": describe(name), "class": model.class_name}
             mechanisms[name].setdefault("parameters", {})[corpus] = read_versioned(path, StoredModel).parameters
-            environments = read_environments(run)
-            programs.update(f"{each.program}, torch {each.torch}; {each.device}" for each in environments)
+            used.append(run)
         for name, values in scores.items():
             mechanisms[name][corpus] = {
                 "seeds": max(map(len, values.values())),
@@ -71,7 +67,7 @@ def collect(folder: Path) -> Record:
     return {
         "mechanisms": {name: mechanisms[name] for name in sorted(mechanisms, key=sort_key)},
         "costs": json.loads(costs.read_text(encoding="utf-8")) if costs.is_file() else {},
-        "programs": sorted(programs),
+        "programs": describe_programs(used),
     }
 
 
@@ -117,15 +113,7 @@ def format_ratio(value: float, reference: float) -> str:
 
 def render_page(record: Record) -> str:
     """The content of attention-zoo.md."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(SCRIPTS),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(format_summary=format_summary, format_number=format_number, format_ratio=format_ratio)
-    return environment.get_template("attention-zoo.md.j2").render(record)
+    return render("attention-zoo.md.j2", record, format_summary, format_number, format_ratio)
 
 
 def main() -> None:

@@ -59,7 +59,7 @@ class EvaluateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         """The engine that translates instead of torch; None for torch."""
         return choose_engine(self.engine, self.exported, self.precision)
 
-    def request(self, data: Component | CorpusChanges) -> EvaluationRequest:
+    def make_request(self, data: Component | CorpusChanges) -> EvaluationRequest:
         """What is to be evaluated in one direction, whose corpus is `data`."""
         return EvaluationRequest(
             split=self.split,
@@ -83,7 +83,7 @@ def run(config: DictConfig) -> None:
     corpora = list_corpora(folder, settings.data, settings.split)
     if settings.references and len(corpora) > 1:
         raise UserError("references are of one direction, but the run has several: add data.source= and data.target=")
-    plans = [plan_evaluation(folder, settings.request(data)) for data in corpora]
+    plans = [plan_evaluation(folder, settings.make_request(data)) for data in corpora]
     results = [complete(plan, folder, settings) for plan in plans]
     if len(results) > 1:
         print_directions(results)

@@ -1,13 +1,17 @@
-"""scripts/ablation.sh, which measures ideas alone, and its page."""
+"""scripts/ablation.sh, which measures methods of regularisation, and its page."""
 
-import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from nmt.cli.shell.configuration import complete_config, compose, hydra_initialized
+from nmt.cli.shell.settings import to_settings
+from nmt.cli.training.settings import TrainSettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,15 +25,9 @@ END = '{"kind": "end", "step": 5, "epoch": 40, "seconds": 1.0, "reason": "max_ep
 
 
 @pytest.fixture
-def table() -> ModuleType:
+def table(load_script: Callable[[str], ModuleType]) -> ModuleType:
     """scripts/ablation_table.py as a module."""
-    path = ROOT / "scripts" / "ablation_table.py"
-    spec = importlib.util.spec_from_file_location("ablation_table", path)
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = script  # where dataclasses look for the types of their attributes
-    spec.loader.exec_module(script)
-    return script
+    return load_script("ablation_table")
 
 
 def start_script(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -47,7 +45,7 @@ def test_the_script_trains_recipes_with_one_change(tmp_path: Path) -> None:
     python.write_text('#!/bin/sh\necho "$@"\n')
     python.chmod(0o755)
     variables = {"DATA": "my text", "RUNS": "my runs", "OUT": "my page", "PYTHON": "./python", "JOBS": "1"}
-    done = start_script(tmp_path, "device=cuda", **variables, IDEAS="transformer/wide luong/recipe", SEEDS="2")
+    done = start_script(tmp_path, "device=cuda", **variables, METHODS="transformer/wide luong/recipe", SEEDS="2")
     assert done.returncode == 0, done.stderr
     runs = tmp_path / "my runs"
     assert done.stdout.splitlines() == [f"scripts/ablation_table.py {runs} {tmp_path / 'my page'}"]
@@ -60,8 +58,27 @@ def test_the_script_trains_recipes_with_one_change(tmp_path: Path) -> None:
         f"-m nmt train experiment=multi30k_luong seed=2 run={runs}/luong/recipe-seed2 {common} "
         "trainer.max_epochs=10 device=cuda"
     ]
-    done = start_script(tmp_path, **variables, IDEAS="luong/magic")
-    assert done.returncode == 1 and "IDEAS: luong/magic is not known" in done.stderr
+    done = start_script(tmp_path, **variables, METHODS="luong/recipe luong/magic")
+    assert done.returncode == 2 and done.stderr.startswith("METHODS: luong/magic is not one of transformer/recipe ")
+
+
+@pytest.mark.parametrize("system", ["transformer", "luong"])
+def test_every_method_changes_settings_of_the_recipe(system: str, tmp_path: Path) -> None:
+    (tmp_path / "text").mkdir()
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    done = start_script(tmp_path, DATA="text", RUNS="runs", OUT=".", PYTHON="./python", JOBS="1")
+    assert done.returncode == 0, done.stderr
+    composed = {}
+    for log in (tmp_path / "runs" / system).glob("*.log"):
+        words = [word for word in log.read_text().split()[3:] if not word.startswith(("run=", "data.path="))]
+        with hydra_initialized() as folder:
+            composed[log.stem] = complete_config(compose("train", folder, words))
+        to_settings(composed[log.stem], TrainSettings)
+    assert len(composed) >= 10
+    recipe = composed.pop("recipe-seed1")
+    assert all(config != recipe for config in composed.values())
 
 
 def test_help_fits_a_terminal(tmp_path: Path) -> None:
@@ -81,9 +98,18 @@ def test_the_page_compares_each_change_with_the_recipe(
     monkeypatch.setattr(sys, "argv", ["ablation_table.py", str(tmp_path), str(tmp_path / "page")])
     table.main()
     page = (tmp_path / "page" / "ablation.md").read_text()
-    assert "| `trainer.simcut=3` | 42.25 | +1.75 | 60.00 | 40 |\n| none | 40.50 ± 0.71 |  | 60.00 ± 0.00 | 40 |" in page
-    (tmp_path / "transformer" / "simcut-seed1" / "history.jsonl").write_text(HISTORY.format(bleu=1))
+    assert (
+        "| `trainer.simcut=3` | 42.25 | +1.75 | 60.00 | 1.00 |\n| none | 40.50 ± 0.71 |  | 60.00 ± 0.00 | 1.00 |"
+        in page
+    )
+    history = tmp_path / "transformer" / "simcut-seed1" / "history.jsonl"
+    history.write_text(END.replace("5", "4") + HISTORY.format(bleu=1))  # it went on, and was killed
     with pytest.raises(SystemExit, match=r"simcut-seed1 is not complete: call scripts.ablation\.sh again"):
+        table.main()
+    history.write_text(HISTORY.format(bleu=1) + END)
+    config = tmp_path / "transformer" / "recipe-seed2" / "config.yaml"
+    config.write_text(config.read_text().replace("dropout: 0.3", "dropout: 0.1"))
+    with pytest.raises(SystemExit, match="differ in more than their seeds"):
         table.main()
     for run in tmp_path.glob("transformer/recipe-*"):
         (run / "config.yaml").unlink()

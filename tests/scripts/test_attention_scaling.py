@@ -1,8 +1,8 @@
 """scripts/attention_scaling.py and guide_pictures.py, which measure what docs/attention.md says about scaling."""
 
-import importlib.util
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -35,15 +35,7 @@ ARGUMENTS = {
 }
 
 
-def load_script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
-
-
-def test_the_factor_can_be_folded_into_the_weights(tmp_path: Path) -> None:
+def test_the_factor_can_be_folded_into_the_weights(load_script: Callable[[str], ModuleType], tmp_path: Path) -> None:
     """An unscaled model becomes an ordinary one that computes the same; without folding it does not."""
     script = load_script("attention_scaling")
     torch.manual_seed(1)
@@ -67,7 +59,9 @@ def test_the_factor_can_be_folded_into_the_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("label", "scaled"), [("softmax(q·k)", False), ("softmax(q·k / √d)", True)])
-def test_the_table_of_the_guide_is_what_the_script_measures(label: str, scaled: bool) -> None:
+def test_the_table_of_the_guide_is_what_the_script_measures(
+    load_script: Callable[[str], ModuleType], label: str, scaled: bool
+) -> None:
     script = load_script("guide_pictures")
     page = (ROOT / "docs" / "attention.md").read_text(encoding="utf-8")
     [row] = re.findall(rf"^\| largest weight, {re.escape(label)} \| (.*) \|$", page, flags=re.MULTILINE)

@@ -1,9 +1,9 @@
 """scripts/pretraining.sh, which measures what pre-training brings, and its page."""
 
-import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -15,14 +15,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def table() -> ModuleType:
+def table(load_script: Callable[[str], ModuleType]) -> ModuleType:
     """scripts/pretraining_table.py as a module."""
-    path = ROOT / "scripts" / "pretraining_table.py"
-    spec = importlib.util.spec_from_file_location("pretraining_table", path)
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
+    return load_script("pretraining_table")
 
 
 def start_script(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -4,13 +4,13 @@ The script runs as a user starts it, but with a stand-in for Python, which sends
 process would need seconds to load torch.
 """
 
-import importlib.util
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from math import sqrt
 from pathlib import Path
 from types import ModuleType
@@ -33,13 +33,9 @@ sys.exit(int(connection.recv(16)))
 
 
 @pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def table(load_script: Callable[[str], ModuleType]) -> ModuleType:
     """scripts/multi30k_table.py as a module."""
-    spec = importlib.util.spec_from_file_location("multi30k_table", ROOT / "scripts" / "multi30k_table.py")
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
+    return load_script("multi30k_table")
 
 
 class Reproduction:
@@ -147,8 +143,8 @@ def test_the_page_is_made_from_runs_that_continue_after_a_kill(
         assert a != b
         assert f" {(a + b) / 2:.2f} ± {abs(a - b) / sqrt(2):.2f} |" in page  # n - 1 is 1
     (ensemble,) = record["ensembles"]
-    assert (ensemble["ensemble"], ensemble["runs"]) == ("transformer-ensemble", 2)
-    assert page.count("| `transformer-ensemble` |") == 1
+    assert ensemble["ensemble"] == "transformer-seed1+transformer-seed2"
+    assert page.count("| `transformer-seed1`, `transformer-seed2` |") == 1
     (environment,) = system["runs"][0]["environments"]
     assert page.count(f"; {environment['device']}, threads: 1, fp32\n") == 2
 
@@ -209,7 +205,11 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     calls = (tmp_path / "my runs" / "luong-seed1.log").read_text().splitlines()
     assert len(calls) == 4
     assert calls[0].endswith(f"run={tmp_path}/my runs/luong-seed1 resume=auto data.path={tmp_path}/my text device=cpu")
-    done = start_script(tmp_path, **variables, SYSTEMS="luong")
+    done = start_script(tmp_path, **{**variables, "SEEDS": "1 2"}, SYSTEMS="luong")
+    members = f"run=['{tmp_path}/my runs/luong-seed1','{tmp_path}/my runs/luong-seed2']"
+    assert (tmp_path / "my runs" / "luong-ensemble.log").read_text().splitlines() == [
+        f"-m nmt evaluate split={split} {members} data.path={tmp_path}/my text" for split in SPLITS
+    ]
     assert (done.returncode, done.stdout.split(" val ")[0]) == (
         0,
         f"scripts/multi30k_table.py {tmp_path}/my runs {tmp_path}/my page",

@@ -56,5 +56,5 @@ def test_nothing_is_installed_twice_unless_the_requirements_change(checkout: Pat
 
 
 def test_the_scripts_are_executable() -> None:
-    for name in ("scripts/demo.sh", "scripts/reproduce.sh", "scripts/test.sh", ".ci/run"):
+    for name in ("scripts/demo.sh", "scripts/reproduce.sh", "scripts/ablation.sh", "scripts/test.sh", ".ci/run"):
         assert os.access(ROOT / name, os.X_OK), name

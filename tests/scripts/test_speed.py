@@ -1,9 +1,9 @@
 """scripts/speed.py, which measures the tables of training speed."""
 
-import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -20,7 +20,7 @@ SMALL_RECURRENT = ["model.embedding_size=32", "model.hidden_size=32"]
 
 
 @pytest.fixture
-def speed(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def speed(load_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script. It calls commands in this process, with narrower models than its own."""
 
     def run_here(command: list[str], *, check: bool) -> None:
@@ -28,10 +28,7 @@ def speed(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         assert command[:3] == [sys.executable, "-m", "nmt"] and check
         assert main([*words, *(SMALL_TRANSFORMER if "model=transformer" in words else SMALL_RECURRENT)]) == 0
 
-    spec = importlib.util.spec_from_file_location("speed", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = load_script("speed")
     monkeypatch.setattr(subprocess, "run", run_here)
     return script
 

@@ -1,10 +1,10 @@
 """scripts/zoo.sh, which compares the attention mechanisms, with its costs and its page; and its experiments."""
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -20,15 +20,6 @@ from nmt.cli.training.tokenizer import NewTokenizer
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("zoo_*.yaml"))
 PARAMETERS = 870_000
-
-
-def load_script(name: str) -> ModuleType:
-    """A script as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
 
 
 def start_script(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -95,6 +86,7 @@ def test_help_and_a_wrong_folder_of_text(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_page_shows_the_means_of_the_runs_and_their_costs(
+    load_script: Callable[[str], ModuleType],
     tmp_path: Path,
     tiny_models: dict[str, list[str]],
     tiny_training: list[str],

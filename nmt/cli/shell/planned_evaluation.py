@@ -49,7 +49,7 @@ from nmt.threads import limit_threads
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationRequest:
-    """What a command asks for.
+    """The settings of an evaluation, as a command received them.
 
     Attributes:
         split: a split of the corpus.
@@ -75,7 +75,7 @@ class EvaluationRequest:
     may_lack_text: bool = False
 
     @property
-    def is_of_own_text(self) -> bool:
+    def uses_own_corpus(self) -> bool:
         """Whether it is about the run's own corpus, as it was in training."""
         return not isinstance(self.data, Component) and not self.data.changed() and not self.references
 
@@ -216,7 +216,7 @@ def plan_evaluation(run: RunFolder, request: EvaluationRequest) -> PlannedEvalua
         pairs = corpus.split(request.split)
     except (UserError, Failure) as error:
         holds = plan.stored is not None and not list_changes(plan.stored, plan.inputs)
-        if not (request.may_lack_text and request.is_of_own_text and holds):
+        if not (request.may_lack_text and request.uses_own_corpus and holds):
             raise
         reason = (
             f"the text of its evaluation on {plan.split} was not compared, since the corpus cannot be read: {error}"
@@ -229,6 +229,7 @@ def _plan_without_text(run: RunFolder, request: EvaluationRequest) -> PlannedEva
     """Plans an evaluation as far as it depends on the run; its text is not known yet."""
     own_pair = language_pair(run.description("corpus"))
     pair = asked_pair(run, request.data)
+    metrics = load_metrics(run, request.bleu_tokenizer, language=None if pair[1] == own_pair[1] else pair[1])
     search = describe_search(run, request.search)
     inputs = EvaluationInputs(
         step=run.best_step(),
@@ -247,7 +248,7 @@ def _plan_without_text(run: RunFolder, request: EvaluationRequest) -> PlannedEva
         request=request,
         language_pair=pair,
         search=search,
-        metrics=load_metrics(run, request.bleu_tokenizer, language=None if pair[1] == own_pair[1] else pair[1]),
+        metrics=metrics,
         inputs=inputs,
         stored=stored,
         reasons=reasons,
