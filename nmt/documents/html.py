@@ -29,6 +29,10 @@ VOID = frozenset(
 """Elements without an end."""
 
 
+CHARSET = re.compile(r"""<meta\b[^<>]*\bcharset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
+"""The format of the file, as it says itself."""
+
+
 @dataclass(frozen=True)
 class Token:
     """A tag, a text, or something else such as a comment.
@@ -96,7 +100,12 @@ class Tokenizer(HTMLParser):
 def translate_html(content: bytes, change: Change) -> bytes:
     """Translates the text of a .html file, without its attributes, and nothing inside translate="no"."""
     text = decode(content)
-    return apply_edits(text, find_edits(text), change).encode("utf-8")
+    result = apply_edits(text, find_edits(text), change)
+    charset = CHARSET.search(text)
+    if content.isascii() and charset is not None and charset[1].lower() not in ("utf-8", "utf8"):
+        # Browsers will read the file in another format, in which only these characters are the same.
+        return result.encode("ascii", "xmlcharrefreplace")
+    return result.encode("utf-8")
 
 
 def find_edits(text: str) -> list[Edit]:

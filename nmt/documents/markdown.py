@@ -12,11 +12,17 @@ from nmt.documents.segment import Change, Mark, Segment
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-FRONT_MATTER = re.compile(r"\A---\r?\n.*?^(?:---|\.\.\.)[ \t]*\r?$\n?", re.DOTALL | re.MULTILINE)
-"""Settings at the start of a file, which are no Markdown."""
+FRONT_MATTER = re.compile(r"\A\ufeff?(?:(---|\+\+\+)\r?\n.*?^(?:\1|\.\.\.)[ \t]*\r?$\n?)?", re.DOTALL | re.MULTILINE)
+"""Settings at the start of a file, which are no Markdown, and the mark of UTF-8."""
+
+LABEL = re.compile(r"(?:\[!\w+\]|:::.*)\s*\Z")
+"""A line of its own that begins a note, as GitHub's [!NOTE] and :::note of other programs, or ends one."""
 
 HARD_BREAK = re.compile(r"(?: {2,}|\\)\Z")
 """What ends a line that must stay a line."""
+
+LINE_END = re.compile(r"(?:\r\n|\n|\r)[ \t>]*")
+"""The end of a line, and what the next one begins with inside a quotation or an item."""
 
 FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]:?|\[[ xX]\](?= )")
 """A footnote's sign, or the box of a task, which are extensions of Markdown."""
@@ -33,7 +39,8 @@ def find_edits(text: str) -> list[Edit]:
     from markdown_it import MarkdownIt
 
     front = FRONT_MATTER.match(text)
-    offset = front.end() if front else 0
+    assert front is not None  # it may be empty
+    offset = front.end()
     parser = MarkdownIt("commonmark", {"store_labels": True}).enable(["table", "strikethrough"])
     environment: dict[str, object] = {}
     tokens = parser.parse(text[offset:], environment)
@@ -44,24 +51,34 @@ def find_edits(text: str) -> list[Edit]:
     for token in tokens:
         if token.type != "inline" or token.map is None or not token.content.strip():
             continue
-        for part in _split_lines(token.content):
+        for part in _split_lines(token):
             found = _locate(part, lines, range(*token.map), cursors)
             if found is None:  # the parser has changed the text, as in a cell with \|
                 continue
             start, end = found
             source = HARD_BREAK.sub("", "\n".join(part))
             [inline] = parser.parseInline(source, environment)
-            segment = parse_inline(inline.children or [])
+            line_end = LINE_END.search(text, start, end)
+            segment = parse_inline(inline.children or [], line_end=line_end[0] if line_end else "")
             edits.append(Edit(start, end, segment, escape=escape, finish=_keep_paragraph))
     return edits
 
 
-def _split_lines(content: str) -> Iterator[list[str]]:
-    """The lines of a segment, in groups that end at hard breaks."""
+def _split_lines(token: Token) -> Iterator[list[str]]:
+    """The lines of a segment, in groups that end at hard breaks, unless one of these is inside a mark."""
+    depth, is_inside = 0, False
+    for child in token.children or []:
+        depth += child.nesting
+        is_inside |= child.type == "hardbreak" and depth > 0
     group: list[str] = []
-    for line in content.split("\n"):
+    for line in token.content.split("\n"):
+        if LABEL.match(line):
+            if group:
+                yield group
+            group = []
+            continue
         group.append(line)
-        if HARD_BREAK.search(line):
+        if HARD_BREAK.search(line) and not is_inside:
             yield group
             group = []
     if group:
@@ -92,8 +109,12 @@ def _locate(
     return starts[0][0], end
 
 
-def parse_inline(tokens: Sequence[Token]) -> Segment:
-    """The text and the marks of the parser's tokens."""
+def parse_inline(tokens: Sequence[Token], *, line_end: str) -> Segment:
+    """The text and the marks of the parser's tokens.
+
+    Args:
+        line_end: what stands at a hard break, behind its sign.
+    """
     segment = Segment()
     opened: list[tuple[int, int, str, str]] = []  # index of the mark, start, opening, closing
 
@@ -113,6 +134,8 @@ def parse_inline(tokens: Sequence[Token]) -> Segment:
                 position = match.end()
             segment.text += collapse(token.content[position:])
         elif token.type in ("softbreak", "hardbreak"):
+            if token.type == "hardbreak":
+                add_fixed("", "\\" + line_end)
             segment.text += "" if segment.text.endswith(" ") else " "
         elif token.type == "code_inline":
             edge = " " if token.content.startswith("`") or token.content.endswith("`") else ""
@@ -157,4 +180,4 @@ def escape(text: str) -> str:
 def _keep_paragraph(text: str) -> str:
     """The text of a line, changed if its beginning would turn the line into a heading, an item or a quotation."""
     text = re.sub(r"^(\d{1,9})([.)])(?=\s)", r"\1\\\2", text)
-    return re.sub(r"^([#>+\-=~])(?=[\s#>+\-=~]|$)", r"\\\1", text)
+    return re.sub(r"^([#>+\-=](?=[\s#>+\-=]|$)|~(?=~~))", r"\\\1", text)

@@ -64,11 +64,15 @@ def _cut(target: str, start: int, end: int, places: Sequence[Placement]) -> list
 
 
 def _find_copies(source: str, target: str, marks: Sequence[Mark]) -> dict[int, Span]:
-    """The ranges of the fixed marks whose text stands in the translation as it is, by the ids of the marks."""
+    """The ranges of the marks whose text stands in the translation as it is, by the ids of the marks.
+
+    Such marks are fixed, or have no letters or digits, or are around a part of a word, as in m<sup>2</sup>.
+    """
     copies: dict[int, Span] = {}
     for mark in marks:
         text = source[mark.start : mark.end]
-        if not mark.is_fixed or not text:
+        divides_word = any(_is_word(source, at - 1) and _is_word(source, at) for at in (mark.start, mark.end))
+        if not text or not (mark.is_fixed or divides_word or not _has_letters(text)):
             continue
         # No part of another word, unless it is one in the source.
         left = r"(?<!\w)" if _is_word(source, mark.start) and not _is_word(source, mark.start - 1) else ""
@@ -88,49 +92,67 @@ def _find_copies(source: str, target: str, marks: Sequence[Mark]) -> dict[int, S
 def _find_place(
     mark: Mark, source: str, target: str, words: tuple[Sequence[Span], Sequence[Span]], links: Set[Link]
 ) -> Span:
-    """The range of a mark in the translation; it is empty for a mark between words."""
+    """The range of a mark in the translation; it is empty for a mark between words, and for one of punctuation only."""
     sources, targets = words
-    covered = [index for index, (start, end) in enumerate(sources) if start < mark.end and end > mark.start]
     if not targets or not sources:
         return 0, len(target)
-    if not covered or mark.start == mark.end:
+    covered = [index for index, (start, end) in enumerate(sources) if start < mark.end and end > mark.start]
+    if not covered or not (mark.is_fixed or _has_letters(source[mark.start : mark.end])):
         return _find_point(mark, words, links)
-    # All words of the sentence: the whole translation, with its punctuation if the mark has that of the sentence.
-    texts = {index for index, span in enumerate(sources) if _is_text(source, span)}
-    if texts and texts <= {*covered}:
-        first, last = 0, len(targets) - 1
-        while first < last and covered[0] > 0 and not _is_text(target, targets[first]):
-            first += 1
-        while last > first and covered[-1] < len(sources) - 1 and not _is_text(target, targets[last]):
-            last -= 1
+    source_words = {index for index, span in enumerate(sources) if _has_letters(source[slice(*span)])}
+    target_words = {index for index, span in enumerate(targets) if _has_letters(target[slice(*span)])}
+    if source_words and source_words <= {*covered}:
+        first, last = _take_all(covered, len(sources), len(targets), target_words)
         return targets[first][0], targets[last][1]
-    # Some words: those that are linked to them, the longest run of these if they are apart.
-    real_targets = {index for index, span in enumerate(targets) if _is_text(target, span)}
-    linked = sorted({other for word, other in links if word in texts & {*covered}} & real_targets)
+    linked = sorted({other for word, other in links if word in source_words & {*covered}} & target_words)
     if linked:
         others = {other for word, other in links if word not in covered} - {*linked}
-        runs = [[linked[0]]]
-        for index in linked[1:]:
-            between = real_targets.intersection(range(runs[-1][-1] + 1, index))
-            if others.isdisjoint(between) and len(between) <= MAX_GAP:
-                runs[-1].append(index)
-            else:
-                runs.append([index])
-        run = max(runs, key=len)
-        first, last = run[0], run[-1]
-        # Punctuation inside the mark, if the translation has some there.
-        for _ in covered[: next(i for i, word in enumerate(covered) if word in texts)]:
-            first -= first > 0 and first - 1 not in real_targets
-        for _ in covered[len(covered) - next(i for i, word in enumerate(reversed(covered)) if word in texts) :]:
-            last += last + 1 < len(targets) and last + 1 not in real_targets
+        run = _longest_run(linked, others, target_words)
+        first, last = _add_punctuation(run, covered, source_words, target_words, len(targets))
         start, end = targets[first][0], targets[last][1]
         return _widen(target, start, end) if mark.is_fixed else (start, end)
     if mark.is_fixed:
         return _find_point(mark, words, links)
-    real = [span for span in targets if _is_text(target, span)] or targets
+    # Without links: as many words at the same fraction of the sentence.
+    real = [targets[index] for index in sorted(target_words)] or [*targets]
     first = min(covered[0] * len(targets) // len(sources), len(real) - 1)
     last = min(first + len(covered) - 1, len(real) - 1)
     return real[first][0], real[last][1]
+
+
+def _take_all(covered: Sequence[int], num_sources: int, num_targets: int, target_words: Set[int]) -> tuple[int, int]:
+    """The first and last index of the whole translation, with its punctuation if the mark has that of the sentence."""
+    first, last = 0, num_targets - 1
+    while first < last and covered[0] > 0 and first not in target_words:
+        first += 1
+    while last > first and covered[-1] < num_sources - 1 and last not in target_words:
+        last -= 1
+    return first, last
+
+
+def _longest_run(linked: Sequence[int], others: Set[int], target_words: Set[int]) -> Sequence[int]:
+    """The longest run of linked words, with at most MAX_GAP words between two of them, none of which is in `others`."""
+    runs = [[linked[0]]]
+    for index in linked[1:]:
+        between = target_words & {*range(runs[-1][-1] + 1, index)}
+        if others.isdisjoint(between) and len(between) <= MAX_GAP:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return max(runs, key=len)
+
+
+def _add_punctuation(
+    run: Sequence[int], covered: Sequence[int], source_words: Set[int], target_words: Set[int], num_targets: int
+) -> tuple[int, int]:
+    """The first and last index of a run, with as much punctuation on each side as the mark has, if there is some."""
+    first, last = run[0], run[-1]
+    is_word = [word in source_words for word in covered]
+    for _ in range(is_word.index(True)):
+        first -= first > 0 and first - 1 not in target_words
+    for _ in range(is_word[::-1].index(True)):
+        last += last + 1 < num_targets and last + 1 not in target_words
+    return first, last
 
 
 def _find_point(mark: Mark, words: tuple[Sequence[Span], Sequence[Span]], links: Set[Link]) -> Span:
@@ -162,6 +184,6 @@ def _is_word(text: str, index: int) -> bool:
     return 0 <= index < len(text) and text[index].isalnum()
 
 
-def _is_text(target: str, span: Span) -> bool:
-    """Whether a word is more than punctuation."""
-    return any(map(str.isalnum, target[span[0] : span[1]]))
+def _has_letters(text: str) -> bool:
+    """Whether a text is more than punctuation: it has a letter or a digit."""
+    return any(map(str.isalnum, text))

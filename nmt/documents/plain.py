@@ -10,7 +10,10 @@ from itertools import pairwise
 from nmt.documents.edits import Edit, apply_edits, collapse, decode
 from nmt.documents.segment import Change, Segment
 
-BULLET = re.compile(r"\ufeff?[ \t]*(?:(?:[-*+•–—]|\(?\w{1,3}[.)])[ \t]+)?")
+NUMBER = r"(?:\d{1,3}|[A-Za-z]|[ivx]{2,4}|[IVX]{2,4})"
+"""The number of an item of a list: 12, a or iv. A longer word before a full stop is text."""
+
+BULLET = re.compile(rf"\ufeff?[ \t]*(?:(?:[-*+•–—]|\(?{NUMBER}[.)])[ \t]+)?")
 """What stands before the text of a line and stays: its indentation, and the sign or number of an item of a list."""
 
 MIN_WIDTH = 40

@@ -105,7 +105,7 @@ def place_in_segment(sentence: Sentence, target: str, links: Set[Link]) -> list[
 def divide(segment: Segment, language: str) -> list[Sentence | Piece]:
     """The sentences of a segment, and the white space around them as pieces."""
     parts: list[Sentence | Piece] = []
-    points = [mark for mark in segment.marks if mark.start == mark.end]
+    points = sorted((mark for mark in segment.marks if mark.start == mark.end), key=lambda mark: mark.start)
 
     def add_between(start: int, end: int) -> None:
         """Adds white space, and the marks between its characters, which nothing moves."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import textwrap
 from functools import partial
@@ -22,6 +23,7 @@ SPEAKER = re.compile(r"\s*(?:[-–—]\s*|[A-Z][A-Z .]*:\s+)")
 def translate_subtitles(content: bytes, change: Change) -> bytes:
     """Translates a .srt or .vtt file. Each subtitle is translated by itself, and each speaker in it."""
     text = decode(content)
+    is_vtt = text.removeprefix("\ufeff").startswith("WEBVTT")  # in which "&" is written as "&amp;"
     edits = []
     for cue in CUE.finditer(text):
         lines = [(cue.start(1) + each.start(), each[0]) for each in re.finditer(r"[^\r\n]+", cue[1])]
@@ -31,40 +33,46 @@ def translate_subtitles(content: bytes, change: Change) -> bytes:
                 parts[-1].append(line)
             else:
                 parts.append([line])
-        edits += [_edit_part(text, part) for part in parts]
+        edits += [_edit_part(text, part, is_vtt=is_vtt) for part in parts]
     return apply_edits(text, edits, change).encode("utf-8")
 
 
-def _edit_part(text: str, lines: list[tuple[int, str]]) -> Edit:
+def _edit_part(text: str, lines: list[tuple[int, str]], *, is_vtt: bool) -> Edit:
     start, first = lines[0]
     speaker = SPEAKER.match(first)
     begin = start + (speaker.end() if speaker else 0)
     end = lines[-1][0] + len(lines[-1][1].rstrip())
     line_end = text[start + len(first) : lines[1][0]] if len(lines) > 1 else "\n"
     finish = partial(break_lines, count=len(lines), end=line_end)
-    return Edit(begin, end, parse_tags(text[begin:end]), finish=finish)
+    segment = parse_tags(text[begin:end], is_vtt=is_vtt)
+    return Edit(begin, end, segment, escape=partial(html.escape, quote=False) if is_vtt else str, finish=finish)
 
 
-def parse_tags(text: str) -> Segment:
+def parse_tags(text: str, *, is_vtt: bool) -> Segment:
     """A text with tags as a segment. A tag without a partner stays at its place."""
-    segment, position, opened = Segment(), 0, []
+    segment, position = Segment(), 0
+    opened: list[tuple[str, int, str, int]] = []  # name, start, tag, index of the mark
     for match in [*TAG.finditer(text), None]:
         plain = collapse(text[position : match.start() if match else len(text)])
+        plain = html.unescape(plain) if is_vtt else plain
         segment.text += plain.lstrip() if segment.text.endswith(" ") else plain
         if match is None:
             break
         position = match.end()
         if match[2] and not match[1]:
             opened.append((match[2], len(segment.text), match[0], len(segment.marks)))
-            continue
-        names = [name for name, *_ in opened]
-        if match[1] and match[2] in names:
-            _, start, opening, index = opened.pop(len(names) - 1 - names[::-1].index(match[2]))
-            segment.marks.insert(index, Mark(start, len(segment.text), opening, match[0]))
+            segment.marks.append(Mark(0, 0))  # its place, until the end tag is found
+        elif match[1] and match[2] in [name for name, *_ in opened]:
+            while opened:
+                name, start, opening, index = opened.pop()
+                if name == match[2]:
+                    segment.close_mark(index, start, opening, match[0])
+                    break
+                segment.marks[index] = Mark(start, start, opening, is_fixed=True)
         else:
             segment.marks.append(Mark(len(segment.text), len(segment.text), match[0], is_fixed=True))
     for _, start, opening, index in opened:
-        segment.marks.insert(index, Mark(start, start, opening, is_fixed=True))
+        segment.marks[index] = Mark(start, start, opening, is_fixed=True)
     return segment
 
 

@@ -86,8 +86,15 @@ def translate_word(content: bytes, change: Change) -> bytes:
 
 def _paragraphs(root: Element) -> Iterator[Element]:
     from docx.oxml.ns import qn
+    from lxml import etree
 
-    for element in [*root.iter(qn("w:lastRenderedPageBreak"), qn("w:proofErr"))]:  # notes of Word about the old text
+    # Notes of Word about the old text, where its words may be divided, and comments in the XML.
+    ignored = (qn("w:lastRenderedPageBreak"), qn("w:proofErr"), qn("w:softHyphen"), etree.Comment)
+    for element in [*root.iter(*ignored)]:
+        element.getparent().remove(element)
+    for element in [*root.iter(qn("w:smartTag"))]:  # a word that Word has recognised, such as a place
+        for child in [each for each in element if each.tag != qn("w:smartTagPr")]:
+            element.addprevious(child)
         element.getparent().remove(element)
     for element in [*root.iter(qn("w:noBreakHyphen"))]:  # a character of the text, written as an element
         element.tag, element.text = qn("w:t"), "\u2011"
@@ -125,12 +132,12 @@ def _has_break(child: Element) -> bool:
 
 
 def _separate_breaks(paragraph: Element) -> None:
-    """Gives each tab and line break a run of its own."""
+    """Gives each tab, line break and whatever else is no text a run of its own."""
     from docx.oxml.ns import qn
 
     for run in [each for each in paragraph if each.tag == qn("w:r")]:
         content = [each for each in run if each.tag != qn("w:rPr")]
-        if len(content) < 2 or not _has_break(run):
+        if len(content) < 2 or all(each.tag == qn("w:t") for each in content):
             continue
         last = run
         for child in content[1:]:
@@ -150,7 +157,7 @@ def _make_part(paragraph: Element, elements: list[Element]) -> Part | None:
     marks: list[RunMark] = []
     ends: list[Element] = []
     lengths: Counter[bytes] = Counter()
-    formats: dict[bytes, Element | None] = {}
+    formats: dict[bytes | None, Element | None] = {}
     depth = 0
     for element, link in _list_runs(elements):
         text = "".join(each.text or "" for each in element if each.tag == qn("w:t")) if element.tag == qn("w:r") else ""
@@ -160,8 +167,9 @@ def _make_part(paragraph: Element, elements: list[Element]) -> Part | None:
         segment.text += text
         if is_text and depth == 0:
             key = _format_key(element)
-            formats[key] = element.find(qn("w:rPr"))
-            lengths[key] += len(text)
+            if link is None:  # the format of a link is no other text's
+                formats[key] = element.find(qn("w:rPr"))
+                lengths[key] += len(text)
             previous = marks[-1] if marks else None
             if previous and not previous.is_fixed and previous.link is link and _format_key(previous.runs[0]) == key:
                 marks[-1] = RunMark(previous.start, len(segment.text), runs=previous.runs, link=link)
@@ -181,7 +189,7 @@ def _make_part(paragraph: Element, elements: list[Element]) -> Part | None:
     if not any(map(str.isalpha, segment.text)):
         return None
     marks += [RunMark(len(segment.text), len(segment.text), is_fixed=True, runs=(element,)) for element in ends]
-    base = lengths.most_common(1)[0][0] if lengths else b""
+    base = lengths.most_common(1)[0][0] if lengths else None
     segment.marks = [
         mark for mark in marks if mark.is_fixed or mark.link is not None or _format_key(mark.runs[0]) != base
     ]

@@ -100,6 +100,18 @@ def test_broken_lines_are_joined_and_broken_again(change: Change) -> None:
     )
 
 
+def test_a_short_word_before_a_full_stop_is_no_number(change: Change) -> None:
+    for text in ("Mr. Brown has a dog.", "Yes. I know him.", "(He) sleeps.", "mix. It is one."):
+        assert translate_plain(text.encode(), change).decode() == text.upper()
+    for bullet in ("1. ", "a) ", "(iv) ", "B. ", "XII) "):
+        assert translate_plain(f"{bullet}A dog runs.".encode(), change).decode() == f"{bullet}Es läuft ein Hund."
+    lines = [
+        "The old man said that nobody had ever told him about",
+        "it. Then he went home, and the dog went home too.",
+    ]
+    assert is_wrapped(lines)
+
+
 MARKDOWN = """\
 ---
 title: A dog runs.
@@ -192,6 +204,24 @@ def test_what_stands_between_words_keeps_its_spaces() -> None:
     assert texts == ["Yes", "No"]
 
 
+@pytest.mark.parametrize(
+    ("source", "translated"),
+    [
+        ("~~old price~~ new price", "~~OLD PRICE~~ NEW PRICE"),
+        ("**Line one  \nline two**", "**LINE ONE\\\n LINE TWO**"),
+        ("> [Line one\\\n> line two](x) ends  \n> here", "> [LINE ONE\\\n>  LINE TWO](x) ENDS\\\n>  HERE"),
+        ("\ufeff---\ntitle: A dog\n---\n\none", "\ufeff---\ntitle: A dog\n---\n\nONE"),
+        ('+++\ntitle = "A dog"\n+++\none', '+++\ntitle = "A dog"\n+++\nONE'),
+        ("\ufeff# A *red* dog", "\ufeff# Ein *roter* Hund"),
+        ("> [!NOTE]\n> A dog runs.", "> [!NOTE]\n> Es läuft ein Hund."),
+        (":::note\nA dog runs.\n:::", ":::note\nEs läuft ein Hund.\n:::"),
+    ],
+)
+def test_what_markdown_keeps(source: str, translated: str, change: Change) -> None:
+    pytest.importorskip("markdown_it")
+    assert translate_markdown(source.encode(), change).decode() == translated
+
+
 HTML = """\
 <!DOCTYPE html>
 <title>A red dog</title><style>p { color: red }</style>
@@ -217,6 +247,38 @@ def test_html(change: Change) -> None:
     assert translate_html(HTML.encode(), change).decode() == HTML_TRANSLATED
 
 
+@pytest.mark.parametrize(
+    ("source", "translated"),
+    [
+        ("<p>It has 100 m<sup>2</sup> of space.</p>", "<p>IT HAS 100 M<sup>2</sup> OF SPACE.</p>"),
+        ("<p>H<sub>2</sub>O is water</p>", "<p>H<sub>2</sub>O IS WATER</p>"),
+        ("<p>The dog runs<b>!</b></p>", "<p>THE DOG RUNS<b>!</b></p>"),
+        ("<p>Home <span class=a>|</span> Contact us</p>", "<p>HOME <span class=a>|</span> CONTACT US</p>"),
+        ("<p><b>×</b> Close it</p>", "<p><b>×</b> CLOSE IT</p>"),
+        ("<p>A dog<b> ,</b> runs.</p>", "<p>A DOG<b> ,</b> RUNS.</p>"),
+    ],
+)
+def test_marks_of_punctuation_and_of_parts_of_words_stay_there(source: str, translated: str, change: Change) -> None:
+    assert translate_html(source.encode(), change).decode() == translated
+
+
+def test_a_mark_of_punctuation_that_is_gone_is_gone(change: Change) -> None:
+    assert (
+        translate_html(
+            b"<p>A <b>,</b> dog runs.</p>",
+            lambda segments: [place_marks(each.text, "Es ist einer", each.marks, set()) for each in segments],
+        )
+        == b"<p>Es ist einer</p>"
+    )
+
+
+def test_html_in_another_format_stays_in_it(change: Change) -> None:
+    head = "<meta charset='iso-8859-1'><p>"
+    assert translate_html(f"{head}A dog runs.".encode(), change) == f"{head}Es l&#228;uft ein Hund.".encode()
+    head = '<meta http-equiv=Content-Type content="text/html; charset=UTF-8"><p>'
+    assert translate_html(f"{head}A dog runs.".encode(), change) == f"{head}Es läuft ein Hund.".encode()
+
+
 SUBTITLES = """\
 1\r
 00:00:01,000 --> 00:00:04,500 X1:0\r
@@ -236,6 +298,14 @@ def test_subtitles(change: Change) -> None:
         "A <b>cat</b> sleeps", "Eine <b>Katze</b> schläft"
     )
     assert translate_subtitles(SUBTITLES.encode(), change).decode() == expected
+
+
+def test_subtitles_of_the_web_are_html(change: Change) -> None:
+    cue = "00:01.000 --> 00:04.000\n"
+    source = f"WEBVTT\n\n{cue}Tom &amp; <i>Bob</i> run\n"
+    assert translate_subtitles(source.encode(), change).decode() == f"WEBVTT\n\n{cue}TOM &amp; <i>BOB</i> RUN\n"
+    crossed = f"1\n{cue}<i><b>a</i> c</b> d & e\n"
+    assert translate_subtitles(crossed.encode(), change).decode() == f"1\n{cue}<i><b>A</i> C</b> D & E\n"
 
 
 def test_marks_move_with_their_words() -> None:
@@ -282,6 +352,35 @@ def test_word(change: Change, tmp_path: Path) -> None:
     assert [(run.text, run.bold) for run in item.runs[:3]] == [("Es läuft", True), (" ein Hund.", None), ("\t", None)]
     assert result.tables[0].cell(0, 0).text == "Eine Katze schläft."
     assert result.sections[0].header.paragraphs[0].text == "Ein roter Hund"
+
+
+def test_word_keeps_links_and_reads_what_word_has_divided(change: Change, tmp_path: Path) -> None:
+    docx = pytest.importorskip("docx")
+    from docx.oxml import parse_xml
+    from docx.oxml.ns import nsdecls
+
+    from nmt.documents.word import translate_word
+
+    document = docx.Document()
+    run = '<w:r><w:rPr><w:u w:val="single"/></w:rPr><w:t>this very long link</w:t></w:r>'
+    link = f'<w:hyperlink w:anchor="a">{run}</w:hyperlink>'
+    for content in (
+        f'<w:r><w:t xml:space="preserve">See </w:t></w:r>{link}<w:r><w:t>.</w:t></w:r>',
+        "<!-- a comment --><w:r><w:t>co</w:t><w:softHyphen/><w:t>operate now</w:t></w:r>",
+        '<w:smartTag w:element="place"><w:smartTagPr/><w:r><w:t>London</w:t></w:r></w:smartTag>',
+        '<w:r><w:t>Price</w:t><w:sym w:font="Symbol" w:char="F0A0"/><w:t xml:space="preserve"> is high</w:t></w:r>',
+    ):
+        document.element.body.insert(0, parse_xml(f"<w:p {nsdecls('w')}>{content}</w:p>"))
+    document.save(tmp_path / "in.docx")
+    (tmp_path / "out.docx").write_bytes(translate_word((tmp_path / "in.docx").read_bytes(), change))
+    symbol, place, divided, linked = docx.Document(tmp_path / "out.docx").paragraphs
+    assert [divided.text, place.text, symbol.text] == ["COOPERATE NOW", "LONDON", "PRICE IS HIGH"]
+    assert len(list(symbol._p.iter("{*}sym"))) == 1
+    assert (linked.text, [each.text for each in linked.hyperlinks]) == (
+        "SEE THIS VERY LONG LINK.",
+        ["THIS VERY LONG LINK"],
+    )
+    assert [run.text for run in linked.runs] == ["SEE ", "."]
 
 
 def test_the_command(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
