@@ -98,6 +98,6 @@ class ArgosEngine(CTranslate2Engine):
         outputs = super().translate(lines, beam_size=beam_size, exponent=exponent, max_tokens=max_tokens)
         eos_id = self.tokenizer.eos_id
         pieces = [self.tokenizer.target_pieces([id for id in output.ids if id != eos_id]) for output in outputs]
-        return [
-            Output(self.processor.decode_pieces(each), output.ids) for each, output in zip(pieces, outputs, strict=True)
-        ]
+        # A piece that the source model lacks keeps its sign for a space, so Argos replaces those that are left.
+        texts = [self.processor.decode_pieces(each).replace("▁", " ").removeprefix(" ") for each in pieces]
+        return [Output(text, output.ids) for text, output in zip(texts, outputs, strict=True)]

@@ -7,13 +7,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-from nmt.errors import UserError
+from nmt.errors import Failure, UserError
 from nmt.export.system import System
 from nmt.export.verification import Engine, OwnTranslations, Verification, translate_lines, verify
 from nmt.files import make_folder, reading, write_json, writing
@@ -94,7 +94,8 @@ def export_system(exporter: Format, system: System, lines: Sequence[str], out: P
 
     Raises:
         UserError: the format cannot express the system, or no line is left to verify with.
-        Failure: the other program does not translate as we do, or the system refuses to write.
+        Failure: the other program does not translate as we do, the run has changed in the meantime, or the system
+            refuses to write.
     """
     exporter.check(system)
     max_pieces = system.translator.max_length - 1
@@ -107,13 +108,15 @@ def export_system(exporter: Format, system: System, lines: Sequence[str], out: P
     with temporary_folder(out) as folder:
         exporter.write(system, own, folder)
         verification = verify(system, exporter.open(system, folder), own)
+        if hash_model(system.run) != system.model_hash:
+            raise Failure(f"the best model of {system.run.path} has changed during the export: call the command again")
         program = exporter.packages[0]
         record = ExportRecord(
             format=exporter.name,
-            program=f"{program} {metadata.version(program)}",
+            program=f"{program} {import_module(program).__version__}",
             run=system.run.name,
-            step=system.run.best_step(),
-            model_hash=hash_model(system.run),
+            step=system.step,
+            model_hash=system.model_hash,
             source=system.source,
             target=system.target,
             beam_size=system.search.beam_size,

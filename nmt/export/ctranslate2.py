@@ -51,7 +51,8 @@ translator = ctranslate2.Translator("PATH OF THIS FOLDER", compute_type="int8") 
 source = sentencepiece.SentencePieceProcessor("PATH OF THIS FOLDER/{source_model}")
 target = sentencepiece.SentencePieceProcessor("PATH OF THIS FOLDER/{target_model}")
 pieces = {tag}source.encode("A dog runs.", out_type=str)[:{max_pieces}]
-result = translator.translate_batch([pieces], beam_size={beam_size}, length_penalty={exponent})
+options = dict(beam_size={beam_size}, length_penalty={exponent}, min_decoding_length=0)
+result = translator.translate_batch([pieces], **options)
 print(target.decode(result[0].hypotheses[0]))
 ```
 
@@ -127,6 +128,7 @@ class CTranslate2Engine:
             beam_size=beam_size,
             length_penalty=exponent,
             max_input_length=0,
+            min_decoding_length=0,  # the default allows no empty translation
             max_decoding_length=max_tokens,
             return_end_token=True,
         )

@@ -25,7 +25,7 @@ from nmt.translator.batch import list_banned_ids
 
 README = """\
 ---
-language: [{source}, {target}]
+language: ["{source}", "{target}"]
 library_name: transformers
 tags: [translation]
 ---

@@ -173,11 +173,15 @@ class OnnxTranslator:
 
     def encode(self, line: str) -> list[int]:
         """The ids of the source pieces, cut off at the limit of the model, without `eos`."""
+        return self.encode_whole(line)[: self.settings["max_source_length"] - 1]
+
+    def encode_whole(self, line: str) -> list[int]:
+        """The ids of all source pieces, without `eos`."""
         if all(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Zs") for character in line):
             return []  # nothing of it is printed
         line = line.replace("\0", " ").encode("utf-8", errors="replace").decode("utf-8").strip(" ")
         ids: list[int] = self.source.encode(line)
-        return (self.settings["prefix_ids"] + ids)[: self.settings["max_source_length"] - 1] if ids else []
+        return self.settings["prefix_ids"] + ids if ids else []
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of target pieces."""
@@ -261,6 +265,10 @@ def run(session: Any, inputs: Tensors) -> dict[str, NDArray[Any]]:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     translator = OnnxTranslator(Path(__file__).parent)
-    for line in sys.stdin.buffer:
-        print(*translator.translate([line.decode("utf-8", errors="replace").rstrip("\r\n")]), flush=True)
+    for number, content in enumerate(sys.stdin.buffer, start=1):
+        line = content.decode("utf-8", errors="replace").rstrip("\r\n")
+        if len(translator.encode_whole(line)) >= translator.settings["max_source_length"]:
+            print(f"line {number} is too long for the model: its end is not translated", file=sys.stderr)
+        print(*translator.translate([line]), flush=True)

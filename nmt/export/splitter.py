@@ -3,7 +3,7 @@
 Argos runs MiniSBD, whose models are ONNX files. A model reads characters as numbers and scores three possibilities for
 each: no end, the end of a token, the end of a sentence. This one is no neural network but three rules:
 
-- A sentence ends with ".", "!", "?" or "…", and with the quotes or brackets that follow directly.
+- A sentence ends with ".", "!", "?", "…" or the like, and with two quotes or brackets that follow directly.
 - White space or the end of the text must follow. It is no end if a lower-case letter comes next, as in "e.g. this".
 - "。", "！", "？" and "｡" end a sentence wherever they stand.
 
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 PAD = "<PAD>"
 """What stands for the end of a text; MiniSBD has a unit for characters that are not listed, too."""
 
-ENDS, WIDE_ENDS, CLOSING = ".!?…", "。！？｡", "\"'”’»)]›“"
-LOWER_CASE = "abcdefghijklmnopqrstuvwxyzäöüßéèêàáâçñóòôíìîúùûőűšžčřýěůøåæœ"
+ENDS, WIDE_ENDS, CLOSING = ".!?…।؟۔", "。！？｡", "\"'”’»)]›“"
+LOWER_CASE = "".join(filter(str.islower, map(chr, range(0x2000))))  # Latin, Greek, Cyrillic and others
+MAX_CLOSING = 2
+"""Number of quotes or brackets that belong to the sentence before them."""
+
 UNITS = [PAD, "<UNK>", " ", *ENDS, *WIDE_ENDS, *CLOSING, *LOWER_CASE]
 """What the model distinguishes; the index in this list is the number that it reads."""
 
@@ -98,14 +101,17 @@ def list_nodes() -> list[NodeProto]:
         nodes.append(make_node("Pad", [f"{kind}_cut", f"pad_{distance}_after", fill], [f"{kind}_later"]))
 
     # A sentence can end at a stop, or at a closing quote or bracket that follows one …
-    nodes.append(make_node("Slice", ["end", "from_0", "to_last", "characters_axis"], ["end_cut"]))
-    nodes.append(make_node("Pad", ["end_cut", "pad_1_before", "zero"], ["end_before"]))
-    nodes.append(make_node("Mul", ["closing", "end_before"], ["closing_after_end"]))
-    nodes.append(make_node("Max", ["end", "closing_after_end"], ["stop"]))
+    stop = "end"
+    for _ in range(MAX_CLOSING):
+        nodes.append(make_node("Slice", [stop, "from_0", "to_last", "characters_axis"], [f"{stop}_but_last"]))
+        nodes.append(make_node("Pad", [f"{stop}_but_last", "pad_1_before", "zero"], [f"{stop}_before"]))
+        nodes.append(make_node("Mul", ["closing", f"{stop}_before"], [f"closing_after_{stop}"]))
+        nodes.append(make_node("Max", [stop, f"closing_after_{stop}"], [f"{stop}_or_closing"]))
+        stop = f"{stop}_or_closing"
     # … if a gap follows, and no lower-case letter after the gap.
     shift_left("gap", 1, "one")
     shift_left("lower", 2, "zero")
-    nodes.append(make_node("Mul", ["stop", "gap_later"], ["stop_before_gap"]))
+    nodes.append(make_node("Mul", [stop, "gap_later"], ["stop_before_gap"]))
     nodes.append(make_node("Sub", ["one", "lower_later"], ["not_lower"]))
     nodes.append(make_node("Mul", ["stop_before_gap", "not_lower"], ["spaced_end"]))
     nodes.append(make_node("Max", ["spaced_end", "wide"], ["sentence_end"]))

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Self
 
 from nmt import search as searches
+from nmt.data.corpus import check_languages
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import UserError
 from nmt.models import ALiBiPositions, PictureTransformer, Seq2Seq, Transformer
 from nmt.run import RunFolder
+from nmt.run.model_hash import hash_model
 from nmt.run.registry import build, language_pair
 from nmt.search import BeamSearch
 from nmt.search.protocol import Search, SearchArguments
@@ -26,6 +28,7 @@ class System:
         search: the run's beam search, without what other programs do not know: a minimum length and forbidden n-grams.
             A run with another search has a beam of size 1.
         source, target: codes of its languages.
+        step, model_hash: identify the weights of the translator, which training may replace in the run folder.
     """
 
     run: RunFolder
@@ -33,6 +36,8 @@ class System:
     search: BeamSearch
     source: str
     target: str
+    step: int
+    model_hash: str
 
     @classmethod
     def load(cls, run: RunFolder) -> Self:
@@ -43,8 +48,14 @@ class System:
             changes |= {"beam_size": 1, "length_penalty": 0.0}
         search = own.changed(**changes)
         assert isinstance(search, BeamSearch), "a beam size makes any search a beam search"
+        source, target = language_pair(run.description("corpus"))
+        try:
+            check_languages(source=source, target=target)  # their codes become names of files
+        except UserError as error:
+            raise UserError(f"{run.path / 'corpus.json'}: {error}") from None
+        step, model_hash = run.best_step(), hash_model(run)
         translator = Translator.load(run, search=search, device="cpu")
-        return cls(run, translator, search, *language_pair(run.description("corpus")))
+        return cls(run, translator, search, source, target, step, model_hash)
 
     @property
     def model(self) -> Seq2Seq[Any, Any]:

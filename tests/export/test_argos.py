@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from nmt.errors import UserError
 from nmt.export.argos import ArgosFormat
@@ -45,6 +46,16 @@ def test_a_package_has_all_files(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_package_decodes_as_argos_does(make_system: Callable[..., System], lines: list[str], tmp_path: Path) -> None:
+    """With the source's model, which knows few target pieces. Translations end, so no limit explains a difference."""
+    system = make_system("two_vocabularies")
+    with torch.no_grad():
+        system.model.vocabulary.output.bias[system.tokenizer.eos_id] += 8
+    record = export_system(ArgosFormat(), system, lines, tmp_path / "en_de.argosmodel")
+    greedy = record.verification.comparisons[0]
+    assert greedy.same == len(lines)
+
+
 def test_a_tag_is_refused(make_system: Callable[..., System]) -> None:
     system = make_system("pre_norm", tags=("2de",), source_tag="2de")
     with pytest.raises(UserError, match="put no tag before a line, but the run needs tag=2de"):
@@ -55,7 +66,8 @@ def test_a_tag_is_refused(make_system: Callable[..., System]) -> None:
     "sentences",
     [
         ["A dog runs.", "It barks!", "Why?"],
-        ['He said "No."', "Then he left."],
+        ['He said "No."', 'He said ("No.")', "Then he left."],
+        ["Tzw. źródło.", "И т. д. это.", "क्या?", "हाँ।", "هل؟", "نعم"],
         ["See e.g. this, or 3.5 of it.", "Yes"],
         ["你好。", "你好！"],
         ["No end"],
@@ -74,4 +86,4 @@ def test_the_splitter_finds_the_ends_of_sentences(tmp_path: Path, sentences: lis
     )
     ends = np.flatnonzero(np.asarray(scores[0]).argmax(-1) == 2)
     expected = [len(gap.join(sentences[: count + 1])) - 1 for count in range(len(sentences))]
-    assert [*ends] == [end for end in expected if text[end] in '.!?。！"']
+    assert [*ends] == [end for end in expected if text[end] in '.!?。！")।؟']

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+from nmt.errors import Failure, UserError
 from nmt.export.conversion import ExportRecord, export_system
 from nmt.export.ctranslate2 import CTranslate2Format, extend_table
 from nmt.export.system import System
 from nmt.models import LearnedPositions
+from nmt.run.weights import save_weights
 
 pytest.importorskip("ctranslate2")
 import ctranslate2
@@ -53,6 +56,34 @@ def test_the_export_translates_by_itself(make_system: Callable[..., System], lin
     assert len(found) == count and not {"<pad>", "<s>", "<unk>"} & found
     readme = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert 'source.encode("A dog runs.", out_type=str)[:59]' in readme  # the model has 60 positions, one for the end
+
+
+def test_an_empty_translation_is_one_there_too(
+    make_system: Callable[..., System], lines: list[str], tmp_path: Path
+) -> None:
+    system = make_system("pre_norm")
+    with torch.no_grad():
+        system.model.vocabulary.output.bias[system.tokenizer.eos_id] += 100
+    record = export_system(CTranslate2Format(), system, lines, tmp_path / "out")
+    assert [comparison.same for comparison in record.verification.comparisons] == [4, 4]
+
+
+def test_a_run_that_changes_during_the_export_is_not_exported(
+    make_system: Callable[..., System], lines: list[str], tmp_path: Path
+) -> None:
+    system = make_system("pre_norm")
+    save_weights(system.model.state_dict(), system.run.best, step=2)
+    with pytest.raises(Failure, match="has changed during the export"):
+        export_system(CTranslate2Format(), system, lines, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_language_code_cannot_be_a_path(make_system: Callable[..., System]) -> None:
+    run = make_system("pre_norm").run
+    description = run.description("corpus")
+    run.write_description("corpus", {**description, "arguments": description["arguments"] | {"source": "/etc/x"}})
+    with pytest.raises(UserError, match=r"corpus\.json: data\.source=/etc/x is not a language code"):
+        System.load(run)
 
 
 def test_a_tag_is_the_first_piece(make_system: Callable[..., System], lines: list[str], tmp_path: Path) -> None:

@@ -93,11 +93,32 @@ def test_onnxruntime_translates_as_the_run_does(exported: Path, trained_run: Pat
     assert verification["lines"] == 16 and verification["largest_difference"] < 1e-4
     assert [comparison["same"] for comparison in verification["comparisons"]] == [16, 16]  # greedy, and by a beam
     translations = Translator.load(trained_run, device="cpu").translate(LINES)
-    command = [sys.executable, "translate.py"]
-    result = subprocess.run(
-        command, cwd=exported, input="\n".join(LINES), capture_output=True, encoding="utf-8", check=True
-    )
+    result = run_script(exported, LINES)
     assert result.stdout.splitlines() == [translation.text for translation in translations]
+    assert result.stderr == ""
+
+
+def run_script(folder: Path, lines: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Starts translate.py where standard output has another encoding."""
+    return subprocess.run(
+        [sys.executable, "translate.py"],
+        cwd=folder,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        input="\n".join(lines),
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+
+
+def test_the_script_says_what_it_cuts(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "short"))
+    settings = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    (folder / "model.json").write_text(json.dumps(settings | {"max_source_length": 4}), encoding="utf-8")
+    lines = ["one two", "one two three four five"]
+    result = run_script(folder, lines)
+    assert result.stderr == "line 2 is too long for the model: its end is not translated\n"
+    assert len(result.stdout.splitlines()) == 2
 
 
 def test_the_operator_of_onnx_reads_sentences_as_the_encoder_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,8 @@ async function translate(translator) {
   if (number !== latest) return; // a shorter line, asked for later, may have been done before this one
   byId("translation").textContent = result.text;
   drawAttention(result);
-  showStatus(`${Math.round(performance.now() - start)} ms`);
+  const remark = result.isCut ? "; the text is too long for the model, and its end is not translated" : "";
+  showStatus(`${Math.round(performance.now() - start)} ms${remark}`);
 }
 
 async function main() {

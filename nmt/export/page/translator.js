@@ -90,23 +90,24 @@ export class Translator {
     Object.assign(this, parts);
   }
 
-  /** The ids of the source pieces, cut off at the limit of the model, without the end of the sentence. */
+  /** The ids of all source pieces, without the end of the sentence. */
   encode(line) {
     if (INVISIBLE.test(line)) return [];
     const text = line.replaceAll("\0", " ").replace(/\p{Cs}/gu, "?").replace(/^ +| +$/g, "");
     const ids = this.source.encode(text);
-    return ids.length ? [...this.settings.prefix_ids, ...ids].slice(0, this.settings.max_source_length - 1) : [];
+    return ids.length ? [...this.settings.prefix_ids, ...ids] : [];
   }
 
-  /** Translates a line: {text, sourcePieces, targetPieces, weights}; the pieces include the end of the sentence.
+  /** Translates a line: {text, isCut, sourcePieces, targetPieces, weights}; the pieces include the end of the sentence.
    *
-   * The weights are [layers][heads][target pieces][source pieces], or null without attention.
+   * The weights are [layers][heads][target pieces][source pieces], or null without attention. `isCut` says whether the
+   * line is too long for the model, so that its end is not translated.
    */
   async translate(line, beamSize = this.settings.beam_size) {
     const { bos_id, eos_id, pad_id, banned_ids } = this.settings;
-    const source = this.encode(line);
-    if (!source.length) return { text: "", sourcePieces: [], targetPieces: [], weights: null };
-    source.push(eos_id);
+    const ids = this.encode(line);
+    if (!ids.length) return { text: "", isCut: false, sourcePieces: [], targetPieces: [], weights: null };
+    const source = [...ids.slice(0, this.settings.max_source_length - 1), eos_id];
     const mask = new this.ort.Tensor("bool", new Uint8Array(source.length).fill(1), [1, source.length]);
     const encoded = await this.encoder.run({ source: this.integers(source, [1, source.length]), source_mask: mask });
     const beam = new Beam(beamSize, this.limit(source.length), this.settings);
@@ -131,12 +132,13 @@ export class Translator {
     }
     const steps = [];
     for (let last = beam.best; last.before; last = last.before) steps.unshift(last);
-    const ids = steps.map(({ token }) => token);
-    const text = this.target.decode(ids.filter((id) => ![pad_id, bos_id, eos_id].includes(id)));
+    const tokens = steps.map(({ token }) => token);
+    const text = this.target.decode(tokens.filter((id) => ![pad_id, bos_id, eos_id].includes(id)));
     return {
       text: text.replace(LINE_SEPARATORS, " "),
+      isCut: ids.length >= this.settings.max_source_length,
       sourcePieces: source.map((id) => this.source.pieces[id].piece),
-      targetPieces: ids.map((id) => this.target.pieces[id].piece),
+      targetPieces: tokens.map((id) => this.target.pieces[id].piece),
       weights: numHeads ? joinWeights(steps, numHeads, source.length) : null,
     };
   }
