@@ -1,6 +1,5 @@
 """scripts/ablation.sh, which measures methods of regularisation, and its page."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,22 +29,13 @@ def table(load_script: Callable[[str], ModuleType]) -> ModuleType:
     return load_script("ablation_table")
 
 
-def start_script(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs ablation.sh in a folder, with these environment variables."""
-    environment = {name: value for name, value in os.environ.items() if name != "DATA"} | variables
-    return subprocess.run(
-        [ROOT / "scripts" / "ablation.sh", *words], cwd=folder, env=environment, capture_output=True, text=True
-    )
-
-
-def test_the_script_trains_recipes_with_one_change(tmp_path: Path) -> None:
+def test_the_script_trains_recipes_with_one_change(
+    start_script: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     """With a stand-in for Python that writes down what it is called with."""
     (tmp_path / "my text").mkdir()
-    python = tmp_path / "python"
-    python.write_text('#!/bin/sh\necho "$@"\n')
-    python.chmod(0o755)
-    variables = {"DATA": "my text", "RUNS": "my runs", "OUT": "my page", "PYTHON": "./python", "JOBS": "1"}
-    done = start_script(tmp_path, "device=cuda", **variables, METHODS="transformer/wide luong/recipe", SEEDS="2")
+    variables = {"DATA": "my text", "RUNS": "my runs", "OUT": "my page", "JOBS": "1"}
+    done = start_script("ablation.sh", "device=cuda", **variables, METHODS="transformer/wide luong/recipe", SEEDS="2")
     assert done.returncode == 0, done.stderr
     runs = tmp_path / "my runs"
     assert done.stdout.splitlines() == [f"scripts/ablation_table.py {runs} {tmp_path / 'my page'}"]
@@ -58,17 +48,16 @@ def test_the_script_trains_recipes_with_one_change(tmp_path: Path) -> None:
         f"-m nmt train experiment=multi30k_luong seed=2 run={runs}/luong/recipe-seed2 {common} "
         "trainer.max_epochs=10 device=cuda"
     ]
-    done = start_script(tmp_path, **variables, METHODS="luong/recipe luong/magic")
+    done = start_script("ablation.sh", **variables, METHODS="luong/recipe luong/magic")
     assert done.returncode == 2 and done.stderr.startswith("METHODS: luong/magic is not one of transformer/recipe ")
 
 
 @pytest.mark.parametrize("system", ["transformer", "luong"])
-def test_every_method_changes_settings_of_the_recipe(system: str, tmp_path: Path) -> None:
+def test_every_method_changes_settings_of_the_recipe(
+    system: str, start_script: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     (tmp_path / "text").mkdir()
-    python = tmp_path / "python"
-    python.write_text('#!/bin/sh\necho "$@"\n')
-    python.chmod(0o755)
-    done = start_script(tmp_path, DATA="text", RUNS="runs", OUT=".", PYTHON="./python", JOBS="1")
+    done = start_script("ablation.sh", DATA="text", RUNS="runs", OUT=".", JOBS="1")
     assert done.returncode == 0, done.stderr
     composed = {}
     for log in (tmp_path / "runs" / system).glob("*.log"):
@@ -81,8 +70,8 @@ def test_every_method_changes_settings_of_the_recipe(system: str, tmp_path: Path
     assert all(config != recipe for config in composed.values())
 
 
-def test_help_fits_a_terminal(tmp_path: Path) -> None:
-    done = start_script(tmp_path, "--help")
+def test_help_fits_a_terminal(start_script: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = start_script("ablation.sh", "--help")
     assert done.returncode == 0 and done.stdout.startswith("usage: DATA=DIR scripts/ablation.sh")
     assert max(map(len, done.stdout.splitlines())) <= 80
 

@@ -1,6 +1,5 @@
 """scripts/pretraining.sh, which measures what pre-training brings, and its page."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,26 +19,17 @@ def table(load_script: Callable[[str], ModuleType]) -> ModuleType:
     return load_script("pretraining_table")
 
 
-def start_script(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs pretraining.sh in a folder, with these environment variables."""
-    environment = {name: value for name, value in os.environ.items() if name != "DATA"} | variables
-    return subprocess.run(
-        [ROOT / "scripts" / "pretraining.sh", *words], cwd=folder, env=environment, capture_output=True, text=True
-    )
-
-
-def test_the_script_pretrains_then_trains_on_pairs(tmp_path: Path) -> None:
+def test_the_script_pretrains_then_trains_on_pairs(
+    start_script: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     """With a stand-in for Python that writes down what it is called with."""
     text = tmp_path / "my text"
     text.mkdir()
     for split in ("train", "val", "test_2016_flickr"):
         for language in ("en", "de"):
             (text / f"{split}.{language}").write_text("A dog.\n" * (1200 if split == "train" else 3))
-    python = tmp_path / "python"
-    python.write_text('#!/bin/sh\necho "$@"\n')
-    python.chmod(0o755)
-    variables = {"DATA": "my text", "RUNS": "my runs", "OUT": "my page", "PYTHON": "./python", "JOBS": "1"}
-    done = start_script(tmp_path, "seed=3", **variables, SEEDS="1", STARTS="none masked", PAIRS="1000")
+    variables = {"DATA": "my text", "RUNS": "my runs", "OUT": "my page", "JOBS": "1"}
+    done = start_script("pretraining.sh", "seed=3", **variables, SEEDS="1", STARTS="none masked", PAIRS="1000")
     assert done.returncode == 0, done.stderr
     runs = tmp_path / "my runs"
     assert done.stdout.splitlines() == [f"scripts/pretraining_table.py {runs} {tmp_path / 'my page'}"]
@@ -62,12 +52,12 @@ def test_the_script_pretrains_then_trains_on_pairs(tmp_path: Path) -> None:
     assert (runs / "text" / "train.de").read_text().count("\n") == 1200
 
 
-def test_help_and_a_wrong_folder_of_text(tmp_path: Path) -> None:
-    done = start_script(tmp_path, "--help")
+def test_help_and_a_wrong_folder_of_text(start_script: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = start_script("pretraining.sh", "--help")
     assert done.returncode == 0 and done.stdout.startswith("usage: DATA=DIR scripts/pretraining.sh")
     assert max(map(len, done.stdout.splitlines())) <= 80
-    assert start_script(tmp_path).returncode == 2
-    done = start_script(tmp_path, DATA="nowhere")
+    assert start_script("pretraining.sh").returncode == 2
+    done = start_script("pretraining.sh", DATA="nowhere")
     assert done.stderr == "DATA=nowhere is not a folder: name the one with train.en and train.de\n"
 
 

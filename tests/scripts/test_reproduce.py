@@ -173,39 +173,36 @@ def test_the_page_is_made_from_runs_that_continue_after_a_kill(
         table.main()
 
 
-def start_script(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs the script in a folder, with these environment variables."""
-    environment = {name: value for name, value in os.environ.items() if name != "DATA"} | variables
-    script = ROOT / "scripts" / "reproduce.sh"
-    return subprocess.run([script, *words], cwd=folder, env=environment, capture_output=True, text=True)
-
-
-def test_without_text_the_script_explains_what_it_needs(tmp_path: Path) -> None:
-    done = start_script(tmp_path)
+def test_without_text_the_script_explains_what_it_needs(
+    start_script: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = start_script("reproduce.sh")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("usage: DATA=DIR scripts/reproduce.sh")
     assert max(map(len, done.stderr.splitlines())) <= 80
-    assert start_script(tmp_path, "--help").stdout == done.stderr
-    done = start_script(tmp_path, DATA="nowhere")
+    assert start_script("reproduce.sh", "--help").stdout == done.stderr
+    done = start_script("reproduce.sh", DATA="nowhere")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "DATA=nowhere is not a folder: name the one with train.en and train.de\n"
 
 
-def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_a_run_that_fails_does_not_stop_the_others(
+    start_script: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     """All paths are relative and contain a space."""
     (tmp_path / "my text").mkdir()
     python = tmp_path / "my python"
     python.write_text('#!/bin/sh\ncase "$*" in *lstm*) echo "nmt train: no room"; exit 2;; esac\necho "$@"\n')
     python.chmod(0o755)
     variables = {"DATA": "my text", "RUNS": "my runs", "OUT": "my page", "PYTHON": "./my python", "SEEDS": "1"}
-    done = start_script(tmp_path, "device=cpu", **variables, SYSTEMS="lstm luong", JOBS="1")
+    done = start_script("reproduce.sh", "device=cpu", **variables, SYSTEMS="lstm luong", JOBS="1")
     assert (done.returncode, done.stdout) == (1, "")  # no page
     assert "\nlstm-seed1 failed: nmt train: no room\n" in done.stderr
     assert done.stderr.endswith("The same command continues.\n")
     calls = (tmp_path / "my runs" / "luong-seed1.log").read_text().splitlines()
     assert len(calls) == 4
     assert calls[0].endswith(f"run={tmp_path}/my runs/luong-seed1 resume=auto data.path={tmp_path}/my text device=cpu")
-    done = start_script(tmp_path, **{**variables, "SEEDS": "1 2"}, SYSTEMS="luong")
+    done = start_script("reproduce.sh", **{**variables, "SEEDS": "1 2"}, SYSTEMS="luong")
     members = f"run=['{tmp_path}/my runs/luong-seed1','{tmp_path}/my runs/luong-seed2']"
     assert (tmp_path / "my runs" / "luong-ensemble.log").read_text().splitlines() == [
         f"-m nmt evaluate split={split} {members} data.path={tmp_path}/my text" for split in SPLITS

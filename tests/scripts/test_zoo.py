@@ -1,7 +1,6 @@
 """scripts/zoo.sh, which compares the attention mechanisms, with its costs and its page; and its experiments."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,14 +21,6 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("
 PARAMETERS = 870_000
 
 
-def start_script(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs zoo.sh in a folder, with these environment variables."""
-    environment = {name: value for name, value in os.environ.items() if name != "DATA"} | variables
-    return subprocess.run(
-        [ROOT / "scripts" / "zoo.sh", *words], cwd=folder, env=environment, capture_output=True, text=True
-    )
-
-
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_mechanism_has_the_same_number_of_parameters_and_steps(experiment: str) -> None:
     with hydra_initialized() as folder:
@@ -43,18 +34,17 @@ def test_every_mechanism_has_the_same_number_of_parameters_and_steps(experiment:
     assert settings.model.arguments["dropout"] == 0.0
 
 
-def test_the_script_trains_and_evaluates_each_mechanism_on_each_corpus(tmp_path: Path) -> None:
+def test_the_script_trains_and_evaluates_each_mechanism_on_each_corpus(
+    start_script: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     """With a stand-in for Python that writes down what it is called with."""
     text = tmp_path / "my text"
     text.mkdir()
     for split in ("train", "val", "test_2016_flickr"):
         for language in ("en", "de"):
             (text / f"{split}.{language}").write_text("A dog.\n" * (12_000 if split == "train" else 3))
-    python = tmp_path / "python"
-    python.write_text('#!/bin/sh\necho "$@"\n')
-    python.chmod(0o755)
-    variables = {"RUNS": "my runs", "OUT": "my page", "PYTHON": "./python", "SEEDS": "1", "MECHANISMS": "luong lstm"}
-    done = start_script(tmp_path, "trainer.max_steps=2", **variables, DATA="my text", JOBS="1")
+    variables = {"RUNS": "my runs", "OUT": "my page", "SEEDS": "1", "MECHANISMS": "luong lstm"}
+    done = start_script("zoo.sh", "trainer.max_steps=2", **variables, DATA="my text", JOBS="1")
     assert done.returncode == 0, done.stderr
     runs = tmp_path / "my runs"
     assert done.stdout.splitlines() == [
@@ -75,11 +65,11 @@ def test_the_script_trains_and_evaluates_each_mechanism_on_each_corpus(tmp_path:
     assert (runs / "multi30k" / "text" / "train.de").read_text().count("\n") == 10_000
 
 
-def test_help_and_a_wrong_folder_of_text(tmp_path: Path) -> None:
-    done = start_script(tmp_path, "--help")
+def test_help_and_a_wrong_folder_of_text(start_script: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = start_script("zoo.sh", "--help")
     assert done.returncode == 0 and done.stdout.startswith("usage: scripts/zoo.sh")
     assert max(map(len, done.stdout.splitlines())) <= 80
-    done = start_script(tmp_path, DATA="nowhere")
+    done = start_script("zoo.sh", DATA="nowhere")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "DATA=nowhere is not a folder: name the one with train.en and train.de\n"
 
