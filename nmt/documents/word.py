@@ -105,7 +105,7 @@ def divide(paragraph: Element) -> list[Part]:
     """The parts of a paragraph between tabs and line breaks, without those that have no letters."""
     from docx.oxml.ns import qn
 
-    _separate_breaks(paragraph)
+    _divide_runs(paragraph)
     parts: list[Part] = []
     elements: list[Element] = []
     field_depth = 0
@@ -131,7 +131,7 @@ def _has_break(child: Element) -> bool:
     return child.tag == qn("w:r") and any(each.tag in (qn("w:br"), qn("w:tab"), qn("w:cr")) for each in child)
 
 
-def _separate_breaks(paragraph: Element) -> None:
+def _divide_runs(paragraph: Element) -> None:
     """Gives each tab, line break and whatever else is no text a run of its own."""
     from docx.oxml.ns import qn
 
