@@ -41,7 +41,7 @@ class Row:
         bleu: the best BLEU on val, over the seeds.
         chrf: of the same validations.
         gain: BLEU minus that of the recipe.
-        time: the time of an update, in that of the recipe.
+        time: of the whole training, divided by the recipe's.
     """
 
     changes: list[str]
