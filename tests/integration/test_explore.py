@@ -47,6 +47,7 @@ def test_a_signal_ends_the_server_after_what_is_in_progress(
 
     def slow_down() -> None:
         """Sends the results to a file, and makes each translation take `SECONDS`."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT), 1)
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
         original = Translator.translate
