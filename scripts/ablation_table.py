@@ -10,26 +10,21 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-import yaml
-
 from nmt.errors import UserError
 from nmt.files import make_folder, write_text
 from nmt.report.record import MeanScore
-from nmt.report.seeds import IGNORED_SETTINGS, mean_score
+from nmt.report.seeds import mean_score
 from nmt.run.history import read_history
-from results_page import describe_programs, format_points, render
+from results_page import describe_programs, format_points, read_settings, render
 
 RECIPE = "recipe"
 """The method that changes nothing."""
-
-IGNORED_KEYS = {"data.path"}
-"""Settings in which the runs may differ, beside IGNORED_SETTINGS: the text may have moved."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +69,11 @@ def make_rows(methods: dict[str, list[Path]]) -> list[Row]:
     Raises:
         UserError: the seeds of a method have different settings, or it was trained for longer than the recipe.
     """
-    base = read_settings(methods[RECIPE])
+    base = common_settings(methods[RECIPE])
     recipe = [read_result(run) for run in methods[RECIPE]]
     rows = []
     for runs in methods.values():
-        settings, results = read_settings(runs), [read_result(run) for run in runs]
+        settings, results = common_settings(runs), [read_result(run) for run in runs]
         changed = [key for key in settings if settings[key] != base.get(key)]
         if "trainer.max_epochs" in changed:
             raise UserError(
@@ -118,31 +113,16 @@ def read_result(run: Path) -> Result:
     return Result(best.bleu, best.chrf, history.seconds or 0.0)
 
 
-def read_settings(runs: Sequence[Path]) -> dict[str, str]:
+def common_settings(runs: Sequence[Path]) -> dict[str, str]:
     """The settings that all seeds of a method have in common, and that may change the result.
 
     Raises:
         UserError: they differ.
     """
-    first, *others = map(flatten_config, runs)
+    first, *others = map(read_settings, runs)
     if any(other != first for other in others):
         raise UserError(f"{', '.join(map(str, runs))} differ in more than their seeds: remove those that are old")
     return first
-
-
-def flatten_config(run: Path) -> dict[str, str]:
-    """The settings of a run that change its result, by their full names such as "trainer.simcut"."""
-
-    def walk(value: object, name: str) -> Iterator[tuple[str, str]]:
-        if isinstance(value, dict):
-            for key, child in value.items():
-                yield from walk(child, f"{name}.{key}" if name else key)
-        else:
-            yield name, str(value)
-
-    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    settings = walk({key: value for key, value in config.items() if key not in IGNORED_SETTINGS}, "")
-    return {key: value for key, value in settings if key not in IGNORED_KEYS}
 
 
 def main() -> None:

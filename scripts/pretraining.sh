@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures what pre-training on text alone brings to translation, and generates docs/results/pretraining.md.
+# Measures what pre-training on text alone brings to translation, and generates docs/results/pretraining.md and .json.
 set -euo pipefail
 
 usage="usage: DATA=DIR scripts/pretraining.sh [SETTING=VALUE …]
@@ -7,16 +7,18 @@ usage="usage: DATA=DIR scripts/pretraining.sh [SETTING=VALUE …]
 Pre-trains a small Transformer on the English and the German lines of Multi30k,
 by masked pieces and by denoising. Then trains translation systems that start
 from each of them, and from no pre-training, on 1,000, 5,000 and all pairs.
-Evaluates all on test_2016_flickr, and generates pretraining.md from the run
-folders. Three seeds take about three hours of one core. After an interruption,
-the same command continues, and repeats nothing that is finished. Arguments are
-settings of every training.
+Evaluates all on test_2016_flickr, and generates pretraining.md and
+pretraining.json from the run folders. Three seeds take about three hours of one
+core. After an interruption, the same command continues, and repeats nothing
+that is finished. Runs that OUT's pretraining.json holds and RUNS lacks keep
+their figures, so several machines can share the seeds. Arguments are settings
+of every training.
 
 Environment variables, with their defaults in brackets:
   DATA    folder with the text of Multi30k: dataset/data/task1/raw after
           git clone https://github.com/multi30k/dataset (required)
   RUNS    folder for the run folders and their logs (runs/pretraining)
-  OUT     folder for pretraining.md (docs/results)
+  OUT     folder for pretraining.md and pretraining.json (docs/results)
   STARTS  kinds of pre-training (none masked denoising)
   PAIRS   numbers of training pairs (1000 5000 29000)
   SEEDS   seeds of each system (1 2 3)

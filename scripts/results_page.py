@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import yaml
 
+from nmt.errors import UserError
 from nmt.report.formatting import DASH, format_mean
 from nmt.report.record import MeanScore
+from nmt.report.seeds import IGNORED_SETTINGS, SEED_NUMBER
 from nmt.run.environment import read_environments
 
 SCRIPTS = Path(__file__).parent
+
+Record = dict[str, Any]
+
+IGNORED_KEYS = {"data.path"}
+"""Settings in which the runs of a table may differ, beside IGNORED_SETTINGS: the text may have moved."""
 
 
 def render(template: str, values: Mapping[str, Any], *filters: Callable[..., str]) -> str:
@@ -34,10 +45,63 @@ def render(template: str, values: Mapping[str, Any], *filters: Callable[..., str
     return environment.get_template(template).render(values)
 
 
+def describe_training(run: Path) -> Record:
+    """What the record of a run says of its training: a hash of its settings, the programs and the machines."""
+    settings = json.dumps(read_settings(run), sort_keys=True)
+    return {"settings": hashlib.sha256(settings.encode()).hexdigest()[:16], "programs": describe_programs([run])}
+
+
+def read_settings(run: Path) -> dict[str, str]:
+    """The settings of a run that change its result, by their full names such as "trainer.simcut".
+
+    Of the run with which it started, only the name without the number of its seed counts.
+    """
+
+    def walk(value: object, name: str) -> Iterator[tuple[str, str]]:
+        if isinstance(value, dict):
+            for key, child in value.items():
+                yield from walk(child, f"{name}.{key}" if name else key)
+        else:
+            yield name, str(value)
+
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    if config.get("init"):
+        config["init"] = SEED_NUMBER.sub("seed", Path(config["init"]).name)
+    settings = walk({key: value for key, value in config.items() if key not in IGNORED_SETTINGS}, "")
+    return {key: value for key, value in settings if key not in IGNORED_KEYS}
+
+
 def describe_programs(runs: Iterable[Path]) -> list[str]:
     """The programs and machines that trained some runs."""
     environments = [each for run in runs for each in read_environments(run)]
     return sorted({f"{each.program}, torch {each.torch}; {each.device}" for each in environments})
+
+
+def join_runs(runs: Mapping[str, Record], path: Path) -> dict[str, Record]:
+    """Adds the runs of the record at `path`, if it exists: several machines or days can share the seeds of a table.
+
+    Raises:
+        UserError: seeds of the same name differ in their settings.
+    """
+    earlier = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else {}
+    joined = dict(sorted((earlier | runs).items()))
+    for name, members in group_by_seed(joined).items():
+        if len({member["settings"] for member in members}) > 1:
+            raise UserError(f"{path} and the folder of runs have other settings for {name}: remove one of them")
+    return joined
+
+
+def group_by_seed(runs: Mapping[str, Record]) -> dict[str, list[Record]]:
+    """The seeds of each system: the records of CORPUS/SYSTEM-seed1, -seed2, … by CORPUS/SYSTEM."""
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for name, record in runs.items():
+        groups[name.rsplit("-seed", 1)[0]].append(record)
+    return dict(groups)
+
+
+def list_programs(runs: Mapping[str, Record]) -> list[str]:
+    """The programs and machines that trained the runs of a record."""
+    return sorted({program for record in runs.values() for program in record["programs"]})
 
 
 def format_points(score: MeanScore, decimals: int = 2) -> str:

@@ -8,7 +8,9 @@ Trains each mechanism (conf/experiment/zoo_*.yaml) with each seed on the
 built-in corpus, and on 10,000 pairs of Multi30k if DATA is set. Evaluates all,
 measures what each costs, and generates attention-zoo.md and attention-zoo.json
 from the run folders. After an interruption, the same command continues, and
-repeats nothing that is finished. Arguments are settings of every training.
+repeats nothing that is finished. Runs that OUT's attention-zoo.json holds and
+RUNS lacks keep their figures, so several machines can share the seeds.
+Arguments are settings of every training.
 
 Environment variables, with their defaults in brackets:
   DATA        folder with the text of Multi30k: dataset/data/task1/raw after

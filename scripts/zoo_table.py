@@ -4,7 +4,7 @@
 
 The runs are runs/zoo/CORPUS/MECHANISM-seedN. All figures come from the run folders and from runs/zoo/costs.json, the
 description of a mechanism from the first line of its experiment, and the prose from attention-zoo.md.j2 beside this
-script.
+script. Runs that attention-zoo.json holds already, and that the folder lacks, stay in both.
 """
 
 from __future__ import annotations
@@ -12,63 +12,75 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from nmt.errors import UserError
 from nmt.evaluation.record import Evaluation, read_evaluation
 from nmt.files import make_folder, write_json, write_text
-from nmt.report.formatting import DASH, format_mean, format_number
-from nmt.report.record import MeanScore
+from nmt.report.formatting import format_mean, format_number
 from nmt.report.seeds import mean_score
 from nmt.run.format import read_versioned
 from nmt.run.registry import StoredModel
-from results_page import SCRIPTS, describe_programs, render
+from results_page import SCRIPTS, Record, describe_training, group_by_seed, join_runs, list_programs, render
 
 EXPERIMENTS = SCRIPTS.parent / "conf" / "experiment"
 SPLITS = {"grammar": ("test", "test_long", "pronouns"), "multi30k": ("test_2016_flickr",)}
 """The splits of each corpus on which every run must be evaluated."""
 
-Record = dict[str, Any]
 
-
-def collect(folder: Path) -> Record:
-    """The content of attention-zoo.json.
+def collect(folder: Path, path: Path) -> Record:
+    """The content of attention-zoo.json: the runs in a folder, and those of the record at `path` that it lacks.
 
     Raises:
-        UserError: there are no finished runs, or one has no experiment.
+        UserError: there are no finished runs, or seeds of a mechanism have other settings.
     """
-    mechanisms: dict[str, Record] = {}
-    used: list[Path] = []
-    for corpus, splits in SPLITS.items():
-        scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for path in sorted((folder / corpus).glob("*-seed*/model.json")):
-            run, name = path.parent, path.parent.name.split("-seed")[0]
-            files = {split: run / "evaluation" / f"{split}.json" for split in splits}
-            if not all(file.is_file() for file in files.values()):
-                print(f"{run} is left out: it was not evaluated on {', '.join(splits)}", file=sys.stderr)
-                continue
-            for split, file in files.items():
-                for key, value in read_scores(read_evaluation(file), split).items():
-                    scores[name][key].append(value)
-            if name not in mechanisms:
-                model = read_versioned(path, StoredModel)
-                mechanisms[name] = {"description": describe(name), "class": model.class_name}
-            mechanisms[name].setdefault("parameters", {})[corpus] = read_versioned(path, StoredModel).parameters
-            used.append(run)
-        for name, values in scores.items():
-            mechanisms[name][corpus] = {
-                "seeds": max(map(len, values.values())),
-                "scores": {key: summarize(value) for key, value in values.items()},
-            }
-    if not mechanisms:
+    runs = join_runs({name: read_run(folder / name, splits) for name, splits in find_runs(folder)}, path)
+    if not runs:
         raise UserError(f"{folder} has no evaluated run in {' or '.join(SPLITS)}: call scripts/zoo.sh")
     costs = folder / "costs.json"
+    known = json.loads(path.read_text(encoding="utf-8"))["costs"] if path.is_file() else {}
+    return {"runs": runs, "costs": json.loads(costs.read_text(encoding="utf-8")) if costs.is_file() else known}
+
+
+def find_runs(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The runs that are evaluated on all splits of their corpus, such as grammar/luong-seed1, and these splits."""
+    for corpus, splits in SPLITS.items():
+        for path in sorted((folder / corpus).glob("*-seed*/model.json")):
+            run = path.parent
+            if all((run / "evaluation" / f"{split}.json").is_file() for split in splits):
+                yield f"{corpus}/{run.name}", splits
+            else:
+                print(f"{run} is left out: it was not evaluated on {', '.join(splits)}", file=sys.stderr)
+
+
+def read_run(run: Path, splits: tuple[str, ...]) -> Record:
+    """What the record holds of a run."""
+    scores: dict[str, float] = {}
+    for split in splits:
+        scores |= read_scores(read_evaluation(run / "evaluation" / f"{split}.json"), split)
     return {
-        "mechanisms": {name: mechanisms[name] for name in sorted(mechanisms, key=sort_key)},
-        "costs": json.loads(costs.read_text(encoding="utf-8")) if costs.is_file() else {},
-        "programs": describe_programs(used),
+        "parameters": read_versioned(run / "model.json", StoredModel).parameters,
+        "scores": {key: round(score, 4) for key, score in scores.items()},
+        **describe_training(run),
     }
+
+
+def summarize(record: Record) -> dict[str, Record]:
+    """The rows of the page: name of a mechanism → its description, and corpus → parameters, seeds and mean scores.
+
+    Raises:
+        UserError: a mechanism has no experiment.
+    """
+    rows: dict[str, Record] = defaultdict(dict)
+    for group, runs in group_by_seed(record["runs"]).items():
+        corpus, name = group.split("/")
+        rows[name][corpus] = {
+            "parameters": runs[0]["parameters"],
+            "seeds": len(runs),
+            "scores": {key: mean_score([run["scores"][key] for run in runs]) for key in runs[0]["scores"]},
+        }
+    return {name: {"description": describe(name), **rows[name]} for name in sorted(rows, key=sort_key)}
 
 
 def sort_key(name: str) -> tuple[int, str]:
@@ -95,17 +107,6 @@ def read_scores(evaluation: Evaluation, split: str) -> dict[str, float]:
     return scores
 
 
-def summarize(values: list[float]) -> Record:
-    """Mean and sample standard deviation, which a single value has not."""
-    score = mean_score(values)
-    return {"mean": round(score.mean, 3), "deviation": None if score.deviation is None else round(score.deviation, 3)}
-
-
-def format_summary(score: Record | None) -> str:
-    """A mean with its deviation, such as 95.1 ± 0.4."""
-    return DASH if score is None else format_mean(MeanScore(score["mean"], score["deviation"]))
-
-
 def format_ratio(value: float, reference: float) -> str:
     """A figure divided by the Transformer's: 0.85."""
     return f"{value / reference:.2f}"
@@ -113,7 +114,12 @@ def format_ratio(value: float, reference: float) -> str:
 
 def render_page(record: Record) -> str:
     """The content of attention-zoo.md."""
-    return render("attention-zoo.md.j2", record, format_summary, format_number, format_ratio)
+    values = {
+        "mechanisms": summarize(record),
+        "costs": record["costs"],
+        "programs": list_programs(record["runs"]),
+    }
+    return render("attention-zoo.md.j2", values, format_mean, format_number, format_ratio)
 
 
 def main() -> None:
@@ -121,12 +127,13 @@ def main() -> None:
         sys.exit("usage: python scripts/zoo_table.py RUNS OUT")
     runs, out = map(Path, sys.argv[1:])
     try:
-        record = collect(runs)
+        record = collect(runs, out / "attention-zoo.json")
+        page = render_page(record)
         make_folder(out)
     except UserError as error:
         sys.exit(str(error))
     write_json(out / "attention-zoo.json", record)
-    write_text(out / "attention-zoo.md", render_page(record))
+    write_text(out / "attention-zoo.md", page)
     print(f"wrote {out / 'attention-zoo.md'} and attention-zoo.json", file=sys.stderr)
 
 

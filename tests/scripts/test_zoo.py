@@ -117,17 +117,25 @@ def test_the_page_shows_the_means_of_the_runs_and_their_costs(
     assert "lstm-seed1 is left out" in capsys.readouterr().err
     record = json.loads((tmp_path / "page" / "attention-zoo.json").read_text())
     page = (tmp_path / "page" / "attention-zoo.md").read_text()
-    assert list(record["mechanisms"]) == ["luong"]
-    scores = record["mechanisms"]["luong"]["grammar"]["scores"]
-    errors = [
-        100 * json.loads((tmp_path / "grammar" / f"luong-seed{seed}" / "evaluation" / "test.json").read_text())
-        ["alignment"]["error_rate"]
-        for seed in (1, 2)
-    ]  # fmt: skip
-    assert scores["test alignment error"]["mean"] == pytest.approx(sum(errors) / 2, abs=1e-3)
-    assert scores["test alignment error"]["deviation"] == pytest.approx(abs(errors[0] - errors[1]) / 2**0.5, abs=1e-3)
-    assert f"| `luong` | {table.format_summary(scores['test bleu'])} |" in page
+    assert list(record["runs"]) == ["grammar/luong-seed1", "grammar/luong-seed2"]
+    errors, scores = [], [run["scores"] for run in record["runs"].values()]
+    for seed in (1, 2):
+        evaluation = (tmp_path / "grammar" / f"luong-seed{seed}" / "evaluation" / "test.json").read_text()
+        errors.append(100 * json.loads(evaluation)["alignment"]["error_rate"])
+    assert [score["test alignment error"] for score in scores] == pytest.approx(errors, abs=1e-4)
+    mean, deviation = sum(errors) / 2, abs(errors[0] - errors[1]) / 2**0.5
+    assert f" | {mean:.1f} ± {deviation:.1f} | " in page
     assert page.count("| `luong` |") == 2 and "with Luong's global attention" in page
     tables = [block.splitlines() for block in page.split("\n\n") if block.startswith("|")]
     assert len(tables) == 3
     assert all(len({line.count("|") for line in lines}) == 1 for lines in tables)  # every row has all columns
+
+    # 4. A run whose folder is elsewhere stays, unless its settings are not those of the other seeds.
+    (tmp_path / "grammar" / "luong-seed2").rename(tmp_path / "elsewhere")
+    table.main()
+    assert json.loads((tmp_path / "page" / "attention-zoo.json").read_text()) == record
+    assert (tmp_path / "page" / "attention-zoo.md").read_text() == page
+    record["runs"]["grammar/luong-seed2"]["settings"] = "others"
+    (tmp_path / "page" / "attention-zoo.json").write_text(json.dumps(record))
+    with pytest.raises(SystemExit, match=r"have other settings for grammar/luong: remove one of them"):
+        table.main()
