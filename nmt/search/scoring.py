@@ -11,6 +11,9 @@ from nmt.checks import check_nonnegative, check_sizes
 
 Number = TypeVar("Number", float, Tensor)
 
+MAX_LENGTH = 2**31 - 1
+"""The longest translation in tokens: far more than any has, but limits of any factor fit into a tensor."""
+
 
 class LengthPenalty:
     """GNMT's length penalty lp(Y) = (5 + |Y|)^α / (5 + 1)^α; the score of a hypothesis is log p(Y | X) / lp(Y).
@@ -48,9 +51,9 @@ class LengthLimit:
         self.min_length = min_length
 
     def __call__(self, source_length: int, model_max_length: int | None) -> int:
-        """The limit for a sentence, capped at the model's own limit if it has one."""
+        """The limit for a sentence, capped at the model's own limit if it has one, and at MAX_LENGTH."""
         limit = max(int(source_length * self.factor) + self.margin, self.min_length + 1)
-        return limit if model_max_length is None else min(limit, model_max_length)
+        return min(limit, MAX_LENGTH if model_max_length is None else model_max_length)
 
     def of_batch(
         self,

@@ -93,6 +93,20 @@ def test_a_converted_model_steps_in_bfloat16(largest: Variant) -> None:
     torch.testing.assert_close(step_through(model, source, mask, target), logits, rtol=0.0, atol=0.06)
 
 
+def test_training_under_autocast_is_close_to_float32(largest: Variant) -> None:
+    """On every CPU, with or without instructions for bfloat16."""
+    model = largest.build(recurrent_dropout=0.2).float()
+    results = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            torch.manual_seed(1)
+            loss = loss_of(model.train(), SOURCES, TARGETS)
+        results.append(torch.cat([loss.view(1), *map(torch.flatten, gradients_of(model, loss).values())]))
+    expected, found = results
+    assert found.dtype == torch.float32
+    assert (found - expected).norm() < 0.05 * expected.norm()
+
+
 def test_the_output_layer_predicts_from_the_decoder_outputs(model: Seq2Seq) -> None:
     calls = []
     model.vocabulary.output.register_forward_hook(lambda *_: calls.append(1))

@@ -3,10 +3,12 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from nmt.data.counter_rng import random_bits
 from nmt.models.attention import attention_with_weights
 from nmt.models.attention.linear import (
     CHUNK_POSITIONS,
@@ -15,7 +17,7 @@ from nmt.models.attention.linear import (
     linear_attention,
     linear_attention_weights,
 )
-from nmt.models.attention.sparse import SparseAttention
+from nmt.models.attention.sparse import SparseAttention, random_numbers
 from nmt.models.dropout import Dropout
 from tests.models.conftest import Variant
 
@@ -84,6 +86,16 @@ def test_random_blocks_are_whole_and_a_sentence_has_the_same_alone() -> None:
     assert len(far_blocks) > 10  # not always the same
 
 
+def test_random_blocks_are_those_of_a_random_generator() -> None:
+    """Not a regular pattern, in which information would travel in steps of one length only."""
+    numbers = random_numbers(torch.arange(1, 129).view(64, 2))
+    assert numbers.flatten().tolist() == (random_bits(np.uint64(0), np.arange(128, dtype=np.uint64)) >> 32).tolist()
+    pattern = SparseAttention(window=1, num_global=0, num_random=2)
+    visible = pattern.visible(mask_of([64]))[0, 0].long()
+    distances = {(q - p) % 64 for p, q in visible.nonzero().tolist() if abs(q - p) > 1}
+    assert len(distances) > 32  # of 61
+
+
 def elu_plus_one(x: float) -> float:
     return x + 1 if x > 0 else math.exp(x)
 
@@ -126,6 +138,16 @@ def test_chunks_change_nothing(length: int) -> None:
     weights = linear_attention_weights(queries, keys, mask=None, causal=True)
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2, length, dtype=torch.float64))
     torch.testing.assert_close(causal_linear_attention(queries, keys, values), weights @ values)
+
+
+def test_a_large_later_key_takes_no_digits_from_earlier_positions() -> None:
+    """The sums over earlier chunks are not a difference with the sum over all."""
+    queries, keys, values = (each.float() for each in heads(1, 3 * CHUNK_POSITIONS))
+    keys[:, :, :CHUNK_POSITIONS] -= 12.0
+    expected = causal_linear_attention(features(queries), features(keys), values)
+    keys[:, :, -1] += 1000.0
+    found = causal_linear_attention(features(queries), features(keys), values)
+    assert torch.equal(found[:, :, :-1], expected[:, :, :-1])
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 0.005)])

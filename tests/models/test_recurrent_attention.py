@@ -169,6 +169,19 @@ def test_attention_equals_its_equations_by_hand(kind: str, score: str, span: str
         assert (weights[row, 0, :, :, length:] == 0).all()
 
 
+@torch.no_grad()
+def test_coverage_goes_on_growing_in_bfloat16() -> None:
+    """A bfloat16 sum of weights of 0.1 would stop at 32."""
+    model = make_model("fed", "coverage", "global", GRUCell()).bfloat16()
+    memory = model.encode(SOURCE, MASK)
+    history = model.decoder.start_history(memory)
+    for _ in range(500):
+        history = history.after(torch.full(MASK.shape, 0.1, dtype=torch.bfloat16))
+    assert history.coverage is not None and history.coverage.flatten().tolist() == pytest.approx([50.0] * MASK.numel(), rel=0.01)
+    context, _ = model.decoder.attend(torch.zeros(len(MASK), 8, dtype=torch.bfloat16), memory, history)
+    assert context.dtype == torch.bfloat16
+
+
 def test_a_monotonic_window_moves_with_the_target_and_stops_at_the_end_of_the_source() -> None:
     weights = make_model("fed", "general", "local_m", LSTMCell()).attention(SOURCE, MASK, TARGET)["cross"][:, 0, 0] > 0
     window = [[0, 1, 2], [0, 1, 2, 3], [0, 1, 2, 3, 4], [1, 2, 3, 4, 5], [2, 3, 4, 5], [3, 4, 5], [3, 4, 5]]

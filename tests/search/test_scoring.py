@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nmt.errors import UserError
-from nmt.search.scoring import LengthLimit, LengthPenalty
+from nmt.search.scoring import MAX_LENGTH, LengthLimit, LengthPenalty
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,7 @@ def test_the_length_limit_is_rounded_down_and_capped_by_the_model() -> None:
     assert [limit(length, None) for length in (5, 3, 1)] == [17, 14, 11]  # 7.5, 4.5 and 1.5 are rounded down
     assert [limit(length, 12) for length in (5, 3, 1)] == [12, 12, 11]
     assert LengthLimit(factor=0.0, margin=1, min_length=0)(5, None) == 1
+    assert torch.tensor(LengthLimit(factor=1e300, margin=1, min_length=0)(5, None)) == MAX_LENGTH
 
 
 def test_the_limit_has_room_for_the_minimum_length_unless_the_model_has_not() -> None:

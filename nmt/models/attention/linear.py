@@ -61,7 +61,10 @@ def causal_linear_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Te
     length = queries.size(2)
     queries, keys, values = map(cut_into_chunks, (queries, keys, with_ones(values)))  # (B, H, chunks, positions, ·)
     sums = keys.transpose(3, 4) @ values  # (B, H, chunks, d, d + 1)
-    before = sums.cumsum(2) - sums  # (B, H, chunks, d, d + 1), of all earlier chunks
+    # Shifted by one chunk: a difference of sums would lose the earlier chunks beside a larger one. In bfloat16, a sum
+    # stops growing after some hundred terms.
+    before = F.pad(sums, (0, 0, 0, 0, 1, -1)).cumsum(2, dtype=torch.promote_types(sums.dtype, torch.float32))
+    before = before.to(sums.dtype)  # (B, H, chunks, d, d + 1), of all earlier chunks
     inside = (queries @ keys.transpose(3, 4)).tril()  # (B, H, chunks, positions, positions)
     totals = queries @ before + inside @ values  # (B, H, chunks, positions, d + 1)
     return divide(totals.flatten(2, 3)[:, :, :length])  # (B, H, T, d)

@@ -133,7 +133,7 @@ class CoverageScore(AdditiveScore):
         if coverage is None:
             return super().forward(query, keys)
         projected = self.query_projection(query).unsqueeze(2)  # (B, T, 1, attention_size)
-        covered = coverage.unsqueeze(-1) * self.coverage_weight  # (B, T, S, attention_size)
+        covered = coverage.to(keys.dtype).unsqueeze(-1) * self.coverage_weight  # (B, T, S, attention_size)
         return torch.tanh(projected + keys.unsqueeze(1) + covered) @ self.energy  # (B, T, S)
 
 

@@ -32,9 +32,8 @@ from nmt.models.dropout import Dropout
 NO_BLOCK = -1
 """In place of a block number: this place reads nothing."""
 
-HASH_FACTOR = -7046029254386353131
-"""An odd 64-bit factor (2⁶⁴ divided by the golden ratio), whose products have evenly spread upper bits (Knuth, The Art
-of Computer Programming, volume 3, §6.4)."""
+GOLDEN_GAMMA, FIRST_MULTIPLIER, SECOND_MULTIPLIER = -0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15
+"""SplitMix64's constants as signed numbers, see `nmt.data.counter_rng`."""
 
 
 class SparseAttention(nn.Module):
@@ -137,13 +136,12 @@ class SparseAttention(nn.Module):
     def _random_blocks(self, mask: Tensor, num_blocks: int) -> Tensor:
         """The numbers (B, N, r) of the random blocks, among those that hold a sentence's real positions.
 
-        A hash draws them, so that a sentence has the same ones alone and in any batch.
+        A number depends on its place only, so that a sentence has the same blocks alone and in any batch.
         """
         shape = num_blocks, self.num_random
         counts = torch.arange(1, num_blocks * self.num_random + 1, device=mask.device).view(shape)  # (N, r)
-        numbers = ((counts * HASH_FACTOR) >> 32) & 0xFFFFFFFF  # (N, r), from 0 to below 2³²
         num_real = -(-mask.sum(1) // self.window)  # (B,)
-        return numbers % num_real.clamp(min=1)[:, None, None]  # (B, N, r)
+        return random_numbers(counts) % num_real.clamp(min=1)[:, None, None]  # (B, N, r)
 
     def _allowed(self, blocks: Tensor, mask: Tensor) -> Tensor:
         """Which of the positions that it reads a query attends to, (B, N, w, M·w).
@@ -161,3 +159,18 @@ class SparseAttention(nn.Module):
         is_real = mask.gather(1, positions.flatten(1)).view_as(positions)  # (B, N, M·w)
         is_read = (blocks != NO_BLOCK).repeat_interleave(self.window, dim=2)  # (B, N, M·w)
         return (pairs & is_real.unsqueeze(2) | (rows == columns)) & is_read.unsqueeze(2)  # (B, N, w, M·w)
+
+
+def random_numbers(counts: Tensor) -> Tensor:
+    """Random numbers from 0 to below 2³²: the upper halves of those of SplitMix64 with seed 0.
+
+    They are those of `nmt.data.counter_rng`, computed on the device of `counts`, which are numbers from 1 on.
+    """
+
+    def shift(numbers: Tensor, bits: int) -> Tensor:
+        return (numbers >> bits) & ((1 << (64 - bits)) - 1)  # torch's own shift repeats the sign
+
+    numbers = counts * GOLDEN_GAMMA  # modulo 2⁶⁴, as the products below
+    numbers = (numbers ^ shift(numbers, 30)) * FIRST_MULTIPLIER
+    numbers = (numbers ^ shift(numbers, 27)) * SECOND_MULTIPLIER
+    return shift(numbers ^ shift(numbers, 31), 32)

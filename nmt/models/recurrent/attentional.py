@@ -44,7 +44,8 @@ class AttentionHistory(State):
 
     Attributes:
         position: t, (A·K,), the number of positions before; None if the span does not depend on it.
-        coverage: Σ_t' a_t', (A·K, S), the sum of the weights before; None if the score does not depend on it.
+        coverage: Σ_t' a_t', (A·K, S), the sum of the weights before, at least in float32, since a sum in bfloat16 soon
+            stops growing; None if the score does not depend on it.
     """
 
     position: Tensor | None
@@ -75,9 +76,10 @@ class AttentionDecoder(RecurrentDecoder[AttentionMemory, StateT]):
     def start_history(self, memory: AttentionMemory) -> AttentionHistory:
         """The history before the first position."""
         mask = memory.source_mask
+        sums_format = torch.promote_types(memory.values.dtype, torch.float32)
         return AttentionHistory(
             position=mask.new_zeros(mask.size(0), dtype=torch.int64) if self.span.uses_position else None,  # (A,)
-            coverage=memory.values.new_zeros(mask.shape) if self.score.uses_coverage else None,  # (A, S)
+            coverage=mask.new_zeros(mask.shape, dtype=sums_format) if self.score.uses_coverage else None,  # (A, S)
         )
 
     def attend(self, query: Tensor, memory: AttentionMemory, history: AttentionHistory) -> tuple[Tensor, Tensor]:

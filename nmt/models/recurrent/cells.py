@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -150,22 +151,32 @@ class GRUCell(Cell):
 
 
 def run_layers(layers: nn.Module, inputs: Tensor, initial_state: Parts | None = None) -> Tensor:
-    """The outputs (B, S, D) of torch's LSTM or GRU for inputs (B, S, ·), on a GPU always in float32 (TF32 products).
-
-    Under autocast, torch gives cuDNN float16 whatever format was requested, and small gradients would underflow in it.
-    TF32 has the range of bfloat16 and more digits.
+    """The outputs (B, S, D) of torch's LSTM or GRU for inputs (B, S, ·).
 
     Args:
         layers: of `Cell.make_layers`.
         inputs: (B, S, ·).
         initial_state: the parts of all layers, each (L, B, D); None for zeros.
     """
-    on_gpu = inputs.device.type == "cuda"
-    if initial_state is not None and on_gpu:
-        initial_state = tuple(part.float() for part in initial_state)
+    own_format = keeps_own_format(inputs.device)
+    if own_format:
+        number_format = next(layers.parameters()).dtype
+        inputs = inputs.to(number_format)
+        initial_state = None if initial_state is None else tuple(part.to(number_format) for part in initial_state)
     # torch's LSTM takes a tuple of both parts, its GRU a tensor.
     state = initial_state[0] if initial_state is not None and len(initial_state) == 1 else initial_state
-    if not on_gpu:
+    with torch.autocast(inputs.device.type, enabled=False) if own_format else nullcontext():
         return layers(inputs, state)[0]
-    with torch.autocast("cuda", enabled=False):
-        return layers(inputs.float(), state)[0]
+
+
+def keeps_own_format(device: torch.device) -> bool:
+    """Whether `run_layers` computes in the number format of the weights on this device, whatever autocast asks for.
+
+    In training, that is float32. Under autocast, torch gives cuDNN float16 whatever format was requested, and small
+    gradients would underflow in it; TF32 products have the range of bfloat16 and more digits. On a CPU, oneDNN has an
+    LSTM in bfloat16 only where the CPU has AVX512.
+    """
+    if device.type == "cpu":
+        has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        return has_onednn and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return device.type == "cuda"

@@ -18,6 +18,7 @@ from torch.func import functional_call
 from nmt.checks import check_probabilities
 from nmt.models.autocast import to_autocast_format
 from nmt.models.dropout import Dropout
+from nmt.models.recurrent.cells import keeps_own_format
 
 HIDDEN_WEIGHTS = re.compile(r"(^|\.)(weight_hh(_l\d+)?|gates_from_feedback\.weight)$")
 """Names of the parameters that hold a hidden-to-hidden matrix U (G·D, D): of torch's modules, and of `StackedCells`,
@@ -53,6 +54,5 @@ class WeightDropout(nn.Module):
         hidden_size = len(weight) // self.num_gates  # D
         other, hidden = weight[:, :-hidden_size], weight[:, -hidden_size:]  # W_f (G·D, F) and U (G·D, D)
         dropped = torch.cat([other, self.dropout(hidden)], dim=1)  # (G·D, F + D)
-        # Autocast keeps its copy of a parameter, but would convert this tensor again in every step of a loop. On a GPU
-        # fused layers run in float32, outside of autocast.
-        return to_autocast_format(dropped) if dropped.device.type == "cpu" else dropped
+        # Autocast keeps its copy of a parameter, but would convert this tensor again in every step of a loop.
+        return dropped if keeps_own_format(dropped.device) else to_autocast_format(dropped)

@@ -5,8 +5,8 @@ the encoder reads these vectors like those of words:
 
     z_0 = [x¹ E; x² E; … ; x^P E] + E_pos                                     (Eq. 1, without the class token)
 
-Here E_pos is the sum of a vector for the row and one for the column (the paper's 2-D variant, appendix D.4): the few
-pictures of a small corpus do not teach which patches are neighbours.
+Here E_pos is the sum of a vector for the row and one for the column: the few pictures of a small corpus do not teach
+which patches are neighbours. The paper's 2-D variant (appendix D.4) concatenates two vectors of half the size instead.
 
 The decoder attends to patches and words alike: its cross-attention shows where in the picture a word comes from.
 
