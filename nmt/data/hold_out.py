@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.checks import check_sizes
+from nmt.data.captions import CaptionExample
 from nmt.data.corpus import Corpus, sort_splits
+from nmt.data.pronouns import PronounExample
 from nmt.data.words import Span
 from nmt.errors import UserError
 
@@ -52,7 +54,7 @@ class HoldOutCorpus(Corpus):
         return sort_splits(dict.fromkeys([*self.corpus.splits(), self.held_out_split]))
 
     def split(self, name: str) -> datasets.Dataset:
-        if name not in (self.train_split, self.held_out_split):
+        if self._is_whole(name):
             return self.corpus.split(name)
         if self.held_out_split in self.corpus.splits():
             raise UserError(
@@ -75,11 +77,33 @@ class HoldOutCorpus(Corpus):
     def main_tag(self) -> str | None:
         return self.corpus.main_tag
 
+    @property
+    def languages(self) -> list[str]:
+        return self.corpus.languages
+
+    @property
+    def is_translated(self) -> bool:
+        return self.corpus.is_translated
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.corpus.symbols
+
     def words(self, line: str) -> list[Span]:
         return self.corpus.words(line)
 
+    def pronoun_examples(self, name: str) -> list[PronounExample] | None:
+        return self.corpus.pronoun_examples(name) if self._is_whole(name) else None
+
+    def caption_examples(self, name: str) -> list[CaptionExample] | None:
+        return self.corpus.caption_examples(name) if self._is_whole(name) else None
+
     def repairs(self, name: str) -> list[str]:
         return self.corpus.repairs(self.train_split if name == self.held_out_split else name)
+
+    def _is_whole(self, name: str) -> bool:
+        """Whether a split is that of the other corpus, with the same pairs."""
+        return name not in (self.train_split, self.held_out_split)
 
     @cached_property
     def _divided(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

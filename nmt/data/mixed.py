@@ -9,6 +9,7 @@ from functools import cached_property
 import datasets
 import numpy as np
 
+from nmt.data.captions import CaptionExample
 from nmt.data.corpus import FEATURES, LINK_FEATURES, Corpus
 from nmt.data.pronouns import PronounExample
 from nmt.data.words import Span
@@ -46,7 +47,7 @@ class MixedCorpus(Corpus):
 
     Raises:
         UserError: a tag is not a word of letters, digits, "_" and "-", or is reserved; or a weight or the temperature
-            is out of range, or both are given.
+            is out of range, or both are given; or only a later part has pictures.
     """
 
     def __init__(
@@ -62,6 +63,8 @@ class MixedCorpus(Corpus):
             counts = f"{len(tags)} tags and {len(weights)} weights for {len(parts)} parts"
             raise UserError(f"a mixed corpus has one tag and one weight for each of its parts, not {counts}")
         super().__init__(source=parts[0].source, target=parts[0].target)
+        if any(set(part.symbols) - set(parts[0].symbols) for part in parts):
+            raise UserError("the first part of a mixed corpus has no pictures, but another one has: put that one first")
         for tag in tags:
             check_tag(tag)
         for weight in weights:
@@ -128,6 +131,13 @@ class MixedCorpus(Corpus):
 
     def pronoun_examples(self, name: str) -> list[PronounExample] | None:
         return None if name == self.train_split else self.main.pronoun_examples(name)
+
+    def caption_examples(self, name: str) -> list[CaptionExample] | None:
+        return None if name == self.train_split else self.main.caption_examples(name)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.main.symbols
 
     def _add_tag(self, split: datasets.Dataset, tag: str | None) -> datasets.Dataset:
         """The split of a part with the column "tag", if any part has a tag."""

@@ -15,6 +15,7 @@ from nmt.data.grammar import GrammarCorpus
 from nmt.data.hold_out import HoldOutCorpus
 from nmt.data.links import encode_links
 from nmt.data.mixed import MixedCorpus
+from nmt.data.scenes.corpus import SceneCorpus
 from nmt.data.tokenizer import Tokenizer
 from nmt.data.words import NO_TEXT, assign_pieces
 from nmt.errors import UserError
@@ -43,6 +44,11 @@ def mix(*parts: Corpus, tags: list[str | None] | None = None) -> MixedCorpus:
 
 def grammar(source: str, target: str) -> GrammarCorpus:
     return GrammarCorpus(source=source, target=target, seed=1, train_size=12, val_size=4, test_size=4, test_long_size=2)
+
+
+def scenes() -> SceneCorpus:
+    sizes = {"train_size": 12, "val_size": 4, "test_size": 4}
+    return SceneCorpus(source="en", target="de", seed=1, picture=True, words=True, masked=0.5, **sizes)
 
 
 def rows_of(corpus: Corpus, split: str) -> list[tuple[Any, ...]]:
@@ -223,6 +229,32 @@ def test_the_description_in_a_run_folder_builds_the_same_corpus(tmp_path: Path) 
     damaged = {"class": "MixedCorpus", "arguments": {**arguments, "parts": [1, own]}}
     with pytest.raises(UserError, match="MixedCorpus cannot be built from these arguments: parts: "):
         build(damaged, data)
+
+
+@pytest.mark.parametrize("inner", [grammar("en", "de"), scenes()], ids=["grammar", "scenes"])
+def test_what_is_known_of_the_pairs_of_a_split_stays_known(inner: Corpus) -> None:
+    """Unless the split has other pairs than before."""
+    held_out = HoldOutCorpus(corpus=inner, train_split="train", split="held", num_pairs=4)
+    last_split = inner.splits()[-1]  # pronouns, or test
+    for corpus in (mix(inner, grammar("de", "en")), held_out):
+        assert corpus.symbols == inner.symbols
+        assert corpus.pronoun_examples(last_split) or corpus.caption_examples(last_split)
+        for split in ("val", last_split):
+            assert corpus.pronoun_examples(split) == inner.pronoun_examples(split)
+            assert corpus.caption_examples(split) == inner.caption_examples(split)
+        assert corpus.pronoun_examples("train") is None and corpus.caption_examples("train") is None
+    assert held_out.pronoun_examples("held") is None and held_out.caption_examples("held") is None
+
+
+def test_held_out_pairs_change_nothing_else_of_a_corpus() -> None:
+    """A wrapper that forgets a part of the contract answers with its default."""
+    contract = {name for name in vars(Corpus) if not name.startswith("_")}
+    assert contract <= vars(HoldOutCorpus).keys()
+
+
+def test_pictures_are_in_the_first_part_or_in_none() -> None:
+    with pytest.raises(UserError, match=r"the first part of a mixed corpus has no pictures, but another one has: put"):
+        mix(grammar("en", "de"), scenes())
 
 
 @pytest.mark.parametrize(

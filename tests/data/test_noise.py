@@ -50,6 +50,7 @@ def infilling(tokenizer: Tokenizer, *, share: float = 0.35, mean_length: float =
     """Text infilling for artificial texts, in which every second piece starts a word."""
     noise = TextInfilling(tokenizer=tokenizer, share=share, mean_length=mean_length)
     noise.starts_word = np.arange(FIRST + 4 * NUM_WORDS) % 2 == 0
+    noise.is_unspaced = np.zeros_like(noise.starts_word)
     return noise
 
 
@@ -203,6 +204,28 @@ def test_a_text_without_spaces_counts_its_pieces_as_words(mask_tokenizer: Tokeni
     noise.starts_word[:] = False
     noisy = noise.apply([text_of(100)], [], seeds_of(1)).sources[0]
     assert (noisy != noise.mask_id).sum() == 65
+
+
+def test_a_line_of_chinese_has_many_words_also_with_a_space() -> None:
+    characters = "一丁七万丈三上下不与丐丑专且世丘丙业丛东"
+    lines = [characters, f"{characters[:10]} {characters[10:]}"] * 20
+    tokenizer = Tokenizer.train(
+        lines,
+        lines,
+        vocab_size=26,  # a piece for each character
+        model_type="bpe",
+        shared=True,
+        character_coverage=1.0,
+        byte_fallback=False,
+        normalization="compose",
+        tags=[MASK],
+    )
+    noise = TextInfilling(tokenizer=tokenizer, share=0.35, mean_length=1.0)
+    noisy = noise.apply(tokenizer.encode_source(lines), [], seeds_of(len(lines))).sources
+    for line, ids in zip(lines, noisy, strict=True):
+        pieces = tokenizer.source_pieces(ids.tolist())
+        num_left = sum(piece.strip("▁") in characters for piece in pieces if piece.strip("▁"))
+        assert 12 <= num_left <= 14 and pieces.count("<mask>") > 1, line  # a "▁" may be hidden, too
 
 
 @pytest.mark.parametrize("make", [masked, infilling])

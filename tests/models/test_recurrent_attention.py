@@ -177,7 +177,9 @@ def test_coverage_goes_on_growing_in_bfloat16() -> None:
     history = model.decoder.start_history(memory)
     for _ in range(500):
         history = history.after(torch.full(MASK.shape, 0.1, dtype=torch.bfloat16))
-    assert history.coverage is not None and history.coverage.flatten().tolist() == pytest.approx([50.0] * MASK.numel(), rel=0.01)
+    assert history.coverage is not None and history.coverage.flatten().tolist() == pytest.approx(
+        [50.0] * MASK.numel(), rel=0.01
+    )
     context, _ = model.decoder.attend(torch.zeros(len(MASK), 8, dtype=torch.bfloat16), memory, history)
     assert context.dtype == torch.bfloat16
 

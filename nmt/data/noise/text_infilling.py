@@ -15,6 +15,7 @@ from nmt.data.counter_rng import Bits, random_bits, to_unit_interval
 from nmt.data.noise.noise import LENGTH, Noise, NoisyTexts, check_shares, choose, count_hidden, lay_end_to_end
 from nmt.data.tokenizer import Ids, Tokenizer
 from nmt.data.tokenizer.bpe_dropout import concatenate_ranges
+from nmt.data.words import UNSPACED_CHARACTERS, WORD_START
 from nmt.errors import UserError
 
 MAX_MEAN_LENGTH = 100
@@ -28,7 +29,8 @@ class TextInfilling(Noise):
     distribution, and each span becomes one <mask>, so the model must also predict how many words are missing. A span of
     length 0 is a <mask> that hides nothing. A text of n words has at most `share` · n spans.
 
-    A text without spaces, which would be a single word, counts each piece as a word.
+    A piece that begins with a character of a script without spaces, such as Chinese, is a word of its own. In any other
+    text without spaces, which would be a single word, each piece counts as a word.
 
     Args:
         tokenizer: see `Noise`.
@@ -46,7 +48,9 @@ class TextInfilling(Noise):
             raise UserError(f"mean_length={mean_length} must be a number above 0, at most {MAX_MEAN_LENGTH}")
         self.share = share
         pieces = tokenizer.source_pieces(range(tokenizer.source_size))
-        self.starts_word = np.array([piece.startswith("▁") for piece in pieces])  # (vocabulary,)
+        self.is_unspaced = np.array([bool(UNSPACED_CHARACTERS.match(piece.lstrip(WORD_START))) for piece in pieces])
+        starts_word = np.array([piece.startswith(WORD_START) for piece in pieces])
+        self.starts_word = starts_word | self.is_unspaced  # (vocabulary,), as the array above
         # P(length ≤ l) for l = 0, 1, …; a longer span than the last of these has negligible probability.
         lengths = range(int(10 * mean_length) + 20)
         log_probabilities = [n * math.log(mean_length) - mean_length - math.lgamma(n + 1) for n in lengths]
@@ -57,8 +61,8 @@ class TextInfilling(Noise):
         ids, owners = lay_end_to_end(sources)  # (N,), (N,)
         is_first = np.diff(owners, prepend=-1) > 0  # (N,)
         is_tag = np.isin(ids, self.tag_ids)  # (N,)
-        follows_tag = np.append(False, is_tag)[: len(ids)]  # (N,)
-        starts_word = self.starts_word[ids] | is_first | follows_tag  # (N,)
+        follows_word = np.append(False, is_tag | self.is_unspaced[ids])[: len(ids)]  # (N,)
+        starts_word = self.starts_word[ids] | is_first | follows_word  # (N,)
         num_words = np.bincount(owners[starts_word & ~is_tag], minlength=len(sources))  # (B,)
         starts_word |= (num_words <= 1)[owners]  # no spaces
         num_words = np.bincount(owners[starts_word & ~is_tag], minlength=len(sources))  # (B,)
