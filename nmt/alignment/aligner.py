@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from nmt.alignment.choice import find_choice
 from nmt.alignment.extraction import Extraction, Weights
-from nmt.alignment.word_attention import WordAttention, attend_words
+from nmt.alignment.word_attention import WordAttention, attend_words, attention_shape
 from nmt.data.pharaoh import Link, format_links
 from nmt.data.words import Splitter, spaced_words
 from nmt.errors import UserError
@@ -77,8 +77,7 @@ class Aligner:
     reverse: Aligner | None = None
 
     def __post_init__(self) -> None:
-        if self.translator.model.cross_attention_shape() is None:
-            raise UserError("the model has no attention, so it cannot align: use one with attention")
+        attention_shape(self.translator.model)  # refuses a model without attention
         if self.reverse is not None and self.extraction.method in ("argmax", "threshold"):
             raise UserError(
                 f"method={self.extraction.method} reads one direction: to combine it with reverse=, choose "

@@ -20,6 +20,7 @@ from nmt.alignment.extraction import Extraction, Rows
 from nmt.data.batch import make_batch
 from nmt.data.words import NO_TEXT, Span, Splitter, assign_pieces
 from nmt.errors import UserError
+from nmt.models import Seq2Seq
 from nmt.translator import LineWarning, Translator, sanitize
 from nmt.translator.attending import MAX_ATTENTION_CELLS
 from nmt.translator.attention import membership
@@ -208,11 +209,21 @@ def _attend_batch(
     batch = make_batch(sources, targets, pad_id=tokenizer.pad_id, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id).to(
         model.device
     )
+    num_layers, _ = attention_shape(model)
     inputs = (batch.source, batch.source_mask, batch.target_input)
     weights = model.attention(*inputs, kinds=["cross"], layer=layer).get("cross")
     if weights is None:
-        shape = model.cross_attention_shape()
-        if shape is None:
-            raise UserError("the model has no attention: use one with attention")
-        raise UserError(f"layer={layer} does not exist: the last layer is {shape[0] - 1}")
+        raise UserError(f"layer={layer} does not exist: the last layer is {num_layers - 1}")
     return weights.float().cpu().numpy()
+
+
+def attention_shape(model: Seq2Seq) -> tuple[int, int]:
+    """The number of layers and heads from whose cross-attention links can be read.
+
+    Raises:
+        UserError: the model has no attention.
+    """
+    shape = model.cross_attention_shape()
+    if shape is None:
+        raise UserError(f"{type(model).__name__} has no attention that could align: choose another model")
+    return shape

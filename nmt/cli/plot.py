@@ -269,7 +269,9 @@ def select_heads(every: Attention, layers: Numbers, heads: Numbers) -> Attention
     assert every.layers is not None and every.heads is not None
 
     def choose(numbers: Numbers, available: tuple[int, ...]) -> Sequence[int]:
-        return available if not isinstance(numbers, list | int) else [numbers] if isinstance(numbers, int) else numbers
+        if isinstance(numbers, int):
+            return [numbers]
+        return list(dict.fromkeys(numbers)) if isinstance(numbers, list) else available
 
     return every.select(choose(layers, every.layers), None if heads is None else choose(heads, every.heads))
 

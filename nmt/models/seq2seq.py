@@ -243,7 +243,9 @@ class Seq2Seq(TranslationModel[MemoryT, StateT]):
         Raises:
             UserError: the model has no encoder that reads a source by itself.
         """
-        raise UserError(f"{type(self).__name__} has no encoder that could be trained by itself")
+        raise UserError(
+            f"{type(self).__name__} has no encoder that could be trained by itself: use objective=denoising"
+        )
 
     @torch.no_grad()
     def attention(

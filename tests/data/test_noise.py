@@ -225,7 +225,7 @@ def test_a_line_of_chinese_has_many_words_also_with_a_space() -> None:
     for line, ids in zip(lines, noisy, strict=True):
         pieces = tokenizer.source_pieces(ids.tolist())
         num_left = sum(piece.strip("▁") in characters for piece in pieces if piece.strip("▁"))
-        assert 12 <= num_left <= 14 and pieces.count("<mask>") > 1, line  # a "▁" may be hidden, too
+        assert num_left >= 12 and pieces.count("<mask>") > 1, line  # at most 35% of 22 words are hidden
 
 
 @pytest.mark.parametrize("make", [masked, infilling])

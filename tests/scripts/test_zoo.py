@@ -32,6 +32,7 @@ def test_every_mechanism_has_the_same_number_of_parameters_and_steps(experiment:
     assert (settings.trainer.max_steps, settings.loader.batch_tokens) == (3000, 800)
     assert isinstance(settings.tokenizer, NewTokenizer) and settings.tokenizer.vocab_size == 1600
     assert settings.model.arguments["dropout"] == 0.0
+    assert settings.run.parent == Path("runs", experiment)  # not that of another experiment with the same model
 
 
 def test_the_script_trains_and_evaluates_each_mechanism_on_each_corpus(
