@@ -20,7 +20,7 @@ from nmt.alignment.extraction import Extraction, Rows
 from nmt.data.batch import make_batch
 from nmt.data.words import NO_TEXT, Span, Splitter, assign_pieces
 from nmt.errors import UserError
-from nmt.models import Seq2Seq
+from nmt.models.seq2seq import TranslationModel
 from nmt.translator import LineWarning, Translator, sanitize
 from nmt.translator.attending import MAX_ATTENTION_CELLS
 from nmt.translator.attention import membership
@@ -217,7 +217,7 @@ def _attend_batch(
     return weights.float().cpu().numpy()
 
 
-def attention_shape(model: Seq2Seq) -> tuple[int, int]:
+def attention_shape(model: TranslationModel) -> tuple[int, int]:
     """The number of layers and heads from whose cross-attention links can be read.
 
     Raises:

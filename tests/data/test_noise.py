@@ -221,7 +221,9 @@ def test_a_line_of_chinese_has_many_words_also_with_a_space() -> None:
         tags=[MASK],
     )
     noise = TextInfilling(tokenizer=tokenizer, share=0.35, mean_length=1.0)
-    noisy = noise.apply(tokenizer.encode_source(lines), [], seeds_of(len(lines))).sources
+    noisy = noise.apply(
+        [np.array(ids, dtype=np.int32) for ids in tokenizer.encode_source(lines)], [], seeds_of(len(lines))
+    ).sources
     for line, ids in zip(lines, noisy, strict=True):
         pieces = tokenizer.source_pieces(ids.tolist())
         num_left = sum(piece.strip("▁") in characters for piece in pieces if piece.strip("▁"))
