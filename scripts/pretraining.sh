@@ -8,7 +8,7 @@ Pre-trains a small Transformer on the English and the German lines of Multi30k,
 by masked pieces and by denoising. Then trains translation systems that start
 from each of them, and from no pre-training, on 1,000, 5,000 and all pairs.
 Evaluates all on test_2016_flickr, and generates pretraining.md and
-pretraining.json from the run folders. Three seeds take about three hours of one
+pretraining.json from the run folders. Three seeds take about four hours of one
 core. After an interruption, the same command continues, and repeats nothing
 that is finished. Runs that OUT's pretraining.json holds and RUNS lacks keep
 their figures, so several machines can share the seeds. Arguments are settings

@@ -81,14 +81,20 @@ def join_runs(runs: Mapping[str, Record], path: Path) -> dict[str, Record]:
     """Adds the runs of the record at `path`, if it exists: several machines or days can share the seeds of a table.
 
     Raises:
-        UserError: seeds of the same name differ in their settings.
+        UserError: seeds of one system differ in their settings.
     """
-    earlier = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else {}
-    joined = dict(sorted((earlier | runs).items()))
+    joined = dict(sorted((read_json(path).get("runs", {}) | runs).items()))
     for name, members in group_by_seed(joined).items():
         if len({member["settings"] for member in members}) > 1:
-            raise UserError(f"{path} and the folder of runs have other settings for {name}: remove one of them")
+            raise UserError(
+                f"seeds of {name} differ in their settings, in {path} or the run folders: remove the old ones"
+            )
     return joined
+
+
+def read_json(path: Path) -> Record:
+    """The content of a JSON file; empty if there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def group_by_seed(runs: Mapping[str, Record]) -> dict[str, list[Record]]:

@@ -9,7 +9,6 @@ script. Runs that attention-zoo.json holds already, and that the folder lacks, s
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from nmt.report.formatting import format_mean, format_number
 from nmt.report.seeds import mean_score
 from nmt.run.format import read_versioned
 from nmt.run.registry import StoredModel
-from results_page import SCRIPTS, Record, describe_training, group_by_seed, join_runs, list_programs, render
+from results_page import SCRIPTS, Record, describe_training, group_by_seed, join_runs, list_programs, read_json, render
 
 EXPERIMENTS = SCRIPTS.parent / "conf" / "experiment"
 SPLITS = {"grammar": ("test", "test_long", "pronouns"), "multi30k": ("test_2016_flickr",)}
@@ -38,9 +37,10 @@ def collect(folder: Path, path: Path) -> Record:
     runs = join_runs({name: read_run(folder / name, splits) for name, splits in find_runs(folder)}, path)
     if not runs:
         raise UserError(f"{folder} has no evaluated run in {' or '.join(SPLITS)}: call scripts/zoo.sh")
-    costs = folder / "costs.json"
-    known = json.loads(path.read_text(encoding="utf-8"))["costs"] if path.is_file() else {}
-    return {"runs": runs, "costs": json.loads(costs.read_text(encoding="utf-8")) if costs.is_file() else known}
+    costs = read_json(folder / "costs.json")
+    known = read_json(path).get("costs", {})
+    # Speeds of two machines cannot be compared, so costs are not joined: those of more mechanisms stay.
+    return {"runs": runs, "costs": max(costs, known, key=len)}
 
 
 def find_runs(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
