@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nmt.errors import UserError
-from nmt.evaluation.record import Evaluation, read_evaluation
+from nmt.evaluation.record import read_evaluation
 from nmt.files import make_folder, write_json, write_text
 from nmt.report.formatting import format_mean, format_number
 from nmt.report.seeds import mean_score
@@ -58,7 +58,7 @@ def read_run(run: Path, splits: tuple[str, ...]) -> Record:
     """What the record holds of a run."""
     scores: dict[str, float] = {}
     for split in splits:
-        scores |= read_scores(read_evaluation(run / "evaluation" / f"{split}.json"), split)
+        scores |= read_scores(run / "evaluation", split)
     return {
         "parameters": read_versioned(run / "model.json", StoredModel).parameters,
         "scores": {key: round(score, 4) for key, score in scores.items()},
@@ -97,14 +97,21 @@ def describe(name: str) -> str:
     return path.read_text(encoding="utf-8").splitlines()[1].removeprefix("# ").removesuffix(".")
 
 
-def read_scores(evaluation: Evaluation, split: str) -> dict[str, float]:
-    """The figures of one run on one split."""
-    scores = {f"{split} bleu": evaluation.metrics.bleu.score}
+def read_scores(folder: Path, split: str) -> dict[str, float]:
+    """The figures of one run on one split, from its folder `evaluation`; words in percent of the references'."""
+    evaluation = read_evaluation(folder / f"{split}.json")
+    words, reference_words = (count_words(folder / f"{split}.{kind}.txt") for kind in ("hyp", "ref"))
+    scores = {f"{split} bleu": evaluation.metrics.bleu.score, f"{split} words": 100 * words / reference_words}
     if evaluation.alignment is not None:
         scores[f"{split} alignment error"] = 100 * evaluation.alignment.error_rate
     if evaluation.pronouns is not None:
         scores[f"{split} pronouns"] = evaluation.pronouns.all.accuracy
     return scores
+
+
+def count_words(path: Path) -> int:
+    """The number of words in a file of sentences."""
+    return len(path.read_text(encoding="utf-8").split())
 
 
 def format_ratio(value: float, reference: float) -> str:

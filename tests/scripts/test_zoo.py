@@ -1,6 +1,7 @@
 """scripts/zoo.sh, which compares the attention mechanisms, with its costs and its page; and its experiments."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,9 @@ import pytest
 import torch
 
 from nmt.cli import main
+from nmt.cli.shell.commands import Command
 from nmt.cli.shell.configuration import complete_config, compose, hydra_initialized
+from nmt.cli.shell.overrides import configure
 from nmt.cli.shell.settings import to_settings
 from nmt.cli.training.settings import TrainSettings
 from nmt.cli.training.tokenizer import NewTokenizer
@@ -19,6 +22,7 @@ from nmt.cli.training.tokenizer import NewTokenizer
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("zoo_*.yaml"))
 PARAMETERS = 870_000
+TRAIN = Command("train", "")
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -33,6 +37,15 @@ def test_every_mechanism_has_the_same_number_of_parameters_and_steps(experiment:
     assert isinstance(settings.tokenizer, NewTokenizer) and settings.tokenizer.vocab_size == 1600
     assert settings.model.arguments["dropout"] == 0.0
     assert settings.run.parent == Path("runs", experiment)  # not that of another experiment with the same model
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_mechanism_also_trains_on_other_text(experiment: str) -> None:
+    with hydra_initialized() as folder:
+        composed = configure(TRAIN, folder, [f"experiment={experiment}", "data=files", "data.path=text"])
+    assert to_settings(complete_config(composed), TrainSettings).data.arguments == {
+        "path": "text", "source": "en", "target": "de",
+    }  # fmt: skip
 
 
 def test_the_script_trains_and_evaluates_each_mechanism_on_each_corpus(
@@ -124,6 +137,9 @@ def test_the_page_shows_the_means_of_the_runs_and_their_costs(
         evaluation = (tmp_path / "grammar" / f"luong-seed{seed}" / "evaluation" / "test.json").read_text()
         errors.append(100 * json.loads(evaluation)["alignment"]["error_rate"])
     assert [score["test alignment error"] for score in scores] == pytest.approx(errors, abs=1e-4)
+    texts = [tmp_path / "grammar" / "luong-seed1" / "evaluation" / f"test_long.{kind}.txt" for kind in ("hyp", "ref")]
+    lengths = [len(path.read_text().split()) for path in texts]
+    assert scores[0]["test_long words"] == pytest.approx(100 * lengths[0] / lengths[1], abs=1e-4)
     mean, deviation = sum(errors) / 2, abs(errors[0] - errors[1]) / 2**0.5
     assert f" | {mean:.1f} ± {deviation:.1f} | " in page
     assert page.count("| `luong` |") == 2 and "with Luong's global attention" in page
@@ -141,3 +157,27 @@ def test_the_page_shows_the_means_of_the_runs_and_their_costs(
     (tmp_path / "page" / "attention-zoo.json").write_text(json.dumps(record))
     with pytest.raises(SystemExit, match=r"seeds of grammar/luong differ in their settings"):
         table.main()
+
+
+def test_the_tables_of_the_mechanisms_take_their_figures_from_the_record(
+    load_script: Callable[[str], ModuleType],
+) -> None:
+    script = load_script("mechanisms_tables")
+    runs = {
+        f"grammar/luong-seed{seed}": {"parameters": 884_928, "scores": {"test bleu": 90.0 + 2 * seed}}
+        for seed in (1, 2)
+    }
+    page = (
+        "| experiment | parameters | BLEU test | words |\n| --- | ---: | ---: | --- |\n{}| `zoo_lstm` | 1 | 2 | 3 |\n"
+    )
+    assert script.with_figures(page.format("| `zoo_luong` (dot) | 1 | 2 | few |\n"), {"runs": runs}) == page.format(
+        "| `zoo_luong` (dot) | 884,928 | 93.0 ± 1.4 | few |\n"  # the mean of 92 and 94, and their deviation √2
+    )
+
+
+def test_docs_mechanisms_has_the_figures_of_the_record(load_script: Callable[[str], ModuleType]) -> None:
+    script = load_script("mechanisms_tables")
+    page, record = script.PAGE.read_text(encoding="utf-8"), script.read_json(script.RECORD)
+    assert script.with_figures(page, record) == page, "python scripts/mechanisms_tables.py writes the present figures"
+    experiments = set(re.findall(r"^\| `zoo_(\w+)`.* \| ", page, flags=re.MULTILINE))
+    assert {name.split("/")[1].rsplit("-seed", 1)[0] for name in record["runs"]} <= experiments

@@ -181,7 +181,23 @@ def compose(command: str, folder: Path, overrides: Sequence[str]) -> ComposedCon
     config = copy.deepcopy(composed)
     with open_dict(config):
         del config["hydra"]
+        if any(override.startswith("data=") for override in overrides):
+            _drop_keys_of_other_corpora(config, folder / "data" / f"{choices['data']}.yaml", overrides)
     return ComposedConfig(command, folder, config, choices, config_with_hydra=composed)
+
+
+def _drop_keys_of_other_corpora(config: DictConfig, path: Path, overrides: Sequence[str]) -> None:
+    """Removes the keys of `data` that an experiment sets for its own corpus, since the command line chose another one.
+
+    Args:
+        path: the file of the corpus that was chosen.
+        overrides: keys that they set stay.
+    """
+    own = yaml.safe_load(path.read_text(encoding="utf-8"))
+    typed = {override.partition("=")[0].lstrip("+") for override in overrides}
+    for key in list(config.data):
+        if key not in own and f"data.{key}" not in typed:
+            del config.data[key]
 
 
 def complete_config(composed: ComposedConfig) -> DictConfig:
