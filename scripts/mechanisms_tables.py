@@ -25,6 +25,7 @@ COLUMNS = {
     "BLEU test_long": ("grammar", "test_long bleu"),
     "words test_long": ("grammar", "test_long words"),
     "AER test": ("grammar", "test alignment error"),
+    "AER test_long": ("grammar", "test_long alignment error"),
     "pronouns": ("grammar", "pronouns pronouns"),
     "BLEU Multi30k": ("multi30k", "test_2016_flickr bleu"),
 }

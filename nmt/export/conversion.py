@@ -104,8 +104,8 @@ def export_system(exporter: Format, system: System, lines: Sequence[str], out: P
     usable = [line for line, ids in encoded if 0 < len(ids) <= max_pieces]
     if not usable:
         raise UserError("there is no line to verify the export with: name another split, or more sentences")
-    own = translate_lines(system, usable)
-    with temporary_folder(out) as folder:
+    with temporary_folder(out) as folder:  # before the work, in case there cannot be one
+        own = translate_lines(system, usable)
         exporter.write(system, own, folder)
         verification = verify(system, exporter.open(system, folder), own)
         if hash_model(system.run) != system.model_hash:
@@ -132,16 +132,20 @@ def export_system(exporter: Format, system: System, lines: Sequence[str], out: P
 
 
 def check_out(out: Path) -> None:
-    """Raises UserError if something with this name exists already, or cannot exist."""
+    """Raises UserError if something with this name exists already."""
     with reading(f"out={out}"):
         if out.exists():
             raise UserError(f"out={out} exists already: name another path")
-    make_folder(out.absolute().parent)
 
 
 @contextmanager
 def temporary_folder(out: Path) -> Iterator[Path]:
-    """An empty folder beside `out`, which is removed at the end of the block unless it was moved away."""
+    """An empty folder beside `out`, which is removed at the end of the block unless it was moved away.
+
+    Raises:
+        UserError: the folder of `out` does not exist and cannot, or the user may not write there.
+    """
+    make_folder(out.absolute().parent)
     with writing(out):
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name[:40]}.", suffix=".partial", dir=out.absolute().parent))
     try:

@@ -19,7 +19,7 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[...,
     def export(*words: str) -> str:
         capsys.readouterr()
         before = sorted(tmp_path.iterdir())
-        assert main(["export", f"out={tmp_path / 'out'}", *words]) == 2
+        assert main(["export", f"out={tmp_path / 'new' / 'out'}", *words]) == 2
         output, error = capsys.readouterr()
         assert output == "" and error.count("\n") == 1
         assert sorted(tmp_path.iterdir()) == before

@@ -71,7 +71,7 @@ def test_kinds_layers_and_heads_are_chosen(transformer_run: Path, tmp_path: Path
     assert (shown["decoder"].rows, shown["decoder"].columns) == (["eins", "zwei"], ["<s>", "eins", "zwei"])
     assert all(each.weights.sum(-1) == pytest.approx(1, abs=1e-4) for each in shown.values())
     assert shown["decoder"].weights[:, :, 0, 1:] == pytest.approx(0)  # no word attends to later ones
-    [system] = plot(run, "source=one two", "kinds=[decoder,encoder]", "layers=[0]", out=out)["systems"]
+    [system] = plot(run, "source=one two", "kinds=[decoder,encoder]", "layers=[0,0]", out=out)["systems"]
     assert [(value["layers"], value["heads"]) for value in system["attention"].values()] == [([0], None)] * 2
     [system] = plot(run, "source=one two", "heads=[1,0]", out=out)["systems"]
     assert system["attention"]["cross"]["heads"] == [1, 0]

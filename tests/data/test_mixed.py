@@ -252,6 +252,12 @@ def test_held_out_pairs_change_nothing_else_of_a_corpus() -> None:
     assert contract <= vars(HoldOutCorpus).keys()
 
 
+def test_a_mixed_corpus_answers_for_its_parts() -> None:
+    """Only what is the same for all parts comes from the class: text without translations cannot be a part."""
+    contract = {name for name in vars(Corpus) if not name.startswith("_")}
+    assert contract - vars(MixedCorpus).keys() == {"languages", "is_translated"}
+
+
 def test_pictures_are_in_the_first_part_or_in_none() -> None:
     with pytest.raises(UserError, match=r"the first part of a mixed corpus has no pictures, but another one has: put"):
         mix(grammar("en", "de"), scenes())

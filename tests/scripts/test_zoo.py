@@ -48,6 +48,16 @@ def test_every_mechanism_also_trains_on_other_text(experiment: str) -> None:
     }  # fmt: skip
 
 
+def test_a_size_of_the_built_in_corpus_is_refused_with_other_text(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["experiment=zoo_luong", "data=files", "data.path=text"]
+    for word, message in (
+        ("data.train_size=5", "data.train_size: no such key with data=files"),
+        ("++data.train_size=5", "data: FilesCorpus: got an unexpected keyword argument 'train_size'"),
+    ):
+        assert main(["train", *words, word]) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_the_script_trains_and_evaluates_each_mechanism_on_each_corpus(
     start_script: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
