@@ -20,7 +20,8 @@ class Command:
             quotes and `${…}` have no special meaning in them.
         output_key: the key of the folder or file that the command writes; None if it writes none of its own.
         sweep_results: a module for the results of `-m`. Its function `score(config)` returns the score of a run, the
-            higher the better, and `print_results(runs)` prints those of all runs. None: a run has no score.
+            higher the better; `check_score(config)` refuses a run that will have none; `print_results(runs)` prints
+            those of all runs. None: the command has no scores.
     """
 
     name: str

@@ -173,11 +173,7 @@ class RunTask:
     workers_of: int | None
 
     def __call__(self, _: DictConfig) -> float | None:
-        """Runs it, and returns its score, if the command has one.
-
-        Raises:
-            UserError, Failure: as the command; any other error carries its traceback as a note.
-        """
+        """Runs it, and returns its score, if the command has one. An unexpected error has its traceback as a note."""
         words: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=True)
         if _is_stopping.is_set():
             raise Failure("not started, since the sweep was interrupted")
@@ -266,10 +262,13 @@ def search(
     """
     if command.sweep_results is None:
         raise UserError(f"hydra/sweeper={plugins.sweeper} needs a score to improve, which only nmt train has")
+    results = importlib.import_module(command.sweep_results)
 
     def configure_chosen(chosen: Sequence[str]) -> Planned:
         with hydra_initialized() as folder:
-            return configure_trial(command, folder, common, chosen)
+            run, config = configure_trial(command, folder, common, chosen)
+        results.check_score(config)
+        return run, config
 
     with hydra_initialized():
         space = [argument for argument in arguments if takes_several_values(command, argument)]

@@ -31,6 +31,12 @@ def score(config: DictConfig) -> float | None:
     return None if best is None else _score(best)
 
 
+def check_score(config: DictConfig) -> None:
+    """Raises UserError if a run will have no score."""
+    if config.validation_split is None:
+        raise UserError("hydra/sweeper chooses by validation, but validation_split=null has none: name a split")
+
+
 def print_results(runs: Sequence[tuple[SweepRun, DictConfig]]) -> None:
     """Prints a table of runs to standard output, best first: the values in which they differ, and their validation.
 

@@ -140,6 +140,9 @@ def test_optuna_chooses_the_same_runs_when_it_is_started_again(
     output, error = capsys.readouterr()
     assert output == table
     assert error.count("is finished after step 2 (max_steps=2): there is nothing to do\n") == 3
+    assert sweep(*words, "validation_split=null") == 2  # before it trains
+    output, error = capsys.readouterr()
+    assert output == "" and "hydra/sweeper chooses by validation, but validation_split=null has none" in error
 
 
 @pytest.mark.parametrize(
