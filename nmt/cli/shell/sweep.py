@@ -30,10 +30,10 @@ from nmt.errors import UserError
 from nmt.files import is_stream
 
 MAX_VALUE_LENGTH = 32
-"""Maximum number of characters of one value in the name of a folder."""
+"""Maximum number of bytes of one value in the name of a folder."""
 
 MAX_ADDITION_LENGTH = 120
-"""Maximum number of characters that are added to a name; most file systems allow 255 bytes."""
+"""Maximum number of bytes that are added to a name; most file systems allow 255."""
 
 SIGNIFICANT_DIGITS = 4
 """Digits of a number that a sweeper chooses; further ones would make names longer and change no score that counts."""
@@ -209,8 +209,11 @@ def _describe(values: dict[str, str], config: DictConfig) -> str:
 
 
 def _shorten_safely(text: str, max_length: int) -> str:
-    """The text without characters that are awkward in a file name; a digest replaces what it loses."""
-    safe = re.sub(r"[^\w.+=-]+", "-", text)[:max_length].strip("-")
+    """At most `max_length` bytes of the text, without characters that are awkward in a file name.
+
+    A digest follows in place of what is lost.
+    """
+    safe = re.sub(r"[^\w.+=-]+", "-", text).encode()[:max_length].decode(errors="ignore").strip("-")
     if safe == text.lstrip("-"):
         return text
     return f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]}"

@@ -77,7 +77,7 @@ def test_the_names_of_folders_are_safe_short_and_distinct(folders: Sweep) -> Non
     names = [folder.removeprefix("runs/plain/") for folder in folders("title=" + ",".join(f"'{t}'" for t in texts))]
     assert len(set(names)) == len(texts)
     for name in names:
-        assert len(name.encode()) < 200 and re.fullmatch(r"calm-seed1-title=[\w.+-]*", name), name
+        assert len(name.encode()) < 64 and re.fullmatch(r"calm-seed1-title=[\w.+-]*", name), name
 
 
 def test_a_folder_does_not_depend_on_the_other_runs(folders: Sweep) -> None:
