@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from nmt.documents.edits import Edit, apply_edits, collapse, decode
+from nmt.documents.html import VOID
 from nmt.documents.segment import Change, Mark, Segment
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ LINE_END = re.compile(r"(?:\r\n|\n|\r)[ \t>]*")
 
 FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]:?|\[[ xX]\](?= )")
 """A footnote's sign, or the box of a task, which are extensions of Markdown."""
+
+HTML_TAG = re.compile(r"<(?P<end>/?)(?P<name>[A-Za-z][\w-]*)")
+"""The beginning of an HTML tag."""
 
 
 def translate_markdown(content: bytes, change: Change) -> bytes:
@@ -117,13 +122,19 @@ def parse_inline(tokens: Sequence[Token], *, line_end: str) -> Segment:
     """
     segment = Segment()
     opened: list[tuple[int, int, str, str]] = []  # index of the mark, start, opening, closing
+    tags = pair_tags(tokens)
+    end_tags = set(tags.values())
+
+    def open_mark(opening: str, closing: str) -> None:
+        opened.append((len(segment.marks), len(segment.text), opening, closing))
+        segment.marks.append(Mark(0, 0))  # its place, until its end is found
 
     def add_fixed(text: str, raw: str) -> None:
         segment.marks.append(Mark(len(segment.text), len(segment.text) + len(text), raw, is_fixed=True))
         segment.text += text
 
     is_autolink = False
-    for token in tokens:
+    for index, token in enumerate(tokens):
         if token.type in ("text", "text_special"):
             if is_autolink:
                 continue
@@ -140,6 +151,10 @@ def parse_inline(tokens: Sequence[Token], *, line_end: str) -> Segment:
         elif token.type == "code_inline":
             edge = " " if token.content.startswith("`") or token.content.endswith("`") else ""
             add_fixed(token.content, f"{token.markup}{edge}{token.content}{edge}{token.markup}")
+        elif index in tags:
+            open_mark(token.content, tokens[tags[index]].content)
+        elif index in end_tags:
+            segment.close_mark(*opened.pop())
         elif token.type == "html_inline":
             add_fixed("", token.content)
             segment.text += " " if token.content.startswith("<br") else ""  # it separates words
@@ -154,11 +169,34 @@ def parse_inline(tokens: Sequence[Token], *, line_end: str) -> Segment:
             is_autolink = False
         elif token.nesting == 1:
             marks = ("[", f"]{_write_target(token, 'href')}") if token.type == "link_open" else (token.markup,) * 2
-            opened.append((len(segment.marks), len(segment.text), *marks))
-            segment.marks.append(Mark(0, 0))  # its place, until its end is found
+            open_mark(*marks)
         elif token.nesting == -1:
             segment.close_mark(*opened.pop())
     return segment
+
+
+def pair_tags(tokens: Sequence[Token]) -> dict[int, int]:
+    """The HTML tags that belong together: the index of the opening one → that of the closing one.
+
+    Marks are nested, so tags belong together only if both are inside the same emphasis and the same link.
+    """
+    pairs: dict[int, int] = {}
+    opened: list[tuple[str, int]] = []  # name of an HTML tag, "" for Markdown's own marks; index
+    for index, token in enumerate(tokens):
+        if tag := HTML_TAG.match(token.content) if token.type == "html_inline" else None:
+            name = tag["name"].lower()
+            names = [each for each, _ in takewhile(lambda each: each[0], reversed(opened))]
+            if not tag["end"] and name not in VOID and not token.content.endswith("/>"):
+                opened.append((name, index))
+            elif tag["end"] and name in names:
+                del opened[len(opened) - names.index(name) :]  # tags without a partner
+                pairs[opened.pop()[1]] = index
+        elif token.nesting == 1:
+            opened.append(("", index))
+        elif token.nesting == -1:
+            while opened.pop()[0]:
+                pass  # a tag without a partner
+    return pairs
 
 
 def _write_target(token: Token, attribute: str) -> str:

@@ -215,6 +215,10 @@ def test_what_stands_between_words_keeps_its_spaces() -> None:
         ("\ufeff# A *red* dog", "\ufeff# Ein *roter* Hund"),
         ("> [!NOTE]\n> A dog runs.", "> [!NOTE]\n> Es läuft ein Hund."),
         (":::note\nA dog runs.\n:::", ":::note\nEs läuft ein Hund.\n:::"),
+        ("A <b>dog</b> runs.", "Es läuft ein <b>Hund</b>."),
+        ("<Sub>A <b>dog</b></SUB> runs.", "Es läuft <Sub>ein <b>Hund</b></SUB>."),
+        ("<b>A *dog</b> runs.*", "<b>*Es läuft* ein Hund</b>."),  # no pair
+        ("A <b>dog runs.", "Es läuft ein <b>Hund."),
     ],
 )
 def test_what_markdown_keeps(source: str, translated: str, change: Change) -> None:
