@@ -37,12 +37,17 @@ evaluate() {
 }
 
 mkdir -p "$runs"/{pairs,en-fr,fr-de}
-for language in en de; do head -n 1000 "$data/train.$language" >"$runs/pairs/train.$language"; done
-for language in en fr; do sed -n 1001,15000p "$data/train.$language" >"$runs/en-fr/train.$language"; done
-for language in fr de; do sed -n 15001,29000p "$data/train.$language" >"$runs/fr-de/train.$language"; done
-cp "$data"/val.{en,de} "$runs/pairs"
-cp "$data"/val.{en,fr} "$runs/en-fr"
-cp "$data"/val.{fr,de} "$runs/fr-de"
+# take FOLDER FIRST,LAST LANGUAGE…: these lines of the training text, and the validation text.
+take() {
+    local folder=$1 lines=$2 language
+    for language in "${@:3}"; do
+        text "train.$language" | sed -n "${lines}p" >"$runs/$folder/train.$language"
+        text "val.$language" >"$runs/$folder/val.$language"
+    done
+}
+take pairs 1,1000 en de
+take en-fr 1001,15000 en fr
+take fr-de 15001,29000 fr de
 
 parts="{path: '$runs/en-fr', languages: [en, fr]}, {path: '$runs/fr-de', languages: [fr, de]}"
 pairs=(data=files "data.path=$runs/pairs" loader.batch_tokens=800 trainer.validate_every=100)

@@ -66,11 +66,13 @@ list_runs() {
 
 for language in en de; do
     mkdir -p "$runs/text"
-    cp "$data/train.$language" "$data/val.$language" "$runs/text"
+    for split in train val; do text "$split.$language" >"$runs/text/$split.$language"; done
     for pairs in ${PAIRS:-1000 5000 29000}; do
         mkdir -p "$runs/$pairs/text"
-        head -n "$pairs" "$data/train.$language" >"$runs/$pairs/text/train.$language"
-        cp "$data/val.$language" "$data/test_2016_flickr.$language" "$runs/$pairs/text"
+        text "train.$language" | sed -n "1,${pairs}p" >"$runs/$pairs/text/train.$language"
+        for split in val test_2016_flickr; do
+            text "$split.$language" >"$runs/$pairs/text/$split.$language"
+        done
     done
 done
 list_runs | for_each_run pretrain "$@"

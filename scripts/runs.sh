@@ -25,6 +25,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh" # changes to the project's root
 python=${PYTHON:-.venv/bin/python}
 export python PYTHONPATH=. OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
+# text NAME: the lines of a file in DATA, which may be compressed.
+text() { if [ -f "$data/$1" ]; then cat "$data/$1"; else gzip -dc "$data/$1.gz"; fi; }
+
 # nmt RUN WORD…: a command whose output goes to the run's log.
 nmt() {
     local name=$1

@@ -49,8 +49,10 @@ mkdir -p "$runs/grammar"
 if [ -n "$data" ]; then
     mkdir -p "$runs/multi30k/text"
     for language in en de; do
-        head -n 10000 "$data/train.$language" >"$runs/multi30k/text/train.$language"
-        cp "$data/val.$language" "$data/test_2016_flickr.$language" "$runs/multi30k/text"
+        text "train.$language" | sed -n 1,10000p >"$runs/multi30k/text/train.$language"
+        for split in val test_2016_flickr; do
+            text "$split.$language" >"$runs/multi30k/text/$split.$language"
+        done
     done
 fi
 for seed in ${SEEDS:-1 2 3}; do
