@@ -85,7 +85,7 @@ class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def export_system(exporter: Format, system: System, lines: Sequence[str], out: Path) -> ExportRecord:
-    """Exports a system, and verifies the export on some lines; nothing is left behind unless it is right.
+    """Exports a system, and verifies the export on some lines; no file is left behind unless it is right.
 
     Args:
         exporter: of the format.

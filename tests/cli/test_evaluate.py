@@ -175,12 +175,17 @@ def test_tokenised_text_gets_one_remark_instead_of_warnings_of_sacrebleu(
         (["run={run}", "split=val", "search.beam_size=two"], "search.beam_size: must be a whole number or null"),
         (["run={run}", "split=val", "batch_tokens=many"], "batch_tokens: must be a whole number or null, not many"),
         (["run={run}", "split=val", "data.path=nowhere"], "nowhere"),
+        (
+            ["run={run}", "split=val", "data=text", "data.path={data}", "data.languages=[en]"],
+            "data=text has no translations to compare with: select text that has, as in data=files",
+        ),
     ],
 )
 def test_mistakes_end_in_one_line(
-    arguments: list[str], expected: str, own_run: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], expected: str, own_run: Path, corpus_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["evaluate", *(argument.format(run=own_run) for argument in arguments)]) == 2
+    words = [argument.format(run=own_run, data=corpus_folder) for argument in arguments]
+    assert main(["evaluate", *words]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert expected in captured.err

@@ -1,5 +1,6 @@
 """scripts/zoo.sh, which compares the attention mechanisms, with its costs and its page; and its experiments."""
 
+import gzip
 import json
 import re
 import subprocess
@@ -53,6 +54,7 @@ def test_a_size_of_the_built_in_corpus_is_refused_with_other_text(capsys: pytest
     for word, message in (
         ("data.train_size=5", "data.train_size: no such key with data=files"),
         ("++data.train_size=5", "data: FilesCorpus: got an unexpected keyword argument 'train_size'"),
+        ("+data.more.size=5", "data: FilesCorpus: got an unexpected keyword argument 'more'"),
     ):
         assert main(["train", *words, word]) == 2
         assert message in capsys.readouterr().err
@@ -66,7 +68,8 @@ def test_the_script_trains_and_evaluates_each_mechanism_on_each_corpus(
     text.mkdir()
     for split in ("train", "val", "test_2016_flickr"):
         for language in ("en", "de"):
-            (text / f"{split}.{language}").write_text("A dog.\n" * (12_000 if split == "train" else 3))
+            lines = "A dog.\n" * (12_000 if split == "train" else 3)
+            (text / f"{split}.{language}.gz").write_bytes(gzip.compress(lines.encode()))  # as in Multi30k
     variables = {"RUNS": "my runs", "OUT": "my page", "SEEDS": "1", "MECHANISMS": "luong lstm"}
     done = start_script("zoo.sh", "trainer.max_steps=2", **variables, DATA="my text", JOBS="1")
     assert done.returncode == 0, done.stderr

@@ -32,6 +32,9 @@ PACKAGE = Path(nmt.__file__).parent
 RUN_GROUPS = ("data", "search")
 """The groups whose choice `run` is what the run of a command used. For the tokenizer, it is that of any other run."""
 
+TRAINING_COMMANDS = ("train", "doctor")
+"""The commands that can mix several corpora: the others read one."""
+
 TEXT_MARK = "\ufdd0"
 """Follows a text `???`, which OmegaConf would take for a missing value. Unicode reserves this character for internal
 use, so no other text contains it."""
@@ -71,8 +74,13 @@ class ComposedConfig:
     config_with_hydra: DictConfig
 
     def available_choices(self, group: str) -> list[str]:
-        """The choices of a group, sorted. `run`, what the run of a command used, is one only if it is the default."""
+        """The choices of a group, sorted.
+
+        `run`, what the run of a command used, is one only if it is the default; `data=mix` only for training.
+        """
         names = {path.stem for path in (self.folder / group.partition("@")[0]).glob("*.yaml")}
+        if group == "data" and self.command not in TRAINING_COMMANDS:
+            names -= {"mix"}
         own_text = (self.folder / f"{self.command}.yaml").read_text(encoding="utf-8")
         if group in RUN_GROUPS and f"- {group}: run\n" not in own_text:
             names -= {"run"}
@@ -181,7 +189,7 @@ def compose(command: str, folder: Path, overrides: Sequence[str]) -> ComposedCon
     config = copy.deepcopy(composed)
     with open_dict(config):
         del config["hydra"]
-        if any(override.startswith("data=") for override in overrides):
+        if any(re.match(r"data=[^{\[]", override) for override in overrides) and choices["data"] is not None:
             _drop_keys_of_other_corpora(config, folder / "data" / f"{choices['data']}.yaml", overrides)
     return ComposedConfig(command, folder, config, choices, config_with_hydra=composed)
 
@@ -194,9 +202,9 @@ def _drop_keys_of_other_corpora(config: DictConfig, path: Path, overrides: Seque
         overrides: keys that they set stay.
     """
     own = yaml.safe_load(path.read_text(encoding="utf-8"))
-    typed = {override.partition("=")[0].lstrip("+") for override in overrides}
     for key in list(config.data):
-        if key not in own and f"data.{key}" not in typed:
+        typed = re.compile(rf"\+*data\.{re.escape(str(key))}[.=]")  # data.KEY=… or data.KEY.INNER=…
+        if key not in own and not any(map(typed.match, overrides)):
             del config.data[key]
 
 

@@ -192,7 +192,9 @@ def _compose_choices(command: Command, folder: Path, groups: Sequence[Override])
     groups = sorted(groups, key=lambda override: override.key_or_group.count("/"))
     if all(_file_exists(folder, override) for override in groups):
         try:
-            return compose(command.name, folder, [_input_line(override) for override in groups])
+            composed = compose(command.name, folder, [_input_line(override) for override in groups])
+            if all(each.value() in ("run", *composed.available_choices(each.key_or_group)) for each in groups):
+                return composed  # `run` has a message of its own
         except UserError:
             pass  # one of them is wrong: the loop below finds it, more slowly
     composed = compose(command.name, folder, [])

@@ -222,6 +222,8 @@ def plan_evaluation(run: RunFolder, request: EvaluationRequest) -> PlannedEvalua
             f"the text of its evaluation on {plan.split} was not compared, since the corpus cannot be read: {error}"
         )
         return replace(plan, reasons=[reason])
+    if not corpus.is_translated:
+        raise UserError("data=text has no translations to compare with: select text that has, as in data=files")
     return _compare_text(plan, corpus, pairs)
 
 

@@ -59,8 +59,10 @@ def load_initial_tokenizer(settings: TrainSettings, corpus: Corpus) -> Tokenizer
 
 def _check_vocabularies(run: RunFolder, tokenizer: Tokenizer, corpus: Corpus) -> None:
     """Raises UserError if a language of the corpus changes sides, and so would get the other language's vocabulary."""
+    if tokenizer.shared:  # so is every tokenizer of a pre-trained run, which may have one language and no direction
+        return
     source, target = next(iter(list_directions(run)))
-    if not tokenizer.shared and (corpus.source == target or corpus.target == source):
+    if corpus.source == target or corpus.target == source:
         raise UserError(
             f"init={run.path} has one vocabulary for {source} and another for {target}, so it cannot start a system "
             f"from {corpus.source} to {corpus.target}: start from a run with tokenizer.shared=true, or leave init out"

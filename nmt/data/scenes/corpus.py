@@ -26,7 +26,7 @@ GENERATION_ORDER = ("test", "val", "train")
 class SceneCorpus(Corpus):
     """Scenes with their descriptions.
 
-    No scene occurs twice, and no description occurs in two splits. The scenes of a split depend on the seed alone, so
+    No scene occurs twice, and no description occurs in two splits. The scenes depend on the seed and the sizes alone:
     corpora with pictures, words or both describe the same scenes, and more `masked` words include fewer.
 
     Args:

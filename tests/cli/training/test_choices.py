@@ -71,6 +71,16 @@ def test_the_choice_run_is_only_offered_where_it_is_possible(capsys: pytest.Capt
     )
 
 
+def test_a_mix_is_only_offered_where_it_is_possible(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "run=run", "split=val", "data=mix", "data.parts=[a,b]"]) == 2
+    assert capsys.readouterr().err.startswith("nmt evaluate: data=mix: no such choice; the choices are files, grammar,")
+
+
+def test_a_list_of_choices_is_no_crash(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "data=[files]", "--cfg", "job"]) == 0
+    capsys.readouterr()
+
+
 @pytest.mark.parametrize("model", [model for model in choices("model") if model != "picture_transformer"])
 def test_every_model_trains(train: Train, tmp_path: Path, model: str) -> None:
     assert train(model=model) == 0

@@ -144,6 +144,14 @@ def test_the_encoder_of_any_run_can_be_taken_with_another_decoder(
     assert RunFolder(run).best_step() in (1, 2)
 
 
+def test_a_translation_starts_from_text_in_one_language(
+    pretrain: Callable[..., Path], start: Callable[..., Path]
+) -> None:
+    masked = pretrain("masked", "data.languages=[en]")
+    run = start(masked, TINY_RATE, "seed=2")
+    assert changed_parts(masked, run) == {"decoder", "masked_head"}
+
+
 def test_pretraining_resumes_exactly(pretrain: Callable[..., Path]) -> None:
     words = ("model.dropout=0.3", "loader.subword_alpha=0.5", "trainer.average_checkpoints=1")
     whole, part = pretrain("masked", *words, "trainer.max_steps=4"), pretrain("masked", *words)
