@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from nmt.files import write_text
 from nmt.report.formatting import format_mean, format_number
 from results_page import Record, read_json
 from zoo_table import summarize
@@ -64,7 +65,7 @@ def renew(heading: str, cell: str, mechanism: Record) -> str:
 
 
 def main() -> None:
-    PAGE.write_text(with_figures(PAGE.read_text(encoding="utf-8"), read_json(RECORD)), encoding="utf-8")
+    write_text(PAGE, with_figures(PAGE.read_text(encoding="utf-8"), read_json(RECORD)))
 
 
 if __name__ == "__main__":
