@@ -119,6 +119,7 @@ def evaluate(
         device=str(translator.model.device),
         threads=torch.get_num_threads(),
         precision=inputs.precision,
+        other_corpus=inputs.other_corpus,
         truncated=[number for number, each in enumerate(translations, start=1) if each.truncated],
         samples=[
             make_sample(index, sources[index], references[index], translations[index]) for index in sample_indices

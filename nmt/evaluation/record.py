@@ -100,6 +100,7 @@ class Evaluation(Versioned, kw_only=True):
         seconds: for translating the split.
         threads: of the CPU, as torch counts them.
         precision: number format of the model: fp32, bf16 or int8.
+        other_corpus: the name of the corpus that holds the split, see `name_corpus`; None for the run's own.
         truncated: numbers of the lines, from 1, whose translation the search's length limit has cut off.
         alignment: None for a split without gold links, for a model without attention, and if heads were silenced.
         pronouns: how pronouns were translated; None for a split without `Corpus.pronoun_examples`.
@@ -128,6 +129,7 @@ class Evaluation(Versioned, kw_only=True):
     device: str
     threads: Count
     precision: str = "fp32"
+    other_corpus: str | None = None
     truncated: list[Count] = msgspec.field(default_factory=list)
     samples: list[SentenceSample]
     alignment: AlignmentQuality | None = None

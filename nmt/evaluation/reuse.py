@@ -37,6 +37,8 @@ class EvaluationInputs:
         heads_off: names of the attention heads that are silenced, sorted.
         precision: number format of the model that translates: fp32, bf16 or int8.
         direction: such as "de-en", if it is not the one in which the run was validated; else None.
+        other_corpus: the name of the corpus, if it is not the run's own; else None. It is recorded, but not compared,
+            since the same text in another place has the same result.
     """
 
     step: int
@@ -48,6 +50,7 @@ class EvaluationInputs:
     heads_off: list[str]
     precision: str
     direction: str | None
+    other_corpus: str | None
 
     def folder(self, run: RunFolder) -> Path:
         """The folder of such evaluations of a run."""

@@ -20,7 +20,7 @@ from nmt.run.environment import read_environments
 from nmt.run.format import read_versioned
 from nmt.run.history import read_history
 from nmt.run.model_hash import hash_model
-from nmt.run.registry import Description, StoredModel, language_pair, main_corpus
+from nmt.run.registry import Description, StoredModel, language_pair, main_corpus, name_corpus
 
 METRIC_TYPES = {"bleu": "sacrebleu", "chrf": "chrf", "ter": "ter"}
 """The scores in the card, which every evaluation has, and what the hub calls them."""
@@ -43,9 +43,9 @@ def write_card(
     """
     corpus = run.description("corpus")
     source, target = language_pair(corpus)
-    name, dataset = repository.partition("/")[2], name_dataset(corpus)
+    name, dataset = repository.partition("/")[2], name_corpus(corpus)
     results = [
-        describe_result(evaluation, key, metric, dataset)
+        describe_result(evaluation, key, metric, evaluation.other_corpus or dataset)
         for evaluation in evaluations
         for key, metric in list_metrics(evaluation)
     ]
@@ -78,6 +78,7 @@ def write_card(
         dataset=dataset,
         is_on_hub=is_on_hub(corpus),
         evaluations=[(each, list_metrics(each)) for each in evaluations],
+        own_evaluations=[each for each in evaluations if each.other_corpus is None],
         signatures=list(dict.fromkeys((metric.name, metric.signature) for metric in metrics)),
         searches=list(dict.fromkeys(format_call(search.class_name, search.arguments) for search in searches)),
         step=run.best_step(),
@@ -144,14 +145,6 @@ def describe_result(evaluation: Evaluation, key: str, metric: Metric, dataset: s
 def is_on_hub(corpus: Description) -> bool:
     """Whether the corpus that decides on the languages is a dataset of the hub."""
     return main_corpus(corpus)["class"] == HubCorpus.__name__
-
-
-def name_dataset(corpus: Description) -> str:
-    """What the card calls a corpus: its id on the hub, or the last part of its path, or its class."""
-    main = main_corpus(corpus)
-    arguments = main["arguments"]
-    name = arguments.get("id") if is_on_hub(corpus) else Path(str(arguments.get("path") or "")).name
-    return str(name or main["class"])
 
 
 def list_languages(corpus: Any) -> list[str]:

@@ -133,6 +133,13 @@ def language_pair(corpus: Description) -> tuple[str, str]:
     return str(arguments.get("source")), str(arguments.get("target"))
 
 
+def name_corpus(corpus: Description) -> str:
+    """What users call a described corpus: its id on the hub, or the last part of its path, or its class."""
+    main = main_corpus(corpus)
+    arguments = main["arguments"]
+    return str(arguments.get("id") or Path(str(arguments.get("path") or "")).name or main["class"])
+
+
 def build(description: Any, package: ModuleType) -> Any:
     """Builds an object from its `Description`.
 

@@ -114,6 +114,28 @@ def test_the_card_is_valid_and_true(
     }
 
 
+def test_the_card_names_the_corpus_of_each_evaluation(
+    run: Path, corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = Path(shutil.copytree(run, tmp_path / "luong")), tmp_path / "out"
+    shutil.copytree(corpus_folder, tmp_path / "news")
+    for language in ("en", "de"):
+        (tmp_path / "news" / f"test.{language}").write_text("two lines\nof other text\n", encoding="utf-8")
+    (run / "evaluation" / "test.json").unlink()
+    news = ["data=files", f"data.path={tmp_path / 'news'}", "data.source=en", "data.target=de"]
+    assert main(["evaluate", f"run={run}", "split=test", *news]) == 0
+    assert main(["evaluate", f"run={run}", "split=val"]) == 0
+    capsys.readouterr()
+    assert main(["push", f"run={run}", "to=ann/luong", "dry_run=true", f"out={out}"]) == 0
+    text = (out / "README.md").read_text(encoding="utf-8")
+    data = ModelCard(text).data
+    assert isinstance(data, ModelCardData)
+    results = {(result.dataset_name, result.dataset_split) for result in data.eval_results or []}
+    assert results == {("news", "test"), (corpus_folder.name, "val")}
+    assert "| en → de | test of news | 2 |" in text and "| en → de | val | " in text
+    assert "To measure again: `nmt evaluate run=hf://ann/luong split=val`." in text
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

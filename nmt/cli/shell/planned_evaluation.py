@@ -22,6 +22,7 @@ from nmt.cli.shell.trained_run import (
     load_corpus,
     load_metrics,
     load_translator,
+    name_other_corpus,
 )
 from nmt.data.corpus import Corpus
 from nmt.errors import Failure, UserError
@@ -243,6 +244,7 @@ def _plan_without_text(run: RunFolder, request: EvaluationRequest) -> PlannedEva
         precision=request.precision,
         heads_off=[str(head) for head in parse_heads(request.heads_off)],
         direction=None if pair == own_pair else "-".join(pair),
+        other_corpus=name_other_corpus(request.data),
     )
     stored, reasons = _find_stored(run, request.split, inputs)
     return PlannedEvaluation(

@@ -12,7 +12,7 @@ from nmt.cli.shell.engine import ExportedEngine
 from nmt.cli.shell.settings import Component, RunChanges, expand_home, naming_group
 from nmt.errors import UserError
 from nmt.run import RunFolder, open_run
-from nmt.run.registry import Description, build, language_pair, main_corpus
+from nmt.run.registry import Description, build, language_pair, main_corpus, name_corpus
 from nmt.translator import Translator
 
 if TYPE_CHECKING:  # imports the library `datasets`, which `nmt translate` does not need
@@ -92,6 +92,13 @@ def asked_pair(run: RunFolder, data: Component | CorpusChanges) -> tuple[str, st
     own = language_pair(run.description("corpus"))
     asked = data.arguments if isinstance(data, Component) else data.changed()
     return str(asked.get("source", own[0])), str(asked.get("target", own[1]))
+
+
+def name_other_corpus(data: Component | CorpusChanges) -> str | None:
+    """The name of the selected corpus; None for the run's own, in any of its directions."""
+    if isinstance(data, Component):
+        return name_corpus(data.description())
+    return None if data.path is None else Path(data.path).name
 
 
 def load_metrics(run: RunFolder, bleu_tokenizer: str | None, *, language: str | None = None) -> Metrics:
