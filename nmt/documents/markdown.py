@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from nmt.documents.edits import Edit, apply_edits, collapse, decode
-from nmt.documents.html import VOID
+from nmt.documents.html import FIXED, VOID, Tokenizer
 from nmt.documents.segment import Change, Mark, Segment
 
 if TYPE_CHECKING:
@@ -31,6 +31,15 @@ FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]:?|\[[ xX]\](?= )")
 
 HTML_TAG = re.compile(r"<(?P<end>/?)(?P<name>[A-Za-z][\w-]*)")
 """The beginning of an HTML tag."""
+
+FIXED_ELEMENT = "fixed_element"
+"""The type of a token that stands for an HTML element which is not translated: its text, and as markup all of it."""
+
+TEXTUAL = frozenset({"text", "text_special", "softbreak", "code_inline"})
+"""Types of tokens that are text for the reader."""
+
+WRITABLE = TEXTUAL | {"html_inline"} | {f"{name}_{end}" for name in ("em", "strong", "s") for end in ("open", "close")}
+"""Types of tokens that can be written by themselves."""
 
 
 def translate_markdown(content: bytes, change: Change) -> bytes:
@@ -122,6 +131,7 @@ def parse_inline(tokens: Sequence[Token], *, line_end: str) -> Segment:
     """
     segment = Segment()
     opened: list[tuple[int, int, str, str]] = []  # index of the mark, start, opening, closing
+    tokens = join_fixed_elements(tokens)
     tags = pair_tags(tokens)
     end_tags = set(tags.values())
 
@@ -149,8 +159,9 @@ def parse_inline(tokens: Sequence[Token], *, line_end: str) -> Segment:
                 add_fixed("", "\\" + line_end)
             segment.text += "" if segment.text.endswith(" ") else " "
         elif token.type == "code_inline":
-            edge = " " if token.content.startswith("`") or token.content.endswith("`") else ""
-            add_fixed(token.content, f"{token.markup}{edge}{token.content}{edge}{token.markup}")
+            add_fixed(token.content, _write_code(token))
+        elif token.type == FIXED_ELEMENT:
+            add_fixed(token.content, token.markup)
         elif index in tags:
             open_mark(token.content, tokens[tags[index]].content)
         elif index in end_tags:
@@ -197,6 +208,52 @@ def pair_tags(tokens: Sequence[Token]) -> dict[int, int]:
             while opened.pop()[0]:
                 pass  # a tag without a partner
     return pairs
+
+
+def join_fixed_elements(tokens: Sequence[Token]) -> list[Token]:
+    """The tokens, in which one stands for each HTML element that is not translated, as in `nmt.documents.html`.
+
+    An element with a link, a picture or a hard break inside is left as it is.
+    """
+    from markdown_it.token import Token
+
+    joined: list[Token] = []
+    ends, index = pair_tags(tokens), 0
+    while index < len(tokens):
+        end = ends.get(index, index)
+        inner = tokens[index + 1 : end]
+        if end > index and _is_fixed(tokens[index].content) and all(each.type in WRITABLE for each in inner):
+            text = "".join(" " if each.type == "softbreak" else each.content for each in inner if each.type in TEXTUAL)
+            raw = "".join(map(_write_token, tokens[index : end + 1]))
+            joined.append(Token(FIXED_ELEMENT, "", 0, content=collapse(text), markup=raw))
+        else:
+            end = index
+            joined.append(tokens[index])
+        index = end + 1
+    return joined
+
+
+def _is_fixed(tag: str) -> bool:
+    """Whether an element with this opening tag is not translated."""
+    [element] = Tokenizer(tag).tokens
+    return element.name in FIXED or element.is_excluded
+
+
+def _write_token(token: Token) -> str:
+    """What stands in the file for a token of a type in `WRITABLE`."""
+    if token.type in ("text", "text_special"):
+        return escape(token.content)
+    if token.type == "softbreak":
+        return " "
+    if token.type == "code_inline":
+        return _write_code(token)
+    return token.content if token.type == "html_inline" else token.markup
+
+
+def _write_code(token: Token) -> str:
+    """A code span as it stands in the file."""
+    edge = " " if token.content.startswith("`") or token.content.endswith("`") else ""
+    return f"{token.markup}{edge}{token.content}{edge}{token.markup}"
 
 
 def _write_target(token: Token, attribute: str) -> str:

@@ -219,6 +219,10 @@ def test_what_stands_between_words_keeps_its_spaces() -> None:
         ("<Sub>A <b>dog</b></SUB> runs.", "Es läuft <Sub>ein <b>Hund</b></SUB>."),
         ("<b>A *dog</b> runs.*", "<b>*Es läuft* ein Hund</b>."),  # no pair
         ("A <b>dog runs.", "Es läuft ein <b>Hund."),
+        ("one <code>two *a*\n&lt;`b`</code> three", "ONE <code>two *a* \\<`b`</code> THREE"),
+        ('one <span translate="no">two</span> three', 'ONE <span translate="no">two</span> THREE'),
+        ("one <kbd>two</kbd>", "ONE <kbd>two</kbd>"),
+        ("one <kbd>[two](x)</kbd>", "ONE <kbd>[TWO](x)</kbd>"),
     ],
 )
 def test_what_markdown_keeps(source: str, translated: str, change: Change) -> None:
