@@ -582,6 +582,10 @@ def test_forced_decoding_refuses_empty_sides_long_targets_and_unknown_pieces(
         transformer.force_decode(source, target)
 
 
+def test_forced_decoding_replaces_half_of_a_surrogate_pair(transformer: Translator) -> None:
+    assert transformer.force_decode("one", "eins \ud800").target_tokens[-2:] == ["?", "</s>"]
+
+
 def test_forced_decoding_cuts_a_long_source_with_a_warning(transformer: Translator) -> None:
     warnings: list[int] = []
     forced = transformer.force_decode(

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from nmt.checks import check_sizes
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.line_streams import (
+    MAX_LINE_BYTES,
     STANDARD_INPUT,
     json_line,
     open_file_or_input,
@@ -80,6 +81,10 @@ class ScoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return "target" if self.target is not None else "n_best"
 
 
+MAX_LIST_BYTES = 2**28
+"""Maximum bytes of an n-best list: with all attention, one of a long sentence has many megabytes."""
+
+
 class Candidate(msgspec.Struct):
     """What is read of a translation in an n-best list."""
 
@@ -109,7 +114,8 @@ def run(config: DictConfig) -> None:
         search = folder.description("search")
         translator = load_translator(folder, search, device=settings.device, batch_tokens=None, to=settings.to)
         sides = (LineWarnings(PROGRAM, text="source, "), LineWarnings(PROGRAM, text=f"{settings.given_key}, "))
-        pairs = read_pairs(source, given, sides, names=(names[0], names[1]))
+        max_bytes = MAX_LINE_BYTES if settings.n_best is None else MAX_LIST_BYTES
+        pairs = read_pairs(source, given, sides, names=(names[0], names[1]), max_bytes=max_bytes)
         perplexity = Perplexity()
         if settings.n_best is None:
             scored = stream_scores(

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from nmt.copying import Fragment, complete, find_missing
 from nmt.data.tokenizer import Tokenizer
-from nmt.translator.n_best import merge_segmentations
 from nmt.translator.translation import Translation
 
 
@@ -22,7 +21,7 @@ def complete_translations(
     """The translations of a line with the fragments of the line that each one lacks; see `nmt.copying`.
 
     Args:
-        copy: first copy missing fragments into the text. Translations that are equal afterwards are merged.
+        copy: first copy missing fragments into the text, so that translations may be equal afterwards.
     """
     if not fragments:
         return list(translations)
@@ -33,4 +32,4 @@ def complete_translations(
             pieces, alignment = translation.target_tokens, translation.alignment()
             text = complete(text, pieces, alignment, line=line, fragments=fragments, tokenizer=tokenizer)
         completed.append(replace(translation, text=text, missing=tuple(find_missing(fragments, text))))
-    return merge_segmentations(completed)
+    return completed

@@ -52,7 +52,8 @@ def score_pairs(
     lines, texts = [sanitize(line) for line, _ in pairs], [sanitize(text) for _, text in pairs]
     sources, truncated = translator.encode_sources(lines, warn)
     targets = tokenizer.encode_target(texts)
-    cut_off(targets, translator.max_length - 1, warn, side="target")  # one position is left for `eos`
+    for index in cut_off(targets, translator.max_length - 1, warn, side="target"):  # one position is left for `eos`
+        texts[index] = tokenizer.decode_target(targets[index])  # what is scored
     results = [EMPTY_TRANSLATION] * len(pairs)
     longer = [max(len(source), len(target)) for source, target in zip(sources, targets, strict=True)]
     lengths = [length + 1 if length else 0 for length in longer]  # with `eos`

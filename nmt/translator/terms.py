@@ -17,6 +17,7 @@ searches, which takes a beam that grows with them, and rules of its own at every
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -37,24 +38,35 @@ class Terminology:
 
     Args:
         terms: the target term of each source term.
+
+    Raises:
+        UserError: a term is empty.
     """
 
     def __init__(self, terms: Mapping[str, str]) -> None:
-        self._targets = {source.casefold(): target for source, target in terms.items()}
-        longest_first = sorted(terms, key=len, reverse=True)  # "hot dog" before "dog"
-        self._pattern = re.compile("|".join(map(as_words, longest_first)), re.IGNORECASE) if terms else None
+        if not all(comparable(term) for pair in terms.items() for term in pair):
+            raise UserError("a term is empty: give each source term a target term")
+        self._targets = {comparable(source): target for source, target in terms.items()}
+        longest_first = sorted(self._targets, key=len, reverse=True)  # "hot dog" before "dog"
+        self._pattern = re.compile("|".join(map(as_words, longest_first))) if terms else None
 
     def wanted(self, line: str) -> list[str]:
         """The target terms that the translation of a line must contain: those whose source terms are words of it.
 
-        Case makes no difference. Where terms overlap, the one that begins first counts, and of these the longest.
+        They are compared as `comparable` text. Where terms overlap, the one that begins first counts, and of these the
+        longest.
         """
-        found = self._pattern.findall(line) if self._pattern is not None else []
-        return list(dict.fromkeys(self._targets[term.casefold()] for term in found if term.casefold() in self._targets))
+        found = self._pattern.findall(comparable(line)) if self._pattern is not None else []
+        return list(dict.fromkeys(self._targets[term] for term in found))
 
 
 NO_TERMS = Terminology({})
 """No terms."""
+
+
+def comparable(text: str) -> str:
+    """Text in which case, white space and different codes of the same characters make no difference."""
+    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).split())
 
 
 def as_words(term: str) -> str:
@@ -65,8 +77,15 @@ def as_words(term: str) -> str:
 
 
 def list_missing(translation: Translation, terms: Sequence[str]) -> tuple[str, ...]:
-    """The terms that a translation lacks as whole words; case makes no difference."""
-    return tuple(term for term in terms if not re.search(as_words(term), translation.text, re.IGNORECASE))
+    """The terms that a translation lacks as whole words; both are compared as `comparable` text."""
+    text = comparable(translation.text)
+    return tuple(term for term in terms if not re.search(as_words(comparable(term)), text))
+
+
+def check_search(search: Search) -> None:
+    """Raises UserError if a search does not rank its translations by their scores, so that terms cannot be placed."""
+    if not search.has_beam:
+        raise UserError("terms need a search that compares scores: use search=beam or search=greedy")
 
 
 def find_with_terms(
@@ -84,8 +103,7 @@ def find_with_terms(
     found = find_distinct(find, sentences, search, n_best)
     if not any(sentence.terms for sentence in sentences):
         return found
-    if not search.has_beam:
-        raise UserError("terms need a search that compares scores: use search=beam or search=greedy")
+    check_search(search)
     max_pieces = None if model.max_length is None else model.max_length - 1
     found = [most_terms_first(each, sentence) for each, sentence in zip(found, sentences, strict=True)]
     for _ in range(max(len(sentence.terms) for sentence in sentences)):

@@ -37,16 +37,10 @@ from nmt.translator.arguments import (
     shift,
 )
 from nmt.translator.attending import attend_all, with_attention
-from nmt.translator.batch import (
-    Sentence,
-    SourceIds,
-    batches_by_length,
-    cut_off,
-    label_source,
-    to_translation,
-)
+from nmt.translator.batch import Sentence, SourceIds, batches_by_length, cut_off, label_source, to_translation
 from nmt.translator.completion import complete_translations
 from nmt.translator.given_target import encode_prefix, force_target, list_prefixes
+from nmt.translator.n_best import merge_segmentations
 from nmt.translator.terms import NO_TERMS, find_with_terms
 from nmt.translator.translation import EMPTY_TRANSLATION, Translation
 
@@ -216,6 +210,8 @@ class Translator:
             for index, translations in found.items():
                 line, wanted = lines[index], fragments[index]
                 completed = complete_translations(translations, line, wanted, self.tokenizer, copy=copy)
+                if copy and search.has_beam:  # samples may be equal
+                    completed = merge_segmentations(completed)
                 results[index] = completed if kinds else [replace(each, attention={}) for each in completed]
         for index in truncated:
             results[index] = [replace(translation, source_truncated=True) for translation in results[index]]
@@ -286,13 +282,14 @@ class Translator:
         """
         tokenizer, model = self.tokenizer, self.model
         searcher = change_search(self.search, search)
-        [source_ids], truncated = self.encode_sources([sanitize(source)], warn)
+        source, target = sanitize(source), sanitize(target) if isinstance(target, str) else target
+        [source_ids], truncated = self.encode_sources([source], warn)
         if not source_ids:
             raise UserError("the source has no words")
         hypothesis = force_target(model, tokenizer, source_ids, target, searcher)
         translation = replace(
             to_translation(tokenizer, source_ids, hypothesis),
-            source_tokens=label_source(tokenizer, source_ids, sanitize(source)),
+            source_tokens=label_source(tokenizer, source_ids, source),
             target_tokens=tokenizer.target_pieces(hypothesis.tokens, text=target if isinstance(target, str) else None),
             source_truncated=bool(truncated),
         )

@@ -95,6 +95,15 @@ def test_n_best_lists_are_ranked_again(
             assert [each["text"] for each in before["n_best"]] == [each["text"] for each in after["n_best"]]
 
 
+def test_an_n_best_list_may_be_long(
+    lstm_run: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "source").write_text("one\n", encoding="utf-8")
+    type_in(monkeypatch, json.dumps({"text": "eins", "score": -1.0, "attention": [0.25] * 2**18}) + "\n")
+    assert main(["score", f"run={lstm_run}", f"source={tmp_path / 'source'}", "n_best=-", "device=cpu"]) == 0
+    assert json.loads(capsys.readouterr().out)["previous_score"] == -1.0
+
+
 def test_an_interpolated_score_by_hand() -> None:
     values = [{"text": "a", "score": -1.0, "missing": []}, {"text": "b", "score": -2.0}, {"text": "c", "score": -3.0}]
     ranked = rank({**values[0], "n_best": values}, [-2.0, -1.0, -1.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import json
@@ -243,6 +244,12 @@ def test_a_json_object_is_one_line_for_every_reader() -> None:
     line = format_json([Translation("", 0.0, 0.0, pieces, [])], n_best=1, with_attention=False)
     assert len(line.splitlines()) == 1
     assert json.loads(line)["source_tokens"] == pieces
+
+
+@pytest.mark.parametrize("lines", [b"one two\nnine\n", b"one", b""])
+def test_a_byte_order_mark_is_no_text(trained_run: Path, translate_fast: Translate, lines: bytes) -> None:
+    _, expected, _ = translate_fast(lines, f"run={trained_run}")
+    assert translate_fast(codecs.BOM_UTF8 + lines, f"run={trained_run}") == (0, expected, "")
 
 
 def test_a_line_that_is_not_utf8_is_named(
@@ -663,7 +670,7 @@ def test_translations_begin_with_the_prefixes_of_a_file(
 def test_samples_and_minimum_bayes_risk(
     trained_run: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    text = b"one two three\nnine\n\n"
+    text = b"one two 7\nnine\n\n"  # 7 is lost
 
     def run(*arguments: str) -> list[dict[str, Any]]:
         code, out, _ = translate(monkeypatch, capfdbinary, text, f"run={trained_run}", "format=jsonl", *arguments)
@@ -688,11 +695,10 @@ def test_translations_contain_the_terms_of_a_file(
 ) -> None:
     path = tmp_path / "terms, with a comma.tsv"
 
-    def run(terms: str) -> tuple[int, str, str]:
+    def run(terms: str, *arguments: str) -> tuple[int, str, str]:
         path.write_text(terms, encoding="utf-8")
-        code, out, err = translate(
-            monkeypatch, capfdbinary, b"one two\nnine\n\n", f"run={trained_run}", f"terms={path}"
-        )
+        words = (f"run={trained_run}", f"terms={path}", *arguments)
+        code, out, err = translate(monkeypatch, capfdbinary, b"one two\nnine\n\n", *words)
         return code, out.decode("utf-8"), err
 
     code, out, err = run("One\tacht\n nine \t sechs \n")
@@ -707,3 +713,5 @@ def test_translations_contain_the_terms_of_a_file(
     ):
         code, out, err = run(terms)
         assert (code, out) == (2, "") and message in err and err.count("\n") == 1
+    code, out, err = run("ten\tacht\n", "search=sampling")
+    assert (code, out) == (2, "") and "terms need a search that compares scores" in err

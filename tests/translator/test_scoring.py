@@ -54,6 +54,8 @@ def test_lines_that_are_too_long_are_cut_off_with_a_warning(translator: Translat
         )
     )
     assert len(scored[1].target_tokens) == translator.max_length
+    [all_of_it] = score_pairs(translator, [("one", scored[1].text)])
+    assert all_of_it.log_probabilities == pytest.approx(scored[1].log_probabilities, abs=1e-5)  # its words are scored
     assert scored[2].source_truncated
     assert [index for index, _ in warnings] == [1, 2]
     assert "its target has" in warnings[0][1]

@@ -27,6 +27,17 @@ def test_source_terms_are_whole_words_and_the_longest_counts() -> None:
     assert terms.wanted("fire (big)!") == ["Brand"]
     assert terms.wanted("漢字。 a.b aXb") == ["Zeichen", "x"]
     assert Terminology({}).wanted("dog") == []
+    for source, target in (("", "x"), ("dog", " ")):
+        with pytest.raises(UserError, match="a term is empty"):
+            Terminology({source: target})
+
+
+def test_other_codes_of_the_same_characters_make_no_difference() -> None:
+    composed, decomposed = "caf\u00e9 noir", "cafe\u0301\u00a0 noir"
+    for term, line in ((composed, decomposed), (decomposed, composed)):
+        assert Terminology({term: "x"}).wanted(f"A {line}.") == ["x"]
+        text = Translation(text=f"Ein {line}.", score=0, log_probability=0, source_tokens=[], target_tokens=[])
+        assert list_missing(text, [term, "caf", "cafe"]) == ("caf", "cafe")
 
 
 def test_a_translation_lacks_terms_that_it_does_not_have_as_words() -> None:

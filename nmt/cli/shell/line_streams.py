@@ -1,6 +1,6 @@
 """Reads and writes text line by line, for commands that give one output line for each input line.
 
-An input line ends at a line feed and nowhere else. Memory holds one line at a time, of at most MAX_LINE_BYTES.
+An input line ends at a line feed and nowhere else. Memory holds one line at a time, of limited length.
 """
 
 from __future__ import annotations
@@ -89,18 +89,21 @@ def open_output(path: Path | None) -> AbstractContextManager[BinaryIO]:
     return nullcontext(sys.stdout.buffer)
 
 
-def read_lines(source: BinaryIO, warnings: LineWarnings) -> Iterator[str]:
+def read_lines(source: BinaryIO, warnings: LineWarnings, *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[str]:
     """Yields the lines of a binary file without their ends.
 
     Only a line feed ends a line, as for `wc -l`; it may be missing after the last line. A carriage return before it is
-    removed. Bytes that are not UTF-8 become U+FFFD, and lines longer than MAX_LINE_BYTES are cut; both with a warning.
+    removed, and so is a byte order mark. Bytes that are not UTF-8 become U+FFFD, and lines longer than `max_bytes` are
+    cut; both with a warning.
     """
     number = 0
     while True:
-        # 1. Read one line, at most MAX_LINE_BYTES of it.
+        # 1. Read one line, at most `max_bytes` of it.
         with reading("the input"):
-            line = source.readline(MAX_LINE_BYTES)
+            line = source.readline(max_bytes)
             num_skipped = 0 if line.endswith(b"\n") else skip_rest_of_line(source)
+        if number == 0:
+            line = line.removeprefix(codecs.BOM_UTF8)
         if not line:
             return
         number += 1
@@ -110,7 +113,12 @@ def read_lines(source: BinaryIO, warnings: LineWarnings) -> Iterator[str]:
 
 
 def read_pairs(
-    first: BinaryIO, second: BinaryIO, warnings: tuple[LineWarnings, LineWarnings], *, names: tuple[str, str]
+    first: BinaryIO,
+    second: BinaryIO,
+    warnings: tuple[LineWarnings, LineWarnings],
+    *,
+    names: tuple[str, str],
+    max_bytes: int = MAX_LINE_BYTES,
 ) -> Iterator[tuple[str, str]]:
     """Yields line i of both files together.
 
@@ -119,11 +127,12 @@ def read_pairs(
         second: a file with as many lines.
         warnings: about the lines of each file, see `read_lines`.
         names: of the files, for the message.
+        max_bytes: of a line of the second file; the rest is skipped.
 
     Raises:
         UserError: one file has more lines.
     """
-    sides = [read_lines(file, own_warnings) for file, own_warnings in zip((first, second), warnings, strict=True)]
+    sides = (read_lines(first, warnings[0]), read_lines(second, warnings[1], max_bytes=max_bytes))
     for number, (line, other) in enumerate(zip_longest(*sides), start=1):
         if line is None or other is None:
             longer, shorter = names if other is None else names[::-1]

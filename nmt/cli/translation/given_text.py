@@ -12,7 +12,7 @@ from nmt.cli.shell.line_warnings import LineWarnings
 from nmt.errors import UserError
 from nmt.translator import Translator
 from nmt.translator.given_target import encode_prefix
-from nmt.translator.terms import Terminology
+from nmt.translator.terms import Terminology, check_search, comparable
 
 
 @contextmanager
@@ -51,9 +51,10 @@ def read_terms(path: str, translator: Translator, program: str) -> Terminology:
     """Reads a file with a source term, a tab and its target term per line.
 
     Raises:
-        UserError: the file cannot be read, a line has no two terms, a source term occurs twice, or the vocabulary lacks
-            a character of a target term.
+        UserError: the file cannot be read, a line has no two terms, a source term occurs twice, the vocabulary lacks a
+            character of a target term, or the search cannot place terms.
     """
+    check_search(translator.search)
     terms: dict[str, str] = {}
     key = f"terms={path}"
     with open_file(path, key="terms") as file:
@@ -62,7 +63,7 @@ def read_terms(path: str, translator: Translator, program: str) -> Terminology:
             source, _, target = (part.strip() for part in line.partition("\t"))
             if not (source and target) or "\t" in target:
                 raise UserError(f"{key}, line {number}: a line is a source term, a tab and its target term")
-            if terms.setdefault(source.casefold(), target) != target:
+            if terms.setdefault(comparable(source), target) != target:
                 raise UserError(f"{key}, line {number}: {source} has another target term before: leave one of them out")
             try:
                 encode_prefix(translator.tokenizer, target, max_pieces=translator.max_length - 1)
