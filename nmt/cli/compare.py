@@ -144,7 +144,7 @@ def print_table(table: Table) -> None:
         headings = [heading.replace(" ", "\n") for heading in headings]
     printed = rich.table.Table(box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     for index, heading in enumerate(headings):
-        printed.add_column(heading, justify="right" if index else "left", no_wrap=True)
+        printed.add_column(Text(heading), justify="right" if index else "left", no_wrap=True)
     for row in table.rows:
         printed.add_row(*(Text(cell.text, style="bold" if cell.is_best else "") for cell in row))
     console.width = max(_width(headings, table), console.width)

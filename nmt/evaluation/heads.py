@@ -86,8 +86,16 @@ def translate_with_attention(sample: Sample, translator: Translator, words: Spli
         sample: the sentences.
         translator: its model has an encoder with heads.
         words: splits a line as the corpus does.
+
+    Raises:
+        UserError: a sentence is too long for the model, so that it sees only a part of the words.
     """
     translations = translator.translate([pair.source for pair in sample.pairs], attention="encoder")
+    if any(translation.source_truncated for translation in translations):
+        raise UserError(
+            f"the model takes {translator.max_length - 1} pieces of a line, which cuts sentences of the corpus off: "
+            "train it with more positions, or with a larger vocabulary"
+        )
     return replace(
         sample,
         hypotheses=[translation.text for translation in translations],

@@ -20,6 +20,9 @@ from nmt.run.registry import TypedDescription
 SUFFIXES = (".source.txt", ".hyp.txt", ".ref.txt", ".attention.gz")
 """Ends of the names of the files beside SPLIT.json; the last one is described in `nmt.evaluation.attention_file`."""
 
+PRONOUN_SPLIT = "pronouns"
+"""The split of the built-in corpus whose pairs all have an ambiguous pronoun."""
+
 
 class MetricScores(msgspec.Struct, omit_defaults=True):
     """The scores of `nmt.evaluation.Metrics.score`; None for one that the target language does not have.
@@ -162,3 +165,25 @@ def read_evaluation(path: Path) -> Evaluation:
         UserError: the file is missing or damaged, or has another format than this program's.
     """
     return read_versioned(path, Evaluation)
+
+
+def is_same_system(a: Evaluation, b: Evaluation) -> bool:
+    """Whether the same weights were evaluated by the same search and metrics."""
+    keys = ("step", "model_hash", "search", "precision", "bleu_tokenizer", "source", "target", "heads_off")
+    return all(getattr(a, key) == getattr(b, key) for key in keys)
+
+
+def find_pronouns(folder: Path, evaluation: Evaluation) -> Evaluation | None:
+    """The evaluation of pronouns by the same system: of the same split, or else PRONOUN_SPLIT; None if there is none.
+
+    Args:
+        folder: of the evaluations.
+        evaluation: of the system on any split.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = folder / f"{PRONOUN_SPLIT}.json"
+    if evaluation.pronouns is None and path.is_file() and is_same_system(evaluation, other := read_evaluation(path)):
+        evaluation = other
+    return None if evaluation.pronouns is None else evaluation

@@ -98,7 +98,7 @@ def layout_chart(
         return Line(
             style=styles[system],
             name=names[system],
-            points=[(*pixel(x, y), f"{name}: {y:.4g} at {x:,.4g}") for x, y in lines[system]],
+            points=[(*pixel(x, y), f"{name}: {y:.4g} at {_format_x(x)}") for x, y in lines[system]],
             with_dots=len(lines[system]) <= MAX_DOTS,
             band=outline,
         )
@@ -106,10 +106,20 @@ def layout_chart(
     return Chart(
         title=title,
         x_label=x_label,
-        x_ticks=[(pixel(x, y_low)[0], f"{x:,g}") for x in x_values],
-        y_ticks=[(pixel(x_low, y)[1], f"{y:,g}") for y in y_values],
+        x_ticks=[(pixel(x, y_low)[0], _format_tick(x)) for x in x_values],
+        y_ticks=[(pixel(x_low, y)[1], _format_tick(y)) for y in y_values],
         lines=[layout_line(system) for system, line in enumerate(lines) if line],
     )
+
+
+def _format_x(x: float) -> str:
+    """A position on the x axis, to four digits or more, without an exponent."""
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.4g}"
+
+
+def _format_tick(value: float) -> str:
+    """A number from `choose_ticks`, in full."""
+    return f"{value:,.10g}"
 
 
 def choose_ticks(low: float, high: float) -> list[float]:

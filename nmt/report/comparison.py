@@ -6,6 +6,7 @@ Everything is read from the run folders: no model is loaded, and nothing is tran
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,7 @@ def compare_systems(systems: Sequence[ComparedSystem], *, split: str) -> Compari
             cannot be used here.
     """
     # 1. Score all systems again, on the same resampled test sets.
+    systems, pronoun_remarks = _leave_out_other_pronouns(systems)
     runs = select_runs(systems)
     baseline, task = systems[0].name, runs[0].evaluation
     try:
@@ -151,6 +153,7 @@ def compare_systems(systems: Sequence[ComparedSystem], *, split: str) -> Compari
     splits: dict[str, Sequence[ComparedSystem]] = {split: systems, **further_splits}
     return Comparison(
         split=split,
+        other_corpus=task.other_corpus,
         source=task.source,
         target=task.target,
         sentences=task.sentences,
@@ -161,10 +164,29 @@ def compare_systems(systems: Sequence[ComparedSystem], *, split: str) -> Compari
         systems=described,
         groups=groups,
         bleu_by_length=bleu_by_length(splits, groups, unit=task.length_unit, metrics=metrics),
-        notes=[*note_differences(described), *remarks],
+        notes=[*note_differences(described), *pronoun_remarks, *remarks],
         samples=[samples[0].index for samples in common_samples(runs)],
         translations=compare_sentences(systems, unit=task.length_unit, metrics=metrics),
     )
+
+
+def _leave_out_other_pronouns(systems: Sequence[ComparedSystem]) -> tuple[list[ComparedSystem], list[str]]:
+    """The systems without the pronouns of other sentences than those of the first run that has any.
+
+    Returns:
+        The systems, and a remark for each of which the pronouns are left out.
+    """
+    first: Evaluation | None = None
+    kept: list[ComparedSystem] = []
+    remarks = []
+    for system in systems:
+        if isinstance(system, EvaluatedRun) and (own := system.pronoun_evaluation) is not None:
+            first = first or own
+            if own.text_hash != first.text_hash:
+                system = replace(system, pronoun_evaluation=None)
+                remarks.append(f"The pronouns of {system.name} are left out: they are those of other sentences.")
+        kept.append(system)
+    return kept, remarks
 
 
 def summarize(comparison: Comparison) -> str:
@@ -191,10 +213,13 @@ def _summarize_groups(comparison: Comparison) -> str:
     """The result in one sentence, by the means over seeds."""
     best = max(comparison.groups, key=lambda group: group.scores["bleu"].mean)
     seeds = f"over {len(best.systems)} seeds" if len(best.systems) > 1 else "with one seed"
-    result = f"{isolate(best.name)} has the highest mean BLEU, {format_mean(best.scores['bleu'])} {seeds}"
+    bleu = format_mean(best.scores["bleu"])
+    if len(comparison.groups) == 1:
+        return f"{isolate(best.name)} reaches a mean BLEU of {bleu} {seeds}."
+    result = f"{isolate(best.name)} has the highest mean BLEU, {bleu} {seeds}"
     baseline = next(group for group in comparison.groups if comparison.baseline in group.systems)
     if best is baseline:
-        return f"{result}: no system is above the baseline."
+        return f"{result}: no mean is above that of the baseline."
     difference = format_difference(best.scores["bleu"].mean - baseline.scores["bleu"].mean)
     return f"{result}: {difference} against the mean of the baseline {isolate(baseline.name)}."
 

@@ -57,9 +57,9 @@ def format_number(value: float | None) -> str:
     """A number to about three significant digits, integers in full: 7.25, 82.1, 2,917."""
     if value is None:
         return DASH
-    if isinstance(value, int) or value >= 100:
+    if isinstance(value, int) or round(value, 1) >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.1f}" if round(value, 2) >= 10 else f"{value:.2f}"
 
 
 def format_parameters(value: int | None) -> str:
@@ -71,7 +71,7 @@ def format_duration(seconds: float | None) -> str:
     """A duration in the largest suitable unit: 45 s, 12 min, 1 h 05 min."""
     if seconds is None:
         return DASH
-    if seconds < 60:
+    if round(seconds) < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

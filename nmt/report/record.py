@@ -177,6 +177,7 @@ class Comparison(Versioned, kw_only=True):
     """Several systems on one split.
 
     Attributes:
+        other_corpus: the name of the corpus that holds the split, if it is not the one of training.
         source: language code of the source, such as "en".
         target: language code of the target.
         sentences: number of sentences in the split.
@@ -190,6 +191,7 @@ class Comparison(Versioned, kw_only=True):
     """
 
     split: str
+    other_corpus: str | None
     source: str
     target: str
     sentences: int

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from nmt.errors import UserError
 from nmt.evaluation import Metrics
 from nmt.evaluation.attention_file import SentenceAttention, read_attention
 from nmt.evaluation.pronouns import PronounScores
-from nmt.evaluation.record import AlignmentQuality, Evaluation, MetricScores, list_files, read_evaluation
+from nmt.evaluation.record import (
+    AlignmentQuality,
+    Evaluation,
+    MetricScores,
+    find_pronouns,
+    is_same_system,
+    list_files,
+    read_evaluation,
+)
 from nmt.evaluation.sentence_file import read_lines, read_sentences
 from nmt.files import read_text, reading
 from nmt.report.names import name_systems
@@ -29,9 +36,6 @@ METRIC_KEYS = MetricScores.__struct_fields__
 
 TEST_SPLITS = "test*.json"
 """The evaluations of splits that neither training nor the selection of weights has seen."""
-
-PRONOUN_SPLIT = "pronouns"
-"""The split of the built-in corpus whose pairs all have an ambiguous pronoun."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +86,7 @@ class EvaluatedRun(ComparedSystem):
         direction: such as "de-en", see `read_systems`.
         num_runs: number of runs whose models translated together: 1, or the members of an ensemble.
         config: the text of config.yaml; empty if the folder has none.
+        pronoun_evaluation: the one with pronouns, see `find_pronouns`; None if there is none.
     """
 
     direction: str | None
@@ -90,20 +95,17 @@ class EvaluatedRun(ComparedSystem):
     config: str
     history: RunHistory
     evaluation: Evaluation
+    pronoun_evaluation: Evaluation | None
 
     @property
     def alignment(self) -> AlignmentQuality | None:
         """How well attention aligns words; None if the split has no gold links."""
         return self.evaluation.alignment
 
-    @cached_property
+    @property
     def pronouns(self) -> PronounScores | None:
-        """How pronouns were translated, on this split or else on PRONOUN_SPLIT by the same system; None if unknown."""
-        path = _find_evaluations(self.path, self.direction) / f"{PRONOUN_SPLIT}.json"
-        if self.evaluation.pronouns is not None or not path.is_file():
-            return self.evaluation.pronouns
-        other = read_evaluation(path)
-        return other.pronouns if _is_same_system(self.evaluation, other) else None
+        """How pronouns were translated; None if that is not known."""
+        return None if self.pronoun_evaluation is None else self.pronoun_evaluation.pronouns
 
 
 def read_systems(
@@ -204,19 +206,15 @@ def read_further_splits(
             paths, own_names = [run.path for run in runs], [run.name for run in runs]
             others = _read_runs(paths, names=own_names, split=name, direction=direction)
             for run, other in zip(runs, others, strict=True):
-                if not _is_same_system(run.evaluation, other.evaluation):
+                if not is_same_system(run.evaluation, other.evaluation):
                     raise UserError(f"{run.path} has changed since: call `nmt evaluate run={run.path} split={name}`")
+                if run.evaluation.other_corpus != other.evaluation.other_corpus:
+                    raise UserError(f"{run.path} was evaluated there on another corpus")
         except UserError as error:
             remarks.append(f"BLEU by source length leaves {name} out: {error}.")
         else:
             further[name] = others
     return further, remarks
-
-
-def _is_same_system(a: Evaluation, b: Evaluation) -> bool:
-    """Whether the same weights were evaluated by the same search and metrics."""
-    keys = ("step", "model_hash", "search", "precision", "bleu_tokenizer", "source", "target", "heads_off")
-    return all(getattr(a, key) == getattr(b, key) for key in keys)
 
 
 def _find_evaluations(folder: Path, direction: str | None) -> Path:
@@ -248,6 +246,7 @@ def _read_run(folder: Path, *, name: str, split: str, direction: str | None) -> 
         config=read_text(config) if config.is_file() else "",
         history=read_history(folder / "history.jsonl") if ensemble is None else NO_HISTORY,
         evaluation=stored,
+        pronoun_evaluation=find_pronouns(evaluation, stored),
         further_references=stored.further_references,
         metrics=stored.metrics,
         sources=read_lines(files[1]),

@@ -77,7 +77,10 @@ def name_group(names: Sequence[str]) -> str:
     """The name of a group: what all names start with, or else what they end with, or else all names."""
     if len(names) == 1:
         return names[0]
-    start = SEED_SUFFIX.sub("", _common_start(names))
+    common = _common_start(names)
+    if any(name[len(common) : len(common) + 1].isdigit() for name in names):
+        common = common.rstrip("0123456789")  # else the name ends inside a number
+    start = SEED_SUFFIX.sub("", common)
     end = _common_start([name[::-1] for name in names])[::-1].lstrip("0123456789/_-. ")
     return start or end or ", ".join(names)
 

@@ -72,7 +72,7 @@ def test_seeds_are_also_compared_by_their_means(
     mean = f"{report['systems'][0]['metrics']['bleu']['score']:.1f} ± 0.0"  # two copies of the same weights
     assert mean in printed
     assert mean in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
-    assert f"luong has the highest mean BLEU, {mean} over 2 seeds" in printed
+    assert f"luong reaches a mean BLEU of {mean} over 2 seeds" in printed
 
 
 @pytest.fixture(scope="module")
@@ -318,6 +318,12 @@ def test_a_narrow_terminal_breaks_headings_and_cuts_nothing_off(
     printed = capsys.readouterr().out.split("\n")
     assert printed[-3].split() == ["transformer-seed1", "98.7", "1.4"]
     assert len(printed) == lines + 2  # and an empty line, and the end of the output
+
+
+def test_square_brackets_in_names_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(Table(["", "lstm [big]", "a [/b]"], [[Cell("[i]BLEU"), Cell("98.7"), Cell("1.4")]]))
+    printed = capsys.readouterr().out
+    assert "lstm [big]" in printed and "a [/b]" in printed and "[i]BLEU" in printed
 
 
 @pytest.mark.parametrize(

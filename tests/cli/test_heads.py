@@ -65,6 +65,15 @@ def test_heads_writes_tables_data_and_a_figure(
     ]
 
 
+def test_sentences_that_the_model_cuts_off_are_refused(own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = json.loads((own_run / "model.json").read_text(encoding="utf-8"))
+    model["arguments"]["positions"]["arguments"]["max_length"] = 8
+    (own_run / "model.json").write_text(json.dumps(model), encoding="utf-8")
+    capsys.readouterr()
+    assert main(["heads", f"run={own_run}", f"out={own_run / 'heads'}", "device=cpu"]) == 2
+    assert "the model takes 7 pieces of a line, which cuts sentences" in capsys.readouterr().err
+
+
 def test_a_recurrent_model_has_no_heads(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["heads", f"run={trained_run}", f"out={tmp_path / 'heads'}", "device=cpu"]) == 2
     expected = f"nmt heads: run={trained_run}: its encoder has no attention heads: name a run of a Transformer\n"

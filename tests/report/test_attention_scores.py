@@ -93,6 +93,13 @@ def test_pronouns_of_other_weights_are_not_shown(measured: list[Path], tmp_path:
     assert "All scores are for the same 60 sentences, against the raw reference text." in page
 
 
+def test_pronouns_of_other_sentences_are_left_out_with_a_remark(measured: list[Path], tmp_path: Path) -> None:
+    change(measured[3] / "evaluation" / "pronouns.json", text_hash="other")
+    report: Comparison = compare(measured[2:], split="test", out=tmp_path / "report")
+    assert [system.pronouns is None for system in report.systems] == [False, True]
+    assert "The pronouns of transformer are left out: they are those of other sentences." in report.notes
+
+
 def test_a_group_has_the_scores_that_all_its_seeds_have(measured: list[Path]) -> None:
     for run in (measured[1], measured[3]):
         (run / "config.yaml").write_text(f"seed: {len(run.name)}\n", encoding="utf-8")

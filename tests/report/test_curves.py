@@ -1,8 +1,10 @@
 """Learning curves and line charts: their lines, ticks and points."""
 
 import itertools
+import re
 
 import pytest
+from jinja2 import Environment, PackageLoader
 
 from nmt.report.chart import choose_ticks, layout_chart, thin_out
 from nmt.report.curves import learning_curves
@@ -95,6 +97,23 @@ def test_a_band_goes_along_its_upper_and_back_along_its_lower_ends() -> None:
     assert chart.lines[0].band == [(left, middle), (right, chart.top), (right, middle), (left, chart.bottom)]
     assert chart.lines[1].band == []
     assert [line.style for line in chart.lines] == [3, 3]
+
+
+def test_numbers_are_written_in_full() -> None:
+    chart = layout_chart(
+        title="t", x_label="x", names=["a"], lines=[[(0.25, 1.0), (12345, 2.5), (1_500_000, 2.0)]], from_zero=True
+    )
+    assert [text for _, _, text in chart.lines[0].points] == ["a: 1 at 0.25", "a: 2.5 at 12,345", "a: 2 at 1,500,000"]
+    assert [text for _, text in chart.x_ticks] == ["0", "500,000", "1,000,000", "1,500,000"]
+
+
+def test_no_two_of_32_lines_look_alike() -> None:
+    names = [f"system {number}" for number in range(32)]
+    template = Environment(loader=PackageLoader("nmt.report")).from_string(
+        '{% from "_chart.html.j2" import draw_legend %}{{ draw_legend(names, range(32)) }}'
+    )
+    looks = re.findall(r'class="line ([^"]*)"', template.render(names=names))
+    assert len(set(looks)) == 32
 
 
 def test_scores_up_to_a_hundred_get_ticks_at_every_twenty() -> None:

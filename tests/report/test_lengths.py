@@ -1,6 +1,7 @@
 """BLEU by source length: its ranges, its confidence intervals, and the splits that it takes together."""
 
 import random
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -89,5 +90,18 @@ def test_an_outdated_split_is_left_out_with_a_remark(two_splits: list[Path], tmp
         f"BLEU by source length leaves test_long out: {runs[1]} has changed since: "
         f"call `nmt evaluate run={runs[1]} split=test_long`."
     ]
+    text = record.read_text("utf-8").replace('"step": 3000', '"other_corpus": "news", "step": 3500')
+    record.write_text(text, encoding="utf-8")
+    assert compare(runs, split="test", out=tmp_path / "report").notes == [
+        f"BLEU by source length leaves test_long out: {runs[1]} was evaluated there on another corpus."
+    ]
+    for run in runs:
+        record = run / "evaluation" / "test_long.json"
+        content = record.read_text("utf-8").replace('"other_corpus": "news", ', "")
+        record.write_text(content.replace('"step": 3500', '"step": 3500, "other_corpus": "news"'), encoding="utf-8")
+    compare(runs, split="test_long", out=tmp_path / "report")
+    for suffix in ("md", "html"):
+        page = (tmp_path / "report" / f"report.{suffix}").read_text("utf-8")
+        assert re.search(r"on test(\\_|_)long of (<bdi>)?news(</bdi>)?, en → de", page)
     record.unlink()  # a split that a run lacks is none of the common ones
     assert compare(runs, split="test", out=tmp_path / "report").notes == []

@@ -49,6 +49,8 @@ def test_runs_that_differ_in_the_seed_alone_are_one_system(seeds: list[Path], tm
     assert table.rows[2][2].text == f"{mean:.1f} ± {deviation:.1f}"
     assert [row[2].is_best for row in table.rows] == [False, False, True]
     assert table.rows[1][2].text == f"{report.systems[2].metrics.bleu.score:.1f}"
+    alone = compare(seeds[3:], split="test", out=tmp_path / "alone")
+    assert summarize(alone) == f"transformer reaches a mean BLEU of {mean:.1f} ± {deviation:.1f} over 2 seeds."
     summary = summarize(report)
     assert summary.startswith(f"transformer has the highest mean BLEU, {mean:.1f} ± {deviation:.1f} over 2 seeds: +")
     assert summary.endswith(" against the mean of the baseline lstm.")
@@ -103,6 +105,8 @@ def test_the_deviation_is_that_of_a_sample() -> None:
         (["seed1/lstm", "seed2/lstm"], "lstm"),
         (["a/lstm", "b/lstm"], "lstm"),
         (["1", "2"], "1, 2"),
+        (["lstm512", "lstm513"], "lstm"),
+        (["lstm12-s1", "lstm12-s2"], "lstm12-s"),
         (["lstm-seed1"], "lstm-seed1"),
     ],
 )
