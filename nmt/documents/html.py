@@ -28,6 +28,26 @@ VOID = frozenset(
 )
 """Elements without an end."""
 
+CELLS, ROWS = frozenset({"td", "th"}), frozenset({"tr", "thead", "tbody", "tfoot"})
+
+PARAGRAPH_ENDS = frozenset(
+    {"address", "article", "aside", "blockquote", "details", "dialog", "div", "dl", "fieldset", "figcaption", "figure"}
+    | {"footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "main", "menu", "nav", "ol", "p"}
+    | {"pre", "search", "section", "table", "ul"}
+)
+
+ENDED_BY: dict[str, frozenset[str]] = {
+    "li": frozenset({"li"}),
+    **dict.fromkeys(("dt", "dd"), frozenset({"dt", "dd"})),
+    "p": PARAGRAPH_ENDS,
+    **dict.fromkeys(("rb", "rt", "rp"), frozenset({"rb", "rt", "rp"})),
+    "option": frozenset({"option", "optgroup", "hr"}),
+    "optgroup": frozenset({"optgroup", "hr"}),
+    **dict.fromkeys(("td", "th"), CELLS | ROWS),
+    "tr": ROWS,
+    **dict.fromkeys(("caption", "colgroup", "thead", "tbody", "tfoot"), ROWS - {"tr"}),
+}
+"""Elements that need no end tag, and those whose beginning ends them."""
 
 CHARSET = re.compile(r"""<meta\b[^<>]*\bcharset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
 """The format of the file, as it says itself."""
@@ -138,13 +158,27 @@ def find_edits(text: str) -> list[Edit]:
 
 
 def _find_end(tokens: list[Token], index: int) -> int:
-    """The index of the end tag of an element; the last index if it has none."""
-    depth = 0
-    for position in range(index, len(tokens)):
-        if tokens[position].name == tokens[index].name:
-            depth += {"start": 1, "end": -1}.get(tokens[position].kind, 0)
-            if depth == 0:
+    """The index of the last token of an element; the last index of all if its end is missing."""
+    opened = [tokens[index].name]
+    for position in range(index + 1, len(tokens)):
+        kind, name = tokens[position].kind, tokens[position].name
+        if kind == "start":
+            for depth in range(len(opened) - 1, -1, -1):
+                if name in ENDED_BY.get(opened[depth], ()):
+                    del opened[depth:]
+                    break
+                if opened[depth] not in ENDED_BY:
+                    break
+            if not opened:
+                return position - 1
+            if name not in VOID:
+                opened.append(name)
+        elif kind == "end" and name in opened:
+            del opened[len(opened) - 1 - opened[::-1].index(name) :]
+            if not opened:
                 return position
+        elif kind == "end" and opened[0] in ENDED_BY and name not in INLINE:  # the element around it ends
+            return position - 1
     return len(tokens) - 1
 
 

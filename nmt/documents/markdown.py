@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING
 
 from nmt.documents.edits import Edit, apply_edits, collapse, decode
 from nmt.documents.html import FIXED, VOID, Tokenizer
+from nmt.documents.markdown_writing import (
+    escape,
+    keep_emphasis,
+    keep_paragraph,
+    make_parser,
+    write_code,
+    write_target,
+)
 from nmt.documents.segment import Change, Mark, Segment
 
 if TYPE_CHECKING:
@@ -45,19 +53,21 @@ WRITABLE = TEXTUAL | {"html_inline"} | {f"{name}_{end}" for name in ("em", "stro
 def translate_markdown(content: bytes, change: Change) -> bytes:
     """Translates a .md file. The lines of a paragraph become one line, except where the break has a meaning."""
     text = decode(content)
-    return apply_edits(text, find_edits(text), change).encode("utf-8")
+    edits = find_edits(text)
+    return apply_edits(text, edits, lambda segments: [*map(keep_emphasis, change(segments))]).encode("utf-8")
 
 
 def find_edits(text: str) -> list[Edit]:
     """The segments of a document."""
-    from markdown_it import MarkdownIt
-
     front = FRONT_MATTER.match(text)
     assert front is not None  # it may be empty
     offset = front.end()
-    parser = MarkdownIt("commonmark", {"store_labels": True}).enable(["table", "strikethrough"])
+    parser = make_parser()
     environment: dict[str, object] = {}
     tokens = parser.parse(text[offset:], environment)
+    references = environment.get("references")
+    if isinstance(references, dict):  # a definition such as "[^1]: http://x.org" is that of a footnote
+        environment["references"] = {key: value for key, value in references.items() if not key.startswith("^")}
     # Like the parser, count a line feed, a carriage return, or both as one end of a line.
     lines = [(offset + each.start(), each[1]) for each in re.finditer(r"([^\r\n]*)(\r\n|\n|\r|\Z)", text[offset:])]
     edits: list[Edit] = []
@@ -74,7 +84,7 @@ def find_edits(text: str) -> list[Edit]:
             [inline] = parser.parseInline(source, environment)
             line_end = LINE_END.search(text, start, end)
             segment = parse_inline(inline.children or [], line_end=line_end[0] if line_end else "")
-            edits.append(Edit(start, end, segment, escape=escape, finish=_keep_paragraph))
+            edits.append(Edit(start, end, segment, escape=escape, finish=keep_paragraph))
     return edits
 
 
@@ -159,7 +169,7 @@ def parse_inline(tokens: Sequence[Token], *, line_end: str) -> Segment:
                 add_fixed("", "\\" + line_end)
             segment.text += "" if segment.text.endswith(" ") else " "
         elif token.type == "code_inline":
-            add_fixed(token.content, _write_code(token))
+            add_fixed(token.content, write_code(token))
         elif token.type == FIXED_ELEMENT:
             add_fixed(token.content, token.markup)
         elif index in tags:
@@ -171,7 +181,7 @@ def parse_inline(tokens: Sequence[Token], *, line_end: str) -> Segment:
             segment.text += " " if token.content.startswith("<br") else ""  # it separates words
         elif token.type == "image":
             alt = token.content
-            add_fixed("", f"![{alt}]{_write_target(token, 'src')}")
+            add_fixed("", f"![{alt}]{write_target(token, 'src')}")
         elif token.type == "link_open" and token.markup == "autolink":
             is_autolink = True
             address = str(token.attrs["href"]).removeprefix("mailto:")
@@ -179,7 +189,7 @@ def parse_inline(tokens: Sequence[Token], *, line_end: str) -> Segment:
         elif token.type == "link_close" and is_autolink:
             is_autolink = False
         elif token.nesting == 1:
-            marks = ("[", f"]{_write_target(token, 'href')}") if token.type == "link_open" else (token.markup,) * 2
+            marks = ("[", f"]{write_target(token, 'href')}") if token.type == "link_open" else (token.markup,) * 2
             open_mark(*marks)
         elif token.nesting == -1:
             segment.close_mark(*opened.pop())
@@ -246,33 +256,5 @@ def _write_token(token: Token) -> str:
     if token.type == "softbreak":
         return " "
     if token.type == "code_inline":
-        return _write_code(token)
+        return write_code(token)
     return token.content if token.type == "html_inline" else token.markup
-
-
-def _write_code(token: Token) -> str:
-    """A code span as it stands in the file."""
-    edge = " " if token.content.startswith("`") or token.content.endswith("`") else ""
-    return f"{token.markup}{edge}{token.content}{edge}{token.markup}"
-
-
-def _write_target(token: Token, attribute: str) -> str:
-    """What follows the text of a link or a picture: its address, or its label in the file."""
-    if "label" in token.meta:
-        return f"[{token.meta['label']}]"
-    address = str(token.attrs.get(attribute, ""))
-    if re.search(r"[ ()<>]", address) or not address:
-        address = f"<{address}>" if address else ""
-    title = token.attrs.get("title")
-    return f"({address})" if title is None else '({} "{}")'.format(address, str(title).replace('"', '\\"'))
-
-
-def escape(text: str) -> str:
-    """Text in which nothing is markup."""
-    return re.sub(r"([\\`*\[\]<]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
-
-
-def _keep_paragraph(text: str) -> str:
-    """The text of a line, changed if its beginning would turn the line into a heading, an item or a quotation."""
-    text = re.sub(r"^(\d{1,9})([.)])(?=\s)", r"\1\\\2", text)
-    return re.sub(r"^([#>+\-=](?=[\s#>+\-=]|$)|~(?=~~))", r"\\\1", text)

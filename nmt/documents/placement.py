@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence, Set
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from nmt.data.pharaoh import Link
 from nmt.data.words import Span, separate_words
@@ -34,10 +34,16 @@ def place_marks(source: str, target: str, marks: Sequence[Mark], links: Set[Link
     copies = _find_copies(source, target, marks)
     places = [(mark, copies.get(id(mark)) or _find_place(mark, source, target, words, links)) for mark in marks]
     fixed = [place for place in places if place[0].is_fixed]
-    around = [place for place in places if not place[0].is_fixed]
+    around = _separate([(mark, span) for mark, span in places if not mark.is_fixed and span[0] < span[1]], target)
+    emptied = [(mark, span) for mark, span in around if span[0] == span[1]]
     pieces, position = [], 0
-    for mark, (start, end) in sorted(fixed, key=lambda place: place[1]):
+    for mark, (start, end) in sorted(fixed + emptied, key=lambda place: place[1]):
         start = max(start, position)  # two marks may be linked to the same words
+        if not mark.is_fixed:
+            outer = tuple(each for each, (first, last) in around if first <= start < last and _contains(each, mark))
+            pieces += [*_cut(target, position, start, around), Piece("", (*outer, mark))]
+            position = start
+            continue
         text = source[mark.start : mark.end]
         follows_space = source[: mark.start].endswith(" ")
         if not text and follows_space and not source[mark.start :].startswith(" "):
@@ -51,6 +57,42 @@ def place_marks(source: str, target: str, marks: Sequence[Mark], links: Set[Link
         pieces.append(Piece(text, inside, mark))
         position = max(start, end)
     return [*pieces, *_cut(target, position, len(target), around)]
+
+
+def _contains(outer: Mark, inner: Mark) -> bool:
+    return outer.start <= inner.start and inner.end <= outer.end
+
+
+def _separate(places: Sequence[Placement], target: str) -> list[Placement]:
+    """The places, so that marks beside each other in the source do not overlap in the translation.
+
+    The first mark keeps the words that both are linked to, unless only they are left for the second one, and the first
+    has more. A mark that is left without words gets an empty range behind them.
+    """
+    spans = [span for _, span in places]
+    order = sorted(range(len(places)), key=lambda index: places[index][0].start)
+    for first, second in combinations(order, 2):
+        (start, end), (other_start, other_end) = spans[first], spans[second]
+        is_apart = places[first][0].end <= places[second][0].start
+        if not is_apart or max(start, other_start) >= min(end, other_end):
+            continue
+        if rest := _subtract(target, spans[second], spans[first]):
+            spans[second] = rest
+        elif rest := _subtract(target, spans[first], spans[second]):
+            spans[first] = rest
+        else:
+            spans[second] = end, end
+    return [(mark, span) for (mark, _), span in zip(places, spans, strict=True)]
+
+
+def _subtract(target: str, span: Span, taken: Span) -> Span | None:
+    """The longer part of a range outside another one, without spaces around it; None if no part has words."""
+    parts = [(span[0], min(span[1], taken[0])), (max(span[0], taken[1]), span[1])]
+    start, end = max(parts, key=lambda part: part[1] - part[0])
+    text = target[start:end]
+    return (
+        (start + len(text) - len(text.lstrip()), end - len(text) + len(text.rstrip())) if _has_letters(text) else None
+    )
 
 
 def _cut(target: str, start: int, end: int, places: Sequence[Placement]) -> list[Piece]:
@@ -97,7 +139,7 @@ def _find_place(
     if not targets or not sources:
         return 0, len(target)
     covered = [index for index, (start, end) in enumerate(sources) if start < mark.end and end > mark.start]
-    if not covered or not (mark.is_fixed or _has_letters(source[mark.start : mark.end])):
+    if mark.start == mark.end or not covered or not (mark.is_fixed or _has_letters(source[mark.start : mark.end])):
         return _find_point(mark, words, links)
     source_words = {index for index, span in enumerate(sources) if _has_letters(source[slice(*span)])}
     target_words = {index for index, span in enumerate(targets) if _has_letters(target[slice(*span)])}

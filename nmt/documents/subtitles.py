@@ -16,8 +16,10 @@ CUE = re.compile(r"[^\r\n]*-->[^\r\n]*(?:\r\n|\n|\r)((?:(?![^\r\n]*-->)[^\r\n]*\
 TAG = re.compile(r"<(/?)([A-Za-z]\w*)[^<>]*>|\{\\[^{}]*\}|<[\d:.]+>")
 """Markup: <i>…</i>, or a position such as {\\an8}."""
 
-SPEAKER = re.compile(r"\s*(?:[-–—]\s*|[A-Z][A-Z .]*:\s+)")
-"""What begins the line of another speaker, and stays."""
+SPEAKER = re.compile(
+    rf"(?:\s|{TAG.pattern})*(?:[-–—]\s*|[A-Z][A-Z .]*(?:{TAG.pattern})*:(?:{TAG.pattern})*\s+|<v[ .][^<>]*>)"
+)
+"""What begins the line of another speaker, and stays: tags, and a dash, a name or a tag with a name."""
 
 
 def translate_subtitles(content: bytes, change: Change) -> bytes:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nmt.documents.segment import Change, Mark, Piece, Segment
+from nmt.documents.word_runs import copy_wrapper, divide_runs, find_content, has_break, list_runs, read_text
 from nmt.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class RunMark(Mark):
 
     Attributes:
         runs: the first one has the format; those of something fixed, such as a picture, are kept as they are.
-        link: the hyperlink around them.
+        link: the hyperlink or the content control around them.
     """
 
     runs: tuple[Element, ...] = ()
@@ -105,12 +106,12 @@ def divide(paragraph: Element) -> list[Part]:
     """The parts of a paragraph between tabs and line breaks, without those that have no letters."""
     from docx.oxml.ns import qn
 
-    _divide_runs(paragraph)
+    divide_runs(paragraph)
     parts: list[Part] = []
     elements: list[Element] = []
     field_depth = 0
     for child in [*paragraph, None]:
-        is_break = child is None or child.tag in (qn("w:pPr"), qn("w:sdt")) or _has_break(child)
+        is_break = child is None or child.tag == qn("w:pPr") or has_break(child)
         if child is not None:
             kinds = [each.get(qn("w:fldCharType")) for each in child.iter(qn("w:fldChar"))]
             field_depth += kinds.count("begin") - kinds.count("end")
@@ -124,31 +125,6 @@ def divide(paragraph: Element) -> list[Part]:
     return parts if field_depth == 0 else []
 
 
-def _has_break(child: Element) -> bool:
-    """Whether an element has a tab or a line break."""
-    from docx.oxml.ns import qn
-
-    return child.tag == qn("w:r") and any(each.tag in (qn("w:br"), qn("w:tab"), qn("w:cr")) for each in child)
-
-
-def _divide_runs(paragraph: Element) -> None:
-    """Gives each tab, line break and whatever else is no text a run of its own."""
-    from docx.oxml.ns import qn
-
-    for run in [each for each in paragraph if each.tag == qn("w:r")]:
-        content = [each for each in run if each.tag != qn("w:rPr")]
-        if len(content) < 2 or all(each.tag == qn("w:t") for each in content):
-            continue
-        last = run
-        for child in content[1:]:
-            new = copy.deepcopy(run)
-            for each in [each for each in new if each.tag != qn("w:rPr")]:
-                new.remove(each)
-            new.append(child)
-            last.addnext(new)
-            last = new
-
-
 def _make_part(paragraph: Element, elements: list[Element]) -> Part | None:
     """The segment of some children of a paragraph; None if it has no letters."""
     from docx.oxml.ns import qn
@@ -159,8 +135,8 @@ def _make_part(paragraph: Element, elements: list[Element]) -> Part | None:
     lengths: Counter[bytes] = Counter()
     formats: dict[bytes | None, Element | None] = {}
     depth = 0
-    for element, link in _list_runs(elements):
-        text = "".join(each.text or "" for each in element if each.tag == qn("w:t")) if element.tag == qn("w:r") else ""
+    for element, link in list_runs(elements):
+        text = read_text(element) if element.tag in (qn("w:r"), qn("w:sdt")) else ""
         kinds = [each.get(qn("w:fldCharType")) for each in element.iter(qn("w:fldChar"))]
         is_text = element.tag == qn("w:r") and all(each.tag in (qn("w:t"), qn("w:rPr")) for each in element)
         start = len(segment.text)
@@ -196,17 +172,6 @@ def _make_part(paragraph: Element, elements: list[Element]) -> Part | None:
     return Part(paragraph, elements, segment, formats.get(base))
 
 
-def _list_runs(elements: list[Element]) -> Iterator[tuple[Element, Element | None]]:
-    """The runs among the children of a paragraph with the hyperlink around each, and other elements."""
-    from docx.oxml.ns import qn
-
-    for element in elements:
-        if element.tag == qn("w:hyperlink"):
-            yield from ((each, element) for each in element)
-        else:
-            yield element, None
-
-
 def _format_key(run: Element) -> bytes:
     """Equal for runs of equal format. Proofing marks and the like do not count."""
     from docx.oxml.ns import qn
@@ -228,7 +193,8 @@ def replace_runs(part: Part, pieces: list[Piece]) -> None:
     part.elements[0].addprevious(anchor)
     for element in part.elements:
         part.parent.remove(element)
-    link: Element | None = None
+    link: Element | None = None  # of the piece before
+    content = anchor
     for piece in pieces:
         mark = piece.fixed or (piece.marks[-1] if piece.marks else None)
         own = mark if isinstance(mark, RunMark) else None
@@ -245,15 +211,13 @@ def replace_runs(part: Part, pieces: list[Piece]) -> None:
             run.append(text)
             new = [run]
         if own is None or own.link is None:
-            link = None
             for each in new:
                 anchor.addprevious(each)
-            continue
-        if link is None or link.attrib != own.link.attrib:
-            link = copy.copy(own.link)
-            for each in [*link]:
-                link.remove(each)
-            anchor.addprevious(link)
-        for each in new:
-            link.append(each)
+        else:
+            if link is not own.link:
+                wrapper = copy_wrapper(own.link)
+                anchor.addprevious(wrapper)
+                content = find_content(wrapper)
+            content.extend(new)
+        link = own.link if own else None
     part.parent.remove(anchor)

@@ -24,6 +24,8 @@ SENTENCES = {
     "A cat sleeps.": "Eine Katze schläft.",
     "A red dog": "Ein roter Hund.",
     "The dog eats a big fish.": "Der Hund frisst einen großen Fisch.",
+    "The hot dog runs.": "Der Wurst läuft.",
+    "A red big dog.": "一只红色的狗。",
 }
 """Translations; the full stop behind "Hund" is one that the source lacks."""
 
@@ -31,6 +33,8 @@ LINKS: dict[str, Set[Link]] = {
     "A dog runs.": {(0, 2), (1, 3), (2, 0), (2, 1), (3, 4)},
     "A red dog": {(0, 0), (1, 1), (2, 2)},
     "The dog eats a big fish.": {(index, index) for index in range(7)},
+    "The hot dog runs.": {(0, 0), (1, 1), (2, 1), (3, 2), (4, 3)},
+    "A red big dog.": {(0, 0), (0, 1), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6)},
 }
 
 
@@ -73,7 +77,7 @@ def test_plain_text(change: Change) -> None:
     )
     expected = (
         "\ufeffEin roter Hund\r\n\r\n"
-        "  Es läuft ein Hund. Eine Katze schläft.\t\r\n"
+        "  Es läuft ein Hund.  Eine Katze schläft.\t\r\n"
         "* Es läuft ein Hund.\r\n"
         "2) Es läuft ein Hund.\r\n"
         "\t\r\n 42 – 43\r\n"
@@ -82,6 +86,19 @@ def test_plain_text(change: Change) -> None:
     assert translate_plain(source.encode(), change).decode() == expected
     for text in ("", "\n\n", "--- 1, 2\r\n", "A dog runs.\rA dog runs."):
         assert translate_plain(text.encode(), lambda segments: [as_it_is(each) for each in segments]) == text.encode()
+
+
+@pytest.mark.parametrize(
+    ("source", "translated"),
+    [
+        ("1    2    3\n----   ----\n", "1    2    3\n----   ----\n"),
+        ("* Total:     12   EUR  \n", "* TOTAL:     12   EUR  \n"),
+        ("one two\t\tthree \t 4\n", "ONE TWO\t\tTHREE \t 4\n"),
+        (("one two" + 40 * " " + "three\n") * 2, ("ONE TWO" + 40 * " " + "THREE\n") * 2),
+    ],
+)
+def test_columns_of_plain_text_stay(source: str, translated: str, change: Change) -> None:
+    assert translate_plain(source.encode(), change).decode() == translated
 
 
 def test_broken_lines_are_joined_and_broken_again(change: Change) -> None:
@@ -223,6 +240,18 @@ def test_what_stands_between_words_keeps_its_spaces() -> None:
         ('one <span translate="no">two</span> three', 'ONE <span translate="no">two</span> THREE'),
         ("one <kbd>two</kbd>", "ONE <kbd>two</kbd>"),
         ("one <kbd>[two](x)</kbd>", "ONE <kbd>[TWO](x)</kbd>"),
+        ("super<wbr>market.", "SUPERMARKET<wbr>."),
+        ("The [hot](a) [dog](b) runs.", "Der [Wurst](a)[](b) läuft."),
+        ("The **hot** *dog* runs.", "Der **Wurst** läuft."),  # emphasis of nothing would be text
+        ("A _red_ big dog.", "一只*红色*的狗。"),
+        ("A __red__ _big_ dog.", "一只**红色***的*狗。"),
+        ("A *red* *big* dog.", "一只<em>红色</em><em>的</em>狗。"),
+        ("1986\\.", "1986\\."),
+        ("a \\~~b\\~~ c", "A \\~~B\\~~ C"),
+        ("# Key \\#", "# KEY \\#"),
+        ("[link](http://a.b/x?a=1&amp;copy;2)", "[LINK](http://a.b/x?a=1&amp;copy;2)"),
+        ('[link](x "&amp;copy; \\\\\\" b")', '[LINK](x "&amp;copy; \\\\\\" b")'),
+        ("runs[^1].\n\n[^1]: http://x.org", "RUNS[^1].\n\n[^1]: http://x.org"),
     ],
 )
 def test_what_markdown_keeps(source: str, translated: str, change: Change) -> None:
@@ -264,6 +293,10 @@ def test_html(change: Change) -> None:
         ("<p>Home <span class=a>|</span> Contact us</p>", "<p>HOME <span class=a>|</span> CONTACT US</p>"),
         ("<p><b>×</b> Close it</p>", "<p><b>×</b> CLOSE IT</p>"),
         ("<p>A dog<b> ,</b> runs.</p>", "<p>A DOG<b> ,</b> RUNS.</p>"),
+        ("The super<wbr>market is open.", "THE SUPERMARKET<wbr> IS OPEN."),
+        ('The super<a id="x"></a>market is open.', 'THE SUPERMARKET<a id="x"></a> IS OPEN.'),
+        ("The super<!-- c -->market is open.", "THE SUPERMARKET<!-- c --> IS OPEN."),
+        ("A<b></b>B <i>c</i>", "AB<b></b> <i>C</i>"),
     ],
 )
 def test_marks_of_punctuation_and_of_parts_of_words_stay_there(source: str, translated: str, change: Change) -> None:
@@ -278,6 +311,23 @@ def test_a_mark_of_punctuation_that_is_gone_is_gone(change: Change) -> None:
         )
         == b"<p>Es ist einer</p>"
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "translated"),
+    [
+        ('<ul><li translate="no">a<li>b</ul><p>c', '<ul><li translate="no">a<li>B</ul><p>C'),
+        ("<ul><li translate=no>a<ul><li>x<li>y</ul>z</ul>b", "<ul><li translate=no>a<ul><li>x<li>y</ul>z</ul>B"),
+        ("<div><p translate=no>a<b>c</b></div>d", "<div><p translate=no>a<b>c</b></div>D"),
+        ("<p translate=no>a</b>b<ul><li>c</ul>", "<p translate=no>a</b>b<ul><li>C</ul>"),
+        (
+            "<td translate=no>a<p>x<td>b<tr translate=no><td>c</table>d",
+            "<td translate=no>a<p>x<td>B<tr translate=no><td>c</table>D",
+        ),
+    ],
+)
+def test_an_element_without_an_end_tag_ends_where_browsers_end_it(source: str, translated: str, change: Change) -> None:
+    assert translate_html(source.encode(), change).decode() == translated
 
 
 def test_html_in_another_format_stays_in_it(change: Change) -> None:
@@ -316,6 +366,21 @@ def test_subtitles_of_the_web_are_html(change: Change) -> None:
     assert translate_subtitles(crossed.encode(), change).decode() == f"1\n{cue}<i><b>A</i> C</b> D & E\n"
 
 
+@pytest.mark.parametrize(
+    ("source", "translated"),
+    [
+        ("Hel<00:00:01.500>lo there", "HELLO<00:00:01.500> THERE"),
+        ("<i>- How are you doing?</i>\n<i>- Ok.</i>", "<i>- HOW ARE YOU DOING?</i>\n<i>- OK.</i>"),
+        ("{\\an8}- How are you\n{\\an8}- Ok.", "{\\an8}- HOW ARE YOU\n{\\an8}- OK."),
+        ("<b>TOM:</b> How are you\n<b>ANN</b>: Ok.", "<b>TOM:</b> HOW ARE YOU\n<b>ANN</b>: OK."),
+        ("<v Tom>How are you doing?\n<v Ann>Ok.</v>", "<v Tom>HOW ARE YOU DOING?\n<v Ann>OK.</v>"),
+    ],
+)
+def test_what_subtitles_keep(source: str, translated: str, change: Change) -> None:
+    cue = "1\n00:00:01,000 --> 00:00:02,000\n"
+    assert translate_subtitles(f"{cue}{source}\n".encode(), change).decode() == f"{cue}{translated}\n"
+
+
 def test_marks_move_with_their_words() -> None:
     source, target = "A dog runs.", "Es läuft ein Hund."
     dog, all_of_it = Mark(2, 5, "<b>", "</b>"), Mark(0, 11, "<i>", "</i>")
@@ -326,6 +391,14 @@ def test_marks_move_with_their_words() -> None:
     # Without links, by position: the second of three words, and of four.
     assert render(place_marks(source, target, [dog], set())) == "Es <b>läuft</b> ein Hund."
     assert "".join(piece.text for piece in place_marks(source, "", [dog], set())) == ""
+    # Marks beside each other share no words: the second one keeps what the first one does not need.
+    big, fish = Mark(0, 3, "<b>", "</b>"), Mark(4, 8, "<i>", "</i>")
+    for pairs, marked in (
+        ({(0, 0), (1, 0), (1, 1)}, "<b>Ein</b> <i>Fisch</i> schwimmt"),
+        ({(0, 0), (0, 1), (1, 1)}, "<b>Ein</b> <i>Fisch</i> schwimmt"),
+        ({(0, 1), (1, 1)}, "Ein <b>Fisch</b><i></i> schwimmt"),
+    ):
+        assert render(place_marks("big fish swims", "Ein Fisch schwimmt", [big, fish], pairs)) == marked
 
 
 def test_a_mark_may_cover_several_sentences(change: Change) -> None:
@@ -391,13 +464,62 @@ def test_word_keeps_links_and_reads_what_word_has_divided(change: Change, tmp_pa
     assert [run.text for run in linked.runs] == ["SEE ", "."]
 
 
-def test_the_command(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+TEXT_RUN = '<w:r><w:t xml:space="preserve">{}</w:t></w:r>'
+CONTROL = "<w:sdt><w:sdtPr>{}</w:sdtPr><w:sdtContent>{}</w:sdtContent></w:sdt>"
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        (
+            TEXT_RUN.format("super") + '<w:r><w:footnoteReference w:id="1"/></w:r>' + TEXT_RUN.format("market opens"),
+            ["SUPERMARKET", "footnoteReference", " OPENS"],
+        ),
+        (
+            TEXT_RUN.format("Dear ") + CONTROL.format("", TEXT_RUN.format("old friend")) + TEXT_RUN.format(", hello."),
+            ["DEAR ", "sdt", "OLD FRIEND", ", HELLO."],
+        ),
+        (
+            TEXT_RUN.format("On ") + CONTROL.format("<w:date/>", TEXT_RUN.format("May 1")) + TEXT_RUN.format(" we go."),
+            ["ON ", "sdt", "May 1", " WE GO."],
+        ),
+        (
+            '<w:hyperlink w:anchor="a"><w:r><w:t>one two</w:t><w:br/><w:t>three</w:t></w:r></w:hyperlink>',
+            ["hyperlink", "ONE TWO", "br", "hyperlink", "THREE"],
+        ),
+    ],
+)
+def test_what_word_keeps(content: str, texts: Sequence[str], change: Change, tmp_path: Path) -> None:
+    docx = pytest.importorskip("docx")
+    from docx.oxml import parse_xml
+    from docx.oxml.ns import nsdecls
+
+    from nmt.documents.word import translate_word
+
+    document = docx.Document()
+    document.element.body.insert(0, parse_xml(f"<w:p {nsdecls('w')}>{content}</w:p>"))
+    document.save(tmp_path / "in.docx")
+    (tmp_path / "out.docx").write_bytes(translate_word((tmp_path / "in.docx").read_bytes(), change))
+    paragraph = docx.Document(tmp_path / "out.docx").paragraphs[0]._p
+    found = [(each.tag.rpartition("}")[2], each.text) for each in paragraph.iter()]
+    kept = ("t", "sdt", "hyperlink", "br", "footnoteReference")
+    assert [text if name == "t" else name for name, text in found if name in kept] == texts
+
+
+def test_the_command(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "in.md").write_text("# one **two** three\n\n`one`\n", encoding="utf-8")
     words = ["translate", f"run={trained_run}", "format=document", "device=cpu"]
     assert main([*words, f"input={tmp_path / 'in.md'}", f"output={tmp_path / 'out.md'}"]) == 0
     lines = (tmp_path / "out.md").read_text(encoding="utf-8").split("\n")
     assert lines[0].startswith("# ") and lines[0].count("**") == 2 and lines[1:] == ["", "`one`", ""]
-    assert "translated 1 sentences" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith("translated 1 sentences\n")
+    (tmp_path / "terms.tsv").write_text("one\tacht\ntwo\tneun\n", encoding="utf-8")
+    monkeypatch.setattr("nmt.translator.terms.list_missing", lambda _, terms: tuple(terms))
+    terms = f"terms={tmp_path / 'terms.tsv'}"
+    assert main([*words, terms, f"input={tmp_path / 'in.md'}", f"output={tmp_path / 'out.md'}"]) == 0
+    assert capsys.readouterr().err.endswith("translated 1 sentences; wanted terms that they lack: 2\n")
     for more, message in [
         (["input=in.xyz"], "input=in.xyz has no name that tells its kind: add document= with txt, md, html, srt, docx"),
         (["input=in.txt", "document=pdf"], "document=pdf is unknown: use one of txt, md, html, srt, docx"),

@@ -54,12 +54,13 @@ def translate_document(
     """
     with reading("the document"):
         content = source.read()
-    num_sentences = num_truncated = 0
+    num_sentences = num_truncated = num_missing_terms = 0
 
     def translate(sentences: Sequence[str]) -> list[str]:
-        nonlocal num_sentences, num_truncated
+        nonlocal num_sentences, num_truncated, num_missing_terms
         found = translator.translate(sentences, copy=copy)
         num_sentences, num_truncated = len(found), sum(each.truncated or each.source_truncated for each in found)
+        num_missing_terms = sum(len(each.missing_terms) for each in found)
         return [each.text for each in found]
 
     def align(pairs: Sequence[tuple[str, str]]) -> list[Set[Link]]:
@@ -81,4 +82,5 @@ def translate_document(
     with open_output(output) as target:
         target.write(translated)
     cut = f"; {num_truncated:,} of them were too long and are cut off" if num_truncated else ""
-    print_message(program, f"translated {num_sentences:,} sentences{cut}")
+    lacking = f"; wanted terms that they lack: {num_missing_terms:,}" if num_missing_terms else ""
+    print_message(program, f"translated {num_sentences:,} sentences{cut}{lacking}")
