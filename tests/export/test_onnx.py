@@ -54,6 +54,9 @@ TEXTS = [
 ]
 """Text of several scripts, with spaces and characters that SentencePiece treats in its own way."""
 
+SIGNS = ["<b b> <r r> b< r< <br >"] * 300
+"""Lines that make the characters of the symbol "<br>" frequent, so that their pieces compete with it."""
+
 
 @pytest.fixture(scope="module")
 def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -190,7 +193,7 @@ def test_pieces_in_javascript_are_those_of_sentencepiece(
     ):
         train: Any = Tokenizer.train
         tokenizers[name] = train(
-            [*TEXTS, *(corpus_folder / "train.en").read_text().splitlines()],
+            [*TEXTS, *SIGNS, *(corpus_folder / "train.en").read_text().splitlines()],
             [],
             vocab_size=400,
             model_type=model_type,
