@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from nmt.checks import check_sizes
 from nmt.cli.shell.errors import print_message
 from nmt.cli.shell.settings import Component, to_settings
-from nmt.cli.shell.trained_run import CorpusChanges, load_corpus
+from nmt.cli.shell.trained_run import CorpusChanges, asked_pair, load_corpus
 from nmt.errors import UserError
 from nmt.export.argos import ArgosFormat
 from nmt.export.conversion import ExportRecord, Format, check_out, export_system
@@ -55,12 +55,23 @@ def run(config: DictConfig) -> None:
     exporter = FORMATS[settings.format]()
     system = System.load(folder)
     exporter.check(system)  # before the corpus is read
+    check_direction(system, settings.data)
     split = load_corpus(folder, settings.data).main.split(settings.split)
     lines = list(split[: settings.sentences]["source"])
     with limit_threads(settings.threads, system.model.device) as system.translator.before_batch:
         record = export_system(exporter, system, lines, settings.out)
     print_record(record)
     print_message(PROGRAM, f"wrote {settings.out}")
+
+
+def check_direction(system: System, data: Component | CorpusChanges) -> None:
+    """Raises UserError if the corpus is in another direction than that of the export, which is the run's own."""
+    source, target = asked_pair(system.run, data)
+    if (source, target) != (system.source, system.target):
+        raise UserError(
+            f"data.source={source} data.target={target}: run={system.run.path} is exported from {system.source} to "
+            f"{system.target}; leave both out, or name data.source={system.source} data.target={system.target}"
+        )
 
 
 def print_record(record: ExportRecord) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ from nmt.errors import Failure, UserError
 from nmt.export.system import System
 from nmt.export.verification import Engine, OwnTranslations, Verification, translate_lines, verify
 from nmt.files import make_folder, reading, write_json, writing
+from nmt.models.attention import largest_window
 from nmt.run.model_hash import hash_model
 from nmt.translator import sanitize
 
@@ -89,7 +91,8 @@ def export_system(exporter: Format, system: System, lines: Sequence[str], out: P
 
     Args:
         exporter: of the format.
-        lines: to verify with; those without words, and those that are too long for the model, are left out.
+        lines: to verify with; those without words, and those that are too long for the model, are left out. With sparse
+            attention, a line of several blocks is added.
         out: the path of the export, which must not exist.
 
     Raises:
@@ -104,6 +107,8 @@ def export_system(exporter: Format, system: System, lines: Sequence[str], out: P
     usable = [line for line, ids in encoded if 0 < len(ids) <= max_pieces]
     if not usable:
         raise UserError("there is no line to verify the export with: name another split, or more sentences")
+    if window := largest_window(system.model):
+        usable.append(join_lines(system, usable, 2 * window))
     with temporary_folder(out) as folder:  # before the work, in case there cannot be one
         own = translate_lines(system, usable)
         exporter.write(system, own, folder)
@@ -129,6 +134,18 @@ def export_system(exporter: Format, system: System, lines: Sequence[str], out: P
         write_json(folder / RECORD_FILE, msgspec.to_builtins(record))
         exporter.publish(folder, out)
     return record
+
+
+def join_lines(system: System, lines: Sequence[str], num_pieces: int) -> str:
+    """The beginning of a text of these lines, in turn: more than `num_pieces` pieces if the model takes so many."""
+    text = lines[0]
+    for line in itertools.cycle([*lines[1:], lines[0]]):
+        longer = f"{text} {line}"
+        length, longer_length = map(len, system.tokenizer.encode_source([text, longer]))
+        if length > num_pieces or longer_length >= system.translator.max_length:
+            break
+        text = longer
+    return text
 
 
 def check_out(out: Path) -> None:

@@ -50,7 +50,7 @@ import ctranslate2, sentencepiece
 translator = ctranslate2.Translator("PATH OF THIS FOLDER", compute_type="int8")  # or float32
 source = sentencepiece.SentencePieceProcessor("PATH OF THIS FOLDER/{source_model}")
 target = sentencepiece.SentencePieceProcessor("PATH OF THIS FOLDER/{target_model}")
-pieces = {tag}source.encode("A dog runs.", out_type=str)[:{max_pieces}]
+pieces = {pieces}[:{max_pieces}]
 options = dict(beam_size={beam_size}, length_penalty={exponent}, min_decoding_length=0)
 result = translator.translate_batch([pieces], **options)
 print(target.decode(result[0].hypotheses[0]))
@@ -74,7 +74,7 @@ class CTranslate2Format:
     def write(self, system: System, own: OwnTranslations, folder: Path) -> None:
         write_model(system.transformer(self.name), system.tokenizer, folder)
         system.tokenizer.save(folder)
-        tag = system.tokenizer.source_tag
+        tag, pieces = system.tokenizer.source_tag, 'source.encode("A dog runs.", out_type=str)'
         models = ("tokenizer.model",) * 2 if system.tokenizer.shared else ("source.model", "target.model")
         text = README.format(
             source=system.source,
@@ -82,7 +82,7 @@ class CTranslate2Format:
             run=system.run.name,
             source_model=models[0],
             target_model=models[1],
-            tag="" if tag is None else f'["<{tag}>"] + ',
+            pieces=pieces if tag is None else f'(["<{tag}>"] + {pieces})',
             max_pieces=system.translator.max_length - 1,
             beam_size=system.search.beam_size,
             exponent=own.exponent,

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from nmt.export.steps import RecurrentSteps, Steps
 from nmt.export.transformer_steps import DecoderOnlySteps, LinearSteps, TransformerSteps
 from nmt.models import DecoderOnly, LinearTransformer, Transformer
+from nmt.models.attention import largest_window
 from nmt.models.recurrent import BidirectionalEncoder, RecurrentSeq2Seq
 from nmt.models.seq2seq import Memory, Seq2Seq
 
@@ -54,7 +55,8 @@ def write_graphs(model: Seq2Seq[Any, Any], folder: Path) -> None:
         model.encoder = cast(BidirectionalEncoder, OnnxEncoder(model.encoder))
     steps = make_steps(model)
     with torch.no_grad():
-        encoder, small, large = EncoderGraph(steps), make_source(3, 5), make_source(4, 6)
+        length = choose_length(model)
+        encoder, small, large = EncoderGraph(steps), make_source(3, length), make_source(4, length + 1)
         write_graph(encoder, small, large, folder / ENCODER_FILE)
         step = StepGraph(steps, *steps.encode(**small))
         inputs, others = step_inputs(encoder, step, small, 2), step_inputs(encoder, step, large, 3)
@@ -71,6 +73,12 @@ def make_steps(model: Seq2Seq[Any, Any]) -> Steps[Any, Any]:
         return LinearSteps(model)
     assert isinstance(model, Transformer), f"no steps for a {type(model).__name__}"
     return TransformerSteps(model)
+
+
+def choose_length(model: nn.Module) -> int:
+    """Number of source positions for tracing: three blocks of sparse attention, since a graph traced with one block
+    takes no more."""
+    return 2 * largest_window(model) + 5
 
 
 def make_source(num_sentences: int, length: int) -> Tensors:

@@ -59,6 +59,11 @@ def test_what_a_format_cannot_express_is_refused_in_one_line(
     assert refused(f"run={transformer_run}", "format=tflite") == (
         "format=tflite is unknown: use one of ctranslate2, huggingface, argos, onnx"
     )
+    run = f"run={transformer_run}"
+    assert refused(run, "format=ctranslate2", "data.source=de", "data.target=en") == (
+        f"data.source=de data.target=en: {run} is exported from en to de; leave both out, or name data.source=en "
+        "data.target=de"
+    )
     assert "sentences" in refused(f"run={transformer_run}", "format=argos", "sentences=0")
     assert "split" in refused(f"run={transformer_run}", "format=ctranslate2", "split=nowhere")
 

@@ -38,6 +38,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "arguments": {"num_heads": 4, "num_buckets": 8, "max_distance": 16},
         }
     },
+    "sparse": {
+        "encoder_attention": {"class": "SparseAttention", "arguments": {"window": 8, "num_global": 2, "num_random": 1}},
+        "num_encoder_layers": 1,
+        "num_decoder_layers": 1,
+    },
     "alibi": {"positions": {"class": "ALiBiPositions", "arguments": {"num_heads": 4}}},
 }
 """What differs from the first variant, which has one vocabulary for everything, and sinusoidal positions."""

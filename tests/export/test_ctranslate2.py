@@ -90,7 +90,8 @@ def test_a_tag_is_the_first_piece(make_system: Callable[..., System], lines: lis
     system = make_system("pre_norm", tags=("2de",), source_tag="2de")
     record = export_system(CTranslate2Format(), system, lines, tmp_path / "out")
     assert record.tag == "2de" and record.verification.largest_difference < 1e-4
-    assert 'pieces = ["<2de>"] + source.encode' in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    readme = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert 'pieces = (["<2de>"] + source.encode("A dog runs.", out_type=str))[:59]' in readme  # the tag is counted, too
 
 
 def test_learned_positions_repeat_the_last_one(make_system: Callable[..., System]) -> None:

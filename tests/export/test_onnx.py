@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,9 +26,11 @@ from torch import Tensor
 from nmt import Translator
 from nmt.cli import main
 from nmt.data.tokenizer import Tokenizer
-from nmt.export.onnx import write_page
+from nmt.export.conversion import export_system
+from nmt.export.onnx import OnnxFormat, write_page
 from nmt.export.onnx_graphs import OnnxEncoder
 from nmt.export.onnx_translator import Beam
+from nmt.export.system import System
 from nmt.models.dropout import Dropout
 from nmt.models.recurrent import BidirectionalEncoder, GRUCell
 
@@ -48,8 +50,12 @@ TEXTS = [
     "Привет, мир! Γειά σου. مرحبا بالعالم שלום नमस्ते दुनिया 한국어 ไทย",
     "<s> </s> <unk> ▁x▁ ▅ \ufdd0 a\tb  ",
     "👩‍👩‍👧 ⁇ \u3000 \u0301x",
+    "a dog<br>runs <br> <br><br>b",
 ]
 """Text of several scripts, with spaces and characters that SentencePiece treats in its own way."""
+
+SIGNS = ["<b b> <r r> b< r< <br >"] * 300
+"""Lines that make the characters of the symbol "<br>" frequent, so that their pieces compete with it."""
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +102,18 @@ def test_onnxruntime_translates_as_the_run_does(exported: Path, trained_run: Pat
     result = run_script(exported, LINES)
     assert result.stdout.splitlines() == [translation.text for translation in translations]
     assert result.stderr == ""
+
+
+def test_sparse_attention_takes_lines_of_one_block_and_of_several(
+    make_system: Callable[..., System], lines: list[str], tmp_path: Path
+) -> None:
+    """The blocks have 8 positions. A line of three blocks is added to the lines that verify the export."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    system = make_system("sparse")
+    assert max(map(len, system.tokenizer.encode_source(lines[:2]))) < 16
+    record = export_system(OnnxFormat(), system, lines[:2], tmp_path / "out")
+    assert record.verification.lines == 3 and record.verification.largest_difference < 1e-4
 
 
 def run_script(folder: Path, lines: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -175,7 +193,7 @@ def test_pieces_in_javascript_are_those_of_sentencepiece(
     ):
         train: Any = Tokenizer.train
         tokenizers[name] = train(
-            [*TEXTS, *(corpus_folder / "train.en").read_text().splitlines()],
+            [*TEXTS, *SIGNS, *(corpus_folder / "train.en").read_text().splitlines()],
             [],
             vocab_size=400,
             model_type=model_type,
@@ -184,7 +202,7 @@ def test_pieces_in_javascript_are_those_of_sentencepiece(
             byte_fallback=byte_fallback,
             normalization=normalization,
             tags=("2de",),
-            symbols=("two", "three t"),
+            symbols=("two", "three t", "<br>"),
         )
     write_page(tmp_path)
     page.goto(f"{serve}/page/style.css")  # any file of the server: its scripts may load its modules

@@ -30,7 +30,8 @@ export class SentencePiece {
       if (type === BYTE) this.byteIds.set(byteOf(piece), id);
     });
     const scores = this.pieces.filter(({ type }) => type === NORMAL).map(({ score }) => score);
-    [this.minScore, this.maxScore] = [scores.reduce((a, b) => Math.min(a, b)), scores.reduce((a, b) => Math.max(a, b))];
+    this.minScore = scores.reduce((a, b) => Math.min(a, b));
+    this.maxScore = scores.reduce((a, b) => Math.max(a, b), 2 ** -126); // never negative (model_interface.cc)
     this.symbols = this.pieces.filter(({ type }) => type === USER_DEFINED).map(({ piece }) => piece);
     this.maxLength = this.pieces.reduce((longest, { piece }) => Math.max(longest, [...piece].length), 0);
     this.normalizer = new Normalizer(model.get(3)[0], this.symbols);

@@ -22,7 +22,7 @@ from nmt.models.attention.scores import (
     attend,
 )
 from nmt.models.attention.spans import GlobalSpan, MonotonicSpan, PredictiveSpan, Span
-from nmt.models.attention.sparse import SparseAttention
+from nmt.models.attention.sparse import SparseAttention, largest_window
 
 __all__ = [
     "KINDS",
@@ -45,5 +45,6 @@ __all__ = [
     "attend",
     "attention_with_weights",
     "fused_attention",
+    "largest_window",
     "step_attention",
 ]

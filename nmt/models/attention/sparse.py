@@ -161,6 +161,11 @@ class SparseAttention(nn.Module):
         return (pairs & is_real.unsqueeze(2) | (rows == columns)) & is_read.unsqueeze(2)  # (B, N, w, M·w)
 
 
+def largest_window(model: nn.Module) -> int:
+    """The largest window of a model's sparse attention; 0 if it has none."""
+    return max((module.window for module in model.modules() if isinstance(module, SparseAttention)), default=0)
+
+
 def random_numbers(counts: Tensor) -> Tensor:
     """Random numbers from 0 to below 2³²: the upper halves of those of SplitMix64 with seed 0.
 
