@@ -3,7 +3,7 @@
 const SPACE = "␣"; // the label of a space
 const MAX_PARTNERS = 3; // that the description of a word names
 const MIN_NAMED_WEIGHT = 0.005;
-const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/u; // no spaces between words
+export const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/u; // no spaces between words
 const RIGHT_TO_LEFT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/gu;
 
 /** A word, or a sign for spaces that belong to no word. */

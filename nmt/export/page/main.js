@@ -2,6 +2,7 @@
 
 import { showAttention } from "./attention.js";
 import { byId, replaceChildren } from "./dom.js";
+import { isSpecial, UNSPACED } from "./labels.js";
 import { drawLines } from "./lines.js";
 import { Translator } from "./translator.js";
 
@@ -22,11 +23,13 @@ async function loadRuntime() {
   return import(ok ? new URL(FILE, local) : `${MIRROR}/${RUNTIME}@${dependencies[RUNTIME]}/${FILE}`);
 }
 
-/** The words of a list of pieces, {text, pieces}: a word begins with "▁", and the end of the sentence is a word. */
+/** The words of a list of pieces, {text, pieces}. A word begins with "▁", with a punctuation mark, or with a character of
+ * a script without spaces; the end of the sentence is a word. Byte pieces belong to the word before them. */
 function groupPieces(pieces) {
   const words = [];
   pieces.forEach((piece, index) => {
-    if (!words.length || piece.startsWith("▁") || /^<.+>$/.test(piece)) words.push({ text: "", pieces: [] });
+    const begins = /^[▁\p{P}]/u.test(piece) || UNSPACED.test(piece[0]) || isSpecial(piece);
+    if (!words.length || begins) words.push({ text: "", pieces: [] });
     words.at(-1).text += piece.replaceAll("▁", "");
     words.at(-1).pieces.push(index);
   });
