@@ -207,6 +207,20 @@ def test_pieces_in_javascript_are_those_of_sentencepiece(
 
 
 @pytest.mark.browser
+def test_the_bytes_of_a_character_belong_to_its_word(page: Page, serve: str, tmp_path: Path) -> None:
+    write_page(tmp_path)
+    page.goto(f"{serve}/page/style.css")
+    pieces = ["<2de>", "▁", "<0xC3>", "<0x84>", "pfel", "▁dog", "</s>"]
+    words = page.evaluate("async pieces => (await import('/page/words.js')).groupPieces(pieces)", pieces)
+    assert [(word["text"], word["pieces"]) for word in words] == [
+        ("<2de>", [0]),
+        ("Äpfel", [1, 2, 3, 4]),
+        ("dog", [5]),
+        ("</s>", [6]),
+    ]
+
+
+@pytest.mark.browser
 @pytest.mark.skipif(
     ONNXRUNTIME_WEB is None,
     reason="needs NMT_ONNXRUNTIME_WEB, the folder node_modules/onnxruntime-web that `npm install` makes",

@@ -3,6 +3,7 @@
 import { showAttention } from "./attention.js";
 import { byId, replaceChildren } from "./dom.js";
 import { drawLines } from "./lines.js";
+import { groupPieces } from "./words.js";
 import { Translator } from "./translator.js";
 
 const FOLDER = new URL("../", import.meta.url); // of the model
@@ -20,17 +21,6 @@ async function loadRuntime() {
   const local = new URL(`node_modules/${RUNTIME}/`, FOLDER);
   const { ok } = await fetch(new URL("package.json", local), { method: "HEAD" });
   return import(ok ? new URL(FILE, local) : `${MIRROR}/${RUNTIME}@${dependencies[RUNTIME]}/${FILE}`);
-}
-
-/** The words of a list of pieces, {text, pieces}: a word begins with "▁", and the end of the sentence is a word. */
-function groupPieces(pieces) {
-  const words = [];
-  pieces.forEach((piece, index) => {
-    if (!words.length || piece.startsWith("▁") || /^<.+>$/.test(piece)) words.push({ text: "", pieces: [] });
-    words.at(-1).text += piece.replaceAll("▁", "");
-    words.at(-1).pieces.push(index);
-  });
-  return words;
 }
 
 /** Draws a line from each source word to the words that attend to it. */
