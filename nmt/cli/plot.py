@@ -124,11 +124,11 @@ def run(config: DictConfig) -> None:
     translations = [translate(system, settings) for system in systems]
 
     # 2. Collect what is shown: the chosen layers and heads, and the gold links.
-    grammar = systems[0].grammar
-    split = spaced_words if settings.gold is not None and grammar is None else separate_words
+    knows_grammar = any(system.grammar is not None for system in systems)
+    split = separate_words if settings.gold is None or knows_grammar else spaced_words
     shown = []
     for system, translation in zip(systems, translations, strict=True):
-        gold = find_links(translation, settings, grammar, split)
+        gold = find_links(translation, settings, system.grammar, split)
         exhibits = {
             kind: make_exhibit(system.name, translation, kind, gold, settings, split)
             for kind in kinds
@@ -211,7 +211,8 @@ def draw_page(shown: Sequence[Shown], settings: PlotSettings, split: Splitter) -
         describe_translation(each.system.name, settings.source, each.translation, gold=each.gold, split=split)
         for each in shown
     ]
-    beams = [] if settings.target is not None else [beam_tree(each.system, settings.source) for each in shown]
+    searching = [each.system for each in shown if settings.target is None and each.system.info.has_beam]
+    beams = [beam_tree(system, settings.source) for system in searching]
     first = next(each.system.name for each in shown if each.exhibits)
     layer, head = (numbers if isinstance(numbers, int) else None for numbers in (settings.layers, settings.heads))
     state = {

@@ -9,12 +9,14 @@ import msgspec
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from nmt.errors import UserError
 from nmt.explore.analysis import Analysis, analyse
 from nmt.explore.beam_tree import BeamTree, beam_tree
-from nmt.explore.calls import MAX_BEAM_SIZE, AnyCall, Options, check_length
+from nmt.explore.calls import MAX_BEAM_SIZE, AnyCall, Options, TextOrTexts, check_length
 from nmt.explore.examples import Example
-from nmt.explore.systems import SystemInfo
+from nmt.explore.systems import System, SystemInfo
 from nmt.models.attention import KINDS, Kind
+from nmt.translator.arguments import change_search
 
 MAX_ANALYSED_CHARACTERS = 1_000
 """Maximum length of a source and its target, or the prefix of it, together whose attention or beam is shown. The number
@@ -39,7 +41,7 @@ router = APIRouter(prefix="/api", responses=PROBLEMS)
 
 BeamSize = Annotated[int, Field(ge=1, le=MAX_BEAM_SIZE)]
 
-Target = str | list[str]
+Target = TextOrTexts
 """A translation, or the beginning of one, as text or as pieces."""
 
 
@@ -68,7 +70,7 @@ class TranslateRequest(SystemRequest):
     null leaves a setting of the search as the command line has it.
     """
 
-    text: str | list[str]
+    text: TextOrTexts
     n_best: BeamSize = 1
     beam_size: BeamSize | None = None
     length_penalty: Annotated[float, Field(ge=0, le=10)] | None = None
@@ -152,7 +154,9 @@ async def translate(body: TranslateRequest, call: AnyCall) -> TranslateResponse:
         prefix=body.prefix if isinstance(body.prefix, str) else tuple(body.prefix),
         heads_off=tuple(body.heads_off),
     )
-    found, milliseconds = await call.translate(call.system(body.system), lines, options)
+    system = call.system(body.system)
+    check_n_best(system, options)
+    found, milliseconds = await call.translate(system, lines, options)
     fields = [
         [OneTranslation(t.text, t.score, t.log_probability, t.target_tokens, t.truncated) for t in translations]
         for translations in found
@@ -203,6 +207,15 @@ async def beam(body: BeamRequest, call: AnyCall) -> Response:
         )
 
     return Response(await call.compute(compute), media_type="application/json")
+
+
+def check_n_best(system: System, options: Options) -> None:
+    """Raises UserError if more translations are asked for than the beam holds."""
+    search = change_search(system.translator().search, options.search)
+    if search.has_beam and options.n_best > search.beam_size:
+        raise UserError(
+            f"n_best={options.n_best} must be at most beam_size={search.beam_size}: set beam_size={options.n_best}, too"
+        )
 
 
 def check_analysed(source: str, target: Target) -> None:

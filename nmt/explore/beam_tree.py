@@ -96,11 +96,13 @@ def beam_tree(
         search: arguments of the search that replace the system's own, such as `beam_size`.
 
     Raises:
-        UserError: the source has no words, or see `Translator.translate`.
+        UserError: the source has no words, the search has no beam, or see `Translator.translate`.
     """
     translator = system.translator(heads_off)
     model, tokenizer = translator.model, translator.tokenizer
     searcher = change_search(translator.search, search)
+    if not searcher.has_beam:
+        raise UserError(f"the search of {system.name} has no beam that a tree could show: set beam_size, such as 5")
     [source_ids], _ = translator.encode_sources([sanitize(source)], warn=None)
     if not source_ids:
         raise UserError("the source has no words")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, HTTPException, Request
+from pydantic import Discriminator, Tag
 
 from nmt.errors import UserError
 from nmt.explore.batching import BatchingQueue
@@ -32,6 +33,21 @@ CLIENT_CLOSED_REQUEST = 499
 """The status, named by nginx, of a request whose client has gone; nobody reads it."""
 
 Result = TypeVar("Result")
+
+
+def name_type(value: Any) -> str | None:
+    """Which of the two a value is: "text", "texts" (a list of strings), or None for neither."""
+    is_list = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return "text" if isinstance(value, str) else "texts" if is_list else None
+
+
+BY_TYPE = Discriminator(
+    name_type, custom_error_type="no_text", custom_error_message="Input should be a string or a list of strings"
+)
+"""Lets an error speak of both types, not only of the first."""
+
+TextOrTexts = Annotated[Annotated[str, Tag("text")] | Annotated[list[str], Tag("texts")], BY_TYPE]
+"""A string or a list of strings."""
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,14 @@ from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, HTTPException
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, Tag, ValidationError
 
 from nmt.data.languages import LANGUAGE_NAMES
-from nmt.explore.calls import MAX_TEXT_CHARACTERS, AnyCall, Call, Options
+from nmt.explore.calls import BY_TYPE, MAX_TEXT_CHARACTERS, AnyCall, Call, Options
 from nmt.explore.problems import TextTooLongError, explain
 from nmt.explore.systems import System
 from nmt.translator import Translation
+from nmt.translator.n_best import merge_segmentations
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -59,10 +60,16 @@ class Detection(BaseModel):
     language: str
 
 
+Query = Annotated[
+    Annotated[str, Field(min_length=1), Tag("text")] | Annotated[list[str], Field(min_length=1), Tag("texts")], BY_TYPE
+]
+"""A text, or a list of texts; neither is empty."""
+
+
 class TextRequest(BaseModel):
     """A text, or a list of texts; other fields, such as api_key, are ignored."""
 
-    q: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
+    q: Query
     source: str
     target: str
     format: Literal["text"] = "text"
@@ -72,7 +79,7 @@ class TextRequest(BaseModel):
 class DetectRequest(BaseModel):
     """A text, or a list of texts."""
 
-    q: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
+    q: Query
 
 
 class TextResponse(BaseModel):
@@ -154,6 +161,12 @@ async def translate_file() -> None:
     raise HTTPException(403, "Files translation is not possible on this server: use nmt translate input=FILE")
 
 
+@router.post("/suggest")
+async def suggest() -> None:
+    """Is refused, as by a LibreTranslate server that collects no better translations."""
+    raise HTTPException(403, "Suggestions are disabled on this server")
+
+
 async def read_fields(call: Call, model: type[Fields]) -> Fields:
     """The fields of a request, from JSON or from a form.
 
@@ -189,14 +202,21 @@ def choose_system(call: Call, source: str, target: str) -> System:
 async def translate_texts(call: Call, system: System, texts: list[str], *, num_alternatives: int) -> list[list[str]]:
     """The translation of each text, followed by at most `num_alternatives` others. A text may have several lines.
 
+    The translation is that of the system's own search. A wider beam supplies others if that search finds too few.
+
     Raises:
         HTTPException: the texts are too long.
     """
     lines = [text.replace("\r\n", "\n").split("\n") for text in texts]  # as many in the answer
+    all_lines = [line for each in lines for line in each]
     n_best = num_alternatives + 1
-    options = Options(n_best, beam_size=max(n_best, system.info.beam_size) if num_alternatives else None)
+    is_wide = n_best > system.info.beam_size
     try:
-        found, _ = await call.translate(system, [line for each in lines for line in each], options)
+        found, _ = await call.translate(system, all_lines, Options(1 if is_wide else n_best))
+        if is_wide:
+            wider, _ = await call.translate(system, all_lines, Options(n_best, beam_size=n_best))
+            pairs = zip(found, wider, strict=True)
+            found = [merge_segmentations([*best, *others])[:n_best] for best, others in pairs]
     except TextTooLongError as error:
         raise HTTPException(400, f"Invalid request: {error}") from None
     remaining = iter(found)

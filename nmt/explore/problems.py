@@ -13,7 +13,15 @@ from starlette.exceptions import HTTPException
 from nmt.errors import UserError
 from nmt.explore.batching import QueueFullError
 
-LIBRETRANSLATE_PATHS = {"/languages", "/translate", "/translate_file", "/detect", "/health", "/frontend/settings"}
+LIBRETRANSLATE_PATHS = {
+    "/languages",
+    "/translate",
+    "/translate_file",
+    "/suggest",
+    "/detect",
+    "/health",
+    "/frontend/settings",
+}
 """The calls of `nmt.explore.libretranslate`."""
 
 RETRY_SECONDS = 1
@@ -62,4 +70,5 @@ def explain(errors: Sequence[Any]) -> str:
     if errors[0]["type"] == "json_invalid":
         return "the body is not valid JSON"
     field = next((str(part) for part in errors[0]["loc"] if part not in ("body", "query")), "body")
-    return f"{field[:MAX_FIELD_CHARACTERS]}: {errors[0]['msg']}"
+    message = errors[0]["msg"].removeprefix("Value error, ")  # pydantic puts it before the text of a ValueError
+    return f"{field[:MAX_FIELD_CHARACTERS]}: {message}"

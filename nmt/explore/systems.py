@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from nmt.explore.gold import find_grammar
+from nmt.explore.gold import find_grammars
 from nmt.models import PictureTransformer
 from nmt.models.attention import KINDS, Kind
 from nmt.models.heads import list_heads, parse_heads
@@ -49,6 +49,7 @@ class SystemInfo:
         heads: the names of the heads that can be switched off, such as "encoder.0.3"; recurrent attention with a single
             head cannot.
         beam_size: of its search; 1 means greedy search.
+        has_beam: its search can be shown as a tree; one that draws samples cannot.
         reads_pictures: a source line may begin with a picture.
         max_length: maximum number of source pieces, "</s>" included.
     """
@@ -60,6 +61,7 @@ class SystemInfo:
     kinds: dict[Kind, AttentionSize]
     heads: list[str]
     beam_size: int
+    has_beam: bool
     reads_pictures: bool
     max_length: int
 
@@ -116,8 +118,8 @@ def open_systems(folders: Sequence[RunFolder], *, load: LoadTranslator) -> list[
         UserError: a run is listed twice, or `load` fails.
     """
     names = name_systems([folder.path for folder in folders])
-    grammar = find_grammar(folders)
-    return [System(name, folder, load=load, grammar=grammar) for name, folder in zip(names, folders, strict=True)]
+    runs = zip(names, folders, find_grammars(folders), strict=True)
+    return [System(name, folder, load=load, grammar=grammar) for name, folder, grammar in runs]
 
 
 def describe_system(name: str, translator: Translator, folder: RunFolder) -> SystemInfo:
@@ -132,6 +134,7 @@ def describe_system(name: str, translator: Translator, folder: RunFolder) -> Sys
         kinds=measure_attention(model),
         heads=[str(head) for head in list_heads(model, *KINDS)],
         beam_size=translator.search.beam_size,
+        has_beam=translator.search.has_beam,
         reads_pictures=isinstance(model, PictureTransformer),
         max_length=translator.max_length,
     )

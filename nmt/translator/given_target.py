@@ -51,12 +51,17 @@ def encode_prefix(tokenizer: Tokenizer, prefix: Prefix, *, max_pieces: int) -> l
         ids = tokenizer.target_ids(prefix)
     if tokenizer.unk_id in ids and isinstance(prefix, str):
         raise UserError(f"the prefix has a character that the vocabulary lacks: {prefix!r:.80}")
-    for id in (tokenizer.eos_id, *list_banned_ids(tokenizer)):
-        if id in ids:
-            raise UserError(f"the prefix cannot contain {tokenizer.target_pieces([id])[0]}: leave it out")
+    check_special(tokenizer, ids, name="prefix")
     if len(ids) > max_pieces:
         raise UserError(f"the prefix has {len(ids)} pieces, but the model takes at most {max_pieces}")
     return ids
+
+
+def check_special(tokenizer: Tokenizer, ids: Sequence[int], *, name: str) -> None:
+    """Raises UserError if what a caller gives of a target has a piece that no translation contains before its end."""
+    for id in (tokenizer.eos_id, *list_banned_ids(tokenizer)):
+        if id in ids:
+            raise UserError(f"the {name} cannot contain {tokenizer.target_pieces([id])[0]}: leave it out")
 
 
 def force_target(
@@ -65,7 +70,8 @@ def force_target(
     """Scores a given translation as if the search had found it; see `Translator.force_decode`.
 
     Raises:
-        UserError: a text has no words; or there are more pieces than the model takes, or one that does not exist.
+        UserError: a text has no words; or there are more pieces than the model takes, or one that does not exist or
+            that no translation contains.
     """
     target_ids = [*encode_target(model, tokenizer, source_ids, target, search), tokenizer.eos_id]
     source, mask = pad([source_ids], tokenizer.pad_id, last=tokenizer.eos_id)  # (1, S)
@@ -85,12 +91,16 @@ def encode_target(
     """The target ids, without `eos`, of a translation that is to be scored; see `Translator.force_decode`.
 
     Raises:
-        UserError: a text has no words; or there are more pieces than the model takes, or one that does not exist.
+        UserError: a text has no words; or there are more pieces than the model takes, or one that does not exist or
+            that no translation contains.
     """
     if isinstance(target, str):
         target_ids = _find_segmentation(model, tokenizer, source_ids, sanitize(target), search)
     else:
-        target_ids = [id for id in tokenizer.target_ids(target) if id != tokenizer.eos_id]
+        target_ids = tokenizer.target_ids(target)
+        if target_ids[-1:] == [tokenizer.eos_id]:
+            target_ids.pop()
+        check_special(tokenizer, target_ids, name="target")
     if model.max_length is not None and len(target_ids) >= model.max_length:
         raise UserError(f"the target has {len(target_ids)} pieces, but the model takes at most {model.max_length - 1}")
     return target_ids

@@ -278,7 +278,7 @@ class Translator:
 
         Raises:
             UserError: the source or a string as the target has no words; or the target has more pieces than the model
-                takes, or one that the tokenizer does not know.
+                takes, or one that the tokenizer does not know or that no translation contains.
         """
         tokenizer, model = self.tokenizer, self.model
         searcher = change_search(self.search, search)

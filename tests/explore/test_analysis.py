@@ -3,6 +3,8 @@
 import base64
 import io
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,7 +17,7 @@ from nmt.data.scenes.drawing import draw
 from nmt.data.scenes.world import EMPTY, GRID, SYMBOLS
 from nmt.errors import UserError
 from nmt.explore.analysis import Word, analyse, describe_translation
-from nmt.explore.gold import find_gold_links
+from nmt.explore.gold import find_gold_links, find_grammars
 from nmt.explore.pictures import find_picture
 from nmt.explore.systems import System
 from nmt.translator import Attention, Translation
@@ -110,6 +112,24 @@ def test_the_grammar_knows_the_links_of_its_own_pairs_only() -> None:
     assert find_gold_links(grammar, pair.source, pair.target + "!") is None
     assert find_gold_links(grammar, "Hello.", "Hallo.") is None
     assert find_gold_links(None, pair.source, pair.target) is None
+
+
+def test_each_run_gets_the_grammar_of_its_own_languages() -> None:
+    sizes = {"train_size": 3, "val_size": 3, "test_size": 3, "test_long_size": 3, "pronouns_size": 2}
+
+    def described(name: str, source: str, target: str, **arguments: int) -> Any:
+        corpus = {"class": name, "arguments": {"source": source, "target": target, **arguments}}
+        main = GrammarCorpus(source=source, target=target, seed=1, **sizes) if arguments else None
+        return SimpleNamespace(description=lambda _: corpus, corpus=lambda: SimpleNamespace(main=main))
+
+    grammar = ("GrammarCorpus", "en", "de"), ("GrammarCorpus", "de", "en")
+    runs = [described("FileCorpus", "de", "en"), *(described(*each, seed=1) for each in grammar)]
+    runs += [described(*grammar[0], seed=1), described(*grammar[0], seed=2), described("FileCorpus", "en", "fr")]
+    of_files, en_de, de_en, same, other_seed, french = find_grammars(runs)
+    assert en_de is not None and de_en is not None
+    assert (en_de.source, de_en.source) == ("en", "de")
+    assert of_files is de_en and same is en_de and french is None
+    assert other_seed is not None and other_seed is not en_de
 
 
 def test_a_complete_picture_becomes_an_image() -> None:

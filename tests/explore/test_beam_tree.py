@@ -11,12 +11,15 @@ import torch
 
 from nmt.errors import UserError
 from nmt.explore.beam_tree import BeamNode, BeamTree, TreeRecorder, beam_tree
-from nmt.explore.systems import System
+from nmt.explore.systems import System, describe_system
+from nmt.search import MinimumBayesRisk, Sampling
 from nmt.search.backtrace import BeamStep
+from nmt.search.protocol import Search
 from nmt.search.scoring import LengthPenalty
 
 NAMES = ["lstm", "luong", "transformer"]
 BEAM_SIZE, ALPHA = 3, 0.6
+SAMPLING = Sampling(temperature=1.0, top_k=None, top_p=None, seed=1, max_length_factor=1.5, max_length_margin=10)
 
 
 def path_to(tree: BeamTree, node: BeamNode) -> list[BeamNode]:
@@ -99,6 +102,18 @@ def test_what_a_search_refuses_is_a_user_error(systems: dict[str, System]) -> No
         beam_tree(systems["luong"], "one", beam_size=0)
     with pytest.raises(UserError, match="the vocabulary has no piece"):
         beam_tree(systems["luong"], "one", prefix=["▁uno"])
+
+
+@pytest.mark.parametrize("search", [SAMPLING, MinimumBayesRisk(candidates=SAMPLING, num_candidates=3, utility="chrf")])
+def test_a_search_without_a_beam_has_no_tree(
+    systems: dict[str, System], search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    luong = systems["luong"]
+    monkeypatch.setattr(luong.translator(), "search", search)
+    assert not describe_system("luong", luong.translator(), luong.folder).has_beam
+    with pytest.raises(UserError, match="the search of luong has no beam that a tree could show: set beam_size"):
+        beam_tree(luong, "one two")
+    assert beam_tree(luong, "one two", beam_size=2).best
 
 
 def test_two_steps_by_hand() -> None:

@@ -17,6 +17,7 @@ def test_a_system_describes_itself(systems: dict[str, System]) -> None:
     assert transformer.kinds == dict.fromkeys(("cross", "encoder", "decoder"), AttentionSize(layers=1, heads=2))
     assert transformer.heads == ["cross.0.0", "cross.0.1", "encoder.0.0", "encoder.0.1", "decoder.0.0", "decoder.0.1"]
     assert (luong.beam_size, transformer.beam_size) == (5, 1)
+    assert luong.has_beam and transformer.has_beam
     assert not transformer.reads_pictures
     assert (luong.max_length, transformer.max_length) == (1024, 512)
 

@@ -225,6 +225,23 @@ def test_pieces_in_javascript_are_those_of_sentencepiece(
 
 
 @pytest.mark.browser
+def test_pieces_are_grouped_by_words(page: Page, serve: str, tmp_path: Path) -> None:
+    write_page(tmp_path)
+    page.goto(f"{serve}/page/style.css")
+    pieces = ["<2de>", "▁", "<0xC3>", "<0x84>", "pfel", "▁dog", ".", "▁我", "喜欢", "</s>"]
+    words = page.evaluate("async pieces => (await import('/page/words.js')).groupPieces(pieces)", pieces)
+    assert [(word["text"], word["pieces"]) for word in words] == [
+        ("<2de>", [0]),
+        ("Äpfel", [1, 2, 3, 4]),
+        ("dog", [5]),
+        (".", [6]),
+        ("我", [7]),
+        ("喜欢", [8]),
+        ("</s>", [9]),
+    ]
+
+
+@pytest.mark.browser
 @pytest.mark.skipif(
     ONNXRUNTIME_WEB is None,
     reason="needs NMT_ONNXRUNTIME_WEB, the folder node_modules/onnxruntime-web that `npm install` makes",

@@ -37,9 +37,11 @@ export function groupWords(matrix, rowWords, columnWords) {
 }
 
 /** The matrix without the last row and column if they are the end of the sentence; each row sums to one again. A row
- * that attends to the end alone becomes zero. */
+ * that attends to the end alone becomes zero. The end stays if there is nothing else, as in an empty translation. */
 export function hideEos({ rows, columns, weights }) {
-  const [numRows, numColumns] = [rows, columns].map((labels) => labels.length - (labels.at(-1) === EOS ? 1 : 0));
+  const [numRows, numColumns] = [rows, columns].map((labels) =>
+    labels.length > 1 && labels.at(-1) === EOS ? labels.length - 1 : labels.length,
+  );
   const rescale = (row) => {
     const total = sum(row) || 1;
     return row.map((weight) => weight / total);

@@ -126,9 +126,3 @@ export function pathTo(tree, node) {
   for (let each = node; each.parent !== null; each = byId.get(each.parent)) pieces.unshift(each.piece);
   return pieces;
 }
-
-/** The text that pieces spell. */
-export function spell(pieces) {
-  const text = pieces.filter((piece) => !isSpecial(piece)).join("");
-  return text.replaceAll("▁", " ").trim();
-}

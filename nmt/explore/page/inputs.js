@@ -1,7 +1,7 @@
 // The elements of index.html in which the reader types and chooses.
 
-import { spell } from "./beam.js";
 import { byId } from "./dom.js";
+import { spell } from "./labels.js";
 
 /** Connects them. `askFor` changes the state and asks the systems; `FREE` lets them translate as they like. */
 export function connectInputs({ client, examples, results, state, askFor, FREE }) {
@@ -40,8 +40,8 @@ export function connectInputs({ client, examples, results, state, askFor, FREE }
   byId("clear-prefix").addEventListener("click", () => askFor(FREE));
 
   byId("keep").addEventListener("click", () => {
-    const { source: sentence, target: given, prefix, headsOff } = state.get();
-    state.set({ kept: { source: sentence, target: given, prefix, headsOff } });
+    const { system, source: sentence, target: given, prefix, headsOff } = state.get();
+    state.set({ kept: { system, source: sentence, target: given, prefix, headsOff } });
   });
   byId("forget").addEventListener("click", () => state.set({ kept: null }));
 }

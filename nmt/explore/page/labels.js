@@ -22,12 +22,25 @@ export function labelPieces(pieces) {
   });
 }
 
+/** Whether a piece stands for one byte of a character that the vocabulary lacks, such as "<0xC3>". */
+const isByte = (piece) => /^<0x[0-9A-F]{2}>$/.test(piece);
+
 /** Whether a piece stands for no text, such as "</s>". */
-export const isSpecial = (piece) => /^<.+>$/.test(piece);
+export const isSpecial = (piece) => /^<.+>$/.test(piece) && !isByte(piece);
+
+const utf8 = new TextEncoder();
+const utf8Decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** The text that pieces spell; the bytes of a character are decoded together. */
+export function spell(pieces) {
+  const bytesOf = (piece) => (isByte(piece) ? [Number(piece.slice(1, -1))] : [...utf8.encode(piece)]);
+  const bytes = pieces.filter((piece) => !isSpecial(piece)).flatMap(bytesOf);
+  return utf8Decoder.decode(Uint8Array.from(bytes)).replaceAll("▁", " ").trim();
+}
 
 /** Whether text with these labels is read from right to left: most of its letters are of such a script. */
 export function isRightToLeft(labels) {
-  const text = labels.filter((label) => !isSpecial(label)).join("");
+  const text = labels.filter((label) => !isSpecial(label) && !isByte(label)).join("");
   const count = (pattern) => text.match(pattern)?.length ?? 0;
   return count(RIGHT_TO_LEFT) > count(/\p{L}/gu) / 2;
 }

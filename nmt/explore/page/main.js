@@ -2,14 +2,15 @@
 
 import { embeddedData, fileClient, serverClient } from "./api.js";
 import { chooseKind } from "./attention.js";
-import { drawBeam, pathTo, spell } from "./beam.js";
+import { drawBeam, pathTo } from "./beam.js";
 import { drawComparison } from "./comparison.js";
-import { byId, format, replaceChildren } from "./dom.js";
+import { byId, format, html, replaceChildren } from "./dom.js";
 import { connectInputs } from "./inputs.js";
+import { spell } from "./labels.js";
 import { drawSpotlights } from "./picture.js";
 import { createResults } from "./results.js";
 import { connectSharing } from "./sharing.js";
-import { createState, fromHash, toHash } from "./state.js";
+import { createState, fromHash, queryFor, toHash } from "./state.js";
 import { drawSystems } from "./systems.js";
 import { drawScoredWords } from "./target.js";
 import { drawHeadsOf, drawViews } from "./views.js";
@@ -104,15 +105,18 @@ function drawSearch(tree, now) {
   replaceChildren(byId("beam"), drawBeam(tree, { onPoint, onContinue }));
 }
 
-/** What the reader has kept, beside what is shown now. */
+/** What the reader has kept, beside what is shown now. Another system than that of then gets only the sentence. */
 async function drawKept(analysis, now) {
   byId("keep").hidden = now.kept !== null;
   byId("forget").hidden = now.kept === null;
-  const query = now.kept && analysis && { ...now.kept, system: now.system };
-  const before = query && (await results.ask(query).catch(() => null));
-  if (state.get() !== now) return; // something newer has been drawn
+  if (now.kept === null || !analysis) return replaceChildren(byId("comparison"));
   const room = Math.max(280, Math.min(560, byId("comparison-section").clientWidth / 2 - 60));
-  replaceChildren(byId("comparison"), before && drawComparison(before, analysis, now, room));
+  const drawing = await results.ask(queryFor(now.kept, now.system)).then(
+    (before) => drawComparison(before, analysis, now, room),
+    ({ message }) => html("p", { class: "error", role: "alert" }, message),
+  );
+  if (state.get() !== now) return; // something newer has been drawn
+  replaceChildren(byId("comparison"), drawing);
 }
 
 connectInputs({ client, examples, results, state, askFor, FREE });

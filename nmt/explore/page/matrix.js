@@ -37,7 +37,7 @@ export function drawMatrix(shown, { threshold, onFocus, room }) {
 /** Where everything stands. The labels of the columns rise at 60 degrees: sin 60° = 0.87, cos 60° = 0.5. */
 function layOut({ rows, columns }, room) {
   const rightToLeft = isRightToLeft(columns);
-  const widest = (labels) => Math.max(...labels.map((label) => textWidth(shorten(label))));
+  const widest = (labels) => Math.max(0, ...labels.map((label) => textWidth(shorten(label))));
   const left = widest(rows) + 12;
   const top = widest(columns) * 0.87 + 16;
   const overhang = widest(columns) * 0.5;

@@ -1,4 +1,5 @@
-// Asks for analyses and beams, each query once. While the reader types, only the answers to the last text count.
+// Asks for analyses and beams, each query once, also one that is refused. While the reader types, only the answers to
+// the last text count.
 
 import { queryFor } from "./state.js";
 
@@ -7,7 +8,7 @@ const MAX_REMEMBERED = 300; // answers
 
 /** The answers to the current queries of all systems. `onChange` is called after each change. */
 export function createResults(client, systems, onChange) {
-  const remembered = new Map(); // call and query as JSON → answer
+  const remembered = new Map(); // call and query as JSON → {answer} or {refusal}
   let current = {}; // the name of a system → {analysis, error, isWaiting}
   let beam = null; // {tree, error} of the selected system
   let controller = new AbortController();
@@ -16,11 +17,16 @@ export function createResults(client, systems, onChange) {
   const ask = async (call, query, signal) => {
     const key = JSON.stringify([call, query]);
     if (!remembered.has(key)) {
-      const answer = await client[call](query, signal);
+      const outcome = await client[call](query, signal).then(
+        (answer) => ({ answer }),
+        (error) => (error.isRefusal ? { refusal: error } : Promise.reject(error)),
+      );
       if (remembered.size >= MAX_REMEMBERED) remembered.clear();
-      remembered.set(key, answer);
+      remembered.set(key, outcome);
     }
-    return remembered.get(key);
+    const { answer, refusal } = remembered.get(key);
+    if (refusal) throw refusal;
+    return answer;
   };
 
   /** Calls `store` with the answer or the error, unless it is stale by then. */
@@ -43,9 +49,11 @@ export function createResults(client, systems, onChange) {
       request("attention", queryFor(state, name), ({ answer, error }) => {
         current[name] = { analysis: answer ?? null, error: error ?? null, isWaiting: false };
       });
-    request("beam", queryFor(state, state.system), ({ answer, error }) => {
-      beam = { tree: answer ?? null, error: error ?? null };
-    });
+    if (!systems.find(({ name }) => name === state.system)?.has_beam) beam = null;
+    else
+      request("beam", queryFor(state, state.system), ({ answer, error }) => {
+        beam = { tree: answer ?? null, error: error ?? null };
+      });
   };
 
   return {

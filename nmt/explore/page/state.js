@@ -13,7 +13,7 @@ const DEFAULTS = {
   target: null, // this translation
   prefix: null, // a translation that starts so: a text, or a list of pieces
   headsOff: [], // names of heads that are switched off
-  kept: null, // the {source, target, prefix, headsOff} to compare with
+  kept: null, // the {system, source, target, prefix, headsOff} to compare with
 };
 
 const TEXTS = ["source", "system", "kind", "target"];

@@ -2,9 +2,9 @@
 
 import { showAttention } from "./attention.js";
 import { byId, replaceChildren } from "./dom.js";
-import { isSpecial, UNSPACED } from "./labels.js";
 import { drawLines } from "./lines.js";
 import { Translator } from "./translator.js";
+import { groupPieces } from "./words.js";
 
 const FOLDER = new URL("../", import.meta.url); // of the model
 const RUNTIME = "onnxruntime-web";
@@ -21,19 +21,6 @@ async function loadRuntime() {
   const local = new URL(`node_modules/${RUNTIME}/`, FOLDER);
   const { ok } = await fetch(new URL("package.json", local), { method: "HEAD" });
   return import(ok ? new URL(FILE, local) : `${MIRROR}/${RUNTIME}@${dependencies[RUNTIME]}/${FILE}`);
-}
-
-/** The words of a list of pieces, {text, pieces}. A word begins with "▁", with a punctuation mark, or with a character of
- * a script without spaces; the end of the sentence is a word. Byte pieces belong to the word before them. */
-function groupPieces(pieces) {
-  const words = [];
-  pieces.forEach((piece, index) => {
-    const begins = /^[▁\p{P}]/u.test(piece) || UNSPACED.test(piece[0]) || isSpecial(piece);
-    if (!words.length || begins) words.push({ text: "", pieces: [] });
-    words.at(-1).text += piece.replaceAll("▁", "");
-    words.at(-1).pieces.push(index);
-  });
-  return words;
 }
 
 /** Draws a line from each source word to the words that attend to it. */

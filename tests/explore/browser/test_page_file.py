@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from nmt.cli import main
+from nmt.data.words import join_pieces
 from nmt.explore.analysis import Analysis, AttentionView, Word, analyse
 from nmt.explore.page import render_page
 from nmt.explore.pictures import Picture
@@ -121,6 +122,15 @@ def test_words_by_hand(open_page: OpenPage, systems: dict[str, System], tmp_path
     hidden = page.evaluate("async shown => (await import('nmt/attention.js')).hideEos(shown)", shown)
     assert (hidden["rows"], hidden["columns"]) == (["x"], ["a", "b"])
     np.testing.assert_allclose(hidden["weights"], [[0.8, 0.2]])  # 0.6 / 0.75, 0.15 / 0.75
+    # An empty translation has only the end, which stays.
+    empty = {"rows": ["</s>"], "columns": ["a", "b", "</s>"], "weights": [[0.5, 0.25, 0.25]]}
+    hidden = page.evaluate("async shown => (await import('nmt/attention.js')).hideEos(shown)", empty)
+    assert (hidden["rows"], hidden["columns"]) == (["</s>"], ["a", "b"])
+    np.testing.assert_allclose(hidden["weights"], [[2 / 3, 1 / 3]])
+    # The bytes of a character that the vocabulary lacks are text; other pieces in angle brackets are not.
+    spelt = ["<2de>", "▁", "<0xC3>", "<0x84>", "pfel", "▁<0", "<0xC3>", "</s>"]
+    text = page.evaluate("async pieces => (await import('nmt/labels.js')).spell(pieces)", spelt)
+    assert text == join_pieces(spelt)[0].strip() == "Äpfel <0\ufffd"
     pieces = ["▁dog", "gie", ".", "▁", "</s>", "▁犬", "が"]
     labels = page.evaluate("async pieces => (await import('nmt/labels.js')).labelPieces(pieces)", pieces)
     assert labels == ["dog", "·gie", ".", "␣", "</s>", "犬", "が"]

@@ -218,6 +218,45 @@ def test_before_and_after(open_page: OpenPage, address: str, systems: Systems) -
     page.wait_for_selector("#comparison figure", state="detached")
 
 
+def test_what_was_kept_is_compared_with_another_system(open_page: OpenPage, address: str, systems: Systems) -> None:
+    """It lacks the heads that were off, so it gets the sentence alone."""
+    page = open_page(link(address, source="one two", system="transformer", headsOff=["cross.0.1"]))
+    page.click("#keep")
+    page.wait_for_selector("#comparison >> text=without cross.0.1")
+    page.locator("#systems .card").nth(1).click()
+    page.wait_for_selector("#comparison >> text=without cross.0.1", state="detached")
+    page.wait_for_selector("#comparison figure")
+    translations = page.locator("#comparison .translation").all_inner_texts()
+    assert [each.strip() for each in translations] == [systems["luong"].translator().translate("one two").text] * 2
+
+
+def test_a_comparison_that_is_refused_is_asked_for_once(open_page: OpenPage, address: str) -> None:
+    kept = {"system": "luong", "source": "one", "target": None, "prefix": None, "headsOff": ["cross.9.9"]}
+    page = open_page(link(address, source="one two", system="luong", kept=kept))
+    page.wait_for_selector("#comparison [role=alert] >> text=cross.9.9")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.uncheck("#eos")  # draws again
+    page.wait_for_selector("#comparison [role=alert] >> text=cross.9.9")
+    assert requests == []
+
+
+def test_a_search_without_a_beam_is_not_drawn_as_a_tree(open_page: OpenPage, address: str) -> None:
+    def list_systems(route: Route) -> None:
+        route.fulfill(json=[each | {"has_beam": False} for each in route.fetch().json()])
+
+    page = open_page(link(address, source="one two", system="luong"))
+    page.wait_for_selector("#beam-section")
+    page.route("**/api/systems", list_systems)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.reload()
+    page.wait_for_selector("#words .scored")
+    page.wait_for_function(SETTLED)
+    assert not page.is_visible("#beam-section")
+    assert not [url for url in requests if url.endswith("api/beam")]
+
+
 def test_the_keyboard_reaches_the_words(open_page: OpenPage, address: str) -> None:
     page = open_page(link(address, source="one two three", system="luong"))
     page.focus("#lines")

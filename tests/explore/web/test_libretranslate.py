@@ -57,8 +57,11 @@ def test_a_text_or_a_list_gets_an_answer_of_its_kind(client: TestClient, systems
 
 
 def test_alternatives_are_other_translations(client: TestClient, systems: dict[str, System]) -> None:
-    best, *others = (each.text for each in systems["lstm"].translator().translate("one", n_best=3, beam_size=3))
-    assert translate(client, q="one", alternatives=2) == {"translatedText": best, "alternatives": others}
+    lstm = systems["lstm"].translator()
+    assert lstm.search.beam_size == 1  # so the alternatives come from a wider beam
+    best, wider = lstm.translate("one").text, [each.text for each in lstm.translate("one", n_best=3, beam_size=3)]
+    assert best not in wider  # it stays nevertheless
+    assert translate(client, q="one", alternatives=2) == {"translatedText": best, "alternatives": wider[:2]}
     answer = translate(client, q=["one", "two"], alternatives=1)
     assert [len(each) for each in answer["alternatives"]] == [1, 1]
     form = {"q": "one", "source": "en", "target": "de", "alternatives": "2"}
@@ -69,7 +72,8 @@ def test_alternatives_are_other_translations(client: TestClient, systems: dict[s
     ("fields", "status", "error"),
     [
         ({"q": ""}, 400, "Invalid request: q: String should have at least 1 character"),
-        ({"q": None}, 400, "Invalid request: q: Input should be a valid string"),
+        ({"q": None}, 400, "Invalid request: q: Input should be a string or a list of strings"),
+        ({"q": []}, 400, "Invalid request: q: List should have at least 1 item"),
         ({"q": "one", "format": "html"}, 400, "Invalid request: format: Input should be 'text'"),
         ({"q": "one", "alternatives": "many"}, 400, "Invalid request: alternatives: Input should be a valid integer"),
         ({"q": "one", "alternatives": 10}, 400, "Invalid request: alternatives: Input should be less than or equal"),
@@ -102,4 +106,6 @@ def test_clients_learn_what_the_server_can_do(client: TestClient) -> None:
     }
     assert (settings["charLimit"], settings["keyRequired"], settings["filesTranslation"]) == (20_000, False, False)
     refused = client.post("/translate_file", files={"file": ("a.txt", b"one")})
+    assert (refused.status_code, list(refused.json())) == (403, ["error"])
+    refused = client.post("/suggest", data={"q": "one", "s": "eins", "source": "en", "target": "de"})
     assert (refused.status_code, list(refused.json())) == (403, ["error"])
