@@ -100,7 +100,8 @@ def encode_target(
         target_ids = tokenizer.target_ids(target)
         if target_ids[-1:] == [tokenizer.eos_id]:
             target_ids.pop()
-        check_special(tokenizer, target_ids, name="target")
+        # A piece that the vocabulary lacks is scored as `unk`, as in a text.
+        check_special(tokenizer, [id for id in target_ids if id != tokenizer.unk_id], name="target")
     if model.max_length is not None and len(target_ids) >= model.max_length:
         raise UserError(f"the target has {len(target_ids)} pieces, but the model takes at most {model.max_length - 1}")
     return target_ids
