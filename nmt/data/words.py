@@ -3,7 +3,8 @@
 There are two ways to count words, and alignments use both:
 
     spaced_words      words stand between white space, as in the Pharaoh format: "Tier, das" is Tier, · das
-    separate_words    punctuation marks are words of their own, as a reader sees them: Tier · , · das
+    separate_words    punctuation marks are words of their own, as a reader sees them: Tier · , · das; but a symbol
+                      such as <br> is one word
 
 In scripts without spaces between words, such as Chinese or Thai, every character is a word, with the marks that belong
 to it.
@@ -35,12 +36,26 @@ INNER_SIGNS = "'’-"
 BYTE_PIECE = re.compile("<0x([0-9A-F]{2})>")
 """A piece for one byte of a character that the vocabulary lacks."""
 
+SPECIAL_PIECE = re.compile(r"<(pad|s|/s|unk|mask|\..*)>")
+"""A piece that stands for no text wherever it is: one of the tokenizer's own, or the cell of a picture, such as <.>."""
+
+SYMBOL = re.compile("<[!-;=?-~]+>")
+"""ASCII characters in angle brackets, as in a user-defined symbol such as <br>, or in a tag such as <2de>."""
+
+UNIT = re.compile(f"{SYMBOL.pattern}|.", re.DOTALL)
+"""What is never split: a symbol, or a character."""
+
 UNSPACED_CHARACTERS = re.compile(
-    "[\u0e00-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u1b00-\u1b7f\u3040-\u312f\u3400-\u4dbf\u4e00-\ua4cf"
-    "\ua980-\ua9df\uf900-\ufaff\U00020000-\U0003ffff]"
+    "[\u0e00-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u1b00-\u1b7f\u3005-\u3007\u3040-\u312f\u31a0-\u31bf"
+    "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\ua4cf\ua980-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\uff66-\uff9f"
+    "\U0001aff0-\U0001b16f\U00020000-\U0003ffff]"
 )
-"""Thai, Lao, Tibetan and Burmese; Khmer; Tai Le and New Tai Lue; Tai Tham; Balinese; kana and Bopomofo; Chinese
-characters and Yi; Javanese; further Chinese characters."""
+"""In the order of ranges: Thai, Lao, Tibetan and Burmese; Khmer; Tai Le and New Tai Lue; Tai Tham; Balinese; 々〆〇;
+kana and Bopomofo; more Bopomofo; more kana; Chinese characters (two ranges) and Yi; Javanese and more Burmese; more
+Burmese; more Chinese characters; half-width kana; rare kana; rare Chinese characters. `labels.js` has the same."""
+
+HALF_WIDTH_MARKS = "\uff9e\uff9f"
+"""The voicing marks of half-width kana, which Unicode takes for letters."""
 
 
 def spaced_words(line: str) -> list[Span]:
@@ -60,11 +75,11 @@ def _split(line: str, *, separate: bool) -> list[Span]:
         if (not separate or match[0].isalnum()) and not UNSPACED_CHARACTERS.search(match[0]):
             spans.append(match.span())
             continue
-        for index in range(*match.span()):
-            if spans and spans[-1][1] == index and _continues(line, spans[-1], separate=separate):
-                spans[-1] = (spans[-1][0], index + 1)
+        for unit in UNIT.finditer(line, *match.span()):
+            if spans and spans[-1][1] == unit.start() and _continues(line, spans[-1], separate=separate):
+                spans[-1] = (spans[-1][0], unit.end())
             else:
-                spans.append((index, index + 1))
+                spans.append(unit.span())
     return spans
 
 
@@ -78,6 +93,8 @@ def _continues(line: str, word: Span, *, separate: bool) -> bool:
     while last_index > start and _is_mark(line[last_index]):
         last_index -= 1
     last = line[last_index]
+    if _is_mark(last):  # nothing but marks so far: they belong to what they stand before
+        return True
     if UNSPACED_CHARACTERS.match(character) or UNSPACED_CHARACTERS.match(last):
         return False
     if not separate:
@@ -85,7 +102,8 @@ def _continues(line: str, word: Span, *, separate: bool) -> bool:
     if character in INNER_SIGNS:
         return _is_letter(last) and _is_letter(after)
     # A letter continues a word of letters, and a sign that such a word has continued with.
-    return _is_letter(character) and (_is_letter(last) or (last in INNER_SIGNS and last_index > start))
+    has_continued = last in INNER_SIGNS and any(map(_is_letter, line[start:last_index]))
+    return _is_letter(character) and (_is_letter(last) or has_continued)
 
 
 def _is_letter(character: str) -> bool:
@@ -94,16 +112,23 @@ def _is_letter(character: str) -> bool:
 
 def _is_mark(character: str) -> bool:
     """Whether a character is written on or inside another: accents, vowel signs, joiners."""
-    return unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf")
+    return unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf") or character in HALF_WIDTH_MARKS
 
 
 def is_special(piece: str) -> bool:
-    """Whether a piece stands for no text, such as "</s>"."""
-    return len(piece) > 2 and piece[0] == "<" and piece[-1] == ">" and not BYTE_PIECE.fullmatch(piece)
+    """Whether a piece stands for no text, by its name, such as "</s>". A user-defined symbol such as "<br>" is text."""
+    return SPECIAL_PIECE.fullmatch(piece) is not None
+
+
+def find_special(pieces: Sequence[str]) -> set[int]:
+    """The indices of the pieces of a sentence that stand for no text: by their names, or at the start as its tag."""
+    first = "".join(pieces[:1])
+    has_tag = SYMBOL.fullmatch(first) and not BYTE_PIECE.fullmatch(first)
+    return {index for index, piece in enumerate(pieces) if is_special(piece) or (index == 0 and has_tag)}
 
 
 def join_pieces(pieces: Sequence[str]) -> tuple[str, list[Span]]:
-    """The text that pieces spell, and the span of each piece in it; special pieces spell nothing.
+    """The text that pieces spell, none of which is special, and the span of each piece in it.
 
     A run of byte pieces is decoded together: each piece of it has the characters of the whole run as its span.
     """
@@ -115,8 +140,6 @@ def join_pieces(pieces: Sequence[str]) -> tuple[str, list[Span]]:
             run = takewhile(bool, map(BYTE_PIECE.fullmatch, pieces[index:]))
             codes = bytes(int(match[1], 16) for match in run if match)
             num_pieces, part = len(codes), codes.decode("utf-8", "replace")
-        elif is_special(pieces[index]):
-            part = ""
         spans += [(len(text), len(text) + len(part))] * num_pieces
         text += part
         index += num_pieces
@@ -131,15 +154,26 @@ def group_pieces(pieces: Sequence[str], split: Splitter = separate_words) -> lis
     """
     words: list[tuple[str, list[int]]] = []
     start = 0
-    while start < len(pieces):
-        if is_special(pieces[start]):
-            words.append((pieces[start], [start]))
-            start += 1
-            continue
-        end = next((index for index in range(start, len(pieces)) if is_special(pieces[index])), len(pieces))
-        words += [(word, [start + index for index in indices]) for word, indices in _group(pieces[start:end], split)]
-        start = end
+    for end in (*sorted(find_special(pieces)), len(pieces)):
+        if start < end:
+            words += [
+                (word, [start + index for index in indices]) for word, indices in _group(pieces[start:end], split)
+            ]
+        if end < len(pieces):
+            words.append((pieces[end], [end]))
+        start = end + 1
     return words
+
+
+def find_text_words(pieces: Sequence[str], split: Splitter) -> list[tuple[int, list[int]]]:
+    """The words of the text that pieces spell, as links count them: those of `group_pieces` that are not special.
+
+    Returns:
+        the index of each word in `group_pieces`, and the indices of its pieces.
+    """
+    special = find_special(pieces)
+    groups = enumerate(indices for _, indices in group_pieces(pieces, split))
+    return [(word, indices) for word, indices in groups if indices[0] not in special]
 
 
 def _group(pieces: Sequence[str], split: Splitter) -> list[tuple[str, list[int]]]:

@@ -99,7 +99,7 @@ def translate_with_attention(sample: Sample, translator: Translator, words: Spli
     return replace(
         sample,
         hypotheses=[translation.text for translation in translations],
-        weights=[each.attention["encoder"].without_eos().words(words).weights for each in translations],
+        weights=[each.attention["encoder"].without_special().words(words).weights for each in translations],
     )
 
 

@@ -12,7 +12,7 @@ from time import perf_counter
 import numpy as np
 
 from nmt.data.pharaoh import GoldLinks
-from nmt.data.words import Splitter, group_pieces, is_special, separate_words
+from nmt.data.words import Splitter, find_text_words, group_pieces, separate_words
 from nmt.errors import UserError
 from nmt.explore.gold import find_gold_links
 from nmt.explore.pictures import Picture, find_picture
@@ -178,8 +178,6 @@ def describe_translation(
         milliseconds: how long the search took; None for a given translation.
         heads_off: the heads that were switched off.
     """
-    source_words = group_words(translation.source_tokens, split)
-    target_words = group_words(translation.target_tokens, split)
     return Analysis(
         system=system,
         source=source,
@@ -189,11 +187,11 @@ def describe_translation(
         milliseconds=milliseconds,
         source_pieces=translation.source_tokens,
         target_pieces=translation.target_tokens,
-        source_words=source_words,
-        target_words=target_words,
+        source_words=group_words(translation.source_tokens, split),
+        target_words=group_words(translation.target_tokens, split),
         log_probabilities=translation.log_probabilities,
         attention={kind: view_attention(weights, split) for kind, weights in translation.attention.items()},
-        gold=None if gold is None else index_links(gold, source_words, target_words),
+        gold=None if gold is None else index_links(gold, translation, split),
         picture=find_picture(translation.source_tokens),
         truncated=translation.truncated,
         source_truncated=translation.source_truncated,
@@ -221,11 +219,11 @@ def view_attention(attention: Attention, split: Splitter) -> AttentionView:
     )
 
 
-def index_links(gold: GoldLinks, source_words: Sequence[Word], target_words: Sequence[Word]) -> list[tuple[int, int]]:
-    """Word links, which count no special pieces, as indices into lists of words that contain them."""
+def index_links(gold: GoldLinks, translation: Translation, split: Splitter) -> list[tuple[int, int]]:
+    """Word links, which count no special pieces, as indices into the lists of `group_words`, which contain them."""
     sources, targets = (
-        [index for index, word in enumerate(words) if not is_special(word.text)]
-        for words in (source_words, target_words)
+        [index for index, _ in find_text_words(pieces, split)]
+        for pieces in (translation.source_tokens, translation.target_tokens)
     )
     # The model may have cut off the end of the source, and the search that of the target.
     return [

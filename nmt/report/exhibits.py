@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from nmt.data.pharaoh import Link
-from nmt.data.words import Splitter, group_pieces, is_special, separate_words
+from nmt.data.words import Splitter, find_text_words, separate_words
 from nmt.report.figure import Figure, Panel
 from nmt.report.heat_map import Block
 from nmt.translator import Attention
@@ -110,17 +110,14 @@ def outline_links(
         links: the indices of a source word and a target word, as `split` counts them.
         words: the matrix that is shown has a row and a column for each word, not for each piece.
     """
-    rows, columns = (
-        [pieces for word, pieces in group_pieces(side, split) if not is_special(word)]
-        for side in (attention.rows, attention.columns)
-    )
+    rows, columns = (find_text_words(side, split) for side in (attention.rows, attention.columns))
     blocks = []
     for source, target in sorted(links):
         if source >= len(columns) or target >= len(rows):
             continue  # the model does not take so long a sentence: the word was cut off
+        (target_word, row), (source_word, column) = rows[target], columns[source]
         if words:
-            blocks.append((target, source, 1, 1))
+            blocks.append((target_word, source_word, 1, 1))
         else:
-            row, column = rows[target], columns[source]
             blocks.append((row[0], column[0], row[-1] + 1 - row[0], column[-1] + 1 - column[0]))
     return blocks

@@ -62,7 +62,7 @@ def draw_heads(
     panels = []
     examples = zip(EXAMPLES[report.source], EXAMPLE_NOUNS[report.source], translations, strict=True)
     for sentence, noun, translation in examples:
-        attention = translation.attention["encoder"].without_eos().words(words)
+        attention = translation.attention["encoder"].without_special().words(words)
         rows = attention.weights[:, :, EXAMPLE_PRONOUN].reshape(len(report.without), -1)  # (L·H, words)
         panels.append(
             Panel(

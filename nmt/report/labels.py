@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from nmt.data.words import BYTE_PIECE, UNSPACED_CHARACTERS, WORD_START, is_special
+from nmt.data.words import BYTE_PIECE, SYMBOL, UNSPACED_CHARACTERS, WORD_START, find_special
 from nmt.report.formatting import is_ignorable, is_right_to_left, show_control_characters
 
 CONTINUATION = "·"
@@ -24,16 +24,17 @@ MAX_LABEL_LENGTH = 24
 def piece_labels(pieces: Sequence[str]) -> list[str]:
     """Labels for people: the first piece of a word is plain ("dog"), a piece that continues one has a dot ("·gie").
 
-    Punctuation, special pieces ("</s>") and scripts without spaces get no dot. If no piece has a "▁", each piece is a
-    whole word. Whatever has no ink is made visible: a space becomes "␣", a combining mark alone gets a dotted circle,
-    and other characters alone are written as their numbers ("U+200C").
+    Punctuation, symbols ("<br>"), special pieces ("</s>") and scripts without spaces get no dot. If no piece has a "▁",
+    each piece is a whole word. Whatever has no ink is made visible: a space becomes "␣", a combining mark alone gets a
+    dotted circle, and other characters alone are written as their numbers ("U+200C").
     """
     marked = any(piece.startswith(WORD_START) for piece in pieces)
+    special = find_special(pieces)
     return [
         show_control_characters(piece)
-        if is_special(piece) or BYTE_PIECE.fullmatch(piece)
+        if index in special or BYTE_PIECE.fullmatch(piece)
         else _label(piece, marked=marked)
-        for piece in pieces
+        for index, piece in enumerate(pieces)
     ]
 
 
@@ -47,7 +48,7 @@ def _label(piece: str, *, marked: bool) -> str:
         return " ".join(f"U+{ord(character):04X}" for character in text)
     if unicodedata.category(text[0])[0] == "M":
         text = DOTTED_CIRCLE + text
-    has_letters = any(unicodedata.category(character)[0] in "LMN" for character in text)
+    has_letters = not SYMBOL.fullmatch(text) and any(unicodedata.category(character)[0] in "LMN" for character in text)
     if marked and not piece.startswith(WORD_START) and has_letters and not UNSPACED_CHARACTERS.search(text):
         return CONTINUATION + text
     return text
@@ -59,7 +60,8 @@ def _is_space(character: str) -> bool:
 
 def runs_right_to_left(pieces: Sequence[str]) -> bool:
     """Tells whether columns with these labels run from right to left: most of their letters are of such a script."""
-    return is_right_to_left("".join(piece for piece in pieces if not is_special(piece)))
+    special = find_special(pieces)
+    return is_right_to_left("".join(piece for index, piece in enumerate(pieces) if index not in special))
 
 
 def shorten(label: str) -> str:

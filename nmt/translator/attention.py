@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from nmt.data.words import WORD_START, Splitter, group_pieces, separate_words
+from nmt.data.words import WORD_START, Splitter, find_special, group_pieces, separate_words
 from nmt.display import Displayed
 from nmt.errors import UserError
 from nmt.models.attention import Kind
@@ -179,10 +179,27 @@ class Attention(Displayed):
         """
         num_rows = len(self.rows) - (self.rows[-1:] == [EOS])
         num_columns = len(self.columns) - (self.columns[-1:] == [EOS])
-        weights = self.weights[..., :num_rows, :num_columns]  # (L, H, R', C')
+        return self._keep(range(num_rows), range(num_columns))
+
+    def without_special(self) -> Self:
+        """The attention without the rows and columns of special pieces, such as `eos` and a tag, scaled likewise.
+
+        The labels must be pieces.
+        """
+        rows, columns = (sorted(set(range(len(pieces))) - find_special(pieces)) for pieces in (self.rows, self.columns))
+        return self._keep(rows, columns)
+
+    def _keep(self, rows: Sequence[int], columns: Sequence[int]) -> Self:
+        """Some rows and columns; each row is scaled so that it sums to one again, unless it is zero."""
+        weights = self.weights[:, :, list(rows)][..., list(columns)]  # (L, H, R', C')
         sums = weights.sum(-1, keepdims=True)  # (L, H, R', 1)
         weights = np.divide(weights, sums, out=np.zeros_like(weights), where=sums > 0)
-        return replace(self, weights=weights, rows=self.rows[:num_rows], columns=self.columns[:num_columns])
+        return replace(
+            self,
+            weights=weights,
+            rows=[self.rows[row] for row in rows],
+            columns=[self.columns[column] for column in columns],
+        )
 
     @property
     def eos_weight(self) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,8 +31,10 @@ from nmt.evaluation.heads import (
     measure_relations,
     score_relation,
     score_translations,
+    translate_with_attention,
 )
 from nmt.evaluation.pronouns import PronounCounts
+from nmt.translator import Attention, Translation
 
 HEADS = ["encoder.0.0", "encoder.0.1"]
 
@@ -39,6 +43,16 @@ def the_dog_sleeps() -> GrammarPair:
     """The dog sleeps."""
     dog = NounPhrase(NOUNS["dog"], DETERMINERS["the"])
     return finish_sentence(statement(Clause(dog, VERBS["schlafen"])), ".")
+
+
+def test_a_tag_is_no_word() -> None:
+    """The dog sleeps. behind a tag, whose row and column are left out like those of the end."""
+    pieces = ["<2de>", "▁The", "▁dog", "▁sleep", "s", ".", "</s>"]
+    encoder = Attention("encoder", np.full((1, 1, 7, 7), 1 / 7, dtype=np.float32), pieces, pieces, (0,), (0,))
+    found = Translation("", -1.0, -1.0, pieces, [], {"encoder": encoder})
+    translator: Any = SimpleNamespace(translate=lambda lines, attention: [found for _ in lines])
+    [matrix] = translate_with_attention(Sample([the_dog_sleeps()], []), translator, separate_words).weights
+    np.testing.assert_allclose(matrix, [[[[0.2, 0.2, 0.4, 0.2]] * 4]], rtol=1e-6)
 
 
 def weights(*heads: list[list[float]]) -> np.ndarray:

@@ -86,17 +86,17 @@ def test_a_line_without_words_cannot_be_analysed(systems: dict[str, System]) -> 
 
 
 def test_words_and_links_are_indices() -> None:
-    """Ka|tze . from cat . behind a tag, with the links cat-Katze and .-. and one to a word that was cut off."""
-    rows, columns = ["▁Ka", "tze", ".", "</s>"], ["<2de>", "▁cat", ".", "</s>"]
+    """Ka|tze <br> from cat <br> behind a tag, with links of both and one to a word that was cut off."""
+    rows, columns = ["▁Ka", "tze", "<br>", "</s>"], ["<2de>", "▁cat", "<br>", "</s>"]
     weights = np.full((1, 1, 4, 4), 0.25, dtype=np.float32)
     cross = Attention("cross", weights, rows, columns, (0,), (0,))
     translation = Translation(
-        "Katze.", -1.0, -2.0, columns, rows, {"cross": cross}, log_probabilities=[-0.5, -0.5, -0.5, -0.5]
+        "Katze<br>", -1.0, -2.0, columns, rows, {"cross": cross}, log_probabilities=[-0.5, -0.5, -0.5, -0.5]
     )
     links = frozenset({(0, 0), (1, 1), (2, 1)})
-    analysis = describe_translation("x", "cat.", translation, gold=GoldLinks(sure=links, possible=links))
-    assert analysis.target_words == [Word("Katze", [0, 1]), Word(".", [2]), Word("</s>", [3])]
-    assert analysis.source_words == [Word("<2de>", [0]), Word("cat", [1]), Word(".", [2]), Word("</s>", [3])]
+    analysis = describe_translation("x", "cat<br>", translation, gold=GoldLinks(sure=links, possible=links))
+    assert analysis.target_words == [Word("Katze", [0, 1]), Word("<br>", [2]), Word("</s>", [3])]
+    assert analysis.source_words == [Word("<2de>", [0]), Word("cat", [1]), Word("<br>", [2]), Word("</s>", [3])]
     assert analysis.gold == [(1, 0), (2, 1)]
     view = analysis.attention["cross"]
     assert (view.row_words, view.column_words) == (analysis.target_words, analysis.source_words)

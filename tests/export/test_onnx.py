@@ -228,7 +228,7 @@ def test_pieces_in_javascript_are_those_of_sentencepiece(
 def test_pieces_are_grouped_by_words(page: Page, serve: str, tmp_path: Path) -> None:
     write_page(tmp_path)
     page.goto(f"{serve}/page/style.css")
-    pieces = ["<2de>", "▁", "<0xC3>", "<0x84>", "pfel", "▁dog", ".", "▁我", "喜欢", "</s>"]
+    pieces = ["<2de>", "▁", "<0xC3>", "<0x84>", "pfel", "▁dog", ".", "▁我", "喜欢", "<br>", "▁a", "</s>"]
     words = page.evaluate("async pieces => (await import('/page/words.js')).groupPieces(pieces)", pieces)
     assert [(word["text"], word["pieces"]) for word in words] == [
         ("<2de>", [0]),
@@ -237,7 +237,9 @@ def test_pieces_are_grouped_by_words(page: Page, serve: str, tmp_path: Path) -> 
         (".", [6]),
         ("我", [7]),
         ("喜欢", [8]),
-        ("</s>", [9]),
+        ("<br>", [9]),
+        ("a", [10]),
+        ("</s>", [11]),
     ]
 
 

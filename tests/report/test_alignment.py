@@ -41,6 +41,7 @@ def test_labels_show_where_words_start() -> None:
     assert piece_labels(["▁Ein", "▁Straßen", "bahn", "▁", ".", "▁(", "a", "</s>", "<unk>"]) == [
         "Ein", "Straßen", "·bahn", "␣", ".", "(", "·a", "</s>", "<unk>",
     ]  # fmt: skip
+    assert piece_labels(["<2de>", "▁a", "<br>", "b"]) == ["<2de>", "a", "<br>", "·b"]
     assert piece_labels(["A", "dog", "</s>"]) == ["A", "dog", "</s>"]
     assert piece_labels(["▁a\tb", "\x07", "\x7f", "<\x07>"]) == ["a␉b", "␇", "�", "<␇>"]
     assert piece_labels(["▁A", "\u2028", "\uffff", "\ud800"]) == ["A", "␤", "�", "�"]

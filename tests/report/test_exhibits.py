@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.data.words import spaced_words
+from nmt.data.words import separate_words, spaced_words
 from nmt.errors import UserError
 from nmt.explore.page import PAGE_FOLDER
 from nmt.models.attention import Kind
@@ -79,6 +79,16 @@ def test_word_links_outline_words_or_all_their_pieces() -> None:
     assert outline_links(cross, links, words=False) == [(0, 0, 1, 1), (1, 1, 3, 2), (4, 3, 1, 1)]
     assert outline_links(cross, {(1, 1)}, split=spaced_words, words=False) == [(1, 1, 4, 3)]  # "Kätzchen." and "kitty."
     assert outline_links(cross, {(3, 0), (0, 3)}, words=True) == []  # words that were cut off; eos is none
+
+
+def test_outlines_count_symbols_but_no_tag() -> None:
+    rows, columns = ["▁vier", "▁", "<br>", "▁zwei", "</s>"], ["<2de>", "▁four", "▁", "<br>", "▁two", "</s>"]
+    cross = Attention("cross", np.full((1, 1, 5, 6), 1 / 6, dtype=np.float32), rows, columns, (0,), (0,))
+    links = {(0, 0), (1, 1), (2, 2)}
+    for split in (spaced_words, separate_words):
+        assert cross.words(split).columns == ["<2de>", "four", "<br>", "two", "</s>"]
+        assert outline_links(cross, links, split=split, words=True) == [(0, 1, 1, 1), (1, 2, 1, 1), (2, 3, 1, 1)]
+        assert outline_links(cross, links, split=split, words=False) == [(0, 1, 1, 1), (1, 2, 2, 2), (3, 4, 1, 1)]
 
 
 def test_outlines_follow_the_columns_of_a_right_to_left_source() -> None:

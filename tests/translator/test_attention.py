@@ -111,6 +111,14 @@ def test_without_eos_the_other_weights_sum_to_one() -> None:
     assert single([[0, 0, 0, 1]] * 4).without_eos().matrix.tolist() == [[0.0] * 3] * 3  # nothing is left of its rows
 
 
+def test_without_special_pieces_no_tag_is_left() -> None:
+    pieces = ["<2de>", "▁a", "<br>", "</s>"]
+    every = Attention("encoder", np.array([[ROWS]], dtype=np.float32), pieces, pieces, (0,), (0,))
+    rest = every.without_special()
+    assert rest.rows == rest.columns == ["▁a", "<br>"]
+    np.testing.assert_allclose(rest.matrix, [[1.0, 0.0], [0.0, 1.0]], atol=1e-6)  # 0.5 and 0, 0 and 0.8
+
+
 def test_the_weight_on_eos_leaves_out_its_own_row() -> None:
     assert single().eos_weight == pytest.approx((0.2 + 0.4 + 0.2) / 3)
     assert single().without_eos().eos_weight == 0

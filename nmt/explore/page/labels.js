@@ -3,7 +3,13 @@
 const SPACE = "␣"; // the label of a space
 const MAX_PARTNERS = 3; // that the description of a word names
 const MIN_NAMED_WEIGHT = 0.005;
-export const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/u; // no spaces between words
+export const UNSPACED = new RegExp( // scripts without spaces between words, the same as in nmt/data/words.py
+  "[\u0e00-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u1b00-\u1b7f\u3005-\u3007\u3040-\u312f\u31a0-\u31bf" +
+    "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\ua4cf\ua980-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\uff66-\uff9f" +
+    "\u{1aff0}-\u{1b16f}\u{20000}-\u{3ffff}]",
+  "u",
+);
+const SPECIAL = /^<(pad|s|\/s|unk|mask|\..*)>$/; // pieces that stand for no text wherever they are
 const RIGHT_TO_LEFT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/gu;
 
 /** A word, or a sign for spaces that belong to no word. */
@@ -13,9 +19,9 @@ export const labelWord = ({ text }) => (/^▁+$/.test(text) ? SPACE : text);
  * has the mark "▁", each is a word. */
 export function labelPieces(pieces) {
   const areMarked = pieces.some((piece) => piece.startsWith("▁"));
-  return pieces.map((piece) => {
+  return pieces.map((piece, index) => {
     const text = piece.replace(/^▁/, "");
-    if (isSpecial(piece)) return piece;
+    if (isSpecial(piece, index)) return piece;
     if (text === "") return SPACE;
     const continues = areMarked && text === piece && /^[\p{L}\p{M}\p{N}]/u.test(text) && !UNSPACED.test(text);
     return continues ? `·${text}` : text;
@@ -25,8 +31,11 @@ export function labelPieces(pieces) {
 /** Whether a piece stands for one byte of a character that the vocabulary lacks, such as "<0xC3>". */
 const isByte = (piece) => /^<0x[0-9A-F]{2}>$/.test(piece);
 
-/** Whether a piece stands for no text, such as "</s>". */
-export const isSpecial = (piece) => /^<.+>$/.test(piece) && !isByte(piece);
+/** Whether a piece looks like a user-defined symbol, such as "<br>", or a tag, such as "<2de>". */
+export const isSymbol = (piece) => /^<[!-;=?-~]+>$/.test(piece) && !isByte(piece);
+
+/** Whether a piece stands for no text: by its name, such as "</s>", or at index 0 of a sentence as its tag. */
+export const isSpecial = (piece, index) => SPECIAL.test(piece) || (index === 0 && isSymbol(piece));
 
 const utf8 = new TextEncoder();
 const utf8Decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -40,7 +49,7 @@ export function spell(pieces) {
 
 /** Whether text with these labels is read from right to left: most of its letters are of such a script. */
 export function isRightToLeft(labels) {
-  const text = labels.filter((label) => !isSpecial(label) && !isByte(label)).join("");
+  const text = labels.filter((label, index) => !isSpecial(label, index) && !isByte(label)).join("");
   const count = (pattern) => text.match(pattern)?.length ?? 0;
   return count(RIGHT_TO_LEFT) > count(/\p{L}/gu) / 2;
 }

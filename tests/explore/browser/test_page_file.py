@@ -127,10 +127,10 @@ def test_words_by_hand(open_page: OpenPage, systems: dict[str, System], tmp_path
     hidden = page.evaluate("async shown => (await import('nmt/attention.js')).hideEos(shown)", empty)
     assert (hidden["rows"], hidden["columns"]) == (["</s>"], ["a", "b"])
     np.testing.assert_allclose(hidden["weights"], [[2 / 3, 1 / 3]])
-    # The bytes of a character that the vocabulary lacks are text; other pieces in angle brackets are not.
-    spelt = ["<2de>", "▁", "<0xC3>", "<0x84>", "pfel", "▁<0", "<0xC3>", "</s>"]
-    text = page.evaluate("async pieces => (await import('nmt/labels.js')).spell(pieces)", spelt)
-    assert text == join_pieces(spelt)[0].strip() == "Äpfel <0\ufffd"
+    # The bytes of a character that the vocabulary lacks are text, and user-defined symbols; special pieces are not.
+    spelt = ["<br>", "▁", "<0xC3>", "<0x84>", "pfel", "<br>", "▁<0", "<0xC3>"]
+    text = page.evaluate("async pieces => (await import('nmt/labels.js')).spell(pieces)", [*spelt, "<.>", "</s>"])
+    assert text == join_pieces(spelt)[0] == "<br> Äpfel<br> <0\ufffd"
     pieces = ["▁dog", "gie", ".", "▁", "</s>", "▁犬", "が"]
     labels = page.evaluate("async pieces => (await import('nmt/labels.js')).labelPieces(pieces)", pieces)
     assert labels == ["dog", "·gie", ".", "␣", "</s>", "犬", "が"]
