@@ -6,7 +6,7 @@ A split is named by the stem of its files. It is stored in two plain files, one 
     train.tsv               or .csv, .jsonl, .json, .parquet: see `nmt.data.tables`
 
 Each of them may be compressed (train.en.gz). See `nmt.data.text_file` for encoding and line ends. Blank lines at the
-end of a file are no pairs.
+end of a file are no pairs, even if the other file does not have them.
 """
 
 from __future__ import annotations
@@ -128,12 +128,20 @@ def read_split(paths: tuple[Path, ...], *, source: str, target: str) -> Iterator
 
 
 def _read_two_files(source: Path, target: Path) -> Iterator[tuple[str, str]]:
-    """Yields line i of both files together, without blank lines at the end. UserError if one file has more lines."""
+    """Yields line i of both files together, without blank lines at the end.
+
+    Raises:
+        UserError: one file has more lines, which are not all blank.
+    """
     blank: list[tuple[str, str]] = []  # blank pairs since the last other one: if more text follows, they count
     lines = zip_longest(read_lines(source), read_lines(target))
     for number, (source_line, target_line) in enumerate(lines, start=1):
         if source_line is None or target_line is None:
-            num_lines = number + sum(1 for _ in lines)
+            surplus = chain([(source_line, target_line)], lines)
+            are_blank = [not "".join(filter(None, pair)).strip() for pair in surplus]
+            if all(are_blank):
+                return
+            num_lines = number - 1 + len(are_blank)
             longer, shorter = (source, target) if target_line is None else (target, source)
             raise UserError(
                 f"{longer} has {num_lines} lines but {shorter.name} has {number - 1}: from line {number} on, "

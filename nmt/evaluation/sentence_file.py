@@ -19,14 +19,14 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_sentences(path: Path, *, num_sentences: int, split: str) -> list[str]:
-    """Reads a file with one line for each sentence of a split.
+    """Reads a file with one line for each sentence of a split. Further lines must be blank, and are left out.
 
     Raises:
         UserError: the file cannot be read, or has another number of lines.
     """
     lines = read_lines(path)
-    if len(lines) != num_sentences:
+    if len(lines) < num_sentences or any(line.strip() for line in lines[num_sentences:]):
         raise UserError(
             f"{path} has {len(lines):,} lines, but {split} has {num_sentences:,} sentences: it needs one line for each"
         )
-    return lines
+    return lines[:num_sentences]

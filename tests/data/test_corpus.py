@@ -169,8 +169,8 @@ BAD: dict[str, tuple[Files, str]] = {
         "{0}/train.en has 4 lines but train.de has 2: from line 3 on, train.en has no translation",
     ),
     "longer target": (
-        {"train__en": "a\n", "train__de": "a\n\n"},
-        "{0}/train.de has 2 lines but train.en has 1: from line 2",
+        {"train__en": "a\n", "train__de": "a\n\nb\n"},
+        "{0}/train.de has 3 lines but train.en has 1: from line 2",
     ),
     "latin-1": ({"train__en": b"a\nb\n", "train__de": b"a\nM\xfcll\n"}, "{0}/train.de line 2 is not UTF-8: byte 0xfc"),
     "utf-16": ({"train__en": "a\n".encode("utf-16"), "train__de": "a\n"}, "{0}/train.en is text in UTF-16, not UTF-8"),

@@ -105,9 +105,10 @@ def test_blank_lines_are_no_rows(ending: str, end: str, tmp_path: Path) -> None:
     assert read_both(tmp_path) == [("a", "b"), ("c", "d")]
 
 
-def test_blank_lines_at_the_end_of_plain_files_are_no_pairs(tmp_path: Path) -> None:
-    (tmp_path / "train.en").write_text("a\n\n \nb\n\n \n")
-    (tmp_path / "train.de").write_text("c\n\n\nd\n\n\n")
+@pytest.mark.parametrize(("english_end", "german_end"), [("\n \n", "\n\n"), ("\n", "\n\n \n\n"), ("\n\n", "")])
+def test_blank_lines_at_the_end_of_plain_files_are_no_pairs(english_end: str, german_end: str, tmp_path: Path) -> None:
+    (tmp_path / "train.en").write_text(f"a\n\n \nb\n{english_end}")
+    (tmp_path / "train.de").write_text(f"c\n\n\nd\n{german_end}")
     assert read_both(tmp_path) == [("a", "c"), ("", ""), (" ", ""), ("b", "d")]
 
 

@@ -120,7 +120,7 @@ def read_pairs(
     names: tuple[str, str],
     max_bytes: int = MAX_LINE_BYTES,
 ) -> Iterator[tuple[str, str]]:
-    """Yields line i of both files together.
+    """Yields line i of both files together. If one file has more lines, which are all blank, the other's are empty.
 
     Args:
         first: a file.
@@ -130,18 +130,21 @@ def read_pairs(
         max_bytes: of a line of the second file; the rest is skipped.
 
     Raises:
-        UserError: one file has more lines.
+        UserError: one file has more lines, which are not all blank.
     """
+    num_pairs = 0  # without those that only one file has
     sides = (read_lines(first, warnings[0]), read_lines(second, warnings[1], max_bytes=max_bytes))
     for number, (line, other) in enumerate(zip_longest(*sides), start=1):
-        if line is None or other is None:
+        if line is not None and other is not None:
+            num_pairs = number
+        elif (line or other or "").strip():
             longer, shorter = names if other is None else names[::-1]
             num_lines = number + sum(1 for lines in sides for _ in lines)
             raise UserError(
-                f"{longer} has {num_lines:,} lines, but {shorter} has {number - 1:,}: line i of one must belong to "
+                f"{longer} has {num_lines:,} lines, but {shorter} has {num_pairs:,}: line i of one must belong to "
                 "line i of the other"
             )
-        yield line, other
+        yield line or "", other or ""
 
 
 def skip_rest_of_line(source: BinaryIO) -> int:
