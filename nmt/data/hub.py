@@ -101,9 +101,9 @@ class HubCorpus(Corpus):
             None if we have no reader for one of the files.
 
         Raises:
-            UserError: the library finds no dataset in the folder.
+            UserError: the library finds no dataset in the folder, or would take its path for a pattern.
         """
-        resolved = folder.resolve()
+        resolved = _resolve_for_library(folder)
         with self._explaining_library_errors(), quiet():
             config = datasets.load_dataset_builder(str(resolved), self.subset).config
         usual_options = (("sep", (",", "\t")), ("field", (None,)))
@@ -118,12 +118,13 @@ class HubCorpus(Corpus):
     @cached_property
     def _tables(self) -> datasets.DatasetDict:
         """The dataset as the library loads it, with the hub's split names."""
+        resolved = None if self.path is None else _resolve_for_library(self.path)
         with self._explaining_library_errors(), quiet():
-            if self.path is None:
+            if resolved is None:
                 return datasets.load_dataset(self.id, self.subset)
             # The library's cache recognises local files by their time, so it may be old.
             return datasets.load_dataset(
-                str(self.path.resolve()), self.subset, download_mode=datasets.DownloadMode.FORCE_REDOWNLOAD
+                str(resolved), self.subset, download_mode=datasets.DownloadMode.FORCE_REDOWNLOAD
             )
 
     @contextmanager
@@ -202,6 +203,22 @@ class HubCorpus(Corpus):
             raise UserError(
                 f"{self._location}: row {row} of the split {name} is not valid UTF-8 in the column {language}"
             ) from None
+
+
+def _resolve_for_library(folder: Path) -> Path:
+    """The absolute path of a folder, without symbolic links, since the library replaces them too.
+
+    Raises:
+        UserError: it contains a character that the library would take for a part of a pattern.
+    """
+    resolved = folder.resolve()
+    for character in "[*?":
+        if character in str(resolved):
+            raise UserError(
+                f"{resolved} has {character} in its path, which the library `datasets` takes for a pattern: rename the "
+                f"folder, or copy the dataset to another one (a link does not help)"
+            )
+    return resolved
 
 
 def _find_invalid_row(column: pyarrow.ChunkedArray) -> int:

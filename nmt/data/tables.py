@@ -74,9 +74,9 @@ def _read_csv(path: Path, source: str, target: str) -> Pairs:
             try:
                 row = next(reader, None)
             except csv.Error as error:
+                reason, remedy = _explain_csv_error(str(error))
                 raise UserError(
-                    f"{path}: the row that starts in line {start} is not CSV ({error}): put a cell with quotes into "
-                    f'quotes, and double those inside: "say ""hi"""'
+                    f"{path}: the row that starts in line {start} is not CSV ({reason}): {remedy}"
                 ) from None
             if row is None:
                 return
@@ -84,6 +84,16 @@ def _read_csv(path: Path, source: str, target: str) -> Pairs:
                 yield start, row
 
     return _select_columns(rows(), path, source, target)
+
+
+def _explain_csv_error(message: str) -> tuple[str, str]:
+    """The reason of an error of the module csv, and the remedy."""
+    if "new-line character" in message:
+        return "a cell has a carriage return but no quotes", "put that cell into quotes"
+    if "field limit" in message:  # often the rest of the file, behind quotes that are not closed
+        reason = f"a cell has more than {csv.field_size_limit():,} characters"
+        return reason, "close its quotes, or use .tsv or .jsonl for longer text"
+    return message, 'put a cell with quotes into quotes, and double those inside: "say ""hi"""'
 
 
 def _select_columns(rows: Iterator[tuple[int, list[str]]], path: Path, source: str, target: str) -> Pairs:

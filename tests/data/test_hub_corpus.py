@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -148,6 +149,20 @@ def test_bad_hub_folders_are_named_in_one_line(files: Files, message: str, tmp_p
     assert str(error.value).startswith(message.format(tmp_path))
     assert "\n" not in str(error.value)
     assert error.type is UserError
+
+
+@pytest.mark.parametrize("character", "[*?")
+def test_a_path_that_the_library_would_take_for_a_pattern_is_refused(character: str, tmp_path: Path) -> None:
+    folder, link = tmp_path / f"a {character}x]", tmp_path / "link"
+    rows_of_library = datasets.Dataset.from_list([{"en": "a", "de": "b"}])
+    datasets.DatasetDict({"train": rows_of_library}).save_to_disk(str(folder))
+    link.symlink_to(folder)
+    for path in (folder, link):
+        with pytest.raises(UserError, match=re.escape(f"{folder} has {character} in its path, ") + ".*: rename"):
+            hub_corpus(path).splits()
+    # Our own readers take any path.
+    write(folder, train__jsonl=jsonl([{"en": "a", "de": "b"}]))
+    assert rows(hub_corpus(folder).split("train")) == [{"source": "a", "target": "b"}]
 
 
 def test_a_parquet_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:

@@ -147,6 +147,16 @@ def test_splits_may_have_different_formats(tmp_path: Path) -> None:
     [
         ("train.csv", b'en,de\n"a,b\n', "the row that starts in line 2 is not CSV"),
         ("train.csv", b'en,de\n"a" b,c\n', "the row that starts in line 2 is not CSV"),
+        (
+            "train.csv",
+            b"en,de\na\rx,b\n",
+            "(a cell has a carriage return but no quotes): put that cell into quotes",
+        ),
+        (
+            "train.csv",
+            b"en,de\n" + b"a" * 131_073 + b",b\n",
+            "131,072 characters): close its quotes, or use .tsv or",
+        ),
         ("train.csv", b"en;de\na;b\n", "line 1 must name the columns by language code"),
         ("train.csv", b"en,de\na,b,c\n", "line 2 has 3 columns, but line 1 names 2"),
         ("train.json", b'[{"en": "a", "de": "b"}', "train.json is not JSON"),
