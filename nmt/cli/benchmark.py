@@ -22,6 +22,7 @@ from nmt.checks import check_sizes
 from nmt.cli.shell.output_file import prepare_output_file
 from nmt.cli.shell.settings import Component, to_settings
 from nmt.cli.training.model import with_vocabulary
+from nmt.cli.training.optimizer import check_optimizer
 from nmt.cli.training.preparation import make_loader
 from nmt.cli.training.settings import LoaderSettings
 from nmt.cli.training.tokenizer import TokenizerSettings, build_tokenizer
@@ -77,10 +78,26 @@ class BenchmarkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
                 raise UserError(f"{key}={getattr(self, key)} must be at least 0")
         if self.sentences and not 1 <= self.single_sentences <= self.sentences:
             raise UserError(f"single_sentences={self.single_sentences} must be from 1 to sentences={self.sentences}")
+        if self.sentences and "max_length_factor" not in self.search.arguments:
+            raise UserError(
+                f"search: nmt benchmark sets max_length_factor, which {self.search.target.rpartition('.')[2]} lacks: "
+                "choose search=greedy, beam or sampling, or set sentences=0"
+            )
+        if self.steps:
+            self._check_trainer()
         if self.sentences and self.vocab_size is not None:
             raise UserError(
                 f"vocab_size={self.vocab_size} adds pieces without a text, so nothing can be decoded: set sentences=0"
             )
+
+    def _check_trainer(self) -> None:
+        """Raises UserError if a setting changes an update, so that the plain model would not do the same work."""
+        defaults = {"accumulate": 1, "consistency": 0, "simcut": 0, "alignment_weight": 0, "ema_decay": 0}
+        for key, default in defaults.items():
+            if (value := getattr(self.trainer, key)) != default:
+                raise UserError(
+                    f"trainer.{key}={value}: nmt benchmark compares updates without it: set it to {default}, or steps=0"
+                )
 
 
 @subnormals_as_zero()
@@ -96,6 +113,7 @@ def run(config: DictConfig) -> None:
         prepare_output_file(settings.out, key="out")
     check_plain_model(settings.model.description())
     device = pick_device(settings.device)
+    check_optimizer(settings.optimizer, device)
     corpus: Corpus = settings.data.build()
     train_split = corpus.split(settings.train_split)
     lines = corpus.split(settings.validation_split)["source"][: settings.sentences]

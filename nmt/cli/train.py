@@ -39,7 +39,7 @@ from nmt.training.parts import TrainingParts
 from nmt.training.progress import ProgressBar
 from nmt.training.settings import TrainerSettings
 from nmt.training.trackers import Tracker, Tracking
-from nmt.training.trainer import Trainer
+from nmt.training.trainer import INTERRUPTED, Trainer
 from nmt.training.validation import ValidationSplit
 
 
@@ -102,7 +102,7 @@ def run(config: DictConfig) -> None:
             result = f"best validation {best.describe(settings.trainer.measure)}; " if best is not None else ""
             bar.print(f"{result}the run is in {folder.path}")
             history.close()
-        if interrupt.requested:
+        if trainer.stop_reason() == INTERRUPTED:
             interrupt.pass_on()
             raise KeyboardInterrupt
 

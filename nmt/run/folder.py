@@ -2,7 +2,7 @@
 
     config.yaml  model.json  search.json  metrics.json  corpus.json  tokenizer.json  tokenizer.model
     history.jsonl  log.txt  cleaning.json  environment.json (program and machine, see `nmt.run.environment`)
-    changes.jsonl (settings that changed when the run was resumed, each with its step)
+    changes.jsonl (settings that changed when the run was resumed, each with its step)   nonfinite-step-*.json
     alignment.json (how links are read from attention, see `nmt.alignment.choice`)
     checkpoints/  best.safetensors   last.safetensors (exact resume)   step-*.safetensors (for averaging)
     evaluation/   report/   tensorboard/   tracker.json (the run in another tracker, see `nmt.training.trackers`)

@@ -132,12 +132,12 @@ class RunHistory:
     def was_improving(self) -> bool:
         """Whether more steps would probably have helped: the last validation was the best, and the rate was still high.
 
-        A rate that has decayed to almost nothing ends the learning by design.
+        Only validations of the current weights count: the mean of the last checkpoints, which always comes last, is not
+        on the learning curve. A rate that has decayed to almost nothing ends the learning by design.
         """
-        best = self.best_validation
         rates = [record.learning_rate for record in self.train if record.learning_rate is not None]
-        is_last = best is not None and best.step == max(record.step for record in self.validation + self.averaged)
-        return is_last and not (rates and rates[-1] <= MAX_FINAL_RATE * max(rates))
+        is_best = bool(self.validation) and self.validation[-1].best
+        return is_best and not (rates and rates[-1] <= MAX_FINAL_RATE * max(rates))
 
 
 NO_HISTORY = RunHistory(train=[], validation=[], averaged=[], end=None)

@@ -69,6 +69,22 @@ class StoredObjective(Versioned, kw_only=True):
     objective: TypedDescription | None = None
 
 
+class Origin(msgspec.Struct, kw_only=True):
+    """The run with which training started, `init=RUN`, without the fields that only people read.
+
+    Attributes:
+        model_hash: of its model at that time (`nmt.run.model_hash`).
+    """
+
+    model_hash: str
+
+
+class StoredOrigin(Versioned, kw_only=True):
+    """What model.json says about the run with which training started; only a run with `init` has it."""
+
+    init: Origin
+
+
 def read_description(path: Path) -> Description:
     """Reads model.json, search.json, metrics.json or corpus.json.
 

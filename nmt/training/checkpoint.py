@@ -135,9 +135,9 @@ def restore(
     if saved_shapes != {name: tensor.shape for name, tensor in weights.items()}:
         raise UserError(f"{path} is of another model: resume=true needs the same settings")
     try:
+        state = _optimizer_state(tensors, optimizer)  # first, because it changes the weights
         for name, tensor in weights.items():
             tensor.copy_(saved[name])
-        state = _optimizer_state(tensors, list(model.parameters()))
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     except (LookupError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or ["a tensor is missing"])[0]
@@ -150,23 +150,31 @@ def named_weights(model: Seq2Seq, average: MovingAverage | None) -> dict[str, Te
     return weights | {f"average.{name}": tensor for name, tensor in (average.weights if average else {}).items()}
 
 
-def _optimizer_state(tensors: dict[str, Tensor], parameters: list[torch.nn.Parameter]) -> dict[int, dict[str, Tensor]]:
+def _optimizer_state(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
     """The optimizer's state by the index of the parameter, from tensors named optimizer.INDEX.NAME.
+
+    Each tensor must have the shape that it has after a step. This function makes one, with gradients of 0, so the
+    weights and the present state may change.
 
     Raises:
         UserError: a tensor has a wrong shape or type, one is missing, or a number of steps is none.
         LookupError, ValueError: a name is not of this form.
     """
+    for parameter in (each for group in optimizer.param_groups for each in group["params"]):
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    optimizer.zero_grad()
+    expected = optimizer.state_dict()["state"]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if not name.startswith("optimizer."):
             continue
         _, index, key = name.split(".")
-        if tensor.shape not in ((), parameters[int(index)].shape) or not tensor.is_floating_point():
+        if tensor.shape != expected[int(index)][key].shape or not tensor.is_floating_point():
             raise UserError(f"{name} has another shape or type")
         if key == "step" and not bool(((tensor >= 0) & (tensor == tensor.round())).all()):
             raise UserError(f"{name} is not a number of steps")
         state.setdefault(int(index), {})[key] = tensor
-    if len({frozenset(entry) for entry in state.values()}) > 1:
+    if any(entry.keys() != expected[index].keys() for index, entry in state.items()):
         raise UserError("the state of the optimizer has gaps")
     return state

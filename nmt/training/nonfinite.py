@@ -27,8 +27,11 @@ def save_nonfinite_update(
     Every process calls this, since each holds a share of the sentences; the main process writes.
 
     Returns:
-        One line for the log: step, learning rate, loss, gradient norm, and the path of the file.
+        One line for the log: step, learning rate, loss, gradient norm, and the path of the file. The loss is that of a
+        target token, the mean over all batches and processes.
     """
+    nll, num_tokens = processes.sum(result.nll, sum(batch.num_tokens for batch in update.batches))
+    loss = nll / num_tokens
     sentences = []
     for batch in update.batches:
         sentences += processes.gather(_pairs(batch, tokenizer))
@@ -38,7 +41,7 @@ def save_nonfinite_update(
             "step": update.step,
             "epoch": epoch,
             "learning_rate": update.learning_rate,
-            "loss": repr(result.nll),  # as text: JSON has no NaN
+            "loss": repr(loss),  # as text: JSON has no NaN
             "gradient_norm": repr(result.gradient_norm),
             "parameters": [name for name, norm in result.gradient_norms.items() if not math.isfinite(norm)],
             "batches": [_shape(batch) for batch in update.batches],
@@ -46,7 +49,7 @@ def save_nonfinite_update(
         }
         write_json(path, record)
     return (
-        f"step {update.step}, learning rate {update.learning_rate:.2e}: the loss is {result.nll:g}, the gradient norm "
+        f"step {update.step}, learning rate {update.learning_rate:.2e}: the loss is {loss:g}, the gradient norm "
         f"is {result.gradient_norm:g}; the batch is in {path}"
     )
 

@@ -79,6 +79,13 @@ class Cosine(Schedule):
     Loshchilov and Hutter (2017), https://arxiv.org/abs/1608.03983, Eq. 5, without restarts. Their number of steps is
     replaced by the completed fraction of the run, so that a run that is limited by minutes also ends with a low rate.
 
+    The fraction counts from the first step of the run, not from the end of the warm-up. So the rate rises to the peak,
+    and at the end of the warm-up it falls at once to the cosine: if the warm-up is a fraction w of the run, to
+
+        final_fraction + (1 - final_fraction) · (1 + cos(π w)) / 2
+
+    of the peak. With final_fraction = 0.05 that is 0.98 for w = 0.1, 0.86 for w = 0.25 and 0.525 for w = 0.5.
+
     Args (besides those of Schedule):
         final_fraction: the rate at the end, as a fraction of the peak, from 0 to 1.
     """

@@ -192,8 +192,9 @@ class Tracking:
         self._try(start)
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """Adds the numbers of a record of the history."""
-        numbers = {f"{record['kind']}/{name}": value for name, value in record.items() if isinstance(value, float)}
+        """Adds the numbers of a record of the history. The mean of the last checkpoints has a kind of its own."""
+        kind = "averaged" if record.get("averaged") is not None else record["kind"]
+        numbers = {f"{kind}/{name}": value for name, value in record.items() if isinstance(value, float)}
         self._try(lambda tracker: tracker.record(record["step"], numbers))
 
     def close(self) -> None:

@@ -90,11 +90,24 @@ def test_a_part_can_be_left_out_and_the_vocabulary_enlarged(
         ("vocab_size=99", "vocab_size=99 adds pieces without a text, so nothing can be decoded: set sentences=0"),
         ("device=cuda:99", "device=cuda:99 is not available"),
         ("model=picture_transformer", "PictureTransformer has no plain counterpart"),
+        (
+            "search=mbr",
+            "search: nmt benchmark sets max_length_factor, which MinimumBayesRisk lacks: choose search=greedy, beam or",
+        ),
+        ("trainer.accumulate=2", "trainer.accumulate=2: nmt benchmark compares updates without it: set it to 1, or"),
+        ("trainer.consistency=5", "trainer.consistency=5.0: nmt benchmark compares updates without it: set it to 0"),
+        ("trainer.simcut=3", "trainer.simcut=3.0: nmt benchmark compares updates without it"),
+        ("trainer.alignment_weight=0.05", "trainer.alignment_weight=0.05: nmt benchmark compares updates without it"),
+        ("trainer.ema_decay=0.999", "trainer.ema_decay=0.999: nmt benchmark compares updates without it"),
+        (
+            "~optimizer.fused optimizer._target_=torch.optim.SparseAdam",
+            "optimizer: torch.optim.SparseAdam cannot train",
+        ),
         ("search=run", "search=run is only for commands that read a trained run"),
     ],
 )
 def test_a_wrong_setting_is_refused(
     override: str, message: str, overrides: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["benchmark", *overrides, override]) == 2
+    assert main(["benchmark", *overrides, *override.split()]) == 2
     assert message in capsys.readouterr().err

@@ -124,14 +124,18 @@ def test_the_history_of_a_trained_run_holds_every_record(trained_run: Path) -> N
     assert [record.step for record in history.validation] == [40, 80, 120, 160]
 
 
+@pytest.mark.parametrize("is_averaged", [False, True])
 @pytest.mark.parametrize(
     ("rates", "is_last_best", "expected"),
     [([1.0, 1.0], True, True), ([1.0, 1.0], False, False), ([1.0, 0.5], True, True), ([1.0, 0.05], True, False)],
 )
 def test_a_run_was_improving_if_its_last_validation_was_the_best_at_a_high_rate(
-    path: Path, rates: list[float], is_last_best: bool, expected: bool
+    path: Path, rates: list[float], is_last_best: bool, expected: bool, is_averaged: bool
 ) -> None:
+    """The mean of the last checkpoints does not count, even if it is the best."""
     records = [{**train(10 * number), "learning_rate": rate} for number, rate in enumerate(rates, start=1)]
     for step, best in ((10, True), (20, is_last_best)):
         records.append({"kind": "validation", "step": step, "seconds": 1.0, "loss": 2.0, "bleu": 1.0, "best": best})
+    if is_averaged:
+        records.append(validation(20, bleu=2.0, averaged=2, best=True))
     assert write_and_read(path, records).was_improving == expected

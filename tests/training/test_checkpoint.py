@@ -1,6 +1,8 @@
 """A run continues exactly from a checkpoint; a damaged file, or one of another model, is refused in one line."""
 
+import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from nmt import models
+from nmt.cli.training.optimizer import SUPPORTED
 from nmt.errors import UserError
 from nmt.models import Seq2Seq
 from nmt.run.registry import build
@@ -17,7 +20,9 @@ from nmt.training.checkpoint import Progress, read_checkpoint, read_progress, re
 from nmt.training.loss_meter import LossMeter
 from nmt.training.selection import Validation
 
-ADAMS = [torch.optim.Adam, torch.optim.AdamW]
+OPTIMIZERS = [partial(getattr(torch.optim, name)) for name in re.findall(r"[A-Z]\w+", SUPPORTED)]
+OPTIMIZERS += [partial(torch.optim.Adam, fused=True), partial(torch.optim.AdamW, fused=True, amsgrad=True)]
+OPTIMIZERS += [partial(torch.optim.SGD, momentum=0.9), partial(torch.optim.RMSprop, momentum=0.9, centered=True)]
 PROGRESS = Progress(
     step=12,
     epoch=3,
@@ -66,11 +71,10 @@ def update(model: Seq2Seq, optimizer: torch.optim.Optimizer, *, seed: int) -> No
     optimizer.step()
 
 
-@pytest.mark.parametrize("fused", [False, True])
-@pytest.mark.parametrize("kind", ADAMS)
-def test_training_continues_exactly(tmp_path: Path, kind: Callable[..., torch.optim.Optimizer], fused: bool) -> None:
+@pytest.mark.parametrize("kind", OPTIMIZERS, ids=lambda kind: "-".join([kind.func.__name__, *kind.keywords]))
+def test_training_continues_exactly(tmp_path: Path, kind: Callable[..., torch.optim.Optimizer]) -> None:
     first, second = make_model(), make_model()
-    optimizers = [kind(model.parameters(), lr=0.01, fused=fused) for model in (first, second)]
+    optimizers = [kind(model.parameters(), lr=0.01) for model in (first, second)]
     for step in range(3):
         update(first, optimizers[0], seed=step)
     save_checkpoint(tmp_path / "last", PROGRESS, first, optimizers[0])

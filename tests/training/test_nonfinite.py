@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
 NAN = float("nan")
 
+TINY_RATE = 1e-12
+"""With this rate, an update leaves the weights as they are, up to rounding."""
 
-def constant_rate() -> Plateau:
-    return Plateau(learning_rate=0.1, warmup_steps=0, factor=0.5, patience=1000)
+
+def constant_rate(rate: float = 0.1) -> Plateau:
+    return Plateau(learning_rate=rate, warmup_steps=0, factor=0.5, patience=1000)
 
 
 def model_with_bad_gradients(bench: Bench, bad: float, updates: list[int]) -> Seq2Seq:
@@ -77,6 +80,22 @@ def test_the_batch_of_a_nonfinite_update_is_saved(bench: Bench) -> None:
     assert pair.pop("line") == 1
     texts = {side: text.replace(" ", "").replace("▁", " ") for side, text in pair.items()}
     assert texts == {"source": " four five six seven</s>", "target": " vier fünf sechs sieben</s>"}
+
+
+def test_the_loss_of_a_nonfinite_update_is_that_of_a_target_token(bench: Bench) -> None:
+    model, batches = model_with_bad_gradients(bench, NAN, [3]), [bench.make_batch(("one two", "eins zwei"))] * 3
+    with pytest.raises(Failure) as caught:
+        bench.fit(
+            model=model,
+            loader=bench.fixed_loader(*batches),
+            max_steps=9,
+            log_every=1,
+            schedule=constant_rate(TINY_RATE),
+        )
+    [_, before] = bench.records("train")
+    [shown] = re.findall(r"the loss is (\S+), ", str(caught.value))
+    saved = json.loads((bench.run.path / "nonfinite-step-00000003.json").read_text())
+    assert [float(shown), float(saved["loss"])] == pytest.approx([before["loss"]] * 2, rel=1e-4)
 
 
 @pytest.mark.usefixtures("time_of_reading")

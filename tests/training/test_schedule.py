@@ -46,6 +46,12 @@ def test_cosine_decays_to_its_final_fraction() -> None:
     assert schedule.rate(8, fraction_done=1.0) == pytest.approx(0.04)
 
 
+def test_cosine_falls_at_the_end_of_the_warmup_by_the_share_of_the_warmup() -> None:
+    schedule = Cosine(learning_rate=1.0, warmup_steps=1000, final_fraction=0.05)
+    rates = [schedule.rate(step, fraction_done=step / 2000) for step in (999, 1000)]
+    assert rates == pytest.approx([0.999, 0.525])
+
+
 def test_plateau_reduces_the_rate_after_patience_validations() -> None:
     schedule = Plateau(learning_rate=0.4, warmup_steps=0, factor=0.5, patience=2)
     rates = []

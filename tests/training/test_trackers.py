@@ -42,7 +42,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 
 def track(tracker: Tracker, folder: Path, *, last_step: int, warnings: list[str] | None = None) -> None:
-    """Writes two records of a run, which continues if `last_step` is not 0."""
+    """Writes three records of a run, which continues if `last_step` is not 0."""
     folder.mkdir(exist_ok=True)
     warn = (lambda line: pytest.fail(line)) if warnings is None else warnings.append
     tracking = Tracking(tracker, folder, {"seed": 1, "model": {"dropout": 0.5}}, warn=warn)
@@ -50,6 +50,7 @@ def track(tracker: Tracker, folder: Path, *, last_step: int, warnings: list[str]
     history.start(num_records=0, last_step=last_step)
     history.record({"kind": "train", "step": last_step + 1, "loss": 2.5, "learning_rate": 0.5, "pairs": 7})
     history.record({"kind": "validation", "step": last_step + 1, "bleu": 20.0})
+    history.record({"kind": "validation", "step": last_step + 1, "bleu": 21.0, "averaged": 5})
     history.close()
 
 
@@ -60,7 +61,7 @@ def test_tensorboard_receives_the_numbers(tmp_path: Path) -> None:
         track(TensorBoard(), tmp_path / "run", last_step=last_step)
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
-    assert events.Tags()["scalars"] == ["train/loss", "train/learning_rate", "validation/bleu"]
+    assert events.Tags()["scalars"] == ["train/loss", "train/learning_rate", "validation/bleu", "averaged/bleu"]
     assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(1, 2.5), (2, 2.5)]
 
 
@@ -78,7 +79,10 @@ def test_weights_and_biases_continues_the_run_that_it_knows(tmp_path: Path, call
         "dir": str(run),
     }
     logs = [value for name, value in calls if name == "log"]
-    assert logs == [{"train/loss": 2.5, "train/learning_rate": 0.5}, {"validation/bleu": 20.0}] * 2
+    assert (
+        logs
+        == [{"train/loss": 2.5, "train/learning_rate": 0.5}, {"validation/bleu": 20.0}, {"averaged/bleu": 21.0}] * 2
+    )
     assert [name for name, _ in calls].count("finish") == 2
 
 
@@ -133,14 +137,18 @@ class Failing:
 
 @pytest.mark.parametrize(
     ("name", "called"),
-    [("start", ["start"]), ("record", ["start", "record"]), ("close", ["start", "record", "record", "close"])],
+    [
+        ("start", ["start"]),
+        ("record", ["start", "record"]),
+        ("close", ["start", "record", "record", "record", "close"]),
+    ],
 )
 def test_a_tracker_that_fails_is_reported_once_and_not_used_again(name: str, called: list[str], tmp_path: Path) -> None:
     tracker, warnings = Failing(name), []  # type: ignore[var-annotated]
     track(tracker, tmp_path / "run", last_step=0, warnings=warnings)
     assert tracker.called == called
     assert warnings == ["warning: Failing failed and gets no more records (ConnectionError: no route to host)"]
-    assert len((tmp_path / "run" / "history.jsonl").read_text().splitlines()) == 2
+    assert len((tmp_path / "run" / "history.jsonl").read_text().splitlines()) == 3
 
 
 def test_settings_become_flat() -> None:

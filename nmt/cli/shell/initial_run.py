@@ -2,7 +2,7 @@
 
 The weights of RUN fit its own model only, and its vocabulary is part of them. So these settings replace those that the
 YAML files select, before the values on the command line are checked: `model.dropout=0.1` changes the dropout of RUN's
-model. A resumed run takes them from its own folder, and no longer needs RUN.
+model. A resumed run takes them from its own folder.
 """
 
 from __future__ import annotations

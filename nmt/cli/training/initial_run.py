@@ -1,7 +1,8 @@
 """The run with which training starts, `init=RUN`: its tokenizer, and its best weights or those of its encoder.
 
 Optimizer, schedule, best score and history are new. The settings of model and tokenizer have been taken over already
-(`nmt.cli.shell.initial_run`). A resumed run has all of this in its own folder.
+(`nmt.cli.shell.initial_run`). A resumed run has all of this in its own folder, except for the weights, if it ended
+before its first checkpoint.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from nmt.errors import UserError
 from nmt.models import Seq2Seq
 from nmt.run import RunFolder
 from nmt.run.directions import find_tag, list_directions
+from nmt.run.format import read_versioned
 from nmt.run.hub import HubAddress
 from nmt.run.model_hash import hash_model
+from nmt.run.registry import StoredOrigin
 from nmt.run.weights import load_weights
 from nmt.training.masked import HEAD, encoder_parameters
 
@@ -76,8 +79,11 @@ def load_initial_weights(settings: TrainSettings, model: Seq2Seq) -> dict[str, A
         Where they come from, for model.json.
 
     Raises:
-        UserError: they are damaged, the model has no encoder of its own, or a changed setting makes them unfit.
+        UserError: they are damaged, the model has no encoder of its own, or a changed setting makes them unfit; or a
+            run is resumed that was started with other weights.
     """
+    if settings.resume == "true":
+        _check_unchanged(settings)
     run = _open(settings)
     # Pre-training with masked pieces has learned nothing but the encoder, and has a head that other runs have not.
     is_masked, was_masked = hasattr(model, HEAD), run.objective() == MaskedPieces.__name__
@@ -112,6 +118,21 @@ def remark_on_unknown_pieces(split: Dataset, tokenizer: Tokenizer, settings: Tra
         f"warning: {text} of {settings.train_split} are unknown to the tokenizer, so they cannot be learned: "
         f"leave {key} out to train a run with a tokenizer of its own"
     )
+
+
+def _check_unchanged(settings: TrainSettings) -> None:
+    """Raises UserError unless the run of `init` still has the weights with which the resumed run was started."""
+    started = read_versioned(settings.run / "model.json", StoredOrigin).init
+    try:
+        problem = None if hash_model(_open(settings)) == started.model_hash else "have changed"
+    except UserError as error:
+        problem = f"cannot be read ({error})"
+    if problem is not None:
+        raise UserError(
+            f"run={settings.run} ended before its first checkpoint, so it starts again with the weights of "
+            f"init={settings.init}, which {problem}: put them back, or name another folder with run=… to train a new "
+            "one"
+        )
 
 
 def _open(settings: TrainSettings) -> RunFolder:

@@ -16,6 +16,7 @@ from nmt.data.corpus import Corpus
 from nmt.data.noise import Noise
 from nmt.data.tokenizer import Tokenizer
 from nmt.models import Seq2Seq
+from nmt.run import RunFolder
 from nmt.run.registry import Description
 from nmt.training.distributed import Processes
 
@@ -40,10 +41,11 @@ def build_model(
 ) -> tuple[Seq2Seq, Description]:
     """The model with its first weights, random or those of `init`, and its description for the run folder.
 
-    A resumed run gets its weights later, from its checkpoint.
+    A resumed run gets its weights later, from its checkpoint. If it ended before the first one, it starts again with
+    the weights of `init`.
 
     Raises:
-        UserError: a setting is wrong, or the weights of `init` do not fit.
+        UserError: a setting is wrong, or the weights of `init` do not fit or are not those with which the run started.
     """
     component = with_pictures(with_vocabulary(settings.model, tokenizer), corpus, tokenizer)
     description = describe(component, models)
@@ -51,7 +53,7 @@ def build_model(
     model = component.build_as(Seq2Seq).to(device)  # type: ignore[type-abstract]
     description |= prepare_model(settings, noise, model)
     description["parameters"] = model.num_parameters()
-    if settings.init is not None and settings.resume != "true":
+    if settings.init is not None and not processes.broadcast(RunFolder(settings.run).last.is_file()):
         if processes.is_main:
             description["init"] = load_initial_weights(settings, model)
         processes.broadcast_weights(model)

@@ -18,6 +18,7 @@ from nmt.cli.training.descriptions import describe
 from nmt.cli.training.guidance import make_link_encoder
 from nmt.cli.training.initial_run import remark_on_unknown_pieces
 from nmt.cli.training.model import build_model
+from nmt.cli.training.optimizer import check_optimizer
 from nmt.cli.training.pretraining import build_cleaning, build_noise, build_objective
 from nmt.cli.training.settings import LoaderSettings, TrainSettings
 from nmt.cli.training.text import PreparedText, prepare_text
@@ -91,6 +92,7 @@ def prepare_run(
     schedule = settings.schedule.build_as(Schedule)  # type: ignore[type-abstract]
     check_limits(schedule, settings.trainer)
     check_schedule(schedule, settings)
+    check_optimizer(settings.optimizer, device)
     descriptions = {
         "search": describe(settings.search, search),
         "corpus": describe_corpus(settings),

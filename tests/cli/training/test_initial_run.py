@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ import torch
 import yaml
 
 from nmt.cli import main
+from nmt.errors import Failure
 from nmt.files import read_text
 from nmt.run import RunFolder
 from nmt.run.history import read_history
 from nmt.run.model_hash import hash_model
-from nmt.run.weights import read_weights
+from nmt.run.weights import read_weights, save_weights
 from nmt.training.checkpoint import read_progress
+from nmt.training.trainer import Trainer
 
 Start = Callable[..., int]
 
@@ -162,6 +165,57 @@ def test_a_resumed_run_needs_the_other_one_no_longer(
     assert "was started with model.dropout=0.05, not 0.1" in capsys.readouterr().err
     assert start(origin, f"run={tmp_path / 'new'}", "resume=auto") == 2  # this one would be new
     assert "is not a folder: name one that nmt train wrote" in capsys.readouterr().err
+
+
+@contextmanager
+def failing_updates() -> Iterator[None]:
+    """Inside, training ends before its first update, and so before its first checkpoint."""
+
+    def fail(trainer: Trainer, batches: object) -> None:
+        raise Failure("the machine failed")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "train_step", fail)
+        yield
+
+
+@pytest.mark.parametrize("words", [[], ["init_parts=encoder", "seed=2"]])
+def test_a_run_without_a_checkpoint_starts_again_with_the_same_weights(
+    start: Start, lstm_run: Path, tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with failing_updates():
+        assert start(lstm_run, *words) == 1
+    assert "there is no checkpoint yet: start again with the same command and resume=true" in capsys.readouterr().err
+    description = read_text(tmp_path / "run" / "model.json")
+    assert start(lstm_run, *words, "resume=true") == 0
+    assert f"weights are those of step 1 of {lstm_run}\n" in capsys.readouterr().err
+    assert read_text(tmp_path / "run" / "model.json") == description
+    assert start(lstm_run, *words, f"run={tmp_path / 'whole'}") == 0
+    resumed, whole = (read_weights(RunFolder(tmp_path / name).last) for name in ("run", "whole"))
+    assert resumed.keys() == whole.keys()
+    assert all(torch.equal(resumed[name], tensor) for name, tensor in whole.items())
+
+
+def test_without_a_checkpoint_the_other_run_must_be_the_same(
+    start: Start, lstm_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    origin = tmp_path / "origin"
+    shutil.copytree(lstm_run, origin)
+    with failing_updates():
+        assert start(origin) == 1
+    best = RunFolder(origin).best
+    weights = read_weights(best)
+    for problem in ("have changed", f"cannot be read (init={origin} has no checkpoint yet"):
+        if problem == "have changed":
+            save_weights({name: tensor + 1 for name, tensor in weights.items()}, best, step=1)
+        else:
+            best.unlink()
+        capsys.readouterr()
+        assert start(origin, "resume=auto") == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert f"starts again with the weights of init={origin}, which {problem}" in error
+        assert not RunFolder(tmp_path / "run").last.exists()
 
 
 def test_text_with_unknown_pieces_is_a_warning(

@@ -2,11 +2,23 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 Train = Callable[..., int]
+
+BARE_OPTIMIZER = ["~optimizer.betas", "~optimizer.eps", "~optimizer.fused"]
+"""Leaves out the arguments that only Adam takes."""
+
+
+class CountingAdam(torch.optim.Adam):
+    """Has a state that it does not keep with the parameters."""
+
+    def step(self, closure: Any = None) -> Any:
+        self.param_groups[0]["num_steps"] = self.param_groups[0].get("num_steps", 0) + 1
+        return super().step(closure)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +42,19 @@ Train = Callable[..., int]
         (["loader.subword_alpha=-1.0"], "loader.subword_alpha=-1.0 must be"),
         (["schedule.learning_rate=0.0"], "schedule.learning_rate=0.0 must be above 0"),
         (["optimizer.betas=[2.0,0.9]"], "optimizer: Invalid beta parameter"),
+        (
+            [*BARE_OPTIMIZER, "optimizer._target_=torch.optim.LBFGS"],
+            "optimizer: torch.optim.LBFGS cannot train these models (LBFGS.step() missing 1 required positional "
+            "argument: 'closure'): use Adam, AdamW, Adafactor, ",
+        ),
+        (
+            [*BARE_OPTIMIZER, "optimizer._target_=torch.optim.SparseAdam"],
+            "optimizer: torch.optim.SparseAdam cannot train these models (SparseAdam does not support dense gradients",
+        ),
+        (
+            [*BARE_OPTIMIZER, f"optimizer._target_={__name__}.CountingAdam"],
+            "CountingAdam cannot train these models (a checkpoint cannot store its state)",
+        ),
         (["model.hidden_size=15"], "model.hidden_size=15 must be even"),
         (["model.dropout=1.0"], "model.dropout=1.0 must be a probability"),
         (["search=beam", "search.beam_size=0"], "search.beam_size=0 must be"),

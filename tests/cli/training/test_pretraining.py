@@ -163,6 +163,20 @@ def test_pretraining_resumes_exactly(pretrain: Callable[..., Path]) -> None:
     assert losses[0] == losses[1] and len(losses[0]) == 4
 
 
+@pytest.mark.parametrize("objective", [None, "masked", "denoising"])
+def test_a_run_without_a_checkpoint_starts_again_from_pretraining(
+    objective: str | None, masked_run: Path, text_folder: Path, start: Callable[..., Path]
+) -> None:
+    words = [] if objective is None else [f"objective={objective}", "data=text", f"data.path={text_folder}"]
+    run = RunFolder(start(masked_run, TINY_RATE, "seed=2", *words))
+    first = read_weights(run.best)
+    for path in run.best.parent.iterdir():
+        path.unlink()
+    start(masked_run, TINY_RATE, "seed=2", *words, "resume=true")
+    again = read_weights(run.best)
+    assert first.keys() == again.keys() and all(torch.equal(again[name], tensor) for name, tensor in first.items())
+
+
 @pytest.mark.parametrize(("objective", "model"), [("masked", "lstm"), ("denoising", "transformer")])
 def test_the_doctor_examines_pretraining(
     objective: str,

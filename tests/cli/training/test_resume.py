@@ -1,6 +1,8 @@
 """Resuming a run, and folders that are in use."""
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ from nmt.run import RunFolder
 from nmt.run.environment import read_environments
 from nmt.run.history import read_history
 from nmt.training.checkpoint import read_progress
+from nmt.training.trainer import Trainer
 
 Train = Callable[..., int]
 Files = Callable[[Path], dict[str, bytes]]
@@ -262,6 +265,25 @@ def test_the_history_says_why_training_ended(train: Train, tmp_path: Path) -> No
     history = read_history(tmp_path / "run" / "history.jsonl")
     assert history.end is not None
     assert (history.end.step, history.end.reason, history.has_ended) == (3, "max_steps=3", True)
+
+
+@pytest.mark.parametrize(("method", "code"), [("sync_clock", 130), ("average_checkpoints", 0)])
+def test_a_signal_after_the_last_update_does_not_interrupt_the_run(
+    train: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], method: str, code: int
+) -> None:
+    """Before the first update it interrupts the run; while the checkpoints are averaged, it does not."""
+    original = getattr(Trainer, method)
+
+    def signal_and_continue(trainer: Trainer) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        monkeypatch.setattr(Trainer, method, original)
+        original(trainer)
+
+    monkeypatch.setattr(Trainer, method, signal_and_continue)
+    assert train("trainer.max_steps=2", "trainer.validate_every=1") == code
+    error = capsys.readouterr().err
+    assert ("ended after step 2" in error) == (code == 0)
+    assert ("nmt train: interrupted" in error) == (code == 130)
 
 
 def test_the_number_of_threads_is_a_setting(
