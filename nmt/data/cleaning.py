@@ -8,7 +8,8 @@ control characters) is empty.
 2. source empty
 3. target empty
 4. too long: a side has more pieces than the loader's `max_length`; this rule is always on
-5. length ratio: one side has more than `max_ratio` times the pieces of the other, as in Moses' clean-corpus-n.perl
+5. length ratio: one side has more than `max_ratio` times the pieces of the other, as in Moses' clean-corpus-n.perl; a
+   tag is no piece of the text
 6. duplicate: both texts equal those of an earlier kept pair, character for character, and so do their tags, if any
 
 Kept pairs are not changed. Those with control characters are counted, because text with many of them is often damaged
@@ -18,6 +19,7 @@ in other ways too; U+0080 to U+009F indicate a wrongly converted file.
 from __future__ import annotations
 
 import base64
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +37,7 @@ from nmt.files import read_record, write_json
 if TYPE_CHECKING:
     from datasets import Dataset
 
-RULES_VERSION = 4
+RULES_VERSION = 5
 """The version of the rules and of the cached report; it is part of the cache key, so increase it with every change."""
 
 TOO_LONG = "too long"
@@ -148,7 +150,7 @@ class Cleaning:
         if ratio is not None and (not isinstance(ratio, int | float) or not ratio >= 1):
             raise UserError(f"cleaning.max_ratio={ratio} must be a number of at least 1, or null for no limit")
 
-    def apply(self, dataset: Dataset, *, max_length: int) -> CleaningReport:
+    def apply(self, dataset: Dataset, *, max_length: int, tag_ids: Collection[int] = ()) -> CleaningReport:
         """Applies the rules to an encoded split. The report of a large split is cached.
 
         Reads the split once. Peak memory is about 70 bytes per pair, and the texts of `CHUNK_PAIRS` pairs.
@@ -156,6 +158,7 @@ class Cleaning:
         Args:
             dataset: with the columns of `encode_corpus`.
             max_length: maximum number of pieces per side, without `eos`.
+            tag_ids: the ids of the tags with which sources may begin.
 
         Raises:
             UserError: no pair is left; the message says why, and what to change.
@@ -163,19 +166,18 @@ class Cleaning:
         if len(dataset) == 0:
             raise UserError("there are no pairs to learn from")
         if len(dataset) < MIN_CACHED_PAIRS:
-            return self._apply_rules(dataset, max_length=max_length)
+            return self._apply_rules(dataset, max_length, tag_ids)
         key = (RULES_VERSION, dataset_fingerprint(dataset), self, max_length)
         path = cache_path("cleaning", *key).with_suffix(".json")
         with suppress(UserError):  # not cached yet, or damaged
             return CleaningReport.load(path)
-        report = self._apply_rules(dataset, max_length=max_length)
+        report = self._apply_rules(dataset, max_length, tag_ids)
         report.save(path)
         return report
 
-    def _apply_rules(self, dataset: Dataset, *, max_length: int) -> CleaningReport:
+    def _apply_rules(self, dataset: Dataset, max_length: int, tag_ids: Collection[int]) -> CleaningReport:
         """Applies the rules in the order of the module's docstring; see `apply`."""
-        pairs = measure_pairs(dataset, with_digests=self.drop_duplicates)
-        shorter = np.minimum(pairs.source_lengths, pairs.target_lengths)  # (pairs,)
+        pairs = measure_pairs(dataset, tag_ids=tag_ids, with_digests=self.drop_duplicates)
         longer = np.maximum(pairs.source_lengths, pairs.target_lengths)  # (pairs,)
         is_kept = np.ones(len(dataset), dtype=bool)  # (pairs,)
         dropped: dict[str, int] = {}
@@ -190,7 +192,9 @@ class Cleaning:
             drop("target empty", pairs.target_lengths == 0)
         drop(TOO_LONG, longer > max_length)
         if self.max_ratio is not None:
-            drop(LENGTH_RATIO, (shorter > 0) & (longer > self.max_ratio * shorter))
+            lengths = pairs.source_lengths - pairs.has_tag, pairs.target_lengths  # each (pairs,)
+            shorter, longer_text = np.minimum(*lengths), np.maximum(*lengths)  # (pairs,)
+            drop(LENGTH_RATIO, (shorter > 0) & (longer_text > self.max_ratio * shorter))
         if self.drop_duplicates:
             drop(DUPLICATE, is_repeated(pairs.digests, among=is_kept))
         report = CleaningReport(

@@ -31,7 +31,7 @@ from nmt.data.tokenizer import Ids, Tokenizer
 from nmt.data.words import Span, Splitter, assign_pieces
 from nmt.errors import UserError
 
-VERSION = 2
+VERSION = 3
 """The version of `encode_links`; it is part of the cache key, so increase it with every change."""
 
 END = (-1, -1)

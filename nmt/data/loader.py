@@ -82,7 +82,7 @@ class BatchLoader:
         if max_length < 1:
             raise UserError(f"max_length={max_length} must be at least 1")
         tokenizer.check_alpha(subword_alpha)
-        self.report = cleaning.apply(dataset, max_length=max_length)
+        self.report = cleaning.apply(dataset, max_length=max_length, tag_ids=tokenizer.tags.values())
         # Each copy of a pair is a row: with a weight of 2.5 a pair has three, the last one with probability 0.5.
         self.kept, self.copies, probabilities = repeat_by_weight(dataset, self.report.kept)
         self.sources, self.targets = IdColumn(dataset, "source_ids"), IdColumn(dataset, "target_ids")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -31,32 +32,39 @@ class PairMeasurements:
 
     Attributes:
         source_lengths, target_lengths: (pairs,) int32, number of pieces without `eos`.
+        has_tag: (pairs,) whether the source begins with a tag, which is one of its pieces.
         has_control: (pairs,) whether a side contains control characters or byte-order marks.
         digests: (pairs,) of `DIGEST_BYTES` bytes each, equal for equal texts and tags; (0,) if not requested.
     """
 
     source_lengths: NDArray[np.int32]
     target_lengths: NDArray[np.int32]
+    has_tag: NDArray[np.bool_]
     has_control: NDArray[np.bool_]
     digests: NDArray[np.void]
 
 
-def measure_pairs(dataset: Dataset, *, with_digests: bool) -> PairMeasurements:
-    """Measures all pairs of an encoded split in one pass over the file."""
+def measure_pairs(dataset: Dataset, *, tag_ids: Collection[int], with_digests: bool) -> PairMeasurements:
+    """Measures all pairs of an encoded split in one pass over the file; `tag_ids` are the ids of all tags."""
     source_lengths, target_lengths = (np.zeros(len(dataset), dtype=np.int32) for _ in range(2))
-    has_control = np.zeros(len(dataset), dtype=bool)
+    has_tag, has_control = (np.zeros(len(dataset), dtype=bool) for _ in range(2))
     digests = np.zeros(len(dataset) if with_digests else 0, dtype=f"V{DIGEST_BYTES}")
     start = 0
     for table in dataset.with_format("arrow").iter(batch_size=CHUNK_PAIRS):
         rows = slice(start, start + len(table))
         source_lengths[rows] = _list_lengths(table, "source_ids")
         target_lengths[rows] = _list_lengths(table, "target_ids")
+        has_tag[rows] = _has_tag(table, tag_ids)
         has_control[rows] = _has_control(table, "source") | _has_control(table, "target")
         if with_digests:
             digests[rows] = digest_pairs(table)
         start += len(table)
     return PairMeasurements(
-        source_lengths=source_lengths, target_lengths=target_lengths, has_control=has_control, digests=digests
+        source_lengths=source_lengths,
+        target_lengths=target_lengths,
+        has_tag=has_tag,
+        has_control=has_control,
+        digests=digests,
     )
 
 
@@ -85,6 +93,15 @@ def is_repeated(digests: NDArray[np.void], *, among: NDArray[np.bool_]) -> NDArr
 def _list_lengths(table: pyarrow.Table, column: str) -> NDArray[np.int32]:
     """The number of ids in each row: (rows,)."""
     return pyarrow.compute.list_value_length(table.column(column)).to_numpy()
+
+
+def _has_tag(table: pyarrow.Table, tag_ids: Collection[int]) -> NDArray[np.bool_]:
+    """Whether each source begins with one of the tags: (rows,)."""
+    lengths = _list_lengths(table, "source_ids")  # (rows,)
+    ids = table.column("source_ids").combine_chunks().flatten().to_numpy()  # (pieces of these rows,)
+    has_tag = lengths > 0  # (rows,)
+    has_tag[has_tag] = np.isin(ids[(np.cumsum(lengths) - lengths)[has_tag]], list(tag_ids))
+    return has_tag
 
 
 def _has_control(table: pyarrow.Table, column: str) -> NDArray[np.bool_]:

@@ -199,8 +199,30 @@ def test_sentences_shared_by_two_splits_are_a_warning(examine: Examine, own_corp
 def test_unknown_pieces_are_a_warning(examine: Examine, own_corpus: Path) -> None:
     (own_corpus / "val.en").write_text("中 文 字\n" * 16, encoding="utf-8")
     text = examine(f"data.path={own_corpus}").text
-    assert "of the pieces of val.en are unknown: raise tokenizer.vocab_size" in text
+    assert "of the pieces of val.en are unknown: set tokenizer.byte_fallback=true warning" in text
     assert "of the pieces of train.en are unknown" not in text
+    words = ["tokenizer.character_coverage=0.99", "tokenizer.max_pairs=20"]
+    assert (
+        "of the pieces of val.en are unknown: set tokenizer.byte_fallback=true, or raise tokenizer.character_coverage, "
+        "or raise tokenizer.max_pairs"
+    ) in examine(f"data.path={own_corpus}", *words).text
+
+
+def test_no_warning_advises_to_change_a_tokenizer_that_is_given(
+    own_corpus: Path,
+    trained_run: Path,
+    tiny_models: dict[str, list[str]],
+    tiny_training: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (own_corpus / "train.en").write_text("中 文 字\n" * len((own_corpus / "train.de").read_text().splitlines()))
+    words = ["data=files", f"data.path={own_corpus}", "run=unused", "tokenizer=run", f"tokenizer.run={trained_run}"]
+    training = [word for word in tiny_training if not word.startswith("tokenizer.")]
+    assert main(["doctor", *words, *tiny_models["lstm"], *training, "trainer.max_steps=1"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "pieces of train.en are unknown" not in text
+    assert "byte_fallback" not in text
+    assert "of train are unknown to the tokenizer, so they cannot be learned: leave tokenizer=… out" in text
 
 
 def test_text_that_the_tokenizer_changes_is_a_warning(examine: Examine, own_corpus: Path) -> None:

@@ -14,6 +14,7 @@ from nmt.data.encoding import encode_corpus
 from nmt.data.grammar import GrammarCorpus
 from nmt.data.hold_out import HoldOutCorpus
 from nmt.data.links import encode_links
+from nmt.data.loader import BatchLoader
 from nmt.data.mixed import MixedCorpus
 from nmt.data.scenes.corpus import SceneCorpus
 from nmt.data.tokenizer import Tokenizer
@@ -181,6 +182,30 @@ def test_a_pair_of_two_parts_is_a_duplicate_unless_their_tags_differ(tmp_path: P
     for tags, num_duplicates in cases:
         encoded = encode_corpus(mix(first, second, tags=tags).split("train"), tokenizer, num_workers=1)
         assert cleaning.apply(encoded, max_length=50).dropped["duplicate"] == num_duplicates
+
+
+def test_a_tag_does_not_count_for_the_ratio_of_lengths(tmp_path: Path) -> None:
+    """Whether the split has a column of tags, or all its sources get the tokenizer's own tag."""
+    corpus = write(tmp_path / "a", train=[("one", "one " * 5), ("one " * 5, "one"), ("", "one"), ("one", "one " * 6)])
+    tokenizer = train_tokenizer(tags=["2de"]).with_source_tag("2de")
+    num_pieces = [len(ids) for ids in tokenizer.encode_target(["one", "one one one one one"])]
+    cleaning = Cleaning(drop_empty=False, max_ratio=num_pieces[1] / num_pieces[0], drop_duplicates=False)
+    for split in (corpus.split("train"), mix(corpus, tags=["2de"]).split("train")):
+        encoded = encode_corpus(split, tokenizer, num_workers=1)
+        assert encoded["source_ids"][0][0] == tokenizer.tags["2de"]
+        loader = BatchLoader(
+            encoded,
+            tokenizer,
+            cleaning=cleaning,
+            max_length=100,
+            batch_tokens=200,
+            subword_alpha=0.0,
+            seed=1,
+            rank=0,
+            num_ranks=1,
+            pin_memory=False,
+        )
+        assert loader.kept.tolist() == [0, 1, 2]
 
 
 def test_pairs_are_held_out_of_the_first_part_and_leave_all_parts(tmp_path: Path) -> None:

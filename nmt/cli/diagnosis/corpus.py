@@ -11,6 +11,7 @@ from rich.table import Table
 from nmt.cli.diagnosis.report import DoctorReport
 from nmt.cli.training.preparation import PreparedRun
 from nmt.cli.training.settings import TrainSettings
+from nmt.cli.training.tokenizer import NewTokenizer
 from nmt.cli.training.validation import remark_on_tokenizer
 from nmt.data.encoding import encode_corpus
 from nmt.data.loader import BatchLoader
@@ -72,8 +73,9 @@ def report_corpus(report: DoctorReport, settings: TrainSettings, prepared: Prepa
         for side, language in languages.items():
             statistics[f"{name}.{language}"] = SideStatistics.of(encoded, side, unk_id=tokenizer.unk_id)
     report.print_table(statistics_table(statistics))
-    if settings.init is None:  # else the vocabulary is given, and a remark says what it lacks
-        warn_of_unknown_pieces(report, statistics)
+    # A vocabulary that is given cannot be changed, and a remark says what it lacks.
+    if settings.init is None and isinstance(settings.tokenizer, NewTokenizer):
+        warn_of_unknown_pieces(report, statistics, settings.tokenizer, num_pairs=len(full_train))
     for number, line in enumerate([*prepared.train_loader.report.lines(), *corpus.repairs(train_split)]):
         report.print("cleaning" if number == 0 else "", line)
     warn_of_unusable_pairs(report, train_split, prepared.train_loader)
@@ -125,14 +127,24 @@ def unknown_share(side: SideStatistics) -> float:
     return side.unknown / max(1, side.pieces)
 
 
-def warn_of_unknown_pieces(report: DoctorReport, statistics: dict[str, SideStatistics]) -> None:
-    """Warns of every text with pieces that the tokenizer does not know."""
+def warn_of_unknown_pieces(
+    report: DoctorReport, statistics: dict[str, SideStatistics], tokenizer: NewTokenizer, *, num_pairs: int
+) -> None:
+    """Warns of every text with pieces that the tokenizer does not know.
+
+    A larger vocabulary would not know more characters: it has all that the coverage includes, or training is refused.
+
+    Args:
+        num_pairs: size of the training split.
+    """
+    remedies = ["set tokenizer.byte_fallback=true"]
+    if tokenizer.character_coverage < 1:
+        remedies.append("raise tokenizer.character_coverage")
+    if tokenizer.max_pairs is not None and tokenizer.max_pairs < num_pairs:
+        remedies.append("raise tokenizer.max_pairs")
     for name, side in statistics.items():
         if unknown_share(side) > WARNING_SHARE:
-            report.warn(
-                f"{unknown_share(side):.1%} of the pieces of {name} are unknown: raise tokenizer.vocab_size, or set "
-                f"tokenizer.byte_fallback=true"
-            )
+            report.warn(f"{unknown_share(side):.1%} of the pieces of {name} are unknown: {', or '.join(remedies)}")
 
 
 def warn_of_unusable_pairs(report: DoctorReport, name: str, loader: BatchLoader) -> None:

@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from nmt.data.tokenizer import MASK, Tokenizer
 from nmt.data.tokenizer.description import ModelType
-from nmt.data.tokenizer.sentencepiece_model import adopt_model
+from nmt.data.tokenizer.given_models import add_special_pieces, usable_type
 from nmt.data.tokenizer.training import train_tokenizer
 from nmt.errors import UserError
 from nmt.files import read_bytes
@@ -66,10 +66,16 @@ class FileTokenizer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     def make(self, split: Dataset, *, tags: Sequence[str], symbols: Sequence[str]) -> Tokenizer:
         """Loads it, and checks that it has the pieces for the tags and the symbols."""
         source, model_type = read_model("path", self.path)
-        target = None if self.target_path is None else read_model("target_path", self.target_path)
-        if target is not None and target[1] != model_type:
-            raise UserError(f"tokenizer.path is a {model_type} model, and target_path {target[1]}: use two of one type")
-        tokenizer = Tokenizer(source_model=source, target_model=target and target[0], model_type=model_type)
+        models = [source]
+        if self.target_path is not None:
+            target, target_type = read_model("target_path", self.target_path)
+            if target_type != model_type:
+                raise UserError(
+                    f"tokenizer.path is a {model_type} model, and target_path {target_type}: use two of one type"
+                )
+            models.append(target)
+        source, *targets = add_special_pieces(models)
+        tokenizer = Tokenizer(source_model=source, target_model=targets[0] if targets else None, model_type=model_type)
         check_pieces(tokenizer, f"tokenizer.path={self.path}", tags=tags, symbols=symbols)
         return tokenizer
 
@@ -96,15 +102,16 @@ def build_tokenizer(
 
 
 def read_model(key: str, path: Path) -> tuple[bytes, ModelType]:
-    """Reads a SentencePiece model, and completes its special pieces.
+    """Reads a SentencePiece model and its type.
 
     Raises:
         UserError: there is no such file, or it is no model that can be used.
     """
     if not path.is_file():
         raise UserError(f"tokenizer.{key}={path} is not a file: name a model of SentencePiece, such as spm.model")
+    model = read_bytes(path)
     try:
-        return adopt_model(read_bytes(path))
+        return model, usable_type(model)
     except UserError as error:
         raise UserError(f"tokenizer.{key}={path}: {error}") from None
 

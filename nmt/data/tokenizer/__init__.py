@@ -2,6 +2,7 @@
 
 tokenizer.py             the tokenizer: both sides' models, encoding, resampling, decoding, saving, loading
 sentencepiece_model.py   training, loading and applying one SentencePiece model
+given_models.py          models that another program has trained
 model_file.py            serialized SentencePiece models
 description.py           tokenizer.json in a run folder, and its validation
 normalization.py         what is done to text before it is cut into pieces

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 UNIGRAM, BPE = 1, 2
 """The numbers of the types of models."""
 
 TRAINER_FIELD, TYPE_FIELD = 2, 3
 """The number of the field that says how a model was trained, and in it that of the type."""
+
+PIECE_FIELD, PIECE_TYPE_FIELD = 1, 3
+"""The number of the fields that hold the pieces, by id, and in them that of a piece's type."""
+
+NORMAL, USER_DEFINED = 1, 4
+"""The numbers of two types of pieces: the default, and a string that is a piece of its own wherever text has it."""
+
+NAME_FIELDS = {48: b"<pad>", 46: b"<s>", 47: b"</s>", 45: b"<unk>"}
+"""The numbers of the fields that name pad, bos, eos and unk, in how a model was trained, and their default names."""
 
 NORMALIZER_FIELDS, FILE_NAME, LENGTH_DELIMITED = (3, 5), 6, 2
 """The numbers of the fields that hold the rules and their inverse, the number of the field in them that names a file,
@@ -20,16 +29,35 @@ FIXED_SIZES = {1: 8, 5: 4}
 
 def read_model_type(model: bytes) -> int:
     """The type of a serialized model: `UNIGRAM`, `BPE` or another number."""
-    trainer_spec = b"".join(content for number, _, content in _split_message(model) if number == TRAINER_FIELD)
-    types = [_read_varint(field, 1)[0] for number, field, _ in _split_message(trainer_spec) if number == TYPE_FIELD]
-    return types[-1] if types else UNIGRAM
+    return _read_type(_read_trainer(model), TYPE_FIELD, default=UNIGRAM)
 
 
-def append_control_piece(model: bytes, name: str) -> bytes:
-    """The serialized model with one more piece, which follows all others and occurs in no encoded text."""
-    text = name.encode()
-    piece = b"\x0a" + _to_varint(len(text)) + text + b"\x15\0\0\0\0" + b"\x18\x03"  # name, score 0.0, type CONTROL
-    return model + b"\x0a" + _to_varint(len(piece)) + piece
+def read_special_names(model: bytes) -> list[bytes]:
+    """The names of pad, bos, eos and unk in a serialized model, whether or not it has these pieces."""
+    trainer_spec = {number: content for number, _, content in _split_message(_read_trainer(model))}
+    return [trainer_spec.get(number, name) for number, name in NAME_FIELDS.items()]
+
+
+def find_user_defined_pieces(model: bytes) -> set[int]:
+    """The ids of the user-defined pieces of a serialized model."""
+    pieces = (content for number, _, content in _split_message(model) if number == PIECE_FIELD)
+    return {
+        id for id, piece in enumerate(pieces) if _read_type(piece, PIECE_TYPE_FIELD, default=NORMAL) == USER_DEFINED
+    }
+
+
+def insert_control_pieces(model: bytes, names: Sequence[bytes], *, index: int) -> bytes:
+    """The serialized model with more pieces, the first of which gets the id `index`; they occur in no encoded text."""
+    fields = list(_split_message(model))
+    pieces = [field for number, field, _ in fields if number == PIECE_FIELD]
+    others = [field for number, field, _ in fields if number != PIECE_FIELD]
+    return b"".join([*pieces[:index], *map(_control_piece, names), *pieces[index:], *others])
+
+
+def _control_piece(name: bytes) -> bytes:
+    """The field of a piece of the type CONTROL."""
+    piece = b"\x0a" + _to_varint(len(name)) + name + b"\x15\0\0\0\0" + b"\x18\x03"  # name, score 0.0, type
+    return b"\x0a" + _to_varint(len(piece)) + piece
 
 
 def remove_file_names(model: bytes) -> bytes:
@@ -41,6 +69,17 @@ def remove_file_names(model: bytes) -> bytes:
             field = bytes([number << 3 | LENGTH_DELIMITED]) + _to_varint(len(content)) + content
         fields.append(field)
     return b"".join(fields)
+
+
+def _read_trainer(model: bytes) -> bytes:
+    """How a serialized model was trained, as a serialized protocol buffer."""
+    return b"".join(content for number, _, content in _split_message(model) if number == TRAINER_FIELD)
+
+
+def _read_type(message: bytes, type_field: int, *, default: int) -> int:
+    """The number in a field of a serialized protocol buffer, or the default if it has no such field."""
+    types = [_read_varint(field, 1)[0] for number, field, _ in _split_message(message) if number == type_field]
+    return types[-1] if types else default
 
 
 def _split_message(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:

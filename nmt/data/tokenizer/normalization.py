@@ -4,7 +4,8 @@ The model file contains the rules and their inverse, so every program that appli
 text. There are three sets of rules:
 
 - `compose`, the default, writes a letter and its combining marks as one character, if Unicode has one: "e" and U+0301
-  become "é". Both look the same, and a corpus that mixes them would have two spellings of every such word.
+  become "é". Both look the same, and a corpus that mixes them would have two spellings of every such word. A letter
+  with a mark too many for one character, such as Yoruba "ẹ́", becomes a composed character and that mark.
 - `none` keeps both spellings, for text whose letters and marks are separate throughout.
 - `nmt_nfkc` is SentencePiece's own set, for comparison with other systems. It also replaces characters by others that
   look different: "m²" becomes "m2", "½" becomes "1⁄2", "，" becomes ",". Zero-width characters disappear, and runs of
@@ -75,7 +76,10 @@ def is_blank(text: str) -> bool:
 @cache
 def _rules_text(normalization: Literal["compose", "none"]) -> str:
     """The rules in SentencePiece's format."""
-    return _format_rules(_keeping_rules() | (_composition_rules() if normalization == "compose" else {}))
+    if normalization == "none":
+        return _format_rules(_keeping_rules())
+    composition = _composition_rules()
+    return _format_rules(_keeping_rules() | composition | _extra_mark_rules(composition))
 
 
 def _format_rules(rules: Mapping[str, str]) -> str:
@@ -109,4 +113,25 @@ def _composition_rules() -> dict[str, str]:
                     head = unicodedata.normalize("NFC", spelling[:length])
                     if len(head) == 1:
                         rules[head + spelling[length:]] = composed
+    return rules
+
+
+def _extra_mark_rules(composition: Mapping[str, str]) -> dict[str, str]:
+    """Every spelling of a composed character and one more mark that Unicode writes otherwise → the way it writes them.
+
+    Unicode has no character for "e" with both U+0323, the dot below, and U+0301. It composes the lower mark: "é" and
+    U+0323 become "ẹ" and U+0301. If it has no character for the letter and the lower mark alone, as for "a" and U+0331,
+    nothing changes: "a", U+0331 and U+0301 stay three characters, although "á" and U+0331 look the same.
+    """
+    spellings: dict[str, list[str]] = {}  # of each character with marks, in the order of the rules
+    for spelling, composed in composition.items():
+        if unicodedata.combining(spelling[-1]):
+            spellings.setdefault(composed, [composed]).append(spelling)
+    marks = sorted({spelling[-1] for group in spellings.values() for spelling in group[1:]})
+    rules: dict[str, str] = {}
+    for composed, group in spellings.items():
+        for mark in marks:
+            text = unicodedata.normalize("NFC", composed + mark)
+            if len(text) > 1 and text != composed + mark:
+                rules |= {spelling + mark: text for spelling in group}
     return rules

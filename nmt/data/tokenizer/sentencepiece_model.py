@@ -14,7 +14,7 @@ from sentencepiece import SentencePieceProcessor
 
 from nmt.checks import check_sizes
 from nmt.data.tokenizer.description import ModelType
-from nmt.data.tokenizer.model_file import BPE, UNIGRAM, append_control_piece, read_model_type, remove_file_names
+from nmt.data.tokenizer.model_file import remove_file_names
 from nmt.data.tokenizer.normalization import Normalization, is_blank, normalization_options, replace_reserved
 from nmt.errors import UserError
 
@@ -34,11 +34,14 @@ occurs in no encoded text."""
 ERRORS_ONLY = 2
 """SentencePiece's log level without information and warnings."""
 
+DIGIT_BOUNDARY = "\ufdd3"
+"""Separates digits in training lines, where no piece extends across it: a noncharacter, which no text should have."""
+
+OTHER_DIGITS = re.compile("(?![0-9０-９])\\d")
+"""A decimal digit that SentencePiece's own option, `split_digits`, takes for a letter."""
+
 SPECIAL_PIECES = ("<pad>", "<s>", "</s>", "<unk>")
 """The names of pad, bos, eos and unk."""
-
-MODEL_TYPES: dict[int, ModelType] = {UNIGRAM: "unigram", BPE: "bpe"}
-"""The types of models that can be used, by their numbers in a serialized model."""
 
 
 def train_models(
@@ -102,6 +105,9 @@ def train_model(
     model = io.BytesIO()
     try:
         with normalization_options(normalization) as options:
+            if split_digits:
+                lines = map(_separate_digits, lines)
+                options |= {"split_digits": True, "pretokenization_delimiter": DIGIT_BOUNDARY}
             sentencepiece.SentencePieceTrainer.train(
                 sentence_iterator=_prepare_lines(lines, text_name),
                 model_writer=model,
@@ -116,7 +122,6 @@ def train_model(
                 eos_id=3,
                 control_symbols=list(map(tag_piece, tags)),
                 user_defined_symbols=[*symbols, *user_defined_symbols],
-                split_digits=split_digits,
                 unk_surface=UNK_SURFACE,
                 max_sentence_length=MAX_LINE_BYTES,
                 num_threads=NUM_TRAINING_THREADS,
@@ -137,24 +142,6 @@ def _check_symbols(symbols: Sequence[str], tags: Sequence[str]) -> None:
             raise UserError(f"{key} must have at least one character and no white space")
         if symbol in taken or symbol in symbols[:index]:
             raise UserError(f"{key} is a piece already: leave it out")
-
-
-def adopt_model(model: bytes) -> tuple[bytes, ModelType]:
-    """A model that another program has trained, with the special pieces that it lacks, and its type.
-
-    The pieces that are added follow all others, so the ids of these stay. A model with SentencePiece's own defaults
-    lacks <pad>.
-
-    Raises:
-        UserError: the bytes are not a SentencePiece model, or it is of another type than "unigram" and "bpe".
-    """
-    missing = [name for name, id in zip(SPECIAL_PIECES, special_ids(load_processor(model)), strict=True) if id < 0]
-    model_type = MODEL_TYPES.get(read_model_type(model))
-    if model_type is None:
-        raise UserError("its pieces are words or characters: only unigram and BPE models can be used")
-    for name in missing:
-        model = append_control_piece(model, name)
-    return model, model_type
 
 
 def load_processor(model: bytes) -> SentencePieceProcessor:
@@ -188,8 +175,8 @@ def common_special_ids(source: SentencePieceProcessor, target: SentencePieceProc
     ids = special_ids(source)
     if ids != special_ids(target) or min(ids) < 0 or len(set(ids)) < len(ids):
         raise UserError(
-            f"the SentencePiece models need pad, bos, eos and unk, with the same ids on both sides; "
-            f"source has {ids}, target {special_ids(target)}"
+            f"the SentencePiece models need pad, bos, eos and unk, with the same ids on both sides; source has {ids}, "
+            f"target {special_ids(target)} (-1: none): train them with the same --pad_id, --bos_id, --eos_id, --unk_id"
         )
     return ids
 
@@ -268,6 +255,11 @@ def _prepare_lines(lines: Iterable[str], text_name: str) -> Iterator[str]:
     raise UserError(
         f"{text_name} contains no text to train a tokenizer on: {len(first_lines)} lines, all of them empty"
     )
+
+
+def _separate_digits(line: str) -> str:
+    """Separates the digits of all scripts but those that SentencePiece separates itself."""
+    return OTHER_DIGITS.sub(rf"{DIGIT_BOUNDARY}\g<0>{DIGIT_BOUNDARY}", line)
 
 
 def _explain_training_error(message: str, text_name: str, vocab_size: int) -> str:

@@ -7,8 +7,8 @@ pieces as a single uninterrupted process.
 A sentence is given by its best segmentation. No piece extends across the start of a word, so words are segmented
 independently. The possible segmentations of a word are prepared when the word first occurs, and kept. After that, numpy
 samples all words of a batch at once, which leaves most of the CPU to the training thread. The sampling is exact: every
-occurrence of a word is drawn from the full distribution. Pieces for characters outside the model (`unk` or bytes) are
-never changed.
+occurrence of a word is drawn from the full distribution. Pieces for characters outside the model (`unk` or bytes) and
+user-defined pieces are never changed.
 
 References: Kudo (2018, https://arxiv.org/abs/1804.10959, §3.3); Provilkov et al. (2020,
 https://arxiv.org/abs/1910.13267, Algorithm 1).
@@ -26,6 +26,7 @@ from sentencepiece import SentencePieceProcessor
 
 from nmt.data.counter_rng import Bits, random_bits
 from nmt.data.tokenizer.description import ModelType
+from nmt.data.tokenizer.model_file import find_user_defined_pieces
 from nmt.errors import UserError
 
 Ids = NDArray[np.int32]
@@ -38,9 +39,9 @@ the cache starts again from empty. No sample depends on it."""
 MAX_UNIGRAM_ALPHA = 1000
 """Maximum of subword_alpha for unigram models: such a value already samples nothing but the best segmentation."""
 
-UNKNOWN, FIRST_CONTROL, FIRST_BYTE = "\ud800", 0xD801, 0xDC00
-"""Characters that spell `unk`, the first of those that spell control pieces, such as tags, and the first of 256 that
-spell the byte pieces. They are halves of surrogate pairs, which occur in no real piece."""
+UNKNOWN, FIRST_STAND_IN = "\ud800", 0xD801
+"""The character that spells `unk`, and the first code of those that spell other whole pieces. The codes begin with the
+halves of surrogate pairs, which occur in no real piece."""
 
 
 def check_alpha(alpha: float, model_type: ModelType) -> None:
@@ -52,18 +53,20 @@ def check_alpha(alpha: float, model_type: ModelType) -> None:
 
 
 def spell_pieces(processor: SentencePieceProcessor) -> list[str]:
-    """The characters that each piece spells, by id; one stands for `unk`, one for each byte, one for each tag."""
-    spellings: list[str] = []
-    controls = count(FIRST_CONTROL)
-    for id in range(processor.get_piece_size()):
-        spelling = processor.id_to_piece(id)
-        if processor.is_byte(id):
-            spelling = chr(FIRST_BYTE + int(spelling[1:-1], 16))  # a byte piece looks like <0x41>
-        elif processor.is_control(id):
-            spelling = chr(min(next(controls), FIRST_BYTE - 1))
-        elif processor.is_unknown(id) or processor.is_unused(id):
-            spelling = UNKNOWN
-        spellings.append(spelling)
+    """The characters that each piece spells, by id.
+
+    One character stands for `unk`, one for each byte, and one for each tag or user-defined piece: none of these is ever
+    divided.
+    """
+    spellings = [processor.id_to_piece(id) for id in range(processor.get_piece_size())]
+    user_defined = find_user_defined_pieces(processor.serialized_model_proto())
+    alphabet = set().union(*spellings)
+    stand_ins = (chr(code) for code in count(FIRST_STAND_IN) if chr(code) not in alphabet)
+    for id in range(len(spellings)):
+        if processor.is_unknown(id) or processor.is_unused(id):
+            spellings[id] = UNKNOWN
+        elif processor.is_byte(id) or processor.is_control(id) or id in user_defined:
+            spellings[id] = next(stand_ins)
     return spellings
 
 

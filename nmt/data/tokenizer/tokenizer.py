@@ -119,7 +119,7 @@ class Tokenizer:
             tags: names of the tags that source lines may have; and `MASK`, for pre-training.
             symbols: strings that are pieces of their own wherever source lines have them; their ids are consecutive.
             user_defined_symbols: the same, in lines of both sides.
-            split_digits: every digit is a piece of its own.
+            split_digits: every decimal digit, of any script, is a piece of its own.
 
         Raises:
             UserError: an argument is out of range, there is no text, or the vocabulary is too small for its characters.
@@ -197,7 +197,7 @@ class Tokenizer:
         return piece_spans(self._target, text)
 
     def piece_lengths(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The number of characters that each source piece and each target piece spells; `unk` and bytes count as one.
+        """The number of characters that each source and each target piece spells; 1 for `unk`, bytes, tags and symbols.
 
         Their sum over a text is the same for all its segmentations, whether they are the best one or sampled.
         """

@@ -18,6 +18,9 @@ from nmt.errors import UserError
 MAX_WEIGHTED_LINES = 2**31 - 1
 """Maximum number of lines of a dataset with weights, if there is no other limit."""
 
+VERSION = 2
+"""The version of how a tokenizer is trained; it is part of the cache key, so increase it with every change."""
+
 CHUNK_LINES = 10_000
 """Number of lines that are held as Python strings at a time."""
 
@@ -60,7 +63,8 @@ def _load_or_train(dataset: datasets.Dataset, *, max_pairs: int | None, **settin
     if len(dataset) < MIN_CACHED_PAIRS:
         return train()
     sorted_settings = sorted(settings.items())
-    path = cache_path("tokenizer", dataset_fingerprint(dataset), sorted_settings, max_pairs, sentencepiece.__version__)
+    versions = (VERSION, sentencepiece.__version__)
+    path = cache_path("tokenizer", dataset_fingerprint(dataset), sorted_settings, max_pairs, versions)
     if path.is_dir():
         with suppress(UserError):  # damaged, or another process is still writing it
             return Tokenizer.load(path)

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sentencepiece import SentencePieceTrainer
 
 from nmt.cli import main
 from nmt.cli.shell.configuration import complete_config, compose, hydra_initialized
@@ -41,6 +43,27 @@ def test_the_tags_of_a_tokenizer_are_used_again(train: Train, two_way_run: Path,
     old, new = RunFolder(two_way_run).tokenizer(), RunFolder(tmp_path / "run").tokenizer()
     assert new.source_tag == "2en"
     assert new.fingerprint == old.with_source_tag("2en").fingerprint
+
+
+@pytest.mark.parametrize("pad", [{}, {"pad_id": 3}], ids=["without <pad>", "with <pad>"])
+def test_two_models_of_another_program(
+    train: Train, corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], pad: dict[str, Any]
+) -> None:
+    """They have different sizes. Only one of them having <pad> is a mistake."""
+    words = ["tokenizer=file"]
+    for key, language, size, settings in (("path", "en", 20, {}), ("target_path", "de", 24, pad)):
+        prefix = str(tmp_path / language)
+        text = str(corpus_folder / f"train.{language}")
+        SentencePieceTrainer.train(input=text, model_prefix=prefix, vocab_size=size, minloglevel=2, **settings)
+        words.append(f"tokenizer.{key}={prefix}.model")
+    capsys.readouterr()
+    assert train(*words) == (2 if pad else 0)
+    if pad:
+        message = "source has (-1, 1, 2, 0), target (3, 1, 2, 0) (-1: none): train them with the same --pad_id, "
+        assert message in capsys.readouterr().err
+    else:
+        tokenizer = RunFolder(tmp_path / "run").tokenizer()
+        assert (tokenizer.source_size, tokenizer.target_size, tokenizer.pad_id) == (21, 25, 20)
 
 
 @pytest.mark.parametrize(

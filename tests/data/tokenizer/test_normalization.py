@@ -90,6 +90,9 @@ def test_any_text_comes_back(text: str) -> None:
         ("e\u0301", "é"),
         ("a\u0302\u0323 a\u0323\u0302 â\u0323 ạ\u0302", "ậ ậ ậ ậ"),
         ("\u1112\u1161\u11ab 하\u11ab", "한 한"),
+        ("e\u0301\u0323 \u00e9\u0323 \u1eb9\u0301 e\u0323\u0301", " ".join(["\u1eb9\u0301"] * 4)),  # Yoruba
+        ("a\u0301\u0328 a\u0308\u0304\u0323", "\u0105\u0301 \u1ea1\u0308\u0304"),
+        ("e\u0301\u0304 a\u0331\u0301 e\u0301x\u0323", "\u00e9\u0304 a\u0331\u0301 \u00e9x\u0323"),
         ("\u0438\u0306 \u30ab\u3099", "й ガ"),
         ("\u0915\u093c \u0958", "\u0915\u093c \u0958"),  # Unicode itself keeps these apart
         ("\ufa19 \u212b", "\ufa19 \u212b"),  # NFC would replace them: a name would be written differently

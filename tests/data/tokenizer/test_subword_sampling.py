@@ -4,6 +4,7 @@ import itertools
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -166,6 +167,22 @@ def test_a_run_of_unknown_characters_is_one_piece_as_in_sentencepiece() -> None:
         (sampled,) = resample(train_once(kind), ["the жжж😀 жo"], alpha=BEST_ALPHA[kind], seeds=[7])
         assert sampled == train_once(kind).encode_source(["the жжж😀 жo"])[0]
         assert sampled.count(train_once(kind).unk_id) == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_user_defined_symbols_are_never_divided(kind: str) -> None:
+    """Neither if their characters have pieces of their own, nor if they occur in no other text."""
+    symbols = ["<br>", "@user", "ther"]
+    texts = [f"{text} < b{text}<br>{text} the@user <br><br>@user" for text in TEXTS]
+    tokenizer = Tokenizer.train(texts, texts, **SETTINGS, **KINDS[kind], user_defined_symbols=symbols)
+    sampled = resample(tokenizer, texts, alpha=0.2, seeds=range(len(texts)))
+    best, lengths = tokenizer.encode_source(texts), tokenizer.piece_lengths()[0]
+    assert sampled != best
+    for text, one, other in zip(texts, best, sampled, strict=True):
+        pieces = [[piece for piece in tokenizer.source_pieces(ids) if piece in symbols] for ids in (one, other)]
+        assert pieces[0] == pieces[1] == re.findall("|".join(symbols), text)
+        assert tokenizer.decode_target(other) == text
+        assert lengths[one].sum() == lengths[other].sum()
 
 
 @given(data=st.data())

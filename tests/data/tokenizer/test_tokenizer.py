@@ -21,7 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.data.tokenizer import Ids, Tokenizer
-from nmt.data.tokenizer.sentencepiece_model import UNK_SURFACE, adopt_model
+from nmt.data.tokenizer.given_models import add_special_pieces, usable_type
+from nmt.data.tokenizer.sentencepiece_model import UNK_SURFACE, special_ids
 from nmt.data.tokenizer.training import train_tokenizer
 from nmt.errors import UserError
 
@@ -302,18 +303,21 @@ def test_the_tokenizer_imports_no_heavy_library() -> None:
     assert result.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("number", ["2024", "२०२४", "٢٠٢٤", "２０２४", "2٠२4", "𝟐𝟎𝟐𝟒"])
 @pytest.mark.parametrize("model_type", ["unigram", "bpe"])
-def test_symbols_and_digits_are_pieces_of_their_own_on_both_sides(model_type: str) -> None:
-    lines = [*ENGLISH, *["the 2024 dog <br> man", "@user 48 2024"] * 20]
+def test_symbols_and_digits_are_pieces_of_their_own_on_both_sides(model_type: str, number: str) -> None:
+    lines = [*ENGLISH, *[f"the {number} dog <br> man", f"@user 48 {number}", f"the{number}ing"] * 20]
     settings = {**SETTINGS, "model_type": model_type, "user_defined_symbols": ["<br>", "@user"], "split_digits": True}
     tokenizer = Tokenizer.train(lines, GERMAN, **settings)
     for encode, name in (
         (tokenizer.encode_source, tokenizer.source_pieces),
         (tokenizer.encode_target, tokenizer.target_pieces),
     ):
-        pieces = name(encode(["@user the<br>ing 2024"])[0])
+        pieces = name(encode([f"@user the<br>ing {number}"])[0])
         assert [piece for piece in pieces if piece in ("<br>", "@user")] == ["@user", "<br>"]
-        assert pieces[-4:] == ["2", "0", "2", "4"]
+        assert pieces[-5:] == ["▁", *number]
+        learned = name(range(tokenizer.source_size))
+        assert not any(len(piece) > 1 and set(piece) & set(number) for piece in learned)
 
 
 @pytest.mark.parametrize(
@@ -334,24 +338,49 @@ def test_a_symbol_that_cannot_be_a_piece_is_refused(symbols: list[str], message:
 @pytest.mark.parametrize("model_type", ["unigram", "bpe", "char"])
 def test_a_model_of_another_program_gets_the_special_pieces_that_it_lacks(model_type: str) -> None:
     """The ids of its own pieces stay, and so does what they spell."""
-    trained = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(ENGLISH),
-        model_writer=trained,
-        vocab_size=90,
-        model_type=model_type,
-        hard_vocab_limit=False,
-    )
+    trained = train_elsewhere(ENGLISH, vocab_size=90, model_type=model_type, hard_vocab_limit=False)
     if model_type == "char":
         with pytest.raises(UserError, match=r"^its pieces are words or characters: only unigram and BPE models can be"):
-            adopt_model(trained.getvalue())
+            usable_type(trained)
         return
-    original = sentencepiece.SentencePieceProcessor(model_proto=trained.getvalue())
+    original = sentencepiece.SentencePieceProcessor(model_proto=trained)
     assert (original.pad_id(), original.get_piece_size()) == (-1, 90)
-    model, found_type = adopt_model(trained.getvalue())
-    assert found_type == model_type
-    tokenizer = Tokenizer(source_model=model, target_model=None, model_type=found_type)
+    assert usable_type(trained) == model_type
+    [model] = add_special_pieces([trained])
+    tokenizer = Tokenizer(source_model=model, target_model=None, model_type=usable_type(trained))
     assert (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id) == (90, 1, 2, 0)
     assert tokenizer.encode_source(ENGLISH) == original.encode(ENGLISH)
     assert tokenizer.decode_target(tokenizer.encode_target(ENGLISH[:1])[0]) == ENGLISH[0]
-    assert adopt_model(model) == (model, model_type)
+    assert add_special_pieces([model]) == [model]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, (70, 1, 2, 0)),
+        ({"pad_piece": "[PAD]"}, (70, 1, 2, 0)),
+        ({"bos_id": -1, "bos_piece": "[CLS]", "eos_id": 1}, (70, 71, 1, 0)),
+        ({"pad_id": 3}, (3, 1, 2, 0)),
+    ],
+)
+def test_two_models_of_other_programs_get_special_pieces_with_the_same_ids(
+    settings: dict[str, Any], expected: tuple[int, ...]
+) -> None:
+    models = train_elsewhere(ENGLISH, vocab_size=70, **settings), train_elsewhere(GERMAN, vocab_size=90, **settings)
+    for source, target in (models, models[::-1]):
+        completed = add_special_pieces([source, target])
+        tokenizer = Tokenizer(source_model=completed[0], target_model=completed[1], model_type="unigram")
+        for before, processor in zip((source, target), (tokenizer._source, tokenizer._target), strict=True):
+            assert special_ids(processor) == expected
+            original = sentencepiece.SentencePieceProcessor(model_proto=before)
+            assert processor.encode(ENGLISH, out_type=str) == original.encode(ENGLISH, out_type=str)
+            assert processor.get_piece_size() == original.get_piece_size() + sum(id >= 70 for id in expected)
+
+
+def train_elsewhere(lines: list[str], **settings: Any) -> bytes:
+    """Trains a model with SentencePiece's own defaults."""
+    trained = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_writer=trained, minloglevel=2, **settings
+    )
+    return trained.getvalue()
