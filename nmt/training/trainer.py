@@ -250,10 +250,11 @@ class Trainer:
                 with averaged_weights(self.moving_average):
                     save_weights(parts.model.state_dict(), parts.run_folder.best, step=progress.step)
         else:
-            parts.history.record({**self.new_record("end"), "reason": reason})
+            end = {**self.new_record("end"), "reason": reason}
             if progress.validated_step < progress.step:
                 self.validate()
                 self.save()
+            parts.history.record(end)  # behind that checkpoint: a run that is killed here makes the record when resumed
             self.average_checkpoints()
         parts.bar.print(f"ended after step {progress.step}, {duration(progress.seconds)}: {reason}")
 

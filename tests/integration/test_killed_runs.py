@@ -22,6 +22,7 @@ from nmt.cli import main
 from nmt.run import RunFolder
 from nmt.run.history import read_history
 from nmt.run.weights import read_weights
+from nmt.training.update import Updater
 from nmt.translator import Translator
 
 ROOT = Path(nmt.__file__).parents[1]
@@ -90,7 +91,7 @@ def kill_in_half_written_file(number: int) -> None:
 def kill_at_point(point: str) -> None:
     """Makes this process kill itself at a point NAME:N, when it reaches the point NAME for the N-th time.
 
-    update    before the optimizer's step
+    update    before the gradients of an update
     write     a temporary file is half written
     rename    a temporary file is complete and not yet renamed
     validate  validation begins to translate
@@ -100,7 +101,7 @@ def kill_at_point(point: str) -> None:
     number = int(text)
     match name:
         case "update":
-            kill_at_call(torch.optim.Adam, "step", number)
+            kill_at_call(Updater, "update", number)
         case "write":
             kill_in_half_written_file(number)
         case "rename":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -93,6 +94,19 @@ def test_a_run_interrupted_at_its_last_batch_is_validated_on_resume(bench: Bench
     assert [record["step"] for record in bench.records("validation")] == [3]
     assert bench.fit(**settings).step == 4
     assert [record["step"] for record in bench.records("validation")] == [3, 4]
+
+
+def test_a_run_that_dies_behind_its_last_validation_ends_once(
+    new_bench: Callable[[str], Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed, died = new_bench("undisturbed"), new_bench("died")
+    fit(undisturbed)
+    with monkeypatch.context() as patch:
+        patch.setattr("nmt.training.trainer.validate_average", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            fit(died)
+    fit(died)
+    assert records_without_clock(died) == records_without_clock(undisturbed)
 
 
 def test_a_finished_run_continues_with_a_higher_limit(bench: Bench, scripted: type[Scripted]) -> None:
