@@ -21,6 +21,8 @@ from nmt.cli.training.settings import TrainSettings
 from nmt.errors import UserError
 from nmt.files import append, write_text
 from nmt.run import RunFolder
+from nmt.run.history import read_history
+from nmt.run.weights import read_step
 from nmt.training.checkpoint import read_progress
 from nmt.training.limits import reached_limit
 
@@ -88,7 +90,8 @@ def find_start(settings: TrainSettings, config: dict[str, Any]) -> Start:
         config: the configuration from which the settings come.
 
     Raises:
-        UserError: the folder is in use, or damaged, or a setting differs that a resumed run must keep.
+        UserError: the folder is in use, or damaged, or a setting differs that a resumed run must keep, or the
+            checkpoint was removed.
     """
     folder = RunFolder(settings.run)
     resume = settings.resume == "true" or (settings.resume == "auto" and folder.holds_run())
@@ -96,6 +99,12 @@ def find_start(settings: TrainSettings, config: dict[str, Any]) -> Start:
     if not resume:
         return Start(resume=False)
     changes = compare_settings(folder, config)
+    if _has_lost_checkpoint(folder):
+        start = f", and start with its weights by init={folder.path}" if folder.best.is_file() else ""
+        raise UserError(
+            f"{folder.last} is missing, so the run would start again and replace its weights and history: put the file "
+            f"back, or name another folder with run=…{start}"
+        )
     finished = None
     if settings.resume == "auto" and folder.last.is_file() and not any(map(_names_corpus, changes)):
         progress = read_progress(folder.last)
@@ -103,6 +112,23 @@ def find_start(settings: TrainSettings, config: dict[str, Any]) -> Start:
         if reason is not None and progress.averaged_step == progress.step > 0:
             finished = f"run={folder.path} is finished after step {progress.step} ({reason}): there is nothing to do"
     return Start(resume=True, changes=changes, finished=finished)
+
+
+def _has_lost_checkpoint(folder: RunFolder) -> bool:
+    """Whether the run wrote a checkpoint once that is gone, as in a folder that was made smaller to be passed on.
+
+    A run that was killed before its first checkpoint has lost none. It has at most the best weights of one validation,
+    and no record behind it, because a checkpoint follows each validation.
+    """
+    if folder.last.is_file():
+        return False
+    try:
+        history = read_history(folder.history)
+    except UserError:  # it is missing or damaged, but training creates it before any weights
+        return folder.best.is_file()
+    best = read_step(folder.best)
+    validated = [record.step for record in history.validation] + ([] if best is None else [best])
+    return history.end is not None or (bool(validated) and (history.steps or 0) > min(validated))
 
 
 def compare_settings(folder: RunFolder, config: dict[str, Any]) -> list[SettingChange]:

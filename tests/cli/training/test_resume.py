@@ -154,6 +154,65 @@ def test_a_finished_run_stays_finished(train: Train, tmp_path: Path) -> None:
     assert [record.step for record in read_history(tmp_path / "run" / "history.jsonl").validation] == [1]
 
 
+SMALLER_FOLDERS = {
+    "a finished run": ["checkpoints/last.safetensors"],
+    "without its history": ["checkpoints/last.safetensors", "history.jsonl"],
+    "without any weights": ["checkpoints/last.safetensors", "checkpoints/best.safetensors"],
+}
+
+
+@pytest.mark.parametrize("resume", ["true", "auto"])
+@pytest.mark.parametrize("removed", SMALLER_FOLDERS.values(), ids=list(SMALLER_FOLDERS))
+def test_a_run_whose_checkpoint_was_removed_does_not_start_again(
+    train: Train, read_files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str], removed: list[str], resume: str
+) -> None:
+    run = tmp_path / "run"
+    assert train() == 0
+    for name in removed:
+        (run / name).unlink()
+    before = read_files(run)
+    capsys.readouterr()
+    assert train(f"resume={resume}", "trainer.max_steps=3") == 2
+    has_best = "checkpoints/best.safetensors" not in removed
+    remedy = f", and start with its weights by init={run}" if has_best else ""
+    assert capsys.readouterr().err == (
+        f"nmt train: {run}/checkpoints/last.safetensors is missing, so the run would start again and replace its "
+        f"weights and history: put the file back, or name another folder with run=…{remedy}\n"
+    )
+    assert read_files(run) == before
+
+
+def interrupt(train: Train, monkeypatch: pytest.MonkeyPatch, *words: str, method: str, calls: int) -> None:
+    """Trains, and ends at once when the trainer calls `method` for the first time after `calls` calls."""
+    original = getattr(Trainer, method)
+    num_calls = 0
+
+    def counted(trainer: Trainer) -> None:
+        nonlocal num_calls
+        num_calls += 1
+        if num_calls > calls:
+            raise KeyboardInterrupt
+        original(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, method, counted)
+        assert train(*words) == 130
+
+
+@pytest.mark.parametrize("words", [[], ["validation_split=null"]], ids=["validation", "no validation"])
+def test_a_run_that_ended_before_its_first_checkpoint_starts_again_but_not_if_a_checkpoint_was_removed(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    words = [*words, "trainer.max_steps=5", "trainer.validate_every=2", "trainer.log_every=1"]
+    run = RunFolder(tmp_path / "run")
+    interrupt(train, monkeypatch, *words, method="save", calls=0)
+    assert run.best.is_file()
+    assert not run.last.is_file()
+    interrupt(train, monkeypatch, *words, "resume=true", method="log", calls=3)
+    run.last.unlink()
+    assert train(*words, "resume=true") == 2
+
+
 SETTINGS = [
     ("lstm", ["model.hidden_size=18"], "model.hidden_size=16, not 18"),
     ("lstm", ["model.dropout=0.5"], "model.dropout=0.3, not 0.5"),
