@@ -324,6 +324,18 @@ def train_for_a_step(model: str, corpus_folder: Path, tmp_path_factory: pytest.T
     return folder
 
 
+@pytest.fixture(scope="session")
+def remove_progress() -> Callable[[Path], None]:
+    """Leaves a run folder as if training had been killed before its first record and its first checkpoint."""
+
+    def remove(run: Path) -> None:
+        (run / "history.jsonl").write_text("")
+        for path in (run / "checkpoints").iterdir():
+            path.unlink()
+
+    return remove
+
+
 def open_stream(number: int, path: Path | None) -> TextIO | None:
     """Opens a standard stream of this process as a new Python process does; without a path it is closed."""
     os.close(number)

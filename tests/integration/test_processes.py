@@ -119,6 +119,7 @@ def test_two_processes_train_like_one(train: Train, tmp_path: Path, model: str, 
 
 
 def test_two_processes_start_with_the_weights_of_another_run(
+    remove_progress: Callable[[Path], None],
     lstm_run: Path,
     corpus_folder: Path,
     tiny_training: list[str],
@@ -138,8 +139,7 @@ def test_two_processes_start_with_the_weights_of_another_run(
     losses = [values(tmp_path / name, "train", "loss") for name in ("one", "two")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     # Without a checkpoint, a resumed run starts again with the same weights.
-    for path in (tmp_path / "two" / "checkpoints").iterdir():
-        path.unlink()
+    remove_progress(tmp_path / "two")
     pid = fork_workers([*two, "resume=true"], num_workers=2, stderr=stderr)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, stderr.read_text(encoding="utf-8")
     assert values(tmp_path / "two", "train", "loss") == pytest.approx(losses[1], rel=1e-6)

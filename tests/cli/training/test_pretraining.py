@@ -165,13 +165,16 @@ def test_pretraining_resumes_exactly(pretrain: Callable[..., Path]) -> None:
 
 @pytest.mark.parametrize("objective", [None, "masked", "denoising"])
 def test_a_run_without_a_checkpoint_starts_again_from_pretraining(
-    objective: str | None, masked_run: Path, text_folder: Path, start: Callable[..., Path]
+    objective: str | None,
+    masked_run: Path,
+    text_folder: Path,
+    start: Callable[..., Path],
+    remove_progress: Callable[[Path], None],
 ) -> None:
     words = [] if objective is None else [f"objective={objective}", "data=text", f"data.path={text_folder}"]
     run = RunFolder(start(masked_run, TINY_RATE, "seed=2", *words))
     first = read_weights(run.best)
-    for path in run.best.parent.iterdir():
-        path.unlink()
+    remove_progress(run.path)
     start(masked_run, TINY_RATE, "seed=2", *words, "resume=true")
     again = read_weights(run.best)
     assert first.keys() == again.keys() and all(torch.equal(again[name], tensor) for name, tensor in first.items())

@@ -67,10 +67,11 @@ def test_auto_starts_again_after_a_kill_during_the_first_files(train: Train, tmp
     assert read_progress(RunFolder(folder).last).step == 1
 
 
-def test_auto_continues_a_run_without_a_checkpoint(train: Train, tmp_path: Path) -> None:
+def test_auto_continues_a_run_without_a_checkpoint(
+    train: Train, tmp_path: Path, remove_progress: Callable[[Path], None]
+) -> None:
     assert train() == 0
-    for path in (tmp_path / "run" / "checkpoints").iterdir():
-        path.unlink()
+    remove_progress(tmp_path / "run")
     assert train("resume=auto") == 0
     assert [record.step for record in read_history(tmp_path / "run" / "history.jsonl").validation] == [1]
 
