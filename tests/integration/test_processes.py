@@ -119,13 +119,13 @@ def test_two_processes_train_like_one(train: Train, tmp_path: Path, model: str, 
 
 
 def test_two_processes_start_with_the_weights_of_another_run(
-    remove_progress: Callable[[Path], None],
     lstm_run: Path,
     corpus_folder: Path,
     tiny_training: list[str],
     tmp_path: Path,
     fork_command: Callable[..., int],
     fork_workers: Callable[..., int],
+    remove_progress: Callable[[Path], None],
 ) -> None:
     settings = [word for word in tiny_training if not word.startswith("tokenizer.")]
     settings += ["trainer.max_steps=3", "trainer.log_every=1", "loader.batch_tokens=64"]

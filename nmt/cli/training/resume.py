@@ -100,10 +100,10 @@ def find_start(settings: TrainSettings, config: dict[str, Any]) -> Start:
         return Start(resume=False)
     changes = compare_settings(folder, config)
     if _has_lost_checkpoint(folder):
-        start = f", and start with its weights by init={folder.path}" if folder.best.is_file() else ""
+        advice = f", and start with its weights by init={folder.path}" if folder.best.is_file() else ""
         raise UserError(
             f"{folder.last} is missing, so the run would start again and replace its weights and history: put the file "
-            f"back, or name another folder with run=…{start}"
+            f"back, or name another folder with run=…{advice}"
         )
     finished = None
     if settings.resume == "auto" and folder.last.is_file() and not any(map(_names_corpus, changes)):
@@ -115,10 +115,10 @@ def find_start(settings: TrainSettings, config: dict[str, Any]) -> Start:
 
 
 def _has_lost_checkpoint(folder: RunFolder) -> bool:
-    """Whether the run wrote a checkpoint once that is gone, as in a folder that was made smaller to be passed on.
+    """Whether the last checkpoint was removed, perhaps to make the folder smaller.
 
-    A run that was killed before its first checkpoint has lost none. It has at most the best weights of one validation,
-    and no record behind it, because a checkpoint follows each validation.
+    A run that was killed before its first checkpoint has lost none. It has validated at most once and has no record
+    behind that validation, because a checkpoint follows each validation.
     """
     if folder.last.is_file():
         return False
@@ -126,7 +126,7 @@ def _has_lost_checkpoint(folder: RunFolder) -> bool:
         history = read_history(folder.history)
     except UserError:  # it is missing or damaged, but training creates it before any weights
         return folder.best.is_file()
-    best = read_step(folder.best)
+    best = read_step(folder.best)  # a run without a validation split records no validations
     validated = [record.step for record in history.validation] + ([] if best is None else [best])
     return history.end is not None or (bool(validated) and (history.steps or 0) > min(validated))
 
